@@ -1,0 +1,57 @@
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "base/uuid.h"
+
+namespace databridge {
+namespace {
+
+TEST(Bytes, CrcIsCastagnoli) { EXPECT_EQ(crc32c("123456789"), 0xe3069283u); }
+
+TEST(Bytes, CrcGoesOnWhereItStopped) {
+  EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789"));
+}
+
+TEST(Bytes, NumbersComeBack) {
+  Bytes bytes;
+  append_big64(bytes, 0x0102030405060708);
+  append_little64(bytes, 0xf1f2f3f4f5f6f7f8);
+  append_little32(bytes, 0xdeadbeef);
+  EXPECT_EQ(to_hex(bytes), "0102030405060708f8f7f6f5f4f3f2f1efbeadde");
+  EXPECT_EQ(read_big64(bytes), 0x0102030405060708u);
+  EXPECT_EQ(read_little64(BytesView(bytes).substr(8)), 0xf1f2f3f4f5f6f7f8u);
+  EXPECT_EQ(read_little32(BytesView(bytes).substr(16)), 0xdeadbeefu);
+}
+
+TEST(Bytes, Utf8IsStrict) {
+  EXPECT_TRUE(is_utf8("plain"));
+  EXPECT_TRUE(is_utf8("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"));
+  for (const char* bad :
+       {"\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xff"}) {
+    EXPECT_FALSE(is_utf8(bad)) << to_hex(bad);
+  }
+}
+
+TEST(Uuid, TextComesBack) {
+  Random random(1);
+  const Uuid id = Uuid::make(1'700'000'000'000, random);
+  EXPECT_EQ(id.text()[14], '7');
+  EXPECT_EQ(Uuid::parse(id.text()).value(), id);
+  EXPECT_FALSE(Uuid::parse("not a uuid"));
+  EXPECT_FALSE(Uuid::parse("00000000-0000-0000-0000-000000000000"));
+}
+
+TEST(Uuid, NamesAreStable) {
+  EXPECT_EQ(Uuid::from_name("logs", "tail"), Uuid::from_name("logs", "tail"));
+  EXPECT_NE(Uuid::from_name("logs", "tail"), Uuid::from_name("logs", "route"));
+  EXPECT_NE(Uuid::from_name("logs", "tail"), Uuid::from_name("metrics", "tail"));
+}
+
+TEST(Random, SameSeedSameNumbers) {
+  Random a(7), b(7), c(8);
+  EXPECT_EQ(a.next(), b.next());
+  EXPECT_NE(a.next(), c.next());
+}
+
+}  // namespace
+}  // namespace databridge

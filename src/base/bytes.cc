@@ -1,0 +1,113 @@
+#include "base/bytes.h"
+
+#include <xxhash.h>
+
+#include <array>
+
+#include "base/check.h"
+
+namespace databridge {
+namespace {
+
+// One table entry a byte: slow next to hardware CRC, fast enough for the frames and records here.
+constexpr std::array<uint32_t, 256> make_crc_table() {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t value = i;
+    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) ? 0x82f63b78u : 0u);
+    table[i] = value;
+  }
+  return table;
+}
+constexpr auto kCrcTable = make_crc_table();
+
+uint8_t byte_at(BytesView from, size_t i) { return static_cast<uint8_t>(from[i]); }
+
+}  // namespace
+
+uint64_t hash64(BytesView bytes, uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+uint32_t crc32c(BytesView bytes, uint32_t crc) {
+  crc = ~crc;
+  for (const char c : bytes) {
+    crc = kCrcTable[(crc ^ static_cast<uint8_t>(c)) & 0xff] ^ (crc >> 8);
+  }
+  return ~crc;
+}
+
+void append_big64(Bytes& to, uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) to.push_back(static_cast<char>(value >> shift));
+}
+
+void append_little32(Bytes& to, uint32_t value) {
+  for (int shift = 0; shift < 32; shift += 8) to.push_back(static_cast<char>(value >> shift));
+}
+
+void append_little64(Bytes& to, uint64_t value) {
+  for (int shift = 0; shift < 64; shift += 8) to.push_back(static_cast<char>(value >> shift));
+}
+
+uint64_t read_big64(BytesView from) {
+  CHECK(from.size() >= 8);
+  uint64_t value = 0;
+  for (size_t i = 0; i < 8; ++i) value = (value << 8) | byte_at(from, i);
+  return value;
+}
+
+uint32_t read_little32(BytesView from) {
+  CHECK(from.size() >= 4);
+  uint32_t value = 0;
+  for (size_t i = 4; i-- > 0;) value = (value << 8) | byte_at(from, i);
+  return value;
+}
+
+uint64_t read_little64(BytesView from) {
+  CHECK(from.size() >= 8);
+  uint64_t value = 0;
+  for (size_t i = 8; i-- > 0;) value = (value << 8) | byte_at(from, i);
+  return value;
+}
+
+std::string to_hex(BytesView bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    text.push_back(kDigits[static_cast<uint8_t>(c) >> 4]);
+    text.push_back(kDigits[static_cast<uint8_t>(c) & 15]);
+  }
+  return text;
+}
+
+bool is_utf8(BytesView bytes) {
+  size_t i = 0;
+  while (i < bytes.size()) {
+    const uint8_t lead = byte_at(bytes, i);
+    size_t more = 0;
+    uint32_t rune = 0, least = 0;
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    } else if (lead >= 0xc2 && lead <= 0xdf) {
+      more = 1, rune = lead & 0x1f, least = 0x80;
+    } else if (lead >= 0xe0 && lead <= 0xef) {
+      more = 2, rune = lead & 0x0f, least = 0x800;
+    } else if (lead >= 0xf0 && lead <= 0xf4) {
+      more = 3, rune = lead & 0x07, least = 0x10000;
+    } else {
+      return false;
+    }
+    if (i + more >= bytes.size()) return false;
+    for (size_t k = 1; k <= more; ++k) {
+      const uint8_t next = byte_at(bytes, i + k);
+      if ((next & 0xc0) != 0x80) return false;
+      rune = (rune << 6) | (next & 0x3f);
+    }
+    if (rune < least || rune > 0x10ffff || (rune >= 0xd800 && rune <= 0xdfff)) return false;
+    i += more + 1;
+  }
+  return true;
+}
+
+}  // namespace databridge

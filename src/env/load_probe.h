@@ -1,0 +1,29 @@
+// The load of this machine or of the cgroup that this process lives in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace databridge::env {
+
+struct LoadSample {
+  double cpu_percent = 0;     // Since the last sample, 0–100 of all cores we may use.
+  double memory_percent = 0;  // In use, of what we may use.
+};
+
+struct Machine {
+  uint32_t cpu_cores = 1;
+  uint64_t memory_gb = 1;
+};
+
+class LoadProbe {
+ public:
+  virtual ~LoadProbe() = default;
+  virtual Machine machine() const = 0;
+
+  // Nothing when it cannot be measured (the first call measures CPU since start). Engine thread,
+  // about once a second; reads a few small files of /proc, which do not wait.
+  virtual std::optional<LoadSample> sample() = 0;
+};
+
+}  // namespace databridge::env

@@ -1,0 +1,74 @@
+// The network between members. A link goes one way: each node dials every member it knows, speaks
+// on the links it dialled and listens on the links it accepted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "model/address.h"
+#include "model/ids.h"
+#include "model/message.h"
+
+namespace databridge::env {
+
+// Who is at the other end: exchanged before anything else.
+struct Greeting {
+  Incarnation incarnation;
+  NodeId node;
+  ClusterId cluster;         // Empty: in no cluster yet.
+  uint64_t boot = 0;         // How often this data directory was started.
+  std::string host_boot_id;  // /proc/sys/kernel/random/boot_id
+  uint64_t netns = 0;        // Inode of the network namespace.
+  uint64_t pidns = 0;        // Inode of the pid namespace.
+  uint64_t pid = 0;
+  uint64_t pid_start = 0;  // Start time of the process, in clock ticks since boot.
+
+  bool operator==(const Greeting&) const = default;
+};
+
+enum class LinkNews : uint8_t {
+  up,       // A link we dialled is greeted: we can speak to that incarnation.
+  lost,     // That link ended: reset, closed, or broken.
+  refused,  // A dial to the address was refused outright: nobody listens there.
+  failed,   // A dial failed otherwise (no route, time-out, bad greeting).
+};
+
+struct LinkEvent {
+  LinkNews news;
+  Address address;  // That was dialled.
+  Greeting peer;    // Who is or was there: the last one greeted at the address; may be nobody.
+  bool process_gone = false;  // On `refused`: the peer was a process of this very host (same boot
+                              // id and namespaces) and /proc says that pid and start time are gone.
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  struct Receiver {
+    std::function<void(Incarnation from, Message message)> on_message;
+    std::function<void(LinkEvent event)> on_link;
+    // A greeting came in: somebody dialled us.
+    std::function<void(Greeting peer)> on_greeting;
+  };
+
+  // Sets who gets what arrives (called on the network's thread), and begins to listen.
+  // Once, before anything else.
+  virtual Result<void> start(Greeting self, Receiver receiver) = 0;
+
+  // The cluster this node belongs to from now on: links to members of another one are cut.
+  virtual void set_cluster(const ClusterId& cluster) = 0;
+
+  // Keeps a link to the address: redials for ever, at once after a loss, then backing off to at
+  // most one second. Twice is once.
+  virtual void dial(const Address& address) = 0;
+  virtual void hang_up(const Address& address) = 0;
+
+  // Sends in order on the link to that incarnation. Dropped without a word when there is none or
+  // when 64 MiB already wait there. Never blocks.
+  virtual void send(Incarnation to, Message message) = 0;
+};
+
+}  // namespace databridge::env

@@ -1,0 +1,184 @@
+// Every change to shared state, as one variant. Commands are what the log holds; `apply` is total:
+// an impossible command is rejected as data, alike on every node.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "model/assignment.h"
+#include "model/flow.h"
+#include "model/member.h"
+
+namespace databridge {
+
+// A new member, or a member that says something new of itself. A second incarnation of the same
+// node id takes the label over from the first, whose work it does not inherit.
+struct AdmitMember {
+  MemberInfo info;
+  bool operator==(const AdmitMember&) const = default;
+};
+
+struct RemoveMember {
+  Incarnation incarnation;
+  std::string reason;
+  bool operator==(const RemoveMember&) const = default;
+};
+
+// The leader's verdict on a member's health.
+struct SetVerdict {
+  Incarnation incarnation;
+  Health health = Health::healthy;
+  HealthReason reason = HealthReason::none;
+  int64_t quarantined_until_ms = 0;
+  bool operator==(const SetVerdict&) const = default;
+};
+
+struct SetDraining {
+  Incarnation incarnation;
+  bool draining = false;
+  bool leaving = false;
+  bool operator==(const SetDraining&) const = default;
+};
+
+// Who votes, as the leader has it from the Raft configuration (safety.md 5.2).
+struct SetVoters {
+  std::vector<Incarnation> voters;
+  Incarnation leader;
+  bool operator==(const SetVoters&) const = default;
+};
+
+struct PutFlow {
+  FlowSpec flow;
+  bool operator==(const PutFlow&) const = default;
+};
+struct DeleteFlow {
+  FlowId flow;
+  bool operator==(const DeleteFlow&) const = default;
+};
+struct AddProcessor {
+  ProcessorSpec spec;
+  bool operator==(const AddProcessor&) const = default;
+};
+struct DeleteProcessor {
+  ProcessorId processor;
+  bool operator==(const DeleteProcessor&) const = default;
+};
+
+// Start or stop by the user's wish.
+struct SetWanted {
+  ProcessorId processor;
+  bool wanted = true;
+  bool operator==(const SetWanted&) const = default;
+};
+
+// First half of a move, and the point of no return (safety.md 1.2). `replaces` must be the
+// current epoch, or the command is rejected (safety.md 1.3).
+struct Release {
+  ProcessorId processor;
+  Epoch replaces;
+  std::string reason;
+  bool operator==(const Release&) const = default;
+};
+
+// Second half: proposed only when the handover gate of `replaces` is open. Makes a new epoch.
+struct Assign {
+  ProcessorId processor;
+  Epoch replaces;
+  Incarnation to;
+  std::string reason;
+  bool operator==(const Assign&) const = default;
+};
+
+// Nobody runs the processor: proposed only when the handover gate of `replaces` is open, or nobody
+// ever ran it. Says why it has no place; the next Assign needs no gate.
+struct Unassign {
+  ProcessorId processor;
+  Epoch replaces;
+  std::string reason;
+  bool operator==(const Unassign&) const = default;
+};
+
+struct Report {
+  ProcessorId processor;
+  Epoch epoch;
+  RunState state = RunState::running;
+  std::string detail;
+  bool operator==(const Report&) const = default;
+};
+struct Reports {  // One batch a turn.
+  std::vector<Report> reports;
+  bool operator==(const Reports&) const = default;
+};
+
+struct SaveCheckpoint {
+  ProcessorId processor;
+  Checkpoint checkpoint;
+  bool operator==(const SaveCheckpoint&) const = default;
+};
+
+struct SetConfig {
+  std::string key;
+  std::string json;
+  std::optional<LogIndex> expected;  // Compare-and-set: the item's version, 0 = must not exist.
+  bool operator==(const SetConfig&) const = default;
+};
+struct DeleteConfig {
+  std::string key;
+  std::optional<LogIndex> expected;
+  bool operator==(const DeleteConfig&) const = default;
+};
+
+enum class Strategy : uint8_t { least_loaded, round_robin, weighted_random, consistent_hash };
+struct SetStrategy {
+  Strategy strategy = Strategy::least_loaded;
+  bool operator==(const SetStrategy&) const = default;
+};
+
+// An automatic or asked-for rebalance begins: starts the window on every node alike.
+struct NoteRebalance {
+  std::string plan_id;
+  uint32_t moves = 0;
+  bool operator==(const NoteRebalance&) const = default;
+};
+
+// Brings back the user's part of a saved state (flows, processors, configuration, strategy).
+struct RestoreState {
+  std::string bytes;
+  bool operator==(const RestoreState&) const = default;
+};
+
+using CommandBody =
+    std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters, PutFlow, DeleteFlow,
+                 AddProcessor, DeleteProcessor, SetWanted, Release, Assign, Unassign, Reports,
+                 SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState>;
+
+// Names one request through every resend and forward (safety.md 5.5).
+struct RequestId {
+  Incarnation from;
+  uint64_t counter = 0;
+  auto operator<=>(const RequestId&) const = default;
+  explicit operator bool() const { return static_cast<bool>(from); }
+};
+
+struct Command {
+  CommandBody body;
+  int64_t at_ms = 0;            // Unix time stamped by the leader; never goes back in `apply`.
+  RequestId request;            // Zero: the leader's own idea.
+  std::string idempotency_key;  // Empty: none.
+  bool operator==(const Command&) const = default;
+};
+
+const char* name(Strategy strategy);
+std::optional<Strategy> strategy_of(std::string_view text);
+const char* name(const CommandBody& body);  // "assign", "set_config", …
+
+// Bytes of a command: Protobuf, versioned, unknown fields kept out of harm's way.
+Bytes encode(const Command& command);
+Result<Command> decode_command(BytesView bytes);
+
+}  // namespace databridge

@@ -1,0 +1,32 @@
+// What a node says of its own load, and the score that the balancer compares.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace databridge {
+
+struct Capacity {
+  uint32_t cpu_cores = 1;
+  uint64_t memory_gb = 1;
+  uint32_t processors_max = 1000;
+  uint32_t connections_max = 1000;
+
+  bool operator==(const Capacity&) const = default;
+};
+
+struct NodeLoad {
+  double cpu_percent = 0;     // Of this host or its cgroup, 0–100.
+  double memory_percent = 0;  // Likewise.
+  uint32_t processors_active = 0;
+  uint64_t queue_depth = 0;  // Flow files waiting in the node's connections.
+  bool trouble = false;  // The node itself reports that it is in difficulty (disk, own loop late).
+
+  bool operator==(const NodeLoad&) const = default;
+};
+
+// 0.4 cpu % + 0.3 memory % + 0.2 · 100 · active/max + 0.1 · 100 · min(1, depth/1000); no sample
+// = 50.
+double load_score(const std::optional<NodeLoad>& load, const Capacity& capacity);
+
+}  // namespace databridge

@@ -1,0 +1,64 @@
+// A member of the cluster, as the replicated state knows it. What changes by the second (load,
+// latency, last heartbeat) is soft and is not here (safety.md 7).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "model/address.h"
+#include "model/ids.h"
+#include "model/load.h"
+
+namespace databridge {
+
+enum class Role : uint8_t { primary, secondary, worker };
+enum class Health : uint8_t { healthy, degraded, unhealthy, disconnected };
+enum class HealthReason : uint8_t {
+  none,
+  heartbeat_late,
+  heartbeat_lost,
+  connection_refused,
+  connection_lost,
+  lease_expired,
+  answers_failed,
+  slow,
+  disk_error,
+  disk_full,
+  removed,
+};
+
+using Labels = std::map<std::string, std::string>;
+
+// What a node says of itself when it joins or starts again.
+struct MemberInfo {
+  Incarnation incarnation;
+  NodeId node;
+  Address address;  // The cluster port, as others reach it.
+  Address api_address;
+  Labels labels;
+  Labels metadata;
+  Capacity capacity;
+  std::string software_version;
+
+  bool operator==(const MemberInfo&) const = default;
+};
+
+struct Member {
+  MemberInfo info;
+  Health health = Health::healthy;
+  HealthReason reason = HealthReason::none;
+  int64_t quarantined_until_ms = 0;  // Unix time; 0 = not quarantined.
+  uint32_t quarantine_count = 0;     // How often it flapped: each time it stays out longer.
+  bool draining = false;
+  bool leaving = false;  // DELETE was asked: removed once nothing runs there.
+  bool voter = false;    // Mirror of the Raft configuration, for reading only.
+
+  bool operator==(const Member&) const = default;
+};
+
+const char* name(Role role);
+const char* name(Health health);
+const char* name(HealthReason reason);
+
+}  // namespace databridge

@@ -1,0 +1,170 @@
+// Everything that nodes say to each other, as one variant.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "model/command.h"
+#include "model/flow_file.h"
+#include "model/load.h"
+#include "model/member.h"
+
+namespace databridge {
+
+// A message of the consensus core; node/raft_codec knows its inside.
+struct RaftPacket {
+  Bytes bytes;
+  bool operator==(const RaftPacket&) const = default;
+};
+
+// ---- Founding and joining (safety.md 5.3)
+
+// Asks the peer what it knows: sent to every seed until there is a cluster.
+struct Probe {
+  MemberInfo self;
+  bool operator==(const Probe&) const = default;
+};
+// The answer to Probe, and news that is sent unasked when it changes.
+struct ProbeReply {
+  MemberInfo self;
+  ClusterId cluster;                  // Empty: not bootstrapped.
+  std::vector<MemberInfo> known;      // Founders it has heard from itself, itself included, sorted.
+  std::vector<Incarnation> promised;  // The set it has durably promised to found with, sorted.
+  bool operator==(const ProbeReply&) const = default;
+};
+// A node without a cluster asks a member to take it in; a follower passes it to the leader.
+struct Join {
+  MemberInfo self;
+  bool operator==(const Join&) const = default;
+};
+// The member is in: here is the cluster, and where its members are.
+struct JoinReply {
+  ClusterId cluster;
+  Incarnation leader;
+  std::vector<MemberInfo> members;
+  std::string refused;  // Not empty: why not.
+  bool operator==(const JoinReply&) const = default;
+};
+
+// ---- Health (safety.md 3)
+
+struct Running {
+  ProcessorId processor;
+  Epoch epoch;
+  RunState state = RunState::running;
+  bool operator==(const Running&) const = default;
+};
+struct Heartbeat {
+  uint64_t sequence = 0;  // Grows with each one sent; the ack names it.
+  Term term = 0;          // The term that the member believes in.
+  uint64_t boot = 0;      // How often this data directory was started.
+  NodeLoad load;
+  std::vector<Running> running;  // All that the host runs or is stopping.
+  bool loop_late = false;        // It doubts itself: its own loop had a gap.
+  bool operator==(const Heartbeat&) const = default;
+};
+// Renews the lease of the member until (when it sent `sequence`) + L, in `term` only.
+struct HeartbeatAck {
+  uint64_t sequence = 0;
+  Term term = 0;
+  bool operator==(const HeartbeatAck&) const = default;
+};
+// Asks for a heartbeat now (a forced check).
+struct HeartbeatAsk {
+  bool operator==(const HeartbeatAsk&) const = default;
+};
+
+// What the leader knows and does not log: pushed to all once a second.
+struct SoftMember {
+  Incarnation incarnation;
+  NodeLoad load;
+  bool sampled = false;
+  int64_t heartbeat_last_ms = 0;  // Unix time; 0 = never in this term.
+  double latency_last_ms = 0;
+  double latency_smoothed_ms = 0;
+  double latency_p99_ms = 0;
+  int64_t started_at_ms = 0;  // Unix time of the node's start, for its uptime.
+  bool operator==(const SoftMember&) const = default;
+};
+struct SoftTable {
+  Term term = 0;
+  int64_t as_of_ms = 0;
+  uint32_t voters_reachable = 0;
+  std::vector<SoftMember> members;
+  bool operator==(const SoftTable&) const = default;
+};
+
+// ---- Work (safety.md 1)
+
+// Nothing else starts a processor. Lower terms are refused.
+struct StartWork {
+  ProcessorId processor;
+  Epoch epoch;
+  Term term = 0;
+  LogIndex index = 0;  // The host must have applied it.
+  bool operator==(const StartWork&) const = default;
+};
+struct StopWork {
+  ProcessorId processor;
+  Epoch epoch;
+  Term term = 0;
+  bool operator==(const StopWork&) const = default;
+};
+// "Stopped" is the owner's word that its worker has returned and its children are reaped.
+struct WorkReport {
+  ProcessorId processor;
+  Epoch epoch;
+  RunState state = RunState::running;  // starting, running, failed; unassigned = stopped.
+  std::string detail;
+  bool operator==(const WorkReport&) const = default;
+};
+
+// ---- Requests on their way to the leader (safety.md 5.5)
+
+struct Forward {
+  RequestId request;
+  Bytes bytes;  // cluster/request.h
+  bool operator==(const Forward&) const = default;
+};
+struct ForwardReply {
+  RequestId request;
+  Bytes bytes;
+  bool operator==(const ForwardReply&) const = default;
+};
+
+// ---- Flow files between nodes (safety.md 4.4, 4.5)
+
+struct Delivery {
+  Uuid connection;
+  ProcessorId from;
+  Epoch epoch;  // The sender's current epoch: it fences.
+  std::vector<Parcel> parcels;
+  bool operator==(const Delivery&) const = default;
+};
+enum class DeliveryResult : uint8_t { accepted, busy, refused, not_here };
+struct DeliveryAck {
+  Uuid connection;
+  ProcessorId from;
+  Epoch origin;
+  uint64_t sequence = 0;  // All up to here, of this origin, are safe.
+  DeliveryResult result = DeliveryResult::accepted;
+  bool operator==(const DeliveryAck&) const = default;
+};
+
+using Message = std::variant<RaftPacket, Probe, ProbeReply, Join, JoinReply, Heartbeat,
+                             HeartbeatAck, HeartbeatAsk, SoftTable, StartWork, StopWork, WorkReport,
+                             Forward, ForwardReply, Delivery, DeliveryAck>;
+
+const char* name(const Message& message);
+
+// Bytes of a message: Protobuf. Decoding takes anything and never crashes.
+Bytes encode(const Message& message);
+Result<Message> decode_message(BytesView bytes);
+
+}  // namespace databridge
