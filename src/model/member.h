@@ -40,6 +40,8 @@ struct MemberInfo {
   Labels metadata;
   Capacity capacity;
   std::string software_version;
+  uint64_t boot = 0;  // How often its data directory was started: a restart kills its epochs.
+  int64_t started_at_ms = 0;  // Unix time of this start.
 
   bool operator==(const MemberInfo&) const = default;
 };
