@@ -1,0 +1,12 @@
+#!/bin/bash
+# build.sh PRESET [TARGET…]: configures build/PRESET once, then builds the targets (all of them).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=$1
+shift
+if [ ! -f "build/$preset/build.ninja" ]; then cmake --preset "$preset" -Wno-dev >"/dev/stderr"; fi
+# Parallel compilers with optimisation need about a gigabyte each: a small machine gets fewer.
+jobs=${JOBS:-$(nproc)}
+gigabytes=$(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo)
+if [ "$jobs" -gt "$((gigabytes > 0 ? gigabytes : 1))" ]; then jobs=$((gigabytes > 0 ? gigabytes : 1)); fi
+ninja -C "build/$preset" -j "$jobs" "$@"

@@ -1,0 +1,78 @@
+#!/bin/bash
+# Every test that CI runs, in stages. A failing stage does not hide those after it; the last lines
+# say how long each took and how many tests passed. Exit code 0 only if all of them did.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p build
+summary=()
+failed_stages=0
+passed=0
+failed=0
+
+# stage NAME CMD…: runs CMD, remembers how long it took, adds up what ctest counted.
+stage() {
+  local name=$1 started=$SECONDS log=build/stage-${1// /-}.log verdict=ok
+  shift
+  printf '\n=== %s\n' "$name"
+  if ! "$@" 2>&1 | tee "$log"; then
+    verdict=FAILED
+    failed_stages=$((failed_stages + 1))
+  fi
+  # "97% tests passed, 1 tests failed out of 34"
+  local bad all
+  while read -r bad all; do
+    failed=$((failed + bad))
+    passed=$((passed + all - bad))
+  done < <(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests? failed out of ([0-9]+)$/\1 \2/p' "$log")
+  summary+=("$(printf '%-28s %5d s  %s' "$name" $((SECONDS - started)) "$verdict")")
+  [ "$verdict" = ok ]
+}
+
+finish() {
+  printf '\n=== Stages\n'
+  printf '%s\n' "${summary[@]}"
+  printf '%-28s %5d s\n' total "$SECONDS"
+  # A stage that broke without any test of its own to blame counts as one failure.
+  if [ "$failed" -lt "$failed_stages" ]; then failed=$failed_stages; fi
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+  [ "$failed" -eq 0 ]
+  exit
+}
+
+suite() { ctest --test-dir "build/$1" --no-tests=error --output-on-failure "${@:2}"; }
+
+# The tests that hold threads or memory to account: the rooms without system calls, and the
+# simulator's own, which run the whole node.
+pure='^(base|model|raft|env|cluster|flow|node|api|sim)$'
+sanitized() {
+  [ -f "build/$1/build.ninja" ] || cmake --preset "$1" -Wno-dev || return 1
+  mapfile -t programs < <(ninja -C "build/$1" -t targets all |
+    sed -nE 's/^((base|model|raft|env|cluster|flow|node|api|sim)_test|databridge-sim): .*/\1/p' | sort -u)
+  tools/build.sh "$1" "${programs[@]}" || return 1
+  suite "$1" -R "$pure" -j "$(nproc)" || return 1
+  if [ -x "build/$1/databridge-sim" ]; then "build/$1/databridge-sim" --runs=40; fi
+}
+
+fuzzers() {
+  tools/build.sh fuzz || return 1
+  local each target corpus
+  mapfile -t targets < <(find build/fuzz -maxdepth 1 -name 'fuzz_*' -type f -perm -u+x | sort)
+  each=$((180 / ${#targets[@]}))
+  for target in "${targets[@]}"; do
+    corpus=build/corpus/$(basename "$target")
+    mkdir -p "$corpus"
+    "$target" -max_total_time="$each" -print_final_stats=1 -artifact_prefix=build/ "$corpus" || return 1
+  done
+}
+
+stage "packages" tools/deps.sh || finish
+stage "build" tools/build.sh release || finish
+stage "unit" suite release -L unit -j "$(nproc)"
+if [ -x build/release/databridge-sim ]; then stage "simulation" build/release/databridge-sim; fi
+if ctest --test-dir build/release -N -L integration | grep -q 'Test #'; then
+  stage "real processes" suite release -L integration
+fi
+stage "address and undefined" sanitized asan
+stage "threads" sanitized tsan
+if [ -d fuzz ]; then stage "fuzzers" fuzzers; fi
+finish
