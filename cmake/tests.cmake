@@ -1,0 +1,19 @@
+# Tests of form (unit) and of whole processes (integration): the latter are Python scripts of the
+# standard library in tests/, one ctest entry each, on the programs of this build.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+add_executable(tidy_test tests/tidy_test.cc)
+target_link_libraries(tidy_test PRIVATE GTest::gtest_main)
+add_test(NAME tidy COMMAND tidy_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+set_tests_properties(tidy PROPERTIES LABELS unit)
+
+# process_test(NAME SECONDS): tests/NAME_test.py, killed after SECONDS. They share the machine's two
+# cores and the reference's port numbers, so they run one at a time.
+function(process_test name seconds)
+  add_test(NAME process_${name}
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/${name}_test.py
+    WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+  set_tests_properties(process_${name} PROPERTIES
+    LABELS integration TIMEOUT ${seconds} RUN_SERIAL ON
+    ENVIRONMENT "DATABRIDGE_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
