@@ -13,6 +13,7 @@ namespace databridge::cluster {
 struct View {
   State state;  // A copy costs a few pointers.
   MemberInfo self;
+  ClusterId cluster;   // Empty: founded nothing and joined nothing yet.
   Incarnation leader;  // 0: none known.
   Term term = 0;
   LogIndex commit = 0;      // Known to be committed; state.version() is what is applied.

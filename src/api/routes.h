@@ -1,0 +1,74 @@
+// What a request asks for.
+//
+// Owns   the table of paths, strict reading of queries and bodies, status codes.
+// Hides  JSON parsing, how each write becomes a cluster::Request, how its answer is shown.
+// Pure   no socket, no clock; chance only from the seed. One thread at a time (the HTTP thread).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "api/backend.h"
+#include "base/random.h"
+
+namespace databridge::api {
+
+struct ApiRequest {
+  std::string method;  // GET, HEAD, POST, PUT, DELETE, or whatever came.
+  std::string target;  // Path and query as they came, percent-encoded.
+  std::string content_type;
+  std::string accept;
+  std::string if_match;
+  std::string idempotency_key;
+  std::string last_event_id;
+  std::string body;
+};
+
+struct ApiResponse {
+  int status = 200;
+  std::string body;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers;  // Allow, ETag, Location, Retry-After.
+};
+
+// The client gets its answer when the cluster has given one: `render` is handed the view of then.
+struct Deferred {
+  cluster::Request request;
+  std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
+};
+
+// The client wants events as they come: all after `after`.
+struct EventStream {
+  EventId after;
+};
+
+using Routed = std::variant<ApiResponse, Deferred, EventStream>;
+
+class Routes {
+ public:
+  // `seed` must differ between nodes and starts: ids of processors are made from it.
+  Routes(const Backend& backend, uint64_t seed);
+
+  // Takes anything and never throws.
+  Routed route(const cluster::ViewPtr& view, ApiRequest request);
+
+  // Every path of the table and the methods it takes: {"/api/cluster/nodes/{id}", "GET, DELETE"}.
+  static std::vector<std::pair<std::string, std::string>> table();
+
+ private:
+  friend struct Call;
+
+  const Backend& backend_;
+  Random random_;
+};
+
+// An RFC 9457 answer. `status` 0: the one that belongs to the code.
+ApiResponse problem(Code code, std::string_view detail, int status = 0);
+// The same for what has no Code: "method_not_allowed" 405, "unsupported_media_type" 415.
+ApiResponse problem(std::string_view code, int status, std::string_view detail);
+
+}  // namespace databridge::api

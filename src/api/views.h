@@ -1,0 +1,55 @@
+// What a reader sees: a view as JSON, with the names of the REST contract.
+//
+// Pure; any thread. Written straight into the text, without a document in between: a list of
+// 100,000 assignments costs its bytes.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/plan.h"
+#include "cluster/view.h"
+
+namespace databridge::api {
+
+using cluster::View;
+
+struct Page {
+  size_t limit = 10'000;
+  std::string after;  // The last id of the page before; empty: from the start.
+};
+
+struct AssignmentFilter {
+  std::string node;
+  std::string flow;
+  std::optional<RunState> state;
+};
+
+std::string show_status(const View& view);
+std::string show_nodes(const View& view, const Page& page);
+std::string show_node(const View& view, const Member& member);
+std::string show_leader(const View& view);  // Of a view that has a leader.
+std::string show_assignments(const View& view, const AssignmentFilter& filter, const Page& page);
+std::string show_assignment(const View& view, const Assignment& assignment);
+std::string show_flows(const View& view, const Page& page);
+std::string show_flow(const View& view, const FlowSpec& flow);
+std::string show_config_item(std::string_view key, const cluster::ConfigItem& item);
+std::string show_config(const View& view, const Page& page);
+std::string show_strategy(const View& view);
+std::string show_plan(const View& view, const cluster::Plan& plan);
+std::string show_event(const Event& event);
+std::string show_events(const View& view, const std::vector<Event>& events, bool more);
+std::string show_join(const View& view);
+std::string show_health(const View& view);
+std::string show_metrics(const View& view);  // Prometheus text.
+
+// Operations are derived from the state: "drain-<node>", "remove-<node>". Nothing: no such one.
+std::optional<std::string> show_operation(const View& view, std::string_view id);
+
+// A leader is known, a quorum answers, and what is known to be committed is applied.
+bool is_ready(const View& view);
+
+}  // namespace databridge::api
