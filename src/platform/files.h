@@ -1,0 +1,21 @@
+// Owns the user's files below the allowed roots. Hides how a path is kept inside (openat2 with
+// RESOLVE_BENEATH: the kernel resolves links and refuses those that lead out).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "env/files.h"
+
+namespace databridge::platform {
+
+struct FilesOptions {
+  std::vector<std::string> roots;  // Directories that exist. None: every path is forbidden.
+  std::string host;                // For FileInfo: this machine's name.
+};
+
+Result<std::unique_ptr<env::Files>> make_files(const FilesOptions& options);
+
+}  // namespace databridge::platform

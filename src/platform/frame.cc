@@ -1,0 +1,187 @@
+#include "platform/frame.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace databridge::platform {
+namespace {
+
+constexpr BytesView kMagic("DBCF", 4);
+constexpr size_t kCheckedHeader = 12;  // The header up to its checksum.
+
+// Fields of a greeting. Numbers are never given a second meaning.
+enum Tag : uint8_t {
+  tag_incarnation = 1,
+  tag_node = 2,
+  tag_cluster = 3,
+  tag_boot = 4,
+  tag_host_boot_id = 5,
+  tag_netns = 6,
+  tag_pidns = 7,
+  tag_pid = 8,
+  tag_pid_start = 9,
+};
+constexpr size_t kTextMax = 256;
+
+void append_text(Bytes& to, uint8_t tag, BytesView text) {
+  CHECK(text.size() <= kTextMax);
+  to.push_back(static_cast<char>(tag));
+  to.push_back(static_cast<char>(text.size() & 0xff));
+  to.push_back(static_cast<char>(text.size() >> 8));
+  to.append(text);
+}
+
+void append_number(Bytes& to, uint8_t tag, uint64_t value) {
+  Bytes bytes;
+  append_little64(bytes, value);
+  append_text(to, tag, bytes);
+}
+
+uint8_t byte_at(BytesView bytes, size_t i) { return static_cast<uint8_t>(bytes[i]); }
+
+bool is_number(uint8_t tag) {
+  return tag == tag_incarnation || tag == tag_boot || (tag >= tag_netns && tag <= tag_pid_start);
+}
+
+void set_number(env::Greeting& greeting, uint8_t tag, uint64_t value) {
+  switch (tag) {
+    case tag_incarnation:
+      greeting.incarnation = Incarnation{value};
+      break;
+    case tag_boot:
+      greeting.boot = value;
+      break;
+    case tag_netns:
+      greeting.netns = value;
+      break;
+    case tag_pidns:
+      greeting.pidns = value;
+      break;
+    case tag_pid:
+      greeting.pid = value;
+      break;
+    case tag_pid_start:
+      greeting.pid_start = value;
+      break;
+    default:
+      break;
+  }
+}
+
+void set_text(env::Greeting& greeting, uint8_t tag, BytesView value) {
+  switch (tag) {
+    case tag_node:
+      greeting.node = NodeId(std::string(value));
+      break;
+    case tag_cluster:
+      greeting.cluster = ClusterId(std::string(value));
+      break;
+    case tag_host_boot_id:
+      greeting.host_boot_id = std::string(value);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace
+
+Bytes encode_frame_header(FrameKind kind, BytesView payload) {
+  CHECK(payload.size() <= kPayloadMax);
+  Bytes header(kMagic);
+  header.push_back(static_cast<char>(kProtocolVersion));
+  header.push_back(static_cast<char>(kind));
+  header.append(2, '\0');  // Flags: none yet.
+  append_little32(header, static_cast<uint32_t>(payload.size()));
+  append_little32(header, crc32c(payload, crc32c(header)));
+  return header;
+}
+
+Bytes encode_frame(FrameKind kind, BytesView payload) {
+  Bytes frame = encode_frame_header(kind, payload);
+  frame.append(payload);
+  return frame;
+}
+
+Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max) {
+  CHECK(bytes.size() >= kFrameHeaderSize);
+  if (bytes.substr(0, 4) != kMagic) {
+    return fail(Code::invalid,
+                fmt::format("not a cluster frame (it begins with {}): the other side is no member, "
+                            "or uses TLS where we do not",
+                            to_hex(bytes.substr(0, 4))));
+  }
+  const uint8_t version = byte_at(bytes, 4);
+  if (version == 0 || version > kProtocolVersion) {
+    return fail(
+        Code::invalid,
+        fmt::format("protocol version {} where this node speaks up to {}: upgrade this node",
+                    version, kProtocolVersion));
+  }
+  const uint8_t kind = byte_at(bytes, 5);
+  if (kind < 1 || kind > 3)
+    return fail(Code::invalid, fmt::format("frame of unknown kind {}", kind));
+  if (byte_at(bytes, 6) != 0 || byte_at(bytes, 7) != 0) {
+    return fail(Code::invalid, "frame with flags that version 1 does not know");
+  }
+  FrameHeader header;
+  header.kind = static_cast<FrameKind>(kind);
+  header.length = read_little32(bytes.substr(8));
+  header.crc = read_little32(bytes.substr(kCheckedHeader));
+  if (header.length > payload_max) {
+    return fail(Code::too_large, fmt::format("frame of {} bytes where at most {} are allowed",
+                                             header.length, payload_max));
+  }
+  return header;
+}
+
+Result<void> check_payload(const FrameHeader& header, BytesView header_bytes, BytesView payload) {
+  CHECK(payload.size() == header.length);
+  if (crc32c(payload, crc32c(header_bytes.substr(0, kCheckedHeader))) != header.crc) {
+    return fail(Code::corrupt, "frame damaged on its way: checksum mismatch");
+  }
+  return {};
+}
+
+Bytes encode_greeting(const env::Greeting& greeting) {
+  Bytes bytes;
+  append_number(bytes, tag_incarnation, greeting.incarnation.value);
+  append_text(bytes, tag_node, greeting.node.value);
+  append_text(bytes, tag_cluster, greeting.cluster.value);
+  append_number(bytes, tag_boot, greeting.boot);
+  append_text(bytes, tag_host_boot_id, greeting.host_boot_id);
+  append_number(bytes, tag_netns, greeting.netns);
+  append_number(bytes, tag_pidns, greeting.pidns);
+  append_number(bytes, tag_pid, greeting.pid);
+  append_number(bytes, tag_pid_start, greeting.pid_start);
+  return bytes;
+}
+
+Result<env::Greeting> decode_greeting(BytesView bytes) {
+  env::Greeting greeting;
+  while (!bytes.empty()) {
+    if (bytes.size() < 3) return fail(Code::invalid, "greeting ends within a field");
+    const uint8_t tag = byte_at(bytes, 0);
+    const size_t length =
+        static_cast<size_t>(byte_at(bytes, 1)) | static_cast<size_t>(byte_at(bytes, 2)) << 8;
+    bytes.remove_prefix(3);
+    if (bytes.size() < length) return fail(Code::invalid, "greeting ends within a field");
+    const BytesView value = bytes.substr(0, length);
+    bytes.remove_prefix(length);
+    if (is_number(tag)) {
+      if (length != 8)
+        return fail(Code::invalid, fmt::format("greeting field {} is no number", tag));
+      set_number(greeting, tag, read_little64(value));
+    } else if (tag <= tag_pid_start) {
+      if (length > kTextMax || !is_utf8(value)) {
+        return fail(Code::invalid, fmt::format("greeting field {} is no text", tag));
+      }
+      set_text(greeting, tag, value);
+    }
+  }
+  if (!greeting.incarnation) return fail(Code::invalid, "greeting without an incarnation");
+  return greeting;
+}
+
+}  // namespace databridge::platform

@@ -1,0 +1,147 @@
+#include "platform/frame.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+
+#include "base/random.h"
+
+namespace databridge::platform {
+namespace {
+
+using testing::HasSubstr;
+
+env::Greeting example() {
+  env::Greeting greeting;
+  greeting.incarnation = Incarnation{0x1122334455667788};
+  greeting.node = NodeId("node-1");
+  greeting.cluster = ClusterId("c0ffee");
+  greeting.boot = 7;
+  greeting.host_boot_id = "0e7f2c3d-1111-2222-3333-444455556666";
+  greeting.netns = 4026531840;
+  greeting.pidns = 4026531836;
+  greeting.pid = 4711;
+  greeting.pid_start = 123456;
+  return greeting;
+}
+
+// "name: hex" lines; the hex may go on over lines that begin with a blank.
+std::map<std::string, std::string> golden() {
+  std::ifstream file("src/platform/testdata/frames.hex");
+  std::map<std::string, std::string> frames;
+  std::string line, name;
+  while (std::getline(file, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    if (line[0] != ' ') {
+      name = line.substr(0, line.find(':'));
+      line = line.substr(line.find(':') + 1);
+    }
+    for (const char c : line) {
+      if (c != ' ') frames[name].push_back(c);
+    }
+  }
+  return frames;
+}
+
+TEST(Frame, BytesAreTheGoldenOnes) {
+  const auto frames = golden();
+  ASSERT_EQ(frames.size(), 4u);
+  EXPECT_EQ(to_hex(encode_frame(FrameKind::greeting, encode_greeting(example()))),
+            frames.at("greeting"));
+  EXPECT_EQ(to_hex(encode_frame(FrameKind::message, "hello")), frames.at("message"));
+  EXPECT_EQ(to_hex(encode_frame(FrameKind::message, "")), frames.at("empty"));
+  EXPECT_EQ(to_hex(encode_frame(FrameKind::farewell, "another cluster: a1b2")),
+            frames.at("farewell"));
+}
+
+TEST(Frame, ComesBackAsItWent) {
+  for (const auto& payload : {Bytes(), Bytes("x"), Bytes(100000, '\xff')}) {
+    const Bytes frame = encode_frame(FrameKind::message, payload);
+    const auto header = decode_frame_header(frame);
+    ASSERT_TRUE(header);
+    EXPECT_EQ(header->kind, FrameKind::message);
+    ASSERT_EQ(header->length, payload.size());
+    EXPECT_TRUE(check_payload(*header, frame, BytesView(frame).substr(kFrameHeaderSize)));
+  }
+}
+
+TEST(Frame, NoFlippedBitGoesUnseen) {
+  const Bytes whole = encode_frame(FrameKind::message, "a payload of some length");
+  for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
+    Bytes frame = whole;
+    frame[bit / 8] = static_cast<char>(frame[bit / 8] ^ (1 << (bit % 8)));
+    const auto header = decode_frame_header(frame);
+    if (!header) continue;
+    if (header->length != frame.size() - kFrameHeaderSize) {
+      // A shorter length: the checksum of the shorter payload does not match.
+      if (header->length > frame.size() - kFrameHeaderSize) continue;  // The reader waits for more.
+      EXPECT_FALSE(
+          check_payload(*header, frame, BytesView(frame).substr(kFrameHeaderSize, header->length)));
+      continue;
+    }
+    EXPECT_FALSE(check_payload(*header, frame, BytesView(frame).substr(kFrameHeaderSize)))
+        << "bit " << bit;
+  }
+}
+
+TEST(Frame, SaysWhatIsWrong) {
+  struct Row {
+    const char* what;
+    size_t offset;
+    char value;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"a stranger", 0, 'G', "not a cluster frame"},
+      {"a newer version", 4, 2, "protocol version 2 where this node speaks up to 1"},
+      {"an unknown kind", 5, 9, "unknown kind 9"},
+      {"an unknown flag", 6, 1, "flags"},
+      {"too long", 11, 5, "where at most"},
+  };
+  for (const auto& row : rows) {
+    Bytes frame = encode_frame(FrameKind::message, "hello");
+    frame[row.offset] = row.value;
+    const auto header = decode_frame_header(frame);
+    ASSERT_FALSE(header) << row.what;
+    EXPECT_THAT(header.error().message, HasSubstr(row.message)) << row.what;
+  }
+}
+
+TEST(Greeting, ComesBackAsItWent) {
+  const auto back = decode_greeting(encode_greeting(example()));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, example());
+}
+
+TEST(Greeting, SkipsFieldsOfLaterVersions) {
+  const auto back = decode_greeting(encode_greeting(example()) + Bytes("\x63\x03\x00new", 6));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, example());
+}
+
+TEST(Greeting, NeedsAnIncarnation) {
+  EXPECT_FALSE(decode_greeting(""));
+  EXPECT_FALSE(decode_greeting(encode_greeting(env::Greeting{})));
+}
+
+TEST(Greeting, TakesAnyBytes) {
+  Random random(1);
+  const Bytes good = encode_greeting(example());
+  for (int round = 0; round < 20000; ++round) {
+    Bytes bytes = good.substr(0, random.below(good.size() + 1));
+    for (uint64_t flips = random.below(4); flips > 0 && !bytes.empty(); --flips) {
+      bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+    }
+    const auto back = decode_greeting(bytes);
+    if (back) {
+      EXPECT_TRUE(back->incarnation);
+    } else {
+      EXPECT_FALSE(back.error().message.empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace databridge::platform
