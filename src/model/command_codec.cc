@@ -1,0 +1,300 @@
+#include "model/command_codec.h"
+
+namespace databridge {
+namespace codec {
+namespace {
+
+using Case = proto::CommandBody;
+
+// ---- One `write` and one `read` a command, in the order of model/command.h.
+
+void write(const AdmitMember& from, Case* to) {
+  put(from.info, to->mutable_admit_member()->mutable_info());
+}
+void read(const proto::AdmitMember& from, AdmitMember& to, Check& check) {
+  check.that(from.has_info(), "a member without its description");
+  get(from.info(), to.info, check);
+}
+
+void write(const RemoveMember& from, Case* to) {
+  auto* wire = to->mutable_remove_member();
+  wire->set_incarnation(from.incarnation.value);
+  wire->set_reason(from.reason);
+}
+void read(const proto::RemoveMember& from, RemoveMember& to, Check&) {
+  to.incarnation.value = from.incarnation();
+  to.reason = from.reason();
+}
+
+void write(const SetVerdict& from, Case* to) {
+  auto* wire = to->mutable_set_verdict();
+  wire->set_incarnation(from.incarnation.value);
+  wire->set_health(enum_out<proto::Health>(from.health));
+  wire->set_reason(enum_out<proto::HealthReason>(from.reason));
+  wire->set_quarantined_until_ms(from.quarantined_until_ms);
+}
+void read(const proto::SetVerdict& from, SetVerdict& to, Check& check) {
+  to.incarnation.value = from.incarnation();
+  enum_in(from.health(), Health::disconnected, to.health, check, "health");
+  enum_in(from.reason(), HealthReason::removed, to.reason, check, "health reason");
+  to.quarantined_until_ms = from.quarantined_until_ms();
+}
+
+void write(const SetDraining& from, Case* to) {
+  auto* wire = to->mutable_set_draining();
+  wire->set_incarnation(from.incarnation.value);
+  wire->set_draining(from.draining);
+  wire->set_leaving(from.leaving);
+}
+void read(const proto::SetDraining& from, SetDraining& to, Check&) {
+  to = {Incarnation{from.incarnation()}, from.draining(), from.leaving()};
+}
+
+void write(const SetVoters& from, Case* to) {
+  auto* wire = to->mutable_set_voters();
+  for (const auto voter : from.voters) wire->add_voters(voter.value);
+  wire->set_leader(from.leader.value);
+}
+void read(const proto::SetVoters& from, SetVoters& to, Check&) {
+  for (const uint64_t voter : from.voters()) to.voters.push_back(Incarnation{voter});
+  to.leader.value = from.leader();
+}
+
+void write(const PutFlow& from, Case* to) {
+  put(from.flow, to->mutable_put_flow()->mutable_flow());
+}
+void read(const proto::PutFlow& from, PutFlow& to, Check& check) {
+  check.that(from.has_flow(), "a flow without its description");
+  get(from.flow(), to.flow, check);
+}
+
+void write(const DeleteFlow& from, Case* to) {
+  to->mutable_delete_flow()->set_flow(from.flow.value);
+}
+void read(const proto::DeleteFlow& from, DeleteFlow& to, Check&) { to.flow.value = from.flow(); }
+
+void write(const AddProcessor& from, Case* to) {
+  put(from.spec, to->mutable_add_processor()->mutable_spec());
+}
+void read(const proto::AddProcessor& from, AddProcessor& to, Check& check) {
+  check.that(from.has_spec(), "a processor without its description");
+  get(from.spec(), to.spec, check);
+}
+
+void write(const DeleteProcessor& from, Case* to) {
+  put(from.processor, to->mutable_delete_processor()->mutable_processor());
+}
+void read(const proto::DeleteProcessor& from, DeleteProcessor& to, Check& check) {
+  get(from.processor(), to.processor, check);
+}
+
+void write(const SetWanted& from, Case* to) {
+  auto* wire = to->mutable_set_wanted();
+  put(from.processor, wire->mutable_processor());
+  wire->set_wanted(from.wanted);
+}
+void read(const proto::SetWanted& from, SetWanted& to, Check& check) {
+  get(from.processor(), to.processor, check);
+  to.wanted = from.wanted();
+}
+
+void write(const Release& from, Case* to) {
+  auto* wire = to->mutable_release();
+  put(from.processor, wire->mutable_processor());
+  put(from.replaces, wire->mutable_replaces());
+  wire->set_reason(from.reason);
+}
+void read(const proto::Release& from, Release& to, Check& check) {
+  check.that(from.has_replaces(), "a release that does not name the epoch it replaces");
+  get(from.processor(), to.processor, check);
+  get(from.replaces(), to.replaces, check);
+  to.reason = from.reason();
+}
+
+void write(const Assign& from, Case* to) {
+  auto* wire = to->mutable_assign();
+  put(from.processor, wire->mutable_processor());
+  put(from.replaces, wire->mutable_replaces());
+  wire->set_to(from.to.value);
+  wire->set_reason(from.reason);
+}
+void read(const proto::Assign& from, Assign& to, Check& check) {
+  check.that(from.has_replaces(), "an assignment that does not name the epoch it replaces");
+  get(from.processor(), to.processor, check);
+  get(from.replaces(), to.replaces, check);
+  to.to.value = from.to();
+  to.reason = from.reason();
+}
+
+void write(const Unassign& from, Case* to) {
+  auto* wire = to->mutable_unassign();
+  put(from.processor, wire->mutable_processor());
+  put(from.replaces, wire->mutable_replaces());
+  wire->set_reason(from.reason);
+}
+void read(const proto::Unassign& from, Unassign& to, Check& check) {
+  check.that(from.has_replaces(), "an unassignment that does not name the epoch it replaces");
+  get(from.processor(), to.processor, check);
+  get(from.replaces(), to.replaces, check);
+  to.reason = from.reason();
+}
+
+void write(const Reports& from, Case* to) {
+  auto* reports = to->mutable_reports()->mutable_reports();
+  for (const auto& report : from.reports) {
+    auto* wire = reports->Add();
+    put(report.processor, wire->mutable_processor());
+    put(report.epoch, wire->mutable_epoch());
+    wire->set_state(enum_out<proto::RunState>(report.state));
+    wire->set_detail(report.detail);
+  }
+}
+void read(const proto::Reports& from, Reports& to, Check& check) {
+  for (const auto& wire : from.reports()) {
+    Report& report = to.reports.emplace_back();
+    check.that(wire.has_epoch(), "a report without its epoch");
+    get(wire.processor(), report.processor, check);
+    get(wire.epoch(), report.epoch, check);
+    enum_in(wire.state(), RunState::failed, report.state, check, "run state");
+    report.detail = wire.detail();
+  }
+}
+
+void write(const SaveCheckpoint& from, Case* to) {
+  auto* wire = to->mutable_save_checkpoint();
+  put(from.processor, wire->mutable_processor());
+  put(from.checkpoint, wire->mutable_checkpoint());
+}
+void read(const proto::SaveCheckpoint& from, SaveCheckpoint& to, Check& check) {
+  check.that(from.has_checkpoint(), "a saved checkpoint without its content");
+  get(from.processor(), to.processor, check);
+  get(from.checkpoint(), to.checkpoint, check);
+}
+
+void write(const SetConfig& from, Case* to) {
+  auto* wire = to->mutable_set_config();
+  wire->set_key(from.key);
+  wire->set_json(from.json);
+  if (from.expected) wire->set_expected(*from.expected);
+}
+void read(const proto::SetConfig& from, SetConfig& to, Check&) {
+  to.key = from.key();
+  to.json = from.json();
+  if (from.has_expected()) to.expected = from.expected();
+}
+
+void write(const DeleteConfig& from, Case* to) {
+  auto* wire = to->mutable_delete_config();
+  wire->set_key(from.key);
+  if (from.expected) wire->set_expected(*from.expected);
+}
+void read(const proto::DeleteConfig& from, DeleteConfig& to, Check&) {
+  to.key = from.key();
+  if (from.has_expected()) to.expected = from.expected();
+}
+
+void write(const SetStrategy& from, Case* to) {
+  to->mutable_set_strategy()->set_strategy(enum_out<proto::Strategy>(from.strategy));
+}
+void read(const proto::SetStrategy& from, SetStrategy& to, Check& check) {
+  enum_in(from.strategy(), Strategy::consistent_hash, to.strategy, check, "strategy");
+}
+
+void write(const NoteRebalance& from, Case* to) {
+  to->mutable_note_rebalance()->set_plan_id(from.plan_id);
+  to->mutable_note_rebalance()->set_moves(from.moves);
+}
+void read(const proto::NoteRebalance& from, NoteRebalance& to, Check&) {
+  to = {from.plan_id(), from.moves()};
+}
+
+void write(const RestoreState& from, Case* to) {
+  to->mutable_restore_state()->set_bytes(from.bytes);
+}
+void read(const proto::RestoreState& from, RestoreState& to, Check&) { to.bytes = from.bytes(); }
+
+template <typename Alternative, typename Wire>
+void read_as(const Wire& from, CommandBody& to, Check& check) {
+  read(from, to.emplace<Alternative>(), check);
+}
+
+}  // namespace
+
+void put(const CommandBody& from, proto::CommandBody* to) {
+  std::visit([&](const auto& body) { write(body, to); }, from);
+}
+
+void get(const proto::CommandBody& from, CommandBody& to, Check& check) {
+  switch (from.body_case()) {
+    case Case::kAdmitMember:
+      return read_as<AdmitMember>(from.admit_member(), to, check);
+    case Case::kRemoveMember:
+      return read_as<RemoveMember>(from.remove_member(), to, check);
+    case Case::kSetVerdict:
+      return read_as<SetVerdict>(from.set_verdict(), to, check);
+    case Case::kSetDraining:
+      return read_as<SetDraining>(from.set_draining(), to, check);
+    case Case::kSetVoters:
+      return read_as<SetVoters>(from.set_voters(), to, check);
+    case Case::kPutFlow:
+      return read_as<PutFlow>(from.put_flow(), to, check);
+    case Case::kDeleteFlow:
+      return read_as<DeleteFlow>(from.delete_flow(), to, check);
+    case Case::kAddProcessor:
+      return read_as<AddProcessor>(from.add_processor(), to, check);
+    case Case::kDeleteProcessor:
+      return read_as<DeleteProcessor>(from.delete_processor(), to, check);
+    case Case::kSetWanted:
+      return read_as<SetWanted>(from.set_wanted(), to, check);
+    case Case::kRelease:
+      return read_as<Release>(from.release(), to, check);
+    case Case::kAssign:
+      return read_as<Assign>(from.assign(), to, check);
+    case Case::kUnassign:
+      return read_as<Unassign>(from.unassign(), to, check);
+    case Case::kReports:
+      return read_as<Reports>(from.reports(), to, check);
+    case Case::kSaveCheckpoint:
+      return read_as<SaveCheckpoint>(from.save_checkpoint(), to, check);
+    case Case::kSetConfig:
+      return read_as<SetConfig>(from.set_config(), to, check);
+    case Case::kDeleteConfig:
+      return read_as<DeleteConfig>(from.delete_config(), to, check);
+    case Case::kSetStrategy:
+      return read_as<SetStrategy>(from.set_strategy(), to, check);
+    case Case::kNoteRebalance:
+      return read_as<NoteRebalance>(from.note_rebalance(), to, check);
+    case Case::kRestoreState:
+      return read_as<RestoreState>(from.restore_state(), to, check);
+    case Case::BODY_NOT_SET:
+      break;
+  }
+  check.bad("a command of no known kind");
+}
+
+}  // namespace codec
+
+Bytes encode(const Command& command) {
+  proto::Command wire;
+  wire.set_format(codec::kFormat);
+  codec::put(command.body, wire.mutable_body());
+  wire.set_at_ms(command.at_ms);
+  if (command.request != RequestId{}) codec::put(command.request, wire.mutable_request());
+  wire.set_idempotency_key(command.idempotency_key);
+  return wire.SerializeAsString();
+}
+
+Result<Command> decode_command(BytesView bytes) {
+  proto::Command wire;
+  if (auto error = codec::parse(bytes, "a command", wire)) return tl::make_unexpected(*error);
+  codec::Check check;
+  Command command;
+  codec::get(wire.body(), command.body, check);
+  command.at_ms = wire.at_ms();
+  codec::get(wire.request(), command.request, check);
+  command.idempotency_key = wire.idempotency_key();
+  if (!check.ok()) return fail(Code::corrupt, "a command holds " + check.wrong());
+  return command;
+}
+
+}  // namespace databridge
