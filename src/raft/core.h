@@ -1,0 +1,172 @@
+// The inside of Raft: one class, because Raft's rules share one state; its methods are spread by
+// topic over raft.cc (terms, Ready), election.cc, replication.cc, snapshot.cc, change.cc and
+// read.cc.
+//
+// Owns  everything that raft.h says. Pure. Private to this room.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/random.h"
+#include "base/result.h"
+#include "raft/log.h"
+#include "raft/membership.h"
+#include "raft/progress.h"
+#include "raft/ready.h"
+#include "raft/types.h"
+
+namespace databridge::raft {
+
+class Core {
+ public:
+  Core(const Options& options, Restored restored, Instant now);
+
+  // As in raft.h.
+  void step(const Message& message, Instant now);
+  void tick(Instant now);
+  Instant next_wake() const;
+  bool has_ready() const;
+  Ready ready();
+  void persisted(uint64_t number, Instant now);
+  Result<Position> propose(Payload command, Instant now);
+  Result<Position> propose_configuration(const Change& change, Instant now);
+  Result<void> read_index(uint64_t context, Instant now);
+  Result<void> transfer(ServerId to, Instant now);
+  void leader_lost(ServerId leader, Instant now);
+  Instant quorum_contact(Instant now) const;
+  bool compact(Index upto, Index snapshot_index, Payload state);
+  Role role() const { return role_; }
+  ServerId leader() const { return leader_; }
+  const HardState& hard_state() const { return hard_; }
+  const Log& log() const { return log_; }
+  const Membership& members() const { return members_; }
+  Status status() const;
+
+ private:
+  // raft.cc: terms, timers' common part, Ready.
+  void enter_term(Term term);
+  void become_follower(Term term, ServerId leader);
+  void heard_from_leader(const Message& message);
+  void set_commit(Index index);
+  Message message(Message::Kind kind, ServerId to) const;
+  bool well_formed(const Message& message) const;
+
+  // election.cc
+  void arm_election_timer();
+  bool may_campaign() const;
+  void campaign_if_due();
+  void start_round(bool real, bool transfer);
+  void count_vote(ServerId from, bool granted);
+  void become_leader();
+  bool protects_leader() const;
+  void on_vote_request(const Message& message);
+  void on_vote_reply(const Message& message);
+  void on_timeout_now(const Message& message);
+  void send_timeout_now();
+  void stop_transfer();
+  void check_quorum();
+
+  // replication.cc
+  void append_own(Entry::Kind kind, Payload data);
+  void advance_commit();
+  void broadcast_heartbeat();
+  void send_heartbeat(ServerId to, Progress& peer);
+  void fill_pipelines();
+  void send_append(ServerId to, Progress& peer, size_t entries_max);
+  void acknowledge_persisted();
+  void on_append(const Message& message);
+  void on_append_reply(const Message& message);
+  void on_heartbeat(const Message& message);
+  void on_heartbeat_reply(const Message& message);
+  void answered(Progress& peer, const Message& message);
+
+  // snapshot.cc
+  void send_chunks(ServerId to, Progress& peer);
+  void on_snapshot_chunk(const Message& message);
+  void on_snapshot_reply(const Message& message);
+  void install(Snapshot snapshot);
+
+  // change.cc
+  void configuration_changed();
+  void forget_the_departed();
+  void after_commit();
+
+  // read.cc
+  void assign_reads();
+  void confirm_reads();
+  void drop_reads();
+
+  struct Unpersisted {
+    uint64_t number;
+    Term term;
+    ServerId vote;
+  };
+  struct Read {
+    uint64_t context;
+    Index index;     // 0: waits for an entry of this term to be committed.
+    uint64_t round;  // 0: waits for the next round.
+  };
+  struct Incoming {  // A snapshot on its way in.
+    Position position;
+    Configuration configuration;
+    uint64_t total = 0;
+    Bytes data;
+  };
+
+  const Options options_;
+  Random random_;
+  Instant now_;
+  Log log_;
+  Membership members_;
+  Snapshot snapshot_;  // The newest; what lagging followers are sent.
+  HardState hard_;
+  Index applied_ = 0;
+
+  Role role_ = Role::follower;
+  ServerId leader_ = 0;
+  bool removed_ = false;
+
+  // As a follower.
+  Instant heard_leader_ = Instant::min();
+  bool lost_leader_ = false;           // Own evidence that it is gone; cleared when it is heard.
+  std::optional<Message> early_vote_;  // A pre-vote that waits for own evidence.
+  Index verified_ = 0;                 // Equal to the leader's log of this term up to here.
+  Index acknowledged_ = 0;             // What the leader of this term was told of it.
+  Instant append_sent_at_{};           // Of the newest append whose answer waits for the disk.
+  std::optional<Incoming> incoming_;
+
+  // As a candidate.
+  Instant election_deadline_{};
+  int failed_rounds_ = 0;
+  std::map<ServerId, bool> votes_;
+
+  // As a leader.
+  std::map<ServerId, Progress> peers_;
+  Instant leader_since_{};
+  Instant heartbeat_due_{};
+  Index term_start_ = 0;  // The no-op of this term.
+  ServerId transferee_ = 0;
+  Instant transfer_deadline_{};
+  uint64_t round_ = 0;
+  std::deque<Read> reads_;
+
+  // For the next Ready.
+  uint64_t ready_number_ = 0;
+  std::deque<Unpersisted> unpersisted_;
+  HardState handed_hard_;
+  bool snapshot_unhanded_ = false;
+  bool install_unhanded_ = false;
+  Index compact_to_ = 0;
+  std::vector<Message> send_now_;
+  std::vector<Message> send_after_persist_;
+  std::vector<ReadState> answers_;
+  Role told_role_ = Role::follower;
+  Term told_term_ = 0;
+  ServerId told_leader_ = 0;
+};
+
+}  // namespace databridge::raft
