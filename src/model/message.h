@@ -143,16 +143,20 @@ struct ForwardReply {
 struct Delivery {
   Uuid connection;
   ProcessorId from;
-  Epoch epoch;  // The sender's current epoch: it fences.
-  std::vector<Parcel> parcels;
+  Epoch epoch;   // The newest epoch of `from` that the sender has applied: it fences.
+  Epoch tenure;  // The epoch of the destination that this is addressed to; refused under another.
+  std::vector<Parcel> parcels;  // Of one origin, in order.
   bool operator==(const Delivery&) const = default;
 };
+// busy: try again; refused: `epoch` is old, catch up; not_here: that tenure is over, go elsewhere.
 enum class DeliveryResult : uint8_t { accepted, busy, refused, not_here };
 struct DeliveryAck {
   Uuid connection;
   ProcessorId from;
+  Epoch tenure;
   Epoch origin;
-  uint64_t sequence = 0;  // All up to here, of this origin, are safe.
+  std::vector<uint64_t> safe;   // Sequences of this origin that are durable there.
+  std::vector<uint64_t> never;  // Those that are not, and never will be under this tenure.
   DeliveryResult result = DeliveryResult::accepted;
   bool operator==(const DeliveryAck&) const = default;
 };
