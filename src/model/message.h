@@ -36,6 +36,8 @@ struct ProbeReply {
   ClusterId cluster;                  // Empty: not bootstrapped.
   std::vector<MemberInfo> known;      // Founders it has heard from itself, itself included, sorted.
   std::vector<Incarnation> promised;  // The set it has durably promised to found with, sorted.
+  std::vector<uint64_t> attempts;  // Of each of `promised`: a promise holds for that attempt only.
+  uint64_t attempt = 1;            // Of the node itself: durable, grows when it withdraws.
   bool operator==(const ProbeReply&) const = default;
 };
 // A node without a cluster asks a member to take it in; a follower passes it to the leader.

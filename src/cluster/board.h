@@ -1,0 +1,93 @@
+// The Board: who has how much work and how much room, as the balancer sees it.
+//
+// Owns   a candidate for every member, the flows' processors per node (for anti-affinity), and the
+//        work already promised but in nobody's load sample yet.
+// Hides  how state and soft table become candidates.
+// Pure   a value. Gather it once for a batch of decisions, and promise each as it is made.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/state.h"
+#include "model/flow.h"
+#include "model/load.h"
+#include "model/member.h"
+#include "model/message.h"
+
+namespace databridge::cluster {
+
+struct Candidate {
+  Incarnation incarnation;
+  NodeId node;
+  Capacity capacity;
+  Labels labels;
+  std::string host;              // Members with the same one share its CPU and memory.
+  std::optional<NodeLoad> load;  // None: never sampled in this term.
+  uint32_t assigned = 0;         // By the state, those that are being released included.
+  uint32_t promised = 0;         // Decided, and in no load sample yet; part of the count below.
+  uint32_t proposed = 0;         // Decided, and not in the state yet.
+  std::string unfit;             // Not empty: takes no new work at all, and why.
+
+  uint32_t count() const { return assigned + proposed; }
+  bool has_room() const { return count() < capacity.processors_max; }
+};
+
+// The terms of a candidate's score, each in points of 100 (model/load.h has the formula).
+struct ScoreTerms {
+  double cpu = 0;
+  double memory = 0;
+  double processors = 0;
+  double queue = 0;
+  double promised = 0;
+  double unsampled = 0;  // 50 if there is no sample.
+  double total() const { return cpu + memory + processors + queue + promised + unsampled; }
+};
+
+class Board {
+ public:
+  Board() = default;
+  explicit Board(std::vector<Candidate> candidates);  // Sorted here by incarnation.
+
+  // `pending`: assignments proposed but not applied yet: processor → to.
+  static Board gather(const State& state, const SoftTable& soft,
+                      const std::map<ProcessorId, Incarnation>& pending = {});
+
+  const std::vector<Candidate>& candidates() const { return candidates_; }
+  const Candidate* find(Incarnation incarnation) const;
+
+  // The processor goes there: it counts from now on.
+  void promise(const ProcessorSpec& spec, Incarnation to);
+
+  // A hard reason why the processor may not be given to that node; none if it may. A short code
+  // first (`no_room`, `no_label`, `spread`, `source_local`, or `unfit`), then words.
+  struct Why {
+    std::string code;
+    std::string words;
+  };
+  std::optional<Why> why_not(const ProcessorSpec& spec, const NodeId& pinned,
+                             const Candidate& candidate) const;
+
+  // A processor whose load no sample can know yet counts as this many that are sampled: its CPU
+  // and memory are still to come. One point of score each, for a node of 1,000 processors.
+  static constexpr double kPromisedWeight = 50;
+  ScoreTerms score(const Candidate& candidate) const;
+
+ private:
+  friend class Placement;
+  size_t index_of(Incarnation incarnation) const;  // candidates_.size() if there is none.
+
+  std::vector<Candidate> candidates_;
+  // Per flow: the nodes that have some of its processors, and which of those want to be apart.
+  struct Tenants {
+    uint32_t all = 0;
+    uint32_t apart = 0;
+  };
+  std::map<FlowId, std::map<Incarnation, Tenants>> flows_;
+  std::map<std::string, std::pair<double, double>> hosts_;  // Mean CPU and memory per host.
+};
+
+}  // namespace databridge::cluster

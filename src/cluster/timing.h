@@ -1,0 +1,39 @@
+// Timing: every duration of the cluster, derived from the two that people set.
+//
+// Owns   the formulas of safety.md 3 and the inequality that makes them safe.
+// Hides  nothing: it is a table.
+// Pure   made once, at start; refused with the inequality printed if it would not be safe.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace databridge::cluster {
+
+struct Timing {
+  Duration heartbeat_timeout{};  // T
+  Duration election_timeout{};   // E
+  uint32_t failure_threshold = 3;
+  uint32_t recovery_threshold = 2;
+
+  Duration heartbeat_interval{};  // T/10: how often a member speaks to the leader.
+  Duration check_interval{};      // T/failure_threshold: how often the leader checks a member.
+  Duration doubt_gap{};           // T/10: a longer gap in a judge's own loop restarts its clocks.
+  Duration raft_base{};           // e = E/20
+  Duration raft_heartbeat{};      // max(E/200, 10 ms)
+  Duration lease{};               // L = T/2, from when the heartbeat was sent.
+  Duration quorum_window{};       // W = min(E/20, T/5), counted from send times.
+  Duration stop_budget{};         // S = T/10
+  Duration drift_margin{};        // D = T/10: clock rates may differ by 5 %.
+
+  // Required: T >= 500 ms, T < E <= 10T, L + W + S + D < T, thresholds from 1 to 100.
+  static Result<Timing> from(Duration heartbeat_timeout, Duration election_timeout,
+                             uint32_t failure_threshold = 3, uint32_t recovery_threshold = 2);
+
+  // L + W + S + D < T, written out with its numbers: for the refusal and for `--print-timing`.
+  std::string inequality() const;
+};
+
+}  // namespace databridge::cluster
