@@ -190,13 +190,15 @@ void write(const Delivery& from, Case* to) {
   put(from.connection, wire->mutable_connection());
   put(from.from, wire->mutable_from());
   put(from.epoch, wire->mutable_epoch());
+  put(from.tenure, wire->mutable_tenure());
   put_all(from.parcels, wire->mutable_parcels());
 }
 void read(const proto::Delivery& from, Delivery& to, Check& check) {
-  check.that(from.has_epoch(), "a delivery without its epoch");
+  check.that(from.has_epoch() && from.has_tenure(), "a delivery without its epochs");
   get(from.connection(), to.connection, check);
   get(from.from(), to.from, check);
   get(from.epoch(), to.epoch, check);
+  get(from.tenure(), to.tenure, check);
   get_all(from.parcels(), to.parcels, check);
 }
 
@@ -204,16 +206,20 @@ void write(const DeliveryAck& from, Case* to) {
   auto* wire = to->mutable_delivery_ack();
   put(from.connection, wire->mutable_connection());
   put(from.from, wire->mutable_from());
+  put(from.tenure, wire->mutable_tenure());
   put(from.origin, wire->mutable_origin());
-  wire->set_sequence(from.sequence);
+  wire->mutable_safe()->Add(from.safe.begin(), from.safe.end());
+  wire->mutable_never()->Add(from.never.begin(), from.never.end());
   wire->set_result(enum_out<proto::DeliveryResult>(from.result));
 }
 void read(const proto::DeliveryAck& from, DeliveryAck& to, Check& check) {
-  check.that(from.has_origin(), "a delivery's answer without its origin");
+  check.that(from.has_origin() && from.has_tenure(), "a delivery's answer without its epochs");
   get(from.connection(), to.connection, check);
   get(from.from(), to.from, check);
+  get(from.tenure(), to.tenure, check);
   get(from.origin(), to.origin, check);
-  to.sequence = from.sequence();
+  to.safe.assign(from.safe().begin(), from.safe().end());
+  to.never.assign(from.never().begin(), from.never().end());
   enum_in(from.result(), DeliveryResult::not_here, to.result, check, "delivery result");
 }
 

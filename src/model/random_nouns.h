@@ -163,10 +163,16 @@ class RandomNouns {
   void fill(Forward& to) { to = {request(), text()}; }
   void fill(ForwardReply& to) { to = {request(), text()}; }
   void fill(Delivery& to) {
-    to = {uuid(), uuid(), epoch(), list([&] { return parcel(); })};
+    to = {uuid(), uuid(), epoch(), epoch(), list([&] { return parcel(); })};
   }
   void fill(DeliveryAck& to) {
-    to = {uuid(), uuid(), epoch(), number(), one_of(DeliveryResult::not_here)};
+    to = {uuid(),
+          uuid(),
+          epoch(),
+          epoch(),
+          list([&] { return number(); }),
+          list([&] { return number(); }),
+          one_of(DeliveryResult::not_here)};
   }
 
   template <typename Variant, size_t i = 0>
