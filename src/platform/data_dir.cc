@@ -1,0 +1,194 @@
+#include "platform/data_dir.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <optional>
+
+#include "base/bytes.h"
+#include "platform/system.h"
+
+namespace databridge::platform {
+namespace {
+
+constexpr uint32_t kFormat = 1;
+constexpr std::string_view kFormatPrefix = "databridge data format ";
+
+// Two slots, written in turn, each in a page of its own: the write of one cannot harm the other.
+constexpr off_t kSlotDistance = 4096;
+constexpr size_t kSlotSize = 20;
+
+Bytes encode_slot(const ChainLink& link) {
+  Bytes slot;
+  append_little64(slot, link.sequence);
+  append_little64(slot, link.hash);
+  append_little32(slot, crc32c(slot));
+  return slot;
+}
+
+std::optional<ChainLink> decode_slot(BytesView slot) {
+  if (slot.size() != kSlotSize || read_little32(slot.substr(16)) != crc32c(slot.substr(0, 16))) {
+    return std::nullopt;
+  }
+  return ChainLink{read_little64(slot), read_little64(slot.substr(8))};
+}
+
+Result<void> make_directories(const std::string& path) {
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+    const std::string part = path.substr(0, slash);
+    if (::mkdir(part.c_str(), 0750) == 0) {
+      const size_t parent_end = part.find_last_of('/');
+      const std::string parent = parent_end == std::string::npos ? "."
+                                 : parent_end == 0               ? "/"
+                                                                 : part.substr(0, parent_end);
+      if (auto synced = sync_directory(parent); !synced) return synced;
+    } else if (errno != EEXIST) {
+      return tl::make_unexpected(system_error("make the data directory", part));
+    }
+    if (slash == std::string::npos) return {};
+  }
+}
+
+}  // namespace
+
+DataDir::~DataDir() {
+  if (mark_fd_ >= 0) ::close(mark_fd_);
+  if (lock_fd_ >= 0) ::close(lock_fd_);
+}
+
+Result<void> DataDir::open(const std::string& path) {
+  path_ = path;
+  if (auto made = make_directories(path); !made) return made;
+  if (auto locked = take_lock(); !locked) return locked;
+  if (auto known = read_format(); !known) return known;
+  return read_mark();
+}
+
+Result<void> DataDir::take_lock() {
+  const std::string file = path_ + "/lock";
+  lock_fd_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (lock_fd_ < 0) return tl::make_unexpected(system_error("open", file));
+  if (::flock(lock_fd_, LOCK_EX | LOCK_NB) != 0) {
+    std::string holder = "unknown";
+    if (auto text = read_file(file); text && !text->empty()) holder = *text;
+    while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+    return fail(
+        Code::conflict,
+        fmt::format("data directory {} is in use by the process with pid {}: stop that one, "
+                    "or give this one a --data-dir of its own",
+                    path_, holder));
+  }
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(lock_fd_, 0) != 0) return tl::make_unexpected(system_error("write", file));
+  return write_all(lock_fd_, pid, file);
+}
+
+Result<void> DataDir::read_format() {
+  const std::string file = path_ + "/format";
+  const auto text = read_file(file);
+  if (!text && text.error().code == Code::not_found) return {};  // New, as far as we can see.
+  if (!text) return tl::make_unexpected(text.error());
+  uint32_t version = 0;
+  bool readable = text->starts_with(kFormatPrefix) && text->ends_with("\n");
+  if (readable) {
+    const char* end = text->data() + text->size() - 1;
+    const auto parsed = std::from_chars(text->data() + kFormatPrefix.size(), end, version);
+    readable = parsed.ec == std::errc() && parsed.ptr == end && version > 0;
+  }
+  if (!readable) {
+    return fail(Code::corrupt, fmt::format("{} is damaged: it should read \"{}{}\"; if the rest of "
+                                           "the directory is whole, write that line into it",
+                                           file, kFormatPrefix, kFormat));
+  }
+  if (version > kFormat) {
+    return fail(
+        Code::unprocessable,
+        fmt::format("data directory {} has format {}, this program knows up to {}: start the "
+                    "newer program that wrote it, or use another --data-dir",
+                    path_, version, kFormat));
+  }
+  is_new_ = false;
+  return {};
+}
+
+Result<void> DataDir::read_mark() {
+  if (auto opened = open_mark(false); !opened) {
+    if (opened.error().code == Code::not_found && is_new_) return {};
+    if (opened.error().code != Code::not_found) return opened;
+    return fail(Code::corrupt,
+                fmt::format("{}/mark is missing, so this node cannot know what it had "
+                            "acknowledged: move the data directory aside and let the "
+                            "node join again as a new one",
+                            path_));
+  }
+  std::optional<ChainLink> newest;
+  for (off_t slot = 0; slot < 2; ++slot) {
+    char buffer[kSlotSize];
+    const ssize_t got = ::pread(mark_fd_, buffer, kSlotSize, slot * kSlotDistance);
+    if (got < 0) return tl::make_unexpected(system_error("read", path_ + "/mark"));
+    const auto link = decode_slot(BytesView(buffer, static_cast<size_t>(got)));
+    if (link && (!newest || link->sequence > newest->sequence)) newest = link;
+  }
+  if (newest) mark_ = *newest;
+  if (is_new_ ? mark_.sequence > 0 : !newest) {
+    return fail(
+        Code::corrupt,
+        fmt::format("{}/{} is damaged, so this node cannot know what it had acknowledged: "
+                    "move the data directory aside and let the node join again as a new one",
+                    path_, is_new_ ? "format" : "mark"));
+  }
+  return {};
+}
+
+Result<void> DataDir::open_mark(bool create) {
+  const std::string file = path_ + "/mark";
+  mark_fd_ = ::open(file.c_str(), O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0), 0640);
+  if (mark_fd_ < 0) return tl::make_unexpected(system_error("open", file));
+  return {};
+}
+
+Result<void> DataDir::settle() {
+  if (mark_fd_ < 0) {
+    if (auto opened = open_mark(true); !opened) return opened;
+  }
+  if (auto put = put_mark(mark_); !put) return put;
+  if (auto synced = sync_mark(); !synced) return synced;
+  const std::string file = path_ + "/format";
+  const std::string aside = file + ".new";
+  {
+    const Descriptor out(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+    if (!out) return tl::make_unexpected(system_error("open", aside));
+    const auto text = fmt::format("{}{}\n", kFormatPrefix, kFormat);
+    if (auto written = write_all(out.get(), text, aside); !written) return written;
+    if (::fsync(out.get()) != 0) return tl::make_unexpected(system_error("sync", aside));
+  }
+  if (::rename(aside.c_str(), file.c_str()) != 0) {
+    return tl::make_unexpected(system_error("rename", aside));
+  }
+  is_new_ = false;
+  return sync_directory(path_);
+}
+
+Result<void> DataDir::put_mark(const ChainLink& link) {
+  const Bytes slot = encode_slot(link);
+  const off_t offset = static_cast<off_t>(link.sequence & 1) * kSlotDistance;
+  if (::pwrite(mark_fd_, slot.data(), slot.size(), offset) != static_cast<ssize_t>(slot.size())) {
+    return tl::make_unexpected(system_error("write", path_ + "/mark"));
+  }
+  mark_ = link;
+  return {};
+}
+
+Result<void> DataDir::sync_mark() {
+  if (::fdatasync(mark_fd_) != 0) {
+    return tl::make_unexpected(system_error("sync", path_ + "/mark"));
+  }
+  return {};
+}
+
+}  // namespace databridge::platform

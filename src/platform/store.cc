@@ -1,0 +1,348 @@
+#include "platform/store.h"
+
+#include <fmt/format.h>
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <sys/statvfs.h>
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "base/check.h"
+#include "base/guarded.h"
+#include "base/time.h"
+#include "platform/data_dir.h"
+#include "platform/system.h"
+
+namespace databridge::platform {
+namespace {
+
+constexpr std::array<const char*, env::kSpaces> kSpaceNames = {"meta",  "raft_log", "snapshot",
+                                                               "queue", "state",    "event"};
+// In the default column family, where nothing else is.
+constexpr BytesView kChainKey = "chain";
+
+// Several batches share one sync, up to about this size: beyond it a sync is no longer the cost.
+constexpr size_t kMergedBytesMax = 4u << 20;
+constexpr auto kMarkSyncEvery = 1s;
+
+constexpr const char* kRemedy =
+    "this node must not go on with it: move the data directory aside and start again, it then "
+    "joins as a new node and gets its state from the others (or restore a whole copy of it)";
+
+Error to_error(const rocksdb::Status& status, const std::string& what) {
+  if (status.IsCorruption()) {
+    return {Code::corrupt, fmt::format("cannot {}: {}; {}", what, status.ToString(), kRemedy)};
+  }
+  return {Code::io, fmt::format("cannot {}: {}", what, status.ToString())};
+}
+
+rocksdb::Slice slice(BytesView bytes) { return {bytes.data(), bytes.size()}; }
+BytesView view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+Bytes encode_link(const ChainLink& link) {
+  Bytes bytes;
+  append_little64(bytes, link.sequence);
+  append_little64(bytes, link.hash);
+  return bytes;
+}
+
+rocksdb::DBOptions db_options(bool create) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = create;
+  options.create_missing_column_families = create;
+  options.paranoid_checks = true;
+  options.track_and_verify_wals_in_manifest = true;
+  // Stops at the first damaged record. Whether that lost something that was acknowledged is seen
+  // from the chain; kAbsoluteConsistency would refuse an honest torn tail.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.max_bgerror_resume_count = 0;  // A failed write is final: nothing may heal it unseen.
+  options.max_total_wal_size = 32u << 20;
+  options.db_write_buffer_size = 16u << 20;
+  options.allow_concurrent_memtable_write = false;  // There is one writer.
+  options.max_background_jobs = 2;
+  options.max_open_files = 256;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.skip_stats_update_on_db_open = true;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.max_log_file_size = 1u << 20;
+  options.keep_log_file_num = 2;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache>& cache,
+                                            bool busy) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;  // So that memory has one bound.
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.write_buffer_size = busy ? 4u << 20 : 1u << 20;
+  options.target_file_size_base = 8u << 20;
+  options.max_bytes_for_level_base = 32u << 20;
+  options.compression = rocksdb::kNoCompression;
+  return options;
+}
+
+class RocksStore : public env::Store {
+ public:
+  ~RocksStore() override { close(); }
+
+  Result<void> open(const std::string& directory);
+
+  uint64_t submit(env::Batch batch) override {
+    uint64_t number = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      number = ++submitted_;
+      waiting_.push_back(std::move(batch));
+    }
+    wake_.notify_one();
+    return number;
+  }
+
+  void on_durable(std::function<void(Result<uint64_t>)> told) override {
+    const std::lock_guard lock(mutex_);
+    CHECK(submitted_ == 0);
+    told_ = std::move(told);
+  }
+
+  Result<std::optional<Bytes>> get(env::Space space, BytesView key) override;
+  Result<void> scan(env::Space space, BytesView from, BytesView to,
+                    const std::function<bool(BytesView, BytesView)>& visit) override;
+  Room room() const override;
+
+ private:
+  Result<void> open_db();
+  Result<void> check_chain();
+  void close();
+  void run();
+  // Writes batches from `next` on, as many as make one synced write; returns how many.
+  Result<size_t> write_some(const std::vector<env::Batch>& batches, size_t next);
+  Result<void> sync_mark_if_due();
+  void add(const env::Batch& batch, rocksdb::WriteBatch& merged);
+  rocksdb::ColumnFamilyHandle* family(env::Space space) const {
+    return families_[static_cast<size_t>(space)];
+  }
+
+  DataDir directory_;
+  std::shared_ptr<rocksdb::Cache> cache_;  // RocksDB's interface asks for shared ownership.
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> families_;  // By Space; then the default one.
+
+  // Store thread only, once it runs.
+  ChainLink chain_;
+  bool mark_unsynced_ = false;
+  std::chrono::steady_clock::time_point mark_synced_at_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<env::Batch> waiting_ GUARDED_BY(mutex_);
+  uint64_t submitted_ GUARDED_BY(mutex_) = 0;
+  bool closing_ GUARDED_BY(mutex_) = false;
+  std::function<void(Result<uint64_t>)> told_;  // Set before the first submit.
+  std::thread thread_;
+};
+
+Result<void> RocksStore::open(const std::string& directory) {
+  if (auto opened = directory_.open(directory); !opened) return opened;
+  if (auto opened = open_db(); !opened) return opened;
+  if (auto whole = check_chain(); !whole) return whole;
+  if (auto settled = directory_.settle(); !settled) return settled;
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+Result<void> RocksStore::open_db() {
+  cache_ = rocksdb::NewLRUCache(4u << 20);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (size_t i = 0; i < kSpaceNames.size(); ++i) {
+    const auto space = static_cast<env::Space>(i);
+    const bool busy = space == env::Space::raft_log || space == env::Space::queue;
+    descriptors.emplace_back(kSpaceNames[i], family_options(cache_, busy));
+  }
+  descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, family_options(cache_, false));
+
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(db_options(directory_.is_new()), directory_.db_path(),
+                                        descriptors, &families_, &db);
+  db_.reset(db);
+  if (status.ok()) return {};
+  // Once the directory was in use, a file that is not there is a loss like any other.
+  const bool lost = status.IsCorruption() || status.IsPathNotFound() ||
+                    status.IsInvalidArgument() || status.IsNotFound();
+  if (lost && !directory_.is_new()) {
+    return fail(Code::corrupt, fmt::format("the store in {} is damaged ({}): {}", directory_.path(),
+                                           status.ToString(), kRemedy));
+  }
+  return tl::make_unexpected(to_error(status, "open the store in " + directory_.db_path()));
+}
+
+Result<void> RocksStore::check_chain() {
+  std::string value;
+  const auto status = db_->Get({}, families_.back(), slice(kChainKey), &value);
+  if (!status.ok() && !status.IsNotFound()) {
+    return tl::make_unexpected(to_error(status, "read the chain in " + directory_.path()));
+  }
+  if (status.ok() && value.size() != 16) {
+    return fail(Code::corrupt,
+                fmt::format("the chain in {} is damaged: {}", directory_.path(), kRemedy));
+  }
+  if (status.ok()) chain_ = {read_little64(value), read_little64(BytesView(value).substr(8))};
+  const ChainLink mark = directory_.mark();
+  if (chain_.sequence < mark.sequence ||
+      (chain_.sequence == mark.sequence && chain_.hash != mark.hash)) {
+    return fail(Code::corrupt,
+                fmt::format("the store in {} has lost writes that were acknowledged (it ends at "
+                            "write {}, but {} was synced): {}",
+                            directory_.path(), chain_.sequence, mark.sequence, kRemedy));
+  }
+  return directory_.is_new() ? Result<void>() : directory_.put_mark(chain_);
+}
+
+void RocksStore::close() {
+  if (thread_.joinable()) {
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  for (auto* handle : families_) {
+    if (db_) db_->DestroyColumnFamilyHandle(handle);
+  }
+  families_.clear();
+  db_.reset();
+}
+
+void RocksStore::run() {
+  uint64_t durable = 0;
+  std::vector<env::Batch> batches;
+  for (;;) {
+    batches.clear();
+    {
+      std::unique_lock lock(mutex_);
+      const auto ready = [this] { return closing_ || !waiting_.empty(); };
+      if (mark_unsynced_) {
+        wake_.wait_for(lock, kMarkSyncEvery, ready);
+      } else {
+        wake_.wait(lock, ready);
+      }
+      if (closing_ && waiting_.empty()) break;
+      batches.swap(waiting_);
+    }
+    for (size_t next = 0; next < batches.size();) {
+      const auto written = write_some(batches, next);
+      if (!written) {
+        // Final: what was submitted and is not yet safe never will be.
+        if (told_) told_(tl::make_unexpected(written.error()));
+        return;
+      }
+      next += *written;
+      durable += *written;
+      if (told_) told_(durable);
+    }
+    if (const auto synced = sync_mark_if_due(); !synced) {
+      if (told_) told_(tl::make_unexpected(synced.error()));
+      return;
+    }
+  }
+  if (mark_unsynced_) (void)directory_.sync_mark();  // On the way out the mark is a courtesy.
+}
+
+Result<void> RocksStore::sync_mark_if_due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!mark_unsynced_ || now - mark_synced_at_ < kMarkSyncEvery) return {};
+  mark_unsynced_ = false;
+  mark_synced_at_ = now;
+  return directory_.sync_mark();
+}
+
+Result<size_t> RocksStore::write_some(const std::vector<env::Batch>& batches, size_t next) {
+  rocksdb::WriteBatch merged;
+  size_t count = 0;
+  while (next + count < batches.size() && (count == 0 || merged.GetDataSize() < kMergedBytesMax)) {
+    add(batches[next + count], merged);
+    ++count;
+  }
+  const ChainLink link{chain_.sequence + 1, hash64(merged.Data(), chain_.hash)};
+  merged.Put(families_.back(), slice(kChainKey), encode_link(link));
+
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  if (const auto status = db_->Write(options, &merged); !status.ok()) {
+    return tl::make_unexpected(to_error(status, "write to the store in " + directory_.path()));
+  }
+  chain_ = link;
+  if (auto put = directory_.put_mark(link); !put) return tl::make_unexpected(put.error());
+  mark_unsynced_ = true;
+  return count;
+}
+
+void RocksStore::add(const env::Batch& batch, rocksdb::WriteBatch& merged) {
+  for (const auto& write : batch.writes) {
+    auto* into = family(write.space);
+    switch (write.kind) {
+      case env::Write::Kind::put:
+        merged.Put(into, slice(write.key), slice(write.value));
+        break;
+      case env::Write::Kind::erase:
+        merged.Delete(into, slice(write.key));
+        break;
+      case env::Write::Kind::erase_range:
+        if (write.key < write.value) merged.DeleteRange(into, slice(write.key), slice(write.value));
+        break;
+    }
+  }
+}
+
+Result<std::optional<Bytes>> RocksStore::get(env::Space space, BytesView key) {
+  Bytes value;
+  const auto status = db_->Get({}, family(space), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<Bytes>();
+  if (!status.ok()) {
+    return tl::make_unexpected(to_error(status, "read from the store in " + directory_.path()));
+  }
+  return std::optional<Bytes>(std::move(value));
+}
+
+Result<void> RocksStore::scan(env::Space space, BytesView from, BytesView to,
+                              const std::function<bool(BytesView, BytesView)>& visit) {
+  rocksdb::ReadOptions options;
+  const rocksdb::Slice end = slice(to);
+  if (!to.empty()) options.iterate_upper_bound = &end;
+  const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, family(space)));
+  for (at->Seek(slice(from)); at->Valid(); at->Next()) {
+    if (!visit(view(at->key()), view(at->value()))) return {};
+  }
+  if (!at->status().ok()) {
+    return tl::make_unexpected(to_error(at->status(), "scan the store in " + directory_.path()));
+  }
+  return {};
+}
+
+env::Store::Room RocksStore::room() const {
+  struct statvfs disk {};
+  if (::statvfs(directory_.path().c_str(), &disk) != 0) return {};
+  return {disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<env::Store>> open_store(const StoreOptions& options) {
+  auto store = std::make_unique<RocksStore>();
+  if (auto opened = store->open(options.directory); !opened) {
+    return tl::make_unexpected(opened.error());
+  }
+  return std::unique_ptr<env::Store>(std::move(store));
+}
+
+}  // namespace databridge::platform

@@ -1,0 +1,47 @@
+// Owns the smallest words for system calls, shared by the files of this room: descriptors that
+// close themselves, whole writes, error texts.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace databridge::platform {
+
+// A file descriptor that is closed at the end of its life.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() { reset(); }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+// "cannot <what> <path>: <strerror(errno)>", with the code that fits errno.
+Error system_error(const std::string& what, const std::string& path);
+
+Result<void> write_all(int fd, BytesView bytes, const std::string& path);
+
+// The whole of a small file (also of /proc, where sizes are not known). not_found, forbidden, io.
+Result<Bytes> read_file(const std::string& path);
+
+// Syncs the directory itself, so that names in it survive a crash of the machine.
+Result<void> sync_directory(const std::string& path);
+
+}  // namespace databridge::platform
