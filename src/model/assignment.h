@@ -42,8 +42,9 @@ struct Assignment {
   bool wanted = true;          // False: stopped by the user.
   NodeId pinned;               // A node-local source stays with its first node.
   Checkpoint checkpoint;
-  bool deleted = false;        // Its processor is gone; this stays until its owner has let go.
-  std::string detail{};        // What its host last said of it.
+  bool deleted = false;     // Its processor is gone; this stays until its owner has let go.
+  LogIndex spec_index = 0;  // When its processor was put last: above epoch.index, a restart is due.
+  std::string detail{};     // What its host last said of it.
   int64_t reported_at_ms = 0;  // When that was; 0 = never under this epoch.
 
   bool operator==(const Assignment&) const = default;

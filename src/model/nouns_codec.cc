@@ -65,6 +65,8 @@ void put(const MemberInfo& from, proto::MemberInfo* to) {
   capacity->set_processors_max(from.capacity.processors_max);
   capacity->set_connections_max(from.capacity.connections_max);
   to->set_software_version(from.software_version);
+  to->set_boot(from.boot);
+  to->set_started_at_ms(from.started_at_ms);
 }
 void get(const proto::MemberInfo& from, MemberInfo& to, Check& check) {
   check.that(from.has_capacity(), "a member without its capacity");
@@ -79,6 +81,8 @@ void get(const proto::MemberInfo& from, MemberInfo& to, Check& check) {
   to.capacity.processors_max = from.capacity().processors_max();
   to.capacity.connections_max = from.capacity().connections_max();
   to.software_version = from.software_version();
+  to.boot = from.boot();
+  to.started_at_ms = from.started_at_ms();
 }
 
 void put(const Member& from, proto::Member* to) {
@@ -185,6 +189,7 @@ void put(const Assignment& from, proto::Assignment* to) {
   to->set_deleted(from.deleted);
   to->set_detail(from.detail);
   to->set_reported_at_ms(from.reported_at_ms);
+  to->set_spec_index(from.spec_index);
 }
 void get(const proto::Assignment& from, Assignment& to, Check& check) {
   check.that(from.has_processor() && from.has_epoch(), "an assignment without processor or epoch");
@@ -201,6 +206,7 @@ void get(const proto::Assignment& from, Assignment& to, Check& check) {
   to.deleted = from.deleted();
   to.detail = from.detail();
   to.reported_at_ms = from.reported_at_ms();
+  to.spec_index = from.spec_index();
 }
 
 void put(const Parcel& from, proto::Parcel* to) {

@@ -1,0 +1,26 @@
+// The hard rules of placement: where a processor may not be, whatever the strategy. `apply` rejects
+// an Assign that breaks one, and the balancer does not propose it.
+//
+// Owns   capacity, required labels, spread, pinned sources; and who takes no work at all.
+// Pure   yes: reads one state. Any thread. O(log n).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cluster/state.h"
+
+namespace databridge::cluster {
+
+// Why `member` cannot have the processor, in words that REST shows; nullopt if it can. A word
+// before the first colon names the rule: replaced, capacity, label, spread, source_local. The
+// processor's own present place does not count against itself.
+std::optional<std::string> why_not(const State& state, const ProcessorSpec& spec,
+                                   const Member& member);
+
+// Why `member` gets no work, whichever it be: unhealthy, disconnected, quarantined, draining,
+// leaving. A degraded member keeps its work; that it gets no new is the balancer's rule.
+std::optional<std::string> why_no_work(const Member& member, int64_t now_ms);
+
+}  // namespace databridge::cluster

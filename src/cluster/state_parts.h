@@ -1,0 +1,68 @@
+// The small things that a State is made of, beside the nouns of model/.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "model/assignment.h"
+#include "model/command.h"
+#include "model/event.h"
+#include "model/flow.h"
+#include "model/member.h"
+
+namespace databridge::cluster {
+
+struct ConfigItem {
+  std::string json;
+  LogIndex version = 0;  // Of its own last write.
+  bool operator==(const ConfigItem&) const = default;
+};
+
+// What became of a command: kept for retries (safety.md 5.5).
+struct Applied {
+  LogIndex index = 0;
+  std::optional<Error> rejected;  // An impossible command changes nothing and says why.
+  ProcessorId processor;          // The processor it was about, if any.
+  uint32_t ignored = 0;           // Of Reports: how many were of an epoch that is over.
+  bool operator==(const Applied&) const = default;
+};
+
+// A result with the names it may be asked for by.
+struct Remembered {
+  Applied applied;
+  std::string key;
+  RequestId request;
+  int64_t at_ms = 0;
+  bool operator==(const Remembered&) const = default;
+};
+
+// How many processors of one flow a member owns, and how many of those must be alone (`spread`).
+struct FlowShare {
+  uint32_t all = 0;
+  uint32_t spread = 0;
+  bool operator==(const FlowShare&) const = default;
+};
+struct MemberFlow {
+  Incarnation member;
+  FlowId flow;
+  auto operator<=>(const MemberFlow&) const = default;
+};
+
+}  // namespace databridge::cluster
+
+template <>
+struct std::hash<databridge::RequestId> {
+  size_t operator()(const databridge::RequestId& id) const {
+    return id.from.value ^ (id.counter * 0x9e3779b97f4a7c15);
+  }
+};
+template <>
+struct std::hash<databridge::cluster::MemberFlow> {
+  size_t operator()(const databridge::cluster::MemberFlow& key) const {
+    return key.member.value ^ std::hash<databridge::FlowId>{}(key.flow);
+  }
+};
