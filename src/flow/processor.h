@@ -1,0 +1,44 @@
+// The contract of a processor: work that is triggered, one trigger at a time, each a transaction.
+//
+// A processor belongs to one (processor, epoch) and is destroyed with it. It runs on a worker
+// thread and may wait there; two triggers of one processor never overlap. What it wants to keep it
+// puts into the session's state: members of the object die with the epoch.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/result.h"
+
+namespace databridge::env {
+class Clock;
+class Files;
+}  // namespace databridge::env
+
+namespace databridge::flow {
+
+class Session;
+
+// All of the world that a processor may touch.
+struct World {
+  env::Files& files;
+  const env::Clock& clock;
+  Random random;                   // Seeded by node, processor and epoch.
+  std::vector<std::string> notes;  // For people: logged after the trigger, whatever became of it.
+
+  void note(std::string text) { notes.push_back(std::move(text)); }
+};
+
+class Processor {
+ public:
+  virtual ~Processor() = default;
+
+  // Takes what it likes from the session and puts results there. An error (or an exception) undoes
+  // the session: inputs stay, outputs and state vanish, and the next trigger waits for a back-off
+  // that grows to 30 s. An input that fails alone belongs to `failure` instead, where the type has
+  // that relationship.
+  virtual Result<void> on_trigger(Session& session, World& world) = 0;
+};
+
+}  // namespace databridge::flow

@@ -1,0 +1,103 @@
+// A trigger as a transaction: inputs taken, outputs, attributes and state become one Delta, or
+// nothing happens at all.
+//
+// Owns   its copies of the inputs and what was made in the trigger.
+// Hides  the accounting: every flow file taken or created must be transferred, removed or put back.
+// Pure   touches nothing outside itself. One worker thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "flow/processor.h"
+#include "model/assignment.h"
+#include "model/flow_file.h"
+
+namespace databridge::flow {
+
+// shared_ptr, because the connection keeps a flow file while a session on another thread reads it,
+// and several connections may hold the same one.
+using FlowFilePtr = std::shared_ptr<const FlowFile>;
+
+// State that goes through the log must leave room for what the host adds to it.
+inline constexpr size_t kStateMax = kCheckpointMax - (4 << 10);
+
+struct Input {
+  Uuid connection;
+  uint64_t arrival = 0;  // Its place in the connection, on this node.
+  FlowFilePtr file;
+};
+
+// What a trigger may use; put together on the engine's thread.
+struct Offer {
+  std::vector<Input> inputs;
+  Bytes state;
+  std::map<std::string, std::vector<Uuid>> outputs;  // Relationship → connections.
+  size_t room = SIZE_MAX;  // How many flow files the fullest output still takes.
+};
+
+struct Output {
+  Uuid connection;
+  FlowFilePtr file;
+};
+
+struct Delta {
+  std::vector<Input> consumed;
+  std::vector<Output> outputs;   // In the order of transfer.
+  std::optional<Bytes> state;    // Nothing: unchanged.
+  std::optional<Duration> wait;  // Not to be triggered again before that.
+  uint64_t files_in = 0, files_out = 0, bytes_in = 0, bytes_out = 0;
+
+  bool empty() const { return consumed.empty() && outputs.empty() && !state; }
+};
+
+class Session {
+ public:
+  Session(Offer offer, Random& random, int64_t unix_ms);
+  ~Session();
+
+  // The next waiting flow file, or nullptr. Valid until the session ends; may be changed in place.
+  FlowFile* get();
+
+  FlowFile* create();                       // With an id of its own.
+  FlowFile* clone(const FlowFile& source);  // Same content and attributes, an id of its own.
+
+  // To all connections of the relationship; without any it ends there.
+  void transfer(FlowFile* file, const std::string& relationship);
+  void remove(FlowFile* file);    // It ends here.
+  void put_back(FlowFile* file);  // An input stays where it was, as if never taken.
+
+  const Bytes& state() const;
+  void set_state(Bytes state);
+
+  // How many flow files the fullest output connection still takes: a source makes no more.
+  size_t room() const { return offer_.room; }
+
+  // Asks not to be triggered before that much time has passed, even when inputs wait.
+  void wait(Duration duration);
+
+  // Ends the session. An error if a flow file was forgotten.
+  Result<Delta> finish();
+
+ private:
+  struct Item;
+  Item* find(const FlowFile* file);
+
+  Offer offer_;
+  Random& random_;
+  int64_t unix_ms_;
+  size_t next_ = 0;  // Of offer_.inputs.
+  std::vector<std::unique_ptr<Item>> items_;
+  std::vector<size_t> transferred_;  // Of items_, in order.
+  std::optional<Bytes> state_;
+  std::optional<Duration> wait_;
+};
+
+}  // namespace databridge::flow

@@ -1,0 +1,63 @@
+// The router: brings the entries of connections to where their destination runs.
+//
+// Owns   what was sent and not answered: one delivery at a time per connection and tenure.
+// Hides  resending, fencing, settling with a former owner (docs/flows.md).
+// Pure   no clock, no network: `now` comes in, messages and writes come out. Engine thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+#include "env/store.h"
+#include "flow/connection.h"
+#include "model/message.h"
+
+namespace databridge::node {
+
+class Router {
+ public:
+  using Send = std::function<void(Incarnation to, Message message)>;
+
+  explicit Router(Incarnation self) : self_(self) {}
+
+  // What the applied state says of a connection, as far as a delivery is concerned.
+  struct Ends {
+    ProcessorId from;
+    Epoch from_epoch;   // Newest of the source.
+    flow::Route route;  // Of the destination.
+    bool open = true;   // False: the destination is being moved away; takes nothing new.
+  };
+
+  // Sends what may go, and again what was not answered in time.
+  void pump(flow::Connection& connection, const Ends& ends, Instant now, const Send& send);
+
+  // Answers a delivery. The writes must be durable before the answer goes out.
+  DeliveryAck receive(flow::Connection& connection, const Ends& ends, const Delivery& delivery,
+                      env::Batch& batch, const std::function<void(const Parcel& parcel)>& accepted);
+
+  // True if entries are gone: there is room.
+  bool receive(flow::Connection& connection, const DeliveryAck& ack, Instant now,
+               env::Batch& batch);
+
+  void forget(const Uuid& connection);
+  std::optional<Instant> next_wake() const;
+
+ private:
+  struct Flight {
+    Delivery delivery;  // Empty parcels: nothing is under way.
+    Instant due;        // When to send again.
+    uint32_t attempts = 0;
+  };
+  static constexpr size_t kParcelsMax = 256;
+  static constexpr uint64_t kBytesMax = 1 << 20;
+
+  Incarnation self_;
+  std::map<std::pair<Uuid, Epoch>, Flight> flights_;  // By connection and tenure.
+};
+
+}  // namespace databridge::node
