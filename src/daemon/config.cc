@@ -1,0 +1,188 @@
+#include "daemon/config.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "daemon/network_rule.h"
+#include "daemon/settings.h"
+
+namespace databridge::daemon {
+namespace {
+
+tl::unexpected<Error> wrong(const std::string& origin, const std::string& what) {
+  return fail(Code::invalid, origin + ": " + what);
+}
+
+// Where a setting came from, for a message about several of them.
+class Origins {
+ public:
+  explicit Origins(const Layer& layer) : layer_(layer) {}
+
+  bool given(const std::string& name) const { return layer_.count(name) > 0; }
+  std::string of(const std::string& name) const {
+    const auto found = layer_.find(name);
+    return found == layer_.end() ? "--" + name : found->second.origin;
+  }
+
+ private:
+  const Layer& layer_;
+};
+
+Result<void> set_all(const Layer& layer, Config* config) {
+  // In the table's order, so that of several mistakes the same one is always told.
+  for (const auto& setting : settings()) {
+    const auto given = layer.find(setting.name());
+    if (given == layer.end()) continue;
+    if (!setting.set) {
+      return wrong(given->second.origin, "not available yet in this version; leave it out");
+    }
+    if (auto done = setting.set(*config, given->second.value); !done) {
+      return wrong(given->second.origin, done.error().message);
+    }
+  }
+  return {};
+}
+
+std::string in_ms(Duration duration) {
+  return fmt::format("{} ms",
+                     std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+// safety.md 3: what the derived bounds need in order to fit into each other.
+Result<void> check_timing(const Config& config, const Origins& origins) {
+  const auto t = config.cluster.heartbeat_timeout;
+  const auto e = config.cluster.election_timeout;
+  if (t < 500ms) {
+    return wrong(origins.of("cluster-heartbeat-timeout"),
+                 fmt::format("{} is too short: T >= 500 ms is required", in_ms(t)));
+  }
+  if (!(t < e && e <= 10 * t)) {
+    return wrong(origins.of("cluster-election-timeout"),
+                 fmt::format("{} does not fit a heartbeat timeout of {}: T < E <= 10 T is required",
+                             in_ms(e), in_ms(t)));
+  }
+  return {};
+}
+
+// A port that is open to strangers needs TLS, which this version does not have.
+Result<void> check_network(Config* config, const Origins& origins) {
+  auto& cluster = config->cluster;
+  if (cluster.enabled) {
+    const auto reach = reach_of(cluster.bind_host).value();
+    const bool closed = reach == Reach::loopback || reach == Reach::private_network;
+    if (!closed && !config->insecure_network) {
+      return wrong(origins.of("cluster-bind-address"),
+                   fmt::format("{} can be reached by strangers and the cluster port is not "
+                               "encrypted: bind a private address, or give --insecure-network",
+                               cluster.bind_host));
+    }
+    if (reach == Reach::wildcard && cluster.advertise.empty()) {
+      return wrong(origins.of("cluster-bind-address"),
+                   fmt::format("{} means every interface: say with --cluster-advertise-address "
+                               "how others reach this node",
+                               cluster.bind_host));
+    }
+    if (reach != Reach::loopback) {
+      config->warnings.push_back(
+          fmt::format("the cluster port on {} is not encrypted: whoever can reach it can read "
+                      "and change everything",
+                      cluster.bind_host));
+    }
+  }
+  auto& api = config->api;
+  const auto reach = reach_of(api.address).value();
+  if (reach != Reach::loopback && !config->insecure_network) {
+    return wrong(origins.of("api-address"),
+                 fmt::format("{} is beyond loopback and the API has neither TLS nor tokens: use "
+                             "127.0.0.1, or give --insecure-network",
+                             api.address));
+  }
+  if (reach == Reach::wildcard && api.advertise.empty()) {
+    return wrong(origins.of("api-address"),
+                 fmt::format("{} means every interface: say with --api-advertise-address how "
+                             "others reach the API",
+                             api.address));
+  }
+  if (reach != Reach::loopback) {
+    config->warnings.push_back(
+        fmt::format("the API on {} has neither TLS nor tokens: whoever can reach it is in charge",
+                    api.address));
+  }
+  return {};
+}
+
+void complete(Address* advertise, const std::string& host, uint16_t port) {
+  if (advertise->empty()) advertise->host = host;
+  if (advertise->port == 0) advertise->port = port;
+}
+
+uint32_t founders(const Config::Cluster& cluster) {
+  std::set<std::pair<std::string, uint16_t>> addresses;
+  addresses.emplace(canonical_host(cluster.advertise.host), cluster.advertise.port);
+  for (const auto& seed : cluster.seeds) addresses.emplace(canonical_host(seed.host), seed.port);
+  return static_cast<uint32_t>(addresses.size());
+}
+
+Result<void> complete_and_check(Config* config, const Origins& origins) {
+  if (auto fits = check_timing(*config, origins); !fits) return fits;
+  if (auto allowed = check_network(config, origins); !allowed) return allowed;
+  auto& cluster = config->cluster;
+  complete(&cluster.advertise, cluster.bind_host, cluster.bind_port);
+  complete(&config->api.advertise, config->api.address, config->api.port);
+  if (!origins.given("cluster.dataCopies")) cluster.data_copies = cluster.replica_count;
+  if (!origins.given("cluster-bootstrap-expect")) {
+    cluster.bootstrap_expect = cluster.seeds.empty() ? 1 : founders(cluster);
+  }
+  if (cluster.enabled && cluster.bind_port == config->api.port &&
+      cluster.bind_host == config->api.address) {
+    return wrong(
+        origins.of("port"),
+        fmt::format("{} is the cluster port as well: give the API another one", config->api.port));
+  }
+  if (!cluster.enabled && origins.given("cluster-seeds") && !cluster.seeds.empty()) {
+    config->warnings.push_back(origins.of("cluster-seeds") +
+                               ": has no effect without --cluster-enabled");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
+                                   const Environment& environment, const ReadFile& read_file) {
+  Invocation invocation;
+  auto flags = read_flags(arguments, &invocation.action);
+  if (!flags) return tl::make_unexpected(flags.error());
+  if (invocation.action == Action::version || invocation.action == Action::help) {
+    return invocation;
+  }
+
+  Layer layer = std::move(*flags);  // emplace never replaces: the stronger layer comes first.
+  const auto from_environment = read_environment(environment, &invocation.config.warnings);
+  for (const auto& [name, given] : from_environment) layer.emplace(name, given);
+  if (const auto file = layer.find("config"); file != layer.end()) {
+    const auto& path = file->second.value;
+    auto text = read_file(path);
+    if (!text) return wrong(file->second.origin, text.error().message);
+    auto from_file = read_yaml(*text, path);
+    if (!from_file) return tl::make_unexpected(from_file.error());
+    // A value that a stronger layer covers must be right too: it may be the one that counts
+    // tomorrow.
+    Config unused;
+    if (auto valid = set_all(*from_file, &unused); !valid) {
+      return tl::make_unexpected(valid.error());
+    }
+    for (const auto& [name, given] : *from_file) layer.emplace(name, given);
+  }
+
+  if (auto applied = set_all(layer, &invocation.config); !applied) {
+    return tl::make_unexpected(applied.error());
+  }
+  if (auto fits = complete_and_check(&invocation.config, Origins(layer)); !fits) {
+    return tl::make_unexpected(fits.error());
+  }
+  return invocation;
+}
+
+}  // namespace databridge::daemon

@@ -1,0 +1,133 @@
+// Flags and environment. Read by hand: the usual library takes the environment for weaker than the
+// file, "[::1]" for a list, and the value of "--cluster-enabled true" for a stray word.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <optional>
+
+#include "daemon/settings.h"
+
+namespace databridge::daemon {
+namespace {
+
+const Setting* find_flag(const std::string& flag) {
+  for (const auto& setting : settings()) {
+    if (*setting.flag && flag == setting.flag) return &setting;
+  }
+  return nullptr;
+}
+
+std::string environment_name(const std::string& flag) {
+  std::string name = "DATABRIDGE_";
+  for (const char c : flag) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::optional<Action> action_named(const std::string& flag) {
+  if (flag == "check-config") return Action::check_config;
+  if (flag == "version") return Action::version;
+  if (flag == "help") return Action::help;
+  return std::nullopt;
+}
+
+bool is_bool_word(const std::string& text) {
+  return text == "true" || text == "false" || text == "1" || text == "0";
+}
+
+}  // namespace
+
+Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* action) {
+  Layer layer;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const auto& argument = arguments[i];
+    if (argument == "-h") {
+      *action = Action::help;
+      continue;
+    }
+    // The reference's flags may be written with one dash as well.
+    const size_t dashes = argument.rfind("--", 0) == 0 ? 2 : 1;
+    if (argument.rfind('-', 0) != 0 || argument.size() == dashes) {
+      return fail(Code::invalid, fmt::format("\"{}\": not a flag; see --help", argument));
+    }
+    const auto equals = argument.find('=');
+    const bool has_value = equals != std::string::npos;
+    const auto flag = argument.substr(dashes, has_value ? equals - dashes : std::string::npos);
+    const auto origin = "--" + flag;
+
+    if (const auto named = action_named(flag); named && !has_value) {
+      // --version and --help win over --check-config, whatever the order.
+      *action = std::max(*action, *named);
+      continue;
+    }
+    const auto* setting = find_flag(flag);
+    if (!setting && flag != "config") {
+      return fail(Code::invalid, fmt::format("{}: no such flag; see --help", origin));
+    }
+    const bool is_bool = setting && setting->is_bool();
+    std::string value = "true";
+    if (has_value) {
+      value = argument.substr(equals + 1);
+    } else if (!is_bool && i + 1 < arguments.size()) {
+      value = arguments[++i];
+    } else if (is_bool && i + 1 < arguments.size() && is_bool_word(arguments[i + 1])) {
+      value = arguments[++i];
+    } else if (!is_bool) {
+      return fail(Code::invalid, fmt::format("{}: its value is missing", origin));
+    }
+    if (!layer.emplace(flag, Given{value, origin}).second) {
+      return fail(Code::invalid, fmt::format("{}: given twice; once is enough", origin));
+    }
+  }
+  return layer;
+}
+
+Layer read_environment(const Environment& environment, std::vector<std::string>* warnings) {
+  Layer layer;
+  std::map<std::string, std::string> known = {{environment_name("config"), "config"}};
+  for (const auto& setting : settings()) {
+    if (*setting.flag) known.emplace(environment_name(setting.flag), setting.flag);
+  }
+  for (const auto& [name, value] : environment) {
+    if (name.rfind("DATABRIDGE_", 0) != 0) continue;
+    if (const auto found = known.find(name); found != known.end()) {
+      layer.emplace(found->second, Given{value, name});
+    } else if (name != "DATABRIDGE_API") {  // databridgectl's.
+      warnings->push_back(fmt::format("{} in the environment is no setting, see --help", name));
+    }
+  }
+  return layer;
+}
+
+std::string help_text() {
+  std::string text =
+      "databridge: a node that runs data flows, alone or as a member of a cluster\n\n"
+      "Usage: databridge [--flag=value | --flag value]…\n\n"
+      "Order of strength: flag, environment (--cluster-node-id is DATABRIDGE_CLUSTER_NODE_ID),\n"
+      "YAML file, default.\n\n"
+      "  --config=FILE\n      a YAML file with any of the settings below\n"
+      "  --check-config\n      read everything, say what is wrong, start nothing\n"
+      "  --version\n  --help\n";
+  std::string later;
+  for (const auto& setting : settings()) {
+    if (!setting.set) {
+      if (*setting.flag) later += fmt::format("  --{}\n", setting.flag);
+    } else if (*setting.flag) {
+      const auto in_file = *setting.yaml ? fmt::format("; in the file {}", setting.yaml) : "";
+      text += fmt::format("  --{}={}\n      {} (default: {}{})\n", setting.flag, setting.form,
+                          setting.help, setting.fallback, in_file);
+    }
+  }
+  text += "\nIn the file only:\n";
+  for (const auto& setting : settings()) {
+    if (*setting.flag || !setting.set) continue;
+    text += fmt::format("  {}: {}\n      {} (default: {})\n", setting.yaml, setting.form,
+                        setting.help, setting.fallback);
+  }
+  text += "\nNot available yet, and refused:\n" + later;
+  return text;
+}
+
+}  // namespace databridge::daemon

@@ -1,0 +1,127 @@
+// The YAML file as a layer of settings. Values are read as the text that was written: the library
+// would take 010 for 8 and keep silent about a key that stands twice.
+#include <fmt/format.h>
+#include <yaml-cpp/yaml.h>
+
+#include <set>
+
+#include "daemon/settings.h"
+
+namespace databridge::daemon {
+namespace {
+
+std::string place(const std::string& path, const YAML::Mark& mark) {
+  return mark.is_null() ? path : fmt::format("{}:{}", path, mark.line + 1);
+}
+
+tl::unexpected<Error> wrong(const std::string& at, const std::string& what) {
+  return fail(Code::invalid, at + ": " + what);
+}
+
+const Setting* find_key(const std::string& key) {
+  for (const auto& setting : settings()) {
+    if (key == setting.yaml) return &setting;
+  }
+  return nullptr;
+}
+
+// Is `key` the name of a section, such as "cluster" or "cluster.tls"?
+bool is_section(const std::string& key) {
+  for (const auto& setting : settings()) {
+    if (std::string(setting.yaml).rfind(key + ".", 0) == 0) return true;
+  }
+  return false;
+}
+
+bool takes_many(const Setting& setting) {
+  return std::string(setting.form).find("…") != std::string::npos;
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string path) : path_(std::move(path)) {}
+
+  Result<void> section(const YAML::Node& node, const std::string& prefix) {
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      const auto at = place(path_, entry.first.Mark());
+      if (!entry.first.IsScalar()) return wrong(at, "a key must be a word");
+      const auto key = prefix + entry.first.Scalar();
+      if (!seen.insert(key).second) {
+        return wrong(at, fmt::format("{}: stands here twice; remove one", key));
+      }
+      if (is_section(key)) {
+        if (entry.second.IsNull()) continue;
+        if (!entry.second.IsMap()) return wrong(at, key + ": must hold keys of its own");
+        if (auto inner = section(entry.second, key + "."); !inner) return inner;
+        continue;
+      }
+      const auto* setting = find_key(key);
+      if (!setting) {
+        return wrong(at, fmt::format("{}: no such key; see --help for those there are", key));
+      }
+      auto value = text_of(entry.second, *setting, at, key);
+      if (!value) return tl::make_unexpected(value.error());
+      layer_.emplace(setting->name(), Given{*value, at + ": " + key});
+    }
+    return {};
+  }
+
+  Layer take() { return std::move(layer_); }
+
+ private:
+  // One text for every form: "a,b" for a list, "k=v,l=w" for a map, as the flags take them.
+  Result<std::string> text_of(const YAML::Node& node, const Setting& setting, const std::string& at,
+                              const std::string& key) {
+    if (node.IsNull()) return std::string();
+    if (node.IsScalar()) return node.Scalar();
+    if (!takes_many(setting)) return wrong(at, key + ": one value is expected");
+    const bool is_map = node.IsMap();
+    if (is_map && key != "cluster.labels") return wrong(at, key + ": a list is expected");
+    std::string text;
+    std::set<std::string> seen;
+    for (const auto& item : node) {
+      const YAML::Node& name = is_map ? item.first : item;
+      const auto item_at = place(path_, name.Mark());
+      if (!name.IsScalar() || (is_map && !item.second.IsScalar())) {
+        return wrong(item_at, key + ": plain values are expected");
+      }
+      auto part = name.Scalar();
+      if (is_map) part += "=" + item.second.Scalar();
+      if (part.find(',') != std::string::npos) {
+        return wrong(item_at, fmt::format("{}: \"{}\" has a comma; write items apart", key, part));
+      }
+      if (!seen.insert(name.Scalar()).second) {
+        return wrong(item_at,
+                     fmt::format("{}: \"{}\" stands here twice; remove one", key, name.Scalar()));
+      }
+      text += (text.empty() ? "" : ",") + part;
+    }
+    return text;
+  }
+
+  std::string path_;
+  Layer layer_;
+};
+
+}  // namespace
+
+Result<Layer> read_yaml(const std::string& text, const std::string& path) {
+  try {
+    const auto documents = YAML::LoadAll(text);
+    if (documents.size() > 1) return wrong(path, "holds more than one document; keep one");
+    if (documents.empty() || documents[0].IsNull()) return Layer{};
+    if (!documents[0].IsMap()) return wrong(path + ":1", "must hold keys such as cluster and api");
+    Reader reader(path);
+    if (auto read = reader.section(documents[0], ""); !read) {
+      return tl::make_unexpected(read.error());
+    }
+    return reader.take();
+  } catch (const YAML::Exception& problem) {
+    auto why = problem.msg;
+    for (auto& c : why) c = c == '\n' ? ' ' : c;
+    return wrong(place(path, problem.mark), "not YAML: " + why);
+  }
+}
+
+}  // namespace databridge::daemon

@@ -1,0 +1,26 @@
+// Which addresses a node may listen on without TLS: what is open to strangers is refused.
+//
+// Owns   the classes of addresses (RFC 1918, RFC 4193, loopback, wildcard). Pure.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace databridge::daemon {
+
+enum class Reach {
+  loopback,
+  private_network,  // RFC 1918, or IPv6 unique local.
+  everybody,        // Anything else that is an address.
+  wildcard,         // 0.0.0.0 or ::, all interfaces at once.
+};
+
+// `host` is an IP address, with or without brackets, or "localhost".
+Result<Reach> reach_of(const std::string& host);
+
+// One spelling for each address, so that an address in any spelling counts once: brackets, leading
+// zeros of IPv6, IPv4 in IPv6, capitals, "localhost". A name stays a name, in lower case.
+std::string canonical_host(const std::string& host);
+
+}  // namespace databridge::daemon

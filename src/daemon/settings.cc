@@ -1,0 +1,350 @@
+#include "daemon/settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "daemon/network_rule.h"
+#include "model/ids.h"
+
+namespace databridge::daemon {
+namespace {
+
+tl::unexpected<Error> bad(const std::string& value, const std::string& why) {
+  return fail(Code::invalid, fmt::format("\"{}\" {}", value, why));
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t from = 0; from < text.size();) {
+    const auto at = std::min(text.find(',', from), text.size());
+    auto part = text.substr(from, at - from);
+    part.erase(0, part.find_first_not_of(" \t"));
+    part.erase(part.find_last_not_of(" \t") + 1);
+    parts.push_back(part);
+    from = at + 1;
+  }
+  return parts;
+}
+
+// Decimal digits alone: no sign, and no leading zero, which some would read as octal.
+std::optional<uint64_t> digits(std::string_view text) {
+  uint64_t value = 0;
+  if (text.empty() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+template <typename Number>
+Result<void> set_number(Number& to, const std::string& value, uint64_t least, uint64_t most) {
+  const auto number = digits(value);
+  if (!number || *number < least || *number > most) {
+    return bad(value,
+               fmt::format("is not allowed here: give a whole number from {} to {}", least, most));
+  }
+  to = static_cast<Number>(*number);
+  return {};
+}
+
+Result<void> set_bool(bool& to, const std::string& value) {
+  if (value == "true" || value == "1") {
+    to = true;
+  } else if (value == "false" || value == "0") {
+    to = false;
+  } else {
+    return bad(value, "is neither true nor false");
+  }
+  return {};
+}
+
+Result<void> set_one_of(std::string& to, const std::string& value,
+                        std::initializer_list<const char*> choices) {
+  if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+    return bad(value, fmt::format("is unknown: one of {}", fmt::join(choices, ", ")));
+  }
+  to = value;
+  return {};
+}
+
+// "10s", "500ms", "1m30s".
+Result<void> set_duration(Duration& to, const std::string& value, Duration least) {
+  static const std::pair<const char*, Duration> kUnits[] = {
+      {"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}};
+  constexpr Duration kYear = 24h * 365;
+  Duration sum{0};
+  size_t at = 0;
+  while (at < value.size()) {
+    const auto letters = value.find_first_not_of("0123456789", at);
+    const auto amount = digits(std::string_view(value).substr(at, letters - at));
+    if (!amount || letters == std::string::npos) break;
+    const auto next = std::min(value.find_first_of("0123456789", letters), value.size());
+    const auto unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&](const auto& each) {
+      return value.compare(letters, next - letters, each.first) == 0;
+    });
+    if (unit == std::end(kUnits)) break;
+    if (*amount > static_cast<uint64_t>(kYear / unit->second)) break;
+    sum += unit->second * static_cast<int64_t>(*amount);
+    if (sum > kYear) break;
+    at = next;
+  }
+  if (value.empty() || at < value.size()) {
+    return bad(value, "is not a duration: write 10s, 500ms, 2m or 1h, a year at most");
+  }
+  if (sum < least) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(least).count();
+    return bad(value, fmt::format("is too short: at least {} ms", ms));
+  }
+  to = sum;
+  return {};
+}
+
+// "1GiB", "500MB", "5%"; what is not named does not limit.
+Result<void> set_disk_free(DiskFreeMin& to, const std::string& value) {
+  static const std::pair<const char*, uint64_t> kUnits[] = {{"KiB", uint64_t{1} << 10},
+                                                            {"MiB", uint64_t{1} << 20},
+                                                            {"GiB", uint64_t{1} << 30},
+                                                            {"TiB", uint64_t{1} << 40},
+                                                            {"KB", 1000},
+                                                            {"MB", 1'000'000},
+                                                            {"GB", 1'000'000'000},
+                                                            {"TB", 1'000'000'000'000}};
+  const auto letters = std::min(value.find_first_not_of("0123456789"), value.size());
+  const auto amount = digits(std::string_view(value).substr(0, letters));
+  const auto unit = value.substr(letters);
+  if (amount && unit == "%" && *amount <= 90) {
+    to = DiskFreeMin{UINT64_MAX, static_cast<uint32_t>(*amount)};
+    return {};
+  }
+  for (const auto& [name, bytes] : kUnits) {
+    if (!amount || unit != name || *amount > (uint64_t{1} << 60) / bytes) continue;
+    to = DiskFreeMin{*amount * bytes, 100};
+    return {};
+  }
+  return bad(value, "is not a size: write 1GiB, 500MB or 5% (up to 90%)");
+}
+
+Result<void> set_fraction(double& to, const std::string& value) {
+  const bool percent = !value.empty() && value.back() == '%';
+  const char* end = value.data() + value.size() - (percent ? 1 : 0);
+  double number = 0;
+  const auto [stopped, error] =
+      std::from_chars(value.data(), end, number, std::chars_format::fixed);
+  if (percent) number /= 100;
+  // The comparison is written so that "nan" fails it.
+  if (error != std::errc{} || stopped != end || !(number >= 0.01 && number <= 1)) {
+    return bad(value, "is not a share: write 20% or 0.2, from 1% to 100%");
+  }
+  to = number;
+  return {};
+}
+
+Result<void> set_bind(std::string& to, const std::string& value) {
+  if (auto reach = reach_of(value); !reach) return tl::make_unexpected(reach.error());
+  to = canonical_host(value);
+  return {};
+}
+
+// A host alone takes the port of what is bound, later: port 0 until then.
+Result<void> set_advertise(Address& to, const std::string& value) {
+  const bool v6_alone = std::count(value.begin(), value.end(), ':') > 1 && value.front() != '[';
+  const bool has_port =
+      !v6_alone && !value.empty() && value.back() != ']' &&
+      value.find(':', value.find(']') == std::string::npos ? 0 : value.find(']')) !=
+          std::string::npos;
+  std::string text = v6_alone ? "[" + value + "]" : value;
+  auto address = Address::parse(has_port ? text : text + ":0");
+  if (!address) return tl::make_unexpected(address.error());
+  if (has_port && address->port == 0) return bad(value, "has port 0: give the port others reach");
+  if (auto reach = reach_of(address->host); reach && *reach == Reach::wildcard) {
+    return bad(value, "is no address that others can reach: give one of this machine's");
+  }
+  to = *address;
+  return {};
+}
+
+Result<void> set_seeds(std::vector<Address>& to, const std::string& value) {
+  std::vector<Address> seeds;
+  for (const auto& part : split(value)) {
+    auto seed = Address::parse(part);
+    if (!seed) return tl::make_unexpected(seed.error());
+    if (seed->port == 0) return bad(part, "has port 0: give the seed's cluster port");
+    seeds.push_back(*seed);
+  }
+  to = seeds;
+  return {};
+}
+
+Result<void> set_labels(std::map<std::string, std::string>& to, const std::string& value) {
+  std::map<std::string, std::string> labels;
+  for (const auto& part : split(value)) {
+    const auto at = part.find('=');
+    if (at == std::string::npos || !is_valid_name(part.substr(0, at), 64) ||
+        part.size() - at - 1 > 256) {
+      return bad(part, "is not a label: write key=value, the key of A-Z a-z 0-9 . _ -");
+    }
+    if (!labels.emplace(part.substr(0, at), part.substr(at + 1)).second) {
+      return bad(part, "names its key a second time: once is enough");
+    }
+  }
+  to = labels;
+  return {};
+}
+
+Result<void> set_directories(std::vector<std::string>& to, const std::string& value) {
+  const auto parts = split(value);
+  for (const auto& part : parts) {
+    if (part.empty() || part[0] != '/') {
+      return bad(part, "is not an absolute path: start it with /");
+    }
+  }
+  to = parts;
+  return {};
+}
+
+Result<void> set_name(std::string& to, const std::string& value) {
+  if (!value.empty() && !is_valid_name(value, 64)) {
+    return bad(value, "is not a name: 1 to 64 of A-Z a-z 0-9 . _ -");
+  }
+  to = value;
+  return {};
+}
+
+Result<void> set_path(std::string& to, const std::string& value) {
+  if (value.empty()) return bad(value, "is empty: give a path");
+  to = value;
+  return {};
+}
+
+Result<void> not_yet(const std::string& value, const char* now) {
+  return bad(value, fmt::format("is not available yet: {}", now));
+}
+
+// So that a row of the table stays a row.
+#define SET(call) [](Config& c, const std::string& v) -> Result<void> { return call; }
+
+std::vector<Setting> cluster_settings() {
+  return {
+      {"cluster-enabled", "cluster.enabled", "bool", "be a member of a cluster", "false",
+       SET(set_bool(c.cluster.enabled, v))},
+      {"cluster-node-id", "cluster.nodeId", "NAME", "this node's name", "generated and kept",
+       SET(set_name(c.cluster.node_id, v))},
+      {"cluster-bind-address", "cluster.bindAddress", "IP", "where other nodes connect",
+       "127.0.0.1", SET(set_bind(c.cluster.bind_host, v))},
+      {"cluster-bind-port", "cluster.bindPort", "PORT", "the cluster port", "8090",
+       SET(set_number(c.cluster.bind_port, v, 1, 65535))},
+      {"cluster-advertise-address", "cluster.advertiseAddress", "HOST[:PORT]",
+       "how others reach this node", "the bind address",
+       SET(set_advertise(c.cluster.advertise, v))},
+      {"cluster-id", "cluster.id", "NAME", "refuse a cluster of another id", "any",
+       SET(set_name(c.cluster.id, v))},
+      {"cluster-seeds", "cluster.seeds", "HOST:PORT,…", "where to look for other nodes", "none",
+       SET(set_seeds(c.cluster.seeds, v))},
+      {"cluster-discovery", "cluster.discovery", "static", "how other nodes are found", "static",
+       [](Config&, const std::string& v) -> Result<void> {
+         if (v == "static") return {};
+         if (v == "multicast" || v == "dns" || v == "etcd") {
+           return not_yet(v, "use static with --cluster-seeds");
+         }
+         return bad(v, "is unknown: use static");
+       }},
+      {"cluster-replica-count", "cluster.replicaCount", "N", "voting members wanted", "3",
+       SET(set_number(c.cluster.replica_count, v, 1, 31))},
+      {"", "cluster.dataCopies", "N", "copies of a processor's state", "replicaCount",
+       SET(set_number(c.cluster.data_copies, v, 1, 31))},
+      {"cluster-bootstrap-expect", "cluster.bootstrapExpect", "N",
+       "nodes that found the cluster together", "own address and seeds",
+       SET(set_number(c.cluster.bootstrap_expect, v, 1, 1000))},
+      {"cluster-heartbeat-timeout", "cluster.heartbeatTimeout", "DURATION",
+       "silence after which a member is unhealthy", "10s",
+       SET(set_duration(c.cluster.heartbeat_timeout, v, 1ms))},
+      {"cluster-election-timeout", "cluster.electionTimeout", "DURATION",
+       "bound on replacing a silent leader", "30s",
+       SET(set_duration(c.cluster.election_timeout, v, 1ms))},
+      {"cluster-rebalance-window", "cluster.rebalanceWindow", "DURATION",
+       "how long an imbalance must last", "30s",
+       SET(set_duration(c.cluster.rebalance_window, v, 1s))},
+      {"", "cluster.rebalanceThreshold", "SHARE", "imbalance that counts, of the mean", "20%",
+       SET(set_fraction(c.cluster.rebalance_threshold, v))},
+      {"", "cluster.rebalanceAuto", "bool", "rebalance without being asked", "true",
+       SET(set_bool(c.cluster.rebalance_auto, v))},
+      {"", "cluster.failureThreshold", "N", "failed checks that make a member unhealthy", "3",
+       SET(set_number(c.cluster.failure_threshold, v, 1, 100))},
+      {"", "cluster.recoveryThreshold", "N", "good checks that make it healthy again", "2",
+       SET(set_number(c.cluster.recovery_threshold, v, 1, 100))},
+      {"", "cluster.voterReplaceAfter", "DURATION", "a dead voter is replaced after", "30s",
+       SET(set_duration(c.cluster.voter_replace_after, v, 1s))},
+      {"", "cluster.staleAfter", "DURATION", "a member that is gone is purged after", "5m",
+       SET(set_duration(c.cluster.stale_after, v, 1s))},
+      {"cluster-coordinator", "cluster.coordinator", "raft", "who keeps the log", "raft",
+       [](Config&, const std::string& v) -> Result<void> {
+         if (v == "raft") return {};
+         if (v == "etcd") return not_yet(v, "use raft");
+         return bad(v, "is unknown: use raft");
+       }},
+      {"cluster-etcd-endpoints", "cluster.etcdEndpoints", "URL,…", "", "", nullptr},
+      {"cluster-dns-name", "cluster.dnsName", "NAME", "", "", nullptr},
+      {"cluster-labels", "cluster.labels", "KEY=VALUE,…", "labels for placement", "none",
+       SET(set_labels(c.cluster.labels, v))},
+      {"cluster-join-token-file", "cluster.joinTokenFile", "FILE", "", "", nullptr},
+      {"cluster-tls-ca", "cluster.tls.ca", "FILE", "", "", nullptr},
+      {"cluster-tls-cert", "cluster.tls.cert", "FILE", "", "", nullptr},
+      {"cluster-tls-key", "cluster.tls.key", "FILE", "", "", nullptr},
+      {"cluster-trust-refused", "cluster.trustRefused", "bool",
+       "a refused connection proves that a process is gone", "false",
+       SET(set_bool(c.cluster.trust_refused, v))},
+  };
+}
+
+std::vector<Setting> node_settings() {
+  return {
+      {"api-address", "api.address", "IP", "where the API listens", "127.0.0.1",
+       SET(set_bind(c.api.address, v))},
+      {"port", "api.port", "PORT", "the API's port", "8080",
+       SET(set_number(c.api.port, v, 1, 65535))},
+      {"api-advertise-address", "api.advertiseAddress", "HOST[:PORT]",
+       "how others reach this node's API", "the API's address",
+       SET(set_advertise(c.api.advertise, v))},
+      {"api-tls-cert", "api.tls.cert", "FILE", "", "", nullptr},
+      {"api-tls-key", "api.tls.key", "FILE", "", "", nullptr},
+      {"api-token-file", "api.tokenFile", "FILE", "", "", nullptr},
+      {"api-access-log", "api.accessLog", "FILE", "a line for each request", "none",
+       SET(set_path(c.api.access_log, v))},
+      {"data-dir", "node.dataDir", "DIR", "what the node remembers", "./data",
+       SET(set_path(c.node.data_dir, v))},
+      {"", "node.maxProcessors", "N", "processors that may run here", "1000",
+       SET(set_number(c.node.max_processors, v, 1, 1'000'000))},
+      {"", "node.diskFreeMin", "SIZE", "sources stop below", "1GiB or 5%",
+       SET(set_disk_free(c.node.disk_free_min, v))},
+      {"exec-allow", "node.execAllow", "DIR,…", "commands may run from here", "none",
+       SET(set_directories(c.node.exec_allow, v))},
+      {"file-root", "node.fileRoot", "DIR,…", "file processors stay inside", "anywhere",
+       SET(set_directories(c.node.file_root, v))},
+      {"guardian", "node.guardian", "bool", "", "", nullptr},
+      {"allow-drills", "", "bool", "", "", nullptr},
+      {"", "events.retention", "N", "events that are kept", "100000",
+       SET(set_number(c.events_retention, v, 1, 100'000'000))},
+      {"log-level", "log.level", "LEVEL", "debug, info, warn or error", "info",
+       SET(set_one_of(c.log_level, v, {"debug", "info", "warn", "error"}))},
+      {"log-format", "log.format", "FORMAT", "text or json", "text",
+       SET(set_one_of(c.log_format, v, {"text", "json"}))},
+      {"insecure-network", "", "bool", "listen where strangers can connect", "false",
+       SET(set_bool(c.insecure_network, v))},
+  };
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> all = [] {
+    auto both = cluster_settings();
+    for (const auto& setting : node_settings()) both.push_back(setting);
+    return both;
+  }();
+  return all;
+}
+
+}  // namespace databridge::daemon

@@ -1,0 +1,40 @@
+// The table of all settings: one row each, which flags, environment, YAML and --help are made from.
+//
+// Owns   names, forms, limits and defaults of single values; rules between them are config.cc's.
+// Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+
+namespace databridge::daemon {
+
+struct Setting {
+  const char* flag;  // "cluster-bind-port"; "" if it stands in the file alone.
+  const char* yaml;  // "cluster.bindPort"; "" if it is a flag alone.
+  const char* form;  // What a value looks like, for --help; "bool" may stand without a value.
+  const char* help;
+  const char* fallback;                                           // The default, for --help.
+  Result<void> (*set)(Config& config, const std::string& value);  // Null: not in this version.
+
+  std::string name() const { return *flag ? flag : yaml; }  // Unique.
+  bool is_bool() const { return std::string(form) == "bool"; }
+};
+
+const std::vector<Setting>& settings();
+
+// A value and where it was written: "--port", "DATABRIDGE_PORT", "node.yaml:3: api.port".
+struct Given {
+  std::string value;
+  std::string origin;
+};
+using Layer = std::map<std::string, Given>;  // By Setting::name.
+
+Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* action);
+Layer read_environment(const Environment& environment, std::vector<std::string>* warnings);
+Result<Layer> read_yaml(const std::string& text, const std::string& path);
+
+}  // namespace databridge::daemon
