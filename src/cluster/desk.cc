@@ -1,0 +1,231 @@
+#include "cluster/desk.h"
+
+#include <algorithm>
+
+namespace databridge::cluster {
+namespace {
+
+Error unknown_outcome() {
+  return {Code::timed_out,
+          "the outcome is unknown: the leader was lost or too slow; read before trying again, or "
+          "retry with the same idempotency key"};
+}
+
+}  // namespace
+
+Desk::Desk(const Limits& limits, Incarnation self, uint64_t boot)
+    : limits_(limits), self_(self), counter_(boot << 32) {}
+
+std::optional<Desk::ToServe> Desk::ask(Asked asked, const State& state, const Consensus& consensus,
+                                       Instant now, Effects& effects) {
+  const auto refuse = [&](Error error) -> std::optional<ToServe> {
+    effects.push_back(Reply{asked.ticket, tl::make_unexpected(std::move(error))});
+    return std::nullopt;
+  };
+  if (local_.size() >= limits_.under_way_max) {
+    return refuse({Code::unavailable, "too many requests are under way on this node"});
+  }
+  if (const Applied* before = state.remembered(asked.request.idempotency_key)) {
+    if (before->rejected) return refuse(*before->rejected);
+    effects.push_back(Reply{asked.ticket, Outcome{.index = before->index, .plan = {}, .text = {}}});
+    return std::nullopt;
+  }
+  if (!consensus.leader) return refuse(why_no_leader(consensus, now));
+  if (consensus.leading && !has_quorum(consensus, now)) {
+    return refuse({Code::no_quorum, "this leader does not hear a majority of the voters"});
+  }
+  const RequestId id{self_, ++counter_};
+  Local local{asked.ticket, now + limits_.patience, {}, consensus.term};
+  if (consensus.leading) {
+    local_.emplace(id, local);
+    return ToServe{id, std::move(asked.request)};
+  }
+  local.sent_to = consensus.leader;
+  local_.emplace(id, local);
+  effects.push_back(Send{consensus.leader, Forward{id, encode(asked.request)}});
+  return std::nullopt;
+}
+
+std::optional<Desk::ToServe> Desk::on_forward(Incarnation from, const Forward& forward,
+                                              const Consensus& consensus, Instant now,
+                                              Effects& effects) {
+  const auto refuse = [&](Error error) -> std::optional<ToServe> {
+    const Answer answer = tl::make_unexpected(std::move(error));
+    effects.push_back(Send{from, ForwardReply{forward.request, encode(answer)}});
+    return std::nullopt;
+  };
+  if (forward.request.from != from) return std::nullopt;
+  if (proposed_.contains(forward.request)) return std::nullopt;
+  if (!consensus.leading) return refuse({Code::no_leader, "the leader has just changed; try again"});
+  if (!has_quorum(consensus, now)) {
+    return refuse({Code::no_quorum, "the leader does not hear a majority of the voters"});
+  }
+  Result<Request> request = decode_request(forward.bytes);
+  if (!request) return refuse(request.error());
+  return ToServe{forward.request, std::move(*request)};
+}
+
+void Desk::propose(const ToServe& served, CommandBody body, const State& state,
+                   const Consensus& consensus, Effects& effects) {
+  // The key was perhaps not remembered where the request came in, which may lag behind.
+  if (const Applied* before = state.remembered(served.request.idempotency_key)) {
+    answer(served.id,
+           before->rejected
+               ? Answer(tl::make_unexpected(*before->rejected))
+               : Answer(Outcome{.index = before->index, .plan = {}, .text = {}}),
+           state, effects);
+    return;
+  }
+  proposed_.emplace(served.id, std::nullopt);
+  effects.push_back(Propose{Command{.body = std::move(body),
+                                    .at_ms = consensus.unix_ms,
+                                    .request = served.id,
+                                    .idempotency_key = served.request.idempotency_key}});
+}
+
+void Desk::propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
+                          const State& state, const Consensus& consensus, Effects& effects) {
+  propose(served, std::move(body), state, consensus, effects);
+  const auto found = proposed_.find(served.id);
+  if (found != proposed_.end()) found->second = processor;
+}
+
+void Desk::wait_for_placing(const RequestId& id, ProcessorId processor, Epoch beyond) {
+  placing_.emplace(processor, Placing{id, beyond});
+}
+
+void Desk::read(const RequestId& id, Effects& effects) {
+  reads_.emplace(++read_context_, id);
+  effects.push_back(AskRead{read_context_});
+}
+
+void Desk::answer(const RequestId& id, Answer answer, const State& state, Effects& effects) {
+  if (id.from == self_) {
+    finish(id, std::move(answer), state, effects);
+  } else {
+    effects.push_back(Send{id.from, ForwardReply{id, encode(answer)}});
+  }
+}
+
+void Desk::on_reply(const ForwardReply& reply, const State& state, Effects& effects) {
+  Result<Answer> answer = decode_answer(reply.bytes);
+  if (!answer) return;
+  finish(reply.request, std::move(*answer), state, effects);
+}
+
+void Desk::finish(const RequestId& id, Answer answer, const State& state, Effects& effects) {
+  const auto found = local_.find(id);
+  if (found == local_.end()) return;
+  const Ticket ticket = found->second.ticket;
+  local_.erase(found);
+  if (answer && answer->index > state.version()) {
+    const LogIndex index = answer->index;
+    until_shown_.emplace(index, std::pair{ticket, std::move(answer)});
+    return;
+  }
+  effects.push_back(Reply{ticket, std::move(answer)});
+}
+
+void Desk::on_applied(const Command& command, const Applied& applied, const State& state,
+                      Effects& effects) {
+  const auto placed = [&](ProcessorId processor, Epoch epoch_before) {
+    const auto [first, last] = placing_.equal_range(processor);
+    for (auto next = first; next != last;) {
+      const auto entry = next++;
+      if (epoch_before < entry->second.beyond) continue;
+      answer(entry->second.id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state,
+             effects);
+      placing_.erase(entry);
+    }
+  };
+  if (!applied.rejected) {
+    if (const auto* assign = std::get_if<Assign>(&command.body)) {
+      placed(assign->processor, assign->replaces);
+    }
+    if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
+      placed(unassign->processor, unassign->replaces);
+    }
+  }
+  const auto found = proposed_.find(command.request);
+  if (found == proposed_.end()) return;
+  const std::optional<ProcessorId> processor = found->second;
+  const RequestId id = found->first;
+  proposed_.erase(found);
+  if (applied.rejected) {
+    answer(id, tl::make_unexpected(*applied.rejected), state, effects);
+  } else if (processor) {
+    placing_.emplace(*processor, Placing{id, Epoch{}});
+  } else {
+    answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);
+  }
+}
+
+void Desk::on_version(const State& state, Effects& effects) {
+  while (!until_shown_.empty() && until_shown_.begin()->first <= state.version()) {
+    auto& [ticket, answer] = until_shown_.begin()->second;
+    effects.push_back(Reply{ticket, std::move(answer)});
+    until_shown_.erase(until_shown_.begin());
+  }
+}
+
+void Desk::on_read(const ReadReady& ready, const State& state, Effects& effects) {
+  // Contexts are reached in order: a later one covers those before it.
+  while (!reads_.empty() && reads_.begin()->first <= ready.context) {
+    const RequestId id = reads_.begin()->second;
+    reads_.erase(reads_.begin());
+    answer(id, Outcome{.index = ready.index, .plan = {}, .text = {}}, state, effects);
+  }
+}
+
+void Desk::tick(const Consensus& consensus, Instant now, Effects& effects) {
+  if (consensus.term != term_) {
+    // What was asked of the old leader may or may not have happened: nobody here can tell.
+    term_ = consensus.term;
+    proposed_.clear();
+    placing_.clear();
+    reads_.clear();
+    std::vector<RequestId> lost;
+    for (const auto& [id, local] : local_) {
+      if (local.term < term_) lost.push_back(id);
+    }
+    for (const RequestId& id : lost) fail_unknown(id, effects);
+  }
+  std::vector<RequestId> late;
+  for (const auto& [id, local] : local_) {  // In the order they were asked, which is of deadlines.
+    if (local.deadline > now) break;
+    late.push_back(id);
+  }
+  for (const RequestId& id : late) fail_unknown(id, effects);
+}
+
+void Desk::fail_unknown(const RequestId& id, Effects& effects) {
+  const auto found = local_.find(id);
+  effects.push_back(Reply{found->second.ticket, tl::make_unexpected(unknown_outcome())});
+  local_.erase(found);
+}
+
+Instant Desk::due() const {
+  return local_.empty() ? Instant::max() : local_.begin()->second.deadline;
+}
+
+bool Desk::has_quorum(const Consensus& consensus, Instant now) const {
+  return now - consensus.quorum_contact <= limits_.quorum_window;
+}
+
+Error Desk::why_no_leader(const Consensus& consensus, Instant now) const {
+  size_t reachable = 0;
+  for (const Incarnation& voter : consensus.voters) {
+    const auto peer = consensus.peers.find(voter);
+    const bool heard = peer != consensus.peers.end() && peer->second.contact_last != Instant{} &&
+                       now - peer->second.contact_last <= limits_.voter_silence;
+    if (voter == self_ || heard) ++reachable;
+  }
+  if (!consensus.voters.empty() && reachable <= consensus.voters.size() / 2) {
+    return {Code::no_quorum, "only " + std::to_string(reachable) + " of " +
+                                 std::to_string(consensus.voters.size()) +
+                                 " voters are within reach of this node"};
+  }
+  return {Code::no_leader, "there is no leader at the moment; try again"};
+}
+
+}  // namespace databridge::cluster

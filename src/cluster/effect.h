@@ -1,0 +1,95 @@
+// What a node is to do, as data. The body carries effects out in the order of the list.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+#include "cluster/input.h"
+#include "model/message.h"
+
+namespace databridge::cluster {
+
+// Waits for the sync of all that was written before it (safety.md 6). To itself is fine.
+struct Send {
+  Incarnation to;
+  Message message;
+};
+struct Propose {
+  Command command;
+};
+struct Reply {
+  Ticket ticket = 0;
+  Answer answer;
+};
+struct AskRead {  // A linearizable read; ReadReady follows, or nothing when leadership is lost.
+  uint64_t context = 0;
+};
+
+// The host may run what it has until then, in that term (safety.md 3).
+struct RenewLease {
+  Instant until;
+  Term term = 0;
+};
+// All conditions of safety.md 1.1 hold: begin.
+struct StartHost {
+  ProcessorId processor;
+  Epoch epoch;
+};
+struct StopHost {
+  ProcessorId processor;
+  Epoch epoch;
+};
+
+enum class VoterChange : uint8_t { add_learner, promote, demote, remove };
+struct ChangeVoters {
+  VoterChange change = VoterChange::add_learner;
+  Incarnation server;
+};
+struct Transfer {
+  Incarnation to;
+};
+// Own evidence that the leader's process is gone (safety.md 2): an election hint, no more.
+struct LeaderLost {
+  Incarnation leader;
+};
+
+struct Dial {
+  Address address;
+};
+struct HangUp {
+  Address address;
+};
+
+// A small fact of this node that must be durable before anything after it is said.
+struct Persist {
+  std::string key;
+  Bytes value;
+};
+// The founders agree: begin the log with these voters.
+struct Found {
+  ClusterId cluster;
+  std::vector<Incarnation> voters;
+};
+// This node belongs to that cluster from now on; its log comes from the leader.
+struct Enter {
+  ClusterId cluster;
+};
+// This node was removed: it must not go on.
+struct Leave {
+  std::string why;
+};
+
+enum class Weight : uint8_t { debug, info, warning, error };
+struct Note {
+  Weight weight = Weight::info;
+  std::string text;
+};
+
+using Effect = std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost,
+                            ChangeVoters, Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter,
+                            Leave, Note>;
+using Effects = std::vector<Effect>;
+
+}  // namespace databridge::cluster

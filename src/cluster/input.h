@@ -1,0 +1,79 @@
+// What can happen to a node, one variant. The body turns the world into these.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cluster/request.h"
+#include "model/address.h"
+#include "model/message.h"
+
+namespace databridge::cluster {
+
+// Names a client's request within one process.
+using Ticket = uint64_t;
+
+struct Tick {};
+
+struct Received {
+  Incarnation from;
+  Message message;  // Never a RaftPacket, Delivery or DeliveryAck: those go past the brain.
+};
+
+enum class LinkState : uint8_t { up, lost, refused, failed };
+struct LinkChanged {
+  LinkState state = LinkState::up;
+  Address address;
+  Incarnation peer;      // Who is, or was last, at the address; may be nobody.
+  uint64_t boot = 0;     // Of that peer.
+  bool process_gone = false;
+};
+// Somebody dialled us.
+struct Greeted {
+  Incarnation peer;
+  uint64_t boot = 0;
+};
+
+// An entry of the log is committed: applied here and now, in order.
+struct Committed {
+  LogIndex index = 0;
+  Term term = 0;
+  bool is_command = false;
+  Bytes bytes;
+};
+// A snapshot took the place of the log.
+struct Installed {
+  Bytes state;
+};
+
+struct Asked {
+  Ticket ticket = 0;
+  Request request;
+};
+// A read barrier of ours is reached: reads that waited for it are true at `index`.
+struct ReadReady {
+  uint64_t context = 0;
+  LogIndex index = 0;
+};
+
+// The host says what became of (processor, epoch).
+struct HostReport {
+  ProcessorId processor;
+  Epoch epoch;
+  RunState state = RunState::running;  // starting, running, failed; unassigned = stopped for good.
+  std::string detail;
+};
+struct HostCheckpoint {
+  ProcessorId processor;
+  Checkpoint checkpoint;
+};
+
+struct Sampled {
+  NodeLoad load;
+};
+
+using Input = std::variant<Tick, Received, LinkChanged, Greeted, Committed, Installed, Asked, ReadReady,
+                           HostReport, HostCheckpoint, Sampled>;
+
+}  // namespace databridge::cluster

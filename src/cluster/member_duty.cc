@@ -1,0 +1,212 @@
+#include "cluster/member_duty.h"
+
+#include <algorithm>
+
+namespace databridge::cluster {
+namespace {
+
+// Heartbeats that are remembered without an answer: older ones could renew nothing any more.
+constexpr size_t kUnansweredMax = 64;
+
+}  // namespace
+
+MemberDuty::MemberDuty(const Timing& timing, Incarnation self, uint64_t boot)
+    : timing_(timing), self_(self), boot_(boot), sequence_(boot << 32) {}
+
+void MemberDuty::tick(const State& state, const Consensus& consensus, Instant now,
+                      Effects& effects) {
+  lapse(now, effects);
+  // A new leader knows nothing of us: it hears from us at once, not at the next round.
+  const bool news = consensus.term != heard_term_ || consensus.leader != heard_leader_;
+  if (news) {
+    heard_term_ = consensus.term;
+    heard_leader_ = consensus.leader;
+    sent_.clear();
+  }
+  if (consensus.leader && (news || now >= heartbeat_due_)) {
+    send_heartbeat(state, consensus, now, effects);
+  }
+  try_starts(state, now, effects);
+}
+
+Instant MemberDuty::due() const {
+  Instant due = heard_leader_ ? heartbeat_due_ : Instant::max();
+  if (lease_term_ != 0 && !work_.empty()) due = std::min(due, lease_until_);
+  for (const auto& [processor, pending] : starts_) due = std::min(due, pending.until);
+  return due;
+}
+
+void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, Instant now,
+                                Effects& effects) {
+  Heartbeat heartbeat;
+  heartbeat.sequence = ++sequence_;
+  heartbeat.term = consensus.term;
+  heartbeat.boot = boot_;
+  heartbeat.load = load_;
+  heartbeat.loop_late = loop_late_;
+  for (const ProcessorId& processor : mine_) {
+    const Assignment* assignment = state.assignments().find(processor);
+    if (assignment == nullptr) continue;
+    Running running{processor, assignment->epoch, RunState::assigned};
+    const auto work = work_.find(processor);
+    if (work != work_.end() && work->second.epoch == assignment->epoch) {
+      running.state = work->second.state;
+    } else if (barred(processor, assignment->epoch)) {
+      running.state = RunState::unassigned;  // Stopped, and never again under this epoch.
+    }
+    heartbeat.running.push_back(running);
+  }
+  sent_[sequence_] = now;
+  while (sent_.size() > kUnansweredMax) sent_.erase(sent_.begin());
+  heartbeat_due_ = now + timing_.heartbeat_interval;
+  effects.push_back(Send{consensus.leader, std::move(heartbeat)});
+}
+
+void MemberDuty::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now,
+                        Effects& effects) {
+  if (ack.term != consensus.term || ack.term != heard_term_) return;
+  const auto sent = sent_.find(ack.sequence);
+  if (sent == sent_.end()) return;
+  const Instant until = sent->second + timing_.lease;
+  sent_.erase(sent_.begin(), std::next(sent));
+  lapse(now, effects);  // A lease that ended is not mended: its epochs are gone (safety.md 1.4).
+  if (until <= now) return;
+  if (ack.term > lease_term_ || until > lease_until_) {
+    lease_until_ = std::max(until, lease_until_);
+    lease_term_ = ack.term;
+    effects.push_back(RenewLease{lease_until_, lease_term_});
+  }
+}
+
+void MemberDuty::on_ask(const State& state, const Consensus& consensus, Instant now,
+                        Effects& effects) {
+  if (consensus.leader) send_heartbeat(state, consensus, now, effects);
+}
+
+void MemberDuty::on_start(const StartWork& start, Instant now) {
+  auto& pending = starts_[start.processor];
+  if (start.term < pending.start.term) return;
+  pending = {start, now + timing_.lease};
+}
+
+void MemberDuty::try_starts(const State& state, Instant now, Effects& effects) {
+  for (auto next = starts_.begin(); next != starts_.end();) {
+    const auto entry = next++;
+    const StartWork& start = entry->second.start;
+    const Assignment* assignment = state.assignments().find(start.processor);
+    const Member* self = state.member(self_);
+    const bool applied = state.version() >= start.index;
+    const bool current = applied && assignment != nullptr && assignment->owner == self_ &&
+                         assignment->epoch == start.epoch && !assignment->releasing;
+    // Epochs from before this start of the process are dead here.
+    const bool reborn = applied && self != nullptr && self->info.boot == boot_ &&
+                        start.epoch.index > self->admitted_at;
+    const auto work = work_.find(start.processor);
+    const bool here = work != work_.end() && work->second.epoch == start.epoch;
+    if (now >= entry->second.until || start.term < heard_term_ || here ||
+        barred(start.processor, start.epoch) || (applied && !(current && reborn))) {
+      starts_.erase(entry);
+      continue;
+    }
+    // An older epoch is still stopping here, or a condition is not there yet: wait for it.
+    if (!current || work != work_.end()) continue;
+    if (lease_term_ != start.term || now >= lease_until_) continue;
+    work_[start.processor] = {start.epoch, RunState::starting};
+    effects.push_back(StartHost{start.processor, start.epoch});
+    starts_.erase(entry);
+  }
+}
+
+void MemberDuty::on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects) {
+  if (stop.term < heard_term_) return;
+  bar(stop.processor, stop.epoch);
+  const auto work = work_.find(stop.processor);
+  if (work != work_.end() && work->second.epoch <= stop.epoch) {
+    if (work->second.state == RunState::stopping) return;
+    work->second.state = RunState::stopping;
+    effects.push_back(StopHost{stop.processor, work->second.epoch});
+    return;
+  }
+  // It does not run here and never will: that is what "stopped" means.
+  tell(consensus, {stop.processor, stop.epoch, RunState::unassigned, "not running"}, effects);
+}
+
+void MemberDuty::on_report(const HostReport& report, const Consensus& consensus,
+                           Effects& effects) {
+  const auto work = work_.find(report.processor);
+  if (work == work_.end() || work->second.epoch != report.epoch) return;
+  if (report.state == RunState::unassigned) {
+    bar(report.processor, report.epoch);
+    work_.erase(work);
+  } else {
+    if (work->second.state == RunState::stopping) return;
+    work->second.state = report.state;
+  }
+  tell(consensus, {report.processor, report.epoch, report.state, report.detail}, effects);
+}
+
+void MemberDuty::changed(const State& state, ProcessorId processor, const Consensus& consensus,
+                         Effects& effects) {
+  const Assignment* assignment = state.assignments().find(processor);
+  const bool ours = assignment != nullptr && assignment->owner == self_;
+  if (ours) {
+    mine_.insert(processor);
+    const Member* self = state.member(self_);
+    if (self == nullptr || self->info.boot != boot_ ||
+        assignment->epoch.index <= self->admitted_at) {
+      bar(processor, assignment->epoch);
+    }
+  } else {
+    mine_.erase(processor);
+  }
+  const auto work = work_.find(processor);
+  if (work == work_.end()) {
+    if (ours && assignment->releasing) {
+      on_stop({processor, assignment->epoch, heard_term_}, consensus, effects);
+    }
+    return;
+  }
+  const bool stays = ours && assignment->epoch == work->second.epoch && !assignment->releasing;
+  if (!stays) on_stop({processor, work->second.epoch, heard_term_}, consensus, effects);
+}
+
+void MemberDuty::rebuild(const State& state, const Consensus& consensus, Effects& effects) {
+  mine_.clear();
+  std::set<ProcessorId> touched;
+  for (const auto& [processor, work] : work_) touched.insert(processor);
+  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (assignment.owner == self_) touched.insert(processor);
+  });
+  for (const ProcessorId& processor : touched) changed(state, processor, consensus, effects);
+}
+
+void MemberDuty::lapse(Instant now, Effects& effects) {
+  if (lease_term_ == 0 || now < lease_until_) return;
+  lease_term_ = 0;
+  for (auto& [processor, work] : work_) {
+    bar(processor, work.epoch);
+    if (work.state == RunState::stopping) continue;
+    work.state = RunState::stopping;
+    effects.push_back(StopHost{processor, work.epoch});
+  }
+  if (!work_.empty()) {
+    effects.push_back(Note{Weight::warning, "lease ended: all work here stops"});
+  }
+}
+
+bool MemberDuty::barred(ProcessorId processor, Epoch epoch) const {
+  const auto found = barred_.find(processor);
+  return found != barred_.end() && epoch <= found->second;
+}
+
+void MemberDuty::bar(ProcessorId processor, Epoch epoch) {
+  Epoch& newest = barred_[processor];
+  newest = std::max(newest, epoch);
+}
+
+void MemberDuty::tell(const Consensus& consensus, const WorkReport& report,
+                      Effects& effects) const {
+  if (consensus.leader) effects.push_back(Send{consensus.leader, report});
+}
+
+}  // namespace databridge::cluster

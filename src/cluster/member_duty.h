@@ -1,0 +1,86 @@
+// What a node owes as a member: heartbeats to the leader, a lease in return, and work that begins and
+// ends by the rules of safety.md 1.
+//
+// Owns   the heartbeats under way, the lease, which epochs are barred here for ever, which starts wait
+//        for a condition, what the host runs.
+// Hides  when a heartbeat is due, and why a start is refused.
+// Pure   no clock, no socket, no thread: `now` and the consensus are arguments, effects come back.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/state.h"
+#include "cluster/timing.h"
+
+namespace databridge::cluster {
+
+class MemberDuty {
+ public:
+  MemberDuty(const Timing& timing, Incarnation self, uint64_t boot);
+
+  // Sends what is due, lets a lapsed lease take its epochs with it, begins what may begin.
+  void tick(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+
+  void on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now, Effects& effects);
+  void on_ask(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void on_start(const StartWork& start, Instant now);
+  void on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects);
+  void on_report(const HostReport& report, const Consensus& consensus, Effects& effects);
+
+  // The assignment of the processor has changed in the state, or may have.
+  void changed(const State& state, ProcessorId processor, const Consensus& consensus,
+               Effects& effects);
+  void rebuild(const State& state, const Consensus& consensus, Effects& effects);
+
+  void set_load(const NodeLoad& load) { load_ = load; }
+  void set_loop_late(bool late) { loop_late_ = late; }
+
+  // When tick() has something to do again.
+  Instant due() const;
+  Instant lease_until() const { return lease_until_; }
+
+ private:
+  struct Work {
+    Epoch epoch;
+    RunState state = RunState::assigned;
+  };
+  struct PendingStart {
+    StartWork start;
+    Instant until;
+  };
+
+  bool barred(ProcessorId processor, Epoch epoch) const;
+  void bar(ProcessorId processor, Epoch epoch);
+  void lapse(Instant now, Effects& effects);
+  void try_starts(const State& state, Instant now, Effects& effects);
+  void send_heartbeat(const State& state, const Consensus& consensus, Instant now,
+                      Effects& effects);
+  void tell(const Consensus& consensus, const WorkReport& report, Effects& effects) const;
+
+  Timing timing_;
+  Incarnation self_;
+  uint64_t boot_;
+  NodeLoad load_;
+  bool loop_late_ = false;
+
+  // Starts at the boot number: an answer to an earlier process must not renew this one's lease.
+  uint64_t sequence_;
+  std::map<uint64_t, Instant> sent_;  // Heartbeats without an answer yet, of this term only.
+  Instant heartbeat_due_{};
+  Term heard_term_ = 0;               // The term and leader that heartbeats go to now.
+  Incarnation heard_leader_;
+
+  Instant lease_until_{};
+  Term lease_term_ = 0;
+
+  std::set<ProcessorId> mine_;              // Assigned to us in the state.
+  std::map<ProcessorId, Work> work_;        // What the host has, or is stopping.
+  std::map<ProcessorId, Epoch> barred_;     // This epoch and all before it never run here again.
+  std::map<ProcessorId, PendingStart> starts_;
+};
+
+}  // namespace databridge::cluster
