@@ -11,23 +11,22 @@
 namespace databridge::cluster {
 
 struct PeerProgress {
-  LogIndex match = 0;          // Leader only: known to be on that server's disk.
-  Instant contact_last{};      // When the newest answered message was sent to it (leader), or when it
-                               // was last heard (others). Zero: never.
+  LogIndex match = 0;      // Leader only: known to be on that server's disk.
+  Instant contact_last{};  // When the newest answered message was sent to it (leader), or when it
+                           // was last heard (others). Zero: never.
 };
 
 struct Consensus {
-  int64_t unix_ms = 0;         // Wall time of this step: for stamps, never for decisions.
+  int64_t unix_ms = 0;  // Wall time of this step: for stamps, never for decisions.
   Term term = 0;
-  Incarnation leader;          // 0: none known.
+  Incarnation leader;  // 0: none known.
   bool leading = false;
-  bool ready = false;          // Leading, and the own-term no-op is applied (safety.md 1.3).
-  Instant ready_since{};       // When that was.
-  Instant quorum_contact{};    // safety.md 1.5: the newest time such that a quorum of voters answered
-                               // something sent at or after it.
+  bool ready = false;        // Leading, and the own-term no-op is committed (safety.md 1.3).
+  Instant quorum_contact{};  // safety.md 1.5: the newest time such that a quorum of voters answered
+                             // something sent at or after it.
   LogIndex commit = 0;
   LogIndex last = 0;
-  bool changing = false;       // A membership change is appended and not yet committed.
+  bool changing = false;              // A membership change is appended and not yet committed.
   std::vector<Incarnation> voters;    // Of the latest appended configuration, sorted.
   std::vector<Incarnation> learners;  // Likewise.
   std::map<Incarnation, PeerProgress> peers;  // Without itself.

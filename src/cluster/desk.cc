@@ -56,7 +56,8 @@ std::optional<Desk::ToServe> Desk::on_forward(Incarnation from, const Forward& f
   };
   if (forward.request.from != from) return std::nullopt;
   if (proposed_.contains(forward.request)) return std::nullopt;
-  if (!consensus.leading) return refuse({Code::no_leader, "the leader has just changed; try again"});
+  if (!consensus.leading)
+    return refuse({Code::no_leader, "the leader has just changed; try again"});
   if (!has_quorum(consensus, now)) {
     return refuse({Code::no_quorum, "the leader does not hear a majority of the voters"});
   }
@@ -70,9 +71,8 @@ void Desk::propose(const ToServe& served, CommandBody body, const State& state,
   // The key was perhaps not remembered where the request came in, which may lag behind.
   if (const Applied* before = state.remembered(served.request.idempotency_key)) {
     answer(served.id,
-           before->rejected
-               ? Answer(tl::make_unexpected(*before->rejected))
-               : Answer(Outcome{.index = before->index, .plan = {}, .text = {}}),
+           before->rejected ? Answer(tl::make_unexpected(*before->rejected))
+                            : Answer(Outcome{.index = before->index, .plan = {}, .text = {}}),
            state, effects);
     return;
   }
@@ -209,7 +209,7 @@ Instant Desk::due() const {
 }
 
 bool Desk::has_quorum(const Consensus& consensus, Instant now) const {
-  return now - consensus.quorum_contact <= limits_.quorum_window;
+  return consensus.quorum_contact >= now - limits_.quorum_window;
 }
 
 Error Desk::why_no_leader(const Consensus& consensus, Instant now) const {

@@ -87,9 +87,9 @@ struct Note {
   std::string text;
 };
 
-using Effect = std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost,
-                            ChangeVoters, Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter,
-                            Leave, Note>;
+using Effect =
+    std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost, ChangeVoters,
+                 Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter, Leave, Note>;
 using Effects = std::vector<Effect>;
 
 }  // namespace databridge::cluster

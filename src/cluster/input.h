@@ -25,8 +25,8 @@ enum class LinkState : uint8_t { up, lost, refused, failed };
 struct LinkChanged {
   LinkState state = LinkState::up;
   Address address;
-  Incarnation peer;      // Who is, or was last, at the address; may be nobody.
-  uint64_t boot = 0;     // Of that peer.
+  Incarnation peer;   // Who is, or was last, at the address; may be nobody.
+  uint64_t boot = 0;  // Of that peer.
   bool process_gone = false;
 };
 // Somebody dialled us.
@@ -73,7 +73,7 @@ struct Sampled {
   NodeLoad load;
 };
 
-using Input = std::variant<Tick, Received, LinkChanged, Greeted, Committed, Installed, Asked, ReadReady,
-                           HostReport, HostCheckpoint, Sampled>;
+using Input = std::variant<Tick, Received, LinkChanged, Greeted, Committed, Installed, Asked,
+                           ReadReady, HostReport, HostCheckpoint, Sampled>;
 
 }  // namespace databridge::cluster

@@ -131,8 +131,7 @@ void MemberDuty::on_stop(const StopWork& stop, const Consensus& consensus, Effec
   tell(consensus, {stop.processor, stop.epoch, RunState::unassigned, "not running"}, effects);
 }
 
-void MemberDuty::on_report(const HostReport& report, const Consensus& consensus,
-                           Effects& effects) {
+void MemberDuty::on_report(const HostReport& report, const Consensus& consensus, Effects& effects) {
   const auto work = work_.find(report.processor);
   if (work == work_.end() || work->second.epoch != report.epoch) return;
   if (report.state == RunState::unassigned) {

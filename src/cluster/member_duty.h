@@ -1,7 +1,8 @@
-// What a node owes as a member: heartbeats to the leader, a lease in return, and work that begins and
-// ends by the rules of safety.md 1.
+// What a node owes as a member: heartbeats to the leader, a lease in return, and work that begins
+// and ends by the rules of safety.md 1.
 //
-// Owns   the heartbeats under way, the lease, which epochs are barred here for ever, which starts wait
+// Owns   the heartbeats under way, the lease, which epochs are barred here for ever, which starts
+// wait
 //        for a condition, what the host runs.
 // Hides  when a heartbeat is due, and why a start is refused.
 // Pure   no clock, no socket, no thread: `now` and the consensus are arguments, effects come back.
@@ -71,15 +72,15 @@ class MemberDuty {
   uint64_t sequence_;
   std::map<uint64_t, Instant> sent_;  // Heartbeats without an answer yet, of this term only.
   Instant heartbeat_due_{};
-  Term heard_term_ = 0;               // The term and leader that heartbeats go to now.
+  Term heard_term_ = 0;  // The term and leader that heartbeats go to now.
   Incarnation heard_leader_;
 
   Instant lease_until_{};
   Term lease_term_ = 0;
 
-  std::set<ProcessorId> mine_;              // Assigned to us in the state.
-  std::map<ProcessorId, Work> work_;        // What the host has, or is stopping.
-  std::map<ProcessorId, Epoch> barred_;     // This epoch and all before it never run here again.
+  std::set<ProcessorId> mine_;           // Assigned to us in the state.
+  std::map<ProcessorId, Work> work_;     // What the host has, or is stopping.
+  std::map<ProcessorId, Epoch> barred_;  // This epoch and all before it never run here again.
   std::map<ProcessorId, PendingStart> starts_;
 };
 

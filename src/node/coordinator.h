@@ -1,0 +1,60 @@
+// The coordinator: the ordered log and its leader, whoever keeps it.
+//
+// Owns   the consensus state and its records in the store. Hides how agreement is reached.
+// Thread the engine's. Nothing here waits.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/input.h"
+#include "env/store.h"
+#include "model/message.h"
+
+namespace databridge::node {
+
+class Coordinator {
+ public:
+  virtual ~Coordinator() = default;
+
+  using Mail = std::vector<std::pair<Incarnation, Message>>;
+
+  // What one round has brought about.
+  struct Output {
+    Mail send_now;                   // Needs no sync: the leader's own appends and heartbeats.
+    Mail send_after_sync;            // Waits until the batch of this turn is durable.
+    std::optional<Bytes> installed;  // A state that replaces ours, before `committed`.
+    std::vector<cluster::Committed> committed;
+    std::vector<cluster::ReadReady> reads;
+    bool empty = true;
+  };
+
+  virtual void receive(Incarnation from, const RaftPacket& packet, Instant now) = 0;
+  virtual void tick(Instant now) = 0;
+  virtual Instant due() const = 0;
+
+  virtual void propose(Bytes command, Instant now) = 0;  // Silently lost when not leading.
+  virtual void read(uint64_t context, Instant now) = 0;
+  virtual void change(cluster::VoterChange change, Incarnation server, Instant now) = 0;
+  virtual void transfer(Incarnation to, Instant now) = 0;
+  virtual void leader_lost(Incarnation leader, Instant now) = 0;
+
+  // The state after `index` is `state`: what was before may be forgotten.
+  virtual void compact(LogIndex index, Bytes state) = 0;
+
+  // Adds to the turn's batch what must be written. Call again until `empty`.
+  virtual Output collect(env::Batch& batch) = 0;
+  // The outputs collected since the last call belong to this batch of the store.
+  virtual void submitted(uint64_t batch_number) = 0;
+  virtual void durable(uint64_t batch_number, Instant now) = 0;
+
+  virtual cluster::Consensus consensus(Instant now, int64_t unix_ms) const = 0;
+  virtual size_t entries_held() const = 0;  // Since the log was last compacted.
+  virtual size_t bytes_held() const = 0;
+};
+
+}  // namespace databridge::node

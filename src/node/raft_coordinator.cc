@@ -1,0 +1,161 @@
+#include "node/raft_coordinator.h"
+
+#include <algorithm>
+
+#include "raft/codec.h"
+
+namespace databridge::node {
+namespace {
+
+// Entries kept behind a snapshot, for followers that are a little late.
+constexpr raft::Index kTrailing = 1024;
+
+std::vector<Incarnation> incarnations(const std::vector<raft::ServerId>& ids) {
+  std::vector<Incarnation> all;
+  all.reserve(ids.size());
+  for (const raft::ServerId id : ids) all.push_back(Incarnation{id});
+  return all;
+}
+
+raft::Change::Kind kind_of(cluster::VoterChange change) {
+  switch (change) {
+    case cluster::VoterChange::add_learner:
+      return raft::Change::Kind::add_learner;
+    case cluster::VoterChange::promote:
+      return raft::Change::Kind::promote;
+    case cluster::VoterChange::demote:
+      return raft::Change::Kind::demote;
+    case cluster::VoterChange::remove:
+      break;
+  }
+  return raft::Change::Kind::remove;
+}
+
+}  // namespace
+
+RaftCoordinator::RaftCoordinator(const raft::Options& options, raft::Restored restored,
+                                 RaftLogStore log, Instant now)
+    : raft_(options, restored, now), log_(std::move(log)), written_(restored.hard_state) {}
+
+raft::Restored RaftCoordinator::founding(const std::vector<Incarnation>& voters) {
+  raft::Restored restored;
+  for (const Incarnation& voter : voters) {
+    restored.snapshot.configuration.voters.push_back(voter.value);
+  }
+  std::sort(restored.snapshot.configuration.voters.begin(),
+            restored.snapshot.configuration.voters.end());
+  return restored;
+}
+
+void RaftCoordinator::receive(Incarnation from, const RaftPacket& packet, Instant now) {
+  const auto message = raft::decode(packet.bytes);
+  if (!message || message->from != from.value) return;
+  heard_[from] = now;
+  raft_.step(*message, now);
+}
+
+// A refusal needs no word: the caller sees by the term what became of its proposals.
+void RaftCoordinator::propose(Bytes command, Instant now) {
+  (void)raft_.propose(raft::Payload(std::move(command)), now);
+}
+
+void RaftCoordinator::read(uint64_t context, Instant now) { (void)raft_.read_index(context, now); }
+
+void RaftCoordinator::change(cluster::VoterChange change, Incarnation server, Instant now) {
+  (void)raft_.propose_configuration({kind_of(change), server.value}, now);
+}
+
+void RaftCoordinator::transfer(Incarnation to, Instant now) { (void)raft_.transfer(to.value, now); }
+
+void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
+  raft_.leader_lost(leader.value, now);
+}
+
+void RaftCoordinator::compact(LogIndex index, Bytes state) {
+  raft_.compact(index > kTrailing ? index - kTrailing : 0, index, raft::Payload(std::move(state)));
+}
+
+Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
+  Output output;
+  if (!raft_.has_ready()) return output;
+  raft::Ready ready = raft_.ready();
+  output.empty = false;
+  collected_ = ready.number;
+  for (const raft::Message& message : ready.send_now) {
+    output.send_now.emplace_back(Incarnation{message.to}, RaftPacket{raft::encode(message)});
+  }
+  for (const raft::Message& message : ready.send_after_persist) {
+    output.send_after_sync.emplace_back(Incarnation{message.to}, RaftPacket{raft::encode(message)});
+  }
+  persist(ready, batch);
+  if (ready.install) output.installed = Bytes(ready.snapshot->data.view());
+  output.committed.reserve(ready.committed.size());
+  for (const raft::Entry& entry : ready.committed) {
+    output.committed.push_back({.index = entry.index,
+                                .term = entry.term,
+                                .is_command = entry.kind == raft::Entry::Kind::command,
+                                .bytes = Bytes(entry.data.view())});
+  }
+  for (const raft::ReadState& read : ready.reads) {
+    if (read.index) output.reads.push_back({read.context, *read.index});
+  }
+  return output;
+}
+
+void RaftCoordinator::persist(raft::Ready& ready, env::Batch& batch) {
+  if (ready.hard_state) {
+    // The commit mark alone is worth no sync: it only saves time after a restart.
+    commit_mark_ = ready.hard_state;
+    if (commit_mark_->term != written_.term || commit_mark_->vote != written_.vote) {
+      log_.put_hard_state(batch, *commit_mark_);
+      written_ = *commit_mark_;
+      commit_mark_.reset();
+    }
+  }
+  if (ready.snapshot) log_.put_snapshot(batch, *ready.snapshot, ready.install);
+  log_.append(batch, ready.entries);
+  if (ready.compact_to != 0) log_.compact(batch, ready.compact_to);
+  if (commit_mark_ && (!ready.entries.empty() || ready.snapshot)) {
+    log_.put_hard_state(batch, *commit_mark_);
+    written_ = *commit_mark_;
+    commit_mark_.reset();
+  }
+}
+
+void RaftCoordinator::submitted(uint64_t batch_number) {
+  if (!collected_) return;
+  in_flight_[batch_number] = *collected_;
+  collected_.reset();
+}
+
+void RaftCoordinator::durable(uint64_t batch_number, Instant now) {
+  std::optional<uint64_t> newest;
+  while (!in_flight_.empty() && in_flight_.begin()->first <= batch_number) {
+    newest = in_flight_.begin()->second;
+    in_flight_.erase(in_flight_.begin());
+  }
+  if (newest) raft_.persisted(*newest, now);
+}
+
+cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) const {
+  const raft::Status status = raft_.status();
+  cluster::Consensus consensus;
+  consensus.unix_ms = unix_ms;
+  consensus.term = status.term;
+  consensus.leader = Incarnation{status.leader};
+  consensus.leading = status.role == raft::Role::leader;
+  consensus.ready = consensus.leading && status.committed_in_term;
+  consensus.quorum_contact = consensus.leading ? raft_.quorum_contact(now) : Instant::min();
+  consensus.commit = status.commit;
+  consensus.last = status.last;
+  consensus.changing = status.change_pending;
+  consensus.voters = incarnations(status.configuration.voters);
+  consensus.learners = incarnations(status.configuration.learners);
+  for (const auto& [server, when] : heard_) consensus.peers[server].contact_last = when;
+  for (const raft::PeerStatus& peer : status.peers) {
+    consensus.peers[Incarnation{peer.id}] = {peer.match, peer.contact};
+  }
+  return consensus;
+}
+
+}  // namespace databridge::node

@@ -1,0 +1,51 @@
+// The embedded coordinator: Raft, with its records in the node's own store.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "node/coordinator.h"
+#include "node/raft_log_store.h"
+#include "raft/raft.h"
+
+namespace databridge::node {
+
+class RaftCoordinator final : public Coordinator {
+ public:
+  // `restored` as RaftLogStore::load gave it, with `log` as load left it.
+  RaftCoordinator(const raft::Options& options, raft::Restored restored, RaftLogStore log,
+                  Instant now);
+
+  // A founder: begins with these voters. Before anything else, on an empty store.
+  static raft::Restored founding(const std::vector<Incarnation>& voters);
+
+  void receive(Incarnation from, const RaftPacket& packet, Instant now) override;
+  void tick(Instant now) override { raft_.tick(now); }
+  Instant due() const override { return raft_.next_wake(); }
+  void propose(Bytes command, Instant now) override;
+  void read(uint64_t context, Instant now) override;
+  void change(cluster::VoterChange change, Incarnation server, Instant now) override;
+  void transfer(Incarnation to, Instant now) override;
+  void leader_lost(Incarnation leader, Instant now) override;
+  void compact(LogIndex index, Bytes state) override;
+  Output collect(env::Batch& batch) override;
+  void submitted(uint64_t batch_number) override;
+  void durable(uint64_t batch_number, Instant now) override;
+  cluster::Consensus consensus(Instant now, int64_t unix_ms) const override;
+  size_t entries_held() const override { return log_.entries_held(); }
+  size_t bytes_held() const override { return log_.bytes_held(); }
+
+ private:
+  void persist(raft::Ready& ready, env::Batch& batch);
+
+  raft::Raft raft_;
+  RaftLogStore log_;
+  raft::HardState written_;  // As in the newest batch.
+  std::optional<raft::HardState>
+      commit_mark_;                         // Only the commit differs: goes with the next batch.
+  std::optional<uint64_t> collected_;       // The newest Ready that belongs to no batch yet.
+  std::map<uint64_t, uint64_t> in_flight_;  // Batch → the newest Ready in it.
+  std::map<Incarnation, Instant> heard_;    // When a message of that server last came in.
+};
+
+}  // namespace databridge::node

@@ -1,0 +1,231 @@
+#include "node/raft_log_store.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "raft/codec.h"
+
+namespace databridge::node {
+namespace {
+
+using env::Space;
+
+constexpr char kHardA[] = "raft/hard/a";
+constexpr char kHardB[] = "raft/hard/b";
+constexpr char kBase[] = "raft/base";
+constexpr char kSnapshotHead[] = "head";
+constexpr char kChunksFrom[] = "chunk/";
+constexpr char kChunksTo[] = "chunk0";  // '0' follows '/'.
+constexpr size_t kChunk = 1 << 20;
+
+Bytes entry_key(raft::Index index) {
+  Bytes key;
+  append_big64(key, index);
+  return key;
+}
+
+Bytes chunk_key(uint64_t number) {
+  Bytes key = kChunksFrom;
+  append_big64(key, number);
+  return key;
+}
+
+// CRC-32C of the content, then the content.
+Bytes seal(BytesView content) {
+  Bytes record;
+  record.reserve(4 + content.size());
+  append_little32(record, crc32c(content));
+  record.append(content);
+  return record;
+}
+
+Error broken(const std::string& what) {
+  return {Code::corrupt, "the stored log is broken (" + what +
+                             "): this node must not vote; remove its data directory and let it "
+                             "join again as a new member"};
+}
+
+Result<BytesView> unseal(BytesView record, const char* what) {
+  if (record.size() < 4 || crc32c(record.substr(4)) != read_little32(record)) {
+    return tl::make_unexpected(broken(std::string(what) + " is damaged"));
+  }
+  return record.substr(4);
+}
+
+Result<std::optional<raft::HardState>> read_hard(env::Store& store, const char* key) {
+  const auto record = store.get(Space::meta, key);
+  if (!record) return tl::make_unexpected(record.error());
+  if (!*record) return std::optional<raft::HardState>();
+  const auto content = unseal(**record, key);
+  if (!content) return tl::make_unexpected(content.error());
+  auto state = raft::decode_hard_state(*content);
+  if (!state) return tl::make_unexpected(state.error());
+  return std::optional(*state);
+}
+
+// Either copy will do; the newer one counts.
+Result<raft::HardState> load_hard(env::Store& store) {
+  const auto a = read_hard(store, kHardA);
+  const auto b = read_hard(store, kHardB);
+  if (!a && !b) return tl::make_unexpected(a.error());
+  raft::HardState newest;
+  for (const auto* copy : {&a, &b}) {
+    if (!*copy || !**copy) continue;
+    const raft::HardState& state = ***copy;
+    if (state.term > newest.term || (state.term == newest.term && state.commit >= newest.commit)) {
+      newest = state;
+    }
+  }
+  return newest;
+}
+
+Result<raft::Snapshot> load_snapshot(env::Store& store) {
+  const auto record = store.get(Space::snapshot, kSnapshotHead);
+  if (!record) return tl::make_unexpected(record.error());
+  if (!*record) return raft::Snapshot{};
+  const auto content = unseal(**record, "the snapshot's head");
+  if (!content) return tl::make_unexpected(content.error());
+  if (content->size() < 16) return tl::make_unexpected(broken("the snapshot's head is short"));
+  const uint64_t size = read_little64(*content);
+  const uint64_t hash = read_little64(content->substr(8));
+  auto snapshot = raft::decode_snapshot_head(content->substr(16));
+  if (!snapshot) return snapshot;
+  Bytes data;
+  const auto scanned =
+      store.scan(Space::snapshot, kChunksFrom, kChunksTo, [&](BytesView, BytesView value) {
+        data.append(value);
+        return true;
+      });
+  if (!scanned) return tl::make_unexpected(scanned.error());
+  if (data.size() != size || hash64(data) != hash) {
+    return tl::make_unexpected(broken("the snapshot does not add up"));
+  }
+  snapshot->data = raft::Payload(std::move(data));
+  return snapshot;
+}
+
+}  // namespace
+
+Result<raft::Restored> RaftLogStore::load(env::Store& store) {
+  raft::Restored restored;
+  auto hard = load_hard(store);
+  if (!hard) return tl::make_unexpected(hard.error());
+  restored.hard_state = *hard;
+  auto snapshot = load_snapshot(store);
+  if (!snapshot) return tl::make_unexpected(snapshot.error());
+  restored.snapshot = std::move(*snapshot);
+
+  const auto base = store.get(Space::meta, kBase);
+  if (!base) return tl::make_unexpected(base.error());
+  if (*base) {
+    const auto content = unseal(**base, kBase);
+    if (!content) return tl::make_unexpected(content.error());
+    if (content->size() != 16) return tl::make_unexpected(broken("its base is short"));
+    base_index_ = read_little64(*content);
+    base_hash_ = read_little64(content->substr(8));
+  }
+
+  std::optional<Error> error;
+  uint64_t hash = base_hash_;
+  const auto scanned = store.scan(
+      Space::raft_log, entry_key(base_index_ + 1), "", [&](BytesView key, BytesView value) {
+        const auto content = unseal(value, "a log entry");
+        if (!content || key.size() != 8 || content->size() < 8) {
+          error = broken("entry " + std::to_string(last() + 1) + " is damaged");
+          return false;
+        }
+        auto entry = raft::decode_entry(content->substr(8));
+        if (!entry || entry->index != last() + 1 || read_big64(key) != entry->index ||
+            read_little64(*content) != hash) {
+          error = broken("what follows entry " + std::to_string(last()) + " does not belong there");
+          return false;
+        }
+        hash = hash64(content->substr(8), hash);
+        hashes_.push_back({hash, static_cast<uint32_t>(value.size())});
+        bytes_ += value.size();
+        restored.entries.push_back(std::move(*entry));
+        return true;
+      });
+  if (!scanned) return tl::make_unexpected(scanned.error());
+  if (error) return tl::make_unexpected(*error);
+  const raft::Index newest = std::max(last(), restored.snapshot.index);
+  if (newest < restored.hard_state.commit) {
+    return tl::make_unexpected(broken("it ends at " + std::to_string(newest) +
+                                      ", before the commit mark " +
+                                      std::to_string(restored.hard_state.commit)));
+  }
+  return restored;
+}
+
+void RaftLogStore::put_hard_state(env::Batch& batch, const raft::HardState& state) {
+  const Bytes record = seal(raft::encode_hard_state(state));
+  batch.put(Space::meta, kHardA, record);
+  batch.put(Space::meta, kHardB, record);
+}
+
+void RaftLogStore::append(env::Batch& batch, const std::vector<raft::Entry>& entries) {
+  if (entries.empty()) return;
+  const raft::Index first = entries.front().index;
+  CHECK(first > base_index_ && first <= last() + 1);
+  if (first <= last()) {
+    batch.erase_range(Space::raft_log, entry_key(first), entry_key(last() + 1));
+    while (last() >= first) {
+      bytes_ -= hashes_.back().size;
+      hashes_.pop_back();
+    }
+  }
+  for (const raft::Entry& entry : entries) {
+    const uint64_t before = hashes_.empty() ? base_hash_ : hashes_.back().hash;
+    const Bytes encoded = raft::encode_entry(entry);
+    Bytes content;
+    content.reserve(8 + encoded.size());
+    append_little64(content, before);
+    content.append(encoded);
+    Bytes record = seal(content);
+    hashes_.push_back({hash64(encoded, before), static_cast<uint32_t>(record.size())});
+    bytes_ += record.size();
+    batch.put(Space::raft_log, entry_key(entry.index), std::move(record));
+  }
+}
+
+void RaftLogStore::put_base(env::Batch& batch) const {
+  Bytes content;
+  append_little64(content, base_index_);
+  append_little64(content, base_hash_);
+  batch.put(Space::meta, kBase, seal(content));
+}
+
+void RaftLogStore::put_snapshot(env::Batch& batch, const raft::Snapshot& snapshot, bool whole_log) {
+  const BytesView data = snapshot.data.view();
+  Bytes content;
+  append_little64(content, data.size());
+  append_little64(content, hash64(data));
+  content.append(raft::encode_snapshot_head(snapshot));
+  batch.erase_range(Space::snapshot, kChunksFrom, kChunksTo);
+  for (uint64_t number = 0; number * kChunk < data.size(); ++number) {
+    batch.put(Space::snapshot, chunk_key(number), Bytes(data.substr(number * kChunk, kChunk)));
+  }
+  batch.put(Space::snapshot, kSnapshotHead, seal(content));
+  if (!whole_log) return;
+  batch.erase_range(Space::raft_log, entry_key(0), Bytes(9, '\xff'));
+  hashes_.clear();
+  bytes_ = 0;
+  base_index_ = snapshot.index;
+  base_hash_ = 0;
+  put_base(batch);
+}
+
+void RaftLogStore::compact(env::Batch& batch, raft::Index upto) {
+  if (upto <= base_index_) return;
+  CHECK(upto <= last());
+  batch.erase_range(Space::raft_log, entry_key(base_index_ + 1), entry_key(upto + 1));
+  while (base_index_ < upto) {
+    base_hash_ = hashes_.front().hash;
+    bytes_ -= hashes_.front().size;
+    hashes_.pop_front();
+    ++base_index_;
+  }
+  put_base(batch);
+}
+
+}  // namespace databridge::node

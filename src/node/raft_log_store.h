@@ -1,0 +1,50 @@
+// The raft log, vote and snapshot as records in the store.
+//
+// Owns   the keys below "raft/" in Space::meta and all of Space::raft_log and Space::snapshot.
+// Hides  the checksummed chain (safety.md 5.7): each entry's record names the hash of the one
+// before,
+//        so a log with a hole, a swapped or a flipped record is refused and never voted from.
+//        Term, vote and commit mark are kept twice.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "base/result.h"
+#include "env/store.h"
+#include "raft/ready.h"
+#include "raft/types.h"
+
+namespace databridge::node {
+
+class RaftLogStore {
+ public:
+  // Reads everything back; waits for the disk. Code::corrupt with a remedy when the records
+  // contradict each other. Nothing stored: an empty Restored.
+  Result<raft::Restored> load(env::Store& store);
+
+  void put_hard_state(env::Batch& batch, const raft::HardState& state);
+  // Erases everything from the first entry's index on, then appends.
+  void append(env::Batch& batch, const std::vector<raft::Entry>& entries);
+  // `whole_log`: the snapshot replaces the log too.
+  void put_snapshot(env::Batch& batch, const raft::Snapshot& snapshot, bool whole_log);
+  void compact(env::Batch& batch, raft::Index upto);
+
+  size_t entries_held() const { return hashes_.size(); }
+  size_t bytes_held() const { return bytes_; }
+
+ private:
+  struct Link {
+    uint64_t hash;
+    uint32_t size;
+  };
+  raft::Index last() const { return base_index_ + hashes_.size(); }
+  void put_base(env::Batch& batch) const;
+
+  raft::Index base_index_ = 0;  // Of the entry before the first one held.
+  uint64_t base_hash_ = 0;
+  std::deque<Link> hashes_;  // Of the entries held.
+  size_t bytes_ = 0;
+};
+
+}  // namespace databridge::node
