@@ -52,6 +52,8 @@ struct Member {
   HealthReason reason = HealthReason::none;
   int64_t quarantined_until_ms = 0;  // Unix time; 0 = not quarantined.
   uint32_t quarantine_count = 0;     // How often it flapped: each time it stays out longer.
+  LogIndex admitted_at = 0;  // Of the newest AdmitMember that told a new boot: epochs from before
+                             // it are dead on this node.
   bool draining = false;
   bool leaving = false;  // DELETE was asked: removed once nothing runs there.
   bool voter = false;    // Mirror of the Raft configuration, for reading only.

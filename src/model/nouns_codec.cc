@@ -94,6 +94,7 @@ void put(const Member& from, proto::Member* to) {
   to->set_draining(from.draining);
   to->set_leaving(from.leaving);
   to->set_voter(from.voter);
+  to->set_admitted_at(from.admitted_at);
 }
 void get(const proto::Member& from, Member& to, Check& check) {
   get(from.info(), to.info, check);
@@ -104,6 +105,7 @@ void get(const proto::Member& from, Member& to, Check& check) {
   to.draining = from.draining();
   to.leaving = from.leaving();
   to.voter = from.voter();
+  to.admitted_at = from.admitted_at();
 }
 
 void put(const ProcessorSpec& from, proto::ProcessorSpec* to) {

@@ -1,0 +1,329 @@
+#include "cluster/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/board.h"
+#include "cluster/load_balancer.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kBalanceEvery = 1s;
+
+Epoch newest_epoch(const State& state) { return {state.generation(), state.version()}; }
+
+}  // namespace
+
+void Dispatcher::begin(const State& state, Instant now, int64_t unix_ms) {
+  state.assignments().each(
+      [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
+  if (state.rebalanced_at_ms() != 0) {
+    const int64_t ago = std::max<int64_t>(0, unix_ms - state.rebalanced_at_ms());
+    window_.rebalanced(now - std::chrono::milliseconds(std::min<int64_t>(ago, 3'600'000)));
+  }
+}
+
+void Dispatcher::on_running(Incarnation from, const std::vector<Running>& running,
+                            const State& state, const Consensus& consensus, Effects& effects) {
+  for (const Running& item : running) {
+    const Assignment* assignment = state.assignments().find(item.processor);
+    const bool current = assignment != nullptr && assignment->owner == from &&
+                         assignment->epoch == item.epoch && !assignment->releasing &&
+                         !gate_.is_spent(item.processor, item.epoch);
+    on_report(from, {item.processor, item.epoch, item.state, {}}, state);
+    if (!current) {
+      // What is stopped already needs no telling; its word has just opened the gate.
+      if (item.state == RunState::unassigned) continue;
+      effects.push_back(Send{from, StopWork{item.processor, item.epoch, consensus.term}});
+    } else if (item.state == RunState::assigned && consensus.ready) {
+      effects.push_back(Send{
+          from, StartWork{item.processor, item.epoch, consensus.term, assignment->epoch.index}});
+    }
+  }
+}
+
+void Dispatcher::on_report(Incarnation from, const WorkReport& report, const State& state) {
+  const Assignment* assignment = state.assignments().find(report.processor);
+  if (assignment == nullptr || assignment->owner != from || assignment->epoch != report.epoch) {
+    return;
+  }
+  if (report.state == RunState::unassigned) {
+    if (!gate_.is_spent(report.processor, report.epoch) && !report.detail.empty()) {
+      why_stopped_[report.processor] = report.detail;
+    }
+    gate_.stopped(report.processor, report.epoch, from);
+    todo_.insert(report.processor);
+    return;
+  }
+  if (report.state == RunState::assigned || assignment->state == report.state) return;
+  const auto last = reported_.find(report.processor);
+  if (last != reported_.end() && last->second == std::pair{report.epoch, report.state}) return;
+  reports_[report.processor] = {report.processor, report.epoch, report.state, report.detail};
+}
+
+void Dispatcher::died(Incarnation owner, const State& state) {
+  gate_.died(owner, newest_epoch(state));
+  touch_member(owner, state);
+}
+
+void Dispatcher::on_applied(LogIndex index, const Command& command, const Applied& applied,
+                            const State& state, const Consensus& consensus, Effects& effects) {
+  const auto settled = [&](ProcessorId processor) {
+    proposed_.erase(processor);
+    todo_.insert(processor);
+  };
+  const auto room_changed = [&] {
+    todo_.insert(homeless_.begin(), homeless_.end());
+    homeless_.clear();
+  };
+  if (const auto* release = std::get_if<Release>(&command.body)) {
+    settled(release->processor);
+    const Assignment* assignment = state.assignments().find(release->processor);
+    if (!applied.rejected && assignment != nullptr && consensus.leading) {
+      effects.push_back(
+          Send{assignment->owner, StopWork{release->processor, assignment->epoch, consensus.term}});
+    }
+  } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
+    settled(assign->processor);
+    if (applied.rejected) {  // Not at once again: what the board saw was not what the state has.
+      todo_.erase(assign->processor);
+      homeless_.insert(assign->processor);
+      return;
+    }
+    gate_.forget(assign->processor);
+    why_stopped_.erase(assign->processor);
+    reported_.erase(assign->processor);
+    move_to_.erase(assign->processor);
+    todo_.erase(assign->processor);
+    if (consensus.leading) {
+      const Epoch epoch{state.generation(), index};
+      effects.push_back(
+          Send{assign->to, StartWork{assign->processor, epoch, consensus.term, index}});
+    }
+  } else if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
+    settled(unassign->processor);
+    room_changed();
+    if (!applied.rejected) homeless_.insert(unassign->processor);
+    if (!applied.rejected) todo_.erase(unassign->processor);
+  } else if (const auto* verdict = std::get_if<SetVerdict>(&command.body)) {
+    touch_member(verdict->incarnation, state);
+    room_changed();
+  } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
+    touch_member(draining->incarnation, state);
+    room_changed();
+  } else if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
+    touch_member(admit->info.incarnation, state);
+    room_changed();
+  } else if (applied.processor.empty() || std::holds_alternative<RestoreState>(command.body)) {
+    if (std::holds_alternative<PutFlow>(command.body) ||
+        std::holds_alternative<DeleteFlow>(command.body) ||
+        std::holds_alternative<RestoreState>(command.body) ||
+        std::holds_alternative<RemoveMember>(command.body)) {
+      state.assignments().each(
+          [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
+    }
+  } else if (!std::holds_alternative<SaveCheckpoint>(command.body)) {
+    todo_.insert(applied.processor);
+    homeless_.erase(applied.processor);
+  }
+}
+
+void Dispatcher::touch_member(Incarnation member, const State& state) {
+  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (assignment.owner == member) todo_.insert(processor);
+  });
+}
+
+std::optional<std::string> Dispatcher::reason_to_release(const Assignment& assignment,
+                                                         const State& state,
+                                                         const HealthChecker& health) const {
+  if (assignment.deleted) return "deleted";
+  if (!assignment.wanted) return "stopped by request";
+  const Member* owner = state.member(assignment.owner);
+  if (owner == nullptr) return "its node is no member any more";
+  if (assignment.epoch.index <= owner->admitted_at) return "its node was started again";
+  if (gate_.is_spent(assignment.processor, assignment.epoch)) {
+    const auto why = why_stopped_.find(assignment.processor);
+    return why == why_stopped_.end() ? "its node stopped it"
+                                     : "its node stopped it: " + why->second;
+  }
+  if (owner->leaving) return "its node is being removed";
+  if (owner->draining) return "its node is drained";
+  const auto contact = health.contact(assignment.owner);
+  if (contact && contact->loses_work) {
+    return std::string("its node is ") + name(contact->health) + ": " + name(contact->reason);
+  }
+  const auto move = move_to_.find(assignment.processor);
+  if (move != move_to_.end() && move->second != assignment.owner) return "moved";
+  return std::nullopt;
+}
+
+void Dispatcher::run(const State& state, const SoftTable& soft, const HealthChecker& health,
+                     const Consensus& consensus, Instant now, Random& random, Effects& effects) {
+  std::vector<Step> homeless;
+  for (auto next = todo_.begin(); next != todo_.end();) {
+    const ProcessorId processor = *next;
+    const auto entry = next++;
+    if (proposed_.contains(processor)) continue;
+    const Assignment* assignment = state.assignments().find(processor);
+    const ProcessorSpec* spec = state.processors().find(processor);
+    if (assignment == nullptr) {
+      todo_.erase(entry);
+      homeless_.erase(processor);
+      gate_.forget(processor);
+      continue;
+    }
+    if (assignment->owner && !assignment->releasing) {
+      if (const auto reason = reason_to_release(*assignment, state, health)) {
+        propose(processor, Release{processor, assignment->epoch, *reason}, consensus, effects);
+      }
+      todo_.erase(entry);
+      continue;
+    }
+    // A closed gate is asked again at the next run.
+    if (assignment->owner &&
+        !gate_.open(*assignment, health.lease_bound_passed(assignment->owner, now))) {
+      continue;
+    }
+    todo_.erase(entry);
+    homeless.push_back({processor, assignment, spec});
+  }
+  if (!homeless.empty()) place(homeless, state, soft, consensus, random, effects);
+  propose_reports(consensus, effects);
+  maybe_rebalance(state, soft, consensus, now, effects);
+}
+
+void Dispatcher::place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
+                       const Consensus& consensus, Random& random, Effects& effects) {
+  std::map<ProcessorId, Incarnation> pending;
+  for (const auto& [processor, to] : proposed_) {
+    if (to) pending.emplace(processor, to);
+  }
+  Board board = Board::gather(state, soft, pending);
+  std::vector<Wanted> wanted;
+  std::vector<const Step*> steps;
+  const auto stay_out = [&](const Step& step, const std::string& reason) {
+    const Assignment& assignment = *step.assignment;
+    if (!assignment.owner && assignment.state == RunState::unassigned &&
+        assignment.reason == reason) {
+      homeless_.insert(step.processor);
+      return;
+    }
+    propose(step.processor, Unassign{step.processor, assignment.epoch, reason}, consensus, effects);
+  };
+  for (const Step& step : homeless) {
+    const Assignment& assignment = *step.assignment;
+    if (assignment.deleted || step.spec == nullptr) {
+      stay_out(step, "deleted");
+      continue;
+    }
+    if (!assignment.wanted) {
+      stay_out(step, "stopped by request");
+      continue;
+    }
+    const auto move = move_to_.find(step.processor);
+    if (move != move_to_.end()) {
+      const Candidate* target = board.find(move->second);
+      if (target != nullptr && !board.why_not(*step.spec, assignment.pinned, *target)) {
+        board.promise(*step.spec, move->second);
+        propose(
+            step.processor,
+            Assign{step.processor, assignment.epoch, move->second, "moved: " + assignment.reason},
+            consensus, effects);
+        continue;
+      }
+      move_to_.erase(move);
+    }
+    wanted.push_back({step.spec, assignment.pinned});
+    steps.push_back(&step);
+  }
+  const std::vector<Choice> choices = place_all(board, state.strategy(), wanted, random);
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const Assignment& assignment = *steps[i]->assignment;
+    if (choices[i].node) {
+      propose(steps[i]->processor,
+              Assign{steps[i]->processor, assignment.epoch, *choices[i].node, choices[i].reason},
+              consensus, effects);
+    } else {
+      stay_out(*steps[i], choices[i].reason);
+    }
+  }
+}
+
+void Dispatcher::propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
+                         Effects& effects) {
+  Incarnation to;
+  if (const auto* assign = std::get_if<Assign>(&body)) to = assign->to;
+  proposed_[processor] = to;
+  effects.push_back(Propose{Command{
+      .body = std::move(body), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
+}
+
+void Dispatcher::propose_reports(const Consensus& consensus, Effects& effects) {
+  if (reports_.empty()) return;
+  Reports batch;
+  for (auto& [processor, report] : reports_) {
+    reported_[processor] = {report.epoch, report.state};
+    batch.reports.push_back(std::move(report));
+  }
+  reports_.clear();
+  effects.push_back(Propose{Command{
+      .body = std::move(batch), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
+}
+
+void Dispatcher::maybe_rebalance(const State& state, const SoftTable& soft,
+                                 const Consensus& consensus, Instant now, Effects& effects) {
+  if (now - balance_looked_ < kBalanceEvery) return;
+  balance_looked_ = now;
+  todo_.insert(homeless_.begin(), homeless_.end());  // Loads have changed, or somebody came back.
+  homeless_.clear();
+  if (state.assignments().empty() || !proposed_.empty()) return;
+  const Board board = Board::gather(state, soft);
+  const Imbalance uneven = imbalance(board, gather_placed(state), state.strategy());
+  if (!window_.should_rebalance(uneven, now)) return;
+  apply(plan_rebalance(state, soft), state, consensus, now, effects);
+}
+
+Result<Epoch> Dispatcher::move(ProcessorId processor, const NodeId& to, const State& state,
+                               const SoftTable& soft) {
+  const Assignment* assignment = state.assignments().find(processor);
+  const ProcessorSpec* spec = state.processors().find(processor);
+  if (assignment == nullptr || spec == nullptr || assignment->deleted) {
+    return fail(Code::not_found, "there is no processor " + processor.text());
+  }
+  const Member* member = state.member(to);
+  if (member == nullptr) return fail(Code::not_found, "there is no node " + to.value);
+  if (!assignment->wanted) return fail(Code::conflict, "the processor is stopped: start it first");
+  const Board board = Board::gather(state, soft);
+  const Candidate* target = board.find(member->info.incarnation);
+  if (target == nullptr) return fail(Code::conflict, to.value + " takes no work");
+  if (const auto why = board.why_not(*spec, assignment->pinned, *target)) {
+    return fail(Code::conflict, to.value + " cannot take it: " + why->words);
+  }
+  move_to_[processor] = member->info.incarnation;
+  homeless_.erase(processor);
+  todo_.insert(processor);
+  return assignment->epoch;
+}
+
+uint32_t Dispatcher::apply(const Plan& plan, const State& state, const Consensus& consensus,
+                           Instant now, Effects& effects) {
+  uint32_t begun = 0;
+  for (const Move& move : plan.moves) {
+    const Assignment* assignment = state.assignments().find(move.processor);
+    if (assignment == nullptr || assignment->owner != move.from || assignment->releasing) continue;
+    move_to_[move.processor] = move.to;
+    todo_.insert(move.processor);
+    ++begun;
+  }
+  if (begun == 0) return 0;
+  window_.rebalanced(now);
+  effects.push_back(Propose{Command{.body = NoteRebalance{plan.id, begun},
+                                    .at_ms = consensus.unix_ms,
+                                    .request = {},
+                                    .idempotency_key = {}}});
+  return begun;
+}
+
+}  // namespace databridge::cluster

@@ -1,0 +1,86 @@
+// The dispatcher brings every processor to where it should be, one safe step at a time (safety.md
+// 1).
+//
+// Owns   on the leader, for one term: which processors need a step, what is proposed and not
+// applied
+//        yet, where a move is to end, the handover gates.
+// Hides  when a release is due, when a gate is open, where the balancer sends the work.
+// Pure   a new one each term. Steps are commands; nothing is believed before it is applied.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/handover_gate.h"
+#include "cluster/health_checker.h"
+#include "cluster/rebalance.h"
+#include "cluster/state.h"
+
+namespace databridge::cluster {
+
+class Dispatcher {
+ public:
+  explicit Dispatcher(RebalanceWindow::Options rebalance) : window_(rebalance) {}
+
+  // Our own no-op is applied: from here on steps are proposed.
+  void begin(const State& state, Instant now, int64_t unix_ms);
+
+  // The member says what it runs. Tells it to stop what is not its own any more, *before* the
+  // caller acknowledges the heartbeat, and to start what it has not started yet.
+  void on_running(Incarnation from, const std::vector<Running>& running, const State& state,
+                  const Consensus& consensus, Effects& effects);
+  void on_report(Incarnation from, const WorkReport& report, const State& state);
+  void died(Incarnation owner, const State& state);
+
+  void on_applied(LogIndex index, const Command& command, const Applied& applied,
+                  const State& state, const Consensus& consensus, Effects& effects);
+  // The member's health, or whether it takes work, has changed.
+  void touch_member(Incarnation member, const State& state);
+
+  void run(const State& state, const SoftTable& soft, const HealthChecker& health,
+           const Consensus& consensus, Instant now, Random& random, Effects& effects);
+
+  // A move by request. On success the processor will be released and given to `to`.
+  Result<Epoch> move(ProcessorId processor, const NodeId& to, const State& state,
+                     const SoftTable& soft);
+  // Begins the moves of a plan; those that no longer fit are left out.
+  uint32_t apply(const Plan& plan, const State& state, const Consensus& consensus, Instant now,
+                 Effects& effects);
+
+ private:
+  struct Step {
+    ProcessorId processor;
+    const Assignment* assignment;
+    const ProcessorSpec* spec;
+  };
+
+  std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
+                                               const HealthChecker& health) const;
+  void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
+             const Consensus& consensus, Random& random, Effects& effects);
+  void propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
+               Effects& effects);
+  void propose_reports(const Consensus& consensus, Effects& effects);
+  void maybe_rebalance(const State& state, const SoftTable& soft, const Consensus& consensus,
+                       Instant now, Effects& effects);
+
+  HandoverGate gate_;
+  RebalanceWindow window_;
+  std::set<ProcessorId> todo_;                   // May need a step.
+  std::set<ProcessorId> homeless_;               // Found no place; tried again when room comes.
+  std::map<ProcessorId, Incarnation> proposed_;  // A step is proposed; of an Assign, to whom.
+  std::map<ProcessorId, Incarnation> move_to_;
+  std::map<ProcessorId, Report> reports_;  // Heard, to be committed with the next batch.
+  std::map<ProcessorId, std::pair<Epoch, RunState>> reported_;  // Proposed last.
+  std::map<ProcessorId, std::string> why_stopped_;              // The owner's words.
+  Instant balance_looked_{};
+};
+
+}  // namespace databridge::cluster

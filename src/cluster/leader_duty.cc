@@ -1,0 +1,431 @@
+#include "cluster/leader_duty.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/roles.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kSoftEvery = 1s;
+constexpr size_t kPlansKept = 16;
+// A learner this close behind may vote; the consensus core has its own, equal limit.
+constexpr LogIndex kCaughtUp = 1024;
+
+bool has(const std::vector<Incarnation>& list, Incarnation item) {
+  return std::binary_search(list.begin(), list.end(), item);
+}
+
+double milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+VoterChange change_of(RoleChange::Kind kind) {
+  switch (kind) {
+    case RoleChange::Kind::add_learner:
+      return VoterChange::add_learner;
+    case RoleChange::Kind::promote:
+      return VoterChange::promote;
+    case RoleChange::Kind::demote:
+      return VoterChange::demote;
+    case RoleChange::Kind::remove:
+    case RoleChange::Kind::transfer:
+      break;
+  }
+  return VoterChange::remove;
+}
+
+}  // namespace
+
+LeaderDuty::LeaderDuty(const Options& options, Incarnation self, Term term, const State& state,
+                       const Consensus& consensus, Instant now)
+    : options_(options),
+      self_(self),
+      term_(term),
+      health_(options.timing),
+      dispatcher_(options.rebalance),
+      soft_next_(now),
+      check_next_(now) {
+  state.members().each(
+      [&](const Incarnation&, const Member& member) { watch(member, now, consensus.unix_ms); });
+}
+
+void LeaderDuty::watch(const Member& member, Instant now, int64_t unix_ms) {
+  const int64_t left = std::max<int64_t>(0, member.quarantined_until_ms - unix_ms);
+  health_.watch(member.info.incarnation, now,
+                {.health = member.health,
+                 .reason = member.reason,
+                 .quarantine_left = std::chrono::milliseconds(std::min<int64_t>(left, 86'400'000)),
+                 .quarantine_count = member.quarantine_count});
+}
+
+void LeaderDuty::begin(const State& state, const Consensus& consensus, Instant now) {
+  begun_ = true;
+  health_.noop_applied(now);
+  dispatcher_.begin(state, now, consensus.unix_ms);
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    if (!health_.contact(incarnation)) watch(member, now, consensus.unix_ms);
+  });
+}
+
+void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
+                              const Consensus& consensus, Instant now, Effects& effects) {
+  if (heartbeat.term != term_) return;
+  const Heard heard = health_.heard(
+      from, now,
+      {.boot = heartbeat.boot,
+       .round_trip = std::nullopt,
+       .trouble = heartbeat.load.trouble ? HealthReason::disk_error : HealthReason::none,
+       .loop_late = heartbeat.loop_late});
+  if (heard == Heard::stale || heard == Heard::unknown) return;
+  loads_[from] = heartbeat.load;
+  heard_ms_[from] = consensus.unix_ms;
+  dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
+  // safety.md 1.5: no lease from a leader that may have been replaced.
+  if (consensus.quorum_contact < now - options_.timing.quorum_window) return;
+  effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_}});
+}
+
+void LeaderDuty::on_report(Incarnation from, const WorkReport& report, const State& state) {
+  dispatcher_.on_report(from, report, state);
+}
+
+void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& consensus,
+                         const ClusterId& cluster, Effects& effects) {
+  const Incarnation who = join.self.incarnation;
+  const Member* member = state.member(who);
+  effects.push_back(Dial{join.self.address});
+  if (member != nullptr && member->info == join.self) {
+    JoinReply reply{.cluster = cluster, .leader = self_, .members = {}, .refused = {}};
+    state.members().each(
+        [&](const Incarnation&, const Member& other) { reply.members.push_back(other.info); });
+    effects.push_back(Send{who, std::move(reply)});
+    return;
+  }
+  const auto admitting = admitting_.find(who);
+  if (!begun_ || (admitting != admitting_.end() && admitting->second == join.self)) return;
+  admitting_[who] = join.self;
+  propose(AdmitMember{join.self}, consensus, effects);
+}
+
+void LeaderDuty::on_link(Incarnation peer, LinkState link) {
+  switch (link) {
+    case LinkState::up:
+      return health_.link_up(peer);
+    case LinkState::lost:
+      return health_.link_lost(peer);
+    case LinkState::refused:
+      return health_.link_refused(peer);
+    case LinkState::failed:
+      return;
+  }
+}
+
+void LeaderDuty::proved_dead(Incarnation member, const State& state) {
+  health_.proved_dead(member);
+  dispatcher_.died(member, state);
+}
+
+void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applied& applied,
+                            const State& state, const Consensus& consensus, Instant now,
+                            Effects& effects) {
+  if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
+    const Incarnation who = admit->info.incarnation;
+    admitting_.erase(who);
+    if (const Member* member = state.member(who)) watch(*member, now, consensus.unix_ms);
+    if (applied.rejected) {
+      effects.push_back(Send{who, JoinReply{.cluster = {},
+                                            .leader = self_,
+                                            .members = {},
+                                            .refused = applied.rejected->message}});
+    }
+  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
+    removing_.erase(remove->incarnation);
+    if (!applied.rejected) {
+      health_.forget(remove->incarnation);
+      loads_.erase(remove->incarnation);
+      heard_ms_.erase(remove->incarnation);
+    }
+  } else if (std::holds_alternative<SetVoters>(command.body)) {
+    voters_proposed_.reset();
+  }
+  dispatcher_.on_applied(index, command, applied, state, consensus, effects);
+}
+
+void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant now, Random& random,
+                      Effects& effects) {
+  if (now >= check_next_) {
+    check_next_ = now + options_.timing.doubt_gap / 5;
+    judge(state, consensus, now, effects);
+    if (begun_) mind_members(state, consensus, effects);
+    if (begun_) mind_voters(state, consensus, now, effects);
+  }
+  if (now >= soft_next_) push_soft(state, consensus, now, effects);
+  if (begun_) dispatcher_.run(state, soft_, health_, consensus, now, random, effects);
+}
+
+void LeaderDuty::judge(const State& state, const Consensus& consensus, Instant now,
+                       Effects& effects) {
+  for (const VerdictChange& change : health_.tick(now)) {
+    const Member* member = state.member(change.member);
+    if (member == nullptr) continue;
+    dispatcher_.touch_member(change.member, state);
+    const int64_t until =
+        change.quarantine == Duration::zero()
+            ? 0
+            : consensus.unix_ms +
+                  std::chrono::duration_cast<std::chrono::milliseconds>(change.quarantine).count();
+    effects.push_back(Note{Weight::info, member->info.node.value + " is " + name(change.to) + " (" +
+                                             name(change.reason) + ")"});
+    if (!begun_) continue;
+    propose(SetVerdict{change.member, change.to, change.reason, until}, consensus, effects);
+  }
+}
+
+// Members that leave, or whose label another incarnation bears now, go when nothing holds them.
+void LeaderDuty::mind_members(const State& state, const Consensus& consensus, Effects& effects) {
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    const Member* bearer = state.member(member.info.node);
+    const bool replaced = bearer != nullptr && bearer->info.incarnation != incarnation;
+    if (replaced && !member.leaving) {
+      propose(SetDraining{incarnation, member.draining, true}, consensus, effects);
+      return;
+    }
+    if (!member.leaving || state.owned(incarnation) != 0 || removing_.contains(incarnation)) return;
+    if (has(consensus.voters, incarnation) || has(consensus.learners, incarnation)) return;
+    removing_.insert(incarnation);
+    propose(RemoveMember{incarnation, replaced ? "replaced" : "removed by request"}, consensus,
+            effects);
+  });
+}
+
+void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Instant now,
+                             Effects& effects) {
+  RolesInput input;
+  input.leader = self_;
+  input.replica_count = options_.replica_count;
+  input.change_pending = consensus.changing;
+  input.committed_in_term = consensus.ready;
+  input.voter_replace_after = options_.voter_replace_after;
+  input.founding_pair = consensus.voters.size() == 2 && state.members().size() <= 2;
+  std::set<Incarnation> all(consensus.voters.begin(), consensus.voters.end());
+  all.insert(consensus.learners.begin(), consensus.learners.end());
+  state.members().each(
+      [&](const Incarnation& incarnation, const Member&) { all.insert(incarnation); });
+  for (const Incarnation& incarnation : all) {
+    const Member* member = state.member(incarnation);
+    const auto peer = consensus.peers.find(incarnation);
+    const bool self = incarnation == self_;
+    Server server;
+    server.incarnation = incarnation;
+    // A founder that was not admitted yet is no stranger: whoever is removed leaves the
+    // configuration before the state.
+    server.member = true;
+    server.leaving = member != nullptr && member->leaving;
+    server.learner = has(consensus.learners, incarnation);
+    server.voter = has(consensus.voters, incarnation);
+    server.answered = self || (peer != consensus.peers.end() &&
+                               peer->second.contact_last >= now - options_.timing.quorum_window);
+    server.caught_up =
+        self || (peer != consensus.peers.end() && peer->second.match + kCaughtUp >= consensus.last);
+    server.silent = self ? Duration::zero() : health_.silence(incarnation, now);
+    input.servers.push_back(server);
+  }
+  const RolesAdvice advice = next_role_change(input);
+  if (advice.change) {
+    effects.push_back(Note{Weight::info, std::string(name(advice.change->kind)) + " " +
+                                             std::to_string(advice.change->who.value) + ": " +
+                                             advice.change->reason});
+    if (advice.change->kind == RoleChange::Kind::transfer) {
+      effects.push_back(Transfer{advice.change->who});
+    } else {
+      effects.push_back(ChangeVoters{change_of(advice.change->kind), advice.change->who});
+    }
+    return;
+  }
+  if (consensus.changing || voters_proposed_) return;
+  // The state mirrors the configuration, for everybody to read.
+  bool differs = state.leader() != self_;
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    differs = differs || member.voter != has(consensus.voters, incarnation);
+  });
+  if (!differs) return;
+  voters_proposed_ = SetVoters{consensus.voters, self_};
+  propose(*voters_proposed_, consensus, effects);
+}
+
+void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Instant now,
+                           Effects& effects) {
+  soft_next_ = now + kSoftEvery;
+  soft_ = SoftTable{};
+  soft_.term = term_;
+  soft_.as_of_ms = consensus.unix_ms;
+  for (const Incarnation& voter : consensus.voters) {
+    const auto peer = consensus.peers.find(voter);
+    const bool reached =
+        voter == self_ || (peer != consensus.peers.end() &&
+                           peer->second.contact_last >= now - options_.timing.quorum_window);
+    if (reached) ++soft_.voters_reachable;
+  }
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    SoftMember row;
+    row.incarnation = incarnation;
+    const auto load = loads_.find(incarnation);
+    row.sampled = load != loads_.end();
+    if (row.sampled) row.load = load->second;
+    const auto heard = heard_ms_.find(incarnation);
+    if (heard != heard_ms_.end()) row.heartbeat_last_ms = heard->second;
+    row.started_at_ms = member.info.started_at_ms;
+    if (const auto contact = health_.contact(incarnation)) {
+      row.latency_last_ms = milliseconds(contact->latency.last);
+      row.latency_smoothed_ms = milliseconds(contact->latency.smoothed);
+      row.latency_p99_ms = milliseconds(contact->latency.p99);
+    }
+    soft_.members.push_back(row);
+  });
+  state.members().each([&](const Incarnation& incarnation, const Member&) {
+    if (incarnation != self_) effects.push_back(Send{incarnation, soft_});
+  });
+}
+
+void LeaderDuty::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {
+  effects.push_back(Propose{Command{
+      .body = std::move(body), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
+}
+
+Answer LeaderDuty::remove_refused(const NodeId& node, bool force, const State& state,
+                                  const Consensus& consensus, Instant now) const {
+  const Member* member = state.member(node);
+  if (member == nullptr) return fail(Code::not_found, "there is no node " + node.value);
+  const Incarnation who = member->info.incarnation;
+  if (has(consensus.voters, who)) {
+    size_t stay = 0, answer = 0;
+    for (const Incarnation& voter : consensus.voters) {
+      if (voter == who) continue;
+      ++stay;
+      const auto peer = consensus.peers.find(voter);
+      if (voter == self_ || (peer != consensus.peers.end() &&
+                             peer->second.contact_last >= now - options_.timing.quorum_window)) {
+        ++answer;
+      }
+    }
+    if (stay == 0) {
+      return fail(Code::conflict,
+                  node.value + " is the last voter: without it there is no cluster");
+    }
+    if (answer <= stay / 2) {
+      return fail(Code::conflict, "without " + node.value + " only " + std::to_string(answer) +
+                                      " of " + std::to_string(stay) +
+                                      " voters answer: the cluster would lose its quorum");
+    }
+  }
+  const bool gone = member->health == Health::unhealthy || member->health == Health::disconnected;
+  if (gone && !force) {
+    return fail(Code::conflict,
+                node.value +
+                    " does not answer, so it cannot hand its work over: use force=true to "
+                    "remove it all the same");
+  }
+  return Outcome{};
+}
+
+void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
+                       const Consensus& consensus, Instant now, Random& random, Effects& effects) {
+  (void)random;
+  const auto answer = [&](Answer with) { desk.answer(served.id, std::move(with), state, effects); };
+  const auto here = [&] { return Outcome{.index = state.version(), .plan = {}, .text = {}}; };
+  const auto find = [&](const NodeId& node) -> const Member* {
+    const Member* member = state.member(node);
+    if (member == nullptr) answer(fail(Code::not_found, "there is no node " + node.value));
+    return member;
+  };
+  if (!begun_) {
+    return answer(fail(Code::no_leader, "the leader has just been elected; try again"));
+  }
+  RequestBody& body = served.request.body;
+  if (auto* change = std::get_if<Change>(&body)) {
+    return desk.propose(served, std::move(change->body), state, consensus, effects);
+  }
+  if (auto* place = std::get_if<Place>(&body)) {
+    const ProcessorId processor = place->spec.id;
+    return desk.propose_placed(served, AddProcessor{std::move(place->spec)}, processor, state,
+                               consensus, effects);
+  }
+  if (const auto* move = std::get_if<MoveWork>(&body)) {
+    const auto epoch = dispatcher_.move(move->processor, move->to, state, soft_);
+    if (!epoch) return answer(tl::make_unexpected(epoch.error()));
+    const Assignment* assignment = state.assignments().find(move->processor);
+    const Member* target = state.member(move->to);
+    if (!assignment->releasing && assignment->owner == target->info.incarnation) {
+      return answer(here());
+    }
+    return desk.wait_for_placing(served.id, move->processor, *epoch);
+  }
+  if (const auto* rebalance = std::get_if<Rebalance>(&body)) {
+    Plan plan;
+    if (rebalance->plan_id.empty()) {
+      plan = plan_rebalance(state, soft_);
+      plans_[plan.id] = plan;
+      while (plans_.size() > kPlansKept) plans_.erase(plans_.begin());
+    } else {
+      const auto found = plans_.find(rebalance->plan_id);
+      if (found == plans_.end()) {
+        return answer(fail(Code::conflict, "this leader knows no plan " + rebalance->plan_id +
+                                               ": ask for a new one with dryRun=true"));
+      }
+      plan = found->second;
+    }
+    if (!rebalance->dry_run) dispatcher_.apply(plan, state, consensus, now, effects);
+    Outcome outcome = here();
+    outcome.plan = std::move(plan);
+    return answer(std::move(outcome));
+  }
+  if (const auto* remove = std::get_if<RemoveNode>(&body)) {
+    const Answer refused = remove_refused(remove->node, remove->force, state, consensus, now);
+    if (!refused) return answer(refused);
+    const Member* member = state.member(remove->node);
+    return desk.propose(served, SetDraining{member->info.incarnation, true, true}, state, consensus,
+                        effects);
+  }
+  if (const auto* drain = std::get_if<DrainNode>(&body)) {
+    const Member* member = find(drain->node);
+    if (member == nullptr) return;
+    return desk.propose(served,
+                        SetDraining{member->info.incarnation, drain->draining, member->leaving},
+                        state, consensus, effects);
+  }
+  if (const auto* check = std::get_if<CheckNode>(&body)) {
+    const Member* member = find(check->node);
+    if (member == nullptr) return;
+    health_.asked(member->info.incarnation, now);
+    effects.push_back(Send{member->info.incarnation, HeartbeatAsk{}});
+    return answer(here());
+  }
+  if (const auto* transfer = std::get_if<TransferLeadership>(&body)) {
+    Incarnation to;
+    if (!transfer->to.empty()) {
+      const Member* member = find(transfer->to);
+      if (member == nullptr) return;
+      to = member->info.incarnation;
+    } else {
+      LogIndex best = 0;
+      for (const Incarnation& voter : consensus.voters) {
+        const auto peer = consensus.peers.find(voter);
+        if (voter == self_ || peer == consensus.peers.end() || peer->second.match < best) continue;
+        best = peer->second.match;
+        to = voter;
+      }
+    }
+    if (to == self_) return answer(here());
+    if (!to || !has(consensus.voters, to)) {
+      return answer(fail(Code::conflict, "there is no other voter to hand the leadership to"));
+    }
+    effects.push_back(Transfer{to});
+    return answer(here());
+  }
+  if (std::holds_alternative<ReadBarrier>(body)) return desk.read(served.id, effects);
+  answer(fail(Code::internal, "a join is not for the leader"));
+}
+
+}  // namespace databridge::cluster

@@ -1,0 +1,89 @@
+// What the leader owes the cluster, for one term: verdicts on members, leases, work in its place,
+// the right voters, a table of what is soft.
+//
+// Owns   the health checker, the dispatcher and the soft table of this term.
+// Hides  who is told what, and when.
+// Pure   no clock, no socket, no thread. Made anew for each term: nothing is inherited but the
+// state.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/desk.h"
+#include "cluster/dispatcher.h"
+#include "cluster/effect.h"
+#include "cluster/health_checker.h"
+#include "cluster/state.h"
+#include "cluster/timing.h"
+
+namespace databridge::cluster {
+
+class LeaderDuty {
+ public:
+  struct Options {
+    Timing timing;
+    uint32_t replica_count = 3;
+    Duration voter_replace_after = 30s;
+    RebalanceWindow::Options rebalance;
+  };
+  LeaderDuty(const Options& options, Incarnation self, Term term, const State& state,
+             const Consensus& consensus, Instant now);
+
+  Term term() const { return term_; }
+
+  // The no-op of this term is applied.
+  void begin(const State& state, const Consensus& consensus, Instant now);
+
+  void on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
+                    const Consensus& consensus, Instant now, Effects& effects);
+  void on_report(Incarnation from, const WorkReport& report, const State& state);
+  void on_join(const Join& join, const State& state, const Consensus& consensus,
+               const ClusterId& cluster, Effects& effects);
+  void on_link(Incarnation peer, LinkState link);
+  void proved_dead(Incarnation member, const State& state);
+
+  void on_applied(LogIndex index, const Command& command, const Applied& applied,
+                  const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void tick(const State& state, const Consensus& consensus, Instant now, Random& random,
+            Effects& effects);
+  Instant due() const { return check_next_; }
+
+  void serve(Desk::ToServe served, Desk& desk, const State& state, const Consensus& consensus,
+             Instant now, Random& random, Effects& effects);
+
+  const SoftTable& soft() const { return soft_; }
+
+ private:
+  void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
+  void watch(const Member& member, Instant now, int64_t unix_ms);
+  void judge(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_members(const State& state, const Consensus& consensus, Effects& effects);
+  void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+
+  Answer remove_refused(const NodeId& node, bool force, const State& state,
+                        const Consensus& consensus, Instant now) const;
+
+  Options options_;
+  Incarnation self_;
+  Term term_;
+  bool begun_ = false;
+  HealthChecker health_;
+  Dispatcher dispatcher_;
+  SoftTable soft_;
+  std::map<Incarnation, NodeLoad> loads_;
+  std::map<Incarnation, int64_t> heard_ms_;
+  std::map<std::string, Plan> plans_;  // Shown by a dry run, by id; a few.
+  std::set<Incarnation> removing_;     // RemoveMember is proposed.
+  std::optional<SetVoters> voters_proposed_;
+  std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
+  Instant soft_next_{};
+  Instant check_next_{};
+};
+
+}  // namespace databridge::cluster
