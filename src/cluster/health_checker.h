@@ -12,7 +12,6 @@
 //         is gone), quarantined: loses its work; back after recoveryThreshold good checks in a row
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -119,30 +118,34 @@ class HealthChecker {
   static constexpr size_t kSamples = 128;
 
   struct Judged {
-    Instant silent_since;  // Last heard, or when the clock was last restarted.
-    std::optional<Instant> heard_last;
-    std::optional<Instant> asked_at;
+    Instant silent_since;               // Last heard, or when the clock was last restarted.
+    std::optional<Instant> heard_last;  // In this term.
+    std::optional<Instant> asked_at;    // A forced check is under way.
     Instant check_next;
     bool heard_since_check = false;
-    bool trouble_since_check = false;
-    uint32_t good_checks = 0;
+    uint32_t good_checks = 0;  // In a row.
     uint32_t failed_answers = 0;
     uint64_t boot = 0;
+
     bool linked = true;
     bool refused = false;
+    std::optional<Instant> unlinked_since;  // By the first tick that saw it.
     bool dead = false;
     bool slow = false;
-    bool loop_late = false;
+    Instant doubted_until;  // It said that its loop was late.
     HealthReason trouble = HealthReason::none;
 
     bool condemned = false;  // It lost its work and has to earn trust again.
+    bool heard_since_condemned = false;
     uint32_t quarantine_count = 0;
     Instant quarantined_until;
-    Instant trusted_since;  // When it was last found free of quarantine.
+    Instant trusted_since;  // When its last quarantine ended.
 
-    Health told = Health::healthy;  // What the last change said.
+    // What the last change said.
+    Health told = Health::healthy;
     HealthReason told_reason = HealthReason::none;
     bool told_condemned = false;
+    Instant told_until;
 
     Latency latency;
     std::vector<Duration> samples;
@@ -153,8 +156,10 @@ class HealthChecker {
     HealthReason reason;
   };
 
+  Heard note_boot(Judged& member, uint64_t boot) const;
   void check(Judged& member, Instant now) const;
   void condemn(Judged& member, Instant now) const;
+  std::optional<Verdict> condemnation(const Judged& member, Instant now) const;
   Verdict judge(Judged& member, Instant now) const;
   void sample(Judged& member, Duration took) const;
 

@@ -1,0 +1,63 @@
+#include "cluster/handover_gate.h"
+
+namespace databridge::cluster {
+
+const char* name(GateKey key) {
+  switch (key) {
+    case GateKey::never_ran:
+      return "never_ran";
+    case GateKey::stopped:
+      return "stopped";
+    case GateKey::lease_over:
+      return "lease_over";
+    case GateKey::dead:
+      return "dead";
+  }
+  return "?";
+}
+
+void HandoverGate::stopped(ProcessorId processor, Epoch epoch, Incarnation from) {
+  if (!epoch || !from) return;
+  const auto [found, is_new] =
+      opened_.try_emplace(processor, Opened{epoch, from, GateKey::stopped});
+  // A late word about an older epoch must not wipe out what is known of the newer one.
+  if (!is_new && found->second.epoch < epoch) found->second = {epoch, from, GateKey::stopped};
+}
+
+void HandoverGate::died(Incarnation owner, Epoch newest) {
+  Epoch& up_to = died_[owner];
+  if (up_to < newest) up_to = newest;
+}
+
+std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lease_bound_passed) {
+  if (!assignment.owner || !assignment.epoch) return GateKey::never_ran;
+
+  const auto found = opened_.find(assignment.processor);
+  if (found != opened_.end() && found->second.epoch == assignment.epoch &&
+      found->second.owner == assignment.owner) {
+    return found->second.key;
+  }
+  // What is remembered of a newer epoch than the one asked about must not be forgotten: the asker
+  // is behind, and is told no.
+  if (found != opened_.end() && assignment.epoch < found->second.epoch) return std::nullopt;
+
+  const auto remember = [&](GateKey key) {
+    opened_.insert_or_assign(assignment.processor, Opened{assignment.epoch, assignment.owner, key});
+    return key;
+  };
+  const auto died = died_.find(assignment.owner);
+  if (died != died_.end() && assignment.epoch <= died->second) return remember(GateKey::dead);
+  if (lease_bound_passed) return remember(GateKey::lease_over);
+  return std::nullopt;
+}
+
+bool HandoverGate::is_spent(ProcessorId processor, Epoch epoch) const {
+  const auto found = opened_.find(processor);
+  return found != opened_.end() && epoch <= found->second.epoch;
+}
+
+void HandoverGate::forget(ProcessorId processor) { opened_.erase(processor); }
+
+void HandoverGate::forget_owner(Incarnation owner) { died_.erase(owner); }
+
+}  // namespace databridge::cluster

@@ -1,0 +1,298 @@
+#include "cluster/health_checker.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr uint32_t kQuarantineDoublingsMax = 6;  // 64 times the first one, at most.
+// A member that stayed out of quarantine for this many T is no longer held to be flapping.
+constexpr int kForgivenAfter = 30;
+
+bool is_out(Health health) { return health == Health::unhealthy || health == Health::disconnected; }
+
+}  // namespace
+
+void HealthChecker::watch(Incarnation member, Instant now, const Inherited& inherited) {
+  CHECK(member);
+  Judged judged;
+  judged.silent_since = now;
+  judged.check_next = now + timing_.check_interval;
+  judged.doubted_until = now;
+  judged.trusted_since = now;
+  judged.quarantined_until = now + inherited.quarantine_left;
+  // Only one that is out of trust brings its past along; the others' is forgiven with the term.
+  judged.condemned =
+      inherited.health == Health::unhealthy || inherited.quarantine_left > Duration::zero();
+  if (judged.condemned) judged.quarantine_count = inherited.quarantine_count;
+  judged.told = inherited.health;
+  judged.told_reason = inherited.reason;
+  judged.told_condemned = judged.condemned;
+  judged.told_until = judged.quarantined_until;
+  members_.try_emplace(member, std::move(judged));
+}
+
+void HealthChecker::forget(Incarnation member) { members_.erase(member); }
+
+void HealthChecker::noop_applied(Instant now) {
+  if (!noop_applied_) noop_applied_ = now;
+}
+
+Heard HealthChecker::note_boot(Judged& member, uint64_t boot) const {
+  if (boot < member.boot) return Heard::stale;
+  const bool rebooted = member.boot != 0 && boot > member.boot;
+  member.boot = boot;
+  return rebooted ? Heard::rebooted : Heard::fresh;
+}
+
+Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
+  const auto found = members_.find(member);
+  if (found == members_.end()) return Heard::unknown;
+  Judged& judged = found->second;
+  const Heard heard = note_boot(judged, beat.boot);
+  if (heard == Heard::stale) return heard;  // A dead process's last words renew nothing.
+
+  CHECK(!judged.heard_last || now >= *judged.heard_last);
+  // Conservative: any heartbeat that is heard may be acknowledged a moment later.
+  lease_heard_[member] = now;
+  judged.silent_since = std::max(judged.silent_since, now);
+  judged.heard_last = now;
+  judged.asked_at.reset();
+  judged.failed_answers = 0;
+  judged.heard_since_check = true;
+  judged.heard_since_condemned = true;
+  judged.dead = false;
+  judged.trouble = beat.trouble;
+  // Held for a whole check, so that a loop that is late every other time is one verdict, not many.
+  if (beat.loop_late) judged.doubted_until = now + timing_.check_interval;
+  if (beat.round_trip) sample(judged, *beat.round_trip);
+  return heard;
+}
+
+void HealthChecker::round_trip(Incarnation member, Duration took) {
+  const auto found = members_.find(member);
+  if (found != members_.end()) sample(found->second, took);
+}
+
+void HealthChecker::sample(Judged& member, Duration took) const {
+  Latency& latency = member.latency;
+  latency.last = took;
+  latency.smoothed = member.samples.empty() ? took : (7 * latency.smoothed + took) / 8;
+  if (member.samples.size() < kSamples) {
+    member.samples.push_back(took);
+  } else {
+    member.samples[member.sample_next] = took;
+    member.sample_next = (member.sample_next + 1) % kSamples;
+  }
+  if (latency.smoothed > timing_.heartbeat_timeout / 10) member.slow = true;
+  if (latency.smoothed < timing_.heartbeat_timeout / 20) member.slow = false;
+}
+
+void HealthChecker::link_up(Incarnation member) {
+  const auto found = members_.find(member);
+  if (found == members_.end()) return;
+  found->second.linked = true;
+  found->second.refused = false;
+  found->second.unlinked_since.reset();
+}
+
+void HealthChecker::link_lost(Incarnation member) {
+  const auto found = members_.find(member);
+  if (found != members_.end()) found->second.linked = false;
+}
+
+void HealthChecker::link_refused(Incarnation member) {
+  const auto found = members_.find(member);
+  if (found == members_.end()) return;
+  found->second.linked = false;
+  found->second.refused = true;
+}
+
+void HealthChecker::answer_failed(Incarnation member) {
+  const auto found = members_.find(member);
+  if (found != members_.end()) ++found->second.failed_answers;
+}
+
+void HealthChecker::proved_dead(Incarnation member) {
+  const auto found = members_.find(member);
+  if (found != members_.end()) found->second.dead = true;
+}
+
+bool HealthChecker::asked(Incarnation member, Instant now) {
+  const auto found = members_.find(member);
+  if (found == members_.end()) return false;
+  if (!found->second.asked_at) found->second.asked_at = now;
+  return true;
+}
+
+bool HealthChecker::was_away(Instant now) const {
+  return ticked_ && now - *ticked_ > timing_.doubt_gap;
+}
+
+void HealthChecker::restart(Instant now) {
+  ticked_ = now;
+  for (auto& [id, member] : members_) {
+    member.silent_since = std::max(member.silent_since, now);
+    member.check_next = now + timing_.check_interval;
+    member.heard_since_check = false;
+    member.asked_at.reset();
+    if (member.unlinked_since) member.unlinked_since = now;
+  }
+}
+
+std::vector<VerdictChange> HealthChecker::tick(Instant now) {
+  if (was_away(now)) restart(now);
+  ticked_ = now;
+  // A bound that has passed is as good as none at all.
+  std::erase_if(lease_heard_, [&](const auto& entry) {
+    return now - entry.second > timing_.heartbeat_timeout && !members_.contains(entry.first);
+  });
+
+  std::vector<VerdictChange> changes;
+  for (auto& [id, member] : members_) {
+    if (member.asked_at && now - *member.asked_at >= timing_.check_interval) {
+      ++member.failed_answers;
+      member.asked_at.reset();
+    }
+    if (now >= member.check_next) check(member, now);
+    if (!member.linked && !member.unlinked_since) member.unlinked_since = now;
+
+    const Verdict verdict = judge(member, now);
+    const bool longer = member.condemned && member.quarantined_until > member.told_until;
+    if (verdict.health == member.told && verdict.reason == member.told_reason &&
+        member.condemned == member.told_condemned && !longer) {
+      continue;
+    }
+    const Duration left = member.condemned
+                              ? std::max(Duration::zero(), member.quarantined_until - now)
+                              : Duration::zero();
+    changes.push_back({.member = id,
+                       .from = member.told,
+                       .to = verdict.health,
+                       .reason = verdict.reason,
+                       .quarantine = left,
+                       .loses_work = member.condemned});
+    member.told = verdict.health;
+    member.told_reason = verdict.reason;
+    member.told_condemned = member.condemned;
+    member.told_until = member.quarantined_until;
+  }
+  return changes;
+}
+
+void HealthChecker::check(Judged& member, Instant now) const {
+  const bool good = member.heard_since_check && member.linked;
+  member.good_checks = good ? member.good_checks + 1 : 0;
+  member.heard_since_check = false;
+  // From now, not from when it was due: late checks must not follow each other at once.
+  member.check_next = now + timing_.check_interval;
+}
+
+void HealthChecker::condemn(Judged& member, Instant now) const {
+  // Silent all along: the one quarantine goes on. Heard in between: it flaps, out for longer.
+  if (member.condemned && !member.heard_since_condemned) return;
+  const bool forgiven =
+      !member.condemned && now - member.trusted_since >= kForgivenAfter * timing_.heartbeat_timeout;
+  member.quarantine_count = forgiven ? 1 : member.quarantine_count + 1;
+  const uint32_t doublings = std::min(member.quarantine_count - 1, kQuarantineDoublingsMax);
+  const Duration first = timing_.recovery_threshold * timing_.check_interval;
+  member.condemned = true;
+  member.heard_since_condemned = false;
+  member.good_checks = 0;
+  member.quarantined_until = now + first * (1 << doublings);
+}
+
+// Is there, at this moment, a reason to take its work away?
+std::optional<HealthChecker::Verdict> HealthChecker::condemnation(const Judged& member,
+                                                                  Instant now) const {
+  const Duration t = timing_.heartbeat_timeout;
+  const HealthReason gone =
+      member.refused ? HealthReason::connection_refused : HealthReason::connection_lost;
+  if (member.dead) return Verdict{Health::disconnected, gone};
+  if (now - member.silent_since >= t) {
+    if (member.linked) return Verdict{Health::unhealthy, HealthReason::heartbeat_lost};
+    return Verdict{Health::disconnected, gone};
+  }
+  if (member.failed_answers >= timing_.failure_threshold) {
+    return Verdict{Health::unhealthy, HealthReason::answers_failed};
+  }
+  // It is heard and cannot be answered: its lease has run out, so its work has stopped.
+  if (!member.condemned && member.unlinked_since && now - *member.unlinked_since >= t) {
+    return Verdict{Health::disconnected, gone};
+  }
+  return std::nullopt;
+}
+
+HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now) const {
+  if (const auto verdict = condemnation(member, now)) {
+    condemn(member, now);
+    return *verdict;
+  }
+  if (member.condemned) {
+    // One lucky heartbeat from a flapping member must not bring work back to it.
+    if (member.good_checks < timing_.recovery_threshold || now < member.quarantined_until) {
+      const bool back = member.linked && member.heard_last;
+      if (is_out(member.told) && !back) return {member.told, member.told_reason};
+      return {member.linked ? Health::unhealthy : Health::disconnected, member.told_reason};
+    }
+    member.condemned = false;
+    member.trusted_since = now;
+  }
+  if (!member.linked) {
+    if (member.refused) return {Health::disconnected, HealthReason::connection_refused};
+    return {Health::degraded, HealthReason::connection_lost};
+  }
+  // A new leader does not trust on hearsay whom the last one had reason to doubt.
+  if (!member.heard_last && member.told != Health::healthy) {
+    return {member.told, member.told_reason};
+  }
+  if (member.trouble != HealthReason::none) return {Health::degraded, member.trouble};
+  const Duration late = std::max(timing_.check_interval, 2 * timing_.heartbeat_interval);
+  if (now - member.silent_since >= late) return {Health::degraded, HealthReason::heartbeat_late};
+  if (now < member.doubted_until || member.slow) return {Health::degraded, HealthReason::slow};
+  return {Health::healthy, HealthReason::none};
+}
+
+bool HealthChecker::lease_bound_passed(Incarnation member, Instant now) const {
+  if (!noop_applied_) return false;
+  const auto found = lease_heard_.find(member);
+  const Instant last =
+      found == lease_heard_.end() ? *noop_applied_ : std::max(*noop_applied_, found->second);
+  return now >= last + timing_.heartbeat_timeout;
+}
+
+std::optional<HealthChecker::Contact> HealthChecker::contact(Incarnation member) const {
+  const auto found = members_.find(member);
+  if (found == members_.end()) return std::nullopt;
+  const Judged& judged = found->second;
+  Contact contact;
+  contact.health = judged.told;
+  contact.reason = judged.told_reason;
+  contact.loses_work = judged.told_condemned;
+  contact.linked = judged.linked;
+  contact.boot = judged.boot;
+  contact.heard_last = judged.heard_last;
+  contact.latency = judged.latency;
+  if (!judged.samples.empty()) {
+    std::vector<Duration> sorted = judged.samples;
+    const auto at = sorted.begin() + static_cast<ptrdiff_t>((sorted.size() * 99) / 100);
+    std::nth_element(sorted.begin(), at, sorted.end());
+    contact.latency.p99 = *at;
+  }
+  return contact;
+}
+
+bool HealthChecker::answered_within(Incarnation member, Instant now, Duration window) const {
+  const auto found = members_.find(member);
+  return found != members_.end() && found->second.heard_last &&
+         now - *found->second.heard_last < window;
+}
+
+Duration HealthChecker::silence(Incarnation member, Instant now) const {
+  const auto found = members_.find(member);
+  return found == members_.end() ? Duration::max() : now - found->second.silent_since;
+}
+
+}  // namespace databridge::cluster
