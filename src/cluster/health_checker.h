@@ -34,7 +34,7 @@ struct Inherited {
 // A heartbeat as the leader heard it.
 struct Beat {
   uint64_t boot = 0;                          // Of the process that sent it.
-  std::optional<Duration> round_trip;         // If this heartbeat answers something.
+  std::optional<Duration> round_trip{};       // If this heartbeat answers something.
   HealthReason trouble = HealthReason::none;  // disk_full, disk_error, …: what it says it has.
   bool loop_late = false;                     // It doubts itself.
 };

@@ -26,12 +26,16 @@ void write(const ProbeReply& from, Case* to) {
   wire->set_cluster(from.cluster.value);
   put_all(from.known, wire->mutable_known());
   put_ids(from.promised, wire->mutable_promised());
+  for (const uint64_t attempt : from.attempts) wire->add_attempts(attempt);
+  wire->set_attempt(from.attempt);
 }
 void read(const proto::ProbeReply& from, ProbeReply& to, Check& check) {
   get(from.self(), to.self, check);
   to.cluster.value = from.cluster();
   get_all(from.known(), to.known, check);
   for (const uint64_t id : from.promised()) to.promised.push_back(Incarnation{id});
+  to.attempts.assign(from.attempts().begin(), from.attempts().end());
+  to.attempt = from.attempt();
 }
 
 void write(const Join& from, Case* to) { put(from.self, to->mutable_join()->mutable_self()); }

@@ -158,8 +158,12 @@ class RandomNouns {
   void fill(RaftPacket& to) { to = {text()}; }
   void fill(Probe& to) { to = {info()}; }
   void fill(ProbeReply& to) {
-    to = {info(), ClusterId(text()), list([&] { return info(); }),
-          list([&] { return incarnation(); })};
+    to = {info(),
+          ClusterId(text()),
+          list([&] { return info(); }),
+          list([&] { return incarnation(); }),
+          list([&] { return number(); }),
+          number()};
   }
   void fill(Join& to) { to = {info()}; }
   void fill(JoinReply& to) {
