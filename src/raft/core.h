@@ -128,6 +128,7 @@ class Core {
 
   Role role_ = Role::follower;
   ServerId leader_ = 0;
+  bool was_member_ = false;
   bool removed_ = false;
 
   // As a follower.
@@ -160,6 +161,7 @@ class Core {
   HardState handed_hard_;
   bool snapshot_unhanded_ = false;
   bool install_unhanded_ = false;
+  bool sends_due_ = false;  // A leader may have something to send that waits for the next Ready.
   Index compact_to_ = 0;
   std::vector<Message> send_now_;
   std::vector<Message> send_after_persist_;

@@ -1,0 +1,244 @@
+// Elections: timers, pre-vote, votes, leader stickiness, check-quorum, transfer of leadership.
+#include <algorithm>
+
+#include "base/canary.h"
+#include "base/check.h"
+#include "raft/core.h"
+#include "raft/quorum.h"
+
+namespace databridge::raft {
+namespace {
+
+constexpr int kRoundsThatWiden = 5;  // Jitter grows to at most 0.05 · 2⁵ = 1.6 e.
+
+Duration part(Duration whole, double factor) {
+  return Duration(static_cast<Duration::rep>(static_cast<double>(whole.count()) * factor));
+}
+
+// The place of `id` among `voters`, not counting `without`.
+size_t rank_of(ServerId id, const std::vector<ServerId>& voters, ServerId without) {
+  size_t rank = 0;
+  for (const ServerId voter : voters) {
+    if (voter < id && voter != without) ++rank;
+  }
+  return rank;
+}
+
+}  // namespace
+
+// e·(1 + 0.1·rank + 0…0.05), the random part doubling with each failed round: ranks keep two
+// candidates apart at first, chance does when the ranks were of no help.
+void Core::arm_election_timer() {
+  const auto& voters = members_.latest().voters;
+  if (role_ == Role::follower && voters.size() == 1 && voters.front() == options_.id) {
+    election_deadline_ = now_;  // Nobody else to wait for; only, as a candidate, for the own disk.
+    return;
+  }
+  const double rank = static_cast<double>(rank_of(options_.id, voters, 0));
+  const double width = 0.05 * static_cast<double>(1 << std::min(failed_rounds_, kRoundsThatWiden));
+  election_deadline_ = now_ + part(options_.election, 1 + 0.1 * rank + width * random_.unit());
+}
+
+// Nobody campaigns on a log that could still shrink: entries not yet durable would be advertised,
+// and an installing snapshot would be neither here nor there (libraft PR #367, #353, #429, #467).
+bool Core::may_campaign() const {
+  return members_.latest().is_voter(options_.id) && !removed_ && log_.all_stable();
+}
+
+void Core::campaign_if_due() {
+  if (now_ < election_deadline_) return;
+  leader_ = 0;
+  if (!may_campaign()) return;
+  start_round(members_.latest().voters.size() == 1, false);
+}
+
+void Core::start_round(bool real, bool transfer) {
+  CHECK(role_ != Role::leader);
+  if (role_ == Role::pre_candidate && !real) ++failed_rounds_;
+  if (role_ == Role::candidate) ++failed_rounds_;
+  role_ = real ? Role::candidate : Role::pre_candidate;
+  leader_ = 0;
+  votes_.clear();
+  if (real) {
+    enter_term(hard_.term + 1);
+    hard_.vote = options_.id;
+  }
+  arm_election_timer();
+
+  for (const ServerId voter : members_.latest().voters) {
+    if (voter == options_.id) continue;
+    Message ask = message(real ? Message::Kind::vote : Message::Kind::pre_vote, voter);
+    if (!real) ask.term = hard_.term + 1;
+    ask.index = log_.last();
+    ask.log_term = log_.last_term();
+    ask.leader_lost = lost_leader_;
+    ask.transfer = transfer;
+    send_after_persist_.push_back(std::move(ask));
+  }
+  // A real vote for itself counts once it is durable, as anybody's: see persisted().
+  if (!real) count_vote(options_.id, true);
+}
+
+void Core::count_vote(ServerId from, bool granted) {
+  const auto& configuration = members_.latest();
+  if (!configuration.is_voter(from)) return;
+  votes_[from] = granted;
+  size_t yes = 0;
+  for (const auto& [id, vote] : votes_) yes += vote ? 1 : 0;
+  switch (tally(configuration.voters.size(), yes, votes_.size() - yes)) {
+    case Verdict::pending:
+      return;
+    case Verdict::won:
+      return role_ == Role::pre_candidate ? start_round(true, false) : become_leader();
+    case Verdict::lost:
+      ++failed_rounds_;
+      return become_follower(hard_.term, 0);
+  }
+}
+
+void Core::become_leader() {
+  role_ = Role::leader;
+  leader_ = options_.id;
+  votes_.clear();
+  failed_rounds_ = 0;
+  lost_leader_ = false;
+  early_vote_.reset();
+  leader_since_ = now_;
+  heartbeat_due_ = now_ + options_.heartbeat;
+  peers_.clear();
+  configuration_changed();
+  // Entries of earlier terms are committed by committing one of this term (paper §5.4.2); without
+  // it they would wait for the next command, and reads would have to wait with them (thesis §6.4).
+  append_own(Entry::Kind::noop, {});
+  term_start_ = log_.last();
+}
+
+// True while this server hears a leader, or leads with a quorum behind it: then a candidate is a
+// server that was cut off, not one that knows better (thesis §4.2.3).
+bool Core::protects_leader() const {
+  if (role_ == Role::leader) {
+    return now_ < std::max(leader_since_, quorum_contact(now_)) + options_.election;
+  }
+  return leader_ != 0 && !lost_leader_ && now_ < heard_leader_ + options_.election;
+}
+
+void Core::on_vote_request(const Message& m) {
+  const bool pre = m.kind == Message::Kind::pre_vote;
+  Message reply = message(pre ? Message::Kind::pre_vote_reply : Message::Kind::vote_reply, m.from);
+  reply.reject = true;
+
+  const Configuration& committed = members_.at(hard_.commit);
+  if (!committed.voters.empty() && !committed.has(m.from) &&
+      m.index < members_.index_at(hard_.commit)) {
+    // A removed server that never learned of it. Its log lacks a committed entry, so nothing is
+    // withheld from it by telling it only that.
+    reply.removed = true;
+    reply.commit = members_.index_at(hard_.commit);
+    send_after_persist_.push_back(std::move(reply));
+    return;
+  }
+  if (m.term > hard_.term && !m.transfer && protects_leader()) {
+    if (pre && m.leader_lost && role_ == Role::follower) early_vote_ = m;
+    return;
+  }
+  if (m.term > hard_.term && !pre) become_follower(m.term, 0);
+  reply.term = hard_.term;
+
+  const bool up_to_date = m.log_term > log_.last_term() ||
+                          (m.log_term == log_.last_term() && m.index >= log_.last()) ||
+                          CANARY(vote_for_shorter_log);
+  bool grant = false;
+  if (pre) {
+    grant = m.term > hard_.term && up_to_date;
+    if (grant) reply.term = m.term;
+  } else if (m.term == hard_.term) {
+    const bool free =
+        hard_.vote == m.from || (hard_.vote == 0 && leader_ == 0) || CANARY(vote_twice);
+    grant = free && up_to_date && role_ == Role::follower;
+    if (grant) {
+      hard_.vote = m.from;
+      arm_election_timer();
+    }
+  }
+  reply.reject = !grant;
+  auto& out = CANARY(vote_before_persist) ? send_now_ : send_after_persist_;
+  out.push_back(std::move(reply));
+}
+
+void Core::on_vote_reply(const Message& m) {
+  if (m.removed) {
+    // Only if it speaks of a later configuration than any this server holds.
+    if (m.commit > members_.latest_index() && role_ != Role::leader) removed_ = true;
+    return;
+  }
+  const bool pre = m.kind == Message::Kind::pre_vote_reply;
+  if (pre && role_ == Role::pre_candidate && (m.reject || m.term == hard_.term + 1)) {
+    count_vote(m.from, !m.reject);
+  } else if (!pre && role_ == Role::candidate && m.term == hard_.term) {
+    count_vote(m.from, !m.reject);
+  }
+}
+
+void Core::leader_lost(ServerId leader, Instant now) {
+  now_ = std::max(now_, now);
+  if (role_ != Role::follower || leader == 0 || leader != leader_) return;
+  lost_leader_ = true;
+  const auto rank = rank_of(options_.id, members_.latest().voters, leader);
+  election_deadline_ =
+      std::min(election_deadline_, now_ + options_.lost_stagger * static_cast<int64_t>(rank));
+  if (early_vote_) {
+    const Message asked = *early_vote_;
+    early_vote_.reset();
+    on_vote_request(asked);
+  }
+  campaign_if_due();
+}
+
+Result<void> Core::transfer(ServerId to, Instant now) {
+  now_ = std::max(now_, now);
+  if (role_ != Role::leader) return fail(Code::no_leader, "not the leader");
+  if (to == options_.id) return fail(Code::invalid, "this server leads already");
+  if (!members_.latest().is_voter(to)) {
+    return fail(Code::invalid, "server " + std::to_string(to) + " is no voter");
+  }
+  if (transferee_ != 0 && transferee_ != to) {
+    return fail(Code::conflict, "leadership is being handed to another server");
+  }
+  if (transferee_ == 0) transfer_deadline_ = now_ + options_.election;
+  transferee_ = to;
+  send_timeout_now();
+  return {};
+}
+
+// Once the transferee has everything durable. Repeated with its answers, for messages get lost.
+void Core::send_timeout_now() {
+  const auto peer = peers_.find(transferee_);
+  if (peer == peers_.end() || peer->second.match != log_.last()) return;
+  send_after_persist_.push_back(message(Message::Kind::timeout_now, transferee_));
+}
+
+void Core::stop_transfer() { transferee_ = 0; }
+
+void Core::on_timeout_now(const Message& m) {
+  if (role_ != Role::follower || leader_ != m.from || !may_campaign()) return;
+  start_round(true, true);
+}
+
+Instant Core::quorum_contact(Instant now) const {
+  if (role_ != Role::leader) return Instant::min();
+  std::vector<Instant> contacts;
+  for (const ServerId voter : members_.latest().voters) {
+    const auto peer = peers_.find(voter);
+    contacts.push_back(voter == options_.id   ? now
+                       : peer != peers_.end() ? peer->second.contact
+                                              : Instant::min());
+  }
+  return agreed(contacts);
+}
+
+void Core::check_quorum() {
+  if (now_ < std::max(leader_since_, quorum_contact(now_)) + options_.election) return;
+  become_follower(hard_.term, 0);
+}
+
+}  // namespace databridge::raft

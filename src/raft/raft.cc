@@ -1,0 +1,44 @@
+#include "raft/raft.h"
+
+#include "raft/core.h"
+
+namespace databridge::raft {
+
+Raft::Raft(const Options& options, Restored restored, Instant now)
+    : core_(std::make_unique<Core>(options, std::move(restored), now)) {}
+Raft::~Raft() = default;
+Raft::Raft(Raft&&) noexcept = default;
+Raft& Raft::operator=(Raft&&) noexcept = default;
+
+void Raft::step(const Message& message, Instant now) { core_->step(message, now); }
+void Raft::tick(Instant now) { core_->tick(now); }
+Instant Raft::next_wake() const { return core_->next_wake(); }
+bool Raft::has_ready() const { return core_->has_ready(); }
+Ready Raft::ready() { return core_->ready(); }
+void Raft::persisted(uint64_t number, Instant now) { core_->persisted(number, now); }
+
+Result<Position> Raft::propose(Payload command, Instant now) {
+  return core_->propose(std::move(command), now);
+}
+Result<Position> Raft::propose_configuration(const Change& change, Instant now) {
+  return core_->propose_configuration(change, now);
+}
+Result<void> Raft::read_index(uint64_t context, Instant now) {
+  return core_->read_index(context, now);
+}
+Result<void> Raft::transfer(ServerId to, Instant now) { return core_->transfer(to, now); }
+void Raft::leader_lost(ServerId leader, Instant now) { core_->leader_lost(leader, now); }
+Instant Raft::quorum_contact(Instant now) const { return core_->quorum_contact(now); }
+bool Raft::compact(Index upto, Index snapshot_index, Payload state) {
+  return core_->compact(upto, snapshot_index, std::move(state));
+}
+
+Role Raft::role() const { return core_->role(); }
+Term Raft::term() const { return core_->hard_state().term; }
+ServerId Raft::leader() const { return core_->leader(); }
+Index Raft::commit() const { return core_->hard_state().commit; }
+Index Raft::last_index() const { return core_->log().last(); }
+const Configuration& Raft::configuration() const { return core_->members().latest(); }
+Status Raft::status() const { return core_->status(); }
+
+}  // namespace databridge::raft
