@@ -38,6 +38,17 @@ class PersistentMap {
   // Inserts or replaces.
   void set(const Key& key, Value value) { root_ = insert(root_, key, std::move(value)); }
 
+  // Calls `change(value)` on the value of a key; false if there is none.
+  template <typename Change>
+  bool change(const Key& key, Change&& change_one) {
+    const Value* found = find(key);
+    if (found == nullptr) return false;
+    Value value = *found;
+    change_one(value);
+    set(key, std::move(value));
+    return true;
+  }
+
   // True if there was something to erase.
   bool erase(const Key& key) {
     if (!contains(key)) return false;

@@ -1,0 +1,64 @@
+#include "cluster/state.h"
+
+namespace databridge::cluster {
+
+State::State() = default;
+
+void State::raise_generation() { ++generation_; }
+
+const Member* State::member(const NodeId& node) const {
+  const Incarnation* bearer = labels_.find(node);
+  return bearer == nullptr ? nullptr : members_.find(*bearer);
+}
+
+const ConnectionSpec* State::connection(const Uuid& id) const { return connections_.find(id); }
+
+uint32_t State::owned(Incarnation member) const {
+  const uint32_t* owned = owned_.find(member);
+  return owned == nullptr ? 0 : *owned;
+}
+
+FlowShare State::owned(Incarnation member, const FlowId& flow) const {
+  const FlowShare* share = owned_by_flow_.find({member, flow});
+  return share == nullptr ? FlowShare{} : *share;
+}
+
+// Events are kept by a dense counter in order of their ids, so the first one after `after` is found
+// by halving.
+Result<std::vector<Event>> State::events_after(EventId after, size_t limit) const {
+  if (after < events_trimmed_) {
+    return fail(Code::gone, "events up to " + events_trimmed_.text() + " are no longer kept");
+  }
+  size_t low = 0, high = events_.size();
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (events_.nth(middle).second->id <= after) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  std::vector<Event> found;
+  if (low == events_.size() || limit == 0) return found;
+  events_.visit_from(*events_.nth(low).first, [&](uint64_t, const Event& event) {
+    found.push_back(event);
+    return found.size() < limit;
+  });
+  return found;
+}
+
+EventId State::last_event() const {
+  return events_.empty() ? events_trimmed_ : events_.nth(events_.size() - 1).second->id;
+}
+
+const Applied* State::remembered(const std::string& idempotency_key) const {
+  const LogIndex* index = results_key_.find(idempotency_key);
+  return index == nullptr ? nullptr : &results_.find(*index)->applied;
+}
+
+const Applied* State::remembered(RequestId request) const {
+  const LogIndex* index = results_request_.find(request);
+  return index == nullptr ? nullptr : &results_.find(*index)->applied;
+}
+
+}  // namespace databridge::cluster

@@ -1,0 +1,266 @@
+#include "cluster/state_apply.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace databridge::cluster {
+namespace {
+
+bool has_failed(const Member& member) {
+  return member.health == Health::unhealthy || member.health == Health::disconnected;
+}
+
+Error no_member(Incarnation incarnation) {
+  return {Code::not_found, "no member has the incarnation " + std::to_string(incarnation.value)};
+}
+
+// Chains what an entry was, and what became of it, to everything before.
+uint64_t chain(uint64_t hash, LogIndex index, BytesView command, const Applied& applied) {
+  Bytes link;
+  append_little64(link, hash);
+  append_little64(link, index);
+  append_little64(link, hash64(command));
+  append_little64(link, applied.index);
+  append_little64(link, applied.processor.high);
+  append_little64(link, applied.processor.low);
+  append_little64(link, applied.ignored);
+  if (applied.rejected) {
+    append_little32(link, static_cast<uint32_t>(applied.rejected->code) + 1);
+    link += applied.rejected->message;
+  }
+  return hash64(link);
+}
+
+}  // namespace
+
+Applied State::apply(LogIndex index, const Command& command) {
+  CHECK(index > version_);
+  const Applied applied = Applier(*this, index).run(command);
+  version_ = index;
+  hash_ = chain(hash_, index, encode(command), applied);
+  return applied;
+}
+
+void State::skip(LogIndex index) {
+  CHECK(index > version_);
+  version_ = index;
+  hash_ = chain(hash_, index, "", {});
+}
+
+Applied Applier::run(const Command& command) {
+  state_.now_ms_ = std::max(state_.now_ms_, command.at_ms);
+  forget_old();
+  Applied too_old;
+  if (const Applied* first = seen(command, too_old)) return *first;
+
+  Applied applied;
+  applied.index = index_;
+  applied.rejected = std::visit([&](const auto& body) { return on(body); }, command.body);
+  applied.processor = about_;
+  applied.ignored = ignored_;
+  remember(command, applied);
+  return applied;
+}
+
+// ---- Members
+
+Applier::Rejected Applier::on(const AdmitMember& command) {
+  const MemberInfo& info = command.info;
+  if (!info.incarnation) return Error{Code::invalid, "a member needs an incarnation"};
+  if (!is_valid_name(info.node.value, 64)) {
+    return Error{Code::invalid, "a node id is 1 to 64 of [A-Za-z0-9._-]"};
+  }
+  if (!are_fine(info.labels, 256, 1024) || !are_fine(info.metadata, 256, 4096) ||
+      !is_utf8(info.address.host) || !is_utf8(info.api_address.host) ||
+      !is_utf8(info.software_version)) {
+    return Error{Code::invalid, "labels or metadata of " + info.node.value +
+                                    " are too many, too long or not UTF-8"};
+  }
+  const Member* known = state_.member(info.incarnation);
+  const Incarnation* bearer = state_.labels_.find(info.node);
+  if (known != nullptr && bearer != nullptr && *bearer != info.incarnation) {
+    return Error{Code::conflict, "the name " + info.node.value +
+                                     " has passed to another incarnation: start this node with "
+                                     "another id, or remove the other"};
+  }
+  if (known != nullptr && known->info == info) return std::nullopt;
+
+  Data data{{"incarnation", std::to_string(info.incarnation.value)},
+            {"address", info.address.text()}};
+  if (bearer != nullptr && *bearer != info.incarnation) {
+    data["replaces"] = std::to_string(bearer->value);
+  }
+  const bool joined = known == nullptr;
+  take_label(info);
+  Member member = joined ? Member{} : *known;
+  member.info = info;
+  state_.members_.set(info.incarnation, std::move(member));
+  event(joined ? "node_joined" : "node_updated", info.node.value, std::move(data));
+  return std::nullopt;
+}
+
+// The name goes to the newcomer. Who bore it stays a member, so that its work is released by the
+// rules, and leaves once nothing runs there.
+void Applier::take_label(const MemberInfo& info) {
+  const Incarnation* bearer = state_.labels_.find(info.node);
+  if (bearer != nullptr && *bearer != info.incarnation) {
+    state_.members_.change(*bearer, [](Member& old) { old.leaving = old.draining = true; });
+  }
+  const Member* before = state_.member(info.incarnation);
+  if (before != nullptr && before->info.node != info.node) state_.labels_.erase(before->info.node);
+  state_.labels_.set(info.node, info.incarnation);
+}
+
+Applier::Rejected Applier::on(const RemoveMember& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  const NodeId node = member->info.node;
+  if (const uint32_t owned = state_.owned(command.incarnation); owned > 0) {
+    return Error{Code::conflict, node.value + " still owns " + std::to_string(owned) +
+                                     " processors: release and reassign them first"};
+  }
+  const Incarnation* bearer = state_.labels_.find(node);
+  if (bearer != nullptr && *bearer == command.incarnation) state_.labels_.erase(node);
+  state_.members_.erase(command.incarnation);
+  event("node_left", node.value,
+        {{"incarnation", std::to_string(command.incarnation.value)}, {"reason", command.reason}});
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const SetVerdict& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  const Member before = *member;
+  Member after = before;
+  after.health = command.health;
+  after.reason = command.reason;
+  after.quarantined_until_ms = command.quarantined_until_ms;
+  // Each new failure that is answered with a quarantine counts; its extension does not.
+  if (has_failed(after) && !has_failed(before) && after.quarantined_until_ms > state_.now_ms_) {
+    after.quarantine_count += 1;
+  }
+  if (after == before) return std::nullopt;
+  verdict_event(before, after);
+  state_.members_.set(command.incarnation, std::move(after));
+  return std::nullopt;
+}
+
+void Applier::verdict_event(const Member& before, const Member& after) {
+  const char* type = "node_updated";
+  if (has_failed(after) && !has_failed(before)) {
+    type = "node_failed";
+  } else if (after.health == Health::healthy && before.health != Health::healthy) {
+    type = "node_recovered";
+  } else if (after.health == Health::degraded && before.health != Health::degraded) {
+    type = "node_degraded";
+  }
+  Data data{{"state", name(after.health)}, {"reason", name(after.reason)}};
+  if (after.quarantined_until_ms > state_.now_ms_) {
+    data["quarantinedUntilMs"] = std::to_string(after.quarantined_until_ms);
+  }
+  event(type, after.info.node.value, std::move(data));
+}
+
+Applier::Rejected Applier::on(const SetDraining& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  if (member->draining == command.draining && member->leaving == command.leaving) {
+    return std::nullopt;
+  }
+  const char* type = command.leaving    ? "node_leaving"
+                     : command.draining ? "node_draining"
+                                        : "node_undrained";
+  event(type, member->info.node.value, {});
+  state_.members_.change(command.incarnation, [&](Member& changed) {
+    changed.draining = command.draining;
+    changed.leaving = command.leaving;
+  });
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const SetVoters& command) {
+  std::vector<Incarnation> voters = command.voters;
+  std::sort(voters.begin(), voters.end());
+  std::vector<Incarnation> changed;
+  state_.members_.each([&](Incarnation id, const Member& member) {
+    if (member.voter != std::binary_search(voters.begin(), voters.end(), id)) changed.push_back(id);
+  });
+  for (const Incarnation id : changed) {
+    state_.members_.change(id, [](Member& member) { member.voter = !member.voter; });
+    event(state_.member(id)->voter ? "voter_added" : "voter_removed", label(id), {});
+  }
+  if (command.leader != state_.leader_) {
+    state_.leader_ = command.leader;
+    event("leader_elected", label(command.leader),
+          {{"incarnation", std::to_string(command.leader.value)}});
+  }
+  return std::nullopt;
+}
+
+// ---- Events
+
+void Applier::event(const char* type, const std::string& node, Data data) {
+  state_.events_.set(state_.events_made_++,
+                     Event{EventId{index_, k_++}, state_.now_ms_, type, node, std::move(data)});
+  while (state_.events_.size() > State::kEventsKept) {
+    const auto [counter, oldest] = state_.events_.nth(0);
+    state_.events_trimmed_ = oldest->id;
+    state_.events_.erase(uint64_t{*counter});
+  }
+}
+
+std::string Applier::label(Incarnation incarnation) const {
+  const Member* member = state_.member(incarnation);
+  return member == nullptr ? std::string() : member->info.node.value;
+}
+
+// ---- Results of requests (safety.md 5.5)
+
+const Applied* Applier::seen(const Command& command, Applied& too_old) const {
+  if (command.request) {
+    if (const Applied* first = state_.remembered(command.request)) return first;
+    const uint64_t* forgotten = state_.forgotten_.find(command.request.from);
+    if (forgotten != nullptr && command.request.counter <= *forgotten) {
+      too_old.index = index_;
+      too_old.rejected = Error{Code::timed_out,
+                               "the request is too old to know whether it took effect: look first"};
+      return &too_old;
+    }
+  }
+  return command.idempotency_key.empty() ? nullptr : state_.remembered(command.idempotency_key);
+}
+
+void Applier::remember(const Command& command, const Applied& applied) {
+  if (!command.request && command.idempotency_key.empty()) return;
+  if (command.request) state_.results_request_.set(command.request, index_);
+  if (!command.idempotency_key.empty()) state_.results_key_.set(command.idempotency_key, index_);
+  state_.results_.set(
+      index_, Remembered{applied, command.idempotency_key, command.request, state_.now_ms_});
+  forget_old();
+}
+
+void Applier::forget_old() {
+  for (;;) {
+    const auto [index, oldest] = state_.results_.nth(0);
+    if (index == nullptr) return;
+    const bool expired = state_.now_ms_ - oldest->at_ms > State::kResultsKeptMs;
+    if (!expired && state_.results_.size() <= State::kResultsKept) return;
+    forget(*index, Remembered(*oldest));
+  }
+}
+
+void Applier::forget(LogIndex index, const Remembered& remembered) {
+  if (!remembered.key.empty()) state_.results_key_.erase(remembered.key);
+  if (remembered.request) {
+    state_.results_request_.erase(remembered.request);
+    const uint64_t* known = state_.forgotten_.find(remembered.request.from);
+    const uint64_t counter = remembered.request.counter;
+    if (known == nullptr || *known < counter) {
+      state_.forgotten_.set(remembered.request.from, counter);
+    }
+  }
+  state_.results_.erase(index);
+}
+
+}  // namespace databridge::cluster
