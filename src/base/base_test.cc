@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "base/random.h"
 #include "base/uuid.h"
 
 namespace databridge {
@@ -10,6 +11,27 @@ TEST(Bytes, CrcIsCastagnoli) { EXPECT_EQ(crc32c("123456789"), 0xe3069283u); }
 
 TEST(Bytes, CrcGoesOnWhereItStopped) {
   EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789"));
+}
+
+// Bit by bit, as the definition says: the twin of whatever the processor offers.
+uint32_t crc32c_slowly(BytesView bytes) {
+  uint32_t crc = ~0u;
+  for (const char c : bytes) {
+    crc ^= static_cast<uint8_t>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) ? 0x82f63b78u : 0u);
+  }
+  return ~crc;
+}
+
+TEST(Bytes, CrcIsThatOfItsTwin) {
+  Random random(1);
+  for (size_t size = 0; size < 200; ++size) {
+    Bytes bytes;
+    while (bytes.size() < size) bytes.push_back(static_cast<char>(random.next()));
+    const size_t cut = random.below(size + 1);
+    EXPECT_EQ(crc32c(bytes), crc32c_slowly(bytes)) << size;
+    EXPECT_EQ(crc32c(bytes.substr(cut), crc32c(bytes.substr(0, cut))), crc32c_slowly(bytes));
+  }
 }
 
 TEST(Bytes, NumbersComeBack) {

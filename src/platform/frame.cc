@@ -184,4 +184,24 @@ Result<env::Greeting> decode_greeting(BytesView bytes) {
   return greeting;
 }
 
+bool is_same_process(const env::Greeting& a, const env::Greeting& b) {
+  return a.incarnation == b.incarnation && a.boot == b.boot && a.host_boot_id == b.host_boot_id &&
+         a.pidns == b.pidns && a.pid == b.pid && a.pid_start == b.pid_start;
+}
+
+Result<void> check_peer(const env::Greeting& self, const env::Greeting& peer) {
+  if (!self.cluster.empty() && !peer.cluster.empty() && self.cluster != peer.cluster) {
+    return fail(Code::conflict,
+                fmt::format("node {} belongs to cluster {}, node {} to {}", peer.node.value,
+                            peer.cluster.value, self.node.value, self.cluster.value));
+  }
+  if (peer.incarnation == self.incarnation && !is_same_process(self, peer)) {
+    return fail(Code::conflict,
+                fmt::format("node {} runs with the identity of node {}: one of them uses a copy of "
+                            "the other's data directory; give it an empty one",
+                            peer.node.value, self.node.value));
+  }
+  return {};
+}
+
 }  // namespace databridge::platform

@@ -47,4 +47,10 @@ Bytes encode_greeting(const env::Greeting& greeting);
 // Takes anything. Fields of later versions are skipped; an incarnation there must be.
 Result<env::Greeting> decode_greeting(BytesView bytes);
 
+// Whether both are the very same process: a node that dialled itself.
+bool is_same_process(const env::Greeting& a, const env::Greeting& b);
+
+// Why these two must not talk: different clusters, or one incarnation in two processes.
+Result<void> check_peer(const env::Greeting& self, const env::Greeting& peer);
+
 }  // namespace databridge::platform

@@ -14,7 +14,8 @@ namespace databridge::platform {
 struct NetworkOptions {
   Address listen;  // Port 0: any free one. Nothing else than this address is bound.
 
-  size_t ungreeted_max = 256;     // Incoming connections that have not greeted; newer ones are cut.
+  size_t ungreeted_max = 256;     // Incoming connections that have not greeted; beyond, the oldest
+                                  // of them is cut.
   Duration greeting_time = 5s;    // To greet in, for both sides.
   Duration connect_time = 3s;     // For one attempt to connect.
   Duration backoff_first = 10ms;  // Between dials; doubles up to the last.

@@ -156,7 +156,7 @@ Result<void> RocksStore::open(const std::string& directory) {
   if (auto opened = open_db(); !opened) return opened;
   if (auto whole = check_chain(); !whole) return whole;
   if (auto settled = directory_.settle(); !settled) return settled;
-  thread_ = std::thread([this] { run(); });
+  thread_ = start_thread("store", [this] { run(); });
   return {};
 }
 

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -47,6 +49,18 @@ Result<Bytes> read_file(const std::string& path) {
     if (got == 0) return bytes;
     bytes.append(buffer, static_cast<size_t>(got));
   }
+}
+
+std::thread start_thread(const char* name, std::function<void()> run) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // A new thread inherits the mask.
+  std::thread thread([name, run = std::move(run)] {
+    pthread_setname_np(pthread_self(), name);
+    run();
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
 }
 
 Result<void> sync_directory(const std::string& path) {

@@ -2,7 +2,9 @@
 // close themselves, whole writes, error texts.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/bytes.h"
@@ -40,6 +42,9 @@ Result<void> write_all(int fd, BytesView bytes, const std::string& path);
 
 // The whole of a small file (also of /proc, where sizes are not known). not_found, forbidden, io.
 Result<Bytes> read_file(const std::string& path);
+
+// A named thread (at most 15 letters) that gets no signals: those are for the main thread.
+std::thread start_thread(const char* name, std::function<void()> run);
 
 // Syncs the directory itself, so that names in it survive a crash of the machine.
 Result<void> sync_directory(const std::string& path);

@@ -1,0 +1,204 @@
+#include "platform/connection.h"
+
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <asio/post.hpp>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace databridge::platform {
+namespace {
+
+constexpr size_t kBufferFirst = 16u << 10;
+constexpr size_t kBufferBusy = 256u << 10;  // Fewer reads when much comes.
+constexpr size_t kBufferKept = 1u << 20;    // A larger one goes once it is empty.
+constexpr auto kStreamGap = 20us;
+constexpr size_t kGatherMax = 256;  // Pieces in one write.
+
+void set_option(int fd, int level, int name, int value) {
+  // A missing option makes news slower, not wrong.
+  (void)::setsockopt(fd, level, name, &value, sizeof value);
+}
+
+}  // namespace
+
+void set_link_options(int fd, Duration silence) {
+  const int ms =
+      static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(silence).count());
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+}
+
+Connection::Connection(asio::ip::tcp::socket socket, size_t queue_bytes_max)
+    : socket_(std::move(socket)), queue_bytes_max_(queue_bytes_max) {
+  asio::error_code error;
+  const auto remote = socket_.remote_endpoint(error);
+  if (!error) {
+    remote_ = remote.address().is_v6()
+                  ? fmt::format("[{}]:{}", remote.address().to_string(), remote.port())
+                  : fmt::format("{}:{}", remote.address().to_string(), remote.port());
+  }
+  socket_.non_blocking(true, error);
+}
+
+void Connection::start(OnFrame on_frame, OnEnd on_end) {
+  on_frame_ = std::move(on_frame);
+  on_end_ = std::move(on_end);
+  live_ = true;
+  buffer_.resize(kBufferFirst);
+  read_more();
+}
+
+void Connection::read_more() {
+  socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+                          [self = shared_from_this()](asio::error_code error, size_t count) {
+                            if (!self->live_) return;  // Closed meanwhile.
+                            if (error == asio::error::eof) return self->end("closed by the peer");
+                            if (error) return self->end(error.message());
+                            self->take(count);
+                          });
+}
+
+void Connection::take(size_t count) {
+  end_ += count;
+  const bool filled = end_ == buffer_.size();
+  take_frames();
+  if (!live_) return;
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+    if (buffer_.size() > kBufferKept) {
+      buffer_ = std::vector<char>(kBufferFirst);
+    }
+  } else if (begin_ > 0) {
+    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  // Grows with what came, not with what a header promised.
+  if (end_ == buffer_.size() || (filled && buffer_.size() < kBufferBusy)) {
+    buffer_.resize(buffer_.size() * 2);
+  }
+  read_more();
+}
+
+void Connection::take_frames() {
+  while (end_ - begin_ >= kFrameHeaderSize) {
+    const BytesView bytes(buffer_.data() + begin_, end_ - begin_);
+    const auto header = decode_frame_header(bytes, payload_max_);
+    if (!header) return end(header.error().message);
+    if (bytes.size() - kFrameHeaderSize < header->length) return;
+    const BytesView payload = bytes.substr(kFrameHeaderSize, header->length);
+    if (const auto whole = check_payload(*header, bytes, payload); !whole) {
+      return end(whole.error().message);
+    }
+    if (header->kind == FrameKind::farewell) {
+      return end(fmt::format("the peer said: {}", is_utf8(payload) ? payload : "(no text)"));
+    }
+    begin_ += kFrameHeaderSize + header->length;
+    if (const auto taken = on_frame_(header->kind, payload); !taken && live_) {
+      end(taken.error().message);
+    }
+    if (!live_) return;
+  }
+}
+
+// The reason goes to the peer too; when it was the peer who ended it, that write fails and is moot.
+void Connection::end(const std::string& why) {
+  close(why);
+  on_end_(why);
+}
+
+void Connection::send(FrameKind kind, Bytes payload) {
+  Waiting frame{encode_frame_header(kind, payload), std::move(payload)};
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  if (!queue_.empty() && queue_bytes_ + frame.size() > queue_bytes_max_) return;
+  queue_bytes_ += frame.size();
+  queue_.push_back(std::move(frame));
+  if (awaiting_) return;
+  // One message is written at once, which spares a hop to the other thread; a stream of them is
+  // left to that thread, which finds many each time and writes them with one call.
+  const auto now = std::chrono::steady_clock::now();
+  const bool in_stream = now - written_at_ < kStreamGap;
+  written_at_ = now;
+  if (!in_stream && flush()) return;
+  awaiting_ = true;
+  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush_waiting(); });
+}
+
+void Connection::flush_waiting() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (flush()) {
+      awaiting_ = false;
+      return;
+    }
+  }
+  socket_.async_wait(asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](asio::error_code error) {
+                       // An error: closed, or the pending read will tell.
+                       if (!error) self->flush_waiting();
+                     });
+}
+
+bool Connection::flush() {
+  while (!queue_.empty() && !closed_) {
+    std::array<iovec, kGatherMax> pieces{};
+    size_t count = 0;
+    size_t skip = front_written_;
+    for (auto frame = queue_.begin(); frame != queue_.end() && count + 2 <= kGatherMax; ++frame) {
+      for (Bytes* part : {&frame->header, &frame->payload}) {
+        const size_t skipped = std::min(skip, part->size());
+        skip -= skipped;
+        if (skipped < part->size()) {
+          pieces[count++] = {part->data() + skipped, part->size() - skipped};
+        }
+      }
+    }
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    if (sent < 0) {
+      // Broken: the pending read tells the owner; nothing more is worth keeping.
+      queue_.clear();
+      queue_bytes_ = front_written_ = 0;
+      return true;
+    }
+    size_t left = static_cast<size_t>(sent) + front_written_;
+    while (!queue_.empty() && left >= queue_.front().size()) {
+      left -= queue_.front().size();
+      queue_bytes_ -= queue_.front().size();
+      queue_.pop_front();
+    }
+    front_written_ = left;
+  }
+  return true;
+}
+
+void Connection::close(const std::string& reason) {
+  live_ = false;
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  if (!reason.empty() && queue_.empty()) {
+    const Bytes frame = encode_frame(FrameKind::farewell, BytesView(reason).substr(0, 1024));
+    (void)::send(socket_.native_handle(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  closed_ = true;
+  queue_.clear();
+  asio::error_code ignored;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
+}
+
+}  // namespace databridge::platform

@@ -1,0 +1,285 @@
+#include "platform/dialler.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <asio/connect.hpp>
+
+#include "base/check.h"
+#include "platform/process.h"
+
+namespace databridge::platform {
+namespace {
+
+using asio::ip::tcp;
+using Watch = std::chrono::steady_clock;
+
+constexpr int kCutsAtOnce = 5;  // Connected and cut: tried again so often without waiting.
+constexpr Duration kLinkWasGood = 100ms;
+constexpr Duration kResolvedFor = 1s;
+constexpr int kLingeringTries = 20;
+constexpr Duration kLingeringPause = 1ms;
+
+// Errors that say nothing of the peer, only that this machine has no way to such an address: as
+// when a name has an IPv6 address and the machine has no IPv6.
+bool is_no_way(const asio::error_code& error) {
+  return error == asio::error::address_family_not_supported ||
+         error == asio::error::network_unreachable ||
+         error == std::error_code(EADDRNOTAVAIL, std::generic_category());
+}
+
+}  // namespace
+
+Dialler::Dialler(DialContext& context, Address address)
+    : context_(context),
+      address_(std::move(address)),
+      resolver_(context.io()),
+      timer_(context.io()),
+      socket_(context.io()),
+      backoff_(context.options().backoff_first) {}
+
+void Dialler::start() { attempt(); }
+
+void Dialler::stop() {
+  stopped_ = true;
+  ++attempt_;
+  resolver_.cancel();
+  timer_.cancel();
+  asio::error_code ignored;
+  socket_.close(ignored);
+  if (link_) {
+    if (state_ == State::up) context_.link_gone(peer_.incarnation, link_);
+    link_->close();
+    link_.reset();
+  }
+}
+
+template <typename Act>
+void Dialler::after(Duration delay, Act act) {
+  timer_.expires_after(delay);
+  timer_.async_wait([self = shared_from_this(), attempt = attempt_, act](asio::error_code error) {
+    if (!error && attempt == self->attempt_ && !self->stopped_) act();
+  });
+}
+
+void Dialler::attempt() {
+  ++attempt_;
+  any_refused_ = any_failed_ = false;
+  asio::error_code not_numeric;
+  const auto numeric = asio::ip::make_address(address_.host, not_numeric);
+  if (!not_numeric) {
+    endpoints_ = {tcp::endpoint(numeric, address_.port)};
+    return connect(0);
+  }
+  // After a loss the known addresses are tried at once: the news must not wait for a name server.
+  if (!endpoints_.empty() && Watch::now() - resolved_at_ < kResolvedFor) return connect(0);
+  if (!endpoints_.empty() && state_ == State::up) return connect(0);
+  resolve();
+}
+
+void Dialler::resolve() {
+  state_ = State::resolving;
+  resolver_.async_resolve(address_.host, std::to_string(address_.port),
+                          tcp::resolver::numeric_service,
+                          [self = shared_from_this(), attempt = attempt_](
+                              asio::error_code error, const tcp::resolver::results_type& found) {
+                            if (attempt != self->attempt_ || self->stopped_) return;
+                            if (error) {
+                              return self->give_up_attempt(fmt::format(
+                                  "cannot resolve {}: {}", self->address_.host, error.message()));
+                            }
+                            self->endpoints_.clear();
+                            for (const auto& entry : found)
+                              self->endpoints_.push_back(entry.endpoint());
+                            self->resolved_at_ = Watch::now();
+                            self->connect(0);
+                          });
+}
+
+void Dialler::connect(size_t index) {
+  state_ = State::connecting;
+  if (index >= endpoints_.size()) {
+    if (any_refused_ && !any_failed_) return all_refused();
+    return give_up_attempt(last_error_);
+  }
+  const auto& endpoint = endpoints_[index];
+  asio::error_code error;
+  socket_ = tcp::socket(context_.io());
+  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return connected(index, asio::error_code(errno, asio::error::get_system_category()));
+  }
+  socket_.assign(endpoint.protocol(), fd, error);
+  set_link_options(fd, context_.options().silence);
+  after(context_.options().connect_time,
+        [this, index] { connected(index, asio::error::timed_out); });
+  socket_.async_connect(
+      endpoint, [self = shared_from_this(), attempt = attempt_, index](asio::error_code outcome) {
+        if (attempt == self->attempt_ && !self->stopped_) self->connected(index, outcome);
+      });
+}
+
+void Dialler::connected(size_t index, asio::error_code error) {
+  timer_.cancel();
+  ++attempt_;  // Whatever is still pending for this endpoint is stale.
+  if (!error) {
+    // A port of the ephemeral range where nobody listens may connect to itself.
+    asio::error_code ignored;
+    if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
+      error = asio::error::connection_refused;
+    }
+  }
+  if (!error) return greet();
+  asio::error_code ignored;
+  socket_.close(ignored);
+  last_error_ = error.message();
+  if (error == asio::error::connection_refused) {
+    any_refused_ = true;
+  } else if (!is_no_way(error)) {
+    any_failed_ = true;
+  }
+  connect(index + 1);
+}
+
+void Dialler::greet() {
+  state_ = State::greeting;
+  link_ = std::make_shared<Connection>(std::move(socket_), context_.options().queue_bytes_max);
+  after(context_.options().greeting_time, [this] {
+    link_->close("no greeting came");
+    ended("no greeting came in time");
+  });
+  // Raw: a stopped dialler closes its link first, and is kept by the closing operation until then.
+  const std::weak_ptr<Dialler> weak = weak_from_this();
+  link_->start(
+      [weak](FrameKind kind, BytesView payload) -> Result<void> {
+        const auto self = weak.lock();
+        if (!self) return {};
+        return self->take_frame(kind, payload);
+      },
+      [weak](const std::string& why) {
+        if (const auto self = weak.lock()) self->ended(why);
+      });
+  link_->send(FrameKind::greeting, encode_greeting(context_.self()));
+}
+
+Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
+  if (kind != FrameKind::greeting) {
+    return fail(Code::invalid, "a message came from the side that only listens");
+  }
+  auto peer = decode_greeting(payload);
+  if (!peer) return tl::make_unexpected(peer.error());
+  if (auto fits = check_peer(context_.self(), *peer); !fits) return fits;
+  if (state_ == State::greeting) return take_first_greeting(*peer);
+  if (peer->incarnation != peer_.incarnation) {
+    return fail(Code::invalid, "a second greeting came with another incarnation");
+  }
+  peer_ = *peer;
+  return {};
+}
+
+Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
+  timer_.cancel();
+  ++attempt_;  // The time-out may be on its way already.
+  cut_in_row_ = 0;
+  trouble_told_.clear();
+  if (peer.incarnation == context_.self().incarnation) {
+    state_ = State::parked;  // Ourselves. Kept open: its end says that the address has moved.
+    return {};
+  }
+  state_ = State::up;
+  peer_ = peer;
+  if (Watch::now() - up_since_ > context_.options().backoff_last) {
+    backoff_ = context_.options().backoff_first;
+  }
+  up_since_ = Watch::now();
+  lingering_tries_ = 0;
+  context_.link_up(peer_.incarnation, link_);
+  tell(env::LinkNews::up);
+  return {};
+}
+
+void Dialler::ended(const std::string& why) {
+  timer_.cancel();
+  ++attempt_;
+  const auto link = std::move(link_);
+  link_.reset();
+  if (state_ == State::up) {
+    context_.link_gone(peer_.incarnation, link);
+    tell(env::LinkNews::lost);
+    if (stopped_) return;
+    // A link that ends as soon as it is up must not be dialled in a circle.
+    if (Watch::now() - up_since_ < kLinkWasGood) return again_after(next_backoff());
+    backoff_ = context_.options().backoff_first;
+    return attempt();
+  }
+  if (state_ == State::parked) return again_after(context_.options().backoff_last);
+  // Connected, then cut before the greeting: as a process does that is about to end, or one that
+  // has too many guests. The next connect tells more.
+  const bool is_cut = !why.starts_with("the peer said") && !why.starts_with("no greeting");
+  if (is_cut && ++cut_in_row_ <= kCutsAtOnce) return attempt();
+  give_up_attempt(why);
+}
+
+void Dialler::give_up_attempt(const std::string& why) {
+  cut_in_row_ = 0;
+  if (why != trouble_told_) {
+    trouble_told_ = why;
+    context_.trouble(fmt::format("no link to {}: {}", address_.text(), why));
+  }
+  tell(env::LinkNews::failed);
+  if (!stopped_) again_after(next_backoff());
+}
+
+void Dialler::all_refused() {
+  cut_in_row_ = 0;
+  const bool had_peer = static_cast<bool>(peer_.incarnation);
+  const bool gone = had_peer && is_gone(peer_, context_.self());
+  tell(env::LinkNews::refused, gone);
+  if (stopped_) return;
+  // A killed process closes its port a little before it is gone: look again soon.
+  const bool may_linger = had_peer && !gone && peer_.host_boot_id == context_.self().host_boot_id &&
+                          peer_.pidns == context_.self().pidns;
+  if (may_linger && lingering_tries_ < kLingeringTries) {
+    ++lingering_tries_;
+    return again_after(kLingeringPause);
+  }
+  again_after(next_backoff());
+}
+
+void Dialler::again_after(Duration delay) {
+  state_ = State::idle;
+  ++attempt_;
+  after(delay, [this] { attempt(); });
+}
+
+Duration Dialler::next_backoff() {
+  const Duration now = backoff_;
+  backoff_ = std::min(backoff_ * 2, context_.options().backoff_last);
+  return now;
+}
+
+void Dialler::tell(env::LinkNews news, bool process_gone) {
+  context_.tell({news, address_, peer_, process_gone});
+}
+
+void Dialler::cut_older(const env::Greeting& newer) {
+  if (state_ != State::up || peer_.incarnation != newer.incarnation || peer_.boot >= newer.boot) {
+    return;
+  }
+  link_->close("a newer process of this node has come");
+  ended("a newer process of that node has come");
+}
+
+void Dialler::greet_again() {
+  if (!link_) return;
+  if (state_ == State::up) {
+    if (const auto fits = check_peer(context_.self(), peer_); !fits) {
+      link_->close(fits.error().message);
+      return ended(fits.error().message);
+    }
+  }
+  link_->send(FrameKind::greeting, encode_greeting(context_.self()));
+}
+
+}  // namespace databridge::platform

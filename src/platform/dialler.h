@@ -1,0 +1,91 @@
+// Owns the link to one address: resolving, connecting, greeting, and doing so again for ever.
+// Hides its state and time-outs. Runs on the network's thread.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "platform/connection.h"
+#include "platform/network.h"
+
+namespace databridge::platform {
+
+// What diallers ask of the network that owns them.
+class DialContext {
+ public:
+  virtual ~DialContext() = default;
+  virtual asio::io_context& io() = 0;
+  virtual const NetworkOptions& options() const = 0;
+  virtual const env::Greeting& self() const = 0;
+  virtual void link_up(Incarnation peer, const std::shared_ptr<Connection>& link) = 0;
+  virtual void link_gone(Incarnation peer, const std::shared_ptr<Connection>& link) = 0;
+  virtual void tell(env::LinkEvent event) = 0;
+  virtual void trouble(const std::string& line) = 0;
+};
+
+// Shared with the operations that are pending on the event loop.
+class Dialler : public std::enable_shared_from_this<Dialler> {
+ public:
+  Dialler(DialContext& context, Address address);
+
+  void start();
+  void stop();  // No event follows.
+
+  // Our own greeting has changed: says so to the peer, or cuts a link that may no longer be.
+  void greet_again();
+
+  // That node has started anew: a link to its older process is dead, whatever the socket says.
+  void cut_older(const env::Greeting& newer);
+
+ private:
+  using Endpoints = std::vector<asio::ip::tcp::endpoint>;
+
+  void attempt();
+  void resolve();
+  void connect(size_t index);
+  void connected(size_t index, asio::error_code error);
+  void greet();
+  Result<void> take_frame(FrameKind kind, BytesView payload);
+  Result<void> take_first_greeting(const env::Greeting& peer);
+  void ended(const std::string& why);
+  void give_up_attempt(const std::string& why);
+  void all_refused();
+  void again_after(Duration delay);
+  Duration next_backoff();
+  void tell(env::LinkNews news, bool process_gone = false);
+
+  // Runs `act` after `delay`, unless the attempt has changed by then.
+  template <typename Act>
+  void after(Duration delay, Act act);
+
+  enum class State : uint8_t { idle, resolving, connecting, greeting, up, parked };
+
+  DialContext& context_;
+  const Address address_;
+  State state_ = State::idle;
+  uint64_t attempt_ = 0;  // Handlers of an older one do nothing.
+  bool stopped_ = false;
+
+  Endpoints endpoints_;
+  std::chrono::steady_clock::time_point resolved_at_;
+  asio::ip::tcp::resolver resolver_;
+  asio::steady_timer timer_;
+  asio::ip::tcp::socket socket_;
+  bool any_refused_ = false;
+  bool any_failed_ = false;  // Otherwise than refused.
+  std::string last_error_;
+
+  std::shared_ptr<Connection> link_;
+  env::Greeting peer_;  // The last one greeted here.
+  std::chrono::steady_clock::time_point up_since_;
+  int cut_in_row_ = 0;       // Connections that ended before the greeting.
+  int lingering_tries_ = 0;  // Refusals while the peer's process is still on its way out.
+  Duration backoff_{};
+  std::string trouble_told_;
+};
+
+}  // namespace databridge::platform

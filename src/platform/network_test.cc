@@ -1,0 +1,540 @@
+#include "platform/network.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "platform/frame.h"
+#include "platform/process.h"
+#include "platform/system.h"
+#include "platform/testing.h"
+
+namespace databridge::platform {
+namespace {
+
+using env::Greeting;
+using env::LinkEvent;
+using env::LinkNews;
+using testing::HasSubstr;
+
+Greeting greeting_of(uint64_t id, const std::string& cluster = "", uint64_t boot = 1) {
+  Greeting greeting = this_process();
+  greeting.incarnation = Incarnation{id};
+  greeting.node = NodeId("n" + std::to_string(id));
+  greeting.cluster = ClusterId(cluster);
+  greeting.boot = boot;
+  return greeting;
+}
+
+Address loopback(uint16_t port) { return {"127.0.0.1", port}; }
+
+Message packet(Bytes bytes) { return RaftPacket{std::move(bytes)}; }
+
+// A network with a memory.
+class Node {
+ public:
+  explicit Node(Greeting self, NetworkOptions options = {}) {
+    if (options.listen.empty()) options.listen = loopback(0);
+    options.on_trouble = [this](const std::string& line) {
+      const std::lock_guard lock(mutex_);
+      lines_.push_back(line);
+    };
+    network = make_network(options);
+    const auto started = network->start(
+        std::move(self), {.on_message =
+                              [this](Incarnation from, Message message) {
+                                const std::lock_guard lock(mutex_);
+                                messages_.emplace_back(from, std::get<RaftPacket>(message).bytes);
+                              },
+                          .on_link =
+                              [this](LinkEvent event) {
+                                const std::lock_guard lock(mutex_);
+                                events_.push_back(event);
+                              },
+                          .on_greeting =
+                              [this](Greeting peer) {
+                                const std::lock_guard lock(mutex_);
+                                greetings_.push_back(peer);
+                              }});
+    EXPECT_TRUE(started) << started.error().message;
+  }
+  ~Node() { network.reset(); }
+
+  Address address() const { return loopback(network->port()); }
+
+  std::vector<std::pair<Incarnation, Bytes>> messages() {
+    const std::lock_guard lock(mutex_);
+    return messages_;
+  }
+  std::vector<Greeting> greetings() {
+    const std::lock_guard lock(mutex_);
+    return greetings_;
+  }
+  std::vector<LinkEvent> events() {
+    const std::lock_guard lock(mutex_);
+    return events_;
+  }
+  bool has_event(LinkNews news) { return count(news) > 0; }
+  int64_t count(LinkNews news) {
+    const std::lock_guard lock(mutex_);
+    return std::count_if(events_.begin(), events_.end(),
+                         [&](const LinkEvent& event) { return event.news == news; });
+  }
+  bool has_line(const std::string& part) {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    });
+  }
+  bool dial_and_wait(const Address& to) {
+    const int64_t before = count(LinkNews::up);
+    network->dial(to);
+    return eventually([&] { return count(LinkNews::up) > before; });
+  }
+
+  std::unique_ptr<Network> network;
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::pair<Incarnation, Bytes>> messages_;
+  std::vector<LinkEvent> events_;
+  std::vector<Greeting> greetings_;
+  std::vector<std::string> lines_;
+};
+
+// A peer that writes whatever bytes the test wants.
+class RawPeer {
+ public:
+  explicit RawPeer(const Address& to) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(to.port);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected = ::connect(socket_.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+  }
+  void write(BytesView bytes) {
+    (void)::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  }
+  // All that comes until the other side closes (or a reset).
+  Bytes read_to_end() {
+    Bytes all;
+    char buffer[4096];
+    pollfd wait{socket_.get(), POLLIN, 0};
+    while (::poll(&wait, 1, 20000) == 1) {
+      const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+      if (got <= 0) {
+        closed = true;
+        return all;
+      }
+      all.append(buffer, static_cast<size_t>(got));
+    }
+    return all;
+  }
+  bool connected = false;
+  bool closed = false;
+
+ private:
+  Descriptor socket_;
+};
+
+// A listener that does only what the test says.
+class RawListener {
+ public:
+  RawListener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* where = reinterpret_cast<sockaddr*>(&at);
+    socklen_t size = sizeof at;
+    CHECK(::bind(socket_.get(), where, size) == 0);
+    CHECK(::listen(socket_.get(), 8) == 0);
+    CHECK(::getsockname(socket_.get(), where, &size) == 0);
+    port = ntohs(at.sin_port);
+  }
+  Descriptor accept_and_greet(const Greeting& self) {
+    Descriptor link(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(self));
+    (void)::send(link.get(), hello.data(), hello.size(), MSG_NOSIGNAL);
+    return link;
+  }
+  uint16_t port = 0;
+
+ private:
+  Descriptor socket_;
+};
+
+TEST(Network, TwoNodesTalkBothWays) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  ASSERT_TRUE(b.dial_and_wait(a.address()));
+  EXPECT_EQ(a.events().front().peer, greeting_of(2));
+  EXPECT_EQ(a.events().front().address, b.address());
+  a.network->send(Incarnation{2}, packet("to b"));
+  b.network->send(Incarnation{1}, packet("to a"));
+  ASSERT_TRUE(eventually([&] { return a.messages().size() == 1 && b.messages().size() == 1; }));
+  EXPECT_EQ(a.messages()[0], std::pair(Incarnation{2}, Bytes("to a")));
+  EXPECT_EQ(b.messages()[0], std::pair(Incarnation{1}, Bytes("to b")));
+  EXPECT_EQ(b.greetings().front(), greeting_of(1));
+}
+
+TEST(Network, KeepsOrderThroughFullSockets) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  Random random(3);
+  std::vector<Bytes> sent;
+  size_t total = 0;
+  for (int i = 0; total < (40u << 20); ++i) {
+    Bytes bytes;
+    append_big64(bytes, static_cast<uint64_t>(i));
+    bytes.resize(8 + (random.chance(0.02) ? random.below(1 << 20) : random.below(2000)), 'x');
+    total += bytes.size();
+    sent.push_back(bytes);
+    a.network->send(Incarnation{2}, packet(bytes));
+  }
+  ASSERT_TRUE(eventually([&] { return b.messages().size() == sent.size(); }));
+  const auto got = b.messages();
+  for (size_t i = 0; i < sent.size(); ++i) ASSERT_EQ(got[i].second, sent[i]) << i;
+}
+
+TEST(Network, CarriesBigMessagesAndDropsBiggerOnes) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  const Bytes big(size_t{60} << 20, 'b');
+  a.network->send(Incarnation{2}, packet(Bytes(size_t{65} << 20, 'c')));
+  a.network->send(Incarnation{2}, packet(big));
+  ASSERT_TRUE(eventually([&] { return b.messages().size() == 1; }));
+  EXPECT_TRUE(b.messages()[0].second == big);
+  EXPECT_TRUE(eventually([&] { return a.has_line("was not sent"); }));
+  EXPECT_FALSE(a.has_event(LinkNews::lost));
+}
+
+TEST(Network, DropsWhatNobodyHears) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  a.network->send(Incarnation{2}, packet("too early"));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  a.network->send(Incarnation{9}, packet("to nobody"));
+  a.network->send(Incarnation{2}, packet("heard"));
+  ASSERT_TRUE(eventually([&] { return !b.messages().empty(); }));
+  EXPECT_EQ(b.messages()[0].second, "heard");
+}
+
+TEST(Network, DialledTwiceIsOneLink) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  a.network->dial(b.address());
+  a.network->dial(b.address());
+  ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::up); }));
+  a.network->dial(b.address());
+  // Something that comes after the third dial.
+  Node c(greeting_of(3));
+  ASSERT_TRUE(a.dial_and_wait(c.address()));
+  EXPECT_EQ(b.greetings().size(), 1u);
+}
+
+TEST(Network, NamesAreResolved) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait({"localhost", b.network->port()}));
+  a.network->dial({"no-such-host.invalid", 1});
+  EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::failed); }));
+  EXPECT_TRUE(a.has_line("cannot resolve no-such-host.invalid"));
+}
+
+TEST(Network, TalksIpv6) {
+  NetworkOptions options;
+  options.listen = {"::1", 0};
+  Node a(greeting_of(1), options), b(greeting_of(2), options);
+  ASSERT_TRUE(a.dial_and_wait({"::1", b.network->port()}));
+}
+
+TEST(Network, APortInUseIsAClearError) {
+  Node a(greeting_of(1));
+  NetworkOptions options;
+  options.listen = a.address();
+  const auto second = make_network(options);
+  const auto started = second->start(greeting_of(2), {});
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::conflict);
+  EXPECT_THAT(started.error().message, HasSubstr(a.address().text()));
+}
+
+TEST(Network, ALostPeerIsNewsAndThenRefused) {
+  Node a(greeting_of(1));
+  auto b = std::make_unique<Node>(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait(b->address()));
+  b.reset();
+  ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::refused); }));
+  const auto events = a.events();
+  ASSERT_GE(events.size(), 3u);
+  EXPECT_EQ(events[1].news, LinkNews::lost);
+  EXPECT_EQ(events[1].peer, greeting_of(2));
+  const auto refused = std::find_if(events.begin(), events.end(), [](const LinkEvent& event) {
+    return event.news == LinkNews::refused;
+  });
+  EXPECT_EQ(refused->peer.incarnation, Incarnation{2});
+  EXPECT_FALSE(refused->process_gone) << "this very process is not gone";
+}
+
+TEST(Network, ARefusalByAStrangerProvesNothing) {
+  uint16_t free_port = 0;
+  {
+    Node passing(greeting_of(9));
+    free_port = passing.network->port();
+  }
+  Node a(greeting_of(1));
+  a.network->dial(loopback(free_port));
+  ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::refused); }));
+  EXPECT_FALSE(a.events().front().peer.incarnation);
+  EXPECT_FALSE(a.events().front().process_gone);
+}
+
+// safety.md 2: on the same host, /proc is proof.
+TEST(Network, AKilledProcessOfThisHostIsSeenToBeGone) {
+  int pipe_ends[2];
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Node peer(greeting_of(2));
+    const uint16_t port = peer.network->port();
+    if (::write(pipe_ends[1], &port, sizeof port) != sizeof port) ::_exit(1);
+    for (;;) ::pause();
+  }
+  uint16_t port = 0;
+  ASSERT_EQ(::read(pipe_ends[0], &port, sizeof port), 2);
+  Node a(greeting_of(1));
+  ASSERT_TRUE(a.dial_and_wait(loopback(port)));
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  // Not reaped yet: a zombie is gone too.
+  EXPECT_TRUE(eventually([&] {
+    const auto events = a.events();
+    return std::any_of(events.begin(), events.end(), [](const LinkEvent& event) {
+      return event.news == LinkNews::refused && event.process_gone;
+    });
+  }));
+  ::waitpid(child, nullptr, 0);
+  ::close(pipe_ends[0]);
+  ::close(pipe_ends[1]);
+}
+
+TEST(Network, ComesBackToAnAddressThatListensAgain) {
+  Node a(greeting_of(1));
+  auto b = std::make_unique<Node>(greeting_of(2));
+  const Address address = b->address();
+  ASSERT_TRUE(a.dial_and_wait(address));
+  b.reset();
+  ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::refused); }));
+  NetworkOptions options;
+  options.listen = address;
+  Node again(greeting_of(2, "", 2), options);
+  ASSERT_TRUE(eventually([&] { return a.count(LinkNews::up) == 2; }));
+  EXPECT_EQ(a.events().back().peer.boot, 2u);
+  a.network->send(Incarnation{2}, packet("hello again"));
+  EXPECT_TRUE(eventually([&] { return again.messages().size() == 1; }));
+}
+
+TEST(Network, HangingUpEndsTheLinkWithoutNews) {
+  Node a(greeting_of(1)), b(greeting_of(2)), c(greeting_of(3));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  a.network->hang_up(b.address());
+  ASSERT_TRUE(a.dial_and_wait(c.address()));
+  a.network->send(Incarnation{2}, packet("dropped"));
+  EXPECT_FALSE(a.has_event(LinkNews::lost));
+  EXPECT_TRUE(b.messages().empty());
+  // And it can be dialled anew.
+  EXPECT_TRUE(a.dial_and_wait(b.address()));
+}
+
+TEST(Network, DiallingItselfIsQuiet) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  a.network->dial(a.address());
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  ASSERT_TRUE(b.dial_and_wait(a.address()));
+  EXPECT_EQ(a.events().size(), 1u);
+  EXPECT_EQ(a.greetings().size(), 1u);
+}
+
+TEST(Network, ACopiedDataDirectoryIsRefused) {
+  Node a(greeting_of(1));
+  Greeting copy = greeting_of(1);
+  copy.pid += 1;
+  Node b(copy);
+  b.network->dial(a.address());
+  EXPECT_TRUE(eventually([&] { return b.has_event(LinkNews::failed); }));
+  EXPECT_TRUE(b.has_line("copy of the other's data directory"));
+  EXPECT_TRUE(a.greetings().empty());
+}
+
+TEST(Network, MembersOfAnotherClusterAreRefused) {
+  Node a(greeting_of(1, "red")), b(greeting_of(2, "blue")), c(greeting_of(3));
+  a.network->dial(b.address());
+  EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::failed); }));
+  EXPECT_TRUE(a.has_line("belongs to cluster"));
+  EXPECT_TRUE(b.greetings().empty());
+  // Who is in no cluster yet may talk to anybody.
+  EXPECT_TRUE(c.dial_and_wait(b.address()));
+}
+
+TEST(Network, EnteringAnotherClusterCutsTheLink) {
+  Node a(greeting_of(1)), b(greeting_of(2)), c(greeting_of(3));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  ASSERT_TRUE(a.dial_and_wait(c.address()));
+  a.network->set_cluster(ClusterId("red"));
+  c.network->set_cluster(ClusterId("red"));
+  a.network->send(Incarnation{2}, packet("still a link"));
+  ASSERT_TRUE(eventually([&] { return b.messages().size() == 1; }));
+  b.network->set_cluster(ClusterId("blue"));
+  EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::lost); }));
+  EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::failed); }));
+  a.network->send(Incarnation{3}, packet("same cluster"));
+  EXPECT_TRUE(eventually([&] { return c.messages().size() == 1; }));
+}
+
+TEST(Network, ANewerBootReplacesOlderLinks) {
+  Node a(greeting_of(1));
+  RawPeer old_process(a.address());
+  old_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "", 4))));
+  ASSERT_TRUE(eventually([&] { return a.greetings().size() == 1; }));
+  RawPeer new_process(a.address());
+  new_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "", 5))));
+  ASSERT_TRUE(eventually([&] { return a.greetings().size() == 2; }));
+  EXPECT_THAT(old_process.read_to_end(), HasSubstr("a newer process of that node has come"));
+  EXPECT_TRUE(old_process.closed);
+  // The other way round the newcomer is the one that is refused.
+  RawPeer late(a.address());
+  late.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "", 4))));
+  EXPECT_THAT(late.read_to_end(), HasSubstr("a newer process of node n2 is already here"));
+}
+
+// What a hostile or broken peer may send; each must be told why and cut, while others talk on.
+TEST(Network, BadBytesAreRefusedAndHarmNobodyElse) {
+  const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(7)));
+  Bytes newer = hello;
+  newer[4] = 2;
+  Bytes flipped = hello;
+  flipped[30] = static_cast<char>(flipped[30] ^ 1);
+  Bytes flipped_message = encode_frame(FrameKind::message, encode(packet("x")));
+  flipped_message.back() = static_cast<char>(flipped_message.back() ^ 8);
+  Bytes too_long = encode_frame(FrameKind::message, "x");
+  too_long[11] = 0x7f;
+  struct Row {
+    const char* what;
+    Bytes bytes;
+    const char* line;
+  };
+  const Row rows[] = {
+      {"garbage", Bytes(100, '\x17'), "not a cluster frame"},
+      {"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "not a cluster frame"},
+      {"a newer protocol", newer, "protocol version 2"},
+      {"a flipped bit", flipped, "checksum mismatch"},
+      {"a message first", encode_frame(FrameKind::message, encode(packet("x"))),
+       "before the greeting"},
+      {"a long greeting", encode_frame(FrameKind::greeting, Bytes(5000, 'x')),
+       "frame of 5000 bytes"},
+      {"a nonsense greeting", encode_frame(FrameKind::greeting, "nonsense"), "greeting"},
+      {"a nonsense message", hello + encode_frame(FrameKind::message, "\xff\xff\xff"), ""},
+      {"a flipped message", hello + flipped_message, "checksum mismatch"},
+      {"a huge length", hello + too_long, "where at most"},
+  };
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  size_t talked = 0;
+  for (const auto& row : rows) {
+    RawPeer bad(b.address());
+    bad.write(row.bytes);
+    const Bytes answer = bad.read_to_end();
+    EXPECT_TRUE(bad.closed) << row.what;
+    EXPECT_THAT(answer, HasSubstr(row.line)) << row.what;
+    a.network->send(Incarnation{2}, packet(row.what));
+    ++talked;
+    ASSERT_TRUE(eventually([&] { return b.messages().size() == talked; })) << row.what;
+  }
+  EXPECT_FALSE(a.has_event(LinkNews::lost));
+  EXPECT_TRUE(b.has_line("cut: "));
+}
+
+TEST(Network, RandomBytesNeverCrashIt) {
+  Node a(greeting_of(1));
+  Random random(11);
+  const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(7)));
+  for (int round = 0; round < 200; ++round) {
+    RawPeer peer(a.address());
+    Bytes bytes = random.chance(0.5) ? hello : Bytes();
+    for (uint64_t i = random.below(200); i > 0; --i)
+      bytes.push_back(static_cast<char>(random.next()));
+    if (!bytes.empty() && random.chance(0.5)) {
+      bytes[random.below(bytes.size())] = static_cast<char>(random.next());
+    }
+    peer.write(bytes);
+  }
+  Node b(greeting_of(2));
+  EXPECT_TRUE(b.dial_and_wait(a.address()));
+}
+
+TEST(Network, SilenceInsteadOfAGreetingIsCut) {
+  NetworkOptions options;
+  options.greeting_time = 30ms;
+  Node a(greeting_of(1), options);
+  RawPeer silent(a.address());
+  silent.read_to_end();
+  EXPECT_TRUE(silent.closed);
+  EXPECT_TRUE(eventually([&] { return a.has_line("no greeting came in time"); }));
+}
+
+TEST(Network, AListenerThatNeverGreetsIsGivenUp) {
+  RawListener deaf;
+  NetworkOptions options;
+  options.greeting_time = 30ms;
+  Node a(greeting_of(1), options);
+  a.network->dial(loopback(deaf.port));
+  EXPECT_TRUE(eventually([&] { return a.count(LinkNews::failed) >= 2; }));
+}
+
+TEST(Network, AThousandSilentGuestsKeepNoMemberOut) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  std::vector<std::unique_ptr<RawPeer>> guests;
+  for (int i = 0; i < 1000; ++i) {
+    guests.push_back(std::make_unique<RawPeer>(b.address()));
+    ASSERT_TRUE(guests.back()->connected) << i;
+  }
+  Node c(greeting_of(3));
+  EXPECT_TRUE(c.dial_and_wait(b.address()));
+  c.network->send(Incarnation{2}, packet("newcomer"));
+  a.network->send(Incarnation{2}, packet("member"));
+  EXPECT_TRUE(eventually([&] { return b.messages().size() == 2; }));
+  EXPECT_FALSE(a.has_event(LinkNews::lost));
+  guests.front()->read_to_end();
+  EXPECT_TRUE(guests.front()->closed) << "more than the limit are kept";
+}
+
+TEST(Network, APeerThatReadsNothingCostsBoundedMemory) {
+  RawListener peer;
+  NetworkOptions options;
+  options.queue_bytes_max = 1 << 20;
+  options.silence = 60s;
+  Node a(greeting_of(1), options);
+  a.network->dial(loopback(peer.port));
+  Descriptor link = peer.accept_and_greet(greeting_of(2));
+  ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::up); }));
+  for (int i = 0; i < 200; ++i) a.network->send(Incarnation{2}, packet(Bytes(1 << 20, 'q')));
+  a.network->hang_up(loopback(peer.port));
+  size_t received = 0;
+  static char buffer[1 << 16];
+  for (ssize_t got = 1; got > 0; got = ::read(link.get(), buffer, sizeof buffer)) {
+    received += static_cast<size_t>(got);
+  }
+  EXPECT_GT(received, size_t{1} << 20);
+  EXPECT_LT(received, size_t{100} << 20) << "nothing was dropped";
+}
+
+}  // namespace
+}  // namespace databridge::platform

@@ -1,0 +1,105 @@
+#include "platform/process.h"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "base/check.h"
+#include "platform/system.h"
+
+namespace databridge::platform {
+namespace {
+
+struct ProcessStat {
+  char state = '?';
+  uint64_t start = 0;
+};
+
+// /proc/<pid>/stat (proc(5)): the name in parentheses may hold anything, so fields count from the
+// last parenthesis: 3 is the state, 22 the start time.
+std::optional<ProcessStat> parse_stat(BytesView text) {
+  const size_t close = text.rfind(')');
+  if (close == BytesView::npos) return std::nullopt;
+  text.remove_prefix(close + 1);
+  ProcessStat stat;
+  for (int field = 3; field <= 22; ++field) {
+    const size_t begin = text.find_first_not_of(' ');
+    if (begin == BytesView::npos) return std::nullopt;
+    text.remove_prefix(begin);
+    const BytesView word = text.substr(0, text.find(' '));
+    text.remove_prefix(word.size());
+    if (field == 3) stat.state = word.front();
+    if (field == 22) {
+      const auto parsed = std::from_chars(word.data(), word.data() + word.size(), stat.start);
+      if (parsed.ec != std::errc()) return std::nullopt;
+    }
+  }
+  return stat;
+}
+
+uint64_t namespace_inode(const char* path) {
+  struct stat info {};
+  return ::stat(path, &info) == 0 ? info.st_ino : 0;
+}
+
+// A killed process with threads shows its leader as a zombie while others may still run.
+bool has_other_threads(const std::string& directory) {
+  std::error_code error;
+  int count = 0;
+  for (std::filesystem::directory_iterator at(directory + "/task", error), end; !error && at != end;
+       at.increment(error)) {
+    ++count;
+  }
+  return count > 1;
+}
+
+}  // namespace
+
+uint64_t entropy64() {
+  uint64_t value = 0;
+  CHECK(::getrandom(&value, sizeof value, 0) == sizeof value);
+  return value;
+}
+
+env::Greeting this_process() {
+  env::Greeting self;
+  if (auto id = read_file("/proc/sys/kernel/random/boot_id")) {
+    self.host_boot_id = id->substr(0, id->find('\n'));
+  }
+  self.netns = namespace_inode("/proc/self/ns/net");
+  self.pidns = namespace_inode("/proc/self/ns/pid");
+  self.pid = static_cast<uint64_t>(::getpid());
+  if (auto text = read_file("/proc/self/stat")) {
+    if (const auto stat = parse_stat(*text)) self.pid_start = stat->start;
+  }
+  return self;
+}
+
+bool is_gone(const env::Greeting& peer, const env::Greeting& self) {
+  if (peer.host_boot_id.empty() || peer.netns == 0 || peer.pidns == 0 || peer.pid == 0 ||
+      peer.pid_start == 0) {
+    return false;
+  }
+  if (peer.host_boot_id != self.host_boot_id || peer.netns != self.netns ||
+      peer.pidns != self.pidns) {
+    return false;
+  }
+  const std::string directory = "/proc/" + std::to_string(peer.pid);
+  const auto text = read_file(directory + "/stat");
+  if (!text) {
+    // Only "no such process" proves anything, and only if /proc shows processes at all. A process
+    // that goes while its file is read gives an error of its own; the next dial will find out.
+    return text.error().code == Code::not_found && read_file("/proc/self/stat").has_value();
+  }
+  const auto stat = parse_stat(*text);
+  if (!stat) return false;
+  if (stat->start != peer.pid_start) return true;  // The pid was given to somebody else.
+  return (stat->state == 'Z' || stat->state == 'X') && !has_other_threads(directory);
+}
+
+}  // namespace databridge::platform
