@@ -1,0 +1,206 @@
+"""Whatever is thrown at a node: a clear error, nothing lost, nobody else disturbed."""
+
+import contextlib
+import os
+import socket
+import struct
+import unittest
+
+from harness import Cluster, call, wait_until
+
+
+def raw(port, data, timeout=10.0, until_closed=True):
+    """Sends bytes as they are; returns what came back until the other side closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        got = b""
+        with contextlib.suppress(ConnectionError, socket.timeout):
+            connection.sendall(data)
+            while until_closed:
+                part = connection.recv(65536)
+                if not part:
+                    break
+                got += part
+        return got
+
+
+class BadInput(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster()
+        cls.cluster.__enter__()
+        cls.cluster.write("kept", "value")
+        cls.node = cls.cluster.leader()
+        cls.other = cls.cluster.others(cls.node)[0]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__(None, None, None)
+
+    def tearDown(self):
+        """After each attack everybody still serves, and nothing has changed."""
+        for node in self.cluster.nodes:
+            self.assertTrue(node.alive, node.name + "\n" + node.log_tail())
+            self.assertEqual(node.config_value("kept", linearizable=True), "value")
+
+    def refused(self, answer, *statuses):
+        self.assertIn(answer.status, statuses, answer)
+        self.assertEqual(answer.headers.get("Content-Type"), "application/problem+json", answer)
+        for field in ("type", "title", "status", "detail", "code"):
+            self.assertIn(field, answer.json)
+        self.assertEqual(answer.json["status"], answer.status)
+
+    def test_bodies(self):
+        port, path = self.node.api_port, "/api/cluster/config/k"
+        for body, status in [
+                (b"", 400), (b"{", 400), (b"{\"value\":1}}", 400), (b"\x00\xff\xfe", 400),
+                (b'{"value":"\xff"}', 400), (b"[" * 100000, 400), (b'{"value":1e99999}', 400),
+                (b"[]", 422), (b'"text"', 422), (b"{}", 422), (b'{"valeu":1}', 422),
+                (b'{"value":1,"more":2}', 422)]:
+            with self.subTest(body=body[:40]):
+                answer = call(port, "PUT", path, body)
+                self.assertIn(answer.status, (400, 422), answer)
+                self.refused(answer, answer.status)
+        self.assertIsNone(self.node.config_value("k"))
+
+    def test_types_and_names(self):
+        cases = [
+            ("POST", "/api/cluster/processors", {"type": 7}, (400, 422)),
+            ("POST", "/api/cluster/processors", {"type": "NoSuchThing"}, (422,)),
+            ("POST", "/api/cluster/processors", {"type": "LogAttribute", "colour": 1}, (422,)),
+            ("PUT", "/api/cluster/strategy", {"strategy": "best"}, (422,)),
+            ("GET", "/api/cluster/nodes/nobody", None, (404,)),
+            ("DELETE", "/api/cluster/nodes/nobody", None, (404,)),
+            ("DELETE", "/api/cluster/processors/00000000-0000-7000-8000-000000000000", None, (404,)),
+            ("GET", "/api/cluster/config/nothing-here", None, (404,)),
+            ("GET", "/api/cluster/nowhere", None, (404,)),
+            ("GET", "/api/cluster/nodes/%ff%00", None, (400, 404, 422)),
+            ("PATCH", "/api/cluster/nodes", None, (405,)),
+            ("POST", "/api/cluster/join", {"seeds": "x"}, (400, 422)),
+            ("POST", "/api/cluster/rebalance", {"planId": "none"}, (404, 409, 422)),
+        ]
+        for method, path, body, statuses in cases:
+            with self.subTest(path=path, body=body):
+                self.refused(call(self.node.api_port, method, path, body, timeout=20), *statuses)
+
+    def test_foreign_hosts_origins_and_content_types(self):
+        port = self.node.api_port
+        body = b'{"value":1}'
+        self.refused(call(port, "GET", "/api/cluster/status", headers={"Host": "evil.example"}),
+                     400, 403, 421)
+        self.refused(call(port, "PUT", "/api/cluster/config/k", body,
+                          headers={"Origin": "http://evil.example"}), 403)
+        self.refused(call(port, "PUT", "/api/cluster/config/k", body,
+                          headers={"Content-Type": "text/plain"}), 415)
+
+    def test_a_body_of_100_mb(self):
+        head = (f"PUT /api/cluster/config/k HTTP/1.1\r\nHost: 127.0.0.1:{self.node.api_port}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {100 << 20}\r\n\r\n").encode()
+        before = self.node.resident_kb()
+        answer = raw(self.node.api_port, head + b'{"value":"' + b"a" * (9 << 20), timeout=30)
+        if answer:  # A server may also just close on a client that goes on sending.
+            self.assertIn(b" 413 ", answer.split(b"\r\n")[0])
+        self.assertLess(self.node.resident_kb() - before, 40 << 10)
+
+    def test_broken_http(self):
+        port = self.node.api_port
+        for text in [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 9,
+                     b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"/" * 100000 + b" HTTP/1.1\r\n\r\n",
+                     b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
+                     b"PUT /api/cluster/config/k HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+                     b"PUT /api/cluster/config/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]:
+            with self.subTest(text=text[:30]):
+                with contextlib.suppress(OSError):
+                    answer = raw(port, text, timeout=1.0)
+                    self.assertNotIn(b" 200 ", answer.split(b"\r\n")[0])
+
+    def test_a_thousand_silent_connections_and_slow_clients(self):
+        silent = []
+        try:
+            for _ in range(1000):
+                silent.append(socket.create_connection(("127.0.0.1", self.node.api_port), 5))
+            for each in silent[:100]:
+                each.sendall(b"GET /api/cluster/status HT")  # And never the rest.
+            self.assertEqual(self.node.status()["totalNodes"], 3)
+            self.assertEqual(self.other.put_config("meanwhile", 1).status, 200)
+        finally:
+            for each in silent:
+                each.close()
+
+    def test_a_thousand_silent_connections_on_the_cluster_port(self):
+        silent = []
+        try:
+            for _ in range(1000):
+                silent.append(socket.create_connection(("127.0.0.1", self.node.cluster_port), 5))
+            self.assertEqual(self.other.put_config("meanwhile.2", 1).status, 200)
+            self.assertEqual(self.cluster.leader().name, self.node.name)
+        finally:
+            for each in silent:
+                each.close()
+
+    def test_garbage_on_the_cluster_port(self):
+        for data in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x00" * 4096, b"\xff" * 4096,
+                     os.urandom(65536), struct.pack("<I", 0xffffffff) + b"x" * 100,
+                     struct.pack(">I", 1 << 30), b""]:
+            with self.subTest(data=data[:20]):
+                raw(self.node.cluster_port, data, timeout=0.5)
+        term = self.node.status()["term"]
+        self.assertEqual(self.cluster.leader().name, self.node.name)
+        self.assertEqual(self.node.status()["term"], term)
+
+    def test_a_stranger_is_not_let_in(self):
+        """A node of another cluster with this one as its seed: refused on both sides, nobody disturbed."""
+        with Cluster(count=1) as foreign:
+            stranger = foreign.nodes[0]
+            stranger.put_config("mine", 1)
+            answer = stranger.api("POST", "/api/cluster/join",
+                                  {"seeds": [f"127.0.0.1:{self.node.cluster_port}"]}, timeout=30)
+            self.refused(answer, 409)
+            self.assertEqual(stranger.status()["totalNodes"], 1)
+            self.assertEqual(self.node.status()["totalNodes"], 3)
+
+
+class DamagedStore(unittest.TestCase):
+    def damage(self, how):
+        with Cluster() as cluster:
+            for i in range(30):
+                cluster.write(f"k{i}", "x" * 200)
+            victim = cluster.others(cluster.leader())[0]
+            victim.kill9()
+            files = []
+            for folder, _, names in os.walk(victim.data_dir):
+                files += [os.path.join(folder, n) for n in names
+                          if n.endswith((".log", ".sst")) and os.path.getsize(os.path.join(folder, n))]
+            self.assertTrue(files, "a store without files")
+            target = max(files, key=os.path.getsize)
+            how(target)
+            victim.start()
+            # Either it refuses to run, with words, or it runs with everything: never with less.
+            def decided():
+                if not victim.alive:
+                    return True
+                return victim.config_value("k29") is not None
+            wait_until(decided, 30, "the damaged node refuses or is whole again")
+            if not victim.alive:
+                self.assertNotEqual(victim.process.returncode, 0)
+                self.assertTrue(victim.log_tail().strip(), "it died without a word")
+                self.assertNotIn("CHECK(", victim.log_tail())
+            cluster.write("still", 1)
+            for node in cluster.running:
+                self.assertEqual(node.config_value("k0", linearizable=True), "x" * 200)
+
+    def test_a_truncated_store(self):
+        self.damage(lambda path: os.truncate(path, os.path.getsize(path) // 2))
+
+    def test_a_bit_flipped_store(self):
+        def flip(path):
+            with open(path, "r+b") as file:
+                middle = os.path.getsize(path) // 2
+                file.seek(middle)
+                byte = file.read(1)[0]
+                file.seek(middle)
+                file.write(bytes([byte ^ 0x10]))
+        self.damage(flip)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

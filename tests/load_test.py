@@ -1,0 +1,53 @@
+"""What a node reports of its load is measured: a CPU hog shows within five seconds, idle stays small."""
+
+import multiprocessing
+import time
+import unittest
+
+from harness import Cluster, wait_until
+
+
+def burn():
+    while True:
+        pass
+
+
+def load_of(node):
+    return node.get("/api/cluster/nodes/" + node.name)["load"]
+
+
+class Load(unittest.TestCase):
+    def test_reported_load_follows_a_hog(self):
+        with Cluster(count=1) as cluster:
+            node = cluster.nodes[0]
+            wait_until(lambda: load_of(node)["cpuUsage"] < 60, 60, "a calm machine")
+            calm = load_of(node)["cpuUsage"]
+            hogs = [multiprocessing.Process(target=burn, daemon=True)
+                    for _ in range(multiprocessing.cpu_count())]
+            for hog in hogs:
+                hog.start()
+            try:
+                busy = wait_until(lambda: load_of(node)["cpuUsage"] > max(80, calm) and load_of(node),
+                                  5, "the hog shows")
+                self.assertLessEqual(busy["cpuUsage"], 100)
+            finally:
+                for hog in hogs:
+                    hog.kill()
+                    hog.join()
+            wait_until(lambda: load_of(node)["cpuUsage"] < 80, 20, "the hog is gone")
+
+    def test_an_idle_node_is_small(self):
+        with Cluster() as cluster:
+            cluster.wait_healthy()
+            # Not a speed test: what is spent while nothing is asked, over a window of its own.
+            started, window = time.monotonic(), 10
+            before = {node.name: node.cpu_seconds() for node in cluster.nodes}
+            wait_until(lambda: time.monotonic() - started > window, window + 5, "the window is over")
+            for node in cluster.nodes:
+                spent = (node.cpu_seconds() - before[node.name]) / (time.monotonic() - started)
+                self.assertLessEqual(node.resident_kb(), 30 * 1024, node.name)
+                self.assertLessEqual(spent, 0.01, f"{node.name}: {spent:.2%} of a core")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,66 @@
+"""Real networks: three namespaces on a bridge, cut by pulling a cable or by a firewall that resets."""
+
+import unittest
+
+from harness import NetworkedCluster, holds_for, wait_until
+
+QUICK = ["--cluster-heartbeat-timeout=2s", "--cluster-election-timeout=6s"]
+
+
+class Partition(unittest.TestCase):
+    def test_the_references_example_as_written(self):
+        with NetworkedCluster() as cluster:
+            view = cluster.nodes[0].status()
+            self.assertEqual(view["totalNodes"], 3)
+            leader = cluster.leader()
+            answer = leader.get("/api/cluster/leader")
+            self.assertEqual(answer["address"], f"{leader.bind}:8090")
+            cluster.write("x", 1)
+            for node in cluster.nodes:
+                self.assertEqual(node.config_value("x", linearizable=True), 1)
+
+    def test_the_minority_says_no_quorum_and_writes_nothing(self):
+        with NetworkedCluster(flags=QUICK) as cluster:
+            cluster.write("x", "before")
+            cut = cluster.leader()
+            cluster.cut(cut)
+            rest = cluster.others(cut)
+
+            def refuses():
+                answer = cut.put_config("x", "minority", timeout=20.0)
+                self.assertNotEqual(answer.status, 200, "the minority accepted a write")
+                return answer.status == 503 and answer.code == "no_quorum"
+            wait_until(refuses, 30, "the minority says no_quorum", every=0.2)
+            self.assertEqual(cut.status()["status"], "no_quorum")
+            cluster.write("x", "majority", deadline=20, nodes=rest)
+            answer = cut.api("GET", "/api/cluster/config/x?consistency=linearizable", timeout=20.0)
+            self.assertNotEqual(answer.status, 200, "a linearizable read without quorum")
+            cluster.mend(cut)
+            wait_until(lambda: cut.config_value("x", linearizable=True) == "majority", 20,
+                       "the minority learns what happened")
+            cluster.wait_same_state()
+
+    def test_a_firewall_that_resets_does_not_prove_a_death(self):
+        """The owner lives behind the wall: it must not be called gone before its lease bound."""
+        with NetworkedCluster(flags=["--cluster-heartbeat-timeout=6s",
+                                     "--cluster-election-timeout=18s"]) as cluster:
+            cluster.wait_healthy()
+            leader = cluster.leader()
+            cut = cluster.others(leader)[0]
+            for other in cluster.others(cut):
+                cluster.reset_between(cut, other)
+            rest = cluster.others(cut)
+            watcher = cluster.leader(among=rest)
+
+            def not_yet_moved():
+                member = watcher.get("/api/cluster/nodes/" + cut.name)
+                return member["state"] != "unhealthy" or member.get("stateReason") != "removed"
+            holds_for(not_yet_moved, 3, "the cut off node is suspected at most", every=0.2)
+            cluster.open_wall(cut)
+            wait_until(lambda: watcher.get("/api/cluster/nodes/" + cut.name)["state"] == "healthy",
+                       20, "it is healthy again")
+            cluster.wait_same_state()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

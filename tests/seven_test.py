@@ -1,0 +1,113 @@
+"""The reference's own program, run as published, failed in seven ways. Each is a test that passes here."""
+
+import collections
+import unittest
+
+from harness import Cluster, holds_for, wait_until
+
+
+class Seven(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster()
+        cls.cluster.__enter__()
+        cls.cluster.wait_healthy()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.__exit__(None, None, None)
+
+    def setUp(self):
+        self.node = self.cluster.nodes[0]
+        self.made = []
+
+    def tearDown(self):
+        for processor in self.made:
+            self.node.api("DELETE", "/api/cluster/processors/" + processor)
+        self.node.api("PUT", "/api/cluster/strategy", {"strategy": "least_loaded"})
+
+    def strategy(self, name):
+        self.assertEqual(self.node.api("PUT", "/api/cluster/strategy", {"strategy": name}).status, 200)
+
+    def add(self, count):
+        for i in range(count):
+            answer = self.node.api("POST", "/api/cluster/processors",
+                                   {"type": "LogAttribute", "name": f"p{i}", "properties": {}})
+            self.assertEqual(answer.status, 201, answer)
+            self.made.append(answer.json["processorId"])
+
+    def placed(self):
+        """Processor → node, once every one of ours has a node."""
+        def all_placed():
+            found = {a["processorId"]: a["nodeId"]
+                     for a in self.node.get("/api/cluster/assignments?limit=10000")["assignments"]}
+            ours = {p: found.get(p) for p in self.made}
+            return ours if all(ours.values()) else None
+        return wait_until(all_placed, 20, "every processor has a node")
+
+    def test_1_three_nodes_elect_one_leader(self):
+        views = [node.status() for node in self.cluster.nodes]
+        self.assertEqual(len({(v["leader"], v["term"]) for v in views}), 1)
+        primaries = [m["id"] for m in self.node.get("/api/cluster/nodes")["nodes"]
+                     if m["role"] == "primary"]
+        self.assertEqual(primaries, [views[0]["leader"]])
+
+    def test_2_nobody_becomes_unhealthy_by_itself(self):
+        # The reference's nodes gave themselves up after 25 s.
+        holds_for(lambda: all(n.status()["healthyNodes"] == 3 for n in self.cluster.nodes), 30,
+                  "everybody stays healthy", every=0.5)
+
+    def test_3_a_processor_has_one_owner(self):
+        self.add(6)
+        self.placed()
+        for node in self.cluster.nodes:
+            wait_until(lambda at=node: at.status()["version"] >= self.node.status()["version"], 5,
+                       "it has caught up")
+        owners = collections.defaultdict(set)
+        for node in self.cluster.nodes:
+            for a in node.get("/api/cluster/assignments")["assignments"]:
+                owners[a["processorId"], a["epoch"]].add(a["nodeId"])
+        for key, nodes in owners.items():
+            self.assertEqual(len(nodes), 1, key)
+
+    def test_4_consistent_hash_uses_every_node(self):
+        self.strategy("consistent_hash")
+        self.add(300)
+        counts = collections.Counter(self.placed().values())
+        self.assertEqual(len(counts), 3, counts)
+        self.assertLess(max(counts.values()), 150, counts)
+
+    def test_5_least_loaded_does_not_choose_the_same_node_always(self):
+        self.strategy("least_loaded")
+        self.add(90)
+        counts = collections.Counter(self.placed().values())
+        self.assertEqual(len(counts), 3, counts)
+        self.assertLess(max(counts.values()), 60, counts)
+
+    def test_6_asking_for_the_quorum_beside_a_write_answers(self):
+        for i in range(50):
+            self.assertEqual(self.node.put_config("beside", i).status, 200)
+            self.assertEqual(self.node.status()["quorum"]["needed"], 2)
+
+    def test_7_the_eight_endpoints_exist_and_things_are_kept_and_run(self):
+        for path in ("nodes", "nodes/node-1", "leader", "status", "assignments"):
+            self.assertEqual(self.node.api("GET", "/api/cluster/" + path).status, 200, path)
+        plan = self.node.api("POST", "/api/cluster/rebalance?dryRun=true")
+        self.assertEqual(plan.status, 200, plan)
+        self.assertIn("lowerBound", plan.json)
+        for method, path in (("POST", "join"), ("DELETE", "nodes/nobody")):
+            answer = self.node.api(method, "/api/cluster/" + path,
+                                   {"seeds": ["127.0.0.1:1"]} if method == "POST" else None, timeout=30)
+            self.assertNotIn(answer.status, (405, 500, 501), answer)
+            self.assertTrue(answer.json)
+        self.add(3)
+
+        def all_run():
+            found = {a["processorId"]: a["state"]
+                     for a in self.node.get("/api/cluster/assignments")["assignments"]}
+            return all(found.get(p) == "running" for p in self.made)
+        wait_until(all_run, 20, "the processors run")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
