@@ -25,7 +25,8 @@ struct Candidate {
   NodeId node;
   Capacity capacity;
   Labels labels;
-  std::string host;              // Members with the same one share its CPU and memory.
+  std::string host;  // Members with the same one share its CPU and memory: their samples differ by
+                     // noise only, so the mean of them counts for each. Empty: its own.
   std::optional<NodeLoad> load;  // None: never sampled in this term.
   uint32_t assigned = 0;         // By the state, those that are being released included.
   uint32_t promised = 0;         // Decided, and in no load sample yet; part of the count below.
@@ -58,36 +59,45 @@ class Board {
 
   const std::vector<Candidate>& candidates() const { return candidates_; }
   const Candidate* find(Incarnation incarnation) const;
+  size_t index_of(Incarnation incarnation) const;  // candidates().size() if there is none.
 
   // The processor goes there: it counts from now on.
   void promise(const ProcessorSpec& spec, Incarnation to);
+  // As if the processor were not where it is: for asking where it would go now.
+  void lift(const ProcessorSpec& spec, Incarnation from);
 
-  // A hard reason why the processor may not be given to that node; none if it may. A short code
-  // first (`no_room`, `no_label`, `spread`, `source_local`, or `unfit`), then words.
+  // A hard reason why the processor may not be given to that node; none if it may. The first word
+  // names the rule: source_local, label, unfit, capacity, spread (as cluster/constraints.h does,
+  // which says the same of one state; here promised work counts too).
   struct Why {
-    std::string code;
+    enum class Rule : uint8_t { source_local, label, unfit, capacity, spread };
+    Rule rule;
     std::string words;
   };
   std::optional<Why> why_not(const ProcessorSpec& spec, const NodeId& pinned,
                              const Candidate& candidate) const;
+  // The same, of the rules that no promise can change: all but capacity and spread.
+  std::optional<Why> why_never(const ProcessorSpec& spec, const NodeId& pinned,
+                               const Candidate& candidate) const;
 
-  // A processor whose load no sample can know yet counts as this many that are sampled: its CPU
-  // and memory are still to come. One point of score each, for a node of 1,000 processors.
+  // A processor that was given to a node so lately that no load sample shows it counts as this
+  // many that are sampled: its CPU and memory are still to come. One point of score each, for a
+  // node of 1,000 processors.
   static constexpr double kPromisedWeight = 50;
+  static constexpr int64_t kLatelyMs = 5000;
   ScoreTerms score(const Candidate& candidate) const;
 
  private:
-  friend class Placement;
-  size_t index_of(Incarnation incarnation) const;  // candidates_.size() if there is none.
+  void count_hosts();
 
   std::vector<Candidate> candidates_;
-  // Per flow: the nodes that have some of its processors, and which of those want to be apart.
-  struct Tenants {
-    uint32_t all = 0;
-    uint32_t apart = 0;
-  };
-  std::map<FlowId, std::map<Incarnation, Tenants>> flows_;
+  std::optional<State> base_;  // What it was gathered from: shares structure, costs a few pointers.
   std::map<std::string, std::pair<double, double>> hosts_;  // Mean CPU and memory per host.
+  std::map<MemberFlow, FlowShare> promised_flows_;          // On top of base_.
+  ProcessorId lifted_;
 };
+
+// The number of `prefer` pairs that the node has.
+uint32_t prefers_met(const ProcessorSpec& spec, const Candidate& candidate);
 
 }  // namespace databridge::cluster

@@ -30,8 +30,9 @@ struct Rejected {
 
 struct Choice {
   std::optional<Incarnation> node;
-  std::string reason;  // Why there; or why nowhere: no_node, no_healthy_node, no_capacity,
-                       // no_node_with_labels, anti_affinity, source_local (+ ": …").
+  std::string
+      reason;  // Why there; or, with no numbers in it, why nowhere: no_node, no_healthy_node,
+               // no_capacity, no_node_with_labels, anti_affinity, source_local (+ ": …").
   std::vector<Rejected> rejected;  // Only from place(); empty from place_all().
 };
 
@@ -46,6 +47,9 @@ Choice place(const Board& board, Strategy strategy, const Wanted& wanted, Random
 // In order; each choice is promised on the board before the next is made.
 std::vector<Choice> place_all(Board& board, Strategy strategy, const std::vector<Wanted>& wanted,
                               Random& random);
+
+// Where consistent_hash wants it, were there room and nobody of its flow; none: nobody may have it.
+std::optional<Incarnation> home_of(const Board& board, const Wanted& wanted);
 
 // ---- Explain
 

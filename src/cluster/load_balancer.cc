@@ -1,0 +1,334 @@
+#include "cluster/load_balancer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+namespace databridge::cluster {
+namespace {
+
+using Rule = Board::Why::Rule;
+
+// What a strategy compares: less is better. Kept for all candidates, so that a batch of thousands
+// costs one scan of numbers each.
+class Placement {
+ public:
+  Placement(const Board& board, Strategy strategy) : board_(board), strategy_(strategy) {
+    const size_t n = board.candidates().size();
+    rank_.resize(n);
+    for (size_t i = 0; i < n; ++i) refresh(i);
+    if (strategy == Strategy::consistent_hash) {
+      for (const Candidate& candidate : board.candidates()) {
+        seeds_.push_back(hash64(candidate.node.value));
+      }
+    }
+  }
+
+  // The work of candidate `i` has changed.
+  void refresh(size_t i) { rank_[i] = rank_of(board_.candidates()[i]); }
+
+  // The strategy's choice among all that may have it. A candidate is asked whether it may only
+  // when it is the best one left: rules are dearer than numbers.
+  std::optional<size_t> pick(const Wanted& wanted, Random& random) {
+    const auto& candidates = board_.candidates();
+    if (strategy_ == Strategy::consistent_hash) rank_by_hash(wanted.spec->id);
+    out_.assign(candidates.size(), 0);
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      if (!candidates[i].unfit.empty()) out_[i] = 1;
+    }
+    for (;;) {
+      const std::optional<size_t> best =
+          strategy_ == Strategy::weighted_random ? draw(random) : least(*wanted.spec);
+      if (!best) return std::nullopt;
+      if (!board_.why_not(*wanted.spec, wanted.pinned, candidates[*best])) return best;
+      out_[*best] = 1;
+    }
+  }
+
+  double rank(size_t i) const { return rank_[i]; }
+
+  void rank_by_hash(ProcessorId processor) {
+    Bytes key;
+    append_big64(key, processor.high);
+    append_big64(key, processor.low);
+    for (size_t i = 0; i < rank_.size(); ++i) {
+      const double weight = board_.candidates()[i].capacity.processors_max;
+      // In (0, 1), never at its ends, where the logarithm is not.
+      const double u = (static_cast<double>(hash64(key, seeds_[i]) >> 11) + 0.5) * 0x1.0p-53;
+      rank_[i] = weight / std::log(u);
+    }
+  }
+
+  // True if candidate `a` goes before `b`.
+  bool before(const ProcessorSpec& spec, size_t a, size_t b) const {
+    if (rank_[a] != rank_[b]) return rank_[a] < rank_[b];
+    const Candidate& x = board_.candidates()[a];
+    const Candidate& y = board_.candidates()[b];
+    const uint32_t x_prefers = prefers_met(spec, x);
+    const uint32_t y_prefers = prefers_met(spec, y);
+    if (x_prefers != y_prefers) return x_prefers > y_prefers;
+    const uint64_t x_share = uint64_t{x.count()} * y.capacity.processors_max;
+    const uint64_t y_share = uint64_t{y.count()} * x.capacity.processors_max;
+    if (x_share != y_share) return x_share < y_share;
+    return x.node < y.node;
+  }
+
+ private:
+  double rank_of(const Candidate& candidate) const {
+    switch (strategy_) {
+      case Strategy::round_robin:
+        return candidate.count();
+      case Strategy::least_loaded:
+        return board_.score(candidate).total();
+      case Strategy::weighted_random:
+        return -std::max(1.0, 100 - board_.score(candidate).total());
+      case Strategy::consistent_hash:
+        return 0;  // Depends on the processor.
+    }
+    return 0;
+  }
+
+  std::optional<size_t> least(const ProcessorSpec& spec) const {
+    std::optional<size_t> best;
+    for (size_t i = 0; i < rank_.size(); ++i) {
+      if (!out_[i] && (!best || before(spec, i, *best))) best = i;
+    }
+    return best;
+  }
+
+  std::optional<size_t> draw(Random& random) const {
+    double sum = 0;
+    std::optional<size_t> last;
+    for (size_t i = 0; i < rank_.size(); ++i) {
+      if (out_[i]) continue;
+      sum -= rank_[i];
+      last = i;
+    }
+    if (!last) return std::nullopt;
+    double left = random.unit() * sum;
+    for (size_t i = 0; i < *last; ++i) {
+      if (out_[i]) continue;
+      left += rank_[i];
+      if (left < 0) return i;
+    }
+    return last;
+  }
+
+  const Board& board_;
+  Strategy strategy_;
+  std::vector<double> rank_;
+  std::vector<uint64_t> seeds_;
+  std::vector<char> out_;
+};
+
+std::string why_there(const Board& board, Strategy strategy, const Placement& placement, size_t at,
+                      const ProcessorSpec& spec) {
+  std::string text;
+  switch (strategy) {
+    case Strategy::round_robin:
+      text = fmt::format("round_robin: {} processors, the fewest", placement.rank(at));
+      break;
+    case Strategy::least_loaded:
+      text = fmt::format("least_loaded: score {:.2f}, the lowest", placement.rank(at));
+      break;
+    case Strategy::weighted_random:
+      text = fmt::format("weighted_random: drawn with weight {:.2f}", -placement.rank(at));
+      break;
+    case Strategy::consistent_hash:
+      text = "consistent_hash: the first for its id";
+      break;
+  }
+  const uint32_t prefers = prefers_met(spec, board.candidates()[at]);
+  if (prefers > 0) text += fmt::format("; it has {} of the preferred labels", prefers);
+  return text;
+}
+
+// Why nobody can have it: the first rule that leaves nobody. The words hold no numbers, so that
+// they change only when the cause does.
+std::string why_nowhere(const Board& board, const Wanted& wanted) {
+  const auto& candidates = board.candidates();
+  if (candidates.empty()) return "no_node: the cluster has no member";
+  bool source = false, labelled = false, fit = false, room = false;
+  std::string unfit;
+  for (const Candidate& candidate : candidates) {
+    const auto why = board.why_not(*wanted.spec, wanted.pinned, candidate);
+    CHECK(why);
+    source |= why->rule != Rule::source_local;
+    labelled |= why->rule > Rule::label;
+    fit |= why->rule > Rule::unfit;
+    room |= why->rule > Rule::capacity;
+    if (why->rule == Rule::unfit) {
+      unfit += (unfit.empty() ? "" : "; ") + candidate.node.value + " is " + candidate.unfit;
+    }
+  }
+  const bool is_pinned = wanted.spec->node_local && !wanted.pinned.empty();
+  if (!source) {
+    return "source_local: its source is on " + wanted.pinned.value + ", which is not a member";
+  }
+  if (!labelled) {
+    std::string labels;
+    for (const auto& [key, value] : wanted.spec->constraints.require) {
+      labels += (labels.empty() ? "" : ", ") + key + "=" + value;
+    }
+    return "no_node_with_labels: no member has " + labels;
+  }
+  if (!fit && is_pinned) return "source_local: its source is on a node that gets no work: " + unfit;
+  if (!fit) return "no_healthy_node: nobody that could run it takes new work: " + unfit;
+  if (!room) return "no_capacity: every node that could run it is full";
+  return "anti_affinity: every node that could run it has another processor of its flow";
+}
+
+Choice choose(const Board& board, Strategy strategy, Placement& placement, const Wanted& wanted,
+              Random& random) {
+  CHECK(wanted.spec != nullptr);
+  Choice choice;
+  const auto at = placement.pick(wanted, random);
+  if (at) {
+    choice.node = board.candidates()[*at].incarnation;
+    choice.reason = why_there(board, strategy, placement, *at, *wanted.spec);
+  } else {
+    choice.reason = why_nowhere(board, wanted);
+  }
+  return choice;
+}
+
+std::vector<Rejected> rejections(const Board& board, const Wanted& wanted) {
+  std::vector<Rejected> rejected;
+  for (const Candidate& candidate : board.candidates()) {
+    if (auto why = board.why_not(*wanted.spec, wanted.pinned, candidate)) {
+      rejected.push_back({candidate.incarnation, candidate.node, std::move(why->words)});
+    }
+  }
+  return rejected;
+}
+
+// ---- Explain: sentences
+
+void explain_choice(Strategy strategy, Explanation& to) {
+  const Ranked& best = to.ranked.front();
+  const std::string& name = best.node.value;
+  const Ranked* second = to.ranked.size() > 1 ? &to.ranked[1] : nullptr;
+  const std::string other = second != nullptr ? second->node.value : "";
+  if (second != nullptr) {
+    to.runner_up = second->incarnation;
+    to.margin = second->rank - best.rank;
+  }
+  switch (strategy) {
+    case Strategy::round_robin:
+      to.reason = fmt::format("{} has the fewest processors: {}", name, best.processors);
+      if (second != nullptr) {
+        to.would_change.push_back(fmt::format("{} more processors on {} make {} the next",
+                                              static_cast<uint64_t>(to.margin) + 1, name, other));
+      }
+      break;
+    case Strategy::least_loaded:
+      to.reason = fmt::format("{} has the lowest score: {:.2f}", name, best.rank);
+      if (second != nullptr) {
+        to.would_change.push_back(
+            fmt::format("a score of {} that is more than {:.2f} points higher makes {} the next",
+                        name, to.margin, other));
+      }
+      break;
+    case Strategy::weighted_random: {
+      double sum = 0;
+      for (const Ranked& ranked : to.ranked) sum -= ranked.rank;
+      to.reason =
+          fmt::format("{} is drawn with probability {:.3f}, the highest", name, -best.rank / sum);
+      to.would_change.push_back("every draw is made anew");
+      break;
+    }
+    case Strategy::consistent_hash:
+      to.reason = fmt::format("{} is the first for this id by hash and capacity", name);
+      if (second != nullptr) {
+        to.would_change.push_back(fmt::format("only if {} cannot have it: then {}", name, other));
+      }
+      break;
+  }
+  if (second == nullptr) to.would_change.push_back(name + " is the only node that can have it");
+}
+
+}  // namespace
+
+Choice place(const Board& board, Strategy strategy, const Wanted& wanted, Random& random) {
+  Placement placement(board, strategy);
+  Choice choice = choose(board, strategy, placement, wanted, random);
+  choice.rejected = rejections(board, wanted);
+  return choice;
+}
+
+std::vector<Choice> place_all(Board& board, Strategy strategy, const std::vector<Wanted>& wanted,
+                              Random& random) {
+  Placement placement(board, strategy);
+  std::vector<Choice> choices;
+  choices.reserve(wanted.size());
+  for (const Wanted& one : wanted) {
+    choices.push_back(choose(board, strategy, placement, one, random));
+    if (!choices.back().node) continue;
+    board.promise(*one.spec, *choices.back().node);
+    placement.refresh(board.index_of(*choices.back().node));
+  }
+  return choices;
+}
+
+std::optional<Incarnation> home_of(const Board& board, const Wanted& wanted) {
+  Placement placement(board, Strategy::consistent_hash);
+  placement.rank_by_hash(wanted.spec->id);
+  std::optional<size_t> best;
+  for (size_t i = 0; i < board.candidates().size(); ++i) {
+    if (board.why_never(*wanted.spec, wanted.pinned, board.candidates()[i])) continue;
+    if (!best || placement.before(*wanted.spec, i, *best)) best = i;
+  }
+  if (!best) return std::nullopt;
+  return board.candidates()[*best].incarnation;
+}
+
+Explanation explain(const Board& asked, Strategy strategy, const Wanted& wanted,
+                    Incarnation current) {
+  CHECK(wanted.spec != nullptr);
+  Board board = asked;
+  if (current) board.lift(*wanted.spec, current);
+  Explanation to;
+  to.strategy = strategy;
+  to.current = current;
+  to.rejected = rejections(board, wanted);
+
+  Placement placement(board, strategy);
+  if (strategy == Strategy::consistent_hash) placement.rank_by_hash(wanted.spec->id);
+  std::vector<size_t> order;
+  for (size_t i = 0; i < board.candidates().size(); ++i) {
+    if (!board.why_not(*wanted.spec, wanted.pinned, board.candidates()[i])) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return placement.before(*wanted.spec, a, b); });
+  for (const size_t i : order) {
+    const Candidate& candidate = board.candidates()[i];
+    to.ranked.push_back({.incarnation = candidate.incarnation,
+                         .node = candidate.node,
+                         .terms = board.score(candidate),
+                         .processors = candidate.count(),
+                         .processors_max = candidate.capacity.processors_max,
+                         .prefers = prefers_met(*wanted.spec, candidate),
+                         .rank = placement.rank(i)});
+  }
+  if (to.ranked.empty()) {
+    to.reason = why_nowhere(board, wanted);
+  } else {
+    explain_choice(strategy, to);
+    if (current && to.ranked.front().incarnation != current) {
+      to.would_change.push_back(
+          "it is elsewhere: placed anew it would go there, but work is only moved when a node is "
+          "more than 20 % away from its share");
+    }
+  }
+  for (const Rejected& rejected : to.rejected) {
+    to.would_change.push_back(
+        fmt::format("{} could have it but for this: {}", rejected.node.value, rejected.why));
+  }
+  return to;
+}
+
+}  // namespace databridge::cluster
