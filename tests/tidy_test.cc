@@ -112,7 +112,7 @@ const std::vector<Confined>& confined() {
            R"(filesystem|fstream|asio.*|rocksdb/.*|curl/.*)>)"),
        [](const Source& file) {
          return room_of(file.path) == "platform" || is_named_exception(file.path) ||
-                room_of(file.path).empty();
+                room_of(file.path).empty() || is_test(file);  // Scripts in testdata/.
        }},
       {"clocks and sleeping",
        std::regex(R"(steady_clock|system_clock|high_resolution_clock|::now\(\)|clock_gettime|)"
@@ -173,7 +173,7 @@ constexpr size_t kMainLinesMax = 100;
 const std::map<std::string, size_t>& longer_than_allowed() {
   static const std::map<std::string, size_t> known = {{"src/model/command.h", 200},
                                                       {"src/model/message.h", 200},
-                                                      {"src/model/random_nouns.h", 240}};
+                                                      {"src/model/random_nouns.h", 280}};
   return known;
 }
 
