@@ -1,0 +1,60 @@
+"""Leader crash (kill -9) until the next write is accepted by anybody, as a client sees it."""
+
+import http.client
+import json
+import threading
+import time
+import uuid
+
+
+class Prober(threading.Thread):
+    """Writes to one node without pause from the moment it is told to, until somebody was accepted."""
+
+    def __init__(self, port, start, accepted):
+        super().__init__(daemon=True)
+        self.port, self.start_event, self.accepted = port, start, accepted
+        self.took = None
+        self.ready = threading.Event()
+
+    def run(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.connect()
+        self.ready.set()
+        self.start_event.wait()
+        while not self.accepted.is_set():
+            body = json.dumps({"value": str(uuid.uuid4())})
+            try:
+                connection.request("PUT", f"/api/cluster/config/probe.{self.port}", body,
+                                   {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.took = time.perf_counter()
+                    self.accepted.set()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+        connection.close()
+
+
+def one_failover(cluster):
+    """Milliseconds from the kill to the first write that was sent after it and accepted."""
+    cluster.wait_formed()
+    cluster.wait_healthy()
+    leader = cluster.leader()
+    cluster.write("settled", 1)
+    start, accepted = threading.Event(), threading.Event()
+    probers = [Prober(node.api_port, start, accepted) for node in cluster.others(leader)]
+    for prober in probers:
+        prober.start()
+        prober.ready.wait()
+    killed = time.perf_counter()
+    leader.kill9()
+    start.set()
+    accepted.wait(60)
+    for prober in probers:
+        prober.join(15)
+    times = [prober.took for prober in probers if prober.took]
+    if not times:
+        raise RuntimeError("no write was accepted within 60 s")
+    leader.start()
+    return (min(times) - killed) * 1000

@@ -1,0 +1,130 @@
+"""All benchmarks: a table for people, JSON for comparison. `make bench` calls this.
+
+Absolute figures drift from machine to machine: compare two runs on one.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.dont_write_bytecode = True
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def bench_failover(harness, rounds):
+    from failover import one_failover
+    with harness.Cluster() as cluster:
+        times = [one_failover(cluster) for _ in range(rounds)]
+    return {"name": "failover.kill", "unit": "ms", "rounds": rounds,
+            "median": round(statistics.median(times), 1), "p90": round(percentile(times, 0.9), 1),
+            "min": round(min(times), 1), "max": round(max(times), 1),
+            "all": [round(t, 1) for t in times]}
+
+
+UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
+
+
+def wrk(url, clients, seconds, script=None):
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
+    if script:
+        command += ["-s", os.path.join(ROOT, "bench", script)]
+    out = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
+    latency = {share: float(value) * UNITS[unit] for share, value, unit
+               in re.findall(r"^\s+(50|90|99)%\s+([\d.]+)(us|ms|s|m)$", out, re.M)}
+    failed = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    broken = re.search(r"Socket errors: (.*)", out)
+    return {"unit": "1/s", "clients": clients,
+            "median": round(float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))),
+            "p50_ms": round(latency.get("50", 0), 2), "p99_ms": round(latency.get("99", 0), 2),
+            "refused": int(failed.group(1)) if failed else 0,
+            "broken": broken.group(1) if broken else ""}
+
+
+def bench_http(harness, seconds):
+    results = []
+    with harness.Cluster() as cluster:
+        cluster.wait_healthy()
+        leader = cluster.leader()
+        url = f"http://127.0.0.1:{leader.api_port}"
+        for clients in (1, 64, 1000):
+            results.append({"name": "http.writes", **wrk(url, clients, seconds, "put.lua")})
+        cluster.write("read.me", "x" * 256)
+        read = url + "/api/cluster/config/read.me"
+        results.append({"name": "http.reads", **wrk(read, 64, seconds)})
+        results.append({"name": "http.linearizable_reads",
+                        **wrk(read + "?consistency=linearizable", 64, seconds)})
+        follower = cluster.others(leader)[0]
+        results.append({"name": "http.writes_by_follower",
+                        **wrk(f"http://127.0.0.1:{follower.api_port}", 64, seconds, "put.lua")})
+    return results
+
+
+def bench_idle(harness):
+    with harness.Cluster() as cluster:
+        cluster.wait_healthy()
+        started, before = time.monotonic(), [n.cpu_seconds() for n in cluster.nodes]
+        harness.wait_until(lambda: time.monotonic() - started > 10, 20, "ten idle seconds")
+        spent = [(n.cpu_seconds() - b) / 10 * 100 for n, b in zip(cluster.nodes, before)]
+        return [{"name": "idle.cpu", "unit": "% of a core", "median": round(max(spent), 2)},
+                {"name": "idle.resident", "unit": "MB",
+                 "median": round(max(n.resident_kb() for n in cluster.nodes) / 1024, 1)}]
+
+
+def bench_programs(build):
+    """Google Benchmark programs of this build: single rooms, in process."""
+    results = []
+    for program in sorted(glob.glob(os.path.join(build, "*_bench"))):
+        out = subprocess.run([program, "--benchmark_format=json"], check=True, capture_output=True,
+                             text=True, cwd=ROOT).stdout
+        for each in json.loads(out)["benchmarks"]:
+            results.append({"name": f"{os.path.basename(program)}.{each['name']}",
+                            "unit": each["time_unit"], "median": round(each["real_time"], 1),
+                            **({"items_per_second": round(each["items_per_second"])}
+                               if "items_per_second" in each else {})})
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"))
+    parser.add_argument("--only", default="", help="failover, http, idle or programs")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=int, default=5)
+    chosen = parser.parse_args()
+    build = os.path.abspath(chosen.build)
+    os.environ["DATABRIDGE_BUILD"] = build
+    import harness
+
+    results = []
+    has_node = os.path.exists(harness.PROGRAM)
+    for name, bench in (("failover", lambda: [bench_failover(harness, chosen.rounds)]),
+                        ("http", lambda: bench_http(harness, chosen.seconds)),
+                        ("idle", lambda: bench_idle(harness)),
+                        ("programs", lambda: bench_programs(build))):
+        if chosen.only and chosen.only != name or (name != "programs" and not has_node):
+            continue
+        for result in bench():
+            results.append(result)
+            rest = {k: v for k, v in result.items() if k not in ("name", "unit", "median")}
+            print(f"{result['name']:<40} {result['median']:>12} {result['unit']:<12} "
+                  + " ".join(f"{k}={v}" for k, v in rest.items()), flush=True)
+    with open(chosen.out, "w") as out:
+        json.dump({"cores": os.cpu_count(), "results": results}, out, indent=1)
+    print("written to", os.path.relpath(chosen.out))
+
+
+if __name__ == "__main__":
+    main()

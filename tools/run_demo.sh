@@ -1,0 +1,127 @@
+#!/bin/bash
+# Three nodes on loopback (cluster ports 8090-8092, API 8080-8082) with a sample flow on real input.
+# Runs until Ctrl-C. A node that you kill is started again after a while, so that you see both ways.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=build/release
+demo=$PWD/build/demo
+restart_after=15
+declare -A pid=() died_at=()
+stopping=
+
+say() { printf '\n%s\n' "$*"; }
+
+for port in 8090 8091 8092 8080 8081 8082; do
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    echo "port $port is in use: stop what listens there (ss -ltnp 'sport = :$port'), then try again" >&2
+    exit 1
+  fi
+done
+
+# Each run starts afresh: a demo should not depend on what the last one left behind.
+rm -rf "$demo"
+mkdir -p "$demo/out"
+
+start_node() {
+  local i=$1 seeds='' j
+  for j in 1 2 3; do
+    if [ "$j" != "$i" ]; then seeds+=${seeds:+,}127.0.0.1:$((8089 + j)); fi
+  done
+  # In a session of its own: the terminal's Ctrl-C is for this script, which then says goodbye properly.
+  setsid "$build/databridge" --cluster-enabled=true --cluster-node-id="node-$i" \
+    --cluster-bind-port=$((8089 + i)) --cluster-seeds="$seeds" --port=$((8079 + i)) \
+    --data-dir="$demo/node-$i" --api-access-log="$demo/access-$i.log" \
+    --file-root="$demo,/var/log" >>"$demo/node-$i.log" 2>&1 &
+  pid[$i]=$!
+  unset "died_at[$i]"
+}
+
+stop_all() {
+  [ -z "$stopping" ] || return 0
+  stopping=yes
+  trap - EXIT
+  say "Stopping the three nodes (their data stays in build/demo until the next run)."
+  for i in "${!pid[@]}"; do kill -TERM "${pid[$i]}" 2>/dev/null || true; done
+  for _ in $(seq 100); do
+    local alive=
+    for i in "${!pid[@]}"; do kill -0 "${pid[$i]}" 2>/dev/null && alive=yes; done
+    [ -n "$alive" ] || break
+    sleep 0.1
+  done
+  for i in "${!pid[@]}"; do kill -KILL "${pid[$i]}" 2>/dev/null || true; done
+  exit "${1:-0}"
+}
+trap 'stop_all 0' INT TERM
+trap 'stop_all 1' EXIT
+
+# The API of any node that answers.
+api() {
+  local path=$1 port
+  shift
+  for port in 8080 8081 8082; do
+    curl -sf --max-time 5 "$@" "http://127.0.0.1:$port/api/cluster/$path" 2>/dev/null && return 0
+  done
+  return 1
+}
+
+for i in 1 2 3; do start_node "$i"; done
+formed=
+for _ in $(seq 150); do
+  if [ "$(api status | jq -r '.totalNodes // 0' 2>/dev/null)" = 3 ]; then formed=yes; break; fi
+  sleep 0.1
+done
+if [ -z "$formed" ]; then
+  echo "no cluster within 15 s; the last lines of each node:" >&2
+  tail -n 5 "$demo"/node-*.log >&2
+  exit 1
+fi
+
+sed "s|@DEMO@|$demo|g" examples/logs.yaml >"$demo/logs.yaml"
+# The sources wait for their files; the ones that the nodes write are there from the start.
+touch "$demo"/access-{1,2,3}.log
+if ! answer=$(curl -s --max-time 20 -X PUT -H 'Content-Type: application/yaml' \
+    --data-binary "@$demo/logs.yaml" http://127.0.0.1:8080/api/cluster/flows/logs) ||
+    [ "$(jq -r '.status // 200' <<<"$answer" 2>/dev/null)" != 200 ] &&
+    [ "$(jq -r 'has("code")' <<<"$answer" 2>/dev/null)" = true ]; then
+  echo "the sample flow was refused: $answer" >&2
+  exit 1
+fi
+
+leader() { api leader | jq -r .leader; }
+leading=$(leader)
+cat <<EOF
+
+Three nodes are one cluster; $leading leads. The flow \`logs\` follows /var/log/dpkg.log and the API's
+own access logs, and writes what it finds to build/demo/out/.
+
+  look   $build/databridgectl status
+         $build/databridgectl assignments
+         ls build/demo/out/*; tail -f build/demo/access-1.log
+         curl -s http://127.0.0.1:8080/api/cluster/nodes | jq .
+  kill   kill -9 ${pid[${leading#node-}]}        ($leading, the leader: another one takes over)
+$(for i in 1 2 3; do [ "node-$i" = "$leading" ] || printf '         kill -9 %s        (node-%s)\n' "${pid[$i]}" "$i"; done)
+  log    build/demo/node-1.log, node-2.log, node-3.log
+
+A killed node is started again after $restart_after s. Ctrl-C ends everything.
+EOF
+
+last=
+while :; do
+  for i in 1 2 3; do
+    if [ -z "${died_at[$i]:-}" ] && ! kill -0 "${pid[$i]}" 2>/dev/null; then
+      died_at[$i]=$SECONDS
+      say "node-$i (${pid[$i]}) is gone; it is started again in $restart_after s."
+    elif [ -n "${died_at[$i]:-}" ] && [ $((SECONDS - died_at[$i])) -ge "$restart_after" ]; then
+      start_node "$i"
+      say "node-$i is started again as process ${pid[$i]}."
+    fi
+  done
+  line=$(api status | jq -r '"leader \(.leader // "none"), term \(.term): \(.healthyNodes) of \(.totalNodes) nodes healthy, \(.runningProcessors) of \(.totalProcessors) processors run"' 2>/dev/null) ||
+    line='no node answers'
+  line="$line, $(find "$demo/out" -type f | wc -l) files written"
+  if [ "$line" != "$last" ]; then printf '%(%H:%M:%S)T  %s\n' -1 "$line"; fi
+  last=$line
+  # A signal interrupts the wait, not a sleep in the foreground.
+  sleep 2 &
+  wait $! || true
+done
