@@ -17,14 +17,3 @@ function(process_test name seconds)
     LABELS integration TIMEOUT ${seconds} RUN_SERIAL ON
     ENVIRONMENT "DATABRIDGE_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
-
-# bench/NAME_bench.cc: Google Benchmark programs, run by `make bench`.
-file(GLOB benches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*_bench.cc)
-if(benches)
-  find_package(benchmark REQUIRED)
-endif()
-foreach(bench ${benches})
-  get_filename_component(name ${bench} NAME_WE)
-  add_executable(${name} ${bench})
-  target_link_libraries(${name} PRIVATE db_platform db_node benchmark::benchmark_main)
-endforeach()
