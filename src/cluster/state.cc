@@ -51,14 +51,19 @@ EventId State::last_event() const {
   return events_.empty() ? events_trimmed_ : events_.nth(events_.size() - 1).second->id;
 }
 
+const Remembered* State::result_at(LogIndex index) const {
+  const Remembered* found = results_.find(index);
+  return found != nullptr ? found : requests_.find(index);
+}
+
 const Applied* State::remembered(const std::string& idempotency_key) const {
   const LogIndex* index = results_key_.find(idempotency_key);
-  return index == nullptr ? nullptr : &results_.find(*index)->applied;
+  return index == nullptr ? nullptr : &result_at(*index)->applied;
 }
 
 const Applied* State::remembered(RequestId request) const {
   const LogIndex* index = results_request_.find(request);
-  return index == nullptr ? nullptr : &results_.find(*index)->applied;
+  return index == nullptr ? nullptr : &result_at(*index)->applied;
 }
 
 }  // namespace databridge::cluster

@@ -79,10 +79,13 @@ class State {
 
   // How many events are kept, and results of requests: the same on all nodes.
   static constexpr size_t kEventsKept = 100'000;
-  static constexpr size_t kResultsKept = 100'000;
+  static constexpr size_t kResultsKept = 100'000;  // With a key; without one, they come from our
+  static constexpr size_t kRequestsKept = 20'000;  // own nodes, which do not ask again for long.
   static constexpr int64_t kResultsKeptMs = 10 * 60 * 1000;
 
  private:
+  const Remembered* result_at(LogIndex index) const;
+
   friend class Applier;      // state_apply.cc: a method a command.
   friend struct StateCodec;  // state_codec.cc.
 
@@ -103,7 +106,8 @@ class State {
   PersistentMap<Uuid, ConnectionSpec> connections_;
   PersistentMap<std::string, ConfigItem> config_;
   PersistentMap<uint64_t, Event> events_;
-  PersistentMap<LogIndex, Remembered> results_;         // Oldest first.
+  PersistentMap<LogIndex, Remembered> results_;         // With a key, oldest first.
+  PersistentMap<LogIndex, Remembered> requests_;        // Without a key, oldest first.
   PersistentMap<std::string, LogIndex> results_key_;    // By idempotency key.
   PersistentMap<RequestId, LogIndex> results_request_;  // By request.
   PersistentMap<Incarnation, uint64_t> forgotten_;      // The newest counter forgotten, by origin.

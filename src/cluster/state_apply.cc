@@ -92,9 +92,11 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
     data["replaces"] = std::to_string(bearer->value);
   }
   const bool joined = known == nullptr;
-  take_label(info);
   Member member = joined ? Member{} : *known;
+  // A new boot: what ran there before has died with the old one, and its epochs with it.
+  if (joined || member.info.boot != info.boot) member.admitted_at = index_;
   member.info = info;
+  take_label(info);
   state_.members_.set(info.incarnation, std::move(member));
   event(joined ? "node_joined" : "node_updated", info.node.value, std::move(data));
   return std::nullopt;
@@ -235,22 +237,29 @@ void Applier::remember(const Command& command, const Applied& applied) {
   if (!command.request && command.idempotency_key.empty()) return;
   if (command.request) state_.results_request_.set(command.request, index_);
   if (!command.idempotency_key.empty()) state_.results_key_.set(command.idempotency_key, index_);
-  state_.results_.set(
-      index_, Remembered{applied, command.idempotency_key, command.request, state_.now_ms_});
+  auto& results = command.idempotency_key.empty() ? state_.requests_ : state_.results_;
+  results.set(index_,
+              Remembered{applied, command.idempotency_key, command.request, state_.now_ms_});
   forget_old();
 }
 
 void Applier::forget_old() {
+  forget_old(state_.results_, State::kResultsKept);
+  forget_old(state_.requests_, State::kRequestsKept);
+}
+
+void Applier::forget_old(Results& results, size_t kept) {
   for (;;) {
-    const auto [index, oldest] = state_.results_.nth(0);
+    const auto [index, oldest] = results.nth(0);
     if (index == nullptr) return;
     const bool expired = state_.now_ms_ - oldest->at_ms > State::kResultsKeptMs;
-    if (!expired && state_.results_.size() <= State::kResultsKept) return;
-    forget(*index, Remembered(*oldest));
+    if (!expired && results.size() <= kept) return;
+    forget_names(*oldest);
+    results.erase(LogIndex{*index});
   }
 }
 
-void Applier::forget(LogIndex index, const Remembered& remembered) {
+void Applier::forget_names(const Remembered& remembered) {
   if (!remembered.key.empty()) state_.results_key_.erase(remembered.key);
   if (remembered.request) {
     state_.results_request_.erase(remembered.request);
@@ -260,7 +269,6 @@ void Applier::forget(LogIndex index, const Remembered& remembered) {
       state_.forgotten_.set(remembered.request.from, counter);
     }
   }
-  state_.results_.erase(index);
 }
 
 }  // namespace databridge::cluster

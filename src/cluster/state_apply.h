@@ -38,6 +38,7 @@ class Applier {
  private:
   using Rejected = std::optional<Error>;  // nullopt: done.
   using Data = std::map<std::string, std::string>;
+  using Results = PersistentMap<LogIndex, Remembered>;
 
   // ---- Members (state_apply.cc)
   Rejected on(const AdmitMember& command);
@@ -87,7 +88,8 @@ class Applier {
   const Applied* seen(const Command& command, Applied& too_old) const;
   void remember(const Command& command, const Applied& applied);
   void forget_old();
-  void forget(LogIndex index, const Remembered& remembered);
+  void forget_old(Results& results, size_t kept);
+  void forget_names(const Remembered& remembered);
 
   State& state_;
   const LogIndex index_;

@@ -16,7 +16,6 @@ using codec::put;
 
 constexpr BytesView kSnapshotMagic = "DataBridge state 1\n";
 constexpr BytesView kBackupMagic = "DataBridge backup 1\n";
-constexpr Code kLastCode = Code::io;
 
 class Writer {
  public:
@@ -90,7 +89,7 @@ void put(const Remembered& from, LogIndex at, proto::Remembered* to) {
   to->set_at(at);
   to->set_index(from.applied.index);
   if (const auto& rejected = from.applied.rejected) {
-    to->mutable_rejected()->set_code(static_cast<uint32_t>(rejected->code));
+    to->mutable_rejected()->set_code(codec::enum_out<proto::Code>(rejected->code));
     to->mutable_rejected()->set_message(rejected->message);
   }
   put(from.applied.processor, to->mutable_processor());
@@ -102,9 +101,8 @@ void put(const Remembered& from, LogIndex at, proto::Remembered* to) {
 void get(const proto::Remembered& from, Remembered& to, Check& check) {
   to.applied.index = from.index();
   if (from.has_rejected()) {
-    check.that(from.rejected().code() <= static_cast<uint32_t>(kLastCode), "an unknown code");
-    to.applied.rejected =
-        Error{static_cast<Code>(from.rejected().code()), from.rejected().message()};
+    Error& error = to.applied.rejected.emplace(Error{Code::internal, from.rejected().message()});
+    codec::enum_in(from.rejected().code(), Code::io, error.code, check, "code");
   }
   get(from.processor(), to.applied.processor, check);
   to.applied.ignored = from.ignored();
@@ -155,9 +153,11 @@ void StateCodec::read_head(const proto::StateHead& head, State& state, Check& ch
 }
 
 void StateCodec::write_results(const State& state, Writer& writer) {
-  state.results_.each([&](LogIndex at, const Remembered& remembered) {
+  const auto write = [&](LogIndex at, const Remembered& remembered) {
     writer.record([&](auto& record) { put(remembered, at, record.mutable_remembered()); });
-  });
+  };
+  state.results_.each(write);
+  state.requests_.each(write);
   state.forgotten_.each([&](Incarnation from, uint64_t counter) {
     writer.record([&](auto& record) {
       record.mutable_forgotten()->set_from(from.value);
@@ -251,7 +251,8 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Check& che
       const LogIndex at = record.remembered().at();
       if (!remembered.key.empty()) state.results_key_.set(remembered.key, at);
       if (remembered.request) state.results_request_.set(remembered.request, at);
-      return state.results_.set(at, std::move(remembered));
+      auto& results = remembered.key.empty() ? state.requests_ : state.results_;
+      return results.set(at, std::move(remembered));
     }
     case Case::kForgotten:
       return state.forgotten_.set(Incarnation{record.forgotten().from()},
@@ -281,7 +282,7 @@ std::optional<Error> StateCodec::complete(State& state) {
   state.events_.each(
       [&](uint64_t counter, const Event&) { that(counter == next++, "an event is missing"); });
   const auto results = [&](const auto&, LogIndex at) {
-    that(state.results_.contains(at), "a result is missing");
+    that(state.result_at(at) != nullptr, "a result is missing");
   };
   state.results_key_.each(results);
   state.results_request_.each(results);

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "model/command.h"
+#include "model/event.h"
 #include "model/message.h"
 
 namespace databridge {

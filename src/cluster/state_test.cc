@@ -1,0 +1,336 @@
+// Properties of the state, by random commands: the same commands give the same state everywhere,
+// whatever was reloaded in between; what is owned is what is counted; epochs only grow.
+#include "cluster/state.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "cluster/constraints.h"
+#include "model/random_nouns.h"
+
+namespace databridge::cluster {
+namespace {
+
+// Commands that often hit: few nodes, few processors, epochs that are mostly current.
+class Commands {
+ public:
+  explicit Commands(uint64_t seed) : random_(seed), nouns_(seed + 1) {}
+
+  Command next(const State& state) {
+    at_ms_ += static_cast<int64_t>(random_.below(20'000));
+    Command command{body(state), at_ms_ - static_cast<int64_t>(random_.below(3'000)), {}, ""};
+    if (random_.chance(0.3)) command.request = {node(), random_.below(500)};
+    if (random_.chance(0.1)) command.idempotency_key = "k" + std::to_string(random_.below(50));
+    return command;
+  }
+
+ private:
+  Incarnation node() { return Incarnation{1 + random_.below(6)}; }
+  ProcessorId processor() { return {7, 1 + random_.below(12)}; }
+  Epoch epoch(const State& state, const ProcessorId& id) {
+    const Assignment* assignment = state.assignments().find(id);
+    if (random_.chance(0.1)) return {0, random_.below(state.version() + 2)};
+    return assignment == nullptr ? Epoch{} : assignment->epoch;
+  }
+  MemberInfo info() {
+    MemberInfo info;
+    info.incarnation = node();
+    info.node = NodeId("n" + std::to_string(1 + random_.below(4)));
+    info.labels = {{"zone", random_.chance(0.5) ? "a" : "b"}};
+    info.capacity.processors_max = static_cast<uint32_t>(random_.below(8));
+    info.boot = random_.below(3);
+    return info;
+  }
+  ProcessorSpec spec(ProcessorId id) {
+    ProcessorSpec spec;
+    spec.id = id;
+    spec.type = "T" + std::to_string(random_.below(2));
+    spec.constraints.spread = random_.chance(0.2);
+    if (random_.chance(0.2)) spec.constraints.require = {{"zone", "a"}};
+    spec.node_local = random_.chance(0.2);
+    return spec;
+  }
+  FlowSpec flow() {
+    FlowSpec flow;
+    flow.id = FlowId("f" + std::to_string(random_.below(3)));
+    for (uint64_t n = random_.below(5); n > 0; --n) flow.processors.push_back(spec(processor()));
+    if (flow.processors.size() > 1) {
+      flow.connections.push_back(
+          {{9, random_.below(6)}, flow.processors[0].id, "success", flow.processors[1].id});
+    }
+    return flow;
+  }
+
+  CommandBody body(const State& state) {
+    const ProcessorId id = processor();
+    const Epoch current = epoch(state, id);
+    switch (random_.below(24)) {
+      case 0:
+        return AdmitMember{info()};
+      case 1:
+        return RemoveMember{node(), "r"};
+      case 2:
+        return SetVerdict{node(), nouns_.one_of(Health::disconnected), HealthReason::slow,
+                          at_ms_ + 20'000};
+      case 3:
+        return SetDraining{node(), random_.chance(0.3), false};
+      case 4:
+        return SetVoters{{node(), node()}, node()};
+      case 5:
+        return PutFlow{flow()};
+      case 6:
+        return random_.chance(0.5) ? CommandBody(DeleteFlow{flow().id})
+                                   : CommandBody(DeleteProcessor{id});
+      case 7:
+        return AddProcessor{spec(id)};
+      case 8:
+        return SetWanted{id, random_.chance(0.8)};
+      case 9:
+        return SaveCheckpoint{id, {current, random_.below(20), nouns_.text()}};
+      case 10:
+        return Reports{{{id, current, nouns_.run_state(), "d"},
+                        {processor(), current, nouns_.run_state(), ""}}};
+      case 11:
+        return SetConfig{"c" + std::to_string(random_.below(4)), "1",
+                         nouns_.flip() ? std::nullopt : std::optional<LogIndex>(random_.below(9))};
+      case 12:
+        return DeleteConfig{"c" + std::to_string(random_.below(4)), std::nullopt};
+      case 13:
+        return SetStrategy{nouns_.one_of(Strategy::consistent_hash)};
+      case 14:
+        if (kept_.empty() || random_.chance(0.5)) kept_ = state.backup();
+        return random_.chance(0.3) ? RestoreState{kept_} : RestoreState{spoiled(kept_, random_)};
+      case 15:
+        return nouns_.command_body(random_.below(std::variant_size_v<CommandBody>));
+      case 16:
+        return Unassign{id, current, "u"};
+      case 17:
+      case 18:
+        return Release{id, current, "r"};
+      default:
+        return Assign{id, current, node(), "a"};
+    }
+  }
+
+  Random random_;
+  RandomNouns nouns_;
+  int64_t at_ms_ = 1'000'000;
+  Bytes kept_;
+};
+
+// What the state counts as it goes, counted anew.
+void check_counts(const State& state) {
+  std::map<Incarnation, uint32_t> owned;
+  std::map<std::pair<Incarnation, FlowId>, FlowShare> shares;
+  state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+    ASSERT_EQ(assignment.processor, id);
+    const ProcessorSpec* spec = state.processors().find(id);
+    ASSERT_EQ(spec == nullptr, assignment.deleted);
+    ASSERT_TRUE(!assignment.releasing || assignment.owner);
+    if (!assignment.owner) return;
+    ASSERT_NE(state.member(assignment.owner), nullptr);
+    owned[assignment.owner] += 1;
+    if (spec == nullptr || spec->flow.empty()) return;
+    FlowShare& share = shares[{assignment.owner, spec->flow}];
+    share.all += 1;
+    share.spread += spec->constraints.spread ? 1 : 0;
+  });
+  for (uint64_t n = 1; n <= 6; ++n) EXPECT_EQ(state.owned(Incarnation{n}), owned[Incarnation{n}]);
+  for (const auto& [key, share] : shares) EXPECT_EQ(state.owned(key.first, key.second), share);
+}
+
+TEST(State, SameCommandsSameState) {
+  std::map<std::string, int> done;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Commands commands(seed);
+    Random random(seed);
+    State one, two;
+    std::map<ProcessorId, Epoch> newest;
+    for (LogIndex index = 1; index <= 3'000; ++index) {
+      if (random.chance(0.02)) {
+        one.skip(index);
+        two.skip(index);
+        continue;
+      }
+      const Command command = commands.next(one);
+      const State before = one;
+      const uint64_t was = index % 50 == 0 ? before.content_hash() : 0;
+      const Applied applied = one.apply(index, command);
+      ASSERT_EQ(applied, two.apply(index, command));
+      ASSERT_EQ(one.hash(), two.hash()) << "seed " << seed << " index " << index;
+      // The copy that was taken has not moved with its original.
+      if (index % 50 == 0) {
+        ASSERT_EQ(before.content_hash(), was);
+      }
+      if (!applied.rejected) done[name(command.body)] += 1;
+      if (random.chance(0.01)) two = State::from_snapshot(two.snapshot()).value();
+      one.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+        Epoch& epoch = newest[id];
+        if (assignment.epoch) {
+          EXPECT_GE(assignment.epoch, epoch);
+        }
+        epoch = std::max(epoch, assignment.epoch);
+      });
+      if (index % 100 == 0) {
+        check_counts(one);
+        ASSERT_EQ(one.snapshot(), two.snapshot()) << "seed " << seed << " index " << index;
+      }
+    }
+  }
+  // The random walk has been everywhere.
+  for (size_t kind = 0; kind < std::variant_size_v<CommandBody>; ++kind) {
+    RandomNouns nouns(1);
+    const char* which = name(nouns.command_body(kind));
+    EXPECT_GT(done[which], 0) << which;
+  }
+}
+
+// A rejected command changes nothing but the version, the hash, the clock and what is remembered.
+TEST(State, RejectedChangesNothing) {
+  Commands commands(99);
+  State state;
+  int rejected = 0;
+  for (LogIndex index = 1; index <= 4'000; ++index) {
+    const State before = state;
+    const Applied applied = state.apply(index, commands.next(state));
+    if (!applied.rejected) continue;
+    ++rejected;
+    EXPECT_EQ(before.backup(), state.backup());
+    EXPECT_EQ(before.last_event(), state.last_event());
+    EXPECT_EQ(before.members().size(), state.members().size());
+    before.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+      ASSERT_EQ(*state.assignments().find(id), assignment);
+    });
+  }
+  EXPECT_GT(rejected, 500);
+}
+
+// A released epoch is never acknowledged again, and no two owners follow without a release.
+TEST(State, OwnersFollowReleases) {
+  for (uint64_t seed = 200; seed < 210; ++seed) {
+    Commands commands(seed);
+    State state;
+    for (LogIndex index = 1; index <= 3'000; ++index) {
+      const State before = state;
+      state.apply(index, commands.next(state));
+      before.assignments().each([&](const ProcessorId& id, const Assignment& was) {
+        const Assignment* now = state.assignments().find(id);
+        if (now == nullptr) {
+          EXPECT_TRUE(!was.owner || was.releasing) << "an owned assignment vanished";
+          return;
+        }
+        if (now->owner != was.owner && was.owner) {
+          EXPECT_TRUE(was.releasing);
+        }
+        if (was.releasing && now->epoch == was.epoch && now->owner) {
+          EXPECT_TRUE(now->releasing) << "a released epoch came back";
+          EXPECT_TRUE(now->checkpoint == was.checkpoint || now->checkpoint == Checkpoint{});
+        }
+        if (now->epoch != was.epoch) {
+          EXPECT_EQ(now->epoch, (Epoch{0, index}));
+        }
+      });
+    }
+  }
+}
+
+TEST(State, SpoiledSnapshotsAreRefused) {
+  Commands commands(5);
+  State state;
+  for (LogIndex index = 1; index <= 500; ++index) state.apply(index, commands.next(state));
+  const Bytes bytes = state.snapshot();
+  Random random(5);
+  for (int round = 0; round < 2'000; ++round) {
+    const Bytes bad = spoiled(bytes, random);
+    if (bad != bytes) {
+      EXPECT_FALSE(State::from_snapshot(bad)) << round;
+    }
+  }
+  EXPECT_EQ(State::from_snapshot(state.backup()).error().message, "this is not a state snapshot");
+  // Even bytes whose hash is right may contradict themselves: nothing crashes.
+  for (int round = 0; round < 2'000; ++round) {
+    Bytes bad = bytes.substr(0, bytes.size() - 8);
+    for (uint64_t n = random.between(1, 3); n > 0; --n) {
+      bad[20 + random.below(bad.size() - 20)] = static_cast<char>(random.below(256));
+    }
+    append_little64(bad, hash64(bad));
+    if (auto odd = State::from_snapshot(bad)) {
+      for (LogIndex i = 1; i < 20 && odd->version() + i > i; ++i) {
+        odd->apply(odd->version() + 1, commands.next(*odd));
+      }
+    }
+  }
+}
+
+TEST(State, OldEventsGo) {
+  State state;
+  const LogIndex last = State::kEventsKept + 10;
+  for (LogIndex index = 1; index <= last; ++index) {
+    state.apply(index, Command{SetConfig{"k", std::to_string(index), std::nullopt}, 1, {}, ""});
+  }
+  EXPECT_EQ(state.events().size(), State::kEventsKept);
+  EXPECT_EQ(state.events_after({9, 0}, 10).error().code, Code::gone);
+  EXPECT_EQ(state.events_after({10, 0}, 1).value().at(0).id, (EventId{11, 0}));
+  EXPECT_EQ(state.events_after({11, ~0u}, 1).value().at(0).id, (EventId{12, 0}));
+  EXPECT_EQ(state.last_event(), (EventId{last, 0}));
+  EXPECT_TRUE(state.events_after({last, 0}, 10).value().empty());
+  const State again = State::from_snapshot(state.snapshot()).value();
+  EXPECT_EQ(again.events_after({9, 0}, 10).error().code, Code::gone);
+}
+
+TEST(State, OldResultsGo) {
+  State state;
+  const auto put = [&](LogIndex index, int64_t at_ms, std::string key) {
+    return state.apply(index, Command{SetConfig{"k", "1", std::nullopt}, at_ms, {}, key});
+  };
+  put(1, 1'000, "first");
+  for (LogIndex index = 2; index <= State::kResultsKept; ++index) {
+    put(index, 1'000, "key " + std::to_string(index));
+  }
+  ASSERT_NE(state.remembered("first"), nullptr);
+  EXPECT_EQ(state.remembered("first")->index, 1u);
+  put(State::kResultsKept + 1, 1'000, "one more");
+  EXPECT_EQ(state.remembered("first"), nullptr);
+  EXPECT_NE(state.remembered("key 2"), nullptr);
+  // A request without a key does not push them out.
+  for (LogIndex n = 1; n <= State::kRequestsKept + 5; ++n) {
+    state.apply(State::kResultsKept + 1 + n,
+                Command{SetConfig{"k", "1", std::nullopt}, 1'000, {Incarnation{1}, n}, ""});
+  }
+  EXPECT_EQ(state.remembered(RequestId{Incarnation{1}, 5}), nullptr);
+  EXPECT_NE(state.remembered(RequestId{Incarnation{1}, 6}), nullptr);
+  EXPECT_NE(state.remembered("key 2"), nullptr);
+  put(500'000, 1'001 + State::kResultsKeptMs, "late");
+  EXPECT_EQ(state.remembered("key 2"), nullptr);
+  EXPECT_EQ(put(500'001, 0, "late").index, 500'000u);
+  EXPECT_EQ(state.now_ms(), 1'001 + State::kResultsKeptMs);
+}
+
+TEST(State, RecoveryFencesWhatWas) {
+  State state;
+  Commands commands(1);
+  const auto apply = [&](CommandBody body) {
+    return state.apply(state.version() + 1, Command{std::move(body), 1, {}, ""});
+  };
+  MemberInfo info;
+  info.incarnation = Incarnation{1};
+  info.node = NodeId("n1");
+  apply(AdmitMember{info});
+  ProcessorSpec spec;
+  spec.id = {1, 1};
+  spec.type = "T";
+  apply(AddProcessor{spec});
+  apply(Assign{spec.id, {}, Incarnation{1}, ""});
+  const Epoch old = state.assignments().find(spec.id)->epoch;
+  state.raise_generation();
+  state = State::from_snapshot(state.snapshot()).value();
+  apply(Release{spec.id, old, ""});
+  EXPECT_FALSE(apply(Assign{spec.id, old, Incarnation{1}, ""}).rejected);
+  EXPECT_EQ(state.assignments().find(spec.id)->epoch, (Epoch{1, 5}));
+  EXPECT_GT(state.assignments().find(spec.id)->epoch, old);
+}
+
+}  // namespace
+}  // namespace databridge::cluster
