@@ -83,13 +83,18 @@ def bench_idle(harness):
 
 
 def bench_programs(build):
-    """Google Benchmark programs of this build: single rooms, in process."""
+    """The programs of this build: single rooms, in process. Google Benchmark's are asked for JSON by
+    their environment; others print a line a figure."""
     results = []
     for program in sorted(glob.glob(os.path.join(build, "*_bench"))):
-        out = subprocess.run([program, "--benchmark_format=json"], check=True, capture_output=True,
-                             text=True, cwd=ROOT).stdout
+        name = os.path.basename(program)
+        out = subprocess.run([program], check=True, capture_output=True, text=True, cwd=build,
+                             env={**os.environ, "BENCHMARK_FORMAT": "json"}).stdout
+        if not out.lstrip().startswith("{"):
+            results += [{"name": name, "text": line.strip()} for line in out.splitlines() if line.strip()]
+            continue
         for each in json.loads(out)["benchmarks"]:
-            results.append({"name": f"{os.path.basename(program)}.{each['name']}",
+            results.append({"name": f"{name}.{each['name']}",
                             "unit": each["time_unit"], "median": round(each["real_time"], 1),
                             **({"items_per_second": round(each["items_per_second"])}
                                if "items_per_second" in each else {})})
@@ -118,6 +123,9 @@ def main():
             continue
         for result in bench():
             results.append(result)
+            if "text" in result:
+                print(f"{result['name']:<20} {result['text']}", flush=True)
+                continue
             rest = {k: v for k, v in result.items() if k not in ("name", "unit", "median")}
             print(f"{result['name']:<40} {result['median']:>12} {result['unit']:<12} "
                   + " ".join(f"{k}={v}" for k, v in rest.items()), flush=True)
