@@ -32,9 +32,7 @@ struct HttpOptions {
   uint64_t seed = 0;  // Differs between nodes and starts.
 
   size_t connections_max = 2000;
-  size_t streams_max = 1500;  // Of which event streams.
-  size_t body_max = 8 << 20;
-  size_t restore_max = 1 << 30;                     // A snapshot restore.
+  size_t streams_max = 1500;                        // Of which event streams.
   std::chrono::milliseconds read_timeout{20'000};   // For a whole request, and between requests.
   std::chrono::milliseconds write_timeout{20'000};  // For a reader that takes nothing.
   std::chrono::milliseconds answer_timeout{30'000};

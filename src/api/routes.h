@@ -48,6 +48,8 @@ struct EventStream {
 
 using Routed = std::variant<ApiResponse, Deferred, EventStream>;
 
+struct Call;
+
 class Routes {
  public:
   // `seed` must differ between nodes and starts: ids of processors are made from it.
@@ -61,9 +63,15 @@ class Routes {
 
  private:
   friend struct Call;
+  friend Routed get_status(Call& call);
+  Routed linearizable(ApiRequest request);
+  const std::string& status(const cluster::ViewPtr& view);
 
   const Backend& backend_;
   Random random_;
+  // The status adds up all assignments: once a view, not once a request.
+  cluster::ViewPtr status_of_;
+  std::string status_;
 };
 
 // An RFC 9457 answer. `status` 0: the one that belongs to the code.

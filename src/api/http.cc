@@ -1,0 +1,654 @@
+#include "api/http.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <list>
+#include <optional>
+#include <restinio/all.hpp>
+#include <thread>
+#include <utility>
+
+#include "api/guard.h"
+#include "api/http_log.h"
+#include "api/http_reason.h"
+#include "api/routes.h"
+#include "api/views.h"
+#include "base/check.h"
+
+namespace databridge::api {
+namespace {
+
+using tcp = asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kBodyMax = 8 << 20;
+constexpr uint64_t kRestoreMax = 256 << 20;  // It becomes one command of the log.
+constexpr std::string_view kRestorePath = "/api/cluster/snapshot/restore";
+constexpr size_t kBatchEvents = 256;  // Of one write to an event stream.
+
+int64_t unix_ms_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// ---- What RESTinio does not do: it closes the connection of a request that it cannot take,
+// without a word. The parser's callbacks leave the reason here, the socket says it before it
+// closes. Only the server's own thread comes here, so the place is one a thread.
+
+struct Refusal {
+  int status = 0;
+  std::string_view code;
+  std::string_view detail;
+};
+thread_local std::optional<Refusal> refusal;
+
+int refuse(int status, std::string_view code, std::string_view detail) {
+  refusal = Refusal{status, code, detail};
+  return -1;
+}
+
+// Reads and forgets what a refused client still sends, for a while: closing at once would reset the
+// connection, and the client would never see why.
+class Drain : public std::enable_shared_from_this<Drain> {
+ public:
+  explicit Drain(tcp::socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {
+    ++alive;
+  }
+  ~Drain() { --alive; }
+
+  void start() {
+    timer_.expires_after(std::chrono::seconds(10));
+    timer_.async_wait([self = weak_from_this()](const asio::error_code& ec) {
+      if (auto drain = self.lock(); drain && !ec) drain->close();
+    });
+    read();
+  }
+
+  static constexpr size_t kAliveMax = 64;
+  static thread_local size_t alive;
+
+ private:
+  static constexpr uint64_t kBytesMax = 256 << 20;
+
+  void read() {
+    socket_.async_read_some(asio::buffer(sink_),
+                            [self = shared_from_this()](const asio::error_code& ec, size_t n) {
+                              self->bytes_ += n;
+                              if (ec || self->bytes_ > kBytesMax) return self->close();
+                              self->read();
+                            });
+  }
+  void close() {
+    asio::error_code ignored;
+    socket_.close(ignored);
+    timer_.cancel();
+  }
+
+  tcp::socket socket_;
+  asio::steady_timer timer_;
+  uint64_t bytes_ = 0;
+  std::array<char, 16 << 10> sink_;
+};
+thread_local size_t Drain::alive = 0;
+
+class Socket : public tcp::socket {
+ public:
+  using tcp::socket::socket;
+
+  // RESTinio calls this when it gives a connection up, and nowhere else.
+  void shutdown(shutdown_type what, asio::error_code& ec) {
+    if (const auto why = std::exchange(refusal, std::nullopt); why && is_open()) {
+      say(*why);
+      tcp::socket::shutdown(shutdown_send, ec);
+      if (Drain::alive < Drain::kAliveMax) {
+        std::make_shared<Drain>(std::move(static_cast<tcp::socket&>(*this)))->start();
+      }
+      return;
+    }
+    tcp::socket::shutdown(what, ec);
+  }
+
+  void close() {
+    asio::error_code ignored;
+    tcp::socket::close(ignored);
+  }
+
+ private:
+  void say(const Refusal& why) {
+    const ApiResponse answer = problem(why.code, why.status, why.detail);
+    const std::string text = fmt::format(
+        "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
+        answer.status, reason_of(answer.status), answer.content_type, answer.body.size(),
+        answer.body);
+    // A few hundred bytes into an empty send buffer: it fits, or the client is gone.
+    asio::error_code ignored;
+    non_blocking(true, ignored);
+    write_some(asio::buffer(text), ignored);
+  }
+};
+
+// RESTinio tells its errors to the logger only; one of them is ours to know.
+class Logger {
+ public:
+  template <typename Message>
+  void trace(Message&&) const noexcept {}
+  template <typename Message>
+  void info(Message&&) const noexcept {}
+  template <typename Message>
+  void warn(Message&&) const noexcept {}
+  template <typename Message>
+  void error(Message&& message) const {
+    if (refusal) return;
+    const std::string text = message();
+    if (text.find("] parser error HPE_HEADER_OVERFLOW") != std::string::npos) {
+      refuse(431, "too_large", "the header is too large");
+    } else if (text.find("] parser error") != std::string::npos) {
+      refuse(400, "invalid", "this is not HTTP/1.1 as RFC 9112 has it");
+    }
+  }
+};
+
+// Which methods there are; also names our own set of parser callbacks, below.
+struct Methods : restinio::default_http_methods_t {};
+
+uint64_t body_limit(const restinio::impl::http_parser_ctx_t& context) {
+  std::string_view path = context.m_header.request_target();
+  path = path.substr(0, path.find('?'));
+  return path == kRestorePath ? kRestoreMax : kBodyMax;
+}
+
+restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
+  return *static_cast<restinio::impl::http_parser_ctx_t*>(parser->data);
+}
+
+constexpr std::string_view kTooLarge = "the body is larger than is taken here (8 MiB)";
+
+int on_headers_complete(http_parser* parser) {
+  auto& context = context_of(parser);
+  context.m_leading_headers_completed = true;
+  if (parser->content_length == ULLONG_MAX) return 0;  // None, or in chunks.
+  if (parser->content_length > body_limit(context)) return refuse(413, "too_large", kTooLarge);
+  // What is announced is not believed: memory is taken as the bytes come.
+  context.m_body.reserve(std::min<size_t>(parser->content_length, 64 << 10));
+  return 0;
+}
+
+int on_body(http_parser* parser, const char* at, size_t length) {
+  auto& context = context_of(parser);
+  if (context.m_body.size() + length > body_limit(context)) {
+    return refuse(413, "too_large", kTooLarge);
+  }
+  context.m_body.append(at, length);
+  return 0;
+}
+
+int on_url(http_parser* parser, const char* at, size_t length) {
+  if (restinio::impl::restinio_url_cb(parser, at, length) == 0) return 0;
+  return refuse(414, "too_large", "the path is longer than is taken here (8 KiB)");
+}
+
+int on_header_field(http_parser* parser, const char* at, size_t length) {
+  if (restinio::impl::restinio_header_field_cb(parser, at, length) == 0) return 0;
+  return refuse(431, "too_large", "more or longer header fields than are taken here");
+}
+
+int on_header_value(http_parser* parser, const char* at, size_t length) {
+  if (restinio::impl::restinio_header_value_cb(parser, at, length) == 0) return 0;
+  return refuse(431, "too_large", "more or longer header fields than are taken here");
+}
+
+}  // namespace
+}  // namespace databridge::api
+
+namespace restinio::impl {
+
+// The library's callbacks, but for limits that know the path and say what was wrong.
+template <>
+inline http_parser_settings create_parser_settings<databridge::api::Methods>() noexcept {
+  namespace api = databridge::api;
+  http_parser_settings settings = create_parser_settings<restinio::default_http_methods_t>();
+  settings.on_url = api::on_url;
+  settings.on_header_field = api::on_header_field;
+  settings.on_header_value = api::on_header_value;
+  settings.on_headers_complete = api::on_headers_complete;
+  settings.on_body = api::on_body;
+  return settings;
+}
+
+}  // namespace restinio::impl
+
+namespace databridge::api {
+namespace {
+
+class Core;
+
+class Handler {
+ public:
+  explicit Handler(Core& core) : core_(core) {}
+  restinio::request_handling_status_t operator()(const restinio::request_handle_t& request) const;
+
+ private:
+  Core& core_;
+};
+
+struct Traits : restinio::default_single_thread_traits_t {
+  using logger_t = Logger;
+  using request_handler_t = Handler;
+  using stream_socket_t = Socket;
+  using http_methods_mapper_t = Methods;
+  static constexpr bool use_connection_count_limiter = true;
+};
+using Server = restinio::http_server_t<Traits>;
+
+// One request on its way to its answer.
+struct Exchange {
+  restinio::request_handle_t request;
+  Clock::time_point begun;
+  Clock::time_point deadline;
+  bool head = false;
+  bool answered = false;
+  std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
+};
+
+// One client that watches events. It pulls: there is at most one write under way, and what comes
+// meanwhile waits in the state, not in a buffer of the client's.
+struct Watcher {
+  restinio::response_builder_t<restinio::chunked_output_t> output;
+  EventId seen;
+  bool writing = false;
+  bool ended = false;
+  Clock::time_point wrote;
+};
+
+// Everything of the server that its thread owns. Shared, because an answer of the engine may come
+// when the server has gone: it then finds nobody.
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(Backend& backend, HttpOptions options)
+      : backend_(backend),
+        options_(std::move(options)),
+        routes_(backend, options_.seed),
+        log_(options_.access_log),
+        tick_(io_) {}
+
+  Result<void> open();
+  void run();
+  void stop();
+  void published();
+  uint16_t port() const { return port_; }
+
+  void handle(const restinio::request_handle_t& request);
+
+ private:
+  void answer(Exchange& exchange, ApiResponse response);
+  void defer(std::shared_ptr<Exchange> exchange, Deferred deferred);
+  void finish(Exchange& exchange, cluster::Answer answer);
+  void watch(Exchange& exchange, EventStream stream);
+  void log(const restinio::request_handle_t& request, Clock::time_point begun, int status,
+           size_t bytes);
+
+  // What comes after `after`, as text; the same batch is rendered once for all watchers of it.
+  struct Batch {
+    EventId after;
+    EventId last;
+    std::shared_ptr<const std::string> text;  // Shared with the writes under way.
+    bool gone = false;
+  };
+  const Batch& batch_after(const cluster::View& view, EventId after);
+  void feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view);
+  void write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text);
+  void pump();
+  void tick();
+
+  Backend& backend_;
+  const HttpOptions options_;
+  Routes routes_;
+  AccessLog log_;
+  asio::io_context io_{1};
+  asio::steady_timer tick_;
+  std::unique_ptr<Server> server_;
+  uint16_t port_ = 0;
+  std::vector<std::string> hosts_;
+  std::deque<std::shared_ptr<Exchange>> waiting_;  // By deadline, for all wait equally long.
+  std::list<std::shared_ptr<Watcher>> watchers_;
+  std::vector<Batch> batches_;  // Of one pump.
+  std::atomic<size_t> watching_{0};
+  std::atomic<bool> pump_pending_{false};
+};
+
+restinio::request_handling_status_t Handler::operator()(
+    const restinio::request_handle_t& request) const {
+  core_.handle(request);
+  return restinio::request_accepted();
+}
+
+std::string text_of(const restinio::http_request_header_t& header, restinio::http_field_t field) {
+  const auto value = header.opt_value_of(field);
+  return value ? std::string(value->data(), value->size()) : std::string();
+}
+
+std::string text_of(const restinio::http_request_header_t& header, const char* field) {
+  const auto value = header.opt_value_of(field);
+  return value ? std::string(value->data(), value->size()) : std::string();
+}
+
+Result<void> Core::open() {
+  asio::error_code ec;
+  const std::string literal = options_.address == "localhost" ? "127.0.0.1" : options_.address;
+  const auto address = asio::ip::make_address(literal, ec);
+  if (ec) {
+    return fail(Code::invalid, fmt::format("the API address {} is not an IP address", literal));
+  }
+  hosts_ = options_.hosts;
+  for (const char* own : {"localhost", "127.0.0.1", "::1"}) hosts_.emplace_back(own);
+  hosts_.push_back(options_.address);
+  const auto limits = restinio::incoming_http_msg_limits_t{}
+                          .max_url_size(8 << 10)
+                          .max_field_name_size(256)
+                          .max_field_value_size(8 << 10)
+                          .max_field_count(100)
+                          .max_body_size(kRestoreMax);
+  // RESTinio's own limit on handling would cut connections; ours answers (see tick).
+  constexpr std::chrono::hours kNever{24 * 365};
+  try {
+    server_ = std::make_unique<Server>(restinio::external_io_context(io_), [&](auto& settings) {
+      settings.port(options_.port)
+          .address(address)
+          .request_handler(*this)
+          .max_parallel_connections(options_.connections_max)
+          .max_pipelined_requests(1)
+          .incoming_http_msg_limits(limits)
+          .read_next_http_message_timelimit(options_.read_timeout)
+          .write_http_response_timelimit(options_.write_timeout)
+          .handle_request_timeout(kNever)
+          .concurrent_accepts_count(4)
+          .socket_options_setter([](auto& socket) { socket.set_option(tcp::no_delay(true)); })
+          .acceptor_post_bind_hook([this](tcp::acceptor& acceptor) {
+            port_ = acceptor.local_endpoint().port();
+            // Children of the node must not keep the port.
+            CHECK(fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC) == 0);
+          });
+    });
+    server_->open_sync();
+  } catch (const std::exception& error) {
+    return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
+                                      options_.port, error.what()));
+  }
+  return {};
+}
+
+void Core::run() {
+  tick();
+  for (;;) {
+    try {
+      io_.run();
+      return;
+    } catch (const std::exception&) {
+      // A connection's failure (no memory, no descriptor) ends that connection, not the server.
+    }
+  }
+}
+
+void Core::stop() {
+  asio::post(io_, [this] {
+    server_->close_sync();
+    io_.stop();
+  });
+}
+
+void Core::handle(const restinio::request_handle_t& request) {
+  auto exchange = std::make_shared<Exchange>();
+  exchange->request = request;
+  exchange->begun = Clock::now();
+  const auto& header = request->header();
+  exchange->head = header.method() == restinio::http_method_head();
+
+  size_t hosts = 0;
+  header.for_each_value_of(restinio::http_field::host, [&](const auto&) {
+    ++hosts;
+    return restinio::http_header_fields_t::continue_enumeration();
+  });
+  const bool old = header.http_major() == 1 && header.http_minor() == 0;
+  if (hosts > 1 || (hosts == 0 && !old)) {
+    return answer(*exchange, problem("invalid", 400, "one Host field is needed"));
+  }
+  const std::string host = hosts == 0 ? "localhost" : text_of(header, restinio::http_field::host);
+  if (const auto why = foreign(host, text_of(header, restinio::http_field::origin), hosts_)) {
+    return answer(*exchange, problem("forbidden", 403, *why));
+  }
+
+  ApiRequest call;
+  call.method = header.method().c_str();
+  call.target = header.request_target();
+  call.accept = text_of(header, restinio::http_field::accept);
+  call.last_event_id = text_of(header, "Last-Event-ID");
+  if (!exchange->head && header.method() != restinio::http_method_get()) {
+    call.content_type = text_of(header, restinio::http_field::content_type);
+    call.if_match = text_of(header, restinio::http_field::if_match);
+    call.idempotency_key = text_of(header, "Idempotency-Key");
+    call.body = request->body();
+  }
+  Routed routed = routes_.route(backend_.view(), std::move(call));
+  if (auto* response = std::get_if<ApiResponse>(&routed)) {
+    answer(*exchange, std::move(*response));
+  } else if (auto* deferred = std::get_if<Deferred>(&routed)) {
+    defer(std::move(exchange), std::move(*deferred));
+  } else {
+    watch(*exchange, std::get<EventStream>(routed));
+  }
+}
+
+void Core::log(const restinio::request_handle_t& request, Clock::time_point begun, int status,
+               size_t bytes) {
+  if (!log_.wanted()) return;
+  const auto took = Clock::now() - begun;
+  const std::string remote = request->remote_endpoint().address().to_string();
+  log_.add({.unix_ms = unix_ms_now(),
+            .remote = remote,
+            .method = request->header().method().c_str(),
+            .target = request->header().request_target(),
+            .status = status,
+            .bytes = bytes,
+            .micros = static_cast<uint64_t>(
+                std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
+}
+
+template <typename Builder>
+void set_header(Builder& builder, const ApiResponse& response) {
+  builder.append_header(restinio::http_field::content_type, response.content_type);
+  builder.append_header(restinio::http_field::cache_control, "no-store");
+  builder.append_header("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : response.headers) builder.append_header(name, value);
+}
+
+void Core::answer(Exchange& exchange, ApiResponse response) {
+  exchange.answered = true;
+  log(exchange.request, exchange.begun, response.status, exchange.head ? 0 : response.body.size());
+  const restinio::http_status_line_t status{
+      restinio::http_status_code_t{static_cast<uint16_t>(response.status)},
+      std::string(reason_of(response.status))};
+  if (exchange.head) {
+    auto builder = exchange.request->create_response<restinio::user_controlled_output_t>(status);
+    set_header(builder, response);
+    builder.set_content_length(response.body.size());
+    builder.done();
+    return;
+  }
+  auto builder = exchange.request->create_response(status);
+  set_header(builder, response);
+  builder.set_body(std::move(response.body));
+  builder.done();
+}
+
+void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
+  exchange->deadline = exchange->begun + options_.answer_timeout;
+  exchange->render = std::move(deferred.render);
+  waiting_.push_back(exchange);
+  backend_.submit(std::move(deferred.request),
+                  [weak = weak_from_this(), exchange](cluster::Answer result) {
+                    const auto core = weak.lock();
+                    if (!core) return;
+                    asio::post(core->io_, [weak, exchange, result = std::move(result)]() mutable {
+                      if (auto still = weak.lock()) still->finish(*exchange, std::move(result));
+                    });
+                  });
+}
+
+void Core::finish(Exchange& exchange, cluster::Answer result) {
+  if (exchange.answered) return;
+  if (!result) return answer(exchange, problem(result.error().code, result.error().message));
+  answer(exchange, exchange.render(backend_.view(), *result));
+}
+
+void Core::watch(Exchange& exchange, EventStream stream) {
+  if (watchers_.size() >= options_.streams_max) {
+    return answer(exchange, problem("rate_limited", 429, "too many event streams on this node"));
+  }
+  log(exchange.request, exchange.begun, 200, 0);
+  auto builder = exchange.request->create_response<restinio::chunked_output_t>();
+  ApiResponse header;
+  header.content_type = "text/event-stream";
+  set_header(builder, header);
+  builder.connection_close();
+  if (exchange.head) {
+    builder.done();
+    return;
+  }
+  auto watcher = std::make_shared<Watcher>(Watcher{std::move(builder), stream.after, {}, {}, {}});
+  watchers_.push_back(watcher);
+  // Before the first look at the state, so that no publish falls between the two.
+  watching_.store(watchers_.size());
+  write(watcher, std::make_shared<const std::string>(":\n\n"));
+}
+
+const Core::Batch& Core::batch_after(const cluster::View& view, EventId after) {
+  for (const Batch& batch : batches_) {
+    if (batch.after == after) return batch;
+  }
+  Batch batch{after, after, nullptr, false};
+  const auto events = view.state.events_after(after, kBatchEvents);
+  if (!events) {
+    batch.gone = true;
+  } else if (!events->empty()) {
+    std::string text;
+    for (const Event& event : *events) {
+      text += "id: " + event.id.text() + "\nevent: " + event.type + "\ndata: ";
+      text += show_event(event);
+      text += "\n\n";
+    }
+    batch.last = events->back().id;
+    batch.text = std::make_shared<const std::string>(std::move(text));
+  }
+  batches_.push_back(std::move(batch));
+  return batches_.back();
+}
+
+void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view) {
+  if (watcher->writing || watcher->ended) return;
+  if (view.state.last_event() <= watcher->seen) return;
+  const Batch& batch = batch_after(view, watcher->seen);
+  if (batch.gone) {
+    // It was too slow for the retention. The client comes back and is told 410.
+    watcher->ended = true;
+    watcher->output.done();
+    return;
+  }
+  if (!batch.text) return;
+  watcher->seen = batch.last;
+  write(watcher, batch.text);
+}
+
+void Core::write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text) {
+  watcher->writing = true;
+  watcher->wrote = Clock::now();
+  watcher->output.append_chunk(std::const_pointer_cast<std::string>(std::move(text)));
+  watcher->output.flush(
+      [weak = weak_from_this(), weak_watcher = std::weak_ptr(watcher)](const asio::error_code& ec) {
+        const auto core = weak.lock();
+        const auto written = weak_watcher.lock();
+        if (!core || !written) return;
+        written->writing = false;
+        if (ec) written->ended = true;
+        // More may have come meanwhile; all that are behind are fed together, from the same text.
+        if (core->backend_.view()->state.last_event() > written->seen) core->published();
+      });
+}
+
+void Core::published() {
+  if (watching_.load() == 0) return;
+  if (pump_pending_.exchange(true)) return;
+  asio::post(io_, [weak = weak_from_this()] {
+    if (auto core = weak.lock()) core->pump();
+  });
+}
+
+void Core::pump() {
+  pump_pending_.store(false);
+  const cluster::ViewPtr view = backend_.view();
+  batches_.clear();
+  for (const auto& watcher : watchers_) feed(watcher, *view);
+  batches_.clear();
+}
+
+// Once a second: heartbeats to watchers, an end to those that are gone, answers to those whose
+// request got none.
+void Core::tick() {
+  const auto now = Clock::now();
+  static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
+  for (const auto& watcher : watchers_) {
+    if (watcher->writing || watcher->ended) continue;
+    if (now - watcher->wrote >= options_.stream_heartbeat) write(watcher, kHeartbeat);
+  }
+  watchers_.remove_if([](const auto& watcher) { return watcher->ended; });
+  watching_.store(watchers_.size());
+
+  while (!waiting_.empty() && (waiting_.front()->answered || waiting_.front()->deadline <= now)) {
+    Exchange& exchange = *waiting_.front();
+    if (!exchange.answered) {
+      answer(exchange, problem(Code::timed_out,
+                               "the cluster gave no answer in time; whether it was done is not "
+                               "known: look, or send it again with the same Idempotency-Key"));
+    }
+    waiting_.pop_front();
+  }
+  tick_.expires_after(
+      std::min<Clock::duration>(std::chrono::seconds(1), options_.stream_heartbeat));
+  tick_.async_wait([this](const asio::error_code& ec) {
+    if (!ec) tick();
+  });
+}
+
+class RestinioServer : public HttpServer {
+ public:
+  RestinioServer(Backend& backend, std::shared_ptr<Core> core)
+      : backend_(backend), core_(std::move(core)), thread_([this] { core_->run(); }) {
+    backend_.on_publish([weak = std::weak_ptr(core_)] {
+      if (auto listening = weak.lock()) listening->published();
+    });
+  }
+  ~RestinioServer() override {
+    backend_.on_publish({});
+    core_->stop();
+    thread_.join();
+  }
+  uint16_t port() const override { return core_->port(); }
+
+ private:
+  Backend& backend_;
+  std::shared_ptr<Core> core_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HttpServer>> HttpServer::start(Backend& backend, HttpOptions options) {
+  auto core = std::make_shared<Core>(backend, std::move(options));
+  if (auto opened = core->open(); !opened) return tl::make_unexpected(opened.error());
+  return std::make_unique<RestinioServer>(backend, std::move(core));
+}
+
+}  // namespace databridge::api

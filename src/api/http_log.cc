@@ -1,0 +1,84 @@
+#include "api/http_log.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iterator>
+
+#include "api/json_writer.h"
+
+namespace databridge::api {
+namespace {
+
+constexpr size_t kPendingMax = 8 << 20;
+constexpr size_t kTargetMax = 1024;
+// Lines are collected this long, so that a busy server makes few writes and a quiet one none.
+constexpr std::chrono::milliseconds kCollect{50};
+
+void append_printable(std::string& to, std::string_view text) {
+  if (text.empty()) to += '-';
+  for (const char c : text.substr(0, kTargetMax)) to += (c > ' ' && c < 0x7f) ? c : '?';
+}
+
+}  // namespace
+
+void append_access_line(std::string& to, const AccessRecord& record) {
+  append_time(to, record.unix_ms);
+  to += ' ';
+  append_printable(to, record.remote);
+  to += ' ';
+  append_printable(to, record.method);
+  to += ' ';
+  append_printable(to, record.target);
+  fmt::format_to(std::back_inserter(to), " {} {} {}.{}ms\n", record.status, record.bytes,
+                 record.micros / 1000, record.micros % 1000 / 100);
+}
+
+AccessLog::AccessLog(Sink sink) : sink_(std::move(sink)) {
+  if (sink_) thread_ = std::thread([this] { run(); });
+}
+
+AccessLog::~AccessLog() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void AccessLog::add(const AccessRecord& record) {
+  if (!sink_) return;
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (pending_.size() > kPendingMax) {
+      ++lost_;
+      return;
+    }
+    first = pending_.empty();
+    append_access_line(pending_, record);
+  }
+  if (first) changed_.notify_one();
+}
+
+void AccessLog::run() {
+  std::string lines;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
+    changed_.wait_for(lock, kCollect, [this] { return stopping_; });
+    lines.swap(pending_);
+    if (lost_ != 0) fmt::format_to(std::back_inserter(lines), "- {} lines lost\n", lost_);
+    lost_ = 0;
+    const bool last = stopping_;
+    lock.unlock();
+    if (!lines.empty()) sink_(lines);
+    lines.clear();
+    lock.lock();
+    if (last && pending_.empty()) return;
+  }
+}
+
+}  // namespace databridge::api

@@ -1,0 +1,56 @@
+// The access log: one line a request, written by a thread of its own so that a slow disk delays
+// nobody's answer.
+//
+// `2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 0.4ms`
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace databridge::api {
+
+struct AccessRecord {
+  int64_t unix_ms = 0;
+  std::string_view remote;
+  std::string_view method;
+  std::string_view target;
+  int status = 0;
+  uint64_t bytes = 0;
+  uint64_t micros = 0;
+};
+
+// Appends the line of a record, with its line feed. What is not printable becomes '?', so that one
+// request is always one line of seven words.
+void append_access_line(std::string& to, const AccessRecord& record);
+
+class AccessLog {
+ public:
+  using Sink = std::function<void(std::string_view lines)>;
+
+  // An empty sink makes a log that costs nothing.
+  explicit AccessLog(Sink sink);
+  ~AccessLog();  // Writes what is left.
+  AccessLog(const AccessLog&) = delete;
+  AccessLog& operator=(const AccessLog&) = delete;
+
+  bool wanted() const { return static_cast<bool>(sink_); }
+  void add(const AccessRecord& record);
+
+ private:
+  void run();
+
+  const Sink sink_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string pending_;    // Guarded by mutex_.
+  uint64_t lost_ = 0;      // Guarded by mutex_: lines dropped because the sink did not keep up.
+  bool stopping_ = false;  // Guarded by mutex_.
+  std::thread thread_;
+};
+
+}  // namespace databridge::api

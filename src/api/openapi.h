@@ -1,0 +1,11 @@
+// The OpenAPI 3 document of the API, as src/api/openapi.json has it. A test compares its paths with
+// the table of routes.
+#pragma once
+
+#include <string_view>
+
+namespace databridge::api {
+
+std::string_view openapi_document();
+
+}  // namespace databridge::api

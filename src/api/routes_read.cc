@@ -1,0 +1,182 @@
+// Reads: answered at once, from the view at hand.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/call.h"
+#include "api/openapi.h"
+
+namespace databridge::api {
+namespace {
+
+std::optional<RunState> run_state_of(std::string_view text) {
+  for (const RunState state :
+       {RunState::unassigned, RunState::assigned, RunState::starting, RunState::running,
+        RunState::stopping, RunState::blocked, RunState::failed}) {
+    if (text == name(state)) return state;
+  }
+  return std::nullopt;
+}
+
+// A list that takes `limit` and `after` and nothing else.
+Routed list(Call& call, std::string (*show)(const View&, const Page&)) {
+  const auto page = call.query.take_page();
+  if (!page) return problem(page.error());
+  if (const auto left = call.query.left()) return problem(*left);
+  return json_response(show(call.at(), *page));
+}
+
+}  // namespace
+
+Routed get_status(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  return json_response(call.routes.status(call.view));
+}
+
+Routed get_nodes(Call& call) { return list(call, show_nodes); }
+Routed get_flows(Call& call) { return list(call, show_flows); }
+Routed get_config(Call& call) { return list(call, show_config); }
+
+Routed get_node(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const Member* member = call.at().state.member(NodeId(call.parameter));
+  if (member == nullptr) {
+    return problem(Code::not_found, fmt::format("there is no node {}", call.parameter));
+  }
+  return json_response(show_node(call.at(), *member));
+}
+
+Routed get_leader(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  if (!call.at().leader) return problem(Code::no_leader, "no leader is known here at the moment");
+  return json_response(show_leader(call.at()));
+}
+
+Routed get_assignments(Call& call) {
+  AssignmentFilter filter;
+  filter.node = call.query.take("nodeId").value_or("");
+  filter.flow = call.query.take("flowId").value_or("");
+  if (const auto state = call.query.take("state")) {
+    filter.state = run_state_of(*state);
+    if (!filter.state) {
+      return problem(Code::unprocessable, fmt::format("there is no state \"{}\"", *state));
+    }
+  }
+  const auto page = call.query.take_page();
+  if (!page) return problem(page.error());
+  if (!page->after.empty() && !Uuid::parse(page->after)) {
+    return problem(Code::invalid, "the parameter \"after\" must be a processor's id");
+  }
+  if (const auto left = call.query.left()) return problem(*left);
+  return json_response(show_assignments(call.at(), filter, *page));
+}
+
+Routed get_processor(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto id = Uuid::parse(call.parameter);
+  const Assignment* assignment = id ? call.at().state.assignments().find(*id) : nullptr;
+  if (assignment == nullptr) {
+    return problem(Code::not_found, fmt::format("there is no processor {}", call.parameter));
+  }
+  return json_response(show_assignment(call.at(), *assignment));
+}
+
+Routed get_flow(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const FlowSpec* flow = call.at().state.flows().find(FlowId(call.parameter));
+  if (flow == nullptr) {
+    return problem(Code::not_found, fmt::format("there is no flow {}", call.parameter));
+  }
+  return json_response(show_flow(call.at(), *flow));
+}
+
+Routed get_config_item(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const cluster::ConfigItem* item = call.at().state.config().find(call.parameter);
+  if (item == nullptr) {
+    return problem(Code::not_found, fmt::format("there is no configuration {}", call.parameter));
+  }
+  ApiResponse response = json_response(show_config_item(call.parameter, *item));
+  response.headers.emplace_back("ETag", fmt::format("\"{}\"", item->version));
+  return response;
+}
+
+Routed get_strategy(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  return json_response(show_strategy(call.at()));
+}
+
+Routed get_events(Call& call) {
+  const cluster::State& state = call.at().state;
+  const bool stream = call.request.accept.find("text/event-stream") != std::string::npos;
+  // A browser that reconnects sends its last id in a header and the first address again.
+  std::string since = stream ? call.request.last_event_id : std::string();
+  const auto asked = call.query.take("since");
+  if (since.empty()) since = asked.value_or("");
+  const auto limit = call.query.take_limit(1000, 10'000);
+  if (!limit) return problem(limit.error());
+  if (const auto left = call.query.left()) return problem(*left);
+
+  // Without a number: a stream begins now, a list with the oldest that is kept.
+  EventId after = stream ? state.last_event() : EventId{};
+  if (!since.empty()) {
+    const auto parsed = EventId::parse(since);
+    if (!parsed) return problem(Code::invalid, "since must be a number like 12 or 12.3");
+    after = *parsed;
+  } else if (!stream && !state.events().empty()) {
+    const EventId oldest = state.events().nth(0).second->id;
+    after =
+        oldest.k > 0 ? EventId{oldest.index, oldest.k - 1} : EventId{oldest.index - 1, UINT32_MAX};
+  }
+  auto events = state.events_after(after, stream ? 1 : *limit + 1);
+  if (!events) return problem(events.error());
+  if (stream) return EventStream{after};
+  const bool more = events->size() > *limit;
+  if (more) events->pop_back();
+  return json_response(show_events(call.at(), *events, more));
+}
+
+Routed get_operation(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  auto shown = show_operation(call.at(), call.parameter);
+  if (!shown) {
+    return problem(Code::not_found, fmt::format("there is no operation {}", call.parameter));
+  }
+  return json_response(std::move(*shown));
+}
+
+Routed get_snapshot(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  ApiResponse response;
+  response.body = call.at().state.backup();
+  response.content_type = "application/octet-stream";
+  response.headers.emplace_back("Content-Disposition",
+                                "attachment; filename=\"databridge.snapshot\"");
+  response.headers.emplace_back("ETag", fmt::format("\"{}\"", call.at().state.version()));
+  return response;
+}
+
+Routed get_health(Call& call) { return json_response(show_health(call.at())); }
+
+Routed get_ready(Call& call) {
+  if (is_ready(call.at())) return json_response(show_health(call.at()));
+  if (!call.at().bootstrapped) {
+    return problem(Code::unavailable, call.at().note.empty()
+                                          ? std::string("this node is not in a cluster yet")
+                                          : call.at().note);
+  }
+  if (!call.at().leader) return problem(Code::no_leader, "no leader is known here at the moment");
+  if (!call.at().has_quorum) return problem(Code::no_quorum, "the leader hears no quorum");
+  return problem(Code::unavailable, "this node is catching up");
+}
+
+Routed get_metrics(Call& call) {
+  ApiResponse response;
+  response.body = show_metrics(call.at());
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  return response;
+}
+
+Routed get_openapi(Call&) { return json_response(std::string(openapi_document())); }
+
+}  // namespace databridge::api

@@ -1,0 +1,385 @@
+// Writes: read strictly, then asked of the cluster; shown from the view that has them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "api/body.h"
+#include "api/call.h"
+#include "api/json_writer.h"
+
+namespace databridge::api {
+namespace {
+
+using cluster::Outcome;
+using cluster::ViewPtr;
+using Json = nlohmann::json;
+
+constexpr size_t kConfigKeyMax = 512;
+
+// The body as JSON; an empty one counts as `{}` where nothing in it is required.
+Result<Json> read_body(const Call& call, bool may_be_empty = false) {
+  if (call.request.body.empty() && may_be_empty) return Json::object();
+  return parse_json(call.request.body);
+}
+
+// "12" or 12 (RFC 9110 has it quoted); nothing if the header is not there.
+Result<std::optional<LogIndex>> read_if_match(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
+    text = text.substr(1, text.size() - 2);
+  }
+  LogIndex version = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (ec != std::errc() || end != text.data() + text.size()) {
+    return fail(Code::invalid, "If-Match must be the version of the item");
+  }
+  return version;
+}
+
+ApiResponse show_assignment_of(const ViewPtr& view, const ProcessorId& id, int status) {
+  const Assignment* assignment = view->state.assignments().find(id);
+  if (assignment == nullptr) {
+    return problem(Code::not_found, fmt::format("the processor {} is gone again", id.text()));
+  }
+  return json_response(show_assignment(*view, *assignment), status);
+}
+
+ApiResponse show_operation_of(const ViewPtr& view, const std::string& id, int status) {
+  auto shown = show_operation(*view, id);
+  if (!shown) return problem(Code::not_found, fmt::format("the operation {} is gone again", id));
+  ApiResponse response = json_response(std::move(*shown), status);
+  response.headers.emplace_back("Location", "/api/cluster/operations/" + id);
+  return response;
+}
+
+// {"<name>": id, "deleted": true, "version": n}
+ApiResponse show_deleted(std::string_view name, std::string_view id, const Outcome& outcome) {
+  std::string out;
+  JsonWriter json(out);
+  json.object().key(name).text(id).key("deleted").boolean(true);
+  json.key("version").number(outcome.index).end_object();
+  return json_response(std::move(out));
+}
+
+Result<ProcessorSpec> read_processor(const Json& body) {
+  ProcessorSpec spec;
+  Fields fields(body, "the processor");
+  spec.type = fields.text("type", 128);
+  spec.name = fields.optional_text("name", 256).value_or("");
+  const std::string id = fields.optional_text("id").value_or("");
+  spec.properties = fields.optional_texts("properties");
+  spec.flow = FlowId(fields.optional_text("flowId", 128).value_or(""));
+  const auto replication = fields.optional_text("replication");
+  if (!id.empty()) {
+    const auto parsed = Uuid::parse(id);
+    if (parsed && !parsed->empty()) {
+      spec.id = *parsed;
+    } else {
+      fields.wrong("\"id\" must be a UUID");
+    }
+  }
+  if (replication) {
+    const auto known = replication_of(*replication);
+    if (!known) fields.wrong("\"replication\" must be sync, async or quorum");
+    spec.replication = known.value_or(Replication::quorum);
+  }
+  if (!spec.flow.empty() && !is_valid_name(spec.flow.value, 128)) {
+    fields.wrong("\"flowId\" must be made of letters, digits, '.', '_' and '-'");
+  }
+  if (const Json* constraints = fields.any("constraints");
+      constraints != nullptr && !constraints->is_null()) {
+    Fields inner(*constraints, "\"constraints\"");
+    spec.constraints.require = inner.optional_texts("require");
+    spec.constraints.prefer = inner.optional_texts("prefer");
+    spec.constraints.spread = inner.optional_bool("spread", false);
+    if (const auto bad = inner.done()) fields.wrong(bad->message);
+  }
+  if (const auto bad = fields.done()) return tl::make_unexpected(*bad);
+  return spec;
+}
+
+// A body that must have nothing in it: none, or `{}`.
+std::optional<Error> read_nothing(const Call& call) {
+  const auto body = read_body(call, true);
+  if (!body) return body.error();
+  return Fields(*body, "the body").done();
+}
+
+Result<ProcessorId> processor_of(const Call& call) {
+  const auto id = Uuid::parse(call.parameter);
+  if (!id) return fail(Code::not_found, fmt::format("there is no processor {}", call.parameter));
+  return *id;
+}
+
+Routed set_wanted(Call& call, bool wanted) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto id = processor_of(call);
+  if (!id) return problem(id.error());
+  if (const auto bad = read_nothing(call)) return problem(*bad);
+  return call.ask(cluster::Change{SetWanted{*id, wanted}},
+                  [id = *id](const ViewPtr& view, const Outcome&) {
+                    return show_assignment_of(view, id, 200);
+                  });
+}
+
+// Text that is a node's id, or the reason why it cannot be one.
+std::optional<Error> bad_node(std::string_view node) {
+  if (is_valid_name(node, 64)) return std::nullopt;
+  return Error{Code::not_found, fmt::format("there is no node {}", node)};
+}
+
+Routed drain(Call& call, bool draining) {
+  if (const auto left = call.query.left()) return problem(*left);
+  if (const auto bad = bad_node(call.parameter)) return problem(*bad);
+  if (const auto bad = read_nothing(call)) return problem(*bad);
+  return call.ask(cluster::DrainNode{NodeId(call.parameter), draining},
+                  [id = "drain-" + call.parameter, draining](const ViewPtr& view, const Outcome&) {
+                    return show_operation_of(view, id, draining ? 202 : 200);
+                  });
+}
+
+}  // namespace
+
+Routed post_join(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto body = read_body(call);
+  if (!body) return problem(body.error());
+  cluster::JoinCluster join;
+  Fields fields(*body, "the body");
+  const Json* seeds = fields.any("seeds");
+  if (seeds == nullptr || !seeds->is_array() || seeds->empty() || seeds->size() > 1000) {
+    fields.wrong("\"seeds\" must be a list of host:port");
+  } else {
+    for (const Json& seed : *seeds) {
+      const auto address = Address::parse(seed.is_string() ? seed.get<std::string>() : "");
+      if (address) {
+        join.seeds.push_back(*address);
+      } else {
+        fields.wrong(fmt::format("a seed is not host:port: {}", address.error().message));
+      }
+    }
+  }
+  if (const auto bad = fields.done()) return problem(*bad);
+  return call.ask(std::move(join), [](const ViewPtr& view, const Outcome&) {
+    return json_response(show_join(*view));
+  });
+}
+
+Routed delete_node(Call& call) {
+  const auto force = call.query.take_bool("force");
+  if (!force) return problem(force.error());
+  if (const auto left = call.query.left()) return problem(*left);
+  if (const auto bad = bad_node(call.parameter)) return problem(*bad);
+  return call.ask(cluster::RemoveNode{NodeId(call.parameter), *force},
+                  [id = "remove-" + call.parameter](const ViewPtr& view, const Outcome&) {
+                    return show_operation_of(view, id, 202);
+                  });
+}
+
+Routed post_rebalance(Call& call) {
+  const auto dry_run = call.query.take_bool("dryRun");
+  if (!dry_run) return problem(dry_run.error());
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto body = read_body(call, true);
+  if (!body) return problem(body.error());
+  cluster::Rebalance rebalance;
+  Fields fields(*body, "the body");
+  rebalance.plan_id = fields.optional_text("planId", 256).value_or("");
+  rebalance.dry_run = *dry_run;
+  if (rebalance.dry_run && !rebalance.plan_id.empty()) {
+    fields.wrong("a plan that is there already cannot be tried: leave \"planId\" or dryRun out");
+  }
+  if (const auto bad = fields.done()) return problem(*bad);
+  return call.ask(rebalance, [id = rebalance.plan_id](const ViewPtr& view, const Outcome& outcome) {
+    cluster::Plan plan;
+    plan.id = id;
+    plan.state_version = outcome.index;
+    return json_response(show_plan(*view, outcome.plan.value_or(plan)));
+  });
+}
+
+Routed post_processor(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto body = read_body(call);
+  if (!body) return problem(body.error());
+  auto spec = read_processor(*body);
+  if (!spec) return problem(spec.error());
+  if (spec->id.empty()) spec->id = call.make_id();
+  if (spec->name.empty()) spec->name = spec->type + "-" + spec->id.text().substr(24);
+  auto checked = call.backend().check_processor(std::move(*spec));
+  if (!checked) return problem(checked.error());
+  const ProcessorId id = checked->id;
+  return call.ask(cluster::Place{std::move(*checked)}, [id](const ViewPtr& view, const Outcome&) {
+    ApiResponse response = show_assignment_of(view, id, 201);
+    response.headers.emplace_back("Location", "/api/cluster/processors/" + id.text());
+    return response;
+  });
+}
+
+Routed delete_processor(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto id = processor_of(call);
+  if (!id) return problem(id.error());
+  return call.ask(cluster::Change{DeleteProcessor{*id}},
+                  [id = *id](const ViewPtr&, const Outcome& outcome) {
+                    return show_deleted("processorId", id.text(), outcome);
+                  });
+}
+
+Routed post_move(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto id = processor_of(call);
+  if (!id) return problem(id.error());
+  const auto body = read_body(call);
+  if (!body) return problem(body.error());
+  Fields fields(*body, "the body");
+  const std::string node = fields.text("nodeId", 64);
+  if (const auto bad = fields.done()) return problem(*bad);
+  if (!is_valid_name(node, 64)) return problem(Code::unprocessable, "\"nodeId\" is no node's id");
+  return call.ask(cluster::MoveWork{*id, NodeId(node)},
+                  [id = *id](const ViewPtr& view, const Outcome&) {
+                    return show_assignment_of(view, id, 200);
+                  });
+}
+
+Routed post_stop(Call& call) { return set_wanted(call, false); }
+Routed post_start(Call& call) { return set_wanted(call, true); }
+
+Routed put_flow(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const std::string& id = call.parameter;
+  if (!is_valid_name(id, 128)) {
+    return problem(Code::unprocessable,
+                   "a flow's id is made of at most 128 letters, digits, '.', '_' and '-'");
+  }
+  const bool yaml = call.request.content_type.find("yaml") != std::string::npos;
+  if (!yaml) {
+    // YAML would take much that is not JSON.
+    if (const auto body = parse_json(call.request.body); !body) return problem(body.error());
+  }
+  auto flow = call.backend().parse_flow(call.request.body,
+                                        yaml ? FlowFormat::yaml : FlowFormat::json, FlowId(id));
+  if (!flow) return problem(flow.error());
+  const bool is_new = !call.at().state.flows().contains(FlowId(id));
+  return call.ask(cluster::Change{PutFlow{std::move(*flow)}},
+                  [id, is_new](const ViewPtr& view, const Outcome&) {
+                    const FlowSpec* now = view->state.flows().find(FlowId(id));
+                    if (now == nullptr) {
+                      return problem(Code::not_found, fmt::format("the flow {} is gone again", id));
+                    }
+                    return json_response(show_flow(*view, *now), is_new ? 201 : 200);
+                  });
+}
+
+Routed delete_flow(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const std::string& id = call.parameter;
+  if (!is_valid_name(id, 128)) return problem(Code::not_found, "there is no such flow");
+  return call.ask(
+      cluster::Change{DeleteFlow{FlowId(id)}},
+      [id](const ViewPtr&, const Outcome& outcome) { return show_deleted("flowId", id, outcome); });
+}
+
+Routed post_drain(Call& call) { return drain(call, true); }
+Routed delete_drain(Call& call) { return drain(call, false); }
+
+Routed post_check(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  if (const auto bad = bad_node(call.parameter)) return problem(*bad);
+  if (const auto bad = read_nothing(call)) return problem(*bad);
+  return call.ask(cluster::CheckNode{NodeId(call.parameter)},
+                  [id = call.parameter](const ViewPtr& view, const Outcome&) {
+                    const Member* member = view->state.member(NodeId(id));
+                    if (member == nullptr) {
+                      return problem(Code::not_found, fmt::format("there is no node {}", id));
+                    }
+                    return json_response(show_node(*view, *member));
+                  });
+}
+
+Routed put_strategy(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto body = read_body(call);
+  if (!body) return problem(body.error());
+  Fields fields(*body, "the body");
+  const std::string text = fields.text("strategy", 64);
+  const auto strategy = strategy_of(text);
+  if (!strategy) {
+    fields.wrong(
+        "\"strategy\" must be round_robin, least_loaded, weighted_random or consistent_hash");
+  }
+  if (const auto bad = fields.done()) return problem(*bad);
+  return call.ask(cluster::Change{SetStrategy{*strategy}}, [](const ViewPtr& view, const Outcome&) {
+    return json_response(show_strategy(*view));
+  });
+}
+
+Routed put_config_item(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const std::string& key = call.parameter;
+  if (key.size() > kConfigKeyMax) {
+    return problem(Code::unprocessable, fmt::format("a key has at most {} bytes", kConfigKeyMax));
+  }
+  const auto expected = read_if_match(call.request.if_match);
+  if (!expected) return problem(expected.error());
+  const auto body = read_body(call);
+  if (!body) return problem(body.error());
+  Fields fields(*body, "the body");
+  const Json* value = fields.any("value");
+  if (value == nullptr) fields.wrong("the body needs the field \"value\"");
+  if (const auto bad = fields.done()) return problem(*bad);
+  const std::string text = value->dump();
+  return call.ask(cluster::Change{SetConfig{key, text, *expected}},
+                  [key, text](const ViewPtr& view, const Outcome& outcome) {
+                    // The item may have been written again since; what is shown is this write.
+                    cluster::ConfigItem written{text, outcome.index};
+                    const cluster::ConfigItem* now = view->state.config().find(key);
+                    if (now != nullptr && now->json == text) written.version = now->version;
+                    ApiResponse response = json_response(show_config_item(key, written));
+                    response.headers.emplace_back("ETag", fmt::format("\"{}\"", written.version));
+                    return response;
+                  });
+}
+
+Routed delete_config_item(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const std::string& key = call.parameter;
+  const auto expected = read_if_match(call.request.if_match);
+  if (!expected) return problem(expected.error());
+  return call.ask(
+      cluster::Change{DeleteConfig{key, *expected}}, [key](const ViewPtr&, const Outcome& outcome) {
+        return json_response(show_config_item(key, cluster::ConfigItem{"null", outcome.index}));
+      });
+}
+
+Routed post_transfer(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  const auto body = read_body(call, true);
+  if (!body) return problem(body.error());
+  Fields fields(*body, "the body");
+  const std::string node = fields.optional_text("nodeId", 64).value_or("");
+  if (const auto bad = fields.done()) return problem(*bad);
+  if (!node.empty() && !is_valid_name(node, 64)) {
+    return problem(Code::unprocessable, "\"nodeId\" is no node's id");
+  }
+  return call.ask(
+      cluster::TransferLeadership{NodeId(node)},
+      [](const ViewPtr& view, const Outcome&) { return json_response(show_leader(*view)); });
+}
+
+Routed post_restore(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  if (call.request.body.empty()) return problem(Code::invalid, "the body must be a snapshot");
+  return call.ask(cluster::Change{RestoreState{std::move(call.request.body)}},
+                  [](const ViewPtr&, const Outcome& outcome) {
+                    std::string out;
+                    JsonWriter json(out);
+                    json.object().key("restored").boolean(true);
+                    json.key("version").number(outcome.index).end_object();
+                    return json_response(std::move(out));
+                  });
+}
+
+}  // namespace databridge::api

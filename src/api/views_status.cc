@@ -1,0 +1,226 @@
+// The views that add up: status, health, operations, metrics.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "api/json_writer.h"
+#include "api/views.h"
+#include "model/load.h"
+
+namespace databridge::api {
+namespace {
+
+struct Totals {
+  uint64_t nodes = 0;
+  uint64_t nodes_healthy = 0;
+  uint64_t voters = 0;
+  uint64_t voters_needed = 0;
+  uint64_t voters_reachable = 0;
+  uint64_t processors = 0;
+  uint64_t processors_running = 0;
+  uint64_t processors_wanted_idle = 0;  // Wanted, but nobody runs them.
+  double load_average = 0;
+  const char* status = "no_quorum";
+};
+
+const SoftMember* soft_of(const View& view, Incarnation incarnation) {
+  for (const SoftMember& member : view.soft.members) {
+    if (member.incarnation == incarnation) return &member;
+  }
+  return nullptr;
+}
+
+Totals totals_of(const View& view) {
+  Totals totals;
+  double load_sum = 0;
+  view.state.members().each([&](Incarnation incarnation, const Member& member) {
+    ++totals.nodes;
+    totals.nodes_healthy += member.health == Health::healthy;
+    totals.voters += member.voter;
+    const SoftMember* soft = soft_of(view, incarnation);
+    std::optional<NodeLoad> load;
+    if (soft != nullptr && soft->sampled) load = soft->load;
+    load_sum += load_score(load, member.info.capacity);
+  });
+  if (totals.nodes > 0) totals.load_average = load_sum / static_cast<double>(totals.nodes);
+  totals.voters_needed = totals.voters / 2 + 1;
+  const bool has_quorum = view.leader && view.has_quorum;
+  // The soft table of a node without a quorum is what was true before it lost it.
+  const uint64_t reachable_max = has_quorum ? totals.voters : totals.voters_needed - 1;
+  totals.voters_reachable = std::min<uint64_t>(view.soft.voters_reachable, reachable_max);
+  if (has_quorum) totals.voters_reachable = std::max(totals.voters_reachable, totals.voters_needed);
+  totals.voters_reachable = std::min(totals.voters_reachable, totals.voters);
+
+  view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
+    ++totals.processors;
+    totals.processors_running += assignment.state == RunState::running;
+    totals.processors_wanted_idle +=
+        assignment.wanted &&
+        (assignment.state == RunState::unassigned || assignment.state == RunState::blocked ||
+         assignment.state == RunState::failed);
+  });
+  if (has_quorum) {
+    const bool whole = totals.nodes == totals.nodes_healthy &&
+                       totals.voters_reachable == totals.voters &&
+                       totals.processors_wanted_idle == 0;
+    totals.status = whole ? "healthy" : "degraded";
+  }
+  return totals;
+}
+
+// Whether the events that are kept say that the node was here and left.
+bool has_left(const View& view, std::string_view node) {
+  bool left = false;
+  view.state.events().each([&](uint64_t, const Event& event) {
+    if (event.node != node) return;
+    if (event.type == "node_left") left = true;
+    if (event.type == "node_joined") left = false;
+  });
+  return left;
+}
+
+// How many processors left the node since it was last told to drain.
+uint64_t moved_away(const View& view, std::string_view node) {
+  uint64_t moved = 0;
+  view.state.events().each([&](uint64_t, const Event& event) {
+    if (event.node != node) return;
+    if (event.type == "node_draining" || event.type == "node_leaving") moved = 0;
+    if (event.type == "work_released") ++moved;
+  });
+  return moved;
+}
+
+void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left) {
+  constexpr size_t kShown = 100;
+  json.key("blockers").array();
+  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) {
+    const Assignment& assignment = *left[i];
+    json.object().key("processorId").text(assignment.processor.text());
+    json.key("state").text(name(assignment.state));
+    json.key("reason").text(assignment.releasing ? "is being handed over" : assignment.reason);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+}  // namespace
+
+std::string show_status(const View& view) {
+  const Totals totals = totals_of(view);
+  const Member* leader = view.leader ? view.state.member(view.leader) : nullptr;
+  std::string out;
+  out.reserve(512);
+  JsonWriter json(out);
+  json.object();
+  json.key("clusterId").text_or_null(view.cluster.value);
+  json.key("status").text(totals.status);
+  json.key("nodeId").text(view.self.node.value);
+  json.key("leader").text_or_null(leader != nullptr ? leader->info.node.value : "");
+  json.key("term").number(view.term);
+  json.key("quorum").object();
+  json.key("voters").number(totals.voters);
+  json.key("needed").number(totals.voters_needed);
+  json.key("reachable").number(totals.voters_reachable);
+  json.end_object();
+  json.key("totalNodes").number(totals.nodes);
+  json.key("healthyNodes").number(totals.nodes_healthy);
+  json.key("totalProcessors").number(totals.processors);
+  json.key("runningProcessors").number(totals.processors_running);
+  json.key("averageLoad").number(totals.load_average);
+  if (!view.note.empty()) json.key("note").text(view.note);
+  json.key("asOf").time(view.soft.as_of_ms);
+  // Equal on all nodes at the same version; as text, for it has 64 bits.
+  json.key("stateHash").text(fmt::format("{:016x}", view.state.hash()));
+  json.key("version").number(view.state.version());
+  json.end_object();
+  return out;
+}
+
+bool is_ready(const View& view) {
+  return view.bootstrapped && view.leader && view.has_quorum && view.state.version() >= view.commit;
+}
+
+std::string show_health(const View& view) {
+  std::string out;
+  JsonWriter json(out);
+  json.object().key("status").text("ok").key("nodeId").text(view.self.node.value);
+  json.key("version").number(view.state.version()).end_object();
+  return out;
+}
+
+std::optional<std::string> show_operation(const View& view, std::string_view id) {
+  const bool removal = id.starts_with("remove-");
+  if (!removal && !id.starts_with("drain-")) return std::nullopt;
+  const std::string node(id.substr(removal ? 7 : 6));
+  const Member* member = view.state.member(NodeId(node));
+  if (member == nullptr && !(removal && has_left(view, node))) return std::nullopt;
+  if (member != nullptr && removal && !member->leaving) return std::nullopt;
+
+  std::vector<const Assignment*> left;
+  if (member != nullptr) {
+    view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
+      if (assignment.owner == member->info.incarnation) left.push_back(&assignment);
+    });
+  }
+  const uint64_t moved = moved_away(view, node);
+  const char* phase = "done";
+  if (member != nullptr && !removal && !member->draining) {
+    phase = "cancelled";
+  } else if (!left.empty()) {
+    phase = "draining";
+  } else if (member != nullptr && removal) {
+    phase = "removing";
+  }
+  const bool ended = phase == std::string_view("done") || phase == std::string_view("cancelled");
+  const uint64_t total = moved + left.size();
+  const double progress = ended || total == 0
+                              ? (ended ? 1.0 : 0.0)
+                              : static_cast<double>(moved) / static_cast<double>(total);
+
+  std::string out;
+  JsonWriter json(out);
+  json.object();
+  json.key("operationId").text(id);
+  json.key("kind").text(removal ? "remove" : "drain");
+  json.key("nodeId").text(node);
+  json.key("phase").text(phase);
+  json.key("done").boolean(ended);
+  json.key("progress").number(progress);
+  json.key("moved").number(moved);
+  json.key("remaining").number(uint64_t{left.size()});
+  json.key("etaMs").null();
+  write_blockers(json, left);
+  json.key("version").number(view.state.version());
+  json.end_object();
+  return out;
+}
+
+std::string show_metrics(const View& view) {
+  const Totals totals = totals_of(view);
+  std::string out;
+  const auto gauge = [&out](std::string_view name, std::string_view help, auto value) {
+    fmt::format_to(std::back_inserter(out), "# HELP {0} {1}\n# TYPE {0} gauge\n{0} {2}\n", name,
+                   help, value);
+  };
+  gauge("databridge_nodes", "Members of the cluster.", totals.nodes);
+  gauge("databridge_nodes_healthy", "Members that are healthy.", totals.nodes_healthy);
+  gauge("databridge_voters", "Members that vote.", totals.voters);
+  gauge("databridge_voters_reachable", "Voters that the leader hears.", totals.voters_reachable);
+  gauge("databridge_processors", "Processors in the state.", totals.processors);
+  gauge("databridge_processors_running", "Processors that run.", totals.processors_running);
+  gauge("databridge_load_average", "Mean load score of the members, 0 to 100.",
+        totals.load_average);
+  gauge("databridge_has_quorum", "1 if this node sees a leader with a quorum.",
+        view.leader && view.has_quorum ? 1 : 0);
+  gauge("databridge_is_leader", "1 if this node leads.",
+        view.leader && view.leader == view.self.incarnation ? 1 : 0);
+  gauge("databridge_term", "Term of the coordinator.", view.term);
+  gauge("databridge_commit_index", "Newest index known to be committed.", view.commit);
+  gauge("databridge_applied_index", "Newest index applied here.", view.state.version());
+  gauge("databridge_events_last_index", "Log index of the newest event.",
+        view.state.last_event().index);
+  return out;
+}
+
+}  // namespace databridge::api
