@@ -22,28 +22,30 @@ struct Placed {
   ProcessorId processor;
   Incarnation owner;
   const ProcessorSpec* spec = nullptr;  // Must outlive the plan's making.
-  NodeId pinned;
-  std::string fixed;  // Not empty: it is not to be moved now, and why.
+  const char* fixed = nullptr;          // Not null: it is not to be moved now, and why.
 };
-std::vector<Placed> gather_placed(const State& state);
+std::vector<Placed> gather_placed(const State& state);  // The state must outlive it.
 
-// Over the members that may take work. Shares are counts over weight: capacity, or one each for
-// round_robin; for consistent_hash, `excess` counts the processors that are away from home.
+// Over the members that may take work. A node's level is what it has per weight (its capacity; for
+// round_robin one each), scaled to a node of mean weight: for equal nodes, its count. For
+// consistent_hash the range is the most that any node has away from home, or away of its own.
 struct Imbalance {
-  double mean = 0;          // Processors per node.
-  double worst = 0;         // The greatest distance of a node from its share, over its share.
-  bool improvable = false;  // Some processor could move to make it more even.
+  double mean = 0;          // Level.
+  double range = 0;         // Highest level less lowest.
+  bool improvable = false;  // Some node is outside its quota, and there is something to move.
+
+  bool exceeds(double threshold) const { return improvable && range > threshold * mean; }
 };
 Imbalance imbalance(const Board& board, const std::vector<Placed>& placed, Strategy strategy);
 
-inline constexpr double kRebalanceThreshold = 0.20;
+inline constexpr double kRebalanceThreshold = 0.20;  // Of the mean.
 
-// The whole plan, down to every node's share rounded up or down; no more moves than that needs.
-// Empty if nothing is to gain. The caller stamps id and state_version if not by gather.
+// The whole plan, down to every node's share rounded up or down, and no more moves than that
+// needs; no moves at all below the threshold. `before` and `after` are levels. The moves' order
+// does not matter: each is allowed by all rules wherever the others are on their way.
 Plan plan_rebalance(const Board& board, const std::vector<Placed>& placed, Strategy strategy);
-Plan plan_rebalance(const State& state, const SoftTable& soft);  // Stamped; id = hash of it.
+Plan plan_rebalance(const State& state, const SoftTable& soft);  // Stamped: id, state version.
 
-// The moves that empty one node (drain, leave), with the same rules for the rest.
 // When to rebalance without being asked.
 class RebalanceWindow {
  public:
@@ -56,9 +58,9 @@ class RebalanceWindow {
 
   // True when an imbalance above the threshold has lasted one whole window, and a whole window has
   // passed since the last rebalance or since the leader's term began.
-  bool should_rebalance(const Imbalance& now_is, Instant now);
+  bool should_rebalance(const Imbalance& imbalance, Instant now);
 
-  // Moves of a plan began: the window starts anew. `ago`: as the state has it, for a new leader.
+  // Moves of a plan began; a new leader says when the last ones did, as the state has it.
   void rebalanced(Instant at);
   void set_automatic(bool automatic) { options_.automatic = automatic; }
 
