@@ -51,7 +51,7 @@ class Connection {
   size_t count() const { return entries_.size(); }
   uint64_t bytes() const { return bytes_; }
   bool full() const { return count() >= count_max_ || bytes_ >= bytes_max_; }
-  size_t room() const { return count() >= count_max_ || full() ? 0 : count_max_ - count(); }
+  size_t room() const { return full() ? 0 : count_max_ - count(); }
   size_t ready() const { return ready_.size(); }
   void set_limits(uint64_t count_max, uint64_t bytes_max);
 
@@ -78,13 +78,14 @@ class Connection {
   struct Group {                                          // Entries bound to one tenure.
     Incarnation owner;
     Epoch tenure;
-    std::deque<uint64_t> arrivals;
+    std::deque<uint64_t> arrivals;  // Those that may be sent.
+    size_t bound = 0;               // All of them.
   };
   const std::map<Epoch, Group>& groups() const { return groups_; }
   // The next parcels for that tenure, all of one origin; marks them as perhaps sent.
   std::vector<Parcel> send(Epoch tenure, size_t count, uint64_t bytes);
   bool safe(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch);
-  void never(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch);
+  bool never(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch);
   // The owner is no more: what it may have had is sent again. Returns how many.
   size_t write_off(Incarnation owner, env::Batch& batch);
 
@@ -97,6 +98,7 @@ class Connection {
   void erase(env::Batch& batch);  // The connection is no more.
   // Takes one key of Space::queue while a node starts; false if it is none of a connection.
   static Result<bool> restore(BytesView key, BytesView value, std::map<Uuid, Connection>& into);
+  Result<void> check_restored() const;  // After the last key.
 
  private:
   enum class Stage : uint8_t { waiting, ready, taken, outgoing };
@@ -120,7 +122,10 @@ class Connection {
   void unbind(uint64_t arrival, Entry& entry, env::Batch& batch);
   void await(uint64_t arrival, Entry& entry);
   void drop(Entries::iterator at, env::Batch& batch);
-  Entries::iterator find(Epoch tenure, Epoch origin, uint64_t sequence);
+  void join_group(Entry& entry, Incarnation owner, Epoch tenure);
+  void leave_group(Entry& entry);
+  void reroute(uint64_t arrival, Entry& entry, env::Batch& batch);
+  Entries::iterator leave(Epoch tenure, Epoch origin, uint64_t sequence);
 
   Uuid id_;
   uint64_t count_max_ = 10000;

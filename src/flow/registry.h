@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,7 +72,7 @@ struct ProcessorType {
   std::vector<std::string> relationships;
   std::vector<Property> properties;
   bool rules;  // Every other property is a condition, and a relationship of that name.
-  std::unique_ptr<Processor> (*make)(const Settings& settings);
+  Result<std::unique_ptr<Processor>> (*make)(const Settings& settings);
 };
 
 const std::vector<ProcessorType>& processor_types();  // Sorted by name.

@@ -85,15 +85,16 @@ class Host {
   // The state has applied one more command; nullptr: anything may have changed (start, snapshot).
   void applied(const cluster::State& state, const Command* command);
 
-  // The lease is live until then, by acknowledgements of that term. Never before `until` of the
-  // same term; a renewal that comes after the end has killed every epoch first (safety.md 1.4).
-  void renew(Instant until, Term term);
+  // The lease is live until then; a renewal that comes after the end has killed every epoch first
+  // (safety.md 1.4).
+  void renew(Instant until);
 
-  // Starts once the state has applied the index and a lease of the term is live; refuses lower
-  // terms, other owners, and epochs that ended here, to which it answers "stopped" again.
-  void start(const StartWork& work);
-  void stop(const StopWork& work);  // Ends after the present trigger; then reports unassigned.
-  void stop_all();                  // For a graceful exit: done when running() is empty.
+  // Begins once the state has that assignment to this node, and an earlier epoch of the processor
+  // has returned from its worker. Epochs that ended here, or ran before this start of the process,
+  // are answered "stopped".
+  void start(const ProcessorId& processor, Epoch epoch);
+  void stop(const ProcessorId& processor, Epoch epoch);  // After the present trigger.
+  void stop_all();  // For a graceful exit: done when running() is empty.
 
   void receive(Incarnation from, const Delivery& delivery);
   void receive(Incarnation from, const DeliveryAck& ack);

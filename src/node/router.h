@@ -1,7 +1,7 @@
 // The router: brings the entries of connections to where their destination runs.
 //
 // Owns   what was sent and not answered: one delivery at a time per connection and tenure.
-// Hides  resending, fencing, settling with a former owner (docs/flows.md).
+// Hides  resending, fencing, and settling with a former owner (docs/flows.md).
 // Pure   no clock, no network: `now` comes in, messages and writes come out. Engine thread.
 #pragma once
 
@@ -23,8 +23,6 @@ class Router {
  public:
   using Send = std::function<void(Incarnation to, Message message)>;
 
-  explicit Router(Incarnation self) : self_(self) {}
-
   // What the applied state says of a connection, as far as a delivery is concerned.
   struct Ends {
     ProcessorId from;
@@ -40,7 +38,7 @@ class Router {
   DeliveryAck receive(flow::Connection& connection, const Ends& ends, const Delivery& delivery,
                       env::Batch& batch, const std::function<void(const Parcel& parcel)>& accepted);
 
-  // True if entries are gone: there is room.
+  // True if it brought news.
   bool receive(flow::Connection& connection, const DeliveryAck& ack, Instant now,
                env::Batch& batch);
 
@@ -49,14 +47,12 @@ class Router {
 
  private:
   struct Flight {
-    Delivery delivery;  // Empty parcels: nothing is under way.
-    Instant due;        // When to send again.
-    uint32_t attempts = 0;
+    Instant due;            // When to send again.
+    uint32_t attempts = 0;  // 0: nothing is under way.
   };
   static constexpr size_t kParcelsMax = 256;
   static constexpr uint64_t kBytesMax = 1 << 20;
 
-  Incarnation self_;
   std::map<std::pair<Uuid, Epoch>, Flight> flights_;  // By connection and tenure.
 };
 

@@ -1,0 +1,394 @@
+#include "flow/connection.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "flow/record.h"
+
+namespace databridge::flow {
+namespace {
+
+constexpr uint8_t kFormat = 1;
+// Marks of tenures long past are forgotten, oldest first.
+constexpr size_t kMarksMax = 256;
+// Keys: a letter, the connection, and the rest (docs/flows.md).
+constexpr char kEntry = 'e', kBinding = 'b', kMark = 'm', kFence = 'c';
+constexpr size_t kPrefix = 17;
+
+Bytes key_of(char kind, const Uuid& connection) {
+  Bytes key(1, kind);
+  append_key(key, connection);
+  return key;
+}
+Bytes key_of(char kind, const Uuid& connection, uint64_t arrival) {
+  Bytes key = key_of(kind, connection);
+  append_big64(key, arrival);
+  return key;
+}
+Bytes mark_key(const Uuid& connection, Epoch tenure, Epoch origin) {
+  Bytes key = key_of(kMark, connection);
+  append_key(key, tenure);
+  append_key(key, origin);
+  return key;
+}
+Epoch epoch_at(BytesView key, size_t at) {
+  return {static_cast<uint32_t>(read_big64(key.substr(at))), read_big64(key.substr(at + 8))};
+}
+
+uint64_t size_of(const FlowFile& file) {
+  uint64_t size = file.content.size() + 64;
+  for (const auto& [name, value] : file.attributes) size += name.size() + value.size() + 16;
+  return size;
+}
+
+}  // namespace
+
+void Connection::set_limits(uint64_t count_max, uint64_t bytes_max) {
+  count_max_ = count_max;
+  bytes_max_ = bytes_max;
+}
+
+void Connection::append(Epoch origin, uint64_t sequence, uint64_t commit, FlowFilePtr file,
+                        env::Batch& batch) {
+  Entry entry;
+  entry.origin = origin;
+  entry.sequence = sequence;
+  entry.commit = commit;
+  entry.file = std::move(file);
+  add(std::move(entry), batch);
+}
+
+void Connection::add(Entry entry, env::Batch& batch) {
+  RecordWriter to(kFormat);
+  to.epoch(entry.origin);
+  to.number(entry.sequence);
+  to.number(entry.commit);
+  to.uuid(entry.file->id);
+  to.number(entry.file->attributes.size());
+  for (const auto& [name, value] : entry.file->attributes) {
+    to.text(name);
+    to.text(value);
+  }
+  to.text(entry.file->content);
+  const uint64_t arrival = next_arrival_++;
+  batch.put(env::Space::queue, key_of(kEntry, id_, arrival), to.seal());
+
+  entry.size = size_of(*entry.file);
+  bytes_ += entry.size;
+  Entry& placed = entries_.emplace_hint(entries_.end(), arrival, std::move(entry))->second;
+  await(arrival, placed);
+  if (route_.owner && !route_.here) bind(arrival, placed, batch);
+}
+
+Connection::Receipt Connection::receive(const Parcel& parcel, env::Batch& batch) {
+  SequenceSet& mark = marks_[{tenure_, parcel.origin}];
+  if (mark.contains(parcel.sequence)) return Receipt::seen;
+  if (full()) return Receipt::full;
+  mark.add(parcel.sequence);
+  append(parcel.origin, parcel.sequence, 0, std::make_shared<const FlowFile>(parcel.file), batch);
+  return Receipt::taken;
+}
+
+void Connection::write_marks(Epoch origin, env::Batch& batch) {
+  batch.put(env::Space::queue, mark_key(id_, tenure_, origin), marks_[{tenure_, origin}].encode());
+  while (marks_.size() > kMarksMax && marks_.begin()->first.first < tenure_) {
+    const auto& [tenure, of] = marks_.begin()->first;
+    batch.erase(env::Space::queue, mark_key(id_, tenure, of));
+    marks_.erase(marks_.begin());
+  }
+}
+
+bool Connection::seen(Epoch tenure, Epoch origin, uint64_t sequence) const {
+  const auto mark = marks_.find({tenure, origin});
+  return mark != marks_.end() && mark->second.contains(sequence);
+}
+
+void Connection::await(uint64_t arrival, Entry& entry) {
+  entry.stage = Stage::waiting;
+  entry.batch = kUnsubmitted;
+  waiting_.insert(arrival);
+  unsubmitted_.insert(arrival);
+}
+
+void Connection::submitted(uint64_t batch) {
+  for (const uint64_t arrival : unsubmitted_) {
+    if (const auto it = entries_.find(arrival); it != entries_.end()) it->second.batch = batch;
+  }
+  unsubmitted_.clear();
+}
+
+bool Connection::promote(uint64_t durable, const Gate& gate, env::Batch& batch) {
+  bool any = false;
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    const auto at = entries_.find(*it);
+    Entry& entry = at->second;
+    const Verdict verdict = entry.commit == 0 ? Verdict::free : gate(entry.origin, entry.commit);
+    if (verdict == Verdict::drop) {
+      ++it;  // drop() takes the entry out of waiting_.
+      drop(at, batch);
+      continue;
+    }
+    if (verdict == Verdict::hold || entry.batch > durable) {
+      ++it;
+      continue;
+    }
+    if (entry.owner) {
+      entry.stage = Stage::outgoing;
+      groups_.at(entry.tenure).arrivals.push_back(at->first);
+    } else {
+      entry.stage = Stage::ready;
+      ready_.push_back(at->first);
+    }
+    any = true;
+    it = waiting_.erase(it);
+  }
+  return any;
+}
+
+std::vector<Input> Connection::take(size_t count, uint64_t bytes) {
+  std::vector<Input> taken;
+  uint64_t size = 0;
+  while (!ready_.empty() && taken.size() < count) {
+    Entry& entry = entries_.at(ready_.front());
+    size += entry.size;
+    if (!taken.empty() && size > bytes) break;
+    entry.stage = Stage::taken;
+    taken.push_back({id_, ready_.front(), entry.file});
+    ready_.pop_front();
+  }
+  return taken;
+}
+
+void Connection::put_back(const std::vector<uint64_t>& arrivals) {
+  for (auto it = arrivals.rbegin(); it != arrivals.rend(); ++it) {
+    const auto at = entries_.find(*it);
+    if (at == entries_.end() || at->second.stage != Stage::taken) continue;
+    at->second.stage = Stage::ready;
+    ready_.push_front(*it);
+  }
+}
+
+void Connection::consume(const std::vector<uint64_t>& arrivals, env::Batch& batch) {
+  for (const uint64_t arrival : arrivals) {
+    const auto at = entries_.find(arrival);
+    CHECK(at != entries_.end() && at->second.stage == Stage::taken);
+    drop(at, batch);
+  }
+}
+
+void Connection::drop(Entries::iterator at, env::Batch& batch) {
+  const uint64_t arrival = at->first;
+  Entry& entry = at->second;
+  batch.erase(env::Space::queue, key_of(kEntry, id_, arrival));
+  if (entry.owner) {
+    batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
+    leave_group(entry);
+  }
+  if (entry.stage == Stage::waiting) waiting_.erase(arrival);
+  bytes_ -= entry.size;
+  entries_.erase(at);
+}
+
+// ---- On the way to another node
+
+void Connection::bind(uint64_t arrival, Entry& entry, env::Batch& batch) {
+  RecordWriter to(kFormat);
+  to.number(route_.owner.value);
+  to.epoch(route_.tenure);
+  batch.put(env::Space::queue, key_of(kBinding, id_, arrival), to.seal());
+  if (entry.owner) leave_group(entry);
+  join_group(entry, route_.owner, route_.tenure);
+  entry.sent = false;
+  await(arrival, entry);
+}
+
+void Connection::unbind(uint64_t arrival, Entry& entry, env::Batch& batch) {
+  CHECK(entry.owner);
+  batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
+  leave_group(entry);
+  entry.sent = false;
+  await(arrival, entry);
+}
+
+void Connection::join_group(Entry& entry, Incarnation owner, Epoch tenure) {
+  entry.owner = owner;
+  entry.tenure = tenure;
+  ++groups_.try_emplace(tenure, Group{owner, tenure, {}, 0}).first->second.bound;
+}
+
+void Connection::leave_group(Entry& entry) {
+  const auto group = groups_.find(entry.tenure);
+  CHECK(group != groups_.end());
+  if (--group->second.bound == 0) groups_.erase(group);
+  entry.owner = {};
+  entry.tenure = {};
+}
+
+void Connection::set_route(const Route& route, env::Batch& batch) {
+  if (route == route_) return;
+  route_ = route;
+  // What may be with an earlier owner stays in its group until that owner has spoken.
+  for (auto& [tenure, group] : groups_) {
+    auto& arrivals = group.arrivals;
+    arrivals.erase(std::remove_if(arrivals.begin(), arrivals.end(),
+                                  [&](uint64_t arrival) { return !entries_.at(arrival).sent; }),
+                   arrivals.end());
+  }
+  ready_.clear();
+  for (auto& [arrival, entry] : entries_) {
+    CHECK(entry.stage != Stage::taken);  // The host has ended the session of the tenure before.
+    if (entry.sent) continue;
+    if (route_.owner && !route_.here) {
+      bind(arrival, entry, batch);
+    } else if (entry.owner) {
+      unbind(arrival, entry, batch);
+    } else if (entry.stage == Stage::ready) {
+      ready_.push_back(arrival);
+    }
+  }
+}
+
+std::vector<Parcel> Connection::send(Epoch tenure, size_t count, uint64_t bytes) {
+  std::vector<Parcel> parcels;
+  const auto group = groups_.find(tenure);
+  if (group == groups_.end()) return parcels;
+  uint64_t size = 0;
+  for (const uint64_t arrival : group->second.arrivals) {
+    Entry& entry = entries_.at(arrival);
+    if (!parcels.empty() && (parcels.size() == count || size + entry.size > bytes ||
+                             entry.origin != parcels.front().origin)) {
+      break;
+    }
+    size += entry.size;
+    entry.sent = true;
+    parcels.push_back({entry.origin, entry.sequence, *entry.file});
+  }
+  return parcels;
+}
+
+Connection::Entries::iterator Connection::leave(Epoch tenure, Epoch origin, uint64_t sequence) {
+  const auto group = groups_.find(tenure);
+  if (group == groups_.end()) return entries_.end();
+  // Answers come in the order of the parcels: it is at the front, or near.
+  auto& arrivals = group->second.arrivals;
+  for (auto it = arrivals.begin(); it != arrivals.end(); ++it) {
+    const auto at = entries_.find(*it);
+    if (at->second.origin != origin || at->second.sequence != sequence) continue;
+    arrivals.erase(it);
+    return at;
+  }
+  return entries_.end();
+}
+
+bool Connection::safe(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch) {
+  const auto at = leave(tenure, origin, sequence);
+  if (at == entries_.end()) return false;
+  drop(at, batch);
+  return true;
+}
+
+bool Connection::never(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch) {
+  const auto at = leave(tenure, origin, sequence);
+  if (at == entries_.end()) return false;
+  reroute(at->first, at->second, batch);
+  return true;
+}
+
+void Connection::reroute(uint64_t arrival, Entry& entry, env::Batch& batch) {
+  const bool onward = route_.owner && !route_.here && route_.tenure != entry.tenure;
+  onward ? bind(arrival, entry, batch) : unbind(arrival, entry, batch);
+}
+
+size_t Connection::write_off(Incarnation owner, env::Batch& batch) {
+  std::vector<uint64_t> lost;
+  for (auto& [tenure, group] : groups_) {
+    if (group.owner == owner) group.arrivals.clear();
+  }
+  for (const auto& [arrival, entry] : entries_) {
+    if (entry.owner == owner && entry.sent) lost.push_back(arrival);
+  }
+  for (const uint64_t arrival : lost) reroute(arrival, entries_.at(arrival), batch);
+  return lost.size();
+}
+
+void Connection::raise(Epoch tenure, Epoch fence, env::Batch& batch) {
+  if (tenure <= tenure_ && fence <= fence_) return;
+  tenure_ = std::max(tenure_, tenure);
+  fence_ = std::max(fence_, fence);
+  RecordWriter to(kFormat);
+  to.epoch(tenure_);
+  to.epoch(fence_);
+  batch.put(env::Space::queue, key_of(kFence, id_), to.seal());
+}
+
+// ---- Durable form
+
+void Connection::erase(env::Batch& batch) {
+  Uuid next = id_;
+  if (++next.low == 0) ++next.high;
+  for (const char kind : {kEntry, kBinding, kMark, kFence}) {
+    batch.erase_range(env::Space::queue, key_of(kind, id_), key_of(kind, next));
+  }
+  *this = Connection(id_);
+}
+
+Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, Connection>& into) {
+  if (key.size() < kPrefix) return false;
+  const char kind = key[0];
+  const Uuid id{read_big64(key.substr(1)), read_big64(key.substr(9))};
+  const size_t rest = key.size() - kPrefix;
+  const size_t expected = kind == kFence ? 0 : kind == kMark ? 32 : 8;
+  if (std::string_view("ebmc").find(kind) == std::string_view::npos) return false;
+  if (rest != expected) return fail(Code::corrupt, "a key of a connection with a wrong length");
+  Connection& connection = into.try_emplace(id, id).first->second;
+
+  if (kind == kMark) {
+    auto set = SequenceSet::decode(value);
+    if (!set) return tl::make_unexpected(set.error());
+    connection.marks_[{epoch_at(key, kPrefix), epoch_at(key, kPrefix + 16)}] = std::move(*set);
+    return true;
+  }
+  RecordReader from(value, kFormat);
+  if (kind == kFence) {
+    connection.tenure_ = from.epoch();
+    connection.fence_ = from.epoch();
+  } else {
+    // Bindings come before entries ('b' < 'e'): they make the entry, which the other half fills.
+    const uint64_t arrival = read_big64(key.substr(kPrefix));
+    Entry& entry = connection.entries_[arrival];
+    if (kind == kBinding) {
+      const Incarnation owner{from.number()};
+      connection.join_group(entry, owner, from.epoch());
+      entry.sent = true;  // Nobody knows; so ask.
+    } else {
+      FlowFile file;
+      entry.origin = from.epoch();
+      entry.sequence = from.number();
+      entry.commit = from.number();
+      file.id = from.uuid();
+      for (uint64_t n = from.count(8); n > 0; --n) {
+        const std::string name(from.text());
+        file.attributes[name] = std::string(from.text());
+      }
+      file.content = std::string(from.text());
+      entry.size = size_of(file);
+      entry.file = std::make_shared<const FlowFile>(std::move(file));
+      connection.bytes_ += entry.size;
+      connection.waiting_.insert(arrival);
+      connection.next_arrival_ = std::max(connection.next_arrival_, arrival + 1);
+    }
+  }
+  if (auto whole = from.finish("an entry of a connection"); !whole) {
+    return tl::make_unexpected(whole.error());
+  }
+  return true;
+}
+
+Result<void> Connection::check_restored() const {
+  for (const auto& [arrival, entry] : entries_) {
+    if (!entry.file) return fail(Code::corrupt, "a binding without its entry");
+  }
+  return {};
+}
+
+}  // namespace databridge::flow

@@ -1,0 +1,14 @@
+// The processor types, a file each.
+#pragma once
+
+#include "flow/registry.h"
+
+namespace databridge::flow {
+
+ProcessorType extract_text_type();
+ProcessorType generate_flow_file_type();
+ProcessorType log_attribute_type();
+ProcessorType replace_text_type();
+ProcessorType route_on_attribute_type();
+
+}  // namespace databridge::flow

@@ -1,0 +1,96 @@
+// GenerateFlowFile: makes flow files at an interval, numbered by its state.
+#include <algorithm>
+
+#include "env/clock.h"
+#include "flow/processors/all.h"
+#include "flow/record.h"
+#include "flow/session.h"
+#include "flow/template.h"
+
+namespace databridge::flow {
+namespace {
+
+constexpr uint8_t kFormat = 1;
+
+class GenerateFlowFile : public Processor {
+ public:
+  GenerateFlowFile(const Settings& settings, Template content)
+      : content_(std::move(content)),
+        interval_(settings.duration("interval")),
+        size_(settings.number("size")),
+        count_(settings.number("count")),
+        batch_(settings.number("batch")) {}
+
+  Result<void> on_trigger(Session& session, World& world) override {
+    uint64_t made = 0;
+    if (!session.state().empty()) {
+      RecordReader from(session.state(), kFormat);
+      made = from.number();
+      if (auto whole = from.finish("the state of GenerateFlowFile"); !whole) return whole;
+    }
+    uint64_t more = std::min<uint64_t>(batch_, session.room());
+    if (count_ > 0) more = std::min(more, count_ - std::min(count_, made));
+    if (more == 0) {
+      session.wait(count_ > 0 && made >= count_ ? Duration(1h) : Duration(interval_));
+      return {};
+    }
+    for (; more > 0; --more) {
+      FlowFile* file = session.create();
+      file->attributes["index"] = std::to_string(made);
+      file->attributes["generated.at"] = std::to_string(world.clock.unix_ms());
+      file->attributes["filename"] = std::to_string(made);
+      file->content = content_.fill(file->attributes);
+      while (file->content.size() < size_) {
+        file->content.push_back(static_cast<char>('a' + world.random.below(26)));
+      }
+      session.transfer(file, "success");
+      ++made;
+    }
+    RecordWriter to(kFormat);
+    to.number(made);
+    session.set_state(to.seal());
+    session.wait(interval_);
+    return {};
+  }
+
+ private:
+  Template content_;
+  Duration interval_;
+  uint64_t size_;
+  uint64_t count_;
+  uint64_t batch_;
+};
+
+Result<std::unique_ptr<Processor>> make(const Settings& settings) {
+  auto content = Template::parse(settings.text("content"));
+  if (!content) return tl::make_unexpected(content.error());
+  if (settings.number("batch") == 0) {
+    return fail(Code::unprocessable, "GenerateFlowFile: \"batch\" must be at least 1");
+  }
+  if (settings.number("size") > 64 << 20) {
+    return fail(Code::unprocessable, "GenerateFlowFile: \"size\" must be at most 64MiB");
+  }
+  return std::make_unique<GenerateFlowFile>(settings, std::move(*content));
+}
+
+}  // namespace
+
+ProcessorType generate_flow_file_type() {
+  return {
+      .name = "GenerateFlowFile",
+      .help = "Makes flow files at an interval, with the attributes index, filename, generated.at.",
+      .source = true,
+      .node_local = false,
+      .settles = false,
+      .state = StateScope::cluster,
+      .relationships = {"success"},
+      .properties = {{"interval", PropertyKind::duration, "1s", "between two triggers"},
+                     {"size", PropertyKind::size, "0", "content is filled up to it with letters"},
+                     {"content", PropertyKind::tmpl, "", "may use ${index}"},
+                     {"count", PropertyKind::number, "0", "ends after that many; 0: never"},
+                     {"batch", PropertyKind::number, "1", "flow files a trigger"}},
+      .rules = false,
+      .make = make};
+}
+
+}  // namespace databridge::flow

@@ -1,0 +1,138 @@
+#include "flow/registry.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "flow/condition.h"
+#include "flow/processors/all.h"
+#include "flow/template.h"
+#include "flow/units.h"
+
+namespace databridge::flow {
+namespace {
+
+// The reason why the value is none of its kind, if so.
+std::optional<std::string> trouble(PropertyKind kind, const std::string& value) {
+  const auto of = [](const auto& result) -> std::optional<std::string> {
+    if (result) return std::nullopt;
+    return result.error().message;
+  };
+  switch (kind) {
+    case PropertyKind::text:
+      return std::nullopt;
+    case PropertyKind::number:
+      return of(parse_number(value));
+    case PropertyKind::duration:
+      return of(parse_duration(value));
+    case PropertyKind::size:
+      return of(parse_size(value));
+    case PropertyKind::boolean:
+      return of(parse_flag(value));
+    case PropertyKind::pattern:
+      return of(compile(value));
+    case PropertyKind::tmpl:
+      return of(Template::parse(value));
+    case PropertyKind::condition:
+      return of(Condition::parse(value));
+  }
+  return "of no kind";
+}
+
+std::string label(const ProcessorSpec& spec) {
+  return "processor \"" + (spec.name.empty() ? spec.id.text() : spec.name) + "\" (" + spec.type +
+         ")";
+}
+
+std::string known_types() {
+  std::string names;
+  for (const auto& type : processor_types())
+    names += (names.empty() ? "" : ", ") + std::string(type.name);
+  return names;
+}
+
+}  // namespace
+
+const std::string& Settings::text(const std::string& name) const {
+  const auto it = values_.find(name);
+  CHECK(it != values_.end());
+  return it->second;
+}
+uint64_t Settings::number(const std::string& name) const { return parse_size(text(name)).value(); }
+Duration Settings::duration(const std::string& name) const {
+  return parse_duration(text(name)).value();
+}
+bool Settings::flag(const std::string& name) const { return parse_flag(text(name)).value(); }
+bool Settings::has(const std::string& name) const { return !text(name).empty(); }
+
+const std::vector<ProcessorType>& processor_types() {
+  static const std::vector<ProcessorType> types = {extract_text_type(), generate_flow_file_type(),
+                                                   log_attribute_type(), replace_text_type(),
+                                                   route_on_attribute_type()};
+  return types;
+}
+
+const ProcessorType* find_type(std::string_view name) {
+  for (const auto& type : processor_types()) {
+    if (name == type.name) return &type;
+  }
+  return nullptr;
+}
+
+Result<Settings> check_properties(const ProcessorSpec& spec) {
+  const ProcessorType* type = find_type(spec.type);
+  if (type == nullptr) {
+    return fail(Code::unprocessable,
+                label(spec) + ": there is no such type; there are " + known_types());
+  }
+  Settings settings({});
+  for (const Property& property : type->properties) {
+    const auto given = spec.properties.find(property.name);
+    if (given == spec.properties.end() && property.fallback == nullptr) {
+      return fail(Code::unprocessable, label(spec) + ": the property \"" + property.name +
+                                           "\" is missing: " + property.help);
+    }
+    const std::string value = given == spec.properties.end() ? property.fallback : given->second;
+    const bool unset = given == spec.properties.end() && value.empty();
+    if (const auto why = unset ? std::nullopt : trouble(property.kind, value)) {
+      return fail(Code::unprocessable,
+                  label(spec) + ": the property \"" + property.name + "\": " + *why);
+    }
+    settings.values_[property.name] = value;
+  }
+  for (const auto& [name, value] : spec.properties) {
+    if (settings.values_.count(name) > 0) continue;
+    if (!type->rules) {
+      return fail(Code::unprocessable, label(spec) + ": the property \"" + name + "\" is unknown");
+    }
+    const auto& fixed = type->relationships;
+    const bool taken = std::find(fixed.begin(), fixed.end(), name) != fixed.end();
+    const auto why = taken ? std::optional<std::string>("the relationship of that name is taken")
+                           : trouble(PropertyKind::condition, value);
+    if (why) return fail(Code::unprocessable, label(spec) + ": the rule \"" + name + "\": " + *why);
+    settings.rules_[name] = value;
+  }
+  return settings;
+}
+
+Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec) {
+  auto settings = check_properties(spec);
+  if (!settings) return tl::make_unexpected(settings.error());
+  return find_type(spec.type)->make(*settings);
+}
+
+std::vector<std::string> relationships(const ProcessorSpec& spec) {
+  const ProcessorType* type = find_type(spec.type);
+  if (type == nullptr) return {};
+  std::vector<std::string> names = type->relationships;
+  if (!type->rules) return names;
+  for (const auto& [name, value] : spec.properties) {
+    const bool fixed = std::any_of(type->properties.begin(), type->properties.end(),
+                                   [&](const Property& property) { return name == property.name; });
+    if (!fixed) names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace databridge::flow

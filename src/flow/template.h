@@ -1,0 +1,31 @@
+// Text with attributes in it: "/out/${host}-${filename:-none}.log".
+//
+// ${name} is the attribute, or nothing; ${name:-text} is the text where the attribute is missing or
+// empty; $$ is a dollar. Any other dollar stands for itself. Pure; any thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace databridge::flow {
+
+class Template {
+ public:
+  static Result<Template> parse(std::string_view text);
+
+  std::string fill(const std::map<std::string, std::string>& attributes) const;
+  bool plain() const;  // No attributes in it.
+
+ private:
+  struct Piece {
+    std::string text;  // Literal, or the fallback.
+    std::string attribute;
+  };
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace databridge::flow

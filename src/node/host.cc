@@ -1,0 +1,425 @@
+#include "node/host.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "flow/record.h"
+#include "node/host_inside.h"
+
+namespace databridge::node {
+
+using flow::Connection;
+using flow::Verdict;
+
+Host::Inside::Inside(Options options, env::Env& env,
+                     std::function<void(std::function<void()>)> post, HostEvents& events)
+    : options_(options), env_(env), post_(std::move(post)), events_(events) {}
+
+Host::Inside::~Inside() {
+  *alive_ = false;
+  for (auto& [id, runner] : runners_) {
+    if (runner.desk) runner.desk->gone = true;
+  }
+}
+
+Result<void> Host::Inside::restore() {
+  Result<void> outcome;
+  auto read = env_.store.scan(env::Space::queue, "", "", [&](BytesView key, BytesView value) {
+    const auto taken = Connection::restore(key, value, connections_);
+    if (!taken) outcome = tl::make_unexpected(taken.error());
+    return outcome.has_value();
+  });
+  if (!read) return read;
+  for (const auto& [id, connection] : connections_) {
+    if (outcome) outcome = connection.check_restored();
+  }
+  if (!outcome) return outcome;
+  read = env_.store.scan(env::Space::state, "p", "q", [&](BytesView key, BytesView value) {
+    auto record = flow::decode_record(value);
+    if (!record || key.size() != 17) {
+      outcome = fail(Code::corrupt, "a damaged record of what a processor keeps");
+      return false;
+    }
+    const ProcessorId id{read_big64(key.substr(1)), read_big64(key.substr(9))};
+    ended_[id] = record->epoch;
+    records_[id] = std::move(*record);
+    return true;
+  });
+  return read ? outcome : read;
+}
+
+// ---- What the state says
+
+namespace {
+
+// The processor that a command is about, when it is about the placement of one.
+const ProcessorId* placed_by(const CommandBody& body) {
+  if (const auto* command = std::get_if<Assign>(&body)) return &command->processor;
+  if (const auto* command = std::get_if<Release>(&body)) return &command->processor;
+  if (const auto* command = std::get_if<Unassign>(&body)) return &command->processor;
+  return nullptr;
+}
+
+bool changes_flows(const CommandBody& body) {
+  return std::holds_alternative<PutFlow>(body) || std::holds_alternative<DeleteFlow>(body) ||
+         std::holds_alternative<AddProcessor>(body) ||
+         std::holds_alternative<DeleteProcessor>(body) ||
+         std::holds_alternative<RestoreState>(body);
+}
+
+bool changes_members(const CommandBody& body) {
+  return std::holds_alternative<AdmitMember>(body) || std::holds_alternative<RemoveMember>(body);
+}
+
+}  // namespace
+
+void Host::Inside::applied(const cluster::State& state, const Command* command) {
+  state_ = state;
+  const CommandBody* body = command == nullptr ? nullptr : &command->body;
+  if (body == nullptr || changes_flows(*body)) {
+    rebuild_topology(body != nullptr);
+    std::set<ProcessorId> all;
+    for (const auto& [id, connections] : inputs_) all.insert(id);
+    for (const auto& [id, connections] : outputs_) all.insert(id);
+    for (const auto& [id, runner] : runners_) all.insert(id);
+    for (const auto& [id, epoch] : parked_) all.insert(id);
+    for (const auto& [id, record] : records_) all.insert(id);
+    for (const ProcessorId& id : all) {
+      reconsider(id);
+      reroute(id);
+      wake_.insert(id);
+    }
+  } else if (const ProcessorId* id = placed_by(*body)) {
+    const ProcessorId processor = *id;
+    reconsider(processor);
+    reroute(processor);
+  } else if (const auto* saved = std::get_if<SaveCheckpoint>(body)) {
+    touch_outputs(saved->processor);
+    const auto runner = runners_.find(saved->processor);
+    if (runner != runners_.end()) cover(runner->second, env_.clock.now());
+  }
+  if (body == nullptr || changes_members(*body)) write_off_removed();
+  settle();
+}
+
+void Host::Inside::rebuild_topology(bool may_erase) {
+  std::set<Uuid> before;
+  for (const auto& [id, inputs] : inputs_) before.insert(inputs.begin(), inputs.end());
+  inputs_.clear();
+  outputs_.clear();
+  state_.flows().each([&](const FlowId&, const FlowSpec& flow) {
+    for (const ConnectionSpec& spec : flow.connections) {
+      inputs_[spec.to].push_back(spec.id);
+      outputs_[spec.from][spec.relationship].push_back(spec.id);
+      before.erase(spec.id);
+      const auto at = connections_.find(spec.id);
+      if (at != connections_.end()) at->second.set_limits(spec.count_max, spec.bytes_max);
+    }
+  });
+  // What a command has deleted goes; what is merely not known (yet) stays, unread.
+  for (const Uuid& id : before) {
+    const auto at = connections_.find(id);
+    if (!may_erase || at == connections_.end()) continue;
+    at->second.erase(writes_);
+    router_.forget(id);
+  }
+}
+
+void Host::Inside::reroute(const ProcessorId& processor) {
+  const auto inputs = inputs_.find(processor);
+  if (inputs != inputs_.end()) {
+    for (const Uuid& id : inputs->second) {
+      const auto at = connections_.find(id);
+      const ConnectionSpec* spec = state_.connection(id);
+      if (at != connections_.end() && spec != nullptr) reroute(at->second, *spec);
+    }
+  }
+  touch_outputs(processor);
+  const auto outputs = outputs_.find(processor);
+  if (outputs == outputs_.end()) return;
+  for (const auto& [relationship, ids] : outputs->second) {
+    for (const Uuid& id : ids) {
+      const auto at = connections_.find(id);
+      const ConnectionSpec* spec = state_.connection(id);
+      if (at != connections_.end() && spec != nullptr) reroute(at->second, *spec);
+    }
+  }
+}
+
+void Host::Inside::reroute(Connection& connection, const ConnectionSpec& spec) {
+  const Router::Ends ends = ends_of(spec);
+  if (!(ends.route == connection.route())) connection.set_route(ends.route, writes_);
+  connection.raise(ends.route.tenure, ends.from_epoch, writes_);
+  touch(connection);
+}
+
+Router::Ends Host::Inside::ends_of(const ConnectionSpec& spec) const {
+  Router::Ends ends;
+  ends.from = spec.from;
+  if (const Assignment* from = state_.assignments().find(spec.from)) ends.from_epoch = from->epoch;
+  if (const Assignment* to = state_.assignments().find(spec.to)) {
+    ends.route = {to->owner, to->epoch, to->owner == options_.self};
+    ends.open = !to->releasing;
+  }
+  return ends;
+}
+
+// An owner that is out of the cluster for good never says what it has: send again, rather twice
+// than never. Only a state that is past the binding can know that somebody is gone.
+void Host::Inside::write_off_removed() {
+  for (auto& [id, connection] : connections_) {
+    const ConnectionSpec* spec = state_.connection(id);
+    if (spec == nullptr) continue;
+    std::set<Incarnation> gone;
+    for (const auto& [tenure, group] : connection.groups()) {
+      const Member* member = state_.member(group.owner);
+      const Member* bearer = member == nullptr ? nullptr : state_.member(member->info.node);
+      const bool present = bearer != nullptr && bearer->info.incarnation == group.owner;
+      if (!present && tenure.index <= state_.version()) gone.insert(group.owner);
+    }
+    for (const Incarnation owner : gone) {
+      const size_t count = connection.write_off(owner, writes_);
+      if (count == 0) continue;
+      touch(connection);
+      events_.note(spec->to, std::to_string(count) +
+                                 " flow files were on their way to a node that is gone for good: "
+                                 "they are sent again, perhaps twice");
+    }
+  }
+}
+
+Connection* Host::Inside::connection(const Uuid& id) {
+  const ConnectionSpec* spec = state_.connection(id);
+  if (spec == nullptr) return nullptr;
+  const auto [at, made] = connections_.try_emplace(id, id);
+  if (made) {
+    at->second.set_limits(spec->count_max, spec->bytes_max);
+    reroute(at->second, *spec);
+  }
+  return &at->second;
+}
+
+const flow::History& Host::Inside::history(const Assignment& assignment) {
+  auto& [checkpoint, history] = histories_[assignment.processor];
+  if (checkpoint.epoch != assignment.checkpoint.epoch ||
+      checkpoint.sequence != assignment.checkpoint.sequence) {
+    auto saved = flow::decode_saved(assignment.checkpoint.bytes);
+    history = saved ? std::move(saved->history) : flow::History{};
+    checkpoint.epoch = assignment.checkpoint.epoch;
+    checkpoint.sequence = assignment.checkpoint.sequence;
+  }
+  return history;
+}
+
+// docs/flows.md, "Sources with cluster state are held".
+Verdict Host::Inside::verdict(const ProcessorId& from, Epoch origin, uint64_t commit) {
+  const Assignment* now = state_.assignments().find(from);
+  if (now == nullptr) return Verdict::free;  // Deleted: nobody does that work again.
+  const Checkpoint& saved = now->checkpoint;
+  if (saved.epoch == origin && commit <= saved.sequence) return Verdict::free;
+  if (now->epoch <= origin) return Verdict::hold;
+  if (saved.epoch > origin) {
+    const flow::History& before = history(*now);
+    if (const auto last = before.last(origin))
+      return commit <= *last ? Verdict::free : Verdict::drop;
+    return before.forgotten(origin) ? Verdict::free : Verdict::drop;
+  }
+  // The last checkpoint is not past the origin. If the next owner is this node, it may yet go on
+  // from its own records.
+  return now->owner == options_.self ? Verdict::hold : Verdict::drop;
+}
+
+// ---- Connections at work
+
+void Host::Inside::touch(const Connection& connection) {
+  dirty_.insert(connection.id());
+  open_.connections.insert(connection.id());
+}
+
+void Host::Inside::touch_outputs(const ProcessorId& processor) {
+  const auto outputs = outputs_.find(processor);
+  if (outputs == outputs_.end()) return;
+  for (const auto& [relationship, ids] : outputs->second) dirty_.insert(ids.begin(), ids.end());
+}
+
+bool Host::Inside::settle_connections() {
+  if (dirty_.empty()) return false;
+  const Instant now = env_.clock.now();
+  for (const Uuid& id : std::exchange(dirty_, {})) {
+    const auto at = connections_.find(id);
+    const ConnectionSpec* spec = state_.connection(id);
+    if (at == connections_.end() || spec == nullptr) continue;
+    Connection& connection = at->second;
+    connection.promote(
+        durable_,
+        [&](Epoch origin, uint64_t commit) { return verdict(spec->from, origin, commit); },
+        writes_);
+    wake_.insert(spec->from);
+    if (connection.ready() > 0) wake_.insert(spec->to);
+    if (!connection.groups().empty()) {
+      router_.pump(connection, ends_of(*spec), now,
+                   [&](Incarnation to, Message message) { events_.send(to, std::move(message)); });
+    }
+  }
+  return true;
+}
+
+void Host::Inside::settle() {
+  while (settle_connections() || run_wakes()) {
+  }
+}
+
+void Host::Inside::receive(Incarnation from, const Delivery& delivery) {
+  if (delivery.parcels.empty()) return;
+  Connection* to = connection(delivery.connection);
+  DeliveryAck ack{
+      delivery.connection, delivery.from, delivery.tenure, delivery.parcels.front().origin, {}, {},
+      DeliveryResult::busy};
+  if (to != nullptr) {
+    const auto watch = [&](const Parcel& parcel) {
+      if (options_.watch != nullptr) {
+        options_.watch->accepted(delivery.connection, from, parcel.origin, parcel.sequence);
+      }
+    };
+    ack = router_.receive(*to, ends_of(*state_.connection(delivery.connection)), delivery, writes_,
+                          watch);
+    touch(*to);
+  }
+  open_.answers.emplace_back(from, std::move(ack));
+  settle();
+}
+
+void Host::Inside::receive(Incarnation, const DeliveryAck& ack) {
+  const auto at = connections_.find(ack.connection);
+  if (at == connections_.end()) return;
+  router_.receive(at->second, ack, env_.clock.now(), writes_);
+  touch(at->second);
+  settle();
+}
+
+void Host::Inside::tick(Instant now) {
+  lapse(now);
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const ProcessorId id = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    wake_.insert(id);
+    const auto runner = runners_.find(id);
+    if (runner != runners_.end()) cover(runner->second, now);
+  }
+  const auto resend = router_.next_wake();
+  if (resend && *resend <= now) {
+    for (const auto& [id, connection] : connections_) {
+      if (!connection.groups().empty()) dirty_.insert(id);
+    }
+  }
+  settle();
+}
+
+std::optional<Instant> Host::Inside::next_wake() const {
+  std::optional<Instant> next = router_.next_wake();
+  const auto also = [&](Instant at) { next = next ? std::min(*next, at) : at; };
+  if (!timers_.empty()) also(timers_.begin()->first);
+  if (!runners_.empty()) also(Instant(Duration(board_->until.load())));
+  return next;
+}
+
+// ---- Turns
+
+void Host::Inside::collect(env::Batch& batch) {
+  if (writes_.empty()) {
+    // Nothing new to wait for: what is answered rests on what was submitted before.
+    open_.number = submitted_;
+    if (submitted_ <= durable_) {
+      land(open_);
+    } else if (!open_.answers.empty()) {
+      flights_.push_back(std::exchange(open_, {}));
+    }
+    open_ = {};
+    return;
+  }
+  batch.writes.insert(batch.writes.end(), std::make_move_iterator(writes_.writes.begin()),
+                      std::make_move_iterator(writes_.writes.end()));
+  writes_.writes.clear();
+  collected_ = true;
+}
+
+void Host::Inside::submitted(uint64_t number) {
+  submitted_ = number;
+  if (!std::exchange(collected_, false)) return;
+  open_.number = number;
+  for (const Uuid& id : open_.connections) {
+    const auto at = connections_.find(id);
+    if (at != connections_.end()) at->second.submitted(number);
+  }
+  flights_.push_back(std::exchange(open_, {}));
+}
+
+void Host::Inside::on_durable(uint64_t number) {
+  durable_ = std::max(durable_, number);
+  while (!flights_.empty() && flights_.front().number <= durable_) {
+    Turn turn = std::move(flights_.front());
+    flights_.pop_front();
+    land(turn);
+  }
+  settle();
+}
+
+void Host::Inside::land(Turn& turn) {
+  dirty_.insert(turn.connections.begin(), turn.connections.end());
+  for (const Turn::Commit& commit : turn.commits) committed(commit);
+  for (auto& [to, ack] : turn.answers) events_.send(to, std::move(ack));
+}
+
+// ---- The face
+
+Host::Host(Options options, env::Env& env, std::function<void(std::function<void()>)> post,
+           HostEvents& events)
+    : inside_(std::make_unique<Inside>(options, env, std::move(post), events)) {}
+Host::~Host() = default;
+
+Result<void> Host::restore() { return inside_->restore(); }
+void Host::applied(const cluster::State& state, const Command* command) {
+  inside_->applied(state, command);
+}
+void Host::renew(Instant until) { inside_->renew(until); }
+void Host::start(const ProcessorId& processor, Epoch epoch) { inside_->start(processor, epoch); }
+void Host::stop(const ProcessorId& processor, Epoch epoch) {
+  inside_->stop(processor, epoch, "stopped");
+}
+void Host::stop_all() { inside_->stop_all(); }
+void Host::receive(Incarnation from, const Delivery& delivery) { inside_->receive(from, delivery); }
+void Host::receive(Incarnation from, const DeliveryAck& ack) { inside_->receive(from, ack); }
+void Host::tick(Instant now) { inside_->tick(now); }
+std::optional<Instant> Host::next_wake() const { return inside_->next_wake(); }
+void Host::pause_sources(bool paused) { inside_->pause_sources(paused); }
+void Host::collect(env::Batch& batch) { inside_->collect(batch); }
+void Host::submitted(uint64_t number) { inside_->submitted(number); }
+void Host::on_durable(uint64_t number) { inside_->on_durable(number); }
+const std::shared_ptr<LeaseBoard>& Host::board() const { return inside_->board(); }
+
+std::vector<Running> Host::running() const {
+  std::vector<Running> list;
+  for (const auto& [id, runner] : inside_->runners()) {
+    list.push_back({id, runner.record.epoch, runner.state});
+  }
+  return list;
+}
+
+uint64_t Host::queue_depth() const {
+  uint64_t depth = 0;
+  for (const Queue& queue : queues()) depth += queue.count;
+  return depth;
+}
+
+std::vector<Host::Queue> Host::queues() const { return inside_->queues(); }
+
+std::vector<Host::Queue> Host::Inside::queues() const {
+  std::vector<Queue> list;
+  for (const auto& [id, connection] : connections_) {
+    if (state_.connection(id) == nullptr) continue;
+    list.push_back({id, connection.count(), connection.bytes(), connection.route().here});
+  }
+  return list;
+}
+
+}  // namespace databridge::node

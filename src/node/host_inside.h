@@ -1,0 +1,138 @@
+// The inside of the host, for host.cc (connections, deliveries, turns) and host_runner.cc (runners,
+// triggers, commits). Nobody else includes it. Engine thread.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "env/clock.h"
+#include "env/workers.h"
+#include "flow/saved.h"
+#include "flow/session.h"
+#include "node/host.h"
+#include "node/router.h"
+#include "node/runner.h"
+
+namespace databridge::node {
+
+class Host::Inside {
+ public:
+  Inside(Options options, env::Env& env, std::function<void(std::function<void()>)> post,
+         HostEvents& events);
+  ~Inside();
+
+  // ---- host.cc
+  Result<void> restore();
+  void applied(const cluster::State& state, const Command* command);
+  void receive(Incarnation from, const Delivery& delivery);
+  void receive(Incarnation from, const DeliveryAck& ack);
+  void tick(Instant now);
+  std::optional<Instant> next_wake() const;
+  void collect(env::Batch& batch);
+  void submitted(uint64_t number);
+  void on_durable(uint64_t number);
+
+  // ---- host_runner.cc
+  void renew(Instant until);
+  void start(const ProcessorId& processor, Epoch epoch);
+  void stop(const ProcessorId& processor, Epoch epoch, const std::string& reason);
+  void stop_all();
+  void pause_sources(bool paused);
+
+  using Runners = std::map<ProcessorId, Runner>;
+  using Connections = std::map<Uuid, flow::Connection>;
+  const Runners& runners() const { return runners_; }
+  std::vector<Queue> queues() const;
+  const std::shared_ptr<LeaseBoard>& board() const { return board_; }
+
+ private:
+  // What is written but has no batch number, or is in a batch that is not durable yet.
+  struct Turn {
+    uint64_t number = 0;
+    std::set<Uuid> connections;
+    std::vector<std::pair<Incarnation, DeliveryAck>> answers;
+    struct Commit {
+      ProcessorId processor;
+      Epoch epoch;
+      uint64_t commit;
+      std::string saved;
+      bool outputs;
+    };
+    std::vector<Commit> commits;
+  };
+
+  // ---- host.cc
+  void rebuild_topology(bool may_erase);
+  void reroute(const ProcessorId& processor);
+  void reroute(flow::Connection& connection, const ConnectionSpec& spec);
+  void write_off_removed();
+  flow::Connection* connection(const Uuid& id);
+  Router::Ends ends_of(const ConnectionSpec& spec) const;
+  flow::Verdict verdict(const ProcessorId& from, Epoch origin, uint64_t commit);
+  const flow::History& history(const Assignment& assignment);
+  void promote(flow::Connection& connection);
+  bool settle_connections();
+  void touch(const flow::Connection& connection);
+  void touch_outputs(const ProcessorId& processor);
+  void land(Turn& turn);
+  void settle();
+
+  // ---- host_runner.cc
+  void try_start(const ProcessorId& processor);
+  flow::Saved continue_from(const Assignment& assignment, bool& adopted);
+  Result<void> make_desk(Runner& runner);
+  void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
+  void lapse(Instant now);
+  void kill(Runner& runner, const std::string& reason);
+  void put_back(Runner& runner);
+  bool finish_stop(const ProcessorId& processor);
+  void schedule(const ProcessorId& processor, Instant now);
+  bool may_trigger(Runner& runner, Instant now);
+  flow::Offer make_offer(Runner& runner);
+  void finish(Trigger& trigger);
+  void failed(Runner& runner, const std::string& why, Instant now);
+  void commit(Runner& runner, flow::Delta& delta);
+  void write_record(Runner& runner, bool outputs);
+  void committed(const Turn::Commit& commit);
+  void cover(Runner& runner, Instant now);  // Sees to its checkpoint.
+  bool run_wakes();
+
+  const Options options_;
+  env::Env& env_;
+  std::function<void(std::function<void()>)> post_;
+  HostEvents& events_;
+  // shared_ptr, because calls posted by workers may outlive the host and look here first.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<LeaseBoard> board_ = std::make_shared<LeaseBoard>();
+
+  cluster::State state_;                             // A copy costs a few pointers.
+  std::map<ProcessorId, std::vector<Uuid>> inputs_;  // Connections to the processor.
+  std::map<ProcessorId, std::map<std::string, std::vector<Uuid>>> outputs_;
+  std::map<ProcessorId, std::pair<Checkpoint, flow::History>> histories_;
+
+  Connections connections_;
+  Router router_;
+  Runners runners_;
+  std::map<ProcessorId, Epoch> parked_;                   // Starts that wait for a condition.
+  std::map<ProcessorId, Epoch> ended_;                    // The newest epoch that is over here.
+  std::map<ProcessorId, flow::ProcessorRecord> records_;  // As on disk.
+  bool sources_paused_ = false;
+
+  env::Batch writes_;
+  Turn open_;                 // Not submitted.
+  std::deque<Turn> flights_;  // Submitted, not durable.
+  bool collected_ = false;    // The last collect() had something to write.
+  uint64_t submitted_ = 0;
+  uint64_t durable_ = 0;
+  std::set<Uuid> dirty_;        // Connections with something to promote or send.
+  std::set<ProcessorId> wake_;  // Runners that may have a reason to be triggered.
+  std::set<std::pair<Instant, ProcessorId>> timers_;
+};
+
+}  // namespace databridge::node

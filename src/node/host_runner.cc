@@ -1,0 +1,517 @@
+// Runners: a processor under an epoch, from its start to the report that it has stopped.
+#include <algorithm>
+#include <exception>
+
+#include "base/check.h"
+#include "flow/record.h"
+#include "node/host_inside.h"
+
+namespace databridge::node {
+
+using flow::StateScope;
+
+namespace {
+
+constexpr Duration kRetryFirst = 100ms;
+constexpr Duration kRetryMost = 30s;
+constexpr Duration kCheckpointRetry = 1s;
+
+Bytes record_key(const ProcessorId& id) {
+  Bytes key = "p";
+  flow::append_key(key, id);
+  return key;
+}
+
+Instant until_of(const LeaseBoard& board) { return Instant(Duration(board.until.load())); }
+
+// On a worker. Nothing begins at or after the lease's end, even if the engine is stuck; and what
+// ends after it is not handed in.
+void run(Trigger& trigger, const env::Clock& clock) {
+  Desk& desk = *trigger.desk;
+  trigger.board->open.fetch_add(1);
+  trigger.began_at = clock.now();
+  trigger.lease_until = until_of(*trigger.board);
+  if (!desk.gone && trigger.began_at < trigger.lease_until) {
+    trigger.began = true;
+    flow::Session session(std::move(trigger.offer), desk.world.random, clock.unix_ms());
+    try {
+      const Result<void> done = desk.processor->on_trigger(session, desk.world);
+      trigger.result = done ? session.finish() : tl::make_unexpected(done.error());
+    } catch (const std::exception& error) {
+      trigger.result = fail(Code::internal, std::string("the processor threw: ") + error.what());
+    }
+    trigger.notes = std::exchange(desk.world.notes, {});
+    if (clock.now() >= until_of(*trigger.board)) {
+      trigger.result = fail(Code::unavailable, "the lease ended during the trigger");
+    }
+  }
+  trigger.board->open.fetch_sub(1);
+}
+
+}  // namespace
+
+// ---- The lease
+
+void Host::Inside::renew(Instant until) {
+  const Instant now = env_.clock.now();
+  lapse(now);
+  if (until > now && until > until_of(*board_)) board_->until = until.time_since_epoch().count();
+  std::vector<ProcessorId> waiting;
+  for (const auto& [id, epoch] : parked_) waiting.push_back(id);
+  for (const ProcessorId& id : waiting) try_start(id);
+  settle();
+}
+
+void Host::Inside::lapse(Instant now) {
+  if (now < until_of(*board_)) return;
+  std::vector<ProcessorId> all;
+  for (const auto& [id, runner] : runners_) all.push_back(id);
+  for (const ProcessorId& id : all) kill(runners_.at(id), "the lease ended");
+}
+
+// ---- Beginning
+
+void Host::Inside::start(const ProcessorId& processor, Epoch epoch) {
+  const auto over = ended_.find(processor);
+  const auto runner = runners_.find(processor);
+  if (over != ended_.end() && epoch <= over->second) {
+    if (runner == runners_.end() || runner->second.record.epoch != epoch) {
+      events_.report(processor, epoch, RunState::unassigned, "this epoch is over here");
+    }
+    return;
+  }
+  if (runner != runners_.end() && runner->second.record.epoch == epoch) {
+    events_.report(processor, epoch, runner->second.state, runner->second.fault);
+    return;
+  }
+  parked_[processor] = std::max(parked_[processor], epoch);
+  try_start(processor);
+  settle();
+}
+
+void Host::Inside::try_start(const ProcessorId& processor) {
+  const auto parked = parked_.find(processor);
+  if (parked == parked_.end() || runners_.count(processor) > 0) return;
+  const Epoch epoch = parked->second;
+  const Assignment* assignment = state_.assignments().find(processor);
+  if (assignment == nullptr || assignment->epoch < epoch) return;  // Not applied yet.
+  const ProcessorSpec* spec = state_.processors().find(processor);
+  const bool ours = assignment->epoch == epoch && assignment->owner == options_.self &&
+                    !assignment->releasing && spec != nullptr;
+  const bool leased = env_.clock.now() < until_of(*board_);
+  parked_.erase(parked);
+  if (!ours || !leased) {
+    ended_[processor] = std::max(ended_[processor], epoch);
+    events_.report(processor, epoch, RunState::unassigned,
+                   ours ? "there is no lease" : "it has moved on");
+    return;
+  }
+
+  Runner runner;
+  runner.spec = *spec;
+  runner.type = flow::find_type(spec->type);
+  runner.files_max = options_.trigger_files_max;
+  runner.record.epoch = epoch;
+  bool adopted = false;
+  runner.record.saved = continue_from(*assignment, adopted);
+  if (auto made = make_desk(runner); !made) {
+    ended_[processor] = std::max(ended_[processor], epoch);
+    events_.report(processor, epoch, RunState::failed, made.error().message);
+    return;
+  }
+  Runner& placed = runners_.emplace(processor, std::move(runner)).first->second;
+  // That the epoch began is on disk before its first trigger: it never begins twice.
+  write_record(placed, false);
+  if (adopted) placed.needs_cover = placed.record.commit;
+  events_.report(processor, epoch, RunState::starting, "");
+}
+
+// Where the processor goes on: from this node's own records if nobody else has said anything since,
+// else from the newest checkpoint in the log.
+flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adopted) {
+  const ProcessorSpec& spec = *state_.processors().find(assignment.processor);
+  const flow::ProcessorType* type = flow::find_type(spec.type);
+  const auto local = records_.find(assignment.processor);
+  const bool has_local = local != records_.end();
+  if (type == nullptr || type->state == StateScope::none) return {};
+  if (type->state == StateScope::node) {
+    return has_local ? flow::Saved{{}, local->second.saved.state} : flow::Saved{};
+  }
+  const Checkpoint& checkpoint = assignment.checkpoint;
+  const auto said = std::make_pair(checkpoint.epoch, checkpoint.sequence);
+  if (has_local && std::make_pair(local->second.epoch, local->second.commit) >= said) {
+    adopted = std::make_pair(local->second.epoch, local->second.commit) > said;
+    flow::Saved saved = local->second.saved;
+    saved.history.add(local->second.epoch, local->second.commit);
+    return saved;
+  }
+  auto saved = flow::decode_saved(checkpoint.bytes);
+  if (!saved) {
+    events_.note(spec.id,
+                 "its checkpoint cannot be read, it starts anew: " + saved.error().message);
+    return {};
+  }
+  if (checkpoint.epoch) saved->history.add(checkpoint.epoch, checkpoint.sequence);
+  return std::move(*saved);
+}
+
+Result<void> Host::Inside::make_desk(Runner& runner) {
+  if (runner.type == nullptr) {
+    if (runner.spec.type == "external") return {};
+    return fail(Code::unprocessable, "there is no processor type \"" + runner.spec.type + "\"");
+  }
+  auto processor = flow::make_processor(runner.spec);
+  if (!processor) return tl::make_unexpected(processor.error());
+  Bytes seed;
+  flow::append_key(seed, runner.spec.id);
+  flow::append_key(seed, runner.record.epoch);
+  append_big64(seed, runner.record.commit);
+  runner.desk = std::make_shared<Desk>(
+      std::move(*processor),
+      flow::World{env_.files, env_.clock, Random(hash64(seed, env_.seed)), {}});
+  return {};
+}
+
+// ---- Ending
+
+void Host::Inside::stop(const ProcessorId& processor, Epoch epoch, const std::string& reason) {
+  const auto at = runners_.find(processor);
+  if (const auto parked = parked_.find(processor);
+      parked != parked_.end() && parked->second <= epoch) {
+    parked_.erase(parked);
+  }
+  if (at == runners_.end() || at->second.record.epoch != epoch) {
+    if (at == runners_.end() || at->second.record.epoch > epoch) {
+      ended_[processor] = std::max(ended_[processor], epoch);
+      events_.report(processor, epoch, RunState::unassigned, "not running");
+    }
+    return;
+  }
+  Runner& runner = at->second;
+  if (runner.ending()) return;
+  runner.state = RunState::stopping;
+  runner.reason = reason;
+  ended_[processor] = std::max(ended_[processor], epoch);
+  if (!finish_stop(processor)) events_.report(processor, epoch, RunState::stopping, reason);
+  settle();
+}
+
+void Host::Inside::stop_all() {
+  std::vector<std::pair<ProcessorId, Epoch>> all;
+  for (const auto& [id, runner] : runners_) all.emplace_back(id, runner.record.epoch);
+  for (const auto& [id, epoch] : all) stop(id, epoch, "the node is stopping");
+}
+
+void Host::Inside::kill(Runner& runner, const std::string& reason) {
+  if (runner.desk && runner.desk->gone.exchange(true)) return;
+  put_back(runner);
+  runner.state = RunState::stopping;
+  runner.reason = reason;
+  const ProcessorId id = runner.spec.id;
+  ended_[id] = std::max(ended_[id], runner.record.epoch);
+  finish_stop(id);
+}
+
+void Host::Inside::put_back(Runner& runner) {
+  for (const auto& [id, arrivals] : std::exchange(runner.offered, {})) {
+    const auto at = connections_.find(id);
+    if (at != connections_.end()) at->second.put_back(arrivals);
+  }
+}
+
+// "Stopped" is said once the worker has returned and what it committed is durable.
+bool Host::Inside::finish_stop(const ProcessorId& processor) {
+  const auto at = runners_.find(processor);
+  if (at == runners_.end()) return false;
+  Runner& runner = at->second;
+  if (!runner.ending() || runner.open || runner.durable < runner.record.commit) return false;
+  const Epoch epoch = runner.record.epoch;
+  const std::string reason = std::move(runner.reason);
+  if (runner.desk) runner.desk->gone = true;
+  records_[processor] = std::move(runner.record);
+  runners_.erase(at);
+  events_.report(processor, epoch, RunState::unassigned, reason);
+  reconsider(processor);
+  return true;
+}
+
+void Host::Inside::reconsider(const ProcessorId& processor) {
+  const Assignment* assignment = state_.assignments().find(processor);
+  const auto at = runners_.find(processor);
+  if (at != runners_.end()) {
+    Runner& runner = at->second;
+    const Epoch epoch = runner.record.epoch;
+    if (assignment == nullptr || assignment->epoch != epoch || assignment->owner != options_.self) {
+      kill(runner, "it has moved on");
+    } else if (assignment->releasing) {
+      stop(processor, epoch, "released");
+    }
+    return;
+  }
+  const auto record = records_.find(processor);
+  const bool elsewhere = assignment != nullptr && assignment->owner &&
+                         assignment->owner != options_.self && record != records_.end() &&
+                         assignment->epoch > record->second.epoch;
+  // Somebody else has gone on: what this node kept counts no more (docs/flows.md).
+  if (elsewhere) {
+    writes_.erase(env::Space::state, record_key(processor));
+    records_.erase(record);
+  }
+  try_start(processor);
+}
+
+// ---- Triggers
+
+void Host::Inside::pause_sources(bool paused) {
+  if (sources_paused_ == paused) return;
+  sources_paused_ = paused;
+  for (const auto& [id, runner] : runners_) wake_.insert(id);
+  settle();
+}
+
+bool Host::Inside::run_wakes() {
+  if (wake_.empty()) return false;
+  const Instant now = env_.clock.now();
+  for (const ProcessorId& id : std::exchange(wake_, {})) schedule(id, now);
+  return true;
+}
+
+bool Host::Inside::may_trigger(Runner& runner, Instant now) {
+  if (runner.state != RunState::running || runner.open || runner.type == nullptr) return false;
+  if (runner.type->source && sources_paused_) return false;
+  if (runner.type->settles &&
+      (runner.durable < runner.record.commit || runner.covered < runner.needs_cover)) {
+    return false;
+  }
+  bool reason = runner.type->source;
+  const ProcessorId& id = runner.spec.id;
+  if (const auto inputs = inputs_.find(id); !reason && inputs != inputs_.end()) {
+    for (const Uuid& input : inputs->second) {
+      const auto at = connections_.find(input);
+      reason = reason || (at != connections_.end() && at->second.ready() > 0);
+    }
+  }
+  if (!reason) return false;
+  if (const auto outputs = outputs_.find(id); outputs != outputs_.end()) {
+    for (const auto& [relationship, ids] : outputs->second) {
+      for (const Uuid& output : ids) {
+        const auto at = connections_.find(output);
+        if (at != connections_.end() && at->second.full()) return false;
+      }
+    }
+  }
+  if (now < runner.due) {
+    timers_.emplace(runner.due, id);
+    return false;
+  }
+  return now < until_of(*board_);
+}
+
+void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
+  const auto at = runners_.find(processor);
+  if (at == runners_.end() || !may_trigger(at->second, now)) return;
+  Runner& runner = at->second;
+  // A flow that was sent again with other properties takes effect between two triggers.
+  const ProcessorSpec* spec = state_.processors().find(processor);
+  if (spec != nullptr && *spec != runner.spec) {
+    runner.spec = *spec;
+    runner.type = flow::find_type(spec->type);
+    if (auto made = make_desk(runner); !made) {
+      const Epoch epoch = runner.record.epoch;
+      kill(runner, made.error().message);
+      events_.report(processor, epoch, RunState::failed, made.error().message);
+      return;
+    }
+    if (runner.type == nullptr) return;
+  }
+
+  auto trigger = std::make_shared<Trigger>();  // Shared by the job and the call that follows it.
+  trigger->processor = processor;
+  trigger->desk = runner.desk;
+  trigger->board = board_;
+  trigger->offer = make_offer(runner);
+  runner.open = true;
+  env_.workers.run([this, trigger, alive = alive_, post = post_, &clock = env_.clock] {
+    run(*trigger, clock);
+    post([this, trigger, alive] {
+      if (*alive) finish(*trigger);
+    });
+  });
+}
+
+flow::Offer Host::Inside::make_offer(Runner& runner) {
+  flow::Offer offer;
+  const ProcessorId& id = runner.spec.id;
+  offer.state = runner.record.saved.state;
+  if (const auto inputs = inputs_.find(id); inputs != inputs_.end()) {
+    // Each input gets its share of the trigger; another one goes first each time.
+    const auto& ids = inputs->second;
+    const size_t share = std::max<size_t>(1, runner.files_max / ids.size());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const auto at = connections_.find(ids[(runner.turn + i) % ids.size()]);
+      if (at == connections_.end() || offer.inputs.size() >= runner.files_max) continue;
+      for (auto& input : at->second.take(share, options_.trigger_bytes_max / ids.size())) {
+        runner.offered[input.connection].push_back(input.arrival);
+        offer.inputs.push_back(std::move(input));
+      }
+    }
+    ++runner.turn;
+  }
+  const auto outputs = outputs_.find(id);
+  if (outputs == outputs_.end()) return offer;
+  offer.outputs = outputs->second;
+  for (const auto& [relationship, ids] : outputs->second) {
+    for (const Uuid& output : ids) {
+      if (const auto* to = connection(output)) offer.room = std::min(offer.room, to->room());
+    }
+  }
+  return offer;
+}
+
+void Host::Inside::finish(Trigger& trigger) {
+  const Instant now = env_.clock.now();
+  const auto at = runners_.find(trigger.processor);
+  if (at == runners_.end()) return;
+  Runner& runner = at->second;
+  runner.open = false;
+  if (trigger.began && options_.watch != nullptr) {
+    options_.watch->began(trigger.processor, runner.record.epoch, trigger.began_at,
+                          trigger.lease_until);
+  }
+  for (std::string& note : trigger.notes) events_.note(trigger.processor, std::move(note));
+  lapse(now);
+  const auto still = runners_.find(trigger.processor);  // It may have ended just now.
+  if (still == runners_.end() || still->second.desk->gone || trigger.desk != still->second.desk) {
+    finish_stop(trigger.processor);
+    settle();
+    return;
+  }
+  if (!trigger.began) {
+    put_back(runner);
+  } else if (!trigger.result) {
+    failed(runner, trigger.result.error().message, now);
+  } else if (runner.type->state == StateScope::cluster && trigger.result->state &&
+             trigger.result->state->size() > flow::kStateMax) {
+    failed(runner, "its state is over " + std::to_string(flow::kStateMax) + " bytes", now);
+  } else {
+    if (trigger.result->wait) runner.due = trigger.began_at + *trigger.result->wait;
+    commit(runner, *trigger.result);
+  }
+  if (!finish_stop(trigger.processor)) wake_.insert(trigger.processor);
+  settle();
+}
+
+void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
+  put_back(runner);
+  const auto power = std::min(runner.failures++, 16u);
+  const Duration back_off = std::min<Duration>(kRetryFirst * (int64_t{1} << power), kRetryMost);
+  runner.due = now + back_off;
+  runner.files_max = 1;  // So that one bad flow file does not hold up its neighbours.
+  if ((runner.failures & (runner.failures - 1)) == 0) {
+    events_.note(runner.spec.id,
+                 "failed " + std::to_string(runner.failures) + " times in a row: " + why);
+  }
+  if (runner.fault != why) {
+    runner.fault = why;
+    events_.report(runner.spec.id, runner.record.epoch, runner.state, why);
+  }
+}
+
+// ---- Commits
+
+void Host::Inside::commit(Runner& runner, flow::Delta& delta) {
+  runner.failures = 0;
+  runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
+  if (!runner.fault.empty()) {
+    runner.fault.clear();
+    events_.report(runner.spec.id, runner.record.epoch, runner.state, "");
+  }
+  std::map<Uuid, std::vector<uint64_t>> consumed;
+  for (const flow::Input& input : delta.consumed) {
+    consumed[input.connection].push_back(input.arrival);
+  }
+  for (const auto& [id, arrivals] : consumed) {
+    const auto from = connections_.find(id);
+    if (from == connections_.end()) continue;
+    from->second.consume(arrivals, writes_);
+    touch(from->second);
+  }
+  put_back(runner);  // What was offered and not taken.
+  if (delta.empty()) return;
+
+  flow::ProcessorRecord& record = runner.record;
+  const bool checkpointed = delta.state && runner.type->state == StateScope::cluster;
+  if (delta.state) record.saved.state = std::move(*delta.state);
+  if (checkpointed) runner.needs_cover = record.commit + 1;
+  // Inputs that are taken here are gone: outputs made of them must not hang on a checkpoint that
+  // another owner may overtake. Outputs of a source do.
+  const uint64_t hangs_on = delta.consumed.empty() ? runner.needs_cover : 0;
+  bool outputs = false;
+  for (flow::Output& output : delta.outputs) {
+    flow::Connection* to = connection(output.connection);
+    if (to == nullptr) continue;  // Deleted while the trigger ran: it ends there.
+    to->append(record.epoch, ++record.sequences[output.connection], hangs_on,
+               std::move(output.file), writes_);
+    touch(*to);
+    outputs = true;
+  }
+  if (outputs && hangs_on > runner.covered) runner.held.push_back(hangs_on);
+  write_record(runner, outputs && hangs_on <= runner.covered);
+}
+
+void Host::Inside::write_record(Runner& runner, bool outputs) {
+  ++runner.record.commit;
+  writes_.put(env::Space::state, record_key(runner.spec.id), flow::encode(runner.record));
+  const bool cluster = runner.type != nullptr && runner.type->state == StateScope::cluster;
+  open_.commits.push_back({runner.spec.id, runner.record.epoch, runner.record.commit,
+                           cluster ? flow::encode(runner.record.saved) : "", outputs});
+}
+
+void Host::Inside::committed(const Turn::Commit& commit) {
+  const auto at = runners_.find(commit.processor);
+  if (at == runners_.end() || at->second.record.epoch != commit.epoch) return;
+  Runner& runner = at->second;
+  runner.durable = commit.commit;
+  runner.safe = commit.saved;
+  const Instant now = env_.clock.now();
+  if (commit.outputs && options_.watch != nullptr) {
+    options_.watch->released(commit.processor, commit.epoch, commit.commit, now);
+  }
+  if (runner.state == RunState::starting) {
+    runner.state = RunState::running;
+    events_.report(commit.processor, commit.epoch, RunState::running,
+                   runner.type == nullptr ? "run by an embedding engine" : "");
+  }
+  cover(runner, now);
+  if (!finish_stop(commit.processor)) wake_.insert(commit.processor);
+}
+
+void Host::Inside::cover(Runner& runner, Instant now) {
+  const ProcessorId& id = runner.spec.id;
+  const Assignment* assignment = state_.assignments().find(id);
+  if (assignment == nullptr || assignment->epoch != runner.record.epoch) return;
+  const Checkpoint& saved = assignment->checkpoint;
+  if (saved.epoch == runner.record.epoch && saved.sequence > runner.covered) {
+    runner.covered = saved.sequence;
+    touch_outputs(id);
+    wake_.insert(id);
+    while (!runner.held.empty() && runner.held.front() <= runner.covered) {
+      if (options_.watch != nullptr) {
+        options_.watch->released(id, runner.record.epoch, runner.held.front(), now);
+      }
+      runner.held.pop_front();
+    }
+  }
+  if (runner.covered >= runner.proposed) runner.proposed = 0;
+  const bool due = runner.proposed == 0 || now >= runner.proposed_at + kCheckpointRetry;
+  if (runner.needs_cover <= runner.covered || runner.durable <= runner.covered || !due ||
+      assignment->releasing) {
+    return;
+  }
+  runner.proposed = runner.durable;
+  runner.proposed_at = now;
+  timers_.emplace(now + kCheckpointRetry, id);
+  events_.save_checkpoint(id, {runner.record.epoch, runner.durable, runner.safe});
+}
+
+}  // namespace databridge::node
