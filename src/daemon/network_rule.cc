@@ -136,7 +136,7 @@ Result<Reach> reach_of(const std::string& host) {
 }
 
 std::string canonical_host(const std::string& host) {
-  const auto text = plain(host);
+  auto text = plain(host);
   const auto ip = parse_ip(text);
   if (!ip) return text;
   if (is_v4(*ip)) return fmt::format("{}.{}.{}.{}", (*ip)[12], (*ip)[13], (*ip)[14], (*ip)[15]);
