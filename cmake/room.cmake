@@ -2,6 +2,7 @@
 # test program from its *_test.cc. A room without sources is headers only; *_main.cc are programs.
 find_package(RocksDB CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
+find_package(spdlog REQUIRED)
 find_package(CURL REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)

@@ -1,5 +1,5 @@
-// Owns the user's files below the allowed roots. Hides how a path is kept inside (openat2 with
-// RESOLVE_BENEATH: the kernel resolves links and refuses those that lead out).
+// Owns the user's files below the allowed roots. Hides how a path is kept inside: the
+// kernel resolves it once, and where the opened descriptor really is decides.
 #pragma once
 
 #include <memory>

@@ -1,0 +1,77 @@
+#include "platform/workers.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/guarded.h"
+#include "platform/system.h"
+
+namespace databridge::platform {
+namespace {
+
+class Pool : public env::Workers {
+ public:
+  explicit Pool(WorkersOptions options) : options_(options) { CHECK(options_.threads_max > 0); }
+
+  ~Pool() override {
+    std::vector<std::thread> threads;
+    {
+      const std::lock_guard lock(mutex_);
+      closing_ = true;
+      threads.swap(threads_);
+    }
+    wake_.notify_all();
+    for (auto& thread : threads) thread.join();
+  }
+
+  void run(std::function<void()> job) override {
+    {
+      const std::lock_guard lock(mutex_);
+      CHECK(!closing_);
+      jobs_.push_back(std::move(job));
+      // Sleepers that were woken and have not come yet are still counted as idle: so are their
+      // jobs.
+      if (jobs_.size() > idle_ && threads_.size() < options_.threads_max) {
+        threads_.push_back(start_thread("worker", [this] { work(); }));
+      }
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      ++idle_;
+      wake_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      --idle_;
+      if (jobs_.empty()) return;
+      auto job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      job();
+      job = nullptr;  // What the job holds goes before the next one comes.
+      lock.lock();
+    }
+  }
+
+  const WorkersOptions options_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> jobs_ GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_ GUARDED_BY(mutex_);
+  size_t idle_ GUARDED_BY(mutex_) = 0;
+  bool closing_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+std::unique_ptr<env::Workers> make_workers(WorkersOptions options) {
+  return std::make_unique<Pool>(options);
+}
+
+}  // namespace databridge::platform
