@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "api/guard.h"
+#include "api/http_test_backend.h"
 #include "api/json_writer.h"
 #include "api/openapi.h"
-#include "api/test_backend.h"
 
 namespace databridge::api {
 namespace {
