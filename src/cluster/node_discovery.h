@@ -2,13 +2,14 @@
 // one that is there (safety.md 5.3).
 //
 // Owns   who answers, the durable promise, and the moment of founding.
-// Hides  attempts and withdrawal: a promise names each founder's *attempt*. A node without a
-//        promise may raise its attempt at any time, which kills every set that names the old one;
-//        a node with a promise may raise it only after it heard from one of that set that raised
-//        its own. So a set that could still be founded is never withdrawn from.
+// Hides  attempts and withdrawal. A promise is a set of (founder, attempt), and a node gives one
+//        promise an attempt. A set is dead once one of it used its attempt up otherwise: it
+//        promised another set, or raised its attempt without a promise. Only from a dead set may
+//        a node withdraw, by raising its own attempt; so a set that all have promised is final,
+//        and what was once heard of a promise stays true enough to found upon.
 // Pure   inputs are calls, outputs are data, in order; nothing is told before it is durable.
-//        A promise that all of its set have given is final: if one of them loses its disk before
-//        anyone founded, the rest wait and say so.
+// Weak   if a founder loses its disk after the others promised and before anyone founded, the
+//        others wait for it for ever and say so: it may have founded, as far as they know.
 #pragma once
 
 #include <cstdint>
@@ -90,6 +91,7 @@ class NodeDiscovery {
   void join(const std::vector<Address>& seeds, Instant now);
 
   [[nodiscard]] std::vector<DiscoveryOutput> take_outputs();
+  // There is a cluster. It goes on answering probes, with the cluster's id: newcomers need that.
   bool done() const { return done_; }
   const std::string& note() const { return note_; }
 
@@ -102,25 +104,34 @@ class NodeDiscovery {
     std::optional<Instant> heard;  // From itself.
     bool linked = false;
   };
+  using Set = std::vector<Founder>;  // Sorted.
 
   void consider(Instant now);
+  void gather(Instant now, const Set& present);
+  bool join_somebody(Instant now);
+  bool is_complete(const Set& set) const;
+  bool is_dead(const Set& set) const;
+  bool is_asked_in_vain(const Set& present) const;
+  void write(FoundingRecord record);
   void found();
-  void promise(std::vector<Founder> set);
-  void raise_attempt();
-  bool may_withdraw() const;
+  void finish(ClusterId cluster);
+  Set present(Instant now) const;
   ProbeReply reply(Instant now) const;
+  void tell_all(Instant now);
   void learn(const MemberInfo& info);
   void dial(const Address& address);
+  void send(Incarnation to, Message message);
   void say(std::string text);
-  std::vector<Founder> present(Instant now) const;
+  std::string names(const Set& set) const;
 
   Options options_;
-  FoundingRecord record_;              // As it is wanted.
-  FoundingRecord durable_;             // As it may be told.
-  std::map<Incarnation, Peer> peers_;  // Without self.
+  FoundingRecord record_;              // As it shall be.
+  FoundingRecord durable_;             // As it is on disk: all that may be told.
+  std::map<Incarnation, Peer> peers_;  // Without this node.
   std::vector<Address> dialled_;
-  std::optional<Incarnation> joining_;  // Whom it asks.
-  std::optional<Instant> joined_at_, probed_at_;
+  ClusterId cluster_;  // Once there is one.
+  Incarnation asked_;  // Whom it asked last to take it in.
+  std::optional<Instant> joined_at_, probed_at_, vain_since_;
   bool only_join_ = false;
   bool done_ = false;
   std::string note_;

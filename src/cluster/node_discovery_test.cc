@@ -1,0 +1,445 @@
+#include "cluster/node_discovery.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include "base/random.h"
+
+namespace databridge::cluster {
+namespace {
+
+using testing::HasSubstr;
+
+// A few nodes without a cluster, on a network that delays, reorders and loses, with disks that
+// take their time. What a node has on disk survives its crashes, and nothing else does.
+class Wild {
+ public:
+  struct Node {
+    Address address;
+    Incarnation incarnation;
+    FoundingRecord disk;
+    ClusterId cluster;  // On disk, too.
+    std::unique_ptr<NodeDiscovery> process;
+    std::set<Address> dials;
+    std::set<Incarnation> links;
+    uint64_t life = 0;  // Grows with each start: what was meant for an earlier one is lost.
+    bool asked_to_join = false;
+    std::vector<Incarnation> voters;
+  };
+
+  explicit Wild(uint64_t seed) : random(seed) {}
+
+  size_t add(uint32_t expect, std::vector<size_t> seeds = {}) {
+    Node node;
+    node.address = {"10.0.0." + std::to_string(nodes.size() + 1), 8090};
+    node.incarnation = Incarnation{1 + random.below(1'000'000)};
+    nodes.push_back(std::move(node));
+    expects.push_back(expect);
+    seed_lists.push_back(std::move(seeds));
+    founders.insert(nodes.back().incarnation);
+    return nodes.size() - 1;
+  }
+
+  void start(size_t n) {
+    Node& node = nodes[n];
+    ++node.life;
+    NodeDiscovery::Options options;
+    options.self = info(n);
+    options.expect = expects[n];
+    for (const size_t seed : seed_lists[n]) options.seeds.push_back(nodes[seed].address);
+    if (seed_lists[n].empty()) {
+      for (const Node& other : nodes) options.seeds.push_back(other.address);
+    }
+    options.restored = node.disk;
+    node.process = std::make_unique<NodeDiscovery>(options);
+    if (!node.cluster.empty()) return;  // Only the brain's routine: answer() below.
+    node.process->start(now);
+    work(n);
+  }
+
+  void crash(size_t n) {
+    nodes[n].process.reset();
+    nodes[n].dials.clear();
+    nodes[n].links.clear();
+    for (Node& other : nodes) {
+      if (other.process && other.links.erase(nodes[n].incarnation) > 0) {
+        other.process->unlinked(nodes[n].incarnation);
+      }
+    }
+  }
+
+  void wipe(size_t n) {
+    crash(n);
+    nodes[n].disk = {};
+    nodes[n].cluster = {};
+    nodes[n].incarnation = Incarnation{1 + random.below(1'000'000)};
+    founders.insert(nodes[n].incarnation);
+  }
+
+  void run(Duration how_long) {
+    for (const Instant until = now + how_long; now < until; now += 10ms) {
+      deliver();
+      for (size_t n = 0; n < nodes.size(); ++n) {
+        if (!nodes[n].process) continue;
+        mend_links(n);
+        if (!nodes[n].process) continue;
+        nodes[n].process->tick(now);
+        work(n);
+      }
+    }
+  }
+
+  bool all_in_one() const {
+    for (const Node& node : nodes) {
+      if (node.cluster.empty() || node.cluster != nodes[0].cluster) return false;
+    }
+    return true;
+  }
+  std::string notes() const {
+    std::string text;
+    for (const Node& node : nodes) {
+      text += node.cluster.value + " " + (node.process ? node.process->note() : "down") + "\n";
+    }
+    return text;
+  }
+
+  Random random;
+  Instant now{};
+  std::vector<Node> nodes;
+  std::vector<uint32_t> expects;
+  std::vector<std::vector<size_t>> seed_lists;
+  std::set<Incarnation> founders;  // All that ever were.
+  std::set<ClusterId> founded;
+  double loss = 0.1;
+  double crash_at_founding = 0;
+
+ private:
+  struct Flying {
+    Instant at;
+    size_t to;
+    uint64_t life;
+    std::function<void()> arrive;
+  };
+
+  MemberInfo info(size_t n) const {
+    MemberInfo info;
+    info.incarnation = nodes[n].incarnation;
+    info.node = NodeId("node-" + std::to_string(n + 1));
+    info.address = nodes[n].address;
+    return info;
+  }
+
+  void mend_links(size_t n) {
+    for (const Address& address : std::set<Address>(nodes[n].dials)) {
+      for (size_t to = 0; to < nodes.size(); ++to) {
+        const Incarnation peer = nodes[to].incarnation;
+        if (nodes[to].address != address || !nodes[to].process) continue;
+        if (nodes[n].links.contains(peer) || !random.chance(0.2)) continue;
+        nodes[n].links.insert(peer);
+        nodes[n].process->linked(peer, now);
+        work(n);
+      }
+    }
+  }
+
+  void deliver() {
+    for (size_t i = 0; i < flying.size();) {
+      if (flying[i].at > now) {
+        ++i;
+        continue;
+      }
+      Flying one = std::move(flying[i]);
+      flying.erase(flying.begin() + static_cast<ptrdiff_t>(i));
+      if (nodes[one.to].process && nodes[one.to].life == one.life) {
+        one.arrive();
+        work(one.to);
+      }
+    }
+  }
+
+  void fly(size_t to, uint64_t most_ms, std::function<void()> arrive) {
+    flying.push_back({now + std::chrono::milliseconds(random.below(most_ms)), to, nodes[to].life,
+                      std::move(arrive)});
+  }
+
+  void work(size_t n) {
+    if (!nodes[n].process) return;
+    for (const DiscoveryOutput& output : nodes[n].process->take_outputs()) {
+      if (const auto* dial = std::get_if<DialSeed>(&output)) {
+        nodes[n].dials.insert(dial->address);
+      } else if (const auto* sent = std::get_if<SendFounding>(&output)) {
+        send(n, *sent);
+      } else if (const auto* persist = std::get_if<PersistFounding>(&output)) {
+        const FoundingRecord record = *decode_founding_record(encode(persist->record));
+        // It reaches the disk at some moment, and the node hears of it later, if it lives so long.
+        const uint64_t life = nodes[n].life;
+        if (random.chance(0.5)) nodes[n].disk = record;
+        fly(n, 50, [this, n, record, life] {
+          nodes[n].disk = record;
+          ASSERT_EQ(nodes[n].life, life);
+          nodes[n].process->persisted(record, now);
+        });
+      } else if (const auto* one = std::get_if<Founded>(&output)) {
+        founded.insert(one->cluster);
+        nodes[n].voters = one->voters;
+        if (!random.chance(crash_at_founding)) nodes[n].cluster = one->cluster;
+        if (nodes[n].cluster.empty()) return crash(n);  // Before it could be written.
+      } else if (const auto* joined = std::get_if<Joined>(&output)) {
+        nodes[n].cluster = joined->reply.cluster;
+      }
+    }
+  }
+
+  void send(size_t from, const SendFounding& sent) {
+    if (!nodes[from].links.contains(sent.to) || random.chance(loss)) return;
+    const Incarnation sender = nodes[from].incarnation;
+    const Bytes bytes = encode(sent.message);
+    for (size_t to = 0; to < nodes.size(); ++to) {
+      if (nodes[to].incarnation != sent.to || !nodes[to].process) continue;
+      fly(to, 200, [this, to, sender, bytes] { arrive(to, sender, *decode_message(bytes)); });
+    }
+  }
+
+  void arrive(size_t to, Incarnation from, const Message& message) {
+    Node& node = nodes[to];
+    if (!node.cluster.empty()) return answer(to, from, message);
+    if (const auto* probe = std::get_if<Probe>(&message)) node.process->probe(from, *probe, now);
+    if (const auto* reply = std::get_if<ProbeReply>(&message)) {
+      node.process->probe_reply(from, *reply, now);
+    }
+    if (const auto* reply = std::get_if<JoinReply>(&message)) {
+      node.process->join_reply(from, *reply, now);
+    }
+  }
+
+  // What a member does, whether or not it was restarted since.
+  void answer(size_t to, Incarnation from, const Message& message) {
+    if (const auto* probe = std::get_if<Probe>(&message)) {
+      nodes[to].dials.insert(probe->self.address);
+      ProbeReply reply;
+      reply.self = info(to);
+      reply.cluster = nodes[to].cluster;
+      reply.attempt = nodes[to].disk.attempt;
+      send(to, {from, reply});
+    } else if (std::holds_alternative<Join>(message)) {
+      send(to, {from, JoinReply{nodes[to].cluster, nodes[to].incarnation, {info(to)}, ""}});
+    }
+  }
+
+  std::vector<Flying> flying;
+};
+
+// ---- Plain cases
+
+TEST(NodeDiscovery, OneFoundsAloneAtOnce) {
+  NodeDiscovery::Options options;
+  options.self.incarnation = Incarnation{7};
+  NodeDiscovery discovery(options);
+  discovery.start(Instant{});
+  auto outputs = discovery.take_outputs();
+  const auto is_persist = [](const auto& o) { return std::holds_alternative<PersistFounding>(o); };
+  const auto persist = std::find_if(outputs.begin(), outputs.end(), is_persist);
+  ASSERT_NE(persist, outputs.end());
+  EXPECT_FALSE(discovery.done()) << "not before it is durable";
+  discovery.persisted(std::get<PersistFounding>(*persist).record, Instant{});
+  outputs = discovery.take_outputs();
+  const auto founded = std::find_if(outputs.begin(), outputs.end(), [](const auto& o) {
+    return std::holds_alternative<Founded>(o);
+  });
+  ASSERT_NE(founded, outputs.end());
+  EXPECT_EQ(std::get<Founded>(*founded).cluster, cluster_id_of({Incarnation{7}}));
+  EXPECT_EQ(std::get<Founded>(*founded).voters, std::vector<Incarnation>{Incarnation{7}});
+}
+
+TEST(NodeDiscovery, ThreeFoundOneHoweverLateTheLastStarts) {
+  Wild wild(1);
+  for (int n = 0; n < 3; ++n) wild.add(3);
+  wild.start(0);
+  wild.start(2);
+  wild.run(20s);
+  EXPECT_TRUE(wild.founded.empty());
+  EXPECT_THAT(wild.nodes[0].process->note(), HasSubstr("2 of 3 founders are here: node-"));
+  wild.start(1);
+  wild.run(5s);
+  EXPECT_TRUE(wild.all_in_one()) << wild.notes();
+}
+
+TEST(NodeDiscovery, AFourthJoinsAsSoonAsThereIsACluster) {
+  Wild wild(2);
+  for (int n = 0; n < 4; ++n) wild.add(3);
+  for (size_t n = 0; n < 3; ++n) wild.start(n);
+  wild.run(5s);
+  wild.start(3);
+  wild.run(5s);
+  EXPECT_TRUE(wild.all_in_one()) << wild.notes();
+  EXPECT_EQ(wild.founded.size(), 1u);
+}
+
+TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
+  const auto info = [](uint64_t id) {
+    MemberInfo info;
+    info.incarnation = Incarnation{id};
+    info.node = NodeId("node-" + std::to_string(id));
+    info.address = {"10.0.0." + std::to_string(id), 8090};
+    return info;
+  };
+  NodeDiscovery::Options options;
+  options.self = info(1);
+  options.expect = 3;
+  NodeDiscovery discovery(options);
+  const auto hear = [&](uint64_t id, Instant now, std::vector<Incarnation> promised = {}) {
+    ProbeReply reply;
+    reply.self = info(id);
+    reply.promised = promised;
+    reply.attempts.assign(promised.size(), 1);
+    discovery.probe_reply(Incarnation{id}, reply, now);
+  };
+  discovery.start(Instant{});
+  discovery.linked(Incarnation{2}, Instant{});
+  hear(2, Instant{});
+  EXPECT_THAT(discovery.note(), HasSubstr("2 of 3 founders are here"));
+  hear(3, Instant{});
+  discovery.persisted({1, {{Incarnation{1}, 1}, {Incarnation{2}, 1}, {Incarnation{3}, 1}}},
+                      Instant{});
+  hear(4, Instant{1s});
+  EXPECT_EQ(discovery.note(),
+            "4 nodes want to found a cluster, 3 are expected: node-1 (10.0.0.1:8090), node-2 "
+            "(10.0.0.2:8090), node-3 (10.0.0.3:8090), node-4 (10.0.0.4:8090); stop those that do "
+            "not belong, or set clusterExpect");
+  EXPECT_FALSE(discovery.done());
+  // The fourth is stopped; the others give their word.
+  const std::vector<Incarnation> all = {Incarnation{1}, Incarnation{2}, Incarnation{3}};
+  hear(2, Instant{5s}, all);
+  EXPECT_FALSE(discovery.done());
+  hear(3, Instant{5s}, all);
+  EXPECT_TRUE(discovery.done());
+}
+
+TEST(NodeDiscovery, SeedsNeedNotNameEverybody) {
+  Wild wild(4);
+  for (size_t n = 0; n < 5; ++n) wild.add(5, {n == 0 ? size_t{1} : size_t{0}});
+  for (size_t n = 0; n < 5; ++n) wild.start(n);
+  wild.run(10s);
+  EXPECT_TRUE(wild.all_in_one()) << wild.notes();
+  for (const auto& node : wild.nodes) {
+    if (!node.voters.empty()) {
+      EXPECT_EQ(node.voters.size(), 3u);
+    }
+  }
+}
+
+// ---- Properties
+
+TEST(NodeDiscovery, FoundsExactlyOneWhateverHappens) {
+  int crashes = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    SCOPED_TRACE(seed);
+    Wild wild(seed);
+    wild.loss = wild.random.unit() * 0.5;
+    wild.crash_at_founding = 0.2;
+    const auto n = static_cast<uint32_t>(wild.random.between(1, 6));
+    for (uint32_t i = 0; i < n; ++i) wild.add(n);
+    for (int round = 0; round < 20; ++round) {
+      const size_t who = wild.random.below(n);
+      if (wild.nodes[who].process && wild.random.chance(0.5)) {
+        wild.crash(who);
+        ++crashes;
+      } else if (!wild.nodes[who].process) {
+        wild.start(who);
+      }
+      wild.run(std::chrono::milliseconds(wild.random.below(800)));
+    }
+    for (int round = 0; round < 20 && !wild.all_in_one(); ++round) {
+      wild.loss = 0.05;
+      for (size_t i = 0; i < n; ++i) {
+        if (!wild.nodes[i].process) wild.start(i);
+      }
+      wild.run(2s);
+    }
+    ASSERT_TRUE(wild.all_in_one()) << wild.notes();
+    ASSERT_EQ(wild.founded.size(), 1u);
+  }
+  EXPECT_GT(crashes, 300);
+}
+
+// More founders than expected, and founders that lose their disks: never two clusters, as long as
+// N is more than half of all that ever were. Whether one is founded is another matter.
+TEST(NodeDiscovery, NeverFoundsTwoClusters) {
+  int founded = 0, wipes = 0, extra = 0;
+  for (uint64_t seed = 1; seed <= 250; ++seed) {
+    SCOPED_TRACE(seed);
+    Wild wild(seed);
+    wild.loss = wild.random.unit() * 0.5;
+    wild.crash_at_founding = 0.2;
+    const auto expect = static_cast<uint32_t>(wild.random.between(2, 5));
+    const uint64_t n = wild.random.between(expect, 2 * expect - 1);
+    extra += static_cast<int>(n - expect);
+    for (uint64_t i = 0; i < n; ++i) wild.add(expect);
+    for (int round = 0; round < 40; ++round) {
+      const size_t who = wild.random.below(n);
+      if (wild.random.chance(0.2) && 2 * expect > wild.founders.size() + 1) {
+        wild.wipe(who);
+        ++wipes;
+      } else if (!wild.nodes[who].process) {
+        wild.start(who);
+      } else if (wild.random.chance(0.5)) {
+        wild.crash(who);
+      }
+      wild.run(std::chrono::milliseconds(wild.random.below(800)));
+    }
+    ASSERT_LT(wild.founders.size(), 2 * expect);
+    ASSERT_LE(wild.founded.size(), 1u);
+    founded += static_cast<int>(wild.founded.size());
+  }
+  EXPECT_GT(founded, 100);
+  EXPECT_GT(wipes, 100);
+  EXPECT_GT(extra, 100);
+}
+
+// ---- Small things
+
+TEST(NodeDiscovery, PlacesCountOnceInWhateverSpelling) {
+  const auto seed = [](const std::string& text, std::vector<std::string> ips) {
+    return ResolvedSeed{*Address::parse(text), std::move(ips)};
+  };
+  const ResolvedSeed own = seed("127.0.0.1:8090", {"127.0.0.1"});
+  EXPECT_EQ(expected_founders(own, {}), 1u);
+  EXPECT_EQ(expected_founders(own, {own}), 1u);
+  EXPECT_EQ(expected_founders(own, {seed("127.0.0.1:8091", {}), seed("127.0.0.1:8092", {})}), 3u);
+  EXPECT_EQ(
+      expected_founders(own, {seed("localhost:8090", {"127.0.0.1", "::1"}),
+                              seed("LOCALHOST:8091", {"127.0.0.1", "::1"}),
+                              seed("[::1]:8091", {"::1"}), seed("127.0.0.1:8091", {"127.0.0.1"})}),
+      2u);
+  EXPECT_EQ(expected_founders(seed("n1.example:8090", {}),
+                              {seed("N1.Example:8090", {}), seed("n2.example:8090", {})}),
+            2u);
+}
+
+TEST(NodeDiscovery, TheClusterIdIsOfTheSetNotOfItsOrder) {
+  EXPECT_EQ(cluster_id_of({Incarnation{1}, Incarnation{2}}),
+            cluster_id_of({Incarnation{2}, Incarnation{1}}));
+  EXPECT_NE(cluster_id_of({Incarnation{1}, Incarnation{2}}), cluster_id_of({Incarnation{1}}));
+  EXPECT_EQ(cluster_id_of({Incarnation{1}}).value.size(), 16u);
+}
+
+TEST(NodeDiscovery, ADamagedRecordIsRefused) {
+  const FoundingRecord record{3, {{Incarnation{1}, 2}, {Incarnation{5}, 3}}};
+  const Bytes bytes = encode(record);
+  ASSERT_TRUE(decode_founding_record(bytes));
+  EXPECT_EQ(*decode_founding_record(bytes), record);
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    Bytes flipped = bytes;
+    flipped[i] = static_cast<char>(flipped[i] ^ 0x10);
+    EXPECT_FALSE(decode_founding_record(flipped)) << i;
+    EXPECT_FALSE(decode_founding_record(bytes.substr(0, i))) << i;
+  }
+}
+
+}  // namespace
+}  // namespace databridge::cluster
