@@ -44,7 +44,7 @@ Result<Position> Core::propose_configuration(const Change& change, Instant now) 
     }
   }
   append_own(Entry::Kind::configuration, Payload(encode_configuration(*next)));
-  members_.append(log_.last(), std::move(*next));
+  members_.append({hard_.term, log_.last()}, std::move(*next));
   configuration_changed();
   const Position position{hard_.term, log_.last()};
   advance_commit();  // A smaller quorum may have been reached already.

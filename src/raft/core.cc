@@ -41,7 +41,7 @@ Core::Core(const Options& options, Restored restored, Instant now)
       random_(options.seed ^ options.id),
       now_(now),
       log_({restored.snapshot.term, restored.snapshot.index}, std::move(restored.entries)),
-      members_(restored.snapshot.index, restored.snapshot.configuration),
+      members_({restored.snapshot.term, restored.snapshot.index}, restored.snapshot.configuration),
       snapshot_(std::move(restored.snapshot)),
       hard_(restored.hard_state) {
   CHECK(options_.id != 0);
@@ -51,7 +51,7 @@ Core::Core(const Options& options, Restored restored, Instant now)
     was_member_ |= members_.latest().has(options_.id);
     auto configuration = decode_configuration(entry.data.view());
     CHECK(configuration);  // It was checked before it was stored.
-    members_.append(i, std::move(*configuration));
+    members_.append({entry.term, i}, std::move(*configuration));
   }
   hard_.commit = std::clamp(hard_.commit, snapshot_.index, log_.last());
   hard_.term = std::max(hard_.term, log_.last_term());

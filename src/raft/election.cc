@@ -41,15 +41,22 @@ void Core::arm_election_timer() {
 
 // Nobody campaigns on a log that could still shrink: entries not yet durable would be advertised,
 // and an installing snapshot would be neither here nor there (libraft PR #367, #353, #429, #467).
+//
+// A server that its newest configuration leaves out campaigns all the same until that configuration
+// is committed (thesis §4.2.2): its log may be the only one long enough to win, and its votes are
+// not counted anyway. Without this, three living voters of four can wait for each other for ever.
 bool Core::may_campaign() const {
-  return members_.latest().is_voter(options_.id) && !removed_ && log_.all_stable();
+  const bool voter =
+      members_.latest().is_voter(options_.id) || members_.at(hard_.commit).is_voter(options_.id);
+  return voter && !removed_ && log_.all_stable();
 }
 
 void Core::campaign_if_due() {
   if (now_ < election_deadline_) return;
   leader_ = 0;
   if (!may_campaign()) return;
-  start_round(members_.latest().voters.size() == 1, false);
+  const auto& voters = members_.latest().voters;
+  start_round(voters.size() == 1 && voters.front() == options_.id, false);
 }
 
 void Core::start_round(bool real, bool transfer) {
@@ -128,14 +135,15 @@ void Core::on_vote_request(const Message& m) {
   reply.reject = true;
 
   const Configuration& committed = members_.at(hard_.commit);
-  if (!committed.voters.empty() && !committed.has(m.from) &&
-      m.index < members_.index_at(hard_.commit)) {
-    // A removed server that never learned of it. Its log lacks a committed entry, so nothing is
-    // withheld from it by telling it only that.
-    reply.removed = true;
-    reply.commit = members_.index_at(hard_.commit);
-    send_after_persist_.push_back(std::move(reply));
-    return;
+  if (!committed.voters.empty() && !committed.has(m.from)) {
+    // A removed server that never learned of it, or a new one that this server has not heard of
+    // yet: the candidate can tell, so its request is judged all the same.
+    Message notice = reply;
+    const Position since = members_.position_at(hard_.commit);
+    notice.removed = true;
+    notice.index = since.index;
+    notice.log_term = since.term;
+    send_after_persist_.push_back(std::move(notice));
   }
   if (m.term > hard_.term && !m.transfer && protects_leader()) {
     if (pre && m.leader_lost && role_ == Role::follower) early_vote_ = m;
@@ -167,8 +175,14 @@ void Core::on_vote_request(const Message& m) {
 
 void Core::on_vote_reply(const Message& m) {
   if (m.removed) {
-    // Only if it speaks of a later configuration than any this server holds.
-    if (m.commit > members_.latest_index() && role_ != Role::leader) removed_ = true;
+    // Only if it speaks of a later configuration than any this server holds. A later term's is
+    // later, whatever the index: what this server appended since was never committed.
+    const Position own = members_.latest_position();
+    const bool later = m.log_term > own.term || (m.log_term == own.term && m.index > own.index);
+    if (later && role_ != Role::leader) {
+      become_follower(hard_.term, 0);
+      removed_ = true;
+    }
     return;
   }
   const bool pre = m.kind == Message::Kind::pre_vote_reply;

@@ -26,35 +26,35 @@ bool Configuration::is_learner(ServerId id) const { return contains(learners, id
 
 const Membership::Item& Membership::item_at(Index index) const {
   for (auto item = history_.rbegin(); item != history_.rend(); ++item) {
-    if (item->index <= index) return *item;
+    if (item->position.index <= index) return *item;
   }
   return history_.front();
 }
 
 const Configuration& Membership::at(Index index) const { return item_at(index).configuration; }
-Index Membership::index_at(Index index) const { return item_at(index).index; }
+Position Membership::position_at(Index index) const { return item_at(index).position; }
 
-void Membership::append(Index index, Configuration configuration) {
-  CHECK(index > latest_index());
-  history_.push_back({index, std::move(configuration)});
+void Membership::append(Position position, Configuration configuration) {
+  CHECK(position.index > latest_index());
+  history_.push_back({position, std::move(configuration)});
 }
 
 bool Membership::truncate_from(Index index) {
   const size_t before = history_.size();
-  while (history_.size() > 1 && history_.back().index >= index) history_.pop_back();
+  while (history_.size() > 1 && history_.back().position.index >= index) history_.pop_back();
   return history_.size() != before;
 }
 
 void Membership::compact(Index upto) {
   auto keep = history_.begin();
-  while (keep + 1 != history_.end() && (keep + 1)->index <= upto) ++keep;
+  while (keep + 1 != history_.end() && (keep + 1)->position.index <= upto) ++keep;
   history_.erase(history_.begin(), keep);
 }
 
-void Membership::reset(Index index, Configuration configuration) {
+void Membership::reset(Position position, Configuration configuration) {
   std::sort(configuration.voters.begin(), configuration.voters.end());
   std::sort(configuration.learners.begin(), configuration.learners.end());
-  history_.assign(1, {index, std::move(configuration)});
+  history_.assign(1, {position, std::move(configuration)});
 }
 
 Result<Configuration> changed(const Configuration& from, const Change& change) {

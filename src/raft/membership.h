@@ -15,21 +15,24 @@ namespace databridge::raft {
 
 class Membership {
  public:
-  Membership(Index index, Configuration configuration) { reset(index, std::move(configuration)); }
+  Membership(Position position, Configuration configuration) {
+    reset(position, std::move(configuration));
+  }
 
   const Configuration& latest() const { return history_.back().configuration; }
-  Index latest_index() const { return history_.back().index; }
+  Position latest_position() const { return history_.back().position; }
+  Index latest_index() const { return history_.back().position.index; }
   const Configuration& at(Index index) const;  // The newest at or before `index`.
-  Index index_at(Index index) const;           // … and its own index.
+  Position position_at(Index index) const;     // … and its own place, or its snapshot's.
 
-  void append(Index index, Configuration configuration);
+  void append(Position position, Configuration configuration);
   bool truncate_from(Index index);  // True if latest() changed.
   void compact(Index upto);         // Forgets what is older than the newest at or before `upto`.
-  void reset(Index index, Configuration configuration);
+  void reset(Position position, Configuration configuration);
 
  private:
   struct Item {
-    Index index;
+    Position position;
     Configuration configuration;
   };
   const Item& item_at(Index index) const;

@@ -116,7 +116,7 @@ void Core::on_append(const Message& m) {
     }
     log_.append(entry);
     if (entry.kind == Entry::Kind::configuration) {
-      members_.append(entry.index, decode_configuration(entry.data.view()).value());
+      members_.append({entry.term, entry.index}, decode_configuration(entry.data.view()).value());
       configuration_changed();
     }
   }

@@ -86,7 +86,7 @@ void Core::on_snapshot_chunk(const Message& m) {
 // Acknowledged like any append, once it is durable.
 void Core::install(Snapshot snapshot) {
   log_.restore({snapshot.term, snapshot.index});
-  members_.reset(snapshot.index, snapshot.configuration);
+  members_.reset({snapshot.term, snapshot.index}, snapshot.configuration);
   snapshot_ = std::move(snapshot);
   applied_ = snapshot_.index;
   verified_ = std::max(verified_, snapshot_.index);

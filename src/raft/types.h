@@ -121,12 +121,12 @@ struct Message {
   // position.
   Index index = 0;
   Term log_term = 0;
-  Index commit = 0;  // append, heartbeat: the leader's. Votes' replies: see `removed`.
+  Index commit = 0;  // append, heartbeat: the leader's.
 
   bool reject = false;       // *_reply.
   bool leader_lost = false;  // pre_vote, vote: the candidate has evidence that the leader is gone.
   bool transfer = false;     // vote: the leader asked for it; skips leader stickiness.
-  bool removed = false;      // pre_vote_reply, vote_reply: as of entry `commit` you are no member.
+  bool removed = false;      // pre_vote_reply, vote_reply: since `index` you are no member.
 
   Index hint = 0;       // append_reply, rejected: the follower's last index that may match.
   Term hint_term = 0;   // … and its term there.

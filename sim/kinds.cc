@@ -1,0 +1,29 @@
+#include "sim/kinds.h"
+
+#include "sim/raft_sim.h"
+
+namespace databridge::sim {
+
+const std::vector<RunKind>& kinds() {
+  static const std::vector<RunKind> all{
+      {"raft",
+       run_raft,
+       {{"vote_twice"},
+        {"vote_before_persist"},
+        {"vote_for_shorter_log"},
+        {"ack_before_persist"},
+        {"ack_unverified_tail"},
+        {"commit_old_term"},
+        {"commit_before_own_sync"},
+        {"commit_beyond_append"},
+        {"apply_uncommitted"},
+        {"read_without_round"},
+        {"contact_by_receipt"},
+        {"two_changes_at_once"},
+        {"install_stale_snapshot"},
+        {"late_answer_counts"}}},
+  };
+  return all;
+}
+
+}  // namespace databridge::sim

@@ -1,0 +1,23 @@
+// The table of what can be simulated, and of the bugs planted for each.
+#pragma once
+
+#include <vector>
+
+#include "sim/run.h"
+
+namespace databridge::sim {
+
+// A bug planted in the product behind CANARY(name); see base/canary.h.
+struct Canary {
+  const char* name;
+};
+
+struct RunKind {
+  const char* name;
+  RunResult (*run)(uint64_t seed, size_t steps);
+  std::vector<Canary> canaries;
+};
+
+const std::vector<RunKind>& kinds();
+
+}  // namespace databridge::sim

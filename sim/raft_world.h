@@ -1,0 +1,189 @@
+// The world of one simulated raft cluster: servers with disks and clocks of their own, a network
+// that may do anything but alter bytes, and a nemesis.
+//
+// Owns   everything in it; one run, one world, one thread.
+// Hides  the queue of events. Everything that happens is an event at a true time, and the order of
+//        events is decided by the seed alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "raft/raft.h"
+#include "sim/raft_checker.h"
+#include "sim/run.h"
+
+namespace databridge::sim {
+
+using raft::Index;
+using raft::ServerId;
+using raft::Term;
+
+// What a run draws from its seed.
+struct Weather {
+  size_t voters = 3;
+  size_t spares = 0;
+  int64_t latency_min = 0, latency_jitter = 0;  // ns
+  int64_t disk_min = 0, disk_jitter = 0;        // ns
+  double loss = 0, duplicate = 0, late = 0;     // `late`: chance of a delay far beyond the usual.
+  bool fifo = false;
+  double drift = 0;
+  int64_t client_gap = 0, nemesis_gap = 0;  // ns, mean
+  double reads = 0;                         // Part of the client's requests.
+  Index compact_every = 0, compact_keep = 0;
+  size_t state_bytes = 0;
+  bool hints = false;
+  std::array<uint64_t, 11> nemeses{};  // Weights; see Nemesis.
+  raft::Options options;
+
+  explicit Weather(Random& random);
+  std::string text() const;
+};
+
+enum class Nemesis : uint8_t {
+  crash,
+  crash_leader,
+  disk_error,
+  pause,
+  partition,
+  isolate_leader,
+  one_way,
+  stall_disk,
+  transfer,
+  change,
+  wipe,
+};
+
+class RaftWorld {
+ public:
+  RaftWorld(uint64_t seed, size_t steps);
+  RunResult run();
+
+ private:
+  static constexpr size_t kSlotsMax = 8;
+
+  // What survives a crash.
+  struct Disk {
+    raft::HardState hard;
+    raft::Snapshot snapshot;
+    std::deque<raft::Entry> log;  // Its first index is first.
+    Index first = 1;
+
+    Index last() const { return first + log.size() - 1; }
+    std::optional<Term> term(Index index) const;
+  };
+  // One batch on its way to the disk, and what must not be said before it is there.
+  struct Write {
+    uint64_t number = 0;
+    std::optional<raft::HardState> hard;
+    std::optional<raft::Snapshot> snapshot;
+    bool install = false;
+    Index compact_to = 0;
+    std::vector<raft::Entry> entries;
+    std::vector<raft::Message> then_send;
+  };
+  struct Asked {
+    uint64_t context;
+    Index committed;  // What was applied anywhere when the read was asked.
+  };
+  struct Server {
+    ServerId id = 0;
+    std::optional<raft::Raft> raft;  // Nothing while it is down.
+    Disk disk;
+    std::deque<Write> writes;
+    uint32_t boot = 0;  // Events of earlier boots are void.
+    double rate = 1;
+    int64_t offset = 0;
+    int64_t wake_at = 0;  // True time of the event that counts; 0: none.
+    int64_t paused_till = 0;
+    int64_t disk_busy_till = 0;
+    // The log as handed out, durable or not: terms only.
+    Index terms_base = 0;
+    Term terms_base_term = 0;
+    std::deque<Term> terms;
+    Index applied = 0;
+    uint64_t state = 0;
+    Index commit_seen = 0;
+    Index snapshot_index = 0;
+    bool led = false;
+    std::vector<Asked> reads;
+  };
+
+  struct Event {
+    enum class Kind : uint8_t { deliver, wake, disk_done, client, nemesis, heal, restart, hint };
+    int64_t at;
+    uint64_t order;
+    Kind kind;
+    uint8_t slot;
+    uint32_t boot;
+    uint64_t what;  // deliver: place in the pool. hint: whom it is about.
+
+    bool operator<(const Event& other) const {  // The heap's top is the earliest.
+      return at != other.at ? at > other.at : order > other.order;
+    }
+  };
+
+  // raft_world.cc: time, events, servers.
+  void push(int64_t delay, Event::Kind kind, size_t slot = 0, uint64_t what = 0);
+  bool next(bool count);  // Handles one event. False: it was void.
+  Instant local(const Server& server, int64_t at) const;
+  int64_t true_time(const Server& server, Instant at) const;
+  void start(size_t slot);
+  void stop(size_t slot, bool torn);
+  void process(size_t slot);
+  void take(size_t slot, raft::Ready ready);
+  void carry_out(Disk& disk, Write& write);
+  void disk_done(size_t slot);
+  void schedule_disk(size_t slot);
+  void schedule_wake(size_t slot);
+  void apply(size_t slot, const raft::Ready& ready);
+  void compact(size_t slot);
+  void check(size_t slot);
+  void send(raft::Message message);
+  int slot_of(ServerId id) const;
+  size_t holders(const raft::Configuration& configuration, Index index, Term term) const;
+  int leader_slot() const;
+
+  // raft_nemesis.cc: clients, misfortune, the end.
+  void client();
+  void strike();
+  void cut(uint64_t group);
+  void change_members();
+  void wipe();
+  void give_hints(size_t gone);
+  void settle();
+  bool settled(Index goal, std::string& why);
+
+  Random random_;
+  Weather weather_;
+  size_t steps_;
+  RaftChecker checker_;
+  std::vector<Server> servers_;
+  std::vector<ServerId> wiped_;
+  int64_t now_ = 0;
+  uint64_t order_ = 0;
+  std::vector<Event> events_;  // A heap.
+  std::vector<raft::Message> pool_;
+  std::vector<uint32_t> pool_free_;
+  std::array<std::array<bool, kSlotsMax>, kSlotsMax> blocked_{};
+  std::array<std::array<int64_t, kSlotsMax>, kSlotsMax> link_busy_{};  // For first in, first out.
+  bool calm_ = false;
+  uint64_t commands_ = 0;
+  uint64_t contexts_ = 0;
+  uint64_t hash_ = 0;
+
+  struct Totals {
+    uint64_t steps = 0, elections = 0, crashes = 0, lost_bytes = 0, disk_errors = 0, commits = 0,
+             acknowledged = 0, compactions = 0, installs = 0, changes = 0, reads = 0, transfers = 0,
+             pauses = 0, partitions = 0, lost = 0, duplicated = 0, hints = 0, wiped = 0,
+             truncated = 0, learned_removal = 0;
+  } totals_;
+};
+
+}  // namespace databridge::sim
