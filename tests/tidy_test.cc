@@ -35,7 +35,12 @@ bool ends(const std::string& text, const std::string& with) {
 }
 
 bool is_cpp(const Source& file) { return ends(file.path, ".h") || ends(file.path, ".cc"); }
-bool is_test(const Source& file) { return ends(file.path, "_test.cc"); }
+// A test, or a header that only tests include.
+bool is_test(const Source& file) {
+  static const std::regex support(
+      R"(.*(_test\.cc|/testing\.h|/test_\w+\.h|/random_\w+\.h|_script\.h)$)");
+  return std::regex_match(file.path, support);
+}
 
 // "src/raft/log.cc" → "raft", "sim/main.cc" → "sim"; what is no room's is "".
 std::string room_of(const std::string& path) {
@@ -139,7 +144,8 @@ const std::vector<Confined>& confined() {
        [](const Source& file) {
          const auto room = room_of(file.path);
          return (room == "model" || room == "cluster") &&
-                (file.path.find("_codec") != std::string::npos || is_test(file));
+                (file.path.find("_codec") != std::string::npos || is_test(file) ||
+                 file.path == "src/cluster/request.cc");
        }},
       {"RESTinio", std::regex(R"(#\s*include\s*<restinio/.*>)"),
        [](const Source& file) { return file.path == "src/api/http.cc"; }},
@@ -172,15 +178,15 @@ constexpr size_t kMainLinesMax = 100;
 // A ratchet: the two headers that list every noun of their kind. The numbers may only go down.
 const std::map<std::string, size_t>& longer_than_allowed() {
   static const std::map<std::string, size_t> known = {{"src/model/command.h", 200},
-                                                      {"src/model/message.h", 200},
-                                                      {"src/model/random_nouns.h", 280}};
+                                                      {"src/model/message.h", 200}};
   return known;
 }
 
 void is_not_too_long(const Source& file, Findings* findings) {
   if (!is_cpp(file)) return;
   const bool is_main = starts(file.path, "src/") && ends(file.path, "/main.cc");
-  auto most = is_main ? kMainLinesMax : ends(file.path, ".h") ? kHeaderLinesMax : kSourceLinesMax;
+  const bool is_header = ends(file.path, ".h") && !is_test(file);
+  auto most = is_main ? kMainLinesMax : is_header ? kHeaderLinesMax : kSourceLinesMax;
   const auto known = longer_than_allowed().find(file.path);
   if (known != longer_than_allowed().end()) most = known->second;
   if (file.lines.size() > most) {
