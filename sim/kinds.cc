@@ -15,7 +15,7 @@ const std::vector<RunKind>& kinds() {
         {"ack_unverified_tail"},
         {"commit_old_term"},
         {"commit_before_own_sync"},
-        {"commit_beyond_append"},
+        {"commit_beyond_match"},
         {"apply_uncommitted"},
         {"read_without_round"},
         {"contact_by_receipt"},

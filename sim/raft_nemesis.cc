@@ -109,8 +109,14 @@ void RaftWorld::strike() {
   const int leader = leader_slot();
   const bool at_leader = nemesis == Nemesis::crash_leader || nemesis == Nemesis::isolate_leader ||
                          (nemesis != Nemesis::crash && random_.chance(0.4));
-  const size_t slot =
+  size_t slot =
       at_leader && leader >= 0 ? static_cast<size_t>(leader) : random_.below(servers_.size());
+  if (nemesis == Nemesis::crash && random_.chance(0.5)) {
+    // Where it hurts: somebody who is just writing.
+    for (size_t other = 0; other < servers_.size(); ++other) {
+      if (!servers_[other].writes.empty()) slot = other;
+    }
+  }
   Server& server = servers_[slot];
   const int64_t e = weather_.options.election.count();
   switch (nemesis) {
@@ -121,7 +127,8 @@ void RaftWorld::strike() {
       ++(nemesis == Nemesis::disk_error ? totals_.disk_errors : totals_.crashes);
       // A failed write stops its server: nothing of it, or after it, is on the disk.
       stop(slot, nemesis != Nemesis::disk_error);
-      push(between(random_, 1 * kMs, 5 * e), Event::Kind::restart, slot);
+      push(random_.chance(0.5) ? between(random_, 0, 3 * kMs) : between(random_, 1 * kMs, 5 * e),
+           Event::Kind::restart, slot);
       give_hints(slot);
       break;
     case Nemesis::pause:

@@ -49,7 +49,7 @@ void Core::broadcast_heartbeat() {
 void Core::send_heartbeat(ServerId to, Progress& peer) {
   Message beat = message(Message::Kind::heartbeat, to);
   // Never beyond what this follower is known to hold: a heartbeat does not check its log.
-  beat.commit = std::min(hard_.commit, peer.match);
+  beat.commit = CANARY(commit_beyond_match) ? hard_.commit : std::min(hard_.commit, peer.match);
   beat.sent_at = now_;
   beat.round = round_;
   peer.commit_sent = std::max(peer.commit_sent, beat.commit);
@@ -121,9 +121,7 @@ void Core::on_append(const Message& m) {
     }
   }
   verified_ = std::max({verified_, before, last});
-  if (CANARY(ack_unverified_tail)) verified_ = log_.last();
-  set_commit(CANARY(commit_beyond_append) ? std::min(m.commit, log_.last())
-                                          : std::min(m.commit, last));
+  set_commit(std::min(m.commit, last));
 
   // Answer now if all of it is durable; otherwise the disk will give the word.
   if (log_.stable() >= last || CANARY(ack_before_persist)) {
@@ -140,7 +138,8 @@ void Core::on_append(const Message& m) {
 // else lies behind in the log may be an old leader's tail, and is nobody's business.
 void Core::acknowledge_persisted() {
   if (role_ != Role::follower || leader_ == 0) return;
-  const Index done = std::min(verified_, log_.stable());
+  const Index done =
+      CANARY(ack_unverified_tail) ? log_.stable() : std::min(verified_, log_.stable());
   if (done <= acknowledged_) return;
   acknowledged_ = done;
   Message reply = message(Message::Kind::append_reply, leader_);
