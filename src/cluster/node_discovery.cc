@@ -153,7 +153,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
   if (present.size() > options_.expect) {
     return say(
         fmt::format("{} nodes want to found a cluster, {} are expected: {}; stop those that "
-                    "do not belong, or set clusterExpect",
+                    "do not belong, or set --cluster-bootstrap-expect",
                     present.size(), options_.expect, names(present)));
   }
   if (!record_.promised.empty() && record_.promised != present) {

@@ -282,11 +282,11 @@ TEST(NodeDiscovery, AFourthJoinsAsSoonAsThereIsACluster) {
 
 TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
   const auto info = [](uint64_t id) {
-    MemberInfo info;
-    info.incarnation = Incarnation{id};
-    info.node = NodeId("node-" + std::to_string(id));
-    info.address = {"10.0.0." + std::to_string(id), 8090};
-    return info;
+    MemberInfo one;
+    one.incarnation = Incarnation{id};
+    one.node = NodeId("node-" + std::to_string(id));
+    one.address = {"10.0.0." + std::to_string(id), 8090};
+    return one;
   };
   NodeDiscovery::Options options;
   options.self = info(1);
@@ -310,7 +310,7 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
   EXPECT_EQ(discovery.note(),
             "4 nodes want to found a cluster, 3 are expected: node-1 (10.0.0.1:8090), node-2 "
             "(10.0.0.2:8090), node-3 (10.0.0.3:8090), node-4 (10.0.0.4:8090); stop those that do "
-            "not belong, or set clusterExpect");
+            "not belong, or set --cluster-bootstrap-expect");
   EXPECT_FALSE(discovery.done());
   // The fourth is stopped; the others give their word.
   const std::vector<Incarnation> all = {Incarnation{1}, Incarnation{2}, Incarnation{3}};
