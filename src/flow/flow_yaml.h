@@ -18,8 +18,7 @@ namespace databridge::flow {
 // types, properties and relationships.
 Result<FlowSpec> read_flow(std::string_view text, const std::string& id = "");
 
-// The same checks for a flow or processor that came in some other way.
-Result<void> check_flow(const FlowSpec& flow);
+// The same checks of a processor that came in some other way.
 Result<void> check_processor(const ProcessorSpec& spec);
 
 }  // namespace databridge::flow

@@ -9,6 +9,7 @@
 #include "flow/processors/all.h"
 #include "flow/template.h"
 #include "flow/units.h"
+#include "model/ids.h"
 
 namespace databridge::flow {
 namespace {
@@ -45,6 +46,14 @@ std::string label(const ProcessorSpec& spec) {
          ")";
 }
 
+std::string names(const ProcessorType& type) {
+  std::string list;
+  for (const Property& property : type.properties) {
+    list += (list.empty() ? "" : ", ") + std::string(property.name);
+  }
+  return list;
+}
+
 std::string known_types() {
   std::string names;
   for (const auto& type : processor_types())
@@ -67,9 +76,10 @@ bool Settings::flag(const std::string& name) const { return parse_flag(text(name
 bool Settings::has(const std::string& name) const { return !text(name).empty(); }
 
 const std::vector<ProcessorType>& processor_types() {
-  static const std::vector<ProcessorType> types = {extract_text_type(), generate_flow_file_type(),
-                                                   log_attribute_type(), replace_text_type(),
-                                                   route_on_attribute_type()};
+  static const std::vector<ProcessorType> types = {
+      extract_text_type(),       generate_flow_file_type(), get_file_type(),
+      log_attribute_type(),      put_file_type(),           replace_text_type(),
+      route_on_attribute_type(), tail_file_type()};
   return types;
 }
 
@@ -80,37 +90,38 @@ const ProcessorType* find_type(std::string_view name) {
   return nullptr;
 }
 
-Result<Settings> check_properties(const ProcessorSpec& spec) {
+Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit) {
   const ProcessorType* type = find_type(spec.type);
   if (type == nullptr) {
     return fail(Code::unprocessable,
                 label(spec) + ": there is no such type; there are " + known_types());
   }
+  const auto wrong = [&](const std::string& property, const std::string& why) {
+    if (culprit != nullptr) *culprit = property;
+    return fail(Code::unprocessable, label(spec) + ": the property \"" + property + "\": " + why);
+  };
   Settings settings({});
   for (const Property& property : type->properties) {
     const auto given = spec.properties.find(property.name);
-    if (given == spec.properties.end() && property.fallback == nullptr) {
-      return fail(Code::unprocessable, label(spec) + ": the property \"" + property.name +
-                                           "\" is missing: " + property.help);
+    if (given == spec.properties.end()) {
+      if (property.fallback == nullptr) {
+        return wrong(property.name, std::string("it is missing: ") + property.help);
+      }
+      settings.values_[property.name] = property.fallback;
+      continue;
     }
-    const std::string value = given == spec.properties.end() ? property.fallback : given->second;
-    const bool unset = given == spec.properties.end() && value.empty();
-    if (const auto why = unset ? std::nullopt : trouble(property.kind, value)) {
-      return fail(Code::unprocessable,
-                  label(spec) + ": the property \"" + property.name + "\": " + *why);
-    }
-    settings.values_[property.name] = value;
+    if (const auto why = trouble(property.kind, given->second)) return wrong(property.name, *why);
+    settings.values_[property.name] = given->second;
   }
   for (const auto& [name, value] : spec.properties) {
     if (settings.values_.count(name) > 0) continue;
-    if (!type->rules) {
-      return fail(Code::unprocessable, label(spec) + ": the property \"" + name + "\" is unknown");
-    }
+    if (!type->rules) return wrong(name, "there is none of that name; there are " + names(*type));
     const auto& fixed = type->relationships;
-    const bool taken = std::find(fixed.begin(), fixed.end(), name) != fixed.end();
-    const auto why = taken ? std::optional<std::string>("the relationship of that name is taken")
-                           : trouble(PropertyKind::condition, value);
-    if (why) return fail(Code::unprocessable, label(spec) + ": the rule \"" + name + "\": " + *why);
+    if (std::find(fixed.begin(), fixed.end(), name) != fixed.end()) {
+      return wrong(name, "the relationship of that name is taken");
+    }
+    if (!is_valid_name(name, 128)) return wrong(name, "a rule's name has A-Z a-z 0-9 . _ -");
+    if (const auto why = trouble(PropertyKind::condition, value)) return wrong(name, *why);
     settings.rules_[name] = value;
   }
   return settings;
@@ -119,7 +130,9 @@ Result<Settings> check_properties(const ProcessorSpec& spec) {
 Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec) {
   auto settings = check_properties(spec);
   if (!settings) return tl::make_unexpected(settings.error());
-  return find_type(spec.type)->make(*settings);
+  auto made = find_type(spec.type)->make(*settings);
+  if (!made) return fail(made.error().code, label(spec) + ": " + made.error().message);
+  return made;
 }
 
 std::vector<std::string> relationships(const ProcessorSpec& spec) {

@@ -57,7 +57,7 @@ class Settings {
   const std::map<std::string, std::string>& rules() const { return rules_; }  // The free ones.
 
  private:
-  friend Result<Settings> check_properties(const ProcessorSpec& spec);
+  friend Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit);
   std::map<std::string, std::string> values_;
   std::map<std::string, std::string> rules_;
 };
@@ -78,8 +78,8 @@ struct ProcessorType {
 const std::vector<ProcessorType>& processor_types();  // Sorted by name.
 const ProcessorType* find_type(std::string_view name);
 
-// Errors name the processor, the property and the remedy.
-Result<Settings> check_properties(const ProcessorSpec& spec);
+// Errors name the processor, the property and the remedy; `culprit` becomes the property's name.
+Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit = nullptr);
 Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec);
 
 // The relationships that this processor has: those of its type and its rules.

@@ -1,0 +1,404 @@
+#include "flow/flow_yaml.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "flow/registry.h"
+#include "flow/units.h"
+
+namespace databridge::flow {
+namespace {
+
+constexpr size_t kSizeMax = 1 << 20;
+constexpr size_t kDepthMax = 32;
+constexpr size_t kAliasesMax = 64;
+constexpr size_t kProcessorsMax = 1000;
+constexpr size_t kConnectionsMax = 10000;
+constexpr uint64_t kCountMax = 1'000'000;
+
+// Inside this file only: the way out of yaml-cpp's callbacks.
+struct Refusal {
+  Error error;
+};
+
+[[noreturn]] void refuse(Code code, const YAML::Mark& at, const std::string& why) {
+  throw Refusal{{code, "line " + std::to_string(at.line + 1) + ", column " +
+                           std::to_string(at.column + 1) + ": " + why}};
+}
+
+struct Item;
+// shared_ptr, because an alias is the item of its anchor once more.
+using ItemPtr = std::shared_ptr<Item>;
+
+struct Item {
+  enum class Kind : uint8_t { null, scalar, list, map } kind;
+  YAML::Mark at;
+  std::string text;
+  bool quoted = false;
+  std::vector<ItemPtr> items;                        // Of a list.
+  std::vector<std::pair<ItemPtr, ItemPtr>> entries;  // Of a map, in order.
+
+  const ItemPtr* find(const std::string& key) const {
+    for (const auto& [name, value] : entries) {
+      if (name->text == key) return &value;
+    }
+    return nullptr;
+  }
+};
+
+// Builds the tree from yaml-cpp's events, and counts as it goes. yaml-cpp's own nodes would accept
+// duplicate keys in silence and know no bounds.
+class Builder : public YAML::EventHandler {
+ public:
+  ItemPtr root() const { return root_; }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& at, YAML::anchor_t anchor) override {
+    add(make(Item::Kind::null, at), anchor);
+  }
+  void OnAlias(const YAML::Mark& at, YAML::anchor_t anchor) override {
+    const auto it = std::find_if(anchors_.begin(), anchors_.end(),
+                                 [&](const auto& entry) { return entry.first == anchor; });
+    if (it == anchors_.end()) refuse(Code::invalid, at, "an alias of what is not complete yet");
+    if (++aliases_ > kAliasesMax) {
+      refuse(Code::invalid, at, "more than " + std::to_string(kAliasesMax) + " aliases");
+    }
+    add(it->second, 0);
+  }
+  void OnScalar(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    const ItemPtr item = make(Item::Kind::scalar, at);
+    item->text = value;
+    item->quoted = tag == "!";
+    if (tag != "?" && tag != "!") refuse(Code::invalid, at, "tags like " + tag + " are not taken");
+    if (!is_utf8(value)) refuse(Code::invalid, at, "text that is not UTF-8");
+    add(item, anchor);
+  }
+  void OnSequenceStart(const YAML::Mark& at, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(Item::Kind::list, at, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& at, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(Item::Kind::map, at, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Level {
+    ItemPtr item;
+    YAML::anchor_t anchor;
+    ItemPtr key;  // Of a map, waiting for its value.
+  };
+
+  static ItemPtr make(Item::Kind kind, const YAML::Mark& at) {
+    return std::make_shared<Item>(Item{kind, at, "", false, {}, {}});
+  }
+  void open(Item::Kind kind, const YAML::Mark& at, YAML::anchor_t anchor) {
+    if (levels_.size() == kDepthMax) {
+      refuse(Code::invalid, at, "more than " + std::to_string(kDepthMax) + " levels deep");
+    }
+    levels_.push_back({make(kind, at), anchor, nullptr});
+  }
+  void close() {
+    const Level level = levels_.back();
+    levels_.pop_back();
+    add(level.item, level.anchor);
+  }
+  void add(const ItemPtr& item, YAML::anchor_t anchor) {
+    if (anchor != 0) anchors_.emplace_back(anchor, item);
+    if (levels_.empty()) {
+      root_ = item;
+      return;
+    }
+    Level& level = levels_.back();
+    if (level.item->kind == Item::Kind::list) {
+      level.item->items.push_back(item);
+    } else if (level.key) {
+      level.item->entries.emplace_back(std::exchange(level.key, nullptr), item);
+    } else {
+      if (item->kind != Item::Kind::scalar)
+        refuse(Code::invalid, item->at, "a key that is no text");
+      if (level.item->find(item->text) != nullptr) {
+        refuse(Code::invalid, item->at, "the key \"" + item->text + "\" is there twice");
+      }
+      level.key = item;
+    }
+  }
+
+  ItemPtr root_;
+  std::vector<Level> levels_;
+  std::vector<std::pair<YAML::anchor_t, ItemPtr>> anchors_;
+  size_t aliases_ = 0;
+};
+
+ItemPtr parse(std::string_view text) {
+  const YAML::Mark start;
+  if (text.size() > kSizeMax) refuse(Code::too_large, {}, "a flow file has at most 1 MiB");
+  if (!is_utf8(text)) refuse(Code::invalid, {}, "the text is not UTF-8");
+  std::istringstream in{std::string(text)};
+  Builder builder;
+  try {
+    YAML::Parser parser(in);
+    parser.HandleNextDocument(builder);
+    const ItemPtr root = builder.root();
+    Builder more;
+    if (parser.HandleNextDocument(more)) {
+      refuse(Code::invalid, more.root() ? more.root()->at : start, "a second document");
+    }
+    if (!root) refuse(Code::invalid, {}, "there is nothing in it");
+    return root;
+  } catch (const YAML::Exception& error) {
+    refuse(Code::invalid, error.mark, error.msg);
+  }
+}
+
+// ---- From the tree to the flow
+
+const Item& map_of(const ItemPtr& item, const std::string& what) {
+  if (item->kind != Item::Kind::map) refuse(Code::invalid, item->at, what + " must be a map");
+  return *item;
+}
+const Item& list_of(const ItemPtr& item, const std::string& what) {
+  if (item->kind != Item::Kind::list) refuse(Code::invalid, item->at, what + " must be a list");
+  return *item;
+}
+const std::string& text_of(const ItemPtr& item, const std::string& what) {
+  if (item->kind == Item::Kind::null) refuse(Code::invalid, item->at, what + " has no value");
+  if (item->kind != Item::Kind::scalar) refuse(Code::invalid, item->at, what + " must be a text");
+  return item->text;
+}
+
+void only(const Item& map, const std::string& where, std::initializer_list<const char*> known) {
+  for (const auto& [key, value] : map.entries) {
+    const bool is_known = std::any_of(known.begin(), known.end(),
+                                      [&, &name = key->text](const char* k) { return name == k; });
+    if (is_known) continue;
+    std::string list;
+    for (const char* k : known) list += (list.empty() ? "" : ", ") + std::string(k);
+    refuse(Code::unprocessable, key->at,
+           "the key \"" + key->text + "\" of " + where + " is unknown; there are " + list);
+  }
+}
+
+std::string name_of(const ItemPtr& item, const std::string& what) {
+  const std::string& name = text_of(item, what);
+  if (!is_valid_name(name, 128)) {
+    refuse(Code::invalid, item->at, what + " must be 1 to 128 of A-Z a-z 0-9 . _ -");
+  }
+  return name;
+}
+
+bool flag_of(const ItemPtr& item, const std::string& what) {
+  const auto flag = parse_flag(text_of(item, what));
+  if (!flag || item->quoted) refuse(Code::invalid, item->at, what + " must be true or false");
+  return *flag;
+}
+
+uint64_t between(const ItemPtr& item, const std::string& what, Result<uint64_t> value,
+                 uint64_t most) {
+  if (!value) refuse(Code::invalid, item->at, what + ": " + value.error().message);
+  if (*value == 0 || *value > most) {
+    refuse(Code::unprocessable, item->at, what + " must be 1 to " + std::to_string(most));
+  }
+  return *value;
+}
+
+Labels labels_of(const ItemPtr& item, const std::string& what) {
+  Labels labels;
+  for (const auto& [key, value] : map_of(item, what).entries) {
+    labels[key->text] = text_of(value, "the label \"" + key->text + "\"");
+  }
+  return labels;
+}
+
+const ItemPtr& needed(const Item& map, const std::string& key, const std::string& where) {
+  const ItemPtr* found = map.find(key);
+  if (found == nullptr) refuse(Code::invalid, map.at, where + " needs \"" + key + "\"");
+  return *found;
+}
+
+ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
+  const Item& map = map_of(item, "a processor");
+  only(map, "a processor", {"name", "type", "properties", "replication", "constraints", "shared"});
+  ProcessorSpec spec;
+  spec.flow = flow;
+  spec.name = name_of(needed(map, "name", "a processor"), "a processor's name");
+  spec.id = Uuid::from_name(flow.value, spec.name);
+  const ItemPtr& type = needed(map, "type", "the processor \"" + spec.name + "\"");
+  spec.type = text_of(type, "a processor's type");
+  const ItemPtr* properties = map.find("properties");
+  if (properties != nullptr) {
+    for (const auto& [key, value] : map_of(*properties, "properties").entries) {
+      spec.properties[key->text] = text_of(value, "the property \"" + key->text + "\"");
+    }
+  }
+  if (const ItemPtr* replication = map.find("replication")) {
+    const auto known = replication_of(text_of(*replication, "replication"));
+    if (!known) {
+      refuse(Code::invalid, (*replication)->at, "replication is sync, quorum or async");
+    }
+    spec.replication = *known;
+  }
+  if (const ItemPtr* constraints = map.find("constraints")) {
+    const Item& inside = map_of(*constraints, "constraints");
+    only(inside, "constraints", {"require", "prefer", "spread"});
+    if (const auto* one = inside.find("require"))
+      spec.constraints.require = labels_of(*one, "require");
+    if (const auto* one = inside.find("prefer"))
+      spec.constraints.prefer = labels_of(*one, "prefer");
+    if (const auto* one = inside.find("spread")) spec.constraints.spread = flag_of(*one, "spread");
+  }
+  const ItemPtr* shared = map.find("shared");
+  const bool is_shared = shared != nullptr && flag_of(*shared, "shared");
+  const ProcessorType* known = find_type(spec.type);
+  spec.node_local = known != nullptr && known->node_local && !is_shared;
+
+  if (spec.type == "external") return spec;
+  std::string culprit;
+  if (auto checked = check_properties(spec, &culprit); !checked) {
+    const ItemPtr* guilty = properties == nullptr ? nullptr : (*properties)->find(culprit);
+    const YAML::Mark at = known == nullptr ? type->at : guilty ? (*guilty)->at : item->at;
+    refuse(checked.error().code, at, checked.error().message);
+  }
+  if (auto made = make_processor(spec); !made) {
+    refuse(made.error().code, item->at, made.error().message);
+  }
+  return spec;
+}
+
+const ProcessorSpec& end_of(const Item& map, const std::string& key, const FlowSpec& flow) {
+  const ItemPtr& item = needed(map, key, "a connection");
+  const std::string& name = text_of(item, key);
+  for (const ProcessorSpec& spec : flow.processors) {
+    if (spec.name == name) return spec;
+  }
+  refuse(Code::unprocessable, item->at, "there is no processor \"" + name + "\"");
+}
+
+std::vector<ItemPtr> relationships_of(const Item& map) {
+  const ItemPtr* one = map.find("relationship");
+  const ItemPtr* several = map.find("relationships");
+  if ((one == nullptr) == (several == nullptr)) {
+    refuse(Code::invalid, map.at, "a connection needs \"relationship\" or \"relationships\"");
+  }
+  if (one != nullptr) return {*one};
+  if (list_of(*several, "relationships").items.empty()) {
+    refuse(Code::invalid, (*several)->at, "relationships is empty");
+  }
+  return (*several)->items;
+}
+
+void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) {
+  const Item& map = map_of(item, "a connection");
+  only(map, "a connection",
+       {"from", "relationship", "relationships", "to", "maxCount", "maxBytes"});
+  ConnectionSpec spec;
+  const ProcessorSpec& from = end_of(map, "from", flow);
+  const ProcessorSpec& to = end_of(map, "to", flow);
+  spec.from = from.id;
+  spec.to = to.id;
+  if (const ItemPtr* most = map.find("maxCount")) {
+    spec.count_max =
+        between(*most, "maxCount", parse_number(text_of(*most, "maxCount")), kCountMax);
+  }
+  if (const ItemPtr* most = map.find("maxBytes")) {
+    spec.bytes_max =
+        between(*most, "maxBytes", parse_size(text_of(*most, "maxBytes")), uint64_t{1} << 32);
+  }
+  const ProcessorType* type = find_type(to.type);
+  if (type != nullptr && type->source) {
+    refuse(Code::unprocessable, item->at,
+           "\"" + to.name + "\" (" + to.type + ") is a source: it takes no input");
+  }
+  for (const ItemPtr& relationship : relationships_of(map)) {
+    spec.relationship = name_of(relationship, "a relationship");
+    const auto names = relationships(from);
+    if (from.type != "external" &&
+        std::find(names.begin(), names.end(), spec.relationship) == names.end()) {
+      std::string list;
+      for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
+      refuse(Code::unprocessable, relationship->at,
+             "\"" + from.name + "\" has no relationship \"" + spec.relationship + "\"; it has " +
+                 list);
+    }
+    spec.id = Uuid::from_name(flow.id.value, from.name + " " + spec.relationship + " " + to.name);
+    if (!known.insert(spec.id).second) {
+      refuse(Code::unprocessable, relationship->at, "this connection is there twice");
+    }
+    flow.connections.push_back(spec);
+  }
+}
+
+FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
+  const Item& map = map_of(root, "a flow");
+  only(map, "a flow", {"id", "name", "processors", "connections"});
+  FlowSpec flow;
+  flow.id = FlowId(id);
+  if (const ItemPtr* own = map.find("id")) {
+    const std::string name = name_of(*own, "the flow's id");
+    if (!id.empty() && name != id) {
+      refuse(Code::invalid, (*own)->at,
+             "the flow's id is \"" + name + "\" here and \"" + id + "\" in the request");
+    }
+    flow.id = FlowId(name);
+  }
+  if (!is_valid_name(flow.id.value, 128)) {
+    refuse(Code::invalid, map.at, "a flow needs an \"id\" of 1 to 128 of A-Z a-z 0-9 . _ -");
+  }
+  flow.name = flow.id.value;
+  if (const ItemPtr* name = map.find("name")) flow.name = text_of(*name, "the flow's name");
+
+  std::set<std::string> names;
+  const Item& processors = list_of(needed(map, "processors", "a flow"), "processors");
+  if (processors.items.empty()) refuse(Code::invalid, processors.at, "a flow needs a processor");
+  if (processors.items.size() > kProcessorsMax) {
+    refuse(Code::too_large, processors.at, "a flow has at most 1000 processors");
+  }
+  for (const ItemPtr& item : processors.items) {
+    flow.processors.push_back(processor_of(item, flow.id));
+    if (!names.insert(flow.processors.back().name).second) {
+      refuse(Code::unprocessable, item->at,
+             "the processor \"" + flow.processors.back().name + "\" is there twice");
+    }
+  }
+  std::set<Uuid> known;
+  if (const ItemPtr* connections = map.find("connections")) {
+    for (const ItemPtr& item : list_of(*connections, "connections").items) {
+      connections_of(item, flow, known);
+    }
+    if (flow.connections.size() > kConnectionsMax) {
+      refuse(Code::too_large, (*connections)->at, "a flow has at most 10000 connections");
+    }
+  }
+  return flow;
+}
+
+}  // namespace
+
+Result<FlowSpec> read_flow(std::string_view text, const std::string& id) {
+  try {
+    return flow_of(parse(text), id);
+  } catch (const Refusal& refusal) {
+    return tl::make_unexpected(refusal.error);
+  }
+}
+
+Result<void> check_processor(const ProcessorSpec& spec) {
+  if (spec.type == "external") return {};
+  auto made = make_processor(spec);
+  if (!made) return tl::make_unexpected(made.error());
+  return {};
+}
+
+}  // namespace databridge::flow

@@ -1,0 +1,256 @@
+// PutFile: writes each flow file to a file of its own, or to the end of one.
+//
+// A trigger that was not committed (the node died, the lease ended) is done again. Whole files are
+// simply written again. Of files that it appends to, the state keeps the size that is committed:
+// what is found beyond it and is the beginning of what is to be written was written before.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "env/files.h"
+#include "flow/processors/all.h"
+#include "flow/record.h"
+#include "flow/session.h"
+#include "flow/template.h"
+
+namespace databridge::flow {
+namespace {
+
+constexpr uint8_t kFormat = 1;
+constexpr size_t kPathsMax = 1024;  // Whose size is remembered.
+
+// Committed sizes, the most recently used last.
+class Sizes {
+ public:
+  static Result<Sizes> load(const Bytes& state) {
+    Sizes sizes;
+    if (state.empty()) return sizes;
+    RecordReader from(state, kFormat);
+    for (uint64_t n = from.count(12); n > 0; --n) {
+      std::string path(from.text());
+      sizes.list_.emplace_back(std::move(path), from.number());
+    }
+    if (auto whole = from.finish("the state of PutFile"); !whole) {
+      return tl::make_unexpected(whole.error());
+    }
+    return sizes;
+  }
+  Bytes save() const {
+    RecordWriter to(kFormat);
+    to.number(list_.size());
+    for (const auto& [path, size] : list_) {
+      to.text(path);
+      to.number(size);
+    }
+    return to.seal();
+  }
+  const uint64_t* find(const std::string& path) const {
+    const auto it = std::find_if(list_.begin(), list_.end(),
+                                 [&](const auto& entry) { return entry.first == path; });
+    return it == list_.end() ? nullptr : &it->second;
+  }
+  void set(const std::string& path, uint64_t size) {
+    list_.erase(std::remove_if(list_.begin(), list_.end(),
+                               [&](const auto& entry) { return entry.first == path; }),
+                list_.end());
+    list_.emplace_back(path, size);
+    if (list_.size() > kPathsMax) list_.erase(list_.begin());
+  }
+
+ private:
+  std::vector<std::pair<std::string, uint64_t>> list_;
+};
+
+enum class Conflict : uint8_t { replace, rename, ignore, fail };
+
+class PutFile : public Processor {
+ public:
+  PutFile(const Settings& settings, Template directory, Template filename, Conflict conflict)
+      : directory_(std::move(directory)),
+        filename_(std::move(filename)),
+        append_(settings.text("mode") == "append"),
+        separator_(settings.text("separator") == "newline" ? "\n" : ""),
+        conflict_(conflict) {}
+
+  Result<void> on_trigger(Session& session, World& world) override {
+    return append_ ? append_all(session, world) : write_all(session, world);
+  }
+
+ private:
+  // Empty when the attributes make no path of it.
+  std::string path_of(const FlowFile& file) const {
+    const std::string directory = directory_.fill(file.attributes);
+    std::string name = filename_.fill(file.attributes);
+    if (name.empty()) name = file.id.text();
+    const bool bad = name.find('/') != std::string::npos || name == "." || name == ".." ||
+                     name.find('\0') != std::string::npos || directory.empty() ||
+                     directory.find('\0') != std::string::npos ||
+                     (directory + "/").find("../") != std::string::npos;
+    return bad ? "" : directory + "/" + name;
+  }
+
+  static bool is_about_the_path(const Error& error) {
+    return error.code == Code::forbidden || error.code == Code::invalid ||
+           error.code == Code::not_found;
+  }
+
+  static void refuse(Session& session, World& world, FlowFile* file, const std::string& why) {
+    world.note("a flow file could not be written: " + why);
+    file->attributes["put.error"] = why;
+    session.transfer(file, "failure");
+  }
+
+  Result<void> write_all(Session& session, World& world) const {
+    while (FlowFile* file = session.get()) {
+      std::string path = path_of(*file);
+      if (path.empty()) {
+        refuse(session, world, file, "its attributes make no path");
+        continue;
+      }
+      const auto present = world.files.stat(path);
+      bool write = true;
+      if (present && conflict_ != Conflict::replace) {
+        // Our own, from a trigger that was not committed?
+        const auto content = present->size == file->content.size()
+                                 ? world.files.read(path, 0, present->size)
+                                 : Result<std::string>(fail(Code::conflict, ""));
+        const bool same = content && *content == file->content;
+        write = !same && conflict_ == Conflict::rename;
+        if (write) path += "-" + file->id.text();
+        if (!same && conflict_ == Conflict::fail) {
+          refuse(session, world, file, path + " is there already");
+          continue;
+        }
+      }
+      if (write) {
+        if (auto written = world.files.write(path, file->content); !written) {
+          if (!is_about_the_path(written.error())) return written;
+          refuse(session, world, file, written.error().message);
+          continue;
+        }
+      }
+      file->attributes["put.path"] = path;
+      session.transfer(file, "success");
+    }
+    return {};
+  }
+
+  Result<void> append_all(Session& session, World& world) const {
+    auto sizes = Sizes::load(session.state());
+    if (!sizes) return tl::make_unexpected(sizes.error());
+    std::map<std::string, std::vector<FlowFile*>> by_path;
+    while (FlowFile* file = session.get()) {
+      const std::string path = path_of(*file);
+      if (path.empty()) {
+        refuse(session, world, file, "its attributes make no path");
+      } else {
+        by_path[path].push_back(file);
+      }
+    }
+    for (auto& [path, files] : by_path) {
+      const auto info = world.files.stat(path);
+      if (!info && info.error().code != Code::not_found) {
+        if (!is_about_the_path(info.error())) return tl::make_unexpected(info.error());
+        for (FlowFile* file : files) refuse(session, world, file, info.error().message);
+        continue;
+      }
+      const uint64_t size = info ? info->size : 0;
+      const uint64_t* committed = sizes->find(path);
+      if (committed == nullptr) {
+        // Its size is committed before the first byte is written, in a trigger of its own.
+        sizes->set(path, size);
+        for (FlowFile* file : files) session.put_back(file);
+        continue;
+      }
+      if (auto done = append(session, world, path, size, *committed, files, *sizes); !done) {
+        return done;
+      }
+    }
+    session.set_state(sizes->save());
+    return {};
+  }
+
+  Result<void> append(Session& session, World& world, const std::string& path, uint64_t size,
+                      uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) const {
+    std::string text;
+    for (const FlowFile* file : files) text += file->content + separator_;
+    uint64_t base = size, skip = 0;
+    if (size > committed) {
+      const uint64_t length = std::min<uint64_t>(size - committed, text.size());
+      const auto found = world.files.read(path, committed, length);
+      if (!found) return tl::make_unexpected(found.error());
+      if (*found == text.substr(0, length)) {
+        base = committed;
+        skip = length;
+      } else {
+        world.note(path + " was written to by somebody else too");
+      }
+    }
+    if (skip < text.size()) {
+      if (auto written = world.files.append(path, text.substr(skip)); !written) {
+        if (!is_about_the_path(written.error())) return written;
+        for (FlowFile* file : files) refuse(session, world, file, written.error().message);
+        return {};
+      }
+    }
+    sizes.set(path, base + text.size());
+    for (FlowFile* file : files) {
+      file->attributes["put.path"] = path;
+      session.transfer(file, "success");
+    }
+    return {};
+  }
+
+  Template directory_;
+  Template filename_;
+  bool append_;
+  std::string separator_;
+  Conflict conflict_;
+};
+
+Result<std::unique_ptr<Processor>> make(const Settings& settings) {
+  auto directory = Template::parse(settings.text("directory"));
+  if (!directory) return tl::make_unexpected(directory.error());
+  auto filename = Template::parse(settings.text("filename"));
+  if (!filename) return tl::make_unexpected(filename.error());
+  const auto wrong = [](const char* name, const char* allowed) {
+    return fail(Code::unprocessable,
+                "PutFile: \"" + std::string(name) + "\" is one of " + std::string(allowed));
+  };
+  const std::string& mode = settings.text("mode");
+  if (mode != "whole" && mode != "append") return wrong("mode", "whole, append");
+  const std::string& separator = settings.text("separator");
+  if (separator != "newline" && separator != "none") return wrong("separator", "newline, none");
+  const std::string& conflict = settings.text("conflict");
+  const std::vector<std::string> known = {"replace", "rename", "ignore", "fail"};
+  const auto it = std::find(known.begin(), known.end(), conflict);
+  if (it == known.end()) return wrong("conflict", "replace, rename, ignore, fail");
+  return std::make_unique<PutFile>(settings, std::move(*directory), std::move(*filename),
+                                   static_cast<Conflict>(it - known.begin()));
+}
+
+}  // namespace
+
+ProcessorType put_file_type() {
+  return {
+      .name = "PutFile",
+      .help =
+          "Writes each flow file to a file of its own, or to the end of one. Attribute: "
+          "put.path; put.error on failure.",
+      .source = false,
+      .node_local = true,
+      .settles = false,
+      .state = StateScope::node,
+      .relationships = {"success", "failure"},
+      .properties = {{"directory", PropertyKind::tmpl, nullptr, "inside the file roots"},
+                     {"filename", PropertyKind::tmpl, "${filename}", "empty: the flow file's id"},
+                     {"mode", PropertyKind::text, "whole", "whole, append"},
+                     {"separator", PropertyKind::text, "newline",
+                      "after each flow file when appending: newline, none"},
+                     {"conflict", PropertyKind::text, "replace",
+                      "when the file is there: replace, rename, ignore, fail"}},
+      .rules = false,
+      .make = make};
+}
+
+}  // namespace databridge::flow
