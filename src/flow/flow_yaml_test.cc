@@ -1,0 +1,142 @@
+#include "flow/flow_yaml.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace databridge::flow {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kGood = R"(id: logs
+name: The logs
+processors:
+  - name: tail
+    type: TailFile
+    properties: {path: /var/log/a, poll: 1s}
+  - {name: route, type: RouteOnAttribute, properties: {bad: 'status =~ "5.."'}}
+  - name: out
+    type: PutFile
+    shared: true
+    replication: sync
+    constraints: {require: {zone: a}, prefer: {disk: "010"}, spread: true}
+    properties:
+      directory: /out
+connections:
+  - {from: tail, relationship: success, to: route, maxCount: 5, maxBytes: 1MiB}
+  - {from: route, relationships: [bad, unmatched], to: out}
+)";
+
+TEST(FlowYaml, ReadsAFlow) {
+  const auto flow = read_flow(kGood);
+  ASSERT_TRUE(flow) << flow.error().message;
+  EXPECT_EQ(flow->id.value, "logs");
+  EXPECT_EQ(flow->name, "The logs");
+  ASSERT_EQ(flow->processors.size(), 3u);
+  EXPECT_EQ(flow->processors[0].id, Uuid::from_name("logs", "tail"));
+  EXPECT_TRUE(flow->processors[0].node_local);
+  EXPECT_FALSE(flow->processors[2].node_local);
+  EXPECT_EQ(flow->processors[2].replication, Replication::sync);
+  EXPECT_EQ(flow->processors[2].constraints.prefer.at("disk"), "010");
+  ASSERT_EQ(flow->connections.size(), 3u);
+  EXPECT_EQ(flow->connections[0].count_max, 5u);
+  EXPECT_EQ(flow->connections[0].bytes_max, 1u << 20);
+  EXPECT_EQ(flow->connections[2].relationship, "unmatched");
+  EXPECT_NE(flow->connections[1].id, flow->connections[2].id);
+}
+
+TEST(FlowYaml, ReadsJson) {
+  const auto flow = read_flow(
+      "{\"processors\": [\n\t{\"name\": \"g\", \"type\": \"GenerateFlowFile\", \"properties\": "
+      "{\"interval\": \"1s\", \"count\": 5}}]}",
+      "j");
+  ASSERT_TRUE(flow) << flow.error().message;
+  EXPECT_EQ(flow->processors[0].properties.at("count"), "5");
+}
+
+// A change of the good flow, and what is said about it.
+struct Case {
+  const char* from;
+  const char* to;
+  const char* expected;
+};
+
+TEST(FlowYaml, EveryMistakeHasItsLineAndColumn) {
+  const std::vector<Case> cases = {
+      {"name: The logs", "nmae: The logs",
+       "line 2, column 1: the key \"nmae\" of a flow is unknown"},
+      {"name: The logs", "id: twice", "line 2, column 1: the key \"id\" is there twice"},
+      {"id: logs", "id: lo gs", "line 1, column 5: the flow's id must be"},
+      {"type: TailFile", "type: TailFiel",
+       "line 5, column 11: processor \"tail\" (TailFiel): there is no such type"},
+      {"path: /var/log/a, ", "",
+       "line 4, column 5: processor \"tail\" (TailFile): the property \"path\": it is missing"},
+      {"poll: 1s", "poll: 1",
+       "line 6, column 42: processor \"tail\" (TailFile): the property \"poll\": \"1\" is none"},
+      {"poll: 1s", "pool: 1s",
+       "line 6, column 42: processor \"tail\" (TailFile): the property \"pool\": there is none"},
+      {"poll: 1s", "poll: [1s]", "line 6, column 42: the property \"poll\" must be a text"},
+      {"poll: 1s", "poll: ", "the property \"poll\" has no value"},
+      {"status =~", "status ~", "line 7, column 61: processor \"route\""},
+      {"shared: true", "shared: yes", "line 10, column 13: shared must be true or false"},
+      {"shared: true", "shared: \"true\"", "line 10, column 13: shared must be true or false"},
+      {"replication: sync", "replication: both", "line 11, column 18: replication is"},
+      {"maxCount: 5", "maxCount: 010", "line 16, column 62: maxCount: \"010\" is no whole number"},
+      {"maxCount: 5", "maxCount: 0", "line 16, column 62: maxCount must be 1 to"},
+      {"maxBytes: 1MiB", "maxBytes: 1MB", "line 16, column 75: maxBytes"},
+      {"from: tail", "from: tial", "line 16, column 12: there is no processor \"tial\""},
+      {"to: route", "to: tail", "line 16, column 5: \"tail\" (TailFile) is a source"},
+      {"[bad, unmatched]", "[bad, matched]",
+       "line 17, column 40: \"route\" has no relationship \"matched\"; it has unmatched, bad"},
+      {"[bad, unmatched]", "[bad, bad]", "line 17, column 40: this connection is there twice"},
+      {"- name: out", "- name: tail", "is there twice"},
+      {"zone: a", "zone: [a", "line 12"},
+      {"name: The logs", "name: !!binary aGk=", "line 2, column 7: tags like"},
+      {"name: The logs", "name: \xff", "not UTF-8"},
+      {"id: logs", "--- {id: a}\n---\nid: logs", "a second document"},
+  };
+  for (const Case& one : cases) {
+    std::string text = kGood;
+    const auto at = text.find(one.from);
+    ASSERT_NE(at, std::string::npos) << one.from;
+    text.replace(at, std::string(one.from).size(), one.to);
+    const auto flow = read_flow(text);
+    ASSERT_FALSE(flow) << one.to;
+    EXPECT_THAT(flow.error().message, HasSubstr(one.expected)) << one.to;
+  }
+}
+
+TEST(FlowYaml, TheIdOfTheRequestMustAgree) {
+  EXPECT_FALSE(read_flow(kGood, "other"));
+  EXPECT_TRUE(read_flow(kGood, "logs"));
+}
+
+TEST(FlowYaml, HostileTextCostsLittle) {
+  std::string laughs = "a0: &a0 [x, x, x]\n";
+  for (int i = 1; i < 60; ++i) {
+    const auto n = std::to_string(i), before = std::to_string(i - 1);
+    laughs += "a" + n + ": &a" + n + " [*a" + before + ", *a" + before + "]\n";
+  }
+  EXPECT_THAT(read_flow(laughs, "x").error().message, HasSubstr("aliases"));
+  EXPECT_THAT(read_flow(std::string(100'000, '['), "x").error().message, HasSubstr("deep"));
+  EXPECT_THAT(read_flow(std::string(2 << 20, 'a'), "x").error().message, HasSubstr("1 MiB"));
+  EXPECT_FALSE(read_flow("a: &a [*a]", "x"));
+  for (const char* text :
+       {"", "~", "[]", "{}", "x", ":", "{processors: []}", "- ", "%YAML 9.9\n---\n", "? [a]\n: b",
+        "\"", "processors: 1", "&a", "*a", "\xef\xbb\xbf"}) {
+    EXPECT_FALSE(read_flow(text, "x")) << text;
+  }
+}
+
+TEST(FlowYaml, NoTruncationOfAGoodFlowCrashes) {
+  const std::string text = kGood;
+  for (size_t size = 0; size < text.size(); ++size) {
+    const auto flow = read_flow(text.substr(0, size));
+    if (!flow) {
+      EXPECT_THAT(flow.error().message, HasSubstr("line "));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace databridge::flow

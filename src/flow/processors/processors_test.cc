@@ -1,0 +1,281 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "flow/testing.h"
+
+namespace databridge::flow {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+FlowFile file(std::string content, std::map<std::string, std::string> attributes = {}) {
+  static uint64_t next = 1;
+  return {Uuid{1, next++}, std::move(attributes), std::move(content)};
+}
+
+// ---- GenerateFlowFile
+
+TEST(GenerateFlowFile, CountsOnFromItsState) {
+  Bench bench("GenerateFlowFile", {{"content", "n${index}"}, {"batch", "2"}, {"count", "3"}});
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("n0", "n1"));
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("n2"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+}
+
+TEST(GenerateFlowFile, AnUncommittedTriggerNeverWas) {
+  Bench bench("GenerateFlowFile", {{"content", "n${index}"}});
+  bench.trigger({}, false);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("n0"));
+}
+
+TEST(GenerateFlowFile, FillsUpToItsSizeAndWaitsItsInterval) {
+  Bench bench("GenerateFlowFile", {{"size", "1KiB"}, {"interval", "5s"}});
+  const auto delta = bench.trigger();
+  EXPECT_EQ(Bench::contents(delta)[0].size(), 1024u);
+  EXPECT_EQ(delta->wait, Duration(5s));
+}
+
+TEST(GenerateFlowFile, MakesNoMoreThanThereIsRoom) {
+  Bench bench("GenerateFlowFile", {{"batch", "100"}});
+  bench.room = 3;
+  EXPECT_EQ(Bench::contents(bench.trigger()).size(), 3u);
+}
+
+// ---- TailFile
+
+Bench tail(std::map<std::string, std::string> more = {}) {
+  more["path"] = "/log/a";
+  return Bench("TailFile", std::move(more));
+}
+
+TEST(TailFile, FollowsWholeLinesOnly) {
+  auto bench = tail();
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a", "one\ntw"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("one"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a", "o\nthree\n"));
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two", "three"));
+}
+
+TEST(TailFile, GoesBackToWhatWasCommitted) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\ntwo\n"));
+  bench.room = 1;
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("one"));
+  EXPECT_THAT(Bench::contents(bench.trigger({}, false)), ElementsAre("two"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two"));
+}
+
+TEST(TailFile, ReadsTheRestOfARotatedFileFirst) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("one"));
+  EXPECT_TRUE(bench.files.append("/log/a", "two\nno end"));
+  EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+  EXPECT_TRUE(bench.files.append("/log/a", "three\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two", "no end"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());  // On to the new one.
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("three"));
+}
+
+TEST(TailFile, ReadsARotatedFileBeforeTheNewOneIsThere) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+  bench.trigger();
+  EXPECT_TRUE(bench.files.append("/log/a", "two\n"));
+  EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a", "three\n"));
+  bench.trigger();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("three"));
+}
+
+TEST(TailFile, SeesThatTheFileWasCutShort) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\ntwo\n"));
+  bench.trigger();
+  bench.files.content("/log/a") = "x\n";
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("x"));
+}
+
+TEST(TailFile, SeesThatTheFileWasEmptiedAndHasGrownBeyond) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+  bench.trigger();
+  bench.files.content("/log/a") = "other\nlines\n";
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("other", "lines"));
+  EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("emptied")));
+}
+
+TEST(TailFile, StartsAnewElsewhereAndSaysSo) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\ntwo\n"));
+  bench.trigger();
+  bench.files.host = "there";
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("one", "two"));
+  EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("another one on this node")));
+}
+
+TEST(TailFile, MayStartAtTheEndAndMakeBatches) {
+  auto bench = tail({{"start", "end"}, {"linesPerFlowFile", "2"}});
+  EXPECT_TRUE(bench.files.append("/log/a", "old\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a", "a\nb\nc\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("a\nb", "c"));
+}
+
+TEST(TailFile, ALineThatIsTooLongComesInPieces) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", std::string((1 << 20) + 5, 'x') + "\nnext\n"));
+  const auto first = bench.trigger();
+  EXPECT_EQ(first->outputs.at(0).file->attributes.at("tail.partial"), "true");
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("xxxxx", "next"));
+}
+
+// ---- GetFile
+
+TEST(GetFile, RemovesTheSourceOnlyAfterItsCopyIsSafe) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());  // Too young: it may be growing.
+  bench.clock.advance(2s);
+  EXPECT_THAT(Bench::contents(bench.trigger({}, false)), ElementsAre("A"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A"));  // Nothing was committed.
+  EXPECT_TRUE(bench.files.has("/in/a"));
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_FALSE(bench.files.has("/in/a"));
+}
+
+TEST(GetFile, KeepsTheSourceAndTakesItOnce) {
+  Bench bench("GetFile", {{"directory", "/in"}, {"keepSource", "true"}, {"minAge", "0s"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  EXPECT_TRUE(bench.files.write("/in/.hidden", "H"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A"));
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.clock.advance(1s);
+  EXPECT_TRUE(bench.files.write("/in/a", "B"));  // Another file of that name.
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("B"));
+}
+
+// ---- PutFile
+
+TEST(PutFile, WritesWholeFilesAgainWithoutHarm) {
+  Bench bench("PutFile", {{"directory", "/out/${kind}"}});
+  bench.trigger({file("x", {{"filename", "f"}, {"kind", "k"}})}, false);
+  bench.trigger({file("x", {{"filename", "f"}, {"kind", "k"}})});
+  EXPECT_EQ(bench.files.content("/out/k/f"), "x");
+}
+
+TEST(PutFile, StaysInItsDirectory) {
+  Bench bench("PutFile", {{"directory", "/out"}});
+  const auto delta = bench.trigger({file("x", {{"filename", "../etc"}})});
+  EXPECT_THAT(Bench::contents(delta, "failure"), ElementsAre("x"));
+  Bench outside("PutFile", {{"directory", "/outside"}});
+  EXPECT_THAT(Bench::contents(outside.trigger({file("y", {{"filename", "f"}})}), "failure"),
+              ElementsAre("y"));
+}
+
+TEST(PutFile, WhatIsThereAlreadyIsTreatedAsAsked) {
+  for (const std::string conflict : {"fail", "ignore", "rename"}) {
+    Bench bench("PutFile", {{"directory", "/out"}, {"conflict", conflict}});
+    EXPECT_TRUE(bench.files.write("/out/f", "before"));
+    const auto delta = bench.trigger({file("x", {{"filename", "f"}})});
+    EXPECT_EQ(bench.files.content("/out/f"), "before");
+    EXPECT_EQ(Bench::contents(delta, "failure").size(), conflict == "fail" ? 1u : 0u);
+    EXPECT_EQ(bench.files.writes, conflict == "rename" ? 2 : 1);
+  }
+}
+
+std::vector<FlowFile> lines(std::initializer_list<const char*> texts) {
+  std::vector<FlowFile> list;
+  for (const char* text : texts) list.push_back(file(text, {{"filename", "all"}}));
+  return list;
+}
+
+TEST(PutFile, AppendsOnceWhateverIsDoneAgain) {
+  Bench bench("PutFile", {{"directory", "/out"}, {"mode", "append"}});
+  EXPECT_TRUE(bench.files.append("/out/all", "old\n"));
+  EXPECT_TRUE(bench.trigger(lines({"a"}))->consumed.empty());  // First, the size is noted.
+  bench.trigger(lines({"a", "b"}));
+  EXPECT_EQ(bench.files.content("/out/all"), "old\na\nb\n");
+  // The next trigger writes, and is lost; then it comes again, in smaller and larger pieces.
+  bench.trigger(lines({"c", "d"}), false);
+  bench.reborn();
+  bench.trigger(lines({"c"}));
+  bench.trigger(lines({"d", "e"}));
+  EXPECT_EQ(bench.files.content("/out/all"), "old\na\nb\nc\nd\ne\n");
+  // A write that was cut off in its middle.
+  EXPECT_TRUE(bench.files.append("/out/all", "lon"));
+  bench.trigger(lines({"long"}));
+  EXPECT_EQ(bench.files.content("/out/all"), "old\na\nb\nc\nd\ne\nlong\n");
+}
+
+TEST(PutFile, AppendsAfterWhatSomebodyElseWrote) {
+  Bench bench("PutFile", {{"directory", "/out"}, {"mode", "append"}});
+  bench.trigger(lines({"a"}));
+  bench.trigger(lines({"a"}));
+  EXPECT_TRUE(bench.files.append("/out/all", "theirs\n"));
+  bench.trigger(lines({"b"}));
+  EXPECT_EQ(bench.files.content("/out/all"), "a\ntheirs\nb\n");
+}
+
+TEST(PutFile, AFullDiskIsAnErrorToTryAgain) {
+  Bench bench("PutFile", {{"directory", "/out"}});
+  bench.files.broken = true;
+  EXPECT_FALSE(bench.trigger({file("x", {{"filename", "f"}})}));
+}
+
+// ---- ReplaceText, ExtractText, RouteOnAttribute, LogAttribute
+
+TEST(ReplaceText, ReplacesWithGroupsAndAttributes) {
+  Bench bench("ReplaceText", {{"pattern", "(\\w+)@(\\w+)"}, {"replacement", "\\2 has \\1 ${who}"}});
+  EXPECT_THAT(Bench::contents(bench.trigger({file("a@b c@d", {{"who", "\\1!"}}), file("none")})),
+              ElementsAre("b has a \\1! d has c \\1!", "none"));
+  Bench first("ReplaceText", {{"pattern", "a"}, {"replacement", "b"}, {"scope", "first"}});
+  EXPECT_THAT(Bench::contents(first.trigger({file("aa")})), ElementsAre("ba"));
+}
+
+TEST(ReplaceText, RefusesResultsWithoutBound) {
+  Bench bench("ReplaceText", {{"pattern", "a"}, {"replacement", "aaaa"}, {"sizeMax", "8"}});
+  EXPECT_THAT(Bench::contents(bench.trigger({file("aaa"), file("a")}), "failure"),
+              ElementsAre("aaa"));
+}
+
+TEST(ExtractText, NamedGroupsBecomeAttributes) {
+  Bench bench("ExtractText", {{"pattern", "^(?P<when>\\S+) (?P<what>installed|removed)"}});
+  const auto delta = bench.trigger({file("10:00 removed vim"), file("nothing")});
+  EXPECT_EQ(delta->outputs.at(0).file->attributes.at("what"), "removed");
+  EXPECT_THAT(Bench::contents(delta, "unmatched"), ElementsAre("nothing"));
+}
+
+TEST(RouteOnAttribute, GoesToEveryRuleThatHolds) {
+  Bench bench("RouteOnAttribute", {{"errors", "status >= 500"}, {"slow", "ms > 100"}});
+  const auto delta = bench.trigger({file("both", {{"status", "503"}, {"ms", "101"}}),
+                                    file("slow", {{"status", "200"}, {"ms", "1e3"}}),
+                                    file("fine", {{"status", "200"}})});
+  EXPECT_THAT(Bench::contents(delta, "errors"), ElementsAre("both"));
+  EXPECT_THAT(Bench::contents(delta, "slow"), ElementsAre("both", "slow"));
+  EXPECT_THAT(Bench::contents(delta, "unmatched"), ElementsAre("fine"));
+  EXPECT_NE(delta->outputs[0].file->id, delta->outputs[1].file->id);
+}
+
+TEST(LogAttribute, SaysWhatItSees) {
+  Bench bench("LogAttribute",
+              {{"attributes", "a.*"}, {"prefix", "seen: "}, {"logContent", "true"}});
+  EXPECT_EQ(bench.trigger({file("body", {{"abc", "1"}, {"xyz", "2"}})})->files_out, 1u);
+  EXPECT_THAT(bench.notes, ElementsAre(::testing::AllOf(HasSubstr("seen: "), HasSubstr("abc=1"),
+                                                        HasSubstr("content: body"),
+                                                        ::testing::Not(HasSubstr("xyz")))));
+}
+
+}  // namespace
+}  // namespace databridge::flow

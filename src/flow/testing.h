@@ -1,0 +1,171 @@
+// For tests of this room and of those above: files in memory, a clock that is set, and a processor
+// on a bench.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "env/clock.h"
+#include "env/files.h"
+#include "flow/registry.h"
+#include "flow/session.h"
+
+namespace databridge::flow {
+
+class SetClock : public env::Clock {
+ public:
+  Instant now() const override { return now_; }
+  int64_t unix_ms() const override {
+    return 1'700'000'000'000 +
+           std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count();
+  }
+  void advance(Duration by) { now_ += by; }
+
+ private:
+  Instant now_{Duration(1s)};
+};
+
+class MemoryFiles : public env::Files {
+ public:
+  explicit MemoryFiles(const env::Clock& clock) : clock_(clock) {}
+
+  std::string host = "here";
+  bool broken = false;  // Every write fails as if the disk were full.
+
+  Result<env::FileInfo> stat(const std::string& path) override {
+    const auto it = files_.find(path);
+    if (it == files_.end()) return fail(Code::not_found, path + " is not there");
+    return info(path, it->second);
+  }
+  Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override {
+    const auto it = files_.find(path);
+    if (it == files_.end()) return fail(Code::not_found, path + " is not there");
+    if (offset >= it->second.content.size()) return std::string();
+    return it->second.content.substr(offset, length);
+  }
+  Result<std::vector<env::FileInfo>> list(const std::string& directory) override {
+    std::vector<env::FileInfo> found;
+    for (const auto& [path, file] : files_) {
+      if (path.substr(0, path.rfind('/')) == directory) found.push_back(info(path, file));
+    }
+    return found;
+  }
+  Result<void> write(const std::string& path, const std::string& content) override {
+    if (path.rfind("/outside", 0) == 0) return fail(Code::forbidden, path + " is outside");
+    if (broken) return fail(Code::io, "no space left");
+    files_[path] = {next_inode_++, clock_.unix_ms(), content};
+    ++writes;
+    return {};
+  }
+  Result<void> append(const std::string& path, const std::string& content) override {
+    if (path.rfind("/outside", 0) == 0) return fail(Code::forbidden, path + " is outside");
+    if (broken) return fail(Code::io, "no space left");
+    auto [it, made] = files_.try_emplace(path);
+    if (made) it->second.inode = next_inode_++;
+    it->second.content += content;
+    it->second.modified_ms = clock_.unix_ms();
+    return {};
+  }
+  Result<void> remove(const std::string& path) override {
+    if (files_.erase(path) == 0) return fail(Code::not_found, path + " is not there");
+    return {};
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    auto file = files_.extract(from);
+    if (file.empty()) return fail(Code::not_found, from + " is not there");
+    files_.erase(to);
+    file.key() = to;
+    files_.insert(std::move(file));
+    return {};
+  }
+
+  // What a user or a log daemon does.
+  std::string& content(const std::string& path) { return files_.at(path).content; }
+  bool has(const std::string& path) const { return files_.count(path) > 0; }
+  int writes = 0;
+
+ private:
+  struct File {
+    uint64_t inode = 0;
+    int64_t modified_ms = 0;
+    std::string content;
+  };
+  env::FileInfo info(const std::string& path, const File& file) const {
+    return {path, host, 1, file.inode, file.content.size(), file.modified_ms};
+  }
+
+  const env::Clock& clock_;
+  std::map<std::string, File> files_;
+  uint64_t next_inode_ = 100;
+};
+
+// A processor by itself: what comes out of one trigger after the other.
+class Bench {
+ public:
+  Bench(const std::string& type, std::map<std::string, std::string> properties)
+      : files(clock), world_{files, clock, Random(7), {}} {
+    spec.name = "it";
+    spec.type = type;
+    spec.properties = std::move(properties);
+    reborn();
+  }
+
+  // As after a move or a crash: only the committed state is left.
+  void reborn() {
+    auto made = make_processor(spec);
+    CHECK(made.has_value());
+    processor_ = std::move(*made);
+  }
+
+  // One trigger. Unless it is committed, it never was.
+  Result<Delta> trigger(std::vector<FlowFile> inputs = {}, bool committed = true) {
+    Offer offer;
+    offer.state = state;
+    offer.room = room;
+    const Uuid from = Uuid::from_name("bench", "in");
+    for (auto& file : inputs) {
+      offer.inputs.push_back({from, next_++, std::make_shared<const FlowFile>(std::move(file))});
+    }
+    for (const auto& name : relationships(spec)) {
+      offer.outputs[name] = {Uuid::from_name("bench", name)};
+    }
+    Session session(std::move(offer), world_.random, clock.unix_ms());
+    const auto done = processor_->on_trigger(session, world_);
+    notes = std::exchange(world_.notes, {});
+    if (!done) return tl::make_unexpected(done.error());
+    auto delta = session.finish();
+    if (delta && delta->state && committed) state = *delta->state;
+    return delta;
+  }
+
+  // The contents that went to the relationship in one trigger.
+  static std::vector<std::string> contents(const Result<Delta>& delta,
+                                           const std::string& relationship = "success") {
+    CHECK(delta.has_value());
+    std::vector<std::string> list;
+    for (const auto& output : delta->outputs) {
+      if (output.connection == Uuid::from_name("bench", relationship)) {
+        list.push_back(output.file->content);
+      }
+    }
+    return list;
+  }
+
+  SetClock clock;
+  MemoryFiles files;
+  ProcessorSpec spec;
+  Bytes state;
+  size_t room = 1000;
+  std::vector<std::string> notes;
+
+ private:
+  World world_;
+  std::unique_ptr<Processor> processor_;
+  uint64_t next_ = 1;
+};
+
+}  // namespace databridge::flow
