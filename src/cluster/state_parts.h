@@ -3,7 +3,6 @@
 
 #include <compare>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -53,16 +52,3 @@ struct MemberFlow {
 };
 
 }  // namespace databridge::cluster
-
-template <>
-struct std::hash<databridge::RequestId> {
-  size_t operator()(const databridge::RequestId& id) const {
-    return id.from.value ^ (id.counter * 0x9e3779b97f4a7c15);
-  }
-};
-template <>
-struct std::hash<databridge::cluster::MemberFlow> {
-  size_t operator()(const databridge::cluster::MemberFlow& key) const {
-    return key.member.value ^ std::hash<databridge::FlowId>{}(key.flow);
-  }
-};

@@ -1,123 +1,15 @@
-// Random nouns, commands and messages for property tests: every field takes odd values (empty, not
-// UTF-8, largest), and the same seed gives the same value everywhere.
+// Random commands and messages for property tests: every alternative of both variants.
 #pragma once
 
-#include <limits>
-#include <map>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "base/random.h"
-#include "model/command.h"
-#include "model/event.h"
 #include "model/message.h"
+#include "model/random_values.h"
+#include "model/spoiled.h"
 
 namespace databridge {
 
-// How many fields an aggregate has. A struct that grows must grow in its generator and its codec:
-// the assertions below stop the build until someone has looked.
-struct AnyField {
-  template <typename T>
-  operator T() const;
-};
-template <typename T, typename... Fields>
-constexpr size_t field_count() {
-  if constexpr (requires { T{Fields{}..., AnyField{}}; }) {
-    return field_count<T, Fields..., AnyField>();
-  } else {
-    return sizeof...(Fields);
-  }
-}
-static_assert(field_count<MemberInfo>() == 10 && field_count<Member>() == 9);
-static_assert(field_count<ProcessorSpec>() == 8 && field_count<ConnectionSpec>() == 6);
-static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 14);
-static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 6);
-static_assert(field_count<SoftMember>() == 8 && field_count<SoftTable>() == 4);
-static_assert(field_count<Parcel>() == 3 && field_count<NodeLoad>() == 5);
-static_assert(field_count<Command>() == 4 && field_count<Event>() == 5);
-
-class RandomNouns {
+class RandomNouns : public RandomValues {
  public:
-  explicit RandomNouns(uint64_t seed) : random_(seed) {}
-
-  Random& random() { return random_; }
-  bool flip() { return random_.chance(0.5); }
-  uint64_t number() {
-    switch (random_.below(4)) {
-      case 0:
-        return 0;
-      case 1:
-        return random_.below(300);
-      case 2:
-        return std::numeric_limits<uint64_t>::max() - random_.below(2);
-      default:
-        return random_.next();
-    }
-  }
-  uint32_t small() { return static_cast<uint32_t>(number()); }
-  int64_t time() { return static_cast<int64_t>(number()); }
-  double real() { return (random_.unit() - 0.25) * 1000; }
-  std::string text() {
-    std::string text(random_.below(4) == 0 ? 0 : random_.below(20), ' ');
-    for (auto& c : text) c = static_cast<char>(random_.below(256));
-    return text;
-  }
-  std::map<std::string, std::string> texts() {
-    std::map<std::string, std::string> texts;
-    for (uint64_t n = random_.below(4); n > 0; --n) texts[text()] = text();
-    return texts;
-  }
-  template <typename Enum>
-  Enum one_of(Enum last) {
-    return static_cast<Enum>(random_.below(static_cast<uint64_t>(last) + 1));
-  }
-  template <typename Make>
-  auto list(Make make) {
-    std::vector<decltype(make())> list;
-    for (uint64_t n = random_.below(4); n > 0; --n) list.push_back(make());
-    return list;
-  }
-
-  Incarnation incarnation() { return Incarnation{number()}; }
-  Uuid uuid() { return {number(), number()}; }
-  Epoch epoch() { return {small(), number()}; }
-  Address address() { return {text(), static_cast<uint16_t>(number())}; }
-  NodeLoad load() { return {real(), real(), small(), number(), flip()}; }
-  RunState run_state() { return one_of(RunState::failed); }
-  MemberInfo info() {
-    return {incarnation(),
-            NodeId(text()),
-            address(),
-            address(),
-            texts(),
-            texts(),
-            {small(), number(), small(), small()},
-            text(),
-            number(),
-            time()};
-  }
-  ProcessorSpec spec() {
-    return {uuid(),
-            text(),
-            text(),
-            texts(),
-            FlowId(text()),
-            one_of(Replication::async),
-            {texts(), texts(), flip()},
-            flip()};
-  }
-  ConnectionSpec connection() { return {uuid(), uuid(), text(), uuid(), number(), number()}; }
-  FlowSpec flow() {
-    return {FlowId(text()), text(), list([&] { return spec(); }),
-            list([&] { return connection(); })};
-  }
-  Checkpoint checkpoint() { return {epoch(), number(), text()}; }
-  RequestId request() { return {incarnation(), number()}; }
-  Parcel parcel() { return {epoch(), number(), {uuid(), texts(), text()}}; }
-  std::optional<LogIndex> expected() {
-    return flip() ? std::nullopt : std::optional<LogIndex>(number());
-  }
+  using RandomValues::RandomValues;
 
   // The alternative of that place in the variant.
   CommandBody command_body(size_t alternative);
@@ -214,34 +106,11 @@ class RandomNouns {
     }
     std::abort();
   }
-
-  Random random_;
 };
 
 inline CommandBody RandomNouns::command_body(size_t alternative) {
   return filled<CommandBody>(alternative);
 }
 inline Message RandomNouns::message(size_t alternative) { return filled<Message>(alternative); }
-
-// What the wire might do to bytes: cut, flip, repeat, or put something else altogether.
-inline Bytes spoiled(Bytes bytes, Random& random) {
-  switch (random.below(4)) {
-    case 0:
-      bytes.resize(random.below(bytes.size() + 1));
-      break;
-    case 1:
-      for (uint64_t n = random.between(1, 4); n > 0 && !bytes.empty(); --n) {
-        bytes[random.below(bytes.size())] = static_cast<char>(random.below(256));
-      }
-      break;
-    case 2:
-      bytes.insert(random.below(bytes.size() + 1), bytes.substr(random.below(bytes.size() + 1)));
-      break;
-    default:
-      bytes.resize(random.below(200));
-      for (auto& c : bytes) c = static_cast<char>(random.below(256));
-  }
-  return bytes;
-}
 
 }  // namespace databridge

@@ -1,0 +1,30 @@
+// How many fields an aggregate has. A struct that grows must grow in its generator and its codec:
+// the assertions stop the build until someone has looked.
+#pragma once
+
+#include "model/event.h"
+#include "model/message.h"
+
+namespace databridge {
+
+struct AnyField {
+  template <typename T>
+  operator T() const;
+};
+template <typename T, typename... Fields>
+constexpr size_t field_count() {
+  if constexpr (requires { T{Fields{}..., AnyField{}}; }) {
+    return field_count<T, Fields..., AnyField>();
+  } else {
+    return sizeof...(Fields);
+  }
+}
+static_assert(field_count<MemberInfo>() == 10 && field_count<Member>() == 9);
+static_assert(field_count<ProcessorSpec>() == 8 && field_count<ConnectionSpec>() == 6);
+static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 14);
+static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 6);
+static_assert(field_count<SoftMember>() == 8 && field_count<SoftTable>() == 4);
+static_assert(field_count<Parcel>() == 3 && field_count<NodeLoad>() == 5);
+static_assert(field_count<Command>() == 4 && field_count<Event>() == 5);
+
+}  // namespace databridge
