@@ -15,7 +15,7 @@ class RandomNouns : public RandomValues {
   CommandBody command_body(size_t alternative);
   Message message(size_t alternative);
   Command command() {
-    return {command_body(random_.below(std::variant_size_v<CommandBody>)), time(), request(),
+    return {command_body(random().below(std::variant_size_v<CommandBody>)), time(), request(),
             text()};
   }
 
