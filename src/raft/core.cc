@@ -60,6 +60,7 @@ Core::Core(const Options& options, Restored restored, Instant now)
   removed_ =
       was_member_ && !members_.latest().has(options_.id) && members_.latest_index() <= hard_.commit;
   handed_hard_ = hard_;
+  durable_term_ = restored.hard_state.term;
   told_term_ = hard_.term;
   arm_election_timer();
 }
@@ -71,6 +72,13 @@ Message Core::message(Message::Kind kind, ServerId to) const {
   message.to = to;
   message.term = hard_.term;
   return message;
+}
+
+// For what speaks of durable things only: it need not wait for writes that are on their way, unless
+// the term in which it is said is among them. So acknowledgements do not lag one sync behind, and
+// heartbeats are answered while a large batch is written.
+void Core::answer(Message reply) {
+  (durable_term_ == hard_.term ? send_now_ : send_after_persist_).push_back(std::move(reply));
 }
 
 bool Core::well_formed(const Message& m) const {
@@ -212,6 +220,7 @@ void Core::persisted(uint64_t number, Instant now) {
   bool own_vote = false;
   while (!unpersisted_.empty() && unpersisted_.front().number <= number) {
     const Unpersisted& write = unpersisted_.front();
+    durable_term_ = write.term;
     own_vote |= write.term == hard_.term && write.vote == options_.id;
     unpersisted_.pop_front();
   }

@@ -53,6 +53,7 @@ class Core {
   void heard_from_leader(const Message& message);
   void set_commit(Index index);
   Message message(Message::Kind kind, ServerId to) const;
+  void answer(Message reply);
   bool well_formed(const Message& message) const;
 
   // election.cc
@@ -158,6 +159,7 @@ class Core {
   // For the next Ready.
   uint64_t ready_number_ = 0;
   std::deque<Unpersisted> unpersisted_;
+  Term durable_term_ = 0;
   HardState handed_hard_;
   bool snapshot_unhanded_ = false;
   bool install_unhanded_ = false;

@@ -54,7 +54,9 @@ struct ReadState {
 enum class Role : uint8_t { follower, pre_candidate, candidate, leader };
 
 // What the body owes, in this order:
-//  1. Send `send_now`: a leader's appends, chunks and heartbeats. They need not wait for any sync.
+//  1. Send `send_now` at once: a leader's appends, chunks and heartbeats, and answers that speak
+//  only of
+//     what is durable already. They wait for no sync.
 //  2. Persist, as one atomic batch after those of earlier Readys: `snapshot`, `entries` (after
 //  erasing
 //     everything from the first one's index on), `hard_state`, and erase the entries up to

@@ -102,7 +102,7 @@ void Core::on_append(const Message& m) {
     reply.hint = log_.last_not_after(m.log_term, std::min(m.index, log_.last()));
     reply.hint_term = log_.term(reply.hint).value_or(0);
     reply.sent_at = m.sent_at;
-    send_after_persist_.push_back(std::move(reply));
+    answer(std::move(reply));
     return;
   }
   const Index last = m.index + m.entries.size();
@@ -129,8 +129,7 @@ void Core::on_append(const Message& m) {
     reply.index = std::min(verified_, CANARY(ack_before_persist) ? verified_ : log_.stable());
     reply.sent_at = m.sent_at;
     acknowledged_ = std::max(acknowledged_, reply.index);
-    auto& out = CANARY(ack_before_persist) ? send_now_ : send_after_persist_;
-    out.push_back(std::move(reply));
+    answer(std::move(reply));
   }
 }
 
@@ -145,7 +144,7 @@ void Core::acknowledge_persisted() {
   Message reply = message(Message::Kind::append_reply, leader_);
   reply.index = done;
   reply.sent_at = append_sent_at_;
-  send_after_persist_.push_back(std::move(reply));
+  answer(std::move(reply));
 }
 
 void Core::answered(Progress& peer, const Message& m) {
@@ -182,7 +181,7 @@ void Core::on_heartbeat(const Message& m) {
   Message reply = message(Message::Kind::heartbeat_reply, m.from);
   reply.sent_at = m.sent_at;
   reply.round = m.round;
-  send_after_persist_.push_back(std::move(reply));
+  answer(std::move(reply));
 }
 
 void Core::on_heartbeat_reply(const Message& m) {

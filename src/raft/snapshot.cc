@@ -57,7 +57,7 @@ void Core::on_snapshot_chunk(const Message& m) {
     reply.index = std::min(verified_, log_.stable());
     reply.sent_at = m.sent_at;
     acknowledged_ = std::max(acknowledged_, reply.index);
-    send_after_persist_.push_back(std::move(reply));
+    answer(std::move(reply));
     return;
   }
   Message reply = message(Message::Kind::snapshot_reply, m.from);
@@ -74,7 +74,7 @@ void Core::on_snapshot_chunk(const Message& m) {
   reply.reject = !incoming_ || m.offset != incoming_->data.size();
   if (!reply.reject) incoming_->data.append(m.chunk.view());
   reply.offset = incoming_ ? incoming_->data.size() : 0;
-  send_after_persist_.push_back(std::move(reply));
+  answer(std::move(reply));
 
   if (!incoming_ || incoming_->data.size() < incoming_->total) return;
   Snapshot whole{m.index, m.log_term, std::move(incoming_->configuration),

@@ -1,0 +1,187 @@
+// A handful of real cores joined by hand: nothing moves unless a test says so.
+//
+// Owns the servers, what is durable on each, and the messages under way. For tests of this room.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "base/check.h"
+#include "raft/codec.h"
+#include "raft/raft.h"
+
+namespace databridge::raft {
+
+class Net {
+ public:
+  struct Server {
+    std::unique_ptr<Raft> raft;
+    HardState hard;
+    Snapshot snapshot;
+    std::vector<Entry> log;
+    std::deque<Ready> writes;  // Not yet durable.
+    bool disk_held = false;
+    std::vector<Entry> applied;
+    std::vector<ReadState> reads;
+    std::vector<Ready> seen;  // Every Ready, as it came.
+  };
+
+  explicit Net(std::vector<ServerId> voters, std::function<void(Options&)> tune = {})
+      : tune_(std::move(tune)), founders_{voters, {}} {
+    for (const ServerId id : voters) {
+      servers_[id].snapshot.configuration = founders_;
+      start(id);
+    }
+  }
+
+  Server& operator[](ServerId id) { return servers_.at(id); }
+  Raft& raft(ServerId id) { return *servers_.at(id).raft; }
+  Instant now() const { return now_; }
+  static Options options() {
+    Options o;
+    o.election = 100ms;
+    o.heartbeat = 10ms;
+    return o;
+  }
+
+  void join(ServerId id) {
+    servers_[id] = {};
+    start(id);
+  }
+  void crash(ServerId id) {
+    servers_[id].raft.reset();
+    servers_[id].writes.clear();
+    std::erase_if(under_way_, [&](const Message& m) { return m.to == id; });
+  }
+  void start(ServerId id) {
+    Server& s = servers_[id];
+    Options o = options();
+    o.id = id;
+    if (tune_) tune_(o);
+    s.writes.clear();
+    s.applied.clear();
+    s.raft = std::make_unique<Raft>(o, Restored{s.hard, s.snapshot, s.log}, now_);
+  }
+  void cut(ServerId id) { cut_.insert(id); }
+  void heal() { cut_.clear(); }
+  void hold_disk(ServerId id) { servers_[id].disk_held = true; }
+  void release_disk(ServerId id) {
+    servers_[id].disk_held = false;
+    sync(id);
+  }
+
+  // Carries out what the cores ask for, without delivering anything.
+  void work() {
+    for (auto& [id, s] : servers_) {
+      while (s.raft && s.raft->has_ready()) take(id, s.raft->ready());
+      if (!s.disk_held) sync(id);
+    }
+  }
+  // Delivers everything that is under way, and what follows from it, until nothing moves.
+  void settle() {
+    for (int turn = 0; turn < 10'000; ++turn) {
+      work();
+      if (under_way_.empty()) return;
+      deliver_one();
+    }
+    CHECK(!"the servers talk for ever");
+  }
+  void deliver_one() {
+    Message m = under_way_.front();
+    under_way_.pop_front();
+    if (cut_.contains(m.from) || cut_.contains(m.to) || (drop && drop(m))) return;
+    const auto to = servers_.find(m.to);
+    if (to == servers_.end() || !to->second.raft) return;
+    // Everything goes through its bytes, as between real servers.
+    auto decoded = decode(encode(m));
+    CHECK(decoded && *decoded == m);
+    to->second.raft->step(*decoded, now_);
+  }
+  void advance(Duration by) {
+    const Instant until = now_ + by;
+    while (now_ < until) {
+      now_ = std::min(until, now_ + 1ms);
+      for (auto& [id, s] : servers_) {
+        if (s.raft && s.raft->next_wake() <= now_) s.raft->tick(now_);
+      }
+      settle();
+    }
+  }
+  // Only this server's clock moves on: it alone campaigns.
+  void elect(ServerId id) {
+    for (int i = 0; i < 500 && raft(id).role() != Role::leader; ++i) {
+      now_ += 1ms;
+      raft(id).tick(now_);
+      settle();
+    }
+    CHECK(raft(id).role() == Role::leader);
+  }
+  ServerId leader() {
+    ServerId best = 0;
+    for (auto& [id, s] : servers_) {
+      if (!s.raft || s.raft->role() != Role::leader) continue;
+      if (best == 0 || s.raft->term() > servers_[best].raft->term()) best = id;
+    }
+    return best;
+  }
+  Position propose(ServerId id, const std::string& text) {
+    return raft(id).propose(Payload(text), now_).value();
+  }
+  std::vector<std::string> commands(ServerId id) {
+    std::vector<std::string> texts;
+    for (const Entry& e : servers_[id].applied) {
+      if (e.kind == Entry::Kind::command) texts.emplace_back(e.data.view());
+    }
+    return texts;
+  }
+  std::deque<Message>& under_way() { return under_way_; }
+
+  std::function<bool(const Message&)> drop;
+  std::function<void(const Message&)> watch;  // Sees everything that is sent.
+
+ private:
+  void send(const Message& m) {
+    if (watch) watch(m);
+    under_way_.push_back(m);
+  }
+  void take(ServerId id, Ready ready) {
+    Server& s = servers_[id];
+    for (const Message& m : ready.send_now) send(m);
+    for (const Entry& e : ready.committed) s.applied.push_back(e);
+    for (const ReadState& r : ready.reads) s.reads.push_back(r);
+    s.seen.push_back(ready);
+    s.writes.push_back(std::move(ready));
+  }
+  void sync(ServerId id) {
+    Server& s = servers_[id];
+    while (!s.writes.empty()) {
+      const Ready write = std::move(s.writes.front());
+      s.writes.pop_front();
+      if (write.snapshot) s.snapshot = *write.snapshot;
+      if (write.install) s.log.clear();
+      std::erase_if(s.log, [&](const Entry& e) { return e.index <= write.compact_to; });
+      for (const Entry& e : write.entries) {
+        std::erase_if(s.log, [&](const Entry& old) { return old.index >= e.index; });
+        s.log.push_back(e);
+      }
+      if (write.hard_state) s.hard = *write.hard_state;
+      for (const Message& m : write.send_after_persist) send(m);
+      s.raft->persisted(write.number, now_);
+      while (s.raft->has_ready()) take(id, s.raft->ready());
+    }
+  }
+
+  std::function<void(Options&)> tune_;
+  Configuration founders_;
+  Instant now_{1s};
+  std::map<ServerId, Server> servers_;
+  std::deque<Message> under_way_;
+  std::set<ServerId> cut_;
+};
+
+}  // namespace databridge::raft
