@@ -1,0 +1,17 @@
+// Any bytes may arrive as a request: the decoder answers with a value or an Error. What it takes,
+// it writes and reads again as the same bytes.
+#include <cstddef>
+#include <cstdint>
+
+#include "base/check.h"
+#include "cluster/request.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const databridge::BytesView bytes(reinterpret_cast<const char*>(data), size);
+  const auto decoded = databridge::cluster::decode_request(bytes);
+  if (!decoded) return 0;
+  const databridge::Bytes again = encode(*decoded);
+  const auto back = databridge::cluster::decode_request(again);
+  CHECK(back && encode(*back) == again);
+  return 0;
+}
