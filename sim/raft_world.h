@@ -173,7 +173,8 @@ class RaftWorld {
   std::vector<uint32_t> pool_free_;
   std::array<std::array<bool, kSlotsMax>, kSlotsMax> blocked_{};
   std::array<std::array<int64_t, kSlotsMax>, kSlotsMax> link_busy_{};  // For first in, first out.
-  bool calm_ = false;
+  bool calm_ = false;                                                  // The storm is over …
+  bool quiet_ = false;  // … and the clients are silent.
   uint64_t commands_ = 0;
   uint64_t contexts_ = 0;
   uint64_t hash_ = 0;

@@ -68,7 +68,7 @@ void Core::configuration_changed() {
   for (const auto* group : {&latest.voters, &latest.learners}) {
     for (const ServerId id : *group) {
       if (id == options_.id || peers_.contains(id)) continue;
-      peers_[id].next = log_.last() + 1;
+      peers_[id].next = std::max<Index>(log_.last(), 1);
     }
   }
   if (transferee_ != 0 && !latest.is_voter(transferee_)) stop_transfer();

@@ -59,7 +59,8 @@ void Core::send_heartbeat(ServerId to, Progress& peer) {
 // Everything that may be sent is sent once per Ready, so the proposals of a turn share an append.
 void Core::fill_pipelines() {
   for (auto& [id, peer] : peers_) {
-    while (peer.next <= log_.last() && peer.may_append(options_.appends_in_flight_max)) {
+    // A probe goes out until the logs agree to the end, even if there is nothing new to bring.
+    while (peer.lacks(log_.last()) && peer.may_append(options_.appends_in_flight_max)) {
       send_append(id, peer, options_.append_entries_max);
     }
     if (peer.flow == Progress::Flow::snapshot) send_chunks(id, peer);
