@@ -50,9 +50,10 @@ std::string room_of(const std::string& path) {
   return slash == std::string::npos ? "" : path.substr(4, slash - 4);
 }
 
-// The two named exceptions to "only platform touches the world".
+// The named exceptions to "only platform touches the world": two rooms open sockets of their own,
+// and the simulator's program runs many worlds side by side, which know nothing of its threads.
 bool is_named_exception(const std::string& path) {
-  return starts(path, "src/api/http") || starts(path, "src/ctl/http");
+  return starts(path, "src/api/http") || starts(path, "src/ctl/http") || path == "sim/main.cc";
 }
 
 std::string without_comment(const std::string& line) {
@@ -134,7 +135,8 @@ const std::vector<Confined>& confined() {
       {"mutexes", std::regex(R"(std::(mutex|shared_mutex|recursive_mutex|condition_variable)\b)"),
        [](const Source& file) {
          return room_of(file.path) == "platform" || starts(file.path, "src/node/engine") ||
-                starts(file.path, "src/api/http") || room_of(file.path).empty() || is_test(file);
+                starts(file.path, "src/api/http") || file.path == "sim/main.cc" ||
+                room_of(file.path).empty() || is_test(file);
        }},
       {"global randomness",
        std::regex(R"(std::(random_device|mt19937|rand\b|default_random_engine))"),
@@ -175,10 +177,11 @@ constexpr size_t kHeaderLinesMax = 180;
 constexpr size_t kSourceLinesMax = 700;
 constexpr size_t kMainLinesMax = 100;
 
-// A ratchet: the two headers that list every noun of their kind. The numbers may only go down.
+// A ratchet: the headers that list every noun of their kind, and one world. The numbers may only go
+// down.
 const std::map<std::string, size_t>& longer_than_allowed() {
-  static const std::map<std::string, size_t> known = {{"src/model/command.h", 200},
-                                                      {"src/model/message.h", 200}};
+  static const std::map<std::string, size_t> known = {
+      {"src/model/command.h", 200}, {"src/model/message.h", 200}, {"sim/raft_world.h", 190}};
   return known;
 }
 

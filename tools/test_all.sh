@@ -50,7 +50,12 @@ sanitized() {
     sed -nE 's/^((base|model|raft|env|cluster|flow|node|api|sim)_test|databridge-sim): .*/\1/p' | sort -u)
   tools/build.sh "$1" "${programs[@]}" || return 1
   suite "$1" -R "$pure" -j "$(nproc)" || return 1
-  if [ -x "build/$1/databridge-sim" ]; then "build/$1/databridge-sim" --runs=40; fi
+  if [ -x "build/$1/databridge-sim" ]; then "build/$1/databridge-sim" --runs=100; fi
+}
+
+# The simulator has to find each bug that is planted, or it would find no other either.
+canaries() {
+  tools/build.sh canary databridge-sim && build/canary/databridge-sim --canary=all
 }
 
 fuzzers() {
@@ -68,7 +73,8 @@ fuzzers() {
 stage "packages" tools/deps.sh || finish
 stage "build" tools/build.sh release || finish
 stage "unit" suite release -L unit -j "$(nproc)"
-if [ -x build/release/databridge-sim ]; then stage "simulation" build/release/databridge-sim; fi
+stage "simulation" build/release/databridge-sim
+stage "canaries" canaries
 if ctest --test-dir build/release -N -L integration | grep -q 'Test #'; then
   stage "real processes" suite release -L integration
 fi
