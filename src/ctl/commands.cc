@@ -1,0 +1,73 @@
+#include "ctl/commands.h"
+
+#include <cstdio>
+
+#include "ctl/render.h"
+
+namespace databridge::ctl {
+
+int Context::failed(const Error& error) const {
+  std::fprintf(stderr, "databridgectl: %s\n", error.message.c_str());
+  return error.code == Code::no_leader || error.code == Code::no_quorum ? kNoLeader : kFailed;
+}
+
+int Context::show(const Result<Reply>& reply, std::string (*render)(std::string_view)) const {
+  if (!reply) return failed(reply.error());
+  if (reply->status >= 300) return failed(problem(*reply));
+  const std::string text = json ? reply->body + "\n" : render(reply->body);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return kDone;
+}
+
+int Context::confirm(const Result<Reply>& reply, const std::string& done) const {
+  if (!reply) return failed(reply.error());
+  if (reply->status >= 300) return failed(problem(*reply));
+  std::printf("%s\n", json ? reply->body.c_str() : done.c_str());
+  return kDone;
+}
+
+int Context::get(const std::string& path, std::string (*render)(std::string_view)) const {
+  return show(http.send("GET", path), render);
+}
+
+int Context::list(const std::string& path, std::string (*render)(std::string_view)) const {
+  std::string after;
+  for (;;) {
+    const char* glue = path.find('?') == std::string::npos ? "?" : "&";
+    const auto reply = http.send("GET", after.empty() ? path : path + glue + "after=" + after);
+    if (const int code = show(reply, render); code != kDone) return code;
+    after = escape(next_of(reply->body));
+    if (after.empty()) return kDone;
+  }
+}
+
+int run(int argc, const char* const* argv) {
+  CLI::App app{"databridgectl: a DataBridge cluster from the command line"};
+  std::string api = environment_api();
+  if (api.empty()) api = "http://127.0.0.1:8080";
+  std::string format = "table";
+  app.add_option("--api", api, "The API of any node (or DATABRIDGE_API)")->capture_default_str();
+  app.add_option("-o,--output", format, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  app.require_subcommand(1);
+  app.fallthrough();
+  Command chosen;
+  add_cluster_commands(app, chosen);
+  add_node_commands(app, chosen);
+  add_processor_commands(app, chosen);
+  add_flow_commands(app, chosen);
+  add_config_commands(app, chosen);
+  add_event_commands(app, chosen);
+  add_snapshot_commands(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;  // --help is no error.
+  }
+  if (!api.starts_with("http://") && !api.starts_with("https://")) api = "http://" + api;
+  Http http(api);
+  return chosen(Context{http, format == "json"});
+}
+
+}  // namespace databridge::ctl

@@ -1,0 +1,229 @@
+// The commands against a node that records what it was asked and says what it was told to.
+#include "ctl/http.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <deque>
+#include <thread>
+
+#include "ctl/commands.h"
+
+namespace databridge::ctl {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class FakeNode {
+ public:
+  // Each connection gets one of the answers, in order, and is closed.
+  explicit FakeNode(std::deque<std::string> answers) : answers_(std::move(answers)) {
+    listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    auto* plain = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(listener_, plain, length), 0);
+    EXPECT_EQ(::listen(listener_, 8), 0);
+    EXPECT_EQ(::getsockname(listener_, plain, &length), 0);
+    api = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeNode() {
+    ::shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    ::close(listener_);
+  }
+
+  std::string api;
+  std::vector<std::string> asked;  // Read it after run() only.
+
+ private:
+  void serve() {
+    while (!answers_.empty()) {
+      const int client = ::accept(listener_, nullptr, nullptr);
+      if (client < 0) return;
+      std::string request;
+      char chunk[4096];
+      for (;;) {
+        const size_t end = request.find("\r\n\r\n");
+        if (end != std::string::npos) {
+          const size_t at = request.find("Content-Length: ");
+          const size_t body =
+              at < end ? std::strtoul(request.c_str() + at + 16, nullptr, 10) : size_t{0};
+          if (request.size() >= end + 4 + body) break;
+        }
+        const ssize_t n = ::recv(client, chunk, sizeof(chunk), 0);
+        if (n <= 0) break;
+        request.append(chunk, static_cast<size_t>(n));
+      }
+      asked.push_back(request);
+      const std::string answer = answers_.front();
+      answers_.pop_front();
+      ::send(client, answer.data(), answer.size(), MSG_NOSIGNAL);
+      ::close(client);
+    }
+  }
+
+  std::deque<std::string> answers_;
+  int listener_;
+  std::thread thread_;
+};
+
+std::string answer(int status, const std::string& body) {
+  return "HTTP/1.1 " + std::to_string(status) +
+         " Word\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
+}
+
+struct Ran {
+  int code;
+  std::string out, err;
+};
+
+Ran ctl(const std::string& api, std::vector<std::string> words) {
+  words.insert(words.begin(), {"databridgectl", "--api", api});
+  std::vector<const char*> argv;
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  Ran ran;
+  ran.code = run(static_cast<int>(argv.size()), argv.data());
+  std::fflush(stdout);
+  ran.out = testing::internal::GetCapturedStdout();
+  ran.err = testing::internal::GetCapturedStderr();
+  return ran;
+}
+
+struct Case {
+  std::vector<std::string> words;
+  std::string request;  // How it begins.
+  std::string body;     // How it ends.
+};
+
+class Commands : public testing::TestWithParam<Case> {};
+
+TEST_P(Commands, AskForThis) {
+  FakeNode node({answer(200, "{}")});
+  const Ran ran = ctl(node.api, GetParam().words);
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  ASSERT_EQ(node.asked.size(), 1u);
+  EXPECT_THAT(node.asked[0], StartsWith(GetParam().request + " HTTP/1.1\r\n"));
+  EXPECT_THAT(node.asked[0], testing::EndsWith("\r\n\r\n" + GetParam().body));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, Commands,
+    testing::Values(
+        Case{{"status"}, "GET /api/cluster/status", ""},
+        Case{{"node", "list"}, "GET /api/cluster/nodes", ""},
+        Case{{"node", "show", "n 1"}, "GET /api/cluster/nodes/n%201", ""},
+        Case{{"node", "drain", "n1"}, "POST /api/cluster/nodes/n1/drain", ""},
+        Case{{"node", "undrain", "n1"}, "DELETE /api/cluster/nodes/n1/drain", ""},
+        Case{{"node", "remove", "n1", "--force"}, "DELETE /api/cluster/nodes/n1?force=true", ""},
+        Case{{"node", "check", "n1"}, "POST /api/cluster/nodes/n1/check", ""},
+        Case{{"leader"}, "GET /api/cluster/leader", ""},
+        Case{{"leader", "transfer", "n1"},
+             "POST /api/cluster/leader/transfer",
+             R"({"nodeId":"n1"})"},
+        Case{{"processor", "list"}, "GET /api/cluster/assignments", ""},
+        Case{{"processor", "add", "external", "--name", "x", "-p", "a=b=c"},
+             "POST /api/cluster/processors",
+             R"({"name":"x","properties":{"a":"b=c"},"type":"external"})"},
+        Case{{"processor", "remove", "p"}, "DELETE /api/cluster/processors/p", ""},
+        Case{{"processor", "move", "p", "n1"},
+             "POST /api/cluster/processors/p/move",
+             R"({"nodeId":"n1"})"},
+        Case{{"processor", "start", "p"}, "POST /api/cluster/processors/p/start", ""},
+        Case{{"processor", "stop", "p"}, "POST /api/cluster/processors/p/stop", ""},
+        Case{{"flow", "list"}, "GET /api/cluster/flows", ""},
+        Case{{"flow", "show", "f"}, "GET /api/cluster/flows/f", ""},
+        Case{{"flow", "delete", "f"}, "DELETE /api/cluster/flows/f", ""},
+        Case{{"assignments", "--node", "n1", "--state", "running"},
+             "GET /api/cluster/assignments?nodeId=n1&state=running",
+             ""},
+        Case{{"rebalance"}, "POST /api/cluster/rebalance", "{}"},
+        Case{{"rebalance", "--dry-run"}, "POST /api/cluster/rebalance?dryRun=true", "{}"},
+        Case{{"rebalance", "--plan", "x"}, "POST /api/cluster/rebalance", R"({"planId":"x"})"},
+        Case{{"strategy", "round_robin"},
+             "PUT /api/cluster/strategy",
+             R"({"strategy":"round_robin"})"},
+        Case{{"events", "--since", "12.3"}, "GET /api/cluster/events?since=12.3", ""},
+        Case{{"config", "get", "a/b"}, "GET /api/cluster/config/a%2Fb", ""},
+        Case{{"config", "set", "k", "{\"x\":1}"},
+             "PUT /api/cluster/config/k",
+             R"({"value":{"x":1}})"},
+        Case{{"config", "set", "k", "plain words"},
+             "PUT /api/cluster/config/k",
+             R"({"value":"plain words"})"},
+        Case{{"config", "delete", "k"}, "DELETE /api/cluster/config/k", ""},
+        Case{{"config", "list"}, "GET /api/cluster/config", ""},
+        Case{{"snapshot", "save", "-"}, "GET /api/cluster/snapshot?consistency=linearizable", ""}));
+
+TEST(Ctl, CompareAndSetSendsTheVersion) {
+  FakeNode node({answer(200, "{}")});
+  EXPECT_EQ(ctl(node.api, {"config", "set", "k", "1", "--if-version", "7"}).code, kDone);
+  EXPECT_THAT(node.asked[0], HasSubstr("\r\nIf-Match: 7\r\n"));
+  EXPECT_THAT(node.asked[0], HasSubstr("\r\nContent-Type: application/json\r\n"));
+}
+
+TEST(Ctl, ListsAreReadToTheirEnd) {
+  FakeNode node({answer(200, R"({"nodes":[{"id":"a"}],"next":"a b"})"),
+                 answer(200, R"({"nodes":[{"id":"c"}]})")});
+  const Ran ran = ctl(node.api, {"node", "list"});
+  EXPECT_EQ(ran.code, kDone);
+  EXPECT_THAT(node.asked[1], StartsWith("GET /api/cluster/nodes?after=a%20b "));
+  EXPECT_THAT(ran.out, HasSubstr("\nc "));
+}
+
+TEST(Ctl, JsonIsTheNodesOwnAnswer) {
+  FakeNode node({answer(200, R"({"leader":"n1","x":[1]})")});
+  EXPECT_EQ(ctl(node.api, {"leader", "-o", "json"}).out, "{\"leader\":\"n1\",\"x\":[1]}\n");
+}
+
+TEST(Ctl, ExitCodesTellWhatHappened) {
+  const auto failing = [](int status, const std::string& code) {
+    FakeNode node({answer(status, R"({"detail":"that is why","code":")" + code + "\"}")});
+    const Ran ran = ctl(node.api, {"status"});
+    EXPECT_THAT(ran.err, HasSubstr("that is why (" + code + ")"));
+    EXPECT_EQ(ran.out, "");
+    return ran.code;
+  };
+  EXPECT_EQ(failing(503, "no_leader"), kNoLeader);
+  EXPECT_EQ(failing(503, "no_quorum"), kNoLeader);
+  EXPECT_EQ(failing(503, "unavailable"), kFailed);
+  EXPECT_EQ(failing(404, "not_found"), kFailed);
+  EXPECT_EQ(failing(409, "conflict"), kFailed);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"status"}).code, kFailed);  // Nobody listens on port 1.
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {}).code, kUsage);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"dance"}).code, kUsage);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"node", "show"}).code, kUsage);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"-o", "yaml", "status"}).code, kUsage);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"rebalance", "--dry-run", "--plan", "x"}).code, kUsage);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"processor", "add", "t", "-p", "novalue"}).code, kUsage);
+  EXPECT_EQ(ctl("http://127.0.0.1:1", {"--help"}).code, kDone);
+}
+
+TEST(Ctl, FollowedEventsGoOnAfterTheLastOneSeen) {
+  const std::string head =
+      "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n:\n\n";
+  FakeNode node({head + "id: 5.0\nevent: x\ndata: {\"id\":\"5.0\",\"type\":\"x\"}\n\nid: 5.1\nda",
+                 head + "id: 5.1\ndata: {\"id\":\"5.1\",\"type\":\"y\"}\n\n",
+                 answer(410, R"({"detail":"too old","code":"gone"})")});
+  const Ran ran = ctl(node.api, {"events", "--follow", "--since", "4"});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.out, StartsWith("5.0  -  x"));
+  EXPECT_THAT(ran.out, HasSubstr("\n5.1  -  y"));
+  EXPECT_THAT(node.asked[0], StartsWith("GET /api/cluster/events?since=4 "));
+  EXPECT_THAT(node.asked[1], HasSubstr("\r\nLast-Event-ID: 5.0\r\n"));
+  EXPECT_THAT(node.asked[2], HasSubstr("\r\nLast-Event-ID: 5.1\r\n"));
+}
+
+}  // namespace
+}  // namespace databridge::ctl

@@ -1,0 +1,37 @@
+// The API's JSON as text for people.
+//
+// Pure   text in, text out. Takes anything: what is missing shows as "-".
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace databridge::ctl {
+
+// Columns as wide as their widest cell, two spaces apart, a line a row.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+std::string render_status(std::string_view json);
+std::string render_nodes(std::string_view json);
+std::string render_node(std::string_view json);
+std::string render_leader(std::string_view json);
+std::string render_assignments(std::string_view json);
+std::string render_assignment(std::string_view json);
+std::string render_flows(std::string_view json);
+std::string render_flow(std::string_view json);
+std::string render_plan(std::string_view json);
+std::string render_operation(std::string_view json);
+std::string render_config(std::string_view json);
+std::string render_config_item(std::string_view json);
+std::string render_strategy(std::string_view json);
+std::string render_events(std::string_view json);
+std::string render_event(std::string_view json);  // One line, as in a stream.
+
+// "next" of a list that goes on, or "".
+std::string next_of(std::string_view json);
+
+// The id that a flow file names, or "": top-level `id:` of YAML, "id" of JSON.
+std::string flow_id_of(std::string_view file);
+
+}  // namespace databridge::ctl
