@@ -66,6 +66,7 @@ void Dialler::after(Duration delay, Act act) {
 void Dialler::attempt() {
   ++attempt_;
   any_refused_ = any_failed_ = false;
+  stranger_ = {};
   asio::error_code not_numeric;
   const auto numeric = asio::ip::make_address(address_.host, not_numeric);
   if (!not_numeric) {
@@ -169,7 +170,10 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
   }
   auto peer = decode_greeting(payload);
   if (!peer) return tl::make_unexpected(peer.error());
-  if (auto fits = check_peer(context_.self(), *peer); !fits) return fits;
+  if (auto fits = check_peer(context_.self(), *peer); !fits) {
+    stranger_ = *peer;
+    return fits;
+  }
   if (state_ == State::greeting) return take_first_greeting(*peer);
   if (peer->incarnation != peer_.incarnation) {
     return fail(Code::invalid, "a second greeting came with another incarnation");
@@ -216,7 +220,8 @@ void Dialler::ended(const std::string& why) {
   if (state_ == State::parked) return again_after(context_.options().backoff_last);
   // Connected, then cut before the greeting: as a process does that is about to end, or one that
   // has too many guests. The next connect tells more.
-  const bool is_cut = !why.starts_with("the peer said") && !why.starts_with("no greeting");
+  const bool is_cut = !stranger_.incarnation && !why.starts_with("the peer said") &&
+                      !why.starts_with("no greeting");
   if (is_cut && ++cut_in_row_ <= kCutsAtOnce) return attempt();
   give_up_attempt(why);
 }
@@ -227,7 +232,8 @@ void Dialler::give_up_attempt(const std::string& why) {
     trouble_told_ = why;
     context_.trouble(fmt::format("no link to {}: {}", address_.text(), why));
   }
-  tell(env::LinkNews::failed);
+  context_.tell(
+      {env::LinkNews::failed, address_, stranger_.incarnation ? stranger_ : peer_, false});
   if (!stopped_) again_after(next_backoff());
 }
 

@@ -80,7 +80,8 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   std::string last_error_;
 
   std::shared_ptr<Connection> link_;
-  env::Greeting peer_;  // The last one greeted here.
+  env::Greeting peer_;      // The last one greeted here.
+  env::Greeting stranger_;  // One that we must not talk to, found in this attempt.
   std::chrono::steady_clock::time_point up_since_;
   int cut_in_row_ = 0;       // Connections that ended before the greeting.
   int lingering_tries_ = 0;  // Refusals while the peer's process is still on its way out.

@@ -228,8 +228,12 @@ Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payl
 Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   auto peer = decode_greeting(payload);
   if (!peer) return tl::make_unexpected(peer.error());
-  if (auto fits = check_peer(self_, *peer); !fits) return fits;
   auto& incoming = incoming_.at(id);
+  if (auto fits = check_peer(self_, *peer); !fits) {
+    // It may know whom it has found; the farewell with the reason follows.
+    incoming.link->send(FrameKind::greeting, encode_greeting(self_));
+    return fits;
+  }
   if (!ungreeted_.contains(id)) {
     if (peer->incarnation != incoming.peer.incarnation) {
       return fail(Code::invalid, "a second greeting came with another incarnation");
