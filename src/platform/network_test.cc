@@ -5,9 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -297,22 +295,20 @@ TEST(Network, ARefusalByAStrangerProvesNothing) {
   EXPECT_FALSE(a.events().front().process_gone);
 }
 
+const ChildRole kPeer("network_peer", [](const std::string&) {
+  Node peer(greeting_of(2));
+  ChildRole::put(peer.network->port());
+  for (;;) ::pause();
+});
+
 // safety.md 2: on the same host, /proc is proof.
 TEST(Network, AKilledProcessOfThisHostIsSeenToBeGone) {
-  int pipe_ends[2];
-  ASSERT_EQ(::pipe(pipe_ends), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    Node peer(greeting_of(2));
-    const uint16_t port = peer.network->port();
-    if (::write(pipe_ends[1], &port, sizeof port) != sizeof port) ::_exit(1);
-    for (;;) ::pause();
-  }
+  ChildProcess child("network_peer", "");
   uint16_t port = 0;
-  ASSERT_EQ(::read(pipe_ends[0], &port, sizeof port), 2);
+  ASSERT_TRUE(child.get(port));
   Node a(greeting_of(1));
   ASSERT_TRUE(a.dial_and_wait(loopback(port)));
-  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  child.kill();
   // Not reaped yet: a zombie is gone too.
   EXPECT_TRUE(eventually([&] {
     const auto events = a.events();
@@ -320,9 +316,6 @@ TEST(Network, AKilledProcessOfThisHostIsSeenToBeGone) {
       return event.news == LinkNews::refused && event.process_gone;
     });
   }));
-  ::waitpid(child, nullptr, 0);
-  ::close(pipe_ends[0]);
-  ::close(pipe_ends[1]);
 }
 
 TEST(Network, ComesBackToAnAddressThatListensAgain) {

@@ -1,9 +1,7 @@
 // The small parts: clock, workers, files, load, processes, log lines.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -43,27 +41,22 @@ TEST(Process, KnowsItself) {
   EXPECT_NE(entropy64(), entropy64());
 }
 
+const ChildRole kSleeper("sleeper", [](const std::string&) {
+  ChildRole::put(this_process().pid_start);
+  for (;;) ::pause();
+});
+
 TEST(Process, ADeadOneIsGoneAsAZombieAndReaped) {
-  int pipe_ends[2];
-  ASSERT_EQ(::pipe(pipe_ends), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const auto self = this_process();
-    const uint64_t start = self.pid_start;
-    if (::write(pipe_ends[1], &start, sizeof start) != sizeof start) ::_exit(1);
-    for (;;) ::pause();
-  }
-  auto peer = this_process();
-  peer.pid = static_cast<uint64_t>(child);
-  ASSERT_EQ(::read(pipe_ends[0], &peer.pid_start, sizeof peer.pid_start), 8);
+  ChildProcess child("sleeper", "");
   const auto self = this_process();
+  auto peer = self;
+  peer.pid = static_cast<uint64_t>(child.pid());
+  ASSERT_TRUE(child.get(peer.pid_start));
   EXPECT_FALSE(is_gone(peer, self));
-  ::kill(child, SIGKILL);
+  child.kill();
   EXPECT_TRUE(eventually([&] { return is_gone(peer, self); })) << "a zombie";
-  ::waitpid(child, nullptr, 0);
+  child.reap();
   EXPECT_TRUE(is_gone(peer, self));
-  ::close(pipe_ends[0]);
-  ::close(pipe_ends[1]);
 }
 
 TEST(Process, ProvesNothingAboutOtherHostsOrNamespaces) {

@@ -64,7 +64,7 @@ rocksdb::DBOptions db_options(bool create) {
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.max_bgerror_resume_count = 0;  // A failed write is final: nothing may heal it unseen.
   options.max_total_wal_size = 32u << 20;
-  options.db_write_buffer_size = 16u << 20;
+  options.db_write_buffer_size = 8u << 20;
   options.allow_concurrent_memtable_write = false;  // There is one writer.
   options.max_background_jobs = 2;
   options.max_open_files = 256;

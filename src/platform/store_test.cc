@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -214,34 +212,27 @@ TEST(Store, LosingItsSmallFilesIsDamage) {
   }
 }
 
+// Writes numbers for ever, and says each one once it is durable.
+const ChildRole kWriter("store_writer", [](const std::string& directory) {
+  Subject store(directory);
+  if (store.error) ::_exit(1);
+  for (uint64_t i = 0;; ++i) {
+    store.put(Space::state, "last", std::to_string(i));
+    ChildRole::put(i);
+  }
+});
+
 // A process that ends without a word: no close, no sync but those of the commits.
 TEST(Store, SurvivesACrashAtAnyMoment) {
   const TemporaryDirectory at;
   for (int round = 0; round < 5; ++round) {
-    int pipe_ends[2];
-    ASSERT_EQ(::pipe(pipe_ends), 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Subject store(at.path());
-      if (store.error) ::_exit(1);
-      for (uint64_t i = 0;; ++i) {
-        store.put(Space::state, "last", std::to_string(i));
-        if (::write(pipe_ends[1], &i, sizeof i) != sizeof i) ::_exit(2);
-      }
-    }
     uint64_t acknowledged = 0;
-    for (int i = 0; i < 50 + round; ++i) {
-      ASSERT_EQ(::read(pipe_ends[0], &acknowledged, sizeof acknowledged), 8);
+    ChildProcess writer("store_writer", at.path());
+    for (int i = 0; i < 50 + round; ++i) ASSERT_TRUE(writer.get(acknowledged));
+    writer.kill();
+    while (writer.get(acknowledged)) {
     }
-    ::kill(child, SIGKILL);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status));
-    ::close(pipe_ends[1]);
-    while (::read(pipe_ends[0], &acknowledged, sizeof acknowledged) == 8) {
-    }
-    ::close(pipe_ends[0]);
-
+    writer.reap();
     Subject store(at.path());
     ASSERT_FALSE(store.error) << store.error->message;
     EXPECT_GE(std::stoull(store.get(Space::state, "last")), acknowledged);

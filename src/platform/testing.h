@@ -1,7 +1,12 @@
-// For tests of this room only: directories that vanish, and waiting without sleeping for a time.
+// For tests of this room only: directories that vanish, processes to kill, and waiting without
+// sleeping for a time.
 #pragma once
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -31,6 +36,73 @@ class TemporaryDirectory {
 
  private:
   std::string path_;
+};
+
+// What this test program does instead of testing when ChildProcess runs it: as a global object it
+// comes before main. A new program image, since a forked one has no threads but its own.
+class ChildRole {
+ public:
+  static constexpr int kOutput = 3;  // The descriptor that ChildProcess reads from.
+
+  ChildRole(const char* role, void (*act)(const std::string& argument)) {
+    const char* wanted = ::getenv("DATABRIDGE_TEST_ROLE");
+    if (wanted == nullptr || std::string(wanted) != role) return;
+    act(::getenv("DATABRIDGE_TEST_ARGUMENT"));
+    ::_exit(0);
+  }
+
+  template <typename Value>
+  static void put(const Value& value) {
+    if (::write(kOutput, &value, sizeof value) != sizeof value) ::_exit(2);
+  }
+};
+
+class ChildProcess {
+ public:
+  ChildProcess(const char* role, const std::string& argument) {
+    int ends[2];
+    CHECK(::pipe2(ends, O_CLOEXEC) == 0);
+    const std::string role_text = std::string("DATABRIDGE_TEST_ROLE=") + role;
+    const std::string argument_text = "DATABRIDGE_TEST_ARGUMENT=" + argument;
+    const char* const arguments[] = {"/proc/self/exe", nullptr};
+    const char* const environment[] = {role_text.c_str(), argument_text.c_str(), nullptr};
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(ends[1], ChildRole::kOutput);
+      ::execve(arguments[0], const_cast<char* const*>(arguments),
+               const_cast<char* const*>(environment));
+      ::_exit(127);
+    }
+    CHECK(pid_ > 0);
+    ::close(ends[1]);
+    output_ = ends[0];
+  }
+  ~ChildProcess() {
+    kill();
+    reap();
+    ::close(output_);
+  }
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  // The next value that it put; false once it has ended and all was read.
+  template <typename Value>
+  bool get(Value& value) {
+    return ::read(output_, &value, sizeof value) == sizeof value;
+  }
+  void kill() {
+    if (!reaped_) ::kill(pid_, SIGKILL);
+  }
+  void reap() {
+    if (!reaped_) ::waitpid(pid_, nullptr, 0);
+    reaped_ = true;
+  }
+  pid_t pid() const { return pid_; }
+
+ private:
+  pid_t pid_ = -1;
+  int output_ = -1;
+  bool reaped_ = false;
 };
 
 // Asks again and again until it is so; false when it is not so after a long time.
