@@ -2,10 +2,15 @@
 # standard library in tests/, one ctest entry each, on the programs of this build.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-add_executable(tidy_test tests/tidy_test.cc)
-target_link_libraries(tidy_test PRIVATE GTest::gtest_main)
-add_test(NAME tidy COMMAND tidy_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-set_tests_properties(tidy PROPERTIES LABELS unit)
+# form_test(NAME rooms…): tests/NAME_test.cc, about the tree itself.
+function(form_test name)
+  add_executable(${name}_test tests/${name}_test.cc)
+  target_link_libraries(${name}_test PRIVATE ${ARGN} GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS unit)
+endfunction()
+form_test(tidy)
+form_test(documents db_flow db_daemon)
 
 # process_test(NAME SECONDS): tests/NAME_test.py, killed after SECONDS. They share the machine's two
 # cores and the reference's port numbers, so they run one at a time.

@@ -121,6 +121,7 @@ class Node:
         self.seeds, self.flags = list(seeds), list(flags)
         self.process = None
         self.stopped = False
+        self.wrapper = ()  # In front of the command, at every start.
 
     def command(self):
         return [PROGRAM, "--cluster-enabled=true", f"--cluster-node-id={self.name}",
@@ -128,11 +129,12 @@ class Node:
                 f"--cluster-seeds={','.join(self.seeds)}", f"--port={self.api_port}",
                 f"--data-dir={self.data_dir}", f"--api-access-log={self.access_log}", *self.flags]
 
-    def start(self, wrapper=()):
+    def start(self, wrapper=None):
         assert self.process is None or self.process.poll() is not None, self.name + " runs already"
         inside = ["ip", "netns", "exec", self.namespace] if self.namespace else []
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*inside, *wrapper, *self.command()], stdout=log,
+            self.process = subprocess.Popen([*inside, *(self.wrapper if wrapper is None else wrapper),
+                                             *self.command()], stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL,
                                             start_new_session=True)
         self.stopped = False
@@ -223,10 +225,14 @@ class Cluster(contextlib.AbstractContextManager):
 
     def __enter__(self):
         if self.start_at_entry:
-            for node in self.nodes:
-                node.start()
-            self.wait_formed()
+            self.start()
         return self
+
+    def start(self):
+        """For a cluster made with start=False, once its nodes have the flags they want."""
+        for node in self.nodes:
+            node.start()
+        self.wait_formed()
 
     def __exit__(self, kind, problem, trace):
         if kind is not None:
@@ -295,6 +301,24 @@ class Cluster(contextlib.AbstractContextManager):
             return False
         wait_until(attempt, deadline, f"a write of {key} is accepted")
         return accepted[0]
+
+    def put_flow(self, flow, text):
+        answer = self.running[0].api("PUT", "/api/cluster/flows/" + flow, text.encode(),
+                                     {"Content-Type": "application/yaml"}, timeout=20)
+        assert answer.status in (200, 201), answer
+
+    def assignment(self, name, node=None):
+        """The assignment of the processor of that name, as a running node sees it."""
+        listed = (node or self.running[0]).get("/api/cluster/assignments?limit=10000")
+        return next((a for a in listed["assignments"] if a["name"] == name), None)
+
+    def wait_running(self, *names, deadline=20, on=None, among=None):
+        """Until they run (all on the node `on`, if given). Returns their assignments."""
+        def run_now():
+            seen = [self.assignment(name, among) for name in names]
+            return all(a and a["state"] == "running" and (on is None or a["nodeId"] == on)
+                       for a in seen) and seen
+        return wait_until(run_now, deadline, f"running: {', '.join(names)}")
 
     def wait_same_state(self, deadline=15):
         """All running nodes at one version with one state hash. Returns the hash."""

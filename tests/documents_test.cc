@@ -1,0 +1,107 @@
+// The documents tell the truth: examples are valid flows, settings in them are accepted, flags that
+// they name exist.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+#include "flow/flow_yaml.h"
+
+namespace databridge {
+namespace {
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  EXPECT_TRUE(in) << path;
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// What stands between ```language and ```.
+std::vector<std::string> fenced(const std::string& document, const std::string& language) {
+  std::vector<std::string> blocks;
+  std::istringstream lines(document);
+  bool inside = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (!inside && line == "```" + language) {
+      inside = true;
+      blocks.emplace_back();
+    } else if (inside && line == "```") {
+      inside = false;
+    } else if (inside) {
+      blocks.back() += line + "\n";
+    }
+  }
+  return blocks;
+}
+
+std::vector<std::filesystem::path> documents() {
+  std::vector<std::filesystem::path> paths = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"};
+  for (const auto& entry : std::filesystem::directory_iterator("docs")) {
+    if (entry.path().extension() == ".md") paths.push_back(entry.path());
+  }
+  return paths;
+}
+
+TEST(Documents, ExamplesAreValidFlows) {
+  size_t seen = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("examples")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++seen;
+    auto text = std::regex_replace(read(entry.path()), std::regex("@DEMO@"), "/demo");
+    const auto flow = flow::read_flow(text);
+    EXPECT_TRUE(flow) << entry.path() << ": " << flow.error().message;
+  }
+  EXPECT_GT(seen, 0u);
+}
+
+TEST(Documents, SettingsInThemAreAccepted) {
+  size_t seen = 0;
+  for (const auto& path : documents()) {
+    for (const auto& block : fenced(read(path), "yaml")) {
+      if (block.rfind("cluster:", 0) != 0) continue;
+      ++seen;
+      const auto invocation = daemon::read_invocation(
+          {"--config=f"}, {}, [&](const std::string&) -> Result<std::string> { return block; });
+      EXPECT_TRUE(invocation) << path << ": " << invocation.error().message;
+    }
+  }
+  EXPECT_GT(seen, 0u);
+}
+
+TEST(Documents, FlagsInThemExist) {
+  const auto help = daemon::help_text();
+  const std::regex flag(R"(--(cluster|api|node|data|log|insecure|check|exec|file)[a-z-]*)");
+  for (const auto& path : documents()) {
+    const auto text = read(path);
+    for (auto at = std::sregex_iterator(text.begin(), text.end(), flag);
+         at != std::sregex_iterator(); ++at) {
+      const auto name = at->str();
+      if (name == "--api") continue;  // databridgectl's.
+      const bool there = help.find("  " + name + "=") != std::string::npos ||
+                         help.find("  " + name + "\n") != std::string::npos;
+      EXPECT_TRUE(there) << path << ": " << name;
+    }
+  }
+}
+
+TEST(Documents, LinksLeadSomewhere) {
+  const std::regex link(R"(\]\(([A-Za-z0-9_./-]+)(#[^)]*)?\))");
+  for (const auto& path : documents()) {
+    const auto text = read(path);
+    for (auto at = std::sregex_iterator(text.begin(), text.end(), link);
+         at != std::sregex_iterator(); ++at) {
+      EXPECT_TRUE(std::filesystem::exists(path.parent_path() / (*at)[1].str()))
+          << path << ": " << (*at)[1];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace databridge

@@ -1,0 +1,187 @@
+"""Flows on real processes: nothing that was released is lost or released twice, whoever is killed."""
+
+import collections
+import os
+import random
+import unittest
+
+from harness import Cluster, NetworkedCluster, wait_until
+
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+
+# The source may run on node-1 and node-2, which are killed; what it releases is written by node-3.
+# A flow file that was made twice has the same index and, most likely, another time in its name.
+NUMBERED = """
+processors:
+  - name: source
+    type: GenerateFlowFile
+    constraints: {{require: {{side: front}}}}
+    properties: {{interval: 10ms, count: "{count}", content: "${{index}}"}}
+  - name: sink
+    type: PutFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{directory}", filename: "${{index}}-${{generated.at}}"}}
+connections:
+  - {{from: source, relationship: success, to: sink}}
+"""
+
+
+def written(directory):
+    """How many files there are of each index."""
+    return collections.Counter(int(name.split("-")[0]) for name in os.listdir(directory)
+                               if name[0].isdigit())
+
+
+def two_sides(cluster, directory):
+    for node in cluster.nodes:
+        side = "back" if node.name == "node-3" else "front"
+        node.flags += [f"--cluster-labels=side={side}", f"--file-root={directory}"]
+    cluster.start()
+    cluster.wait_healthy()
+
+
+class Flows(unittest.TestCase):
+    def test_the_source_moves_and_releases_everything_once(self):
+        dice = random.Random(int(os.environ.get("SEED", "1")))
+        with Cluster(start=False) as cluster:
+            out = os.path.join(cluster.directory, "out")
+            os.mkdir(out)
+            two_sides(cluster, cluster.directory)
+            cluster.put_flow("numbered", NUMBERED.format(directory=out, count=0))
+            cluster.wait_running("source", "sink")
+            epochs = set()
+            for _ in range(ROUNDS):
+                before = len(written(out))
+                wait_until(lambda: len(written(out)) > before + 50, 30, "files are written")
+                assignment = cluster.assignment("source", cluster.node("node-3"))
+                self.assertNotIn(assignment["epoch"], epochs)
+                epochs.add(assignment["epoch"])
+                victim = cluster.node(assignment["nodeId"])
+                victim.kill9()
+                other = next(n for n in cluster.nodes[:2] if n is not victim)
+                cluster.wait_running("source", on=other.name, deadline=30,
+                                     among=cluster.node("node-3"))
+                victim.start()
+                cluster.wait_formed(deadline=20)
+                cluster.wait_healthy()
+                if dice.random() < 0.3:
+                    cluster.node("node-3").kill9()
+                    cluster.node("node-3").start()
+                    cluster.wait_formed(deadline=20)
+            # No index is missing below the highest one, and none is there twice.
+            wait_until(lambda: sorted(written(out)) == list(range(len(written(out)))), 15,
+                       "no index is missing")
+            twice = [index for index, count in written(out).items() if count > 1]
+            self.assertEqual(twice, [], "released twice")
+
+    def test_kill_and_restart_of_a_lone_node_loses_nothing(self):
+        with Cluster(count=1, start=False) as cluster:
+            node, out = cluster.nodes[0], os.path.join(cluster.directory, "out")
+            os.mkdir(out)
+            node.flags += ["--cluster-labels=side=front", f"--file-root={cluster.directory}"]
+            cluster.start()
+            text = NUMBERED.replace("back", "front").format(directory=out, count=600)
+            cluster.put_flow("numbered", text)
+            for share in (100, 200, 300, 400):
+                wait_until(lambda: len(written(out)) >= share, 60, f"{share} files")
+                node.kill9()
+                node.start()
+            wait_until(lambda: len(written(out)) == 600, 60, "all files")
+            self.assertEqual(sorted(written(out)), list(range(600)))
+
+    def test_a_tail_goes_on_from_its_offset_elsewhere(self):
+        with Cluster(start=False) as cluster:
+            source = os.path.join(cluster.directory, "in.log")
+            out = os.path.join(cluster.directory, "out")
+            os.mkdir(out)
+            open(source, "w").close()
+            two_sides(cluster, cluster.directory)
+            cluster.put_flow("tail", f"""
+processors:
+  - name: source
+    type: TailFile
+    shared: true
+    constraints: {{require: {{side: front}}}}
+    properties: {{path: "{source}", poll: 50ms}}
+  - name: sink
+    type: PutFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{out}", filename: lines, mode: append}}
+connections:
+  - {{from: source, relationship: success, to: sink}}
+""")
+            wrote = 0
+
+            def write_more(count):
+                nonlocal wrote
+                with open(source, "a") as file:
+                    for _ in range(count):
+                        file.write(f"line {wrote}\n")
+                        wrote += 1
+
+            def lines():
+                with open(os.path.join(out, "lines")) as file:
+                    return file.read().splitlines()
+
+            for _ in range(3):
+                write_more(100)
+                wait_until(lambda: len(lines()) >= wrote, 30, "the lines arrive")
+                write_more(50)
+                victim = cluster.node(cluster.assignment("source", cluster.nodes[2])["nodeId"])
+                victim.kill9()
+                write_more(50)
+                wait_until(lambda: len(lines()) >= wrote, 40, "the rest arrives by the other node")
+                victim.start()
+                cluster.wait_formed(deadline=20)
+                cluster.wait_healthy()
+            self.assertEqual(lines(), [f"line {i}" for i in range(wrote)])
+
+
+class Minority(unittest.TestCase):
+    def test_its_processors_stop_before_the_replacements_start(self):
+        """Each node sees a directory of its own under the same name, so it shows who wrote what."""
+        quick = ["--cluster-heartbeat-timeout=3s", "--cluster-election-timeout=9s"]
+        with NetworkedCluster(flags=quick, start=False) as cluster:
+            common = os.path.join(cluster.directory, "common")
+            os.mkdir(common)
+            own = {}
+            for node in cluster.nodes:
+                own[node.name] = os.path.join(cluster.directory, "own-" + node.name)
+                os.mkdir(own[node.name])
+                node.flags += [f"--file-root={common}"]
+                node.wrapper = ["sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"',
+                                own[node.name], common]
+            cluster.start()
+            cluster.wait_healthy()
+            cluster.put_flow("pair", f"""
+processors:
+  - {{name: source, type: GenerateFlowFile, properties: {{interval: 20ms, content: "${{index}}"}}}}
+  - {{name: sink, type: PutFile, shared: true, properties: {{directory: "{common}"}}}}
+connections:
+  - {{from: source, relationship: success, to: sink}}
+""")
+            source, sink = cluster.wait_running("source", "sink")
+            old = cluster.node(sink["nodeId"])
+            if source["nodeId"] != old.name:
+                moved = cluster.running[0].api(
+                    "POST", f"/api/cluster/processors/{source['processorId']}/move",
+                    {"nodeId": old.name}, timeout=20)
+                self.assertIn(moved.status, (200, 202), moved)
+                cluster.wait_running("source", on=old.name)
+            wait_until(lambda: len(os.listdir(own[old.name])) > 30, 20, "files are written")
+            others = cluster.others(old)
+            elsewhere = {n.name: set(os.listdir(own[n.name])) for n in others}
+            cluster.cut(old)
+
+            def replaced():
+                return [os.path.join(own[n.name], f) for n in others
+                        for f in os.listdir(own[n.name]) if f not in elsewhere[n.name]]
+            wait_until(lambda: len(replaced()) > 30, 40, "the replacements write")
+            first = min(os.stat(path).st_mtime_ns for path in replaced())
+            last = max(os.stat(os.path.join(own[old.name], f)).st_mtime_ns
+                       for f in os.listdir(own[old.name]))
+            self.assertLess(last, first, "the minority wrote after the replacement had started")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
