@@ -38,7 +38,7 @@ bool is_cpp(const Source& file) { return ends(file.path, ".h") || ends(file.path
 // A test, or a header that only tests include.
 bool is_test(const Source& file) {
   static const std::regex support(
-      R"(.*(_test\.cc|/testing\.h|/test_\w+\.h|/random_\w+\.h|_script\.h)$)");
+      R"(.*(_test\.cc|/testing\.h|/test_\w+\.h|/random_\w+\.h|_for_test\.h|_script\.h)$)");
   return std::regex_match(file.path, support);
 }
 
