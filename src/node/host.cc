@@ -147,7 +147,10 @@ void Host::Inside::reroute(const ProcessorId& processor) {
 }
 
 void Host::Inside::reroute(Connection& connection, const ConnectionSpec& spec) {
-  const Router::Ends ends = ends_of(spec);
+  Router::Ends ends = ends_of(spec);
+  // A node that applies its log again after a restart passes through the past. To send under a
+  // tenure of the past would be fatal: its owner may have had the entry then, before it came here.
+  if (ends.route.tenure < connection.tenure()) ends.route = {{}, connection.tenure(), false};
   if (!(ends.route == connection.route())) connection.set_route(ends.route, writes_);
   connection.raise(ends.route.tenure, ends.from_epoch, writes_);
   touch(connection);

@@ -1,0 +1,108 @@
+// For tests: an env in memory. The store forgets what was not synced, workers run when told to, the
+// network is the test's own.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "env/env.h"
+#include "env/load_probe.h"
+#include "env/network.h"
+#include "env/store.h"
+#include "env/workers.h"
+#include "flow/testing.h"
+
+namespace databridge::node {
+
+class ForgetfulStore : public env::Store {
+ public:
+  uint64_t submit(env::Batch batch) override {
+    pending_.push_back(std::move(batch));
+    return ++submitted_;
+  }
+  void on_durable(std::function<void(Result<uint64_t>)>) override {}
+
+  // Makes up to `count` batches durable; returns the number of the last one.
+  uint64_t sync(size_t count = SIZE_MAX) {
+    for (; count > 0 && !pending_.empty(); --count) {
+      for (const env::Write& write : pending_.front().writes) apply(write);
+      pending_.pop_front();
+      ++durable_;
+    }
+    return durable_;
+  }
+  bool has_pending() const { return !pending_.empty(); }
+
+  // What was not synced is gone; batches are numbered afresh, as by a new process.
+  void crash() {
+    pending_.clear();
+    submitted_ = durable_ = 0;
+  }
+
+  Result<std::optional<Bytes>> get(env::Space space, BytesView key) override {
+    const auto it = data_.find({space, Bytes(key)});
+    return it == data_.end() ? std::optional<Bytes>() : it->second;
+  }
+  Result<void> scan(env::Space space, BytesView from, BytesView to,
+                    const std::function<bool(BytesView, BytesView)>& visit) override {
+    for (auto it = data_.lower_bound({space, Bytes(from)}); it != data_.end(); ++it) {
+      if (it->first.first != space || (!to.empty() && it->first.second >= to)) break;
+      if (!visit(it->first.second, it->second)) break;
+    }
+    return {};
+  }
+  Room room() const override { return {1 << 30, 1 << 30}; }
+
+ private:
+  void apply(const env::Write& write) {
+    if (write.kind == env::Write::Kind::put) {
+      data_[{write.space, write.key}] = write.value;
+    } else if (write.kind == env::Write::Kind::erase) {
+      data_.erase({write.space, write.key});
+    } else {
+      data_.erase(data_.lower_bound({write.space, write.key}),
+                  data_.lower_bound({write.space, write.value}));
+    }
+  }
+
+  std::map<std::pair<env::Space, Bytes>, Bytes> data_;
+  std::deque<env::Batch> pending_;
+  uint64_t submitted_ = 0;
+  uint64_t durable_ = 0;
+};
+
+class ManualWorkers : public env::Workers {
+ public:
+  void run(std::function<void()> job) override { jobs_.push_back(std::move(job)); }
+  bool empty() const { return jobs_.empty(); }
+  void run_one(size_t at = 0) {
+    auto job = std::move(jobs_[at]);
+    jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(at));
+    job();
+  }
+  size_t size() const { return jobs_.size(); }
+
+ private:
+  std::deque<std::function<void()>> jobs_;
+};
+
+class NoNetwork : public env::Network {
+ public:
+  Result<void> start(env::Greeting, Receiver) override { return {}; }
+  void set_cluster(const ClusterId&) override {}
+  void dial(const Address&) override {}
+  void hang_up(const Address&) override {}
+  void send(Incarnation, Message) override {}
+};
+
+class NoLoad : public env::LoadProbe {
+ public:
+  env::Machine machine() const override { return {}; }
+  std::optional<env::LoadSample> sample() override { return std::nullopt; }
+};
+
+}  // namespace databridge::node
