@@ -15,7 +15,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <mutex>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -28,7 +28,7 @@ namespace {
 struct Asked {
   std::string kind = "all";
   uint64_t seed = 1;
-  uint64_t runs = 1000;
+  uint64_t runs = 4000;
   size_t steps = 3000;
   unsigned threads = 0;
   std::string canary;
@@ -61,10 +61,8 @@ struct Outcome {
 Outcome run_all(const RunKind& kind, const Asked& asked, uint64_t runs) {
   std::atomic<uint64_t> next{0};
   std::atomic<bool> stop{false};
-  std::mutex mutex;
-  Outcome outcome;
-  const auto work = [&] {
-    Outcome mine;
+  std::vector<Outcome> outcomes(asked.threads);
+  const auto work = [&](Outcome& mine) {
     current_kind = kind.name;
     while (!stop) {
       const uint64_t i = next++;
@@ -81,21 +79,24 @@ Outcome run_all(const RunKind& kind, const Asked& asked, uint64_t runs) {
       mine.what = *result.violation;
       mine.drawn = result.drawn;
     }
-    const std::lock_guard lock(mutex);
-    outcome.runs += mine.runs;
-    outcome.hash += mine.hash;
-    for (const auto& [name, count] : mine.totals) outcome.totals[name] += count;
-    if (mine.violated && (!outcome.violated || mine.seed < outcome.seed)) {
-      outcome.violated = true;
-      outcome.seed = mine.seed;
-      outcome.what = mine.what;
-      outcome.drawn = mine.drawn;
-    }
   };
   std::vector<std::thread> threads;
-  for (unsigned i = 0; i < asked.threads; ++i) threads.emplace_back(work);
+  for (Outcome& mine : outcomes) threads.emplace_back(work, std::ref(mine));
   for (std::thread& thread : threads) thread.join();
-  return outcome;
+
+  Outcome all;
+  for (const Outcome& mine : outcomes) {
+    all.runs += mine.runs;
+    all.hash += mine.hash;
+    for (const auto& [name, count] : mine.totals) all.totals[name] += count;
+    if (mine.violated && (!all.violated || mine.seed < all.seed)) {
+      all.violated = true;
+      all.seed = mine.seed;
+      all.what = mine.what;
+      all.drawn = mine.drawn;
+    }
+  }
+  return all;
 }
 
 void print_violation(const RunKind& kind, const Asked& asked, const Outcome& outcome) {

@@ -92,7 +92,12 @@ void Core::count_vote(ServerId from, bool granted) {
   votes_[from] = granted;
   size_t yes = 0;
   for (const auto& [id, vote] : votes_) yes += vote ? 1 : 0;
-  switch (tally(configuration.voters.size(), yes, votes_.size() - yes)) {
+  const size_t no = votes_.size() - yes;
+  if (CANARY(elect_with_half) && role_ == Role::candidate &&
+      2 * (yes + 1) > configuration.voters.size()) {
+    return become_leader();
+  }
+  switch (tally(configuration.voters.size(), yes, no)) {
     case Verdict::pending:
       return;
     case Verdict::won:
@@ -135,7 +140,7 @@ void Core::on_vote_request(const Message& m) {
   reply.reject = true;
 
   const Configuration& committed = members_.at(hard_.commit);
-  if (!committed.voters.empty() && !committed.has(m.from)) {
+  if (!committed.voters.empty() && !committed.has(m.from) && !CANARY(removed_untold)) {
     // A removed server that never learned of it, or a new one that this server has not heard of
     // yet: the candidate can tell, so its request is judged all the same.
     Message notice = reply;

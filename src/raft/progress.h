@@ -31,7 +31,7 @@ struct Progress {
   uint64_t chunk_next = 0;   // Offset of the next chunk to send.
   bool chunk_last_sent = false;
 
-  bool lacks(Index last) const { return (flow == Flow::probe ? match : next - 1) < last; }
+  bool lacks(Index last) const;
   bool may_append(size_t in_flight_max) const;
   void sent_append(Index last);  // `last` = next - 1 if it had no entries.
   bool accepted(Index index);    // True if match moved.

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "raft/net_for_test.h"
+#include "raft/test_net.h"
 
 namespace databridge::raft {
 namespace {
@@ -113,7 +113,7 @@ TEST(Reads, ReadsGoOnWhileDisksWrite) {
   Net net({1, 2, 3});
   net.elect(1);
   net.propose(1, "a");
-  for (const ServerId id : {1, 2, 3}) net.hold_disk(id);
+  for (const ServerId id : {1u, 2u, 3u}) net.hold_disk(id);
   net.settle();
   ASSERT_TRUE(net.raft(1).read_index(7, net.now()));
   net.settle();

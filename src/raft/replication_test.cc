@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "raft/net_for_test.h"
+#include "raft/test_net.h"
 
 namespace databridge::raft {
 namespace {
@@ -235,7 +235,7 @@ TEST(Replication, AnIdleFollowerWithATailConvergesWithoutNewCommands) {
   net.crash(2);
   net[2].hard = {2, 0, 0};
   for (Index i = 1; i <= 60; ++i) net[2].log.push_back(command(2, i, "x"));
-  for (const ServerId id : {1, 3}) {
+  for (const ServerId id : {1u, 3u}) {
     net.crash(id);
     net[id].hard = {3, 0, 0};
     net[id].log = {command(3, 1, "a")};

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "raft/net_for_test.h"
+#include "raft/test_net.h"
 
 namespace databridge::raft {
 namespace {

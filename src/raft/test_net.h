@@ -89,7 +89,7 @@ class Net {
       if (under_way_.empty()) return;
       deliver_one();
     }
-    CHECK(!"the servers talk for ever");
+    CHECK(under_way_.empty());  // They would talk for ever.
   }
   void deliver_one() {
     Message m = under_way_.front();
