@@ -352,10 +352,10 @@ Bytes encode(const Backup& backup) {
   for (const auto& id : backup.stopped) {
     writer.record([&](auto& record) { put(id, record.mutable_stopped()); });
   }
-  for (const auto& [key, json] : backup.config) {
+  for (const auto& item : backup.config) {
     writer.record([&](auto& record) {
-      record.mutable_config()->set_key(key);
-      record.mutable_config()->set_json(json);
+      record.mutable_config()->set_key(item.first);
+      record.mutable_config()->set_json(item.second);
     });
   }
   return writer.finish();
