@@ -1,6 +1,7 @@
 #include "api/http.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -326,6 +327,20 @@ restinio::request_handling_status_t Handler::operator()(
   return restinio::request_accepted();
 }
 
+// Connections must not take the descriptors that the rest of the node needs: the limit is raised
+// as far as it may be, and where that is not far enough, fewer connections are taken.
+size_t connections_allowed(size_t wanted) {
+  constexpr size_t kOthers = 1024;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  if (files.rlim_cur < wanted + kOthers) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, wanted + kOthers);
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0) getrlimit(RLIMIT_NOFILE, &files);
+  }
+  const size_t limit = files.rlim_cur;
+  return std::min(wanted, limit > 2 * kOthers ? limit - kOthers : limit / 2);
+}
+
 std::string text_of(const restinio::http_request_header_t& header, restinio::http_field_t field) {
   const auto value = header.opt_value_of(field);
   return value ? std::string(value->data(), value->size()) : std::string();
@@ -359,7 +374,7 @@ Result<void> Core::open() {
       settings.port(options_.port)
           .address(address)
           .request_handler(*this)
-          .max_parallel_connections(options_.connections_max)
+          .max_parallel_connections(connections_allowed(options_.connections_max))
           .max_pipelined_requests(1)
           .incoming_http_msg_limits(limits)
           .read_next_http_message_timelimit(options_.read_timeout)

@@ -293,10 +293,6 @@ TEST_F(HttpTest, SlowClientIsDisconnectedAndOthersAreServed) {
 
 TEST_F(HttpTest, ThousandSilentConnectionsHarmNobody) {
   start();
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = std::min<rlim_t>(files.rlim_max, 8192);
-  setrlimit(RLIMIT_NOFILE, &files);
   std::vector<std::unique_ptr<Client>> silent;
   for (int i = 0; i < 1000; ++i) {
     silent.push_back(std::make_unique<Client>(port()));
