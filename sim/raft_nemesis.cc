@@ -308,8 +308,8 @@ bool RaftWorld::settled(Index goal, std::string& why) {
                         checker_.committed());
       return false;
     }
-    const raft::Status status = server.raft->status();
-    if (status.configuration.is_voter(server.id) && !status.removed) {
+    // Who is no member any more must not go on campaigning.
+    if (!server.raft->status().removed && server.raft->next_wake() != Instant::max()) {
       why = fmt::format("{:x} does not learn that it was removed", server.id);
       return false;
     }

@@ -208,6 +208,25 @@ TEST(Membership, AServerThatWasAwayWhenItWasRemovedLearnsOfItWhenItAsksForVotes)
   EXPECT_EQ(net.leader(), 1u);
 }
 
+// Found by the simulator: it would have asked for votes for ever.
+TEST(Membership, AServerThatHoldsItsRemovalButNotThatItIsCommittedIsToldSo) {
+  Net net({1, 2, 3});
+  net.elect(1);
+  net.advance(20ms);
+  ASSERT_TRUE(net.raft(1).propose_configuration({Do::remove, 3}, net.now()));
+  net.drop = [](const Message& m) { return m.to == 3 && m.kind != Kind::append; };
+  net.settle();
+  net.cut(3);
+  net.advance(500ms);
+  ASSERT_FALSE(net.raft(3).configuration().has(3));
+  EXPECT_FALSE(net.raft(3).status().removed);
+  net.drop = nullptr;
+  net.heal();
+  net.advance(500ms);
+  EXPECT_TRUE(net.raft(3).status().removed);
+  EXPECT_EQ(net.raft(3).next_wake(), Instant::max());
+}
+
 TEST(Membership, AVoterThatOthersHaveNotHeardOfYetIsNotTurnedAway) {
   Net net({1, 2, 3});
   net.elect(1);

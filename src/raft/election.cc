@@ -180,10 +180,10 @@ void Core::on_vote_request(const Message& m) {
 
 void Core::on_vote_reply(const Message& m) {
   if (m.removed) {
-    // Only if it speaks of a later configuration than any this server holds. A later term's is
-    // later, whatever the index: what this server appended since was never committed.
+    // Only if it speaks of the newest configuration this server holds, or a later one. A later
+    // term's is later, whatever the index: what this server appended since was never committed.
     const Position own = members_.latest_position();
-    const bool later = m.log_term > own.term || (m.log_term == own.term && m.index > own.index);
+    const bool later = m.log_term > own.term || (m.log_term == own.term && m.index >= own.index);
     if (later && role_ != Role::leader) {
       become_follower(hard_.term, 0);
       removed_ = true;
