@@ -16,8 +16,12 @@ program(store_bench bench/store_bench.cc LINK platform)
 program(network_bench bench/network_bench.cc LINK platform)
 program(api_bench bench/api_bench.cc LINK api)
 
-# What the state costs: databridge-bench-state, where Google Benchmark is installed.
+# What the balancer costs, and the state: where Google Benchmark is installed.
 find_package(benchmark QUIET)
+if(benchmark_FOUND)
+  program(balancer_bench bench/balancer_bench.cc LINK cluster)
+  target_link_libraries(balancer_bench PRIVATE benchmark::benchmark)
+endif()
 if(benchmark_FOUND AND EXISTS ${CMAKE_SOURCE_DIR}/bench/state_bench.cc)
   add_executable(databridge-bench-state EXCLUDE_FROM_ALL bench/state_bench.cc)
   target_link_libraries(databridge-bench-state PRIVATE db_cluster benchmark::benchmark)

@@ -279,8 +279,7 @@ void Dispatcher::maybe_rebalance(const State& state, const SoftTable& soft,
   todo_.insert(homeless_.begin(), homeless_.end());  // Loads have changed, or somebody came back.
   homeless_.clear();
   if (state.assignments().empty() || !proposed_.empty()) return;
-  const Board board = Board::gather(state, soft);
-  const Imbalance uneven = imbalance(board, gather_placed(state), state.strategy());
+  const Imbalance uneven = imbalance(state, soft);
   if (!window_.should_rebalance(uneven, now)) return;
   apply(plan_rebalance(state, soft), state, consensus, now, effects);
 }

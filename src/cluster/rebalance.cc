@@ -408,18 +408,38 @@ Plan plan_by_home(const Board& asked, const std::vector<Placed>& placed, const L
   return plan;
 }
 
+Imbalance imbalance_of(const Board& board, const std::vector<Placed>& placed, Strategy strategy,
+                       const Ledger& ledger) {
+  if (ledger.nodes.size() < 2) return {};
+  if (strategy == Strategy::consistent_hash) return strayed(board, placed, ledger);
+  const LoadSpread spread = ledger.spread(ledger.counts());
+  Imbalance imbalance;
+  imbalance.mean = spread.average;
+  imbalance.range = spread.most - spread.least;
+  imbalance.improvable = moves_at_least(ledger.holdings, quotas(ledger.holdings)) > 0;
+  return imbalance;
+}
+
 }  // namespace
 
 std::vector<Placed> gather_placed(const State& state) {
+  // Both maps are in order of id, so they are walked side by side: looking each up is far slower.
+  std::vector<std::pair<const ProcessorId*, const ProcessorSpec*>> specs;
+  specs.reserve(state.processors().size());
+  state.processors().each(
+      [&](const ProcessorId& id, const ProcessorSpec& spec) { specs.emplace_back(&id, &spec); });
+  auto next = specs.begin();
+
   std::vector<Placed> placed;
   placed.reserve(state.assignments().size());
   state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
     if (!assignment.owner || assignment.releasing || assignment.deleted) return;
+    while (next != specs.end() && *next->first < id) ++next;
+    if (next == specs.end() || *next->first != id) return;
     Placed one;
     one.processor = id;
     one.owner = assignment.owner;
-    one.spec = state.processors().find(id);
-    if (one.spec == nullptr) return;
+    one.spec = next->second;
     if (one.spec->node_local && !assignment.pinned.empty()) {
       one.fixed = "source_local: its source is on its node";
     } else if (!assignment.wanted || assignment.state == RunState::stopping) {
@@ -433,20 +453,26 @@ std::vector<Placed> gather_placed(const State& state) {
 }
 
 Imbalance imbalance(const Board& board, const std::vector<Placed>& placed, Strategy strategy) {
-  const Ledger ledger = open_ledger(board, placed, strategy);
-  if (ledger.nodes.size() < 2) return {};
-  if (strategy == Strategy::consistent_hash) return strayed(board, placed, ledger);
-  const LoadSpread spread = ledger.spread(ledger.counts());
-  Imbalance imbalance;
-  imbalance.mean = spread.average;
-  imbalance.range = spread.most - spread.least;
-  imbalance.improvable = moves_at_least(ledger.holdings, quotas(ledger.holdings)) > 0;
-  return imbalance;
+  return imbalance_of(board, placed, strategy, open_ledger(board, placed, strategy));
+}
+
+Imbalance imbalance(const State& state, const SoftTable& soft) {
+  const Board board = Board::gather(state, soft);
+  if (state.strategy() != Strategy::consistent_hash) {
+    // Counts are kept by the state: most of the time they tell that all is well.
+    Ledger ledger = open_ledger(board, {}, state.strategy());
+    for (size_t i = 0; i < ledger.nodes.size(); ++i) {
+      ledger.holdings[i].has = board.candidates()[ledger.nodes[i]].assigned;
+    }
+    const Imbalance quick = imbalance_of(board, {}, state.strategy(), ledger);
+    if (!quick.exceeds(kRebalanceThreshold)) return quick;
+  }
+  return imbalance(board, gather_placed(state), state.strategy());
 }
 
 Plan plan_rebalance(const Board& board, const std::vector<Placed>& placed, Strategy strategy) {
   const Ledger ledger = open_ledger(board, placed, strategy);
-  const Imbalance now = imbalance(board, placed, strategy);
+  const Imbalance now = imbalance_of(board, placed, strategy, ledger);
   if (now.range <= kRebalanceThreshold * now.mean) {
     Plan plan;
     plan.before = plan.after = ledger.spread(ledger.counts());

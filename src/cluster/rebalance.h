@@ -37,6 +37,7 @@ struct Imbalance {
   bool exceeds(double threshold) const { return improvable && range > threshold * mean; }
 };
 Imbalance imbalance(const Board& board, const std::vector<Placed>& placed, Strategy strategy);
+Imbalance imbalance(const State& state, const SoftTable& soft);  // Cheap while all is well.
 
 inline constexpr double kRebalanceThreshold = 0.20;  // Of the mean.
 
