@@ -140,6 +140,8 @@ std::optional<std::string> Dispatcher::reason_to_release(const Assignment& assig
                                                          const HealthChecker& health) const {
   if (assignment.deleted) return "deleted";
   if (!assignment.wanted) return "stopped by request";
+  // What runs was started with the older text of its processor.
+  if (assignment.spec_index > assignment.epoch.index) return "its description was changed";
   const Member* owner = state.member(assignment.owner);
   if (owner == nullptr) return "its node is no member any more";
   if (assignment.epoch.index <= owner->admitted_at) return "its node was started again";
