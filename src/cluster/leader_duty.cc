@@ -79,6 +79,8 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
        .trouble = heartbeat.load.trouble ? HealthReason::disk_error : HealthReason::none,
        .loop_late = heartbeat.loop_late});
   if (heard == Heard::stale || heard == Heard::unknown) return;
+  if (heard == Heard::rebooted) dispatcher_.died(from, state);
+  dead_.erase(from);
   loads_[from] = heartbeat.load;
   heard_ms_[from] = consensus.unix_ms;
   dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
@@ -112,6 +114,7 @@ void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& 
 void LeaderDuty::on_link(Incarnation peer, LinkState link) {
   switch (link) {
     case LinkState::up:
+      dead_.erase(peer);
       return health_.link_up(peer);
     case LinkState::lost:
       return health_.link_lost(peer);
@@ -124,6 +127,7 @@ void LeaderDuty::on_link(Incarnation peer, LinkState link) {
 
 void LeaderDuty::proved_dead(Incarnation member, const State& state) {
   health_.proved_dead(member);
+  dead_.insert(member);
   dispatcher_.died(member, state);
 }
 
@@ -149,6 +153,9 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
     }
   } else if (std::holds_alternative<SetVoters>(command.body)) {
     voters_proposed_.reset();
+  } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
+    // Decided before its death was known: that epoch never starts either.
+    if (dead_.contains(assign->to)) dispatcher_.died(assign->to, state);
   }
   dispatcher_.on_applied(index, command, applied, state, consensus, effects);
 }

@@ -35,6 +35,7 @@ class LeaderDuty {
              const Consensus& consensus, Instant now);
 
   Term term() const { return term_; }
+  bool begun() const { return begun_; }
 
   // The no-op of this term is applied.
   void begin(const State& state, const Consensus& consensus, Instant now);
@@ -46,6 +47,10 @@ class LeaderDuty {
                const ClusterId& cluster, Effects& effects);
   void on_link(Incarnation peer, LinkState link);
   void proved_dead(Incarnation member, const State& state);
+  // A newer process of the same data directory has greeted us: the one before is dead.
+  void restarted(Incarnation member, const State& state) { dispatcher_.died(member, state); }
+  // The judge itself was away (safety.md 1.8).
+  void restart(Instant now) { health_.restart(now); }
 
   void on_applied(LogIndex index, const Command& command, const Applied& applied,
                   const State& state, const Consensus& consensus, Instant now, Effects& effects);
@@ -79,6 +84,7 @@ class LeaderDuty {
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
   std::map<std::string, Plan> plans_;  // Shown by a dry run, by id; a few.
+  std::set<Incarnation> dead_;                // Proved, and not heard of since.
   std::set<Incarnation> removing_;     // RemoveMember is proposed.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.

@@ -37,7 +37,9 @@ class Coordinator {
   virtual void tick(Instant now) = 0;
   virtual Instant due() const = 0;
 
-  virtual void propose(Bytes command, Instant now) = 0;  // Silently lost when not leading.
+  // False: refused for now (not leading, or leadership is being handed over). True promises
+  // nothing.
+  virtual bool propose(const Bytes& command, Instant now) = 0;
   virtual void read(uint64_t context, Instant now) = 0;
   virtual void change(cluster::VoterChange change, Incarnation server, Instant now) = 0;
   virtual void transfer(Incarnation to, Instant now) = 0;

@@ -54,11 +54,11 @@ void RaftCoordinator::receive(Incarnation from, const RaftPacket& packet, Instan
   raft_.step(*message, now);
 }
 
-// A refusal needs no word: the caller sees by the term what became of its proposals.
-void RaftCoordinator::propose(Bytes command, Instant now) {
-  (void)raft_.propose(raft::Payload(std::move(command)), now);
+bool RaftCoordinator::propose(const Bytes& command, Instant now) {
+  return raft_.propose(raft::Payload(command), now).has_value();
 }
 
+// What is refused here is seen from outside: by the term, the configuration, the leader.
 void RaftCoordinator::read(uint64_t context, Instant now) { (void)raft_.read_index(context, now); }
 
 void RaftCoordinator::change(cluster::VoterChange change, Incarnation server, Instant now) {

@@ -22,7 +22,7 @@ class RaftCoordinator final : public Coordinator {
   void receive(Incarnation from, const RaftPacket& packet, Instant now) override;
   void tick(Instant now) override { raft_.tick(now); }
   Instant due() const override { return raft_.next_wake(); }
-  void propose(Bytes command, Instant now) override;
+  bool propose(const Bytes& command, Instant now) override;
   void read(uint64_t context, Instant now) override;
   void change(cluster::VoterChange change, Incarnation server, Instant now) override;
   void transfer(Incarnation to, Instant now) override;

@@ -1,0 +1,347 @@
+#include "cluster/brain.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kAnnounceEvery = 250ms;
+
+Desk::Limits desk_limits(const Timing& timing) {
+  Desk::Limits limits;
+  limits.quorum_window = timing.quorum_window;
+  limits.voter_silence = 2 * timing.raft_base;
+  return limits;
+}
+
+}  // namespace
+
+Brain::Brain(Options options, State state, Instant now)
+    : options_(std::move(options)),
+      cluster_(options_.cluster),
+      self_(options_.self.incarnation),
+      state_(std::move(state)),
+      random_(options_.seed),
+      member_(options_.leader.timing, self_, options_.self.boot),
+      desk_(desk_limits(options_.leader.timing), self_, options_.self.boot),
+      discovery_(options_.discovery),
+      stepped_(now) {}
+
+Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
+  Effects effects;
+  consensus_ = consensus;
+  now_ = now;
+  if (!started_) {
+    started_ = true;
+    member_.rebuild(state_, consensus_, effects);
+    if (cluster_.empty()) discovery_.start(now);
+    state_.members().each([&](const Incarnation& who, const Member& member) {
+      if (who != self_) effects.push_back(Dial{member.info.address});
+    });
+  }
+  const bool late = now - stepped_ > options_.leader.timing.doubt_gap;
+  stepped_ = now;
+  member_.set_loop_late(late);
+  if (late && leader_) leader_->restart(now);
+  follow_consensus(effects);
+  std::visit([&](auto& item) { on(item, effects); }, input);
+  return effects;
+}
+
+Instant Brain::due() const {
+  // A judge that sleeps longer than T/10 would doubt itself.
+  Instant due = stepped_ + options_.leader.timing.doubt_gap / 2;
+  due = std::min({due, member_.due(), desk_.due()});
+  if (leader_) due = std::min(due, leader_->due());
+  if (cluster_.empty()) due = std::min(due, stepped_ + options_.discovery.probe_interval / 2);
+  return due;
+}
+
+// What the consensus below has decided since the last step.
+void Brain::follow_consensus(Effects& effects) {
+  consensus_.ready = consensus_.leading && noop_term_ == consensus_.term;
+  if (consensus_.term != seen_term_ || consensus_.leader != seen_leader_) {
+    seen_term_ = consensus_.term;
+    seen_leader_ = consensus_.leader;
+    ++view_changes_;
+  }
+  if (leader_ && (!consensus_.leading || leader_->term() != consensus_.term)) leader_.reset();
+  if (consensus_.leading && !leader_) {
+    leader_.emplace(options_.leader, self_, consensus_.term, state_, consensus_, now_);
+    effects.push_back(Note{Weight::info, "leads term " + std::to_string(consensus_.term)});
+  }
+  if (leader_ && consensus_.ready && !leader_->begun()) {
+    leader_->begin(state_, consensus_, now_);
+    for (const auto& [peer, gone] : gone_) {
+      if (gone) leader_->proved_dead(peer, state_);
+    }
+  }
+  desk_.tick(consensus_, now_, effects);
+}
+
+void Brain::on(const Tick&, Effects& effects) {
+  discover(effects);
+  announce(effects);
+  member_.tick(state_, consensus_, now_, effects);
+  if (leader_) leader_->tick(state_, consensus_, now_, random_, effects);
+}
+
+void Brain::on(Received& input, Effects& effects) {
+  const Incarnation from = input.from;
+  gone_.erase(from);
+  Message& message = input.message;
+  if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
+    if (leader_) leader_->on_heartbeat(from, *heartbeat, state_, consensus_, now_, effects);
+  } else if (const auto* ack = std::get_if<HeartbeatAck>(&message)) {
+    if (from == consensus_.leader) member_.on_ack(*ack, consensus_, now_, effects);
+  } else if (std::holds_alternative<HeartbeatAsk>(message)) {
+    member_.on_ask(state_, consensus_, now_, effects);
+  } else if (const auto* start = std::get_if<StartWork>(&message)) {
+    if (from == consensus_.leader) member_.on_start(*start, now_);
+    member_.tick(state_, consensus_, now_, effects);
+  } else if (const auto* stop = std::get_if<StopWork>(&message)) {
+    member_.on_stop(*stop, consensus_, effects);
+  } else if (const auto* report = std::get_if<WorkReport>(&message)) {
+    if (leader_) leader_->on_report(from, *report, state_);
+  } else if (auto* soft = std::get_if<SoftTable>(&message)) {
+    if (from != consensus_.leader || soft->term != consensus_.term) return;
+    soft_ = std::move(*soft);
+    ++view_changes_;
+  } else if (const auto* forward = std::get_if<Forward>(&message)) {
+    serve(desk_.on_forward(from, *forward, consensus_, now_, effects), effects);
+  } else if (const auto* reply = std::get_if<ForwardReply>(&message)) {
+    desk_.on_reply(*reply, state_, effects);
+  } else if (const auto* join = std::get_if<Join>(&message)) {
+    if (leader_) {
+      leader_->on_join(*join, state_, consensus_, cluster_, effects);
+    } else if (!cluster_.empty() && consensus_.leader && from == join->self.incarnation) {
+      effects.push_back(Send{consensus_.leader, *join});
+    }
+  } else if (const auto* probe = std::get_if<Probe>(&message)) {
+    if (cluster_.empty()) {
+      discovery_.probe(from, *probe, now_);
+    } else {
+      // The asker's address is dialled, or there would be no link to answer on.
+      effects.push_back(Dial{probe->self.address});
+      effects.push_back(Send{from, ProbeReply{.self = options_.self, .cluster = cluster_}});
+    }
+    discover(effects);
+  } else if (const auto* known = std::get_if<ProbeReply>(&message)) {
+    if (cluster_.empty()) discovery_.probe_reply(from, *known, now_);
+    discover(effects);
+  } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
+    if (cluster_.empty()) discovery_.join_reply(from, *joined, now_);
+    discover(effects);
+  }
+}
+
+void Brain::on(const LinkChanged& input, Effects& effects) {
+  if (input.state == LinkState::up) {
+    links_[input.address] = input.peer;
+    if (cluster_.empty()) discovery_.linked(input.peer, now_);
+    const auto boot = boots_.find(input.peer);
+    if (boot != boots_.end() && boot->second < input.boot) {
+      process_died(input.peer, input.boot, effects);
+    }
+    boots_[input.peer] = std::max(boots_[input.peer], input.boot);
+    gone_.erase(input.peer);
+  } else {
+    links_.erase(input.address);
+    if (cluster_.empty() && input.peer) discovery_.unlinked(input.peer);
+  }
+  if (!input.peer) return;
+  if (leader_) leader_->on_link(input.peer, input.state);
+  if (input.state == LinkState::refused) {
+    if (input.peer == consensus_.leader) effects.push_back(LeaderLost{input.peer});
+    if (input.process_gone && !gone_[input.peer]) {
+      gone_[input.peer] = true;
+      if (leader_) leader_->proved_dead(input.peer, state_);
+    }
+  }
+  on(Tick{}, effects);
+}
+
+void Brain::on(const Greeted& input, Effects& effects) {
+  const auto boot = boots_.find(input.peer);
+  if (boot != boots_.end() && boot->second < input.boot) {
+    process_died(input.peer, input.boot, effects);
+  }
+  boots_[input.peer] = std::max(boots_[input.peer], input.boot);
+  gone_.erase(input.peer);
+}
+
+// A newer boot of the same locked data directory: the process before it is gone (safety.md 2).
+void Brain::process_died(Incarnation peer, uint64_t boot, Effects& effects) {
+  boots_[peer] = boot;
+  if (leader_) leader_->restarted(peer, state_);
+  if (peer == consensus_.leader) effects.push_back(LeaderLost{peer});
+}
+
+void Brain::on(const Committed& input, Effects& effects) {
+  const bool first_of_term = input.term > noop_term_;
+  noop_term_ = std::max(noop_term_, input.term);
+  Result<Command> command = fail(Code::invalid, "no command");
+  if (input.is_command) command = decode_command(input.bytes);
+  if (!command) {
+    // A no-op, a change of voters, or what a newer version wrote: alike on every node.
+    state_.skip(input.index);
+  } else {
+    const Applied result = state_.apply(input.index, *command);
+    applied(input.index, *command, result, effects);
+  }
+  desk_.on_version(state_, effects);
+  if (first_of_term) follow_consensus(effects);
+}
+
+void Brain::applied(LogIndex index, const Command& command, const Applied& applied,
+                    Effects& effects) {
+  touched(command, applied, effects);
+  if (leader_) {
+    leader_->on_applied(index, command, applied, state_, consensus_, now_, effects);
+  }
+  desk_.on_applied(command, applied, state_, effects);
+  if (applied.rejected) return;
+  if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
+    if (admit->info.incarnation != self_) {
+      effects.push_back(Dial{admit->info.address});
+    } else {
+      member_.rebuild(state_, consensus_, effects);
+    }
+  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
+    if (remove->incarnation == self_) effects.push_back(Leave{remove->reason});
+  }
+}
+
+// The host's side of an assignment: what is ours may have changed.
+void Brain::touched(const Command& command, const Applied& applied, Effects& effects) {
+  if (std::holds_alternative<PutFlow>(command.body) ||
+      std::holds_alternative<DeleteFlow>(command.body) ||
+      std::holds_alternative<RestoreState>(command.body)) {
+    member_.rebuild(state_, consensus_, effects);
+  } else if (!applied.processor.empty()) {
+    member_.changed(state_, applied.processor, consensus_, effects);
+  }
+}
+
+void Brain::on(const Installed& input, Effects& effects) {
+  Result<State> state = State::from_snapshot(input.state);
+  if (!state) {
+    effects.push_back(Leave{"a snapshot from the leader cannot be read: " + state.error().message});
+    return;
+  }
+  state_ = std::move(*state);
+  member_.rebuild(state_, consensus_, effects);
+  state_.members().each([&](const Incarnation& who, const Member& member) {
+    if (who != self_) effects.push_back(Dial{member.info.address});
+  });
+  desk_.on_version(state_, effects);
+}
+
+void Brain::on(Asked& input, Effects& effects) {
+  if (auto* join = std::get_if<JoinCluster>(&input.request.body)) {
+    if (!cluster_.empty()) {
+      effects.push_back(Reply{
+          input.ticket,
+          fail(Code::conflict, "this node belongs to the cluster " + cluster_.value + " already")});
+      return;
+    }
+    discovery_.join(join->seeds, now_);
+    effects.push_back(Reply{input.ticket, Outcome{.index = 0, .plan = {}, .text = {}}});
+    discover(effects);
+    return;
+  }
+  if (cluster_.empty()) {
+    effects.push_back(Reply{
+        input.ticket, fail(Code::no_leader, "there is no cluster yet: " + discovery_.note())});
+    return;
+  }
+  serve(desk_.ask(std::move(input), state_, consensus_, now_, effects), effects);
+}
+
+void Brain::serve(std::optional<Desk::ToServe> served, Effects& effects) {
+  if (!served) return;
+  if (!leader_) {
+    desk_.answer(served->id, fail(Code::no_leader, "the leader has just changed; try again"),
+                 state_, effects);
+    return;
+  }
+  leader_->serve(std::move(*served), desk_, state_, consensus_, now_, random_, effects);
+  leader_->tick(state_, consensus_, now_, random_, effects);
+}
+
+void Brain::on(const ReadReady& input, Effects& effects) { desk_.on_read(input, state_, effects); }
+
+void Brain::on(const HostReport& input, Effects& effects) {
+  member_.on_report(input, consensus_, effects);
+  member_.tick(state_, consensus_, now_, effects);
+}
+
+// A checkpoint is the leader's to propose; the desk sees it there like any other change.
+void Brain::on(const HostCheckpoint& input, Effects& effects) {
+  serve(desk_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, state_,
+                  consensus_, now_, effects),
+        effects);
+}
+
+void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }
+
+// Until the state knows this start of this node, it says so again and again.
+void Brain::announce(Effects& effects) {
+  if (cluster_.empty() || !consensus_.leader) return;
+  const Member* known = state_.member(self_);
+  if (known != nullptr && known->info == options_.self) return;
+  if (now_ - announced_ < kAnnounceEvery) return;
+  announced_ = now_;
+  effects.push_back(Send{consensus_.leader, Join{options_.self}});
+}
+
+void Brain::discover(Effects& effects) {
+  if (!cluster_.empty()) return;
+  discovery_.tick(now_);
+  for (DiscoveryOutput& output : discovery_.take_outputs()) {
+    if (auto* dial = std::get_if<DialSeed>(&output)) {
+      effects.push_back(Dial{dial->address});
+    } else if (auto* send = std::get_if<SendFounding>(&output)) {
+      effects.push_back(Send{send->to, std::move(send->message)});
+    } else if (auto* persist = std::get_if<PersistFounding>(&output)) {
+      effects.push_back(Persist{kFoundingKey, encode(persist->record)});
+    } else if (auto* founded = std::get_if<Founded>(&output)) {
+      cluster_ = founded->cluster;
+      effects.push_back(Found{founded->cluster, founded->voters});
+      for (const MemberInfo& member : founded->members) {
+        if (member.incarnation != self_) effects.push_back(Dial{member.address});
+      }
+    } else if (auto* joined = std::get_if<Joined>(&output)) {
+      cluster_ = joined->reply.cluster;
+      effects.push_back(Enter{cluster_});
+      for (const MemberInfo& member : joined->reply.members) {
+        if (member.incarnation != self_) effects.push_back(Dial{member.address});
+      }
+    } else if (auto* note = std::get_if<DiscoveryNote>(&output)) {
+      effects.push_back(Note{Weight::info, note->text});
+      ++view_changes_;
+    }
+    if (!cluster_.empty()) break;
+  }
+}
+
+View Brain::view(const Consensus& consensus, Instant now) const {
+  View view;
+  view.state = state_;
+  view.self = options_.self;
+  view.cluster = cluster_;
+  view.leader = consensus.leader;
+  view.term = consensus.term;
+  view.commit = consensus.commit;
+  view.has_quorum = consensus.leading
+                        ? consensus.quorum_contact >= now - options_.leader.timing.quorum_window
+                        : static_cast<bool>(consensus.leader);
+  view.soft = leader_ ? leader_->soft() : soft_;
+  view.published_at_ms = consensus.unix_ms;
+  view.bootstrapped = !cluster_.empty();
+  view.note = cluster_.empty() ? discovery_.note() : std::string();
+  return view;
+}
+
+}  // namespace databridge::cluster

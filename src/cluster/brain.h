@@ -1,0 +1,106 @@
+// The brain: turns one input into a list of effects.
+//
+// Owns   the replicated state and one object for each duty. Hides the order in which they are
+// asked;
+//        it has no rule of its own that is longer than a line.
+// Pure   no clock, socket, disk, thread, log or global. `now`, the consensus and chance are handed
+// in.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/desk.h"
+#include "cluster/effect.h"
+#include "cluster/input.h"
+#include "cluster/leader_duty.h"
+#include "cluster/member_duty.h"
+#include "cluster/node_discovery.h"
+#include "cluster/state.h"
+#include "cluster/view.h"
+
+namespace databridge::cluster {
+
+class Brain {
+ public:
+  struct Options {
+    MemberInfo self;
+    ClusterId cluster;  // Empty: in none yet.
+    LeaderDuty::Options leader;
+    NodeDiscovery::Options discovery;
+    uint64_t seed = 1;
+  };
+  Brain(Options options, State state, Instant now);
+
+  // Consensus is as it is before the input; effects are to be carried out in order.
+  Effects step(Input input, const Consensus& consensus, Instant now);
+
+  // When a Tick is wanted at the latest.
+  Instant due() const;
+
+  const State& state() const { return state_; }
+  const ClusterId& cluster() const { return cluster_; }
+  View view(const Consensus& consensus, Instant now) const;
+  // Grows whenever view() would show something new besides the state.
+  uint64_t view_changes() const { return view_changes_; }
+
+  // The record of a promise to found is durable.
+  void promise_durable(const FoundingRecord& record, Instant now) {
+    discovery_.persisted(record, now);
+  }
+  static constexpr char kFoundingKey[] = "founding";
+
+ private:
+  void on(const Tick&, Effects&);
+  void on(Received& input, Effects& effects);
+  void on(const LinkChanged& input, Effects& effects);
+  void on(const Greeted& input, Effects& effects);
+  void on(const Committed& input, Effects& effects);
+  void on(const Installed& input, Effects& effects);
+  void on(Asked& input, Effects& effects);
+  void on(const ReadReady& input, Effects& effects);
+  void on(const HostReport& input, Effects& effects);
+  void on(const HostCheckpoint& input, Effects& effects);
+  void on(const Sampled& input, Effects& effects);
+
+  void follow_consensus(Effects& effects);
+  void applied(LogIndex index, const Command& command, const Applied& applied, Effects& effects);
+  void touched(const Command& command, const Applied& applied, Effects& effects);
+  void serve(std::optional<Desk::ToServe> served, Effects& effects);
+  void announce(Effects& effects);
+  void discover(Effects& effects);
+  void process_died(Incarnation peer, uint64_t boot, Effects& effects);
+
+  Options options_;
+  ClusterId cluster_;
+  Incarnation self_;
+  State state_;
+  Random random_;
+  MemberDuty member_;
+  Desk desk_;
+  NodeDiscovery discovery_;
+  std::optional<LeaderDuty> leader_;  // While this node leads.
+
+  // Of the step under way.
+  Consensus consensus_;
+  Instant now_{};
+
+  Term noop_term_ = 0;  // The newest term of which an entry is applied.
+  Term seen_term_ = 0;
+  Incarnation seen_leader_;
+  Instant announced_{};
+  Instant stepped_{};
+  bool started_ = false;
+  std::map<Address, Incarnation> links_;   // That are up.
+  std::map<Incarnation, uint64_t> boots_;  // Newest seen by a greeting.
+  std::map<Incarnation, bool> gone_;       // Its process is proved dead, and not heard of since.
+  SoftTable soft_;                         // As the leader pushed it.
+  uint64_t view_changes_ = 0;
+};
+
+}  // namespace databridge::cluster

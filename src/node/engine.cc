@@ -1,0 +1,584 @@
+#include "node/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "env/clock.h"
+#include "env/load_probe.h"
+#include "env/workers.h"
+#include "node/raft_coordinator.h"
+
+namespace databridge::node {
+namespace {
+
+using cluster::Weight;
+using env::Space;
+
+constexpr char kIncarnation[] = "node/incarnation";
+constexpr char kBoot[] = "node/boot";
+constexpr char kNodeId[] = "node/id";
+constexpr char kCluster[] = "node/cluster";
+
+constexpr Duration kSampleEvery = 1s;
+// Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
+// sync.
+constexpr int kRoundsMax = 64;
+
+Bytes number_bytes(uint64_t value) {
+  Bytes bytes;
+  append_big64(bytes, value);
+  return bytes;
+}
+
+Result<Bytes> read_meta(env::Store& store, const char* key) {
+  auto value = store.get(Space::meta, key);
+  if (!value) return tl::make_unexpected(value.error());
+  return value->value_or(Bytes());
+}
+
+Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
+  Identity identity;
+  const auto incarnation = read_meta(env.store, kIncarnation);
+  const auto boot = read_meta(env.store, kBoot);
+  const auto node = read_meta(env.store, kNodeId);
+  const auto cluster = read_meta(env.store, kCluster);
+  for (const auto* part : {&incarnation, &boot, &node, &cluster}) {
+    if (!*part) return tl::make_unexpected(part->error());
+  }
+  if (incarnation->size() == 8) identity.incarnation.value = read_big64(*incarnation);
+  if (boot->size() == 8) identity.boot = read_big64(*boot);
+  identity.node = NodeId(*node);
+  identity.cluster = ClusterId(*cluster);
+  Random random(env.seed);
+  while (!identity.incarnation) identity.incarnation.value = random.next();
+  ++identity.boot;
+  if (!wanted.empty()) identity.node = wanted;
+  if (identity.node.empty()) {
+    identity.node = NodeId("node-" + to_hex(number_bytes(identity.incarnation.value)).substr(0, 8));
+  }
+  return identity;
+}
+
+cluster::LinkState state_of(env::LinkNews news) {
+  switch (news) {
+    case env::LinkNews::up:
+      return cluster::LinkState::up;
+    case env::LinkNews::lost:
+      return cluster::LinkState::lost;
+    case env::LinkNews::refused:
+      return cluster::LinkState::refused;
+    case env::LinkNews::failed:
+      break;
+  }
+  return cluster::LinkState::failed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(Options options, env::Env env) {
+  auto identity = load_identity(env, options.self.node);
+  if (!identity) return tl::make_unexpected(identity.error());
+  std::unique_ptr<Engine> engine(new Engine(std::move(options), env, std::move(*identity)));
+  if (auto restored = engine->restore(); !restored) return tl::make_unexpected(restored.error());
+  return engine;
+}
+
+Engine::Engine(Options options, env::Env env, Identity identity)
+    : options_(std::move(options)), env_(env), identity_(std::move(identity)) {
+  options_.self.incarnation = identity_.incarnation;
+  options_.self.boot = identity_.boot;
+  options_.self.node = identity_.node;
+  Host::Options host;
+  host.self = identity_.incarnation;
+  host.watch = options_.watch;
+  host_ = std::make_unique<Host>(
+      host, env_, [this](std::function<void()> call) { post(std::move(call)); }, *this);
+  env_.store.on_durable([this](Result<uint64_t> number) { put(Durable{std::move(number)}); });
+}
+
+Engine::~Engine() = default;
+
+Result<void> Engine::restore() {
+  now_ = env_.clock.now();
+  unix_ms_ = env_.clock.unix_ms();
+  RaftLogStore log;
+  auto restored = log.load(env_.store);
+  if (!restored) return tl::make_unexpected(restored.error());
+  cluster::State state;
+  if (!restored->snapshot.data.empty()) {
+    auto read = cluster::State::from_snapshot(restored->snapshot.data.view());
+    if (!read) return tl::make_unexpected(read.error());
+    state = std::move(*read);
+  }
+  if (auto host = host_->restore(); !host) return host;
+  make_brain(std::move(state));
+  if (!identity_.cluster.empty()) {
+    coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
+                                                     std::move(log), now_);
+  }
+  host_->applied(brain_->state(), nullptr);
+  publish();
+  return {};
+}
+
+raft::Options Engine::raft_options() const {
+  raft::Options raft;
+  raft.id = identity_.incarnation.value;
+  raft.election = options_.leader.timing.raft_base;
+  raft.heartbeat = options_.leader.timing.raft_heartbeat;
+  raft.seed = env_.seed ^ identity_.boot;
+  return raft;
+}
+
+void Engine::make_brain(cluster::State state) {
+  cluster::Brain::Options brain;
+  brain.self = options_.self;
+  brain.cluster = identity_.cluster;
+  brain.leader = options_.leader;
+  brain.seed = env_.seed + identity_.boot;
+  brain.discovery.self = options_.self;
+  brain.discovery.expect = options_.expect;
+  brain.discovery.replica_count = options_.leader.replica_count;
+  brain.discovery.seeds = options_.seeds;
+  const auto record = read_meta(env_.store, cluster::Brain::kFoundingKey);
+  if (record && !record->empty()) {
+    if (auto read = cluster::decode_founding_record(*record)) brain.discovery.restored = *read;
+  }
+  brain_ = std::make_unique<cluster::Brain>(std::move(brain), std::move(state), now_);
+}
+
+void Engine::start() {
+  batch_.put(Space::meta, kIncarnation, number_bytes(identity_.incarnation.value));
+  batch_.put(Space::meta, kBoot, number_bytes(identity_.boot));
+  batch_.put(Space::meta, kNodeId, identity_.node.value);
+  submit_batch();
+  boot_batch_ = submitted_;
+}
+
+// ---- The mailbox
+
+void Engine::put(Mail mail) {
+  {
+    const std::lock_guard lock(mutex_);
+    mailbox_.push_back(std::move(mail));
+    if (mailbox_.size() > 1) return;  // Who put the first has woken the engine.
+  }
+  came_.notify_one();
+}
+
+void Engine::submit(cluster::Request request, Done done) {
+  put(Asking{std::move(request), std::move(done)});
+}
+
+void Engine::post(std::function<void()> call) { put(std::move(call)); }
+
+bool Engine::has_mail() const {
+  const std::lock_guard lock(mutex_);
+  return !mailbox_.empty();
+}
+
+cluster::ViewPtr Engine::view() const {
+  const std::lock_guard lock(mutex_);
+  return view_;
+}
+
+void Engine::on_publish(std::function<void()> published) {
+  const std::lock_guard lock(mutex_);
+  on_publish_ = std::move(published);
+}
+
+void Engine::run() {
+  while (!stopped_) {
+    {
+      std::unique_lock lock(mutex_);
+      const Instant now = env_.clock.now();
+      const Instant until = due();
+      if (mailbox_.empty() && until > now) came_.wait_for(lock, until - now);
+    }
+    turn();
+  }
+}
+
+Instant Engine::due() const {
+  Instant due = std::min(sample_next_, brain_->due());
+  if (coordinator_) due = std::min(due, coordinator_->due());
+  if (const auto host = host_->next_wake()) due = std::min(due, *host);
+  if (stopping_) due = std::min(due, now_ + 20ms);
+  return due;
+}
+
+// ---- One turn
+
+void Engine::turn() {
+  if (stopped_) return;
+  std::vector<Mail> mail;
+  {
+    const std::lock_guard lock(mutex_);
+    mail.swap(mailbox_);
+  }
+  now_ = env_.clock.now();
+  unix_ms_ = env_.clock.unix_ms();
+  refresh_consensus();
+  for (Mail& item : mail) {
+    std::visit([this](auto& came) { take(came); }, item);
+    if (stopped_) return;
+  }
+  if (coordinator_ && now_ >= coordinator_->due()) coordinator_->tick(now_);
+  refresh_consensus();
+  sample_load();
+  host_->tick(now_);
+  retry_proposals();
+  step(cluster::Tick{});
+  settle();
+  maybe_snapshot();
+  if (stopping_) finish_stopping();
+}
+
+// Carries on until nothing more follows from what has come in.
+void Engine::settle() {
+  for (int round = 0; round < kRoundsMax && !stopped_; ++round) {
+    bool more = false;
+    while (!stopped_ && (collect() || !inputs_.empty())) {
+      more = true;
+      while (!inputs_.empty()) {
+        cluster::Input input = std::move(inputs_.front());
+        inputs_.pop_front();
+        step(std::move(input));
+      }
+    }
+    submit_batch();
+    publish();
+    say_what_is_durable();
+    if (!more && inputs_.empty()) return;
+  }
+}
+
+void Engine::step(cluster::Input input) {
+  carry_out(brain_->step(std::move(input), consensus_, now_));
+}
+
+bool Engine::collect() {
+  if (!coordinator_) return false;
+  Coordinator::Output output = coordinator_->collect(batch_);
+  if (output.empty) return false;
+  for (auto& [to, message] : output.send_now) env_.network.send(to, std::move(message));
+  for (auto& [to, message] : output.send_after_sync) {
+    said_.push_back(cluster::Send{to, std::move(message)});
+  }
+  refresh_consensus();
+  if (output.installed) {
+    step(cluster::Installed{std::move(*output.installed)});
+    host_->applied(brain_->state(), nullptr);
+  }
+  for (cluster::Committed& entry : output.committed) {
+    const bool is_command = entry.is_command;
+    std::optional<Command> command;
+    if (is_command) {
+      if (auto decoded = decode_command(entry.bytes)) command = std::move(*decoded);
+    }
+    step(std::move(entry));
+    if (command) host_->applied(brain_->state(), &*command);
+  }
+  for (const cluster::ReadReady& read : output.reads) step(read);
+  return true;
+}
+
+void Engine::submit_batch() {
+  const size_t before = batch_.writes.size();
+  host_->collect(batch_);
+  const bool host_wrote = batch_.writes.size() != before;
+  if (!batch_.empty()) {
+    submitted_ = env_.store.submit(std::move(batch_));
+    batch_ = {};
+  }
+  if (host_wrote) host_->submitted(submitted_);
+  for (auto& [key, promise] : promises_) {
+    if (key == 0) promises_.emplace(submitted_, std::move(promise));
+  }
+  promises_.erase(0);
+  for (Said& said : said_) waiting_.push_back({submitted_, std::move(said)});
+  said_.clear();
+  if (!coordinator_) return;
+  coordinator_->submitted(submitted_);
+  if (submitted_ <= durable_) coordinator_->durable(submitted_, now_);
+}
+
+void Engine::publish() {
+  const std::tuple mark{brain_->state().version(), brain_->view_changes(), consensus_.commit,
+                        consensus_.leading && consensus_.quorum_contact >=
+                                                  now_ - options_.leader.timing.quorum_window};
+  if (view_ && mark == published_) return;
+  published_ = mark;
+  auto view = std::make_shared<const cluster::View>(brain_->view(consensus_, now_));
+  std::function<void()> told;
+  {
+    const std::lock_guard lock(mutex_);
+    view_.swap(view);
+    told = on_publish_;
+  }
+  if (told) told();
+}
+
+void Engine::say_what_is_durable() {
+  while (!waiting_.empty() && waiting_.front().batch <= durable_) {
+    Said said = std::move(waiting_.front().said);
+    waiting_.pop_front();
+    if (auto* send = std::get_if<cluster::Send>(&said)) {
+      if (send->to == identity_.incarnation) {
+        inputs_.push_back(cluster::Received{send->to, std::move(send->message)});
+      } else {
+        env_.network.send(send->to, std::move(send->message));
+      }
+    } else {
+      auto& reply = std::get<cluster::Reply>(said);
+      const auto asked = asked_.find(reply.ticket);
+      if (asked == asked_.end()) continue;
+      const Done done = std::move(asked->second);
+      asked_.erase(asked);
+      done(std::move(reply.answer));
+    }
+  }
+}
+
+void Engine::refresh_consensus() {
+  if (coordinator_) {
+    consensus_ = coordinator_->consensus(now_, unix_ms_);
+  } else {
+    consensus_ = {};
+    consensus_.unix_ms = unix_ms_;
+  }
+}
+
+// ---- What comes in
+
+void Engine::take(Came& came) {
+  if (auto* packet = std::get_if<RaftPacket>(&came.message)) {
+    if (coordinator_) coordinator_->receive(came.from, *packet, now_);
+  } else if (const auto* delivery = std::get_if<Delivery>(&came.message)) {
+    host_->receive(came.from, *delivery);
+  } else if (const auto* ack = std::get_if<DeliveryAck>(&came.message)) {
+    host_->receive(came.from, *ack);
+  } else {
+    step(cluster::Received{came.from, std::move(came.message)});
+  }
+}
+
+void Engine::take(env::LinkEvent& event) {
+  step(cluster::LinkChanged{state_of(event.news), event.address, event.peer.incarnation,
+                            event.peer.boot, event.process_gone});
+}
+
+void Engine::take(env::Greeting& greeting) {
+  step(cluster::Greeted{greeting.incarnation, greeting.boot});
+}
+
+void Engine::take(Durable& durable) {
+  if (!durable.number) return fail_node(durable.number.error());
+  durable_ = *durable.number;
+  if (boot_batch_ != 0 && durable_ >= boot_batch_ && !network_started_) start_network();
+  while (!promises_.empty() && promises_.begin()->first <= durable_) {
+    if (auto record = cluster::decode_founding_record(promises_.begin()->second)) {
+      brain_->promise_durable(*record, now_);
+    }
+    promises_.erase(promises_.begin());
+  }
+  host_->on_durable(durable_);
+  if (coordinator_) coordinator_->durable(durable_, now_);
+}
+
+void Engine::take(Asking& asking) {
+  const cluster::Ticket ticket = ++ticket_;
+  asked_.emplace(ticket, std::move(asking.done));
+  step(cluster::Asked{ticket, std::move(asking.request)});
+}
+
+void Engine::take(std::function<void()>& call) { call(); }
+
+void Engine::start_network() {
+  network_started_ = true;
+  env::Greeting self = options_.process;
+  self.incarnation = identity_.incarnation;
+  self.boot = identity_.boot;
+  self.node = identity_.node;
+  self.cluster = identity_.cluster;
+  const auto started = env_.network.start(
+      std::move(self), {.on_message =
+                            [this](Incarnation from, Message message) {
+                              put(Came{from, std::move(message)});
+                            },
+                        .on_link = [this](env::LinkEvent event) { put(std::move(event)); },
+                        .on_greeting = [this](env::Greeting peer) { put(std::move(peer)); }});
+  if (!started) fail_node(started.error());
+}
+
+void Engine::sample_load() {
+  if (now_ < sample_next_) return;
+  sample_next_ = now_ + kSampleEvery;
+  NodeLoad load;
+  if (const auto sample = env_.load_probe.sample()) {
+    load.cpu_percent = sample->cpu_percent;
+    load.memory_percent = sample->memory_percent;
+  }
+  load.processors_active = static_cast<uint32_t>(host_->running().size());
+  load.queue_depth = host_->queue_depth();
+  const env::Store::Room room = env_.store.room();
+  load.trouble = room.total != 0 && room.free < std::min(options_.disk_free_min, room.total / 20);
+  host_->pause_sources(load.trouble);
+  step(cluster::Sampled{load});
+}
+
+// Encoding a large state takes long: on a worker, from a copy that shares its structure.
+void Engine::maybe_snapshot() {
+  if (!coordinator_ || snapshotting_) return;
+  if (coordinator_->entries_held() < options_.snapshot_entries &&
+      coordinator_->bytes_held() < options_.snapshot_bytes) {
+    return;
+  }
+  if (brain_->state().version() <= snapshot_index_ + options_.snapshot_entries / 4) return;
+  snapshotting_ = true;
+  snapshot_index_ = brain_->state().version();
+  auto copy = std::make_shared<cluster::State>(brain_->state());  // The job outlives this turn.
+  env_.workers.run([this, copy] {
+    auto bytes = std::make_shared<Bytes>(copy->snapshot());
+    post([this, bytes, index = copy->version()] {
+      snapshotting_ = false;
+      if (coordinator_) coordinator_->compact(index, std::move(*bytes));
+    });
+  });
+}
+
+void Engine::retry_proposals() {
+  if (refused_.empty()) return;
+  auto refused = std::move(refused_);
+  refused_.clear();
+  for (auto& [term, bytes] : refused) {
+    if (consensus_.leading && consensus_.term == term) offer(std::move(bytes));
+  }
+}
+
+void Engine::offer(Bytes command) {
+  if (!coordinator_) return;
+  if (!coordinator_->propose(command, now_) && consensus_.leading) {
+    refused_.emplace_back(consensus_.term, std::move(command));
+  }
+}
+
+void Engine::stop() {
+  post([this] {
+    if (stopping_) return;
+    stopping_ = now_;
+    log(Weight::info, "stopping: hands over leadership, stops its processors");
+    host_->stop_all();
+    if (consensus_.leading && consensus_.voters.size() > 1) {
+      asked_.emplace(++ticket_, [](const cluster::Answer&) {});
+      step(cluster::Asked{ticket_, {cluster::TransferLeadership{}, {}}});
+    }
+  });
+}
+
+void Engine::finish_stopping() {
+  const bool handed_over = !consensus_.leading || consensus_.voters.size() < 2;
+  const bool idle = host_->running().empty() && waiting_.empty() && durable_ >= submitted_;
+  if ((handed_over && idle) || now_ - *stopping_ > 8s) stopped_ = true;
+}
+
+void Engine::fail_node(const Error& error) {
+  stopped_ = true;
+  log(Weight::error, error.message);
+  if (options_.on_fatal) options_.on_fatal(error);
+}
+
+void Engine::log(Weight weight, const std::string& text) const {
+  if (options_.log) options_.log(weight, text);
+}
+
+// ---- Effects
+
+void Engine::carry_out(cluster::Effects effects) {
+  for (cluster::Effect& effect : effects) {
+    if (stopped_) return;
+    std::visit([this](auto& item) { on(item); }, effect);
+  }
+}
+
+void Engine::on(cluster::Send& effect) { said_.push_back(std::move(effect)); }
+void Engine::on(cluster::Reply& effect) {
+  if (effect.ticket != 0) said_.push_back(std::move(effect));
+}
+void Engine::on(cluster::Propose& effect) { offer(encode(effect.command)); }
+void Engine::on(cluster::AskRead& effect) {
+  if (coordinator_) coordinator_->read(effect.context, now_);
+}
+void Engine::on(cluster::RenewLease& effect) { host_->renew(effect.until, effect.term); }
+void Engine::on(cluster::StartHost& effect) {
+  host_->start({effect.processor, effect.epoch, consensus_.term, effect.epoch.index});
+}
+void Engine::on(cluster::StopHost& effect) {
+  host_->stop({effect.processor, effect.epoch, consensus_.term});
+}
+void Engine::on(cluster::ChangeVoters& effect) {
+  if (coordinator_) coordinator_->change(effect.change, effect.server, now_);
+}
+void Engine::on(cluster::Transfer& effect) {
+  if (coordinator_) coordinator_->transfer(effect.to, now_);
+}
+void Engine::on(cluster::LeaderLost& effect) {
+  if (coordinator_) coordinator_->leader_lost(effect.leader, now_);
+}
+void Engine::on(cluster::Dial& effect) { env_.network.dial(effect.address); }
+void Engine::on(cluster::HangUp& effect) { env_.network.hang_up(effect.address); }
+
+void Engine::on(cluster::Persist& effect) {
+  promises_[0] = effect.value;  // Belongs to the batch of this turn, which has no number yet.
+  batch_.put(Space::meta, effect.key, std::move(effect.value));
+}
+
+void Engine::on(cluster::Found& effect) {
+  log(Weight::info, "founds the cluster " + effect.cluster.value + " with " +
+                        std::to_string(effect.voters.size()) + " voters");
+  RaftLogStore store;
+  raft::Restored restored = RaftCoordinator::founding(effect.voters);
+  store.put_snapshot(batch_, restored.snapshot, true);
+  enter(effect.cluster, std::move(restored), std::move(store));
+}
+
+void Engine::on(cluster::Enter& effect) {
+  log(Weight::info, "joins the cluster " + effect.cluster.value);
+  enter(effect.cluster, {}, {});
+}
+
+void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store) {
+  identity_.cluster = cluster;
+  batch_.put(Space::meta, kCluster, cluster.value);
+  coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(restored),
+                                                   std::move(store), now_);
+  env_.network.set_cluster(cluster);
+  refresh_consensus();
+}
+
+void Engine::on(cluster::Leave& effect) {
+  fail_node({Code::gone, "this node is no member any more: " + effect.why});
+}
+
+void Engine::on(cluster::Note& effect) { log(effect.weight, effect.text); }
+
+// ---- What the host says
+
+void Engine::report(const ProcessorId& processor, Epoch epoch, RunState state, std::string detail) {
+  inputs_.push_back(cluster::HostReport{processor, epoch, state, std::move(detail)});
+}
+
+void Engine::save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint) {
+  inputs_.push_back(cluster::HostCheckpoint{processor, std::move(checkpoint)});
+}
+
+void Engine::send(Incarnation to, Message message) {
+  said_.push_back(cluster::Send{to, std::move(message)});
+}
+
+void Engine::note(const ProcessorId& processor, std::string text) {
+  log(Weight::info, "processor " + processor.text() + ": " + text);
+}
+
+}  // namespace databridge::node

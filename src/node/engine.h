@@ -1,0 +1,200 @@
+// The engine: the one thread that owns everything mutable of a node. Takes what happened, asks the
+// brain, carries the effects out in order.
+//
+// Owns   the brain, the coordinator, the host, the mailbox, what waits for the disk.
+// Hides  the turn: all that a turn writes is one batch, synced while the engine goes on; what must
+// not
+//        be said before it is durable waits for that batch (safety.md 6).
+// Thread its own; `post`, `submit`, `view` and `wake` may be called from any.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "cluster/brain.h"
+#include "env/env.h"
+#include "env/network.h"
+#include "env/store.h"
+#include "node/coordinator.h"
+#include "node/host.h"
+#include "node/raft_log_store.h"
+
+namespace databridge::node {
+
+// Who this node is: made with the data directory, and counted up at every start.
+struct Identity {
+  Incarnation incarnation;
+  uint64_t boot = 0;
+  NodeId node;
+  ClusterId cluster;
+};
+
+class Engine final : private HostEvents {
+ public:
+  struct Options {
+    MemberInfo self;        // Incarnation and boot are filled in here; a node id if it has none.
+    env::Greeting process;  // What the platform knows of this process.
+    std::vector<Address> seeds;
+    uint32_t expect = 1;
+    cluster::LeaderDuty::Options leader;
+    HostWatch* watch = nullptr;
+    size_t snapshot_entries = 16'384;
+    size_t snapshot_bytes = 16 << 20;
+    uint64_t disk_free_min = 1ull << 30;  // Below it (or below 5 % if that is less) sources stop.
+    std::function<void(cluster::Weight, const std::string&)> log;
+    std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
+  };
+
+  // Reads what the store has; waits for the disk. Code::corrupt: this node must not start.
+  static Result<std::unique_ptr<Engine>> open(Options options, env::Env env);
+  ~Engine() override;
+
+  // Writes the new boot; once that is durable, the network starts. Then call run(), or turn().
+  void start();
+
+  void run();           // Until stop() is done or the node has failed.
+  void turn();          // One turn, for who drives the engine himself.
+  Instant due() const;  // When the next turn is wanted if nothing comes in.
+  bool has_mail() const;
+  bool stopped() const { return stopped_; }
+
+  // Hands leadership over, stops the processors with their checkpoints, and then stops.
+  void stop();
+
+  // ---- Any thread.
+  using Done = std::function<void(cluster::Answer)>;
+  void submit(cluster::Request request, Done done);
+  void post(std::function<void()> call);  // Runs on the engine's thread.
+  cluster::ViewPtr view() const;
+  void on_publish(std::function<void()> published);
+
+  const std::shared_ptr<LeaseBoard>& lease_board() const { return host_->board(); }
+  const Identity& identity() const { return identity_; }
+  const cluster::Brain& brain() const { return *brain_; }
+  const Coordinator* coordinator() const { return coordinator_.get(); }
+  const Host& host() const { return *host_; }
+
+ private:
+  struct Came {
+    Incarnation from;
+    Message message;
+  };
+  struct Durable {
+    Result<uint64_t> number;
+  };
+  struct Asking {
+    cluster::Request request;
+    Done done;
+  };
+  using Mail =
+      std::variant<Came, env::LinkEvent, env::Greeting, Durable, Asking, std::function<void()>>;
+  using Said = std::variant<cluster::Send, cluster::Reply>;
+  struct Waiting {
+    uint64_t batch;
+    Said said;
+  };
+
+  Engine(Options options, env::Env env, Identity identity);
+  Result<void> restore();
+  void make_brain(cluster::State state);
+  raft::Options raft_options() const;
+  void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
+
+  void put(Mail mail);
+  void take(Came& came);
+  void take(env::LinkEvent& event);
+  void take(env::Greeting& greeting);
+  void take(Durable& durable);
+  void take(Asking& asking);
+  void take(std::function<void()>& call);
+
+  void step(cluster::Input input);
+  void settle();
+  bool collect();
+  void submit_batch();
+  void publish();
+  void say_what_is_durable();
+  void refresh_consensus();
+  void sample_load();
+  void maybe_snapshot();
+  void retry_proposals();
+  void offer(Bytes command);
+  void finish_stopping();
+  void start_network();
+  void fail_node(const Error& error);
+  void log(cluster::Weight weight, const std::string& text) const;
+
+  void carry_out(cluster::Effects effects);
+  void on(cluster::Send& effect);
+  void on(cluster::Propose& effect);
+  void on(cluster::Reply& effect);
+  void on(cluster::AskRead& effect);
+  void on(cluster::RenewLease& effect);
+  void on(cluster::StartHost& effect);
+  void on(cluster::StopHost& effect);
+  void on(cluster::ChangeVoters& effect);
+  void on(cluster::Transfer& effect);
+  void on(cluster::LeaderLost& effect);
+  void on(cluster::Dial& effect);
+  void on(cluster::HangUp& effect);
+  void on(cluster::Persist& effect);
+  void on(cluster::Found& effect);
+  void on(cluster::Enter& effect);
+  void on(cluster::Leave& effect);
+  void on(cluster::Note& effect);
+
+  // HostEvents
+  void report(const ProcessorId& processor, Epoch epoch, RunState state,
+              std::string detail) override;
+  void save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint) override;
+  void send(Incarnation to, Message message) override;
+  void note(const ProcessorId& processor, std::string text) override;
+
+  Options options_;
+  env::Env env_;
+  Identity identity_;
+  std::unique_ptr<cluster::Brain> brain_;
+  std::unique_ptr<Coordinator> coordinator_;  // None until there is a cluster.
+  std::unique_ptr<Host> host_;
+
+  // Of the turn under way.
+  Instant now_{};
+  int64_t unix_ms_ = 0;
+  cluster::Consensus consensus_;
+  env::Batch batch_;
+  std::vector<Said> said_;             // In this turn: waits for its batch.
+  std::deque<cluster::Input> inputs_;  // What the host and this node itself say meanwhile.
+
+  std::deque<Waiting> waiting_;
+  std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
+  uint64_t submitted_ = 0;
+  uint64_t durable_ = 0;
+  uint64_t boot_batch_ = 0;
+  bool network_started_ = false;
+  bool stopped_ = false;
+  bool snapshotting_ = false;
+  LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
+  std::optional<Instant> stopping_;             // Since when.
+  std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.
+  std::map<cluster::Ticket, Done> asked_;
+  cluster::Ticket ticket_ = 0;
+  Instant sample_next_{};
+  std::tuple<LogIndex, uint64_t, LogIndex, bool> published_{};
+
+  mutable std::mutex mutex_;
+  std::condition_variable came_;
+  std::vector<Mail> mailbox_;  // Guarded by mutex_, as are the next two.
+  cluster::ViewPtr view_;
+  std::function<void()> on_publish_;
+};
+
+}  // namespace databridge::node
