@@ -124,7 +124,10 @@ void Brain::on(Received& input, Effects& effects) {
     } else {
       // The asker's address is dialled, or there would be no link to answer on.
       effects.push_back(Dial{probe->self.address});
-      effects.push_back(Send{from, ProbeReply{.self = options_.self, .cluster = cluster_}});
+      ProbeReply about;
+      about.self = options_.self;
+      about.cluster = cluster_;
+      effects.push_back(Send{from, about});
     }
     discover(effects);
   } else if (const auto* known = std::get_if<ProbeReply>(&message)) {
@@ -181,14 +184,11 @@ void Brain::process_died(Incarnation peer, uint64_t boot, Effects& effects) {
 void Brain::on(const Committed& input, Effects& effects) {
   const bool first_of_term = input.term > noop_term_;
   noop_term_ = std::max(noop_term_, input.term);
-  Result<Command> command = fail(Code::invalid, "no command");
-  if (input.is_command) command = decode_command(input.bytes);
-  if (!command) {
-    // A no-op, a change of voters, or what a newer version wrote: alike on every node.
+  if (input.command == nullptr) {
     state_.skip(input.index);
   } else {
-    const Applied result = state_.apply(input.index, *command);
-    applied(input.index, *command, result, effects);
+    const Applied result = state_.apply(input.index, *input.command);
+    applied(input.index, *input.command, result, effects);
   }
   desk_.on_version(state_, effects);
   if (first_of_term) follow_consensus(effects);

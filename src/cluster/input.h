@@ -39,8 +39,8 @@ struct Greeted {
 struct Committed {
   LogIndex index = 0;
   Term term = 0;
-  bool is_command = false;
-  Bytes bytes;
+  const Command* command = nullptr;  // Valid during the step. None: a no-op, a change of voters, or
+                                     // what a newer version wrote; skipped alike on every node.
 };
 // A snapshot took the place of the log.
 struct Installed {

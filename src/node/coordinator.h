@@ -23,12 +23,18 @@ class Coordinator {
 
   using Mail = std::vector<std::pair<Incarnation, Message>>;
 
+  struct Entry {
+    LogIndex index = 0;
+    Term term = 0;
+    std::optional<Command> command;  // Not for no-ops and the like.
+  };
+
   // What one round has brought about.
   struct Output {
     Mail send_now;                   // Needs no sync: the leader's own appends and heartbeats.
     Mail send_after_sync;            // Waits until the batch of this turn is durable.
     std::optional<Bytes> installed;  // A state that replaces ours, before `committed`.
-    std::vector<cluster::Committed> committed;
+    std::vector<Entry> committed;
     std::vector<cluster::ReadReady> reads;
     bool empty = true;
   };

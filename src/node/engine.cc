@@ -93,7 +93,8 @@ Engine::Engine(Options options, env::Env env, Identity identity)
   host.self = identity_.incarnation;
   host.watch = options_.watch;
   host_ = std::make_unique<Host>(
-      host, env_, [this](std::function<void()> call) { post(std::move(call)); }, *this);
+      host, env_, [this](std::function<void()> call) { post(std::move(call)); },
+      static_cast<HostEvents&>(*this));
   env_.store.on_durable([this](Result<uint64_t> number) { put(Durable{std::move(number)}); });
 }
 
@@ -271,14 +272,10 @@ bool Engine::collect() {
     step(cluster::Installed{std::move(*output.installed)});
     host_->applied(brain_->state(), nullptr);
   }
-  for (cluster::Committed& entry : output.committed) {
-    const bool is_command = entry.is_command;
-    std::optional<Command> command;
-    if (is_command) {
-      if (auto decoded = decode_command(entry.bytes)) command = std::move(*decoded);
-    }
-    step(std::move(entry));
-    if (command) host_->applied(brain_->state(), &*command);
+  for (const Coordinator::Entry& entry : output.committed) {
+    const Command* command = entry.command ? &*entry.command : nullptr;
+    step(cluster::Committed{entry.index, entry.term, command});
+    if (command != nullptr) host_->applied(brain_->state(), command);
   }
   for (const cluster::ReadReady& read : output.reads) step(read);
   return true;

@@ -91,10 +91,11 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
   if (ready.install) output.installed = Bytes(ready.snapshot->data.view());
   output.committed.reserve(ready.committed.size());
   for (const raft::Entry& entry : ready.committed) {
-    output.committed.push_back({.index = entry.index,
-                                .term = entry.term,
-                                .is_command = entry.kind == raft::Entry::Kind::command,
-                                .bytes = Bytes(entry.data.view())});
+    output.committed.push_back({entry.index, entry.term, std::nullopt});
+    if (entry.kind != raft::Entry::Kind::command) continue;
+    if (auto command = decode_command(entry.data.view())) {
+      output.committed.back().command = std::move(*command);
+    }
   }
   for (const raft::ReadState& read : ready.reads) {
     if (read.index) output.reads.push_back({read.context, *read.index});
