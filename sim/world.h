@@ -1,0 +1,121 @@
+// The simulated world: clock, disks, network, workers and files for many nodes in one thread.
+//
+// Owns   simulated time, the queue of events, every node's disk and links. Hides how faults are
+// drawn. A node sees it through env's interfaces only; nothing in it knows what the messages mean.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "env/clock.h"
+#include "env/env.h"
+#include "env/files.h"
+#include "env/load_probe.h"
+#include "env/network.h"
+#include "env/store.h"
+#include "env/workers.h"
+
+namespace databridge::sim {
+
+// The mix of faults of one run, drawn from its seed (swarm testing).
+struct Faults {
+  double loss = 0;  // Of messages.
+  Duration latency_max = 1ms;
+  Duration sync_max = 1ms;  // A disk's sync takes up to so long.
+  double drift = 0;         // Clock rates differ by up to this.
+  double disk_error = 0;    // Of syncs: the node stops.
+  Duration job_max = 2ms;   // A worker's job begins up to so late.
+  bool same_host = true;    // A refused dial proves that the process is gone.
+  std::string text() const;
+};
+
+class World {
+ public:
+  World(uint64_t seed, size_t nodes, const Faults& faults);
+  ~World();
+
+  using NodeIndex = size_t;
+
+  Instant now() const { return now_; }
+  Random& random() { return random_; }
+  size_t size() const { return machines_.size(); }
+  uint64_t steps() const { return steps_; }
+  uint64_t lost_bytes() const { return lost_bytes_; }
+  void set_faults(const Faults& faults) { faults_ = faults; }
+
+  static Address address_of(NodeIndex node) { return {"sim", static_cast<uint16_t>(1000 + node)}; }
+  // The env of the machine's present process; changes with every power_on.
+  env::Env env_of(NodeIndex node);
+
+  // A process begins on the machine: what it does happens in `turn` (called when mail has come or
+  // the time `due` tells has come).
+  void power_on(NodeIndex node, std::function<void()> turn, std::function<Instant()> due);
+  // It ends: unsynced writes are forgotten, its links break. `torn`: what is on the disk stays
+  // whole batches, but which of the unsynced ones made it is drawn.
+  void power_off(NodeIndex node);
+  bool is_on(NodeIndex node) const;
+  void pause(NodeIndex node, Duration how_long);
+  bool is_paused(NodeIndex node) const;
+  void wipe(NodeIndex node);  // The disk is lost.
+
+  // Nothing passes between the two groups any more; nobody is told.
+  void partition(const std::set<NodeIndex>& one_side);
+  void heal();
+  void cut_link(NodeIndex from, NodeIndex to);  // A reset: the dialler learns of it and redials.
+
+  // Something happens at a time, to nobody in particular.
+  void at(Instant when, std::function<void()> what);
+  void wake(NodeIndex node);  // Mail has come: a turn follows.
+
+  // Delivers the next event; false when there is none. One step.
+  bool step();
+
+  // The user's files on that machine, and what was written there.
+  std::map<std::string, std::string>& files(NodeIndex node);
+
+  struct Machine;
+
+ private:
+  friend struct Machine;
+  friend class SimNetwork;
+  friend class SimStore;
+  friend class SimWorkers;
+
+  struct Event {
+    Instant when;
+    uint64_t order;
+    NodeIndex node;  // size(): nobody's.
+    uint64_t life;   // Of the process it is for; an event of an earlier life is dropped.
+    std::function<void()> what;
+    bool operator>(const Event& other) const {
+      return when != other.when ? when > other.when : order > other.order;
+    }
+  };
+
+  void at_node(NodeIndex node, Instant when, std::function<void()> what);
+  void run_turn(NodeIndex node);
+  bool connected(NodeIndex a, NodeIndex b) const;
+  Duration latency();
+
+  Random random_;
+  Faults faults_;
+  Instant now_{std::chrono::hours(1)};
+  uint64_t order_ = 0;
+  uint64_t steps_ = 0;
+  uint64_t lost_bytes_ = 0;
+  std::set<NodeIndex> side_;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+};
+
+}  // namespace databridge::sim
