@@ -61,6 +61,7 @@ class Coordinator {
   virtual void durable(uint64_t batch_number, Instant now) = 0;
 
   virtual cluster::Consensus consensus(Instant now, int64_t unix_ms) const = 0;
+  virtual bool leads() const = 0;
   virtual size_t entries_held() const = 0;  // Since the log was last compacted.
   virtual size_t bytes_held() const = 0;
 };

@@ -32,6 +32,7 @@ class RaftCoordinator final : public Coordinator {
   void submitted(uint64_t batch_number) override;
   void durable(uint64_t batch_number, Instant now) override;
   cluster::Consensus consensus(Instant now, int64_t unix_ms) const override;
+  bool leads() const override { return raft_.role() == raft::Role::leader; }
   size_t entries_held() const override { return log_.entries_held(); }
   size_t bytes_held() const override { return log_.bytes_held(); }
 

@@ -1,0 +1,99 @@
+#include "sim/node_checker.h"
+
+#include <algorithm>
+
+namespace databridge::sim {
+namespace {
+
+std::string text(Epoch epoch) {
+  return std::to_string(epoch.generation) + ":" + std::to_string(epoch.index);
+}
+
+}  // namespace
+
+void NodeChecker::fail(std::string text) {
+  if (!violation_) violation_ = std::move(text);
+}
+
+void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) {
+  if (leading) {
+    const auto [found, fresh] = leaders_.emplace(view.term, view.self.incarnation);
+    if (fresh) ++totals["elections"];
+    if (found->second != view.self.incarnation) {
+      fail("two leaders in term " + std::to_string(view.term));
+    }
+  }
+  const LogIndex version = view.state.version();
+  if (version == versions_[node]) return;
+  versions_[node] = version;
+  const auto [found, fresh] = hashes_.emplace(version, view.state.hash());
+  if (fresh) ++totals["commits"];
+  if (found->second != view.state.hash()) {
+    fail("states differ at index " + std::to_string(version) + " (node " + std::to_string(node) +
+         ")");
+  }
+  view.state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (version < moves_seen_) return;  // A node that lags shows old epochs, rightly.
+    Epoch& newest = epochs_[processor];
+    if (assignment.epoch < newest) {
+      fail("the epoch of " + processor.text() + " went from " + text(newest) + " to " +
+           text(assignment.epoch));
+    }
+    if (assignment.epoch > newest) {
+      if (newest) ++totals["moves"];
+      newest = assignment.epoch;
+    }
+  });
+  moves_seen_ = std::max(moves_seen_, version);
+}
+
+void NodeChecker::acknowledged(const std::string& key, const std::string& json, LogIndex index) {
+  ++totals["acknowledged"];
+  acknowledged_[key] = {json, index};
+  acknowledged_upto_ = std::max(acknowledged_upto_, index);
+}
+
+void NodeChecker::linearizable_read(LogIndex least, LogIndex index) {
+  ++totals["reads"];
+  if (index < least) {
+    fail("a linearizable read at " + std::to_string(index) +
+         " missed a write that was acknowledged at " + std::to_string(least) + " before it began");
+  }
+}
+
+void NodeChecker::began(size_t node, const ProcessorId& processor, Epoch epoch, Instant at,
+                        Instant lease_until) {
+  ++totals["triggers"];
+  if (at >= lease_until) {
+    fail("node " + std::to_string(node) + " began a trigger of " + processor.text() +
+         " after its lease had ended");
+  }
+  Epoch& newest = begun_[processor];
+  if (epoch < newest) {
+    fail("node " + std::to_string(node) + " began a trigger of " + processor.text() +
+         " under epoch " + text(epoch) + " when " + text(newest) + " already ran");
+  }
+  newest = std::max(newest, epoch);
+}
+
+void NodeChecker::released(size_t node, const ProcessorId& processor, Epoch epoch) {
+  ++totals["releases"];
+  Epoch& newest = let_out_[processor];
+  if (epoch < newest) {
+    fail("node " + std::to_string(node) + " released outputs of " + processor.text() +
+         " under epoch " + text(epoch) + " after " + text(newest) + " had");
+  }
+  newest = std::max(newest, epoch);
+}
+
+void NodeChecker::check_all(const cluster::State& state) {
+  for (const auto& [key, written] : acknowledged_) {
+    const cluster::ConfigItem* item = state.config().find(key);
+    if (item == nullptr || item->json != written.first) {
+      fail("the acknowledged write of " + key + " at index " + std::to_string(written.second) +
+           " is lost");
+    }
+  }
+}
+
+}  // namespace databridge::sim

@@ -1,0 +1,57 @@
+// The invariants of whole nodes, looked at from outside after every step.
+//
+// Owns   what every node has shown so far. Knows nothing of how a node works inside: it sees views,
+//        answers to clients, and what the hosts did.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "cluster/view.h"
+#include "model/ids.h"
+#include "node/host.h"
+
+namespace databridge::sim {
+
+class NodeChecker {
+ public:
+  // The first violation, in words.
+  const std::optional<std::string>& violation() const { return violation_; }
+
+  // A node has ended a turn and shows this.
+  void observe(size_t node, const cluster::View& view, bool leading);
+  // A client was told that its key is written, at this index.
+  void acknowledged(const std::string& key, const std::string& json, LogIndex index);
+  // A read that began when `acknowledged` had seen `least` was answered at `index`.
+  void linearizable_read(LogIndex least, LogIndex index);
+  LogIndex acknowledged_upto() const { return acknowledged_upto_; }
+
+  // What hosts do, in the order of the world.
+  void began(size_t node, const ProcessorId& processor, Epoch epoch, Instant at,
+             Instant lease_until);
+  void released(size_t node, const ProcessorId& processor, Epoch epoch);
+
+  // At the end: every acknowledged key is there.
+  void check_all(const cluster::State& state);
+
+  std::map<std::string, uint64_t, std::less<>> totals;
+
+ private:
+  void fail(std::string text);
+
+  std::optional<std::string> violation_;
+  std::map<Term, Incarnation> leaders_;
+  std::map<LogIndex, uint64_t> hashes_;  // Of the state, at versions that some node showed.
+  std::map<size_t, LogIndex> versions_;
+  std::map<ProcessorId, Epoch> epochs_;   // Newest seen in any state.
+  std::map<ProcessorId, Epoch> begun_;    // Newest that began a trigger.
+  std::map<ProcessorId, Epoch> let_out_;  // Newest that released outputs.
+  std::map<std::string, std::pair<std::string, LogIndex>> acknowledged_;
+  LogIndex acknowledged_upto_ = 0;
+  LogIndex moves_seen_ = 0;
+};
+
+}  // namespace databridge::sim

@@ -1,0 +1,317 @@
+#include "sim/node_sim.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/check.h"
+#include "cluster/timing.h"
+#include "node/engine.h"
+#include "sim/node_checker.h"
+#include "sim/world.h"
+
+namespace databridge::sim {
+namespace {
+
+constexpr uint64_t kFlowFiles = 40;  // Made by each flow's source.
+
+class Watch final : public node::HostWatch {
+ public:
+  Watch(NodeChecker& checker, size_t node) : checker_(checker), node_(node) {}
+  void began(const ProcessorId& processor, Epoch epoch, Instant at, Instant until) override {
+    checker_.began(node_, processor, epoch, at, until);
+  }
+  void released(const ProcessorId& processor, Epoch epoch, uint64_t, Instant) override {
+    checker_.released(node_, processor, epoch);
+  }
+
+ private:
+  NodeChecker& checker_;
+  size_t node_;
+};
+
+Faults draw_faults(Random& random) {
+  Faults faults;
+  faults.loss = random.chance(0.3) ? random.unit() * 0.05 : 0;
+  faults.latency_max =
+      std::chrono::microseconds(random.between(50, random.chance(0.2) ? 20'000 : 2'000));
+  faults.sync_max =
+      std::chrono::microseconds(random.between(50, random.chance(0.2) ? 20'000 : 1'000));
+  faults.drift = random.chance(0.5) ? 0.02 : 0;
+  faults.disk_error = random.chance(0.2) ? 0.002 : 0;
+  faults.job_max =
+      std::chrono::microseconds(random.between(20, random.chance(0.2) ? 50'000 : 1'000));
+  faults.same_host = random.chance(0.6);
+  return faults;
+}
+
+class NodeSim {
+ public:
+  NodeSim(uint64_t seed, size_t steps);
+  RunResult run();
+
+ private:
+  struct Node {
+    std::unique_ptr<node::Engine> engine;
+    std::unique_ptr<Watch> watch;
+  };
+
+  void boot(size_t node);
+  void crash(size_t node, bool for_good = false);
+  void turn(size_t node);
+  void misfortune();
+  void client();
+  void put_flow(size_t number);
+  size_t random_node() { return world_->random().below(nodes_.size()); }
+  void storm();
+  void calm();
+  bool whole() const;
+  void check_flows();
+
+  size_t steps_;
+  Random draw_;
+  Faults faults_;
+  cluster::Timing timing_;
+  size_t founders_;
+  std::unique_ptr<World> world_;
+  NodeChecker checker_;
+  std::vector<Node> nodes_;
+  bool storming_ = true;
+  uint64_t writes_ = 0;
+  uint64_t flows_put_ = 0;
+  uint64_t hash_ = 0;
+};
+
+NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
+  faults_ = draw_faults(draw_);
+  const Duration t = std::chrono::milliseconds(draw_.chance(0.5) ? 500 : 1000);
+  timing_ = cluster::Timing::from(t, t * 3).value();
+  founders_ = draw_.chance(0.7) ? 3 : 5;
+  const size_t late = draw_.chance(0.3) ? 1 : 0;
+  nodes_.resize(founders_ + late);
+  world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
+  for (const char* name :
+       {"crashes", "elections", "commits", "moves", "snapshots", "lost bytes", "triggers",
+        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors"}) {
+    checker_.totals[name] = 0;
+  }
+}
+
+void NodeSim::boot(size_t node) {
+  Node& place = nodes_[node];
+  node::Engine::Options options;
+  options.self.node = NodeId("n" + std::to_string(node));
+  options.self.address = World::address_of(node);
+  options.self.capacity.processors_max = 100;
+  for (size_t other = 0; other < founders_; ++other) {
+    if (other != node) options.seeds.push_back(World::address_of(other));
+  }
+  options.expect = static_cast<uint32_t>(founders_);
+  options.leader.timing = timing_;
+  options.leader.replica_count = 3;
+  options.leader.voter_replace_after = 3 * timing_.heartbeat_timeout;
+  options.leader.rebalance.window = 2 * timing_.heartbeat_timeout;
+  options.snapshot_entries = 48;
+  place.watch = std::make_unique<Watch>(checker_, node);
+  options.watch = place.watch.get();
+  auto opened = node::Engine::open(std::move(options), world_->env_of(node));
+  CHECK(opened.has_value());
+  place.engine = std::move(*opened);
+  place.engine->start();
+  world_->power_on(
+      node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
+}
+
+void NodeSim::crash(size_t node, bool for_good) {
+  if (!world_->is_on(node)) return;
+  ++checker_.totals["crashes"];
+  world_->power_off(node);
+  nodes_[node].engine.reset();
+  if (for_good) return;
+  const auto away = std::chrono::milliseconds(world_->random().between(1, 1500));
+  world_->at(world_->now() + away, [this, node] {
+    if (!world_->is_on(node)) boot(node);
+  });
+}
+
+void NodeSim::turn(size_t node) {
+  node::Engine& engine = *nodes_[node].engine;
+  engine.turn();
+  if (engine.stopped()) {
+    ++checker_.totals["disk errors"];
+    // Not from inside its own turn.
+    world_->at(world_->now(), [this, node] { crash(node); });
+    return;
+  }
+  const cluster::ViewPtr view = engine.view();
+  const auto* coordinator = engine.coordinator();
+  const bool leading = coordinator != nullptr && coordinator->leads();
+  checker_.observe(node, *view, leading);
+  hash_ = hash64(
+      BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
+      view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
+}
+
+void NodeSim::misfortune() {
+  if (!storming_) return;
+  Random& random = world_->random();
+  const size_t node = random_node();
+  const uint64_t dice = random.below(10);
+  if (dice < 4) {
+    crash(node);
+  } else if (dice < 6) {
+    ++checker_.totals["pauses"];
+    world_->pause(node, std::chrono::milliseconds(random.between(10, 2500)));
+  } else if (dice < 8) {
+    ++checker_.totals["partitions"];
+    std::set<size_t> side;
+    for (size_t other = 0; other < nodes_.size(); ++other) {
+      if (random.chance(0.4)) side.insert(other);
+    }
+    world_->partition(side);
+    world_->at(world_->now() + std::chrono::milliseconds(random.between(20, 2500)),
+               [this] { world_->heal(); });
+  } else {
+    world_->cut_link(node, random_node());
+  }
+  world_->at(world_->now() + std::chrono::milliseconds(random.between(50, 1200)),
+             [this] { misfortune(); });
+}
+
+void NodeSim::client() {
+  Random& random = world_->random();
+  const size_t node = random_node();
+  world_->at(world_->now() + std::chrono::milliseconds(random.between(5, 60)),
+             [this] { client(); });
+  if (!world_->is_on(node) || world_->is_paused(node)) return;
+  node::Engine& engine = *nodes_[node].engine;
+  if (flows_put_ < 2 && random.chance(0.2)) {
+    put_flow(flows_put_);
+  } else if (random.chance(0.2)) {
+    const LogIndex least = checker_.acknowledged_upto();
+    engine.submit({cluster::ReadBarrier{}, {}}, [this, least](const cluster::Answer& answer) {
+      if (answer) checker_.linearizable_read(least, answer->index);
+    });
+  } else {
+    const std::string key = "key/" + std::to_string(++writes_);
+    const std::string json = std::to_string(random.below(1000));
+    engine.submit({cluster::Change{SetConfig{key, json, {}}}, {}},
+                  [this, key, json](const cluster::Answer& answer) {
+                    if (answer) checker_.acknowledged(key, json, answer->index);
+                  });
+  }
+  world_->wake(node);
+}
+
+void NodeSim::put_flow(size_t number) {
+  const std::string name = "flow-" + std::to_string(number);
+  FlowSpec flow;
+  flow.id = FlowId(name);
+  flow.name = name;
+  const auto add = [&](const std::string& label, const std::string& type,
+                       std::map<std::string, std::string> properties) {
+    ProcessorSpec spec;
+    spec.id = Uuid::from_name(name, label);
+    spec.name = label;
+    spec.type = type;
+    spec.properties = std::move(properties);
+    spec.flow = flow.id;
+    flow.processors.push_back(std::move(spec));
+    return flow.processors.back().id;
+  };
+  const auto connect = [&](ProcessorId from, ProcessorId to) {
+    flow.connections.push_back(
+        {Uuid::from_name(name, from.text() + " success " + to.text()), from, "success", to});
+  };
+  const ProcessorId source = add("make", "GenerateFlowFile",
+                                 {{"interval", "40ms"},
+                                  {"count", std::to_string(kFlowFiles)},
+                                  {"content", name + " ${index}"}});
+  const ProcessorId middle = add("mark", "UpdateAttribute", {{"flow", name}});
+  const ProcessorId sink =
+      add("put", "PutFile", {{"directory", "/out/" + name}, {"shared", "true"}});
+  connect(source, middle);
+  connect(middle, sink);
+  const size_t node = random_node();
+  if (!world_->is_on(node)) return;
+  nodes_[node].engine->submit({cluster::Change{PutFlow{std::move(flow)}}, {}},
+                              [this](const cluster::Answer& answer) {
+                                if (answer) ++flows_put_;
+                              });
+  world_->wake(node);
+}
+
+void NodeSim::storm() {
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    const auto late = std::chrono::milliseconds(node < founders_ ? draw_.below(50) : 700);
+    world_->at(world_->now() + late, [this, node] {
+      if (!world_->is_on(node)) boot(node);
+    });
+  }
+  world_->at(world_->now() + 100ms, [this] { client(); });
+  world_->at(world_->now() + 600ms, [this] { misfortune(); });
+  while (world_->steps() < steps_ && !checker_.violation() && world_->step()) {
+  }
+}
+
+// The storm is over: everybody is up, everything arrives. Within a bound of time all must be well.
+void NodeSim::calm() {
+  storming_ = false;
+  Faults none = faults_;
+  none.loss = 0;
+  none.disk_error = 0;
+  world_->set_faults(none);
+  world_->heal();
+  const Instant deadline = world_->now() + 20 * timing_.heartbeat_timeout + 10s;
+  while (!checker_.violation() && world_->step()) {
+    if (world_->now() > deadline) break;
+    if (world_->steps() % 256 == 0 && whole()) return;
+  }
+}
+
+bool NodeSim::whole() const {
+  size_t leaders = 0;
+  LogIndex version = 0;
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    if (!world_->is_on(node)) return false;
+    const auto* coordinator = nodes_[node].engine->coordinator();
+    if (coordinator == nullptr) return false;
+    if (coordinator->leads()) ++leaders;
+    const cluster::ViewPtr view = nodes_[node].engine->view();
+    version = std::max(version, view->state.version());
+    if (view->state.members().size() != nodes_.size()) return false;
+    bool running = true;
+    view->state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
+      running = running && assignment.state == RunState::running;
+    });
+    if (!running) return false;
+  }
+  return leaders == 1 && version >= checker_.acknowledged_upto();
+}
+
+RunResult NodeSim::run() {
+  storm();
+  calm();
+  RunResult result;
+  if (checker_.violation()) {
+    result.violation = checker_.violation();
+  } else if (!whole()) {
+    result.violation = "not whole again after the storm";
+  } else {
+    for (const Node& node : nodes_) checker_.check_all(node.engine->view()->state);
+    result.violation = checker_.violation();
+  }
+  checker_.totals["lost bytes"] = world_->lost_bytes();
+  result.totals = checker_.totals;
+  result.trace_hash = hash_;
+  result.drawn = std::to_string(nodes_.size()) +
+                 " nodes, T=" + std::to_string(timing_.heartbeat_timeout / 1ms) + "ms, " +
+                 faults_.text();
+  return result;
+}
+
+}  // namespace
+
+RunResult run_node(uint64_t seed, size_t steps) { return NodeSim(seed, steps).run(); }
+
+}  // namespace databridge::sim
