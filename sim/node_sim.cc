@@ -229,7 +229,7 @@ void NodeSim::put_flow(size_t number) {
                                   {"content", name + " ${index}"}});
   const ProcessorId middle = add("mark", "UpdateAttribute", {{"flow", name}});
   const ProcessorId sink =
-      add("put", "PutFile", {{"directory", "/out/" + name}, {"shared", "true"}});
+      add("put", "PutFile", {{"directory", "/out/" + name}});
   connect(source, middle);
   connect(middle, sink);
   const size_t node = random_node();

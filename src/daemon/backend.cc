@@ -1,0 +1,25 @@
+#include "daemon/backend.h"
+
+#include <utility>
+
+#include "flow/flow_yaml.h"
+#include "flow/registry.h"
+
+namespace databridge::daemon {
+
+// JSON is YAML too: one reader for both.
+Result<FlowSpec> EngineBackend::parse_flow(std::string_view text, api::FlowFormat,
+                                           const FlowId& id) const {
+  return flow::read_flow(text, id.value);
+}
+
+Result<ProcessorSpec> EngineBackend::check_processor(ProcessorSpec spec) const {
+  if (spec.type == "external") return spec;  // Its properties mean something to who embeds us.
+  if (auto checked = flow::check_processor(spec); !checked) {
+    return tl::make_unexpected(checked.error());
+  }
+  spec.node_local = flow::find_type(spec.type)->node_local;
+  return spec;
+}
+
+}  // namespace databridge::daemon

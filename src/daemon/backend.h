@@ -1,0 +1,31 @@
+// The API's view of the engine.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "api/backend.h"
+#include "node/engine.h"
+
+namespace databridge::daemon {
+
+class EngineBackend final : public api::Backend {
+ public:
+  explicit EngineBackend(node::Engine& engine) : engine_(engine) {}
+
+  cluster::ViewPtr view() const override { return engine_.view(); }
+  void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
+    engine_.submit(std::move(request), std::move(done));
+  }
+  void on_publish(std::function<void()> published) override {
+    engine_.on_publish(std::move(published));
+  }
+  Result<FlowSpec> parse_flow(std::string_view text, api::FlowFormat format,
+                              const FlowId& id) const override;
+  Result<ProcessorSpec> check_processor(ProcessorSpec spec) const override;
+
+ private:
+  node::Engine& engine_;
+};
+
+}  // namespace databridge::daemon

@@ -1,0 +1,64 @@
+// databridge: the node.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "daemon/config.h"
+#include "daemon/program.h"
+#include "platform/signals.h"
+#include "platform/system.h"
+
+#ifndef DATABRIDGE_VERSION
+#define DATABRIDGE_VERSION "0.1.0"
+#endif
+
+extern char** environ;
+
+namespace {
+
+using namespace databridge;
+
+daemon::Environment environment() {
+  daemon::Environment all;
+  for (char** next = environ; *next != nullptr; ++next) {
+    const std::string entry = *next;
+    const size_t equals = entry.find('=');
+    if (equals != std::string::npos) all[entry.substr(0, equals)] = entry.substr(equals + 1);
+  }
+  return all;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  platform::block_signals();
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const auto read = [&] {
+    return daemon::read_invocation(arguments, environment(), [](const std::string& path) {
+      return platform::read_file(path);
+    });
+  };
+  const auto invocation = read();
+  if (!invocation) {
+    std::fprintf(stderr, "databridge: %s\n", invocation.error().message.c_str());
+    return 2;
+  }
+  switch (invocation->action) {
+    case daemon::Action::help:
+      std::fputs(daemon::help_text().c_str(), stdout);
+      return 0;
+    case daemon::Action::version:
+      std::puts("databridge " DATABRIDGE_VERSION);
+      return 0;
+    case daemon::Action::check_config:
+      std::puts("the configuration is fine");
+      return 0;
+    case daemon::Action::run:
+      break;
+  }
+  return daemon::run_node(invocation->config, [&]() -> Result<daemon::Config> {
+    auto again = read();
+    if (!again) return tl::make_unexpected(again.error());
+    return again->config;
+  });
+}

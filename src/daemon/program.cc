@@ -1,0 +1,218 @@
+#include "daemon/program.h"
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "api/http.h"
+#include "cluster/timing.h"
+#include "daemon/backend.h"
+#include "env/clock.h"
+#include "env/load_probe.h"
+#include "node/engine.h"
+#include "platform/append_file.h"
+#include "platform/clock.h"
+#include "platform/files.h"
+#include "platform/load_probe.h"
+#include "platform/log.h"
+#include "platform/network.h"
+#include "platform/process.h"
+#include "platform/signals.h"
+#include "platform/store.h"
+#include "platform/watchdog.h"
+#include "platform/workers.h"
+
+#ifndef DATABRIDGE_VERSION
+#define DATABRIDGE_VERSION "0.1.0"
+#endif
+
+namespace databridge::daemon {
+namespace {
+
+platform::LogLevel level_of(cluster::Weight weight) {
+  switch (weight) {
+    case cluster::Weight::debug:
+      return platform::LogLevel::debug;
+    case cluster::Weight::info:
+      return platform::LogLevel::info;
+    case cluster::Weight::warning:
+      return platform::LogLevel::warn;
+    case cluster::Weight::error:
+      break;
+  }
+  return platform::LogLevel::error;
+}
+
+// The real world of one node, in the order of construction. Nothing here decides anything.
+struct Node {
+  std::unique_ptr<platform::Log> log;
+  std::unique_ptr<env::Clock> clock;
+  std::unique_ptr<env::Store> store;
+  std::unique_ptr<env::Files> files;
+  std::unique_ptr<env::LoadProbe> probe;
+  std::unique_ptr<node::Engine> engine;
+  std::unique_ptr<env::Workers> workers;
+  std::unique_ptr<platform::Network> network;
+  std::unique_ptr<platform::AppendFile> access_log;
+  std::unique_ptr<EngineBackend> backend;
+  std::unique_ptr<api::HttpServer> http;
+  std::unique_ptr<platform::Watchdog> watchdog;
+  std::unique_ptr<platform::Signals> signals;
+
+  ~Node() {
+    signals.reset();
+    watchdog.reset();
+    http.reset();
+    backend.reset();
+    network.reset();  // Who calls the engine goes before it.
+    workers.reset();
+    engine.reset();
+  }
+};
+
+MemberInfo self_of(const Config& config, const Node& node) {
+  const env::Machine machine = node.probe->machine();
+  MemberInfo self;
+  self.node = NodeId(config.cluster.node_id);
+  self.address = config.cluster.advertise;
+  self.api_address = config.api.advertise;
+  self.labels = config.cluster.labels;
+  self.capacity.cpu_cores = machine.cpu_cores;
+  self.capacity.memory_gb = machine.memory_gb;
+  self.capacity.processors_max = config.node.max_processors;
+  self.metadata["host"] = platform::this_process().host_boot_id;
+  self.software_version = DATABRIDGE_VERSION;
+  self.started_at_ms = node.clock->unix_ms();
+  return self;
+}
+
+node::Engine::Options engine_options(const Config& config, Node& node,
+                                     const cluster::Timing& timing) {
+  node::Engine::Options options;
+  options.self = self_of(config, node);
+  options.process = platform::this_process();
+  if (config.cluster.enabled) {
+    options.seeds = config.cluster.seeds;
+    options.expect = config.cluster.bootstrap_expect;
+  }
+  options.leader.timing = timing;
+  options.leader.replica_count = config.cluster.replica_count;
+  options.leader.voter_replace_after = config.cluster.voter_replace_after;
+  options.leader.rebalance = {config.cluster.rebalance_window, config.cluster.rebalance_threshold,
+                              config.cluster.rebalance_auto};
+  options.disk_free_min = config.node.disk_free_min.bytes;
+  options.log = [&log = *node.log](cluster::Weight weight, const std::string& text) {
+    log.write(level_of(weight), "node", text);
+  };
+  return options;
+}
+
+Result<void> build_world(const Config& config, Node& node) {
+  node.clock = platform::make_clock();
+  auto store = platform::open_store({.directory = config.node.data_dir});
+  if (!store) return tl::make_unexpected(store.error());
+  node.store = std::move(*store);
+  platform::FilesOptions files;
+  files.roots = config.node.file_root;
+  if (files.roots.empty()) files.roots = {"/"};
+  files.host = platform::this_process().host_boot_id;
+  auto opened = platform::make_files(files);
+  if (!opened) return tl::make_unexpected(opened.error());
+  node.files = std::move(*opened);
+  node.probe = platform::make_load_probe(*node.clock);
+  node.workers = platform::make_workers();
+  platform::NetworkOptions network;
+  network.listen = {config.cluster.bind_host, config.cluster.bind_port};
+  network.on_trouble = [&log = *node.log](const std::string& line) {
+    log.write(platform::LogLevel::warn, "network", line);
+  };
+  node.network = platform::make_network(std::move(network));
+  return {};
+}
+
+Result<void> serve_api(const Config& config, Node& node) {
+  api::HttpOptions options;
+  options.address = config.api.address;
+  options.port = config.api.port;
+  options.hosts = {config.api.advertise.host};
+  options.seed = platform::entropy64();
+  if (!config.api.access_log.empty()) {
+    auto file = platform::open_append_file(config.api.access_log);
+    if (!file) return tl::make_unexpected(file.error());
+    node.access_log = std::move(*file);
+    options.access_log = [&file = *node.access_log](std::string_view lines) { file.append(lines); };
+  }
+  node.backend = std::make_unique<EngineBackend>(*node.engine);
+  auto http = api::HttpServer::start(*node.backend, std::move(options));
+  if (!http) return tl::make_unexpected(http.error());
+  node.http = std::move(*http);
+  return {};
+}
+
+// Work whose lease is long over and that still has not returned must not go on (safety.md 1.6).
+std::unique_ptr<platform::Watchdog> watch_leases(Node& node, Duration stop_budget) {
+  return platform::make_watchdog(
+      stop_budget / 4, [board = node.engine->lease_board(), &clock = *node.clock, stop_budget] {
+        const auto until = board->until.load();
+        if (until == 0 || board->open.load() == 0) return std::string();
+        const auto now = clock.now().time_since_epoch().count();
+        if (now < until + stop_budget.count()) return std::string();
+        return std::string("a trigger goes on after its lease has ended: this process ends");
+      });
+}
+
+}  // namespace
+
+int run_node(const Config& config, const std::function<Result<Config>()>& reread) {
+  Node node;
+  node.log = platform::make_log(platform::parse_log_level(config.log_level).value(),
+                                platform::parse_log_format(config.log_format).value());
+  platform::Log& log = *node.log;
+  const auto fail_start = [&](const Error& error) {
+    log.write(platform::LogLevel::error, "node", error.message);
+    return 1;
+  };
+  for (const std::string& warning : config.warnings) {
+    log.write(platform::LogLevel::warn, "node", warning);
+  }
+  const auto timing =
+      cluster::Timing::from(config.cluster.heartbeat_timeout, config.cluster.election_timeout,
+                            config.cluster.failure_threshold, config.cluster.recovery_threshold);
+  if (!timing) return fail_start(timing.error()), 2;
+  if (auto built = build_world(config, node); !built) return fail_start(built.error());
+
+  bool failed = false;
+  node::Engine::Options options = engine_options(config, node, *timing);
+  options.on_fatal = [&failed](const Error&) { failed = true; };
+  auto engine = node::Engine::open(
+      std::move(options), {*node.clock, *node.store, *node.network, *node.workers, *node.files,
+                           *node.probe, platform::entropy64()});
+  if (!engine) return fail_start(engine.error());
+  node.engine = std::move(*engine);
+  if (auto served = serve_api(config, node); !served) return fail_start(served.error());
+
+  node.watchdog = watch_leases(node, timing->stop_budget);
+  node.signals = platform::handle_signals(
+      {.stop = [&] { node.engine->stop(); },
+       .reload =
+           [&] {
+             if (node.access_log) (void)node.access_log->reopen();
+             const auto again = reread();
+             if (!again) {
+               log.write(platform::LogLevel::error, "node", again.error().message);
+               return;
+             }
+             log.set_level(platform::parse_log_level(again->log_level).value());
+             log.write(platform::LogLevel::info, "node", "configuration read again");
+           }});
+  log.write(platform::LogLevel::info, "node",
+            node.engine->identity().node.value + " serves the API on " + config.api.address + ":" +
+                std::to_string(node.http->port()) + " and the cluster on " +
+                config.cluster.bind_host + ":" + std::to_string(config.cluster.bind_port));
+  node.engine->start();
+  node.engine->run();
+  log.write(platform::LogLevel::info, "node", failed ? "ends after a failure" : "ends");
+  return failed ? 1 : 0;
+}
+
+}  // namespace databridge::daemon

@@ -1,0 +1,26 @@
+// Owns the signals that operators send. Hides masks and waiting.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+namespace databridge::platform {
+
+struct SignalHandlers {
+  std::function<void()> stop;    // SIGTERM, SIGINT. Called again for each further one.
+  std::function<void()> reload;  // SIGHUP.
+};
+
+// Keeps the handled signals, and SIGPIPE, from every thread that is started after this call. First
+// thing in main.
+void block_signals();
+
+class Signals {
+ public:
+  virtual ~Signals() = default;  // Joins the thread that waits.
+};
+
+// Calls the handlers on a thread of its own, where they may wait.
+std::unique_ptr<Signals> handle_signals(SignalHandlers handlers);
+
+}  // namespace databridge::platform
