@@ -507,13 +507,9 @@ void Engine::on(cluster::Propose& effect) { offer(encode(effect.command)); }
 void Engine::on(cluster::AskRead& effect) {
   if (coordinator_) coordinator_->read(effect.context, now_);
 }
-void Engine::on(cluster::RenewLease& effect) { host_->renew(effect.until, effect.term); }
-void Engine::on(cluster::StartHost& effect) {
-  host_->start({effect.processor, effect.epoch, consensus_.term, effect.epoch.index});
-}
-void Engine::on(cluster::StopHost& effect) {
-  host_->stop({effect.processor, effect.epoch, consensus_.term});
-}
+void Engine::on(cluster::RenewLease& effect) { host_->renew(effect.until); }
+void Engine::on(cluster::StartHost& effect) { host_->start(effect.processor, effect.epoch); }
+void Engine::on(cluster::StopHost& effect) { host_->stop(effect.processor, effect.epoch); }
 void Engine::on(cluster::ChangeVoters& effect) {
   if (coordinator_) coordinator_->change(effect.change, effect.server, now_);
 }
