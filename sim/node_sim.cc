@@ -65,7 +65,7 @@ class NodeSim {
   size_t random_node() { return world_->random().below(nodes_.size()); }
   void storm();
   void calm();
-  bool whole() const;
+  std::string missing() const;  // What is not well yet; empty: all is.
   void check_flows();
 
   size_t steps_;
@@ -174,7 +174,7 @@ void NodeSim::misfortune() {
   } else {
     world_->cut_link(node, random_node());
   }
-  world_->at(world_->now() + std::chrono::milliseconds(random.between(50, 1200)),
+  world_->at(world_->now() + std::chrono::milliseconds(random.between(20, 400)),
              [this] { misfortune(); });
 }
 
@@ -228,8 +228,7 @@ void NodeSim::put_flow(size_t number) {
                                   {"count", std::to_string(kFlowFiles)},
                                   {"content", name + " ${index}"}});
   const ProcessorId middle = add("mark", "UpdateAttribute", {{"flow", name}});
-  const ProcessorId sink =
-      add("put", "PutFile", {{"directory", "/out/" + name}});
+  const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
   connect(source, middle);
   connect(middle, sink);
   const size_t node = random_node();
@@ -249,7 +248,7 @@ void NodeSim::storm() {
     });
   }
   world_->at(world_->now() + 100ms, [this] { client(); });
-  world_->at(world_->now() + 600ms, [this] { misfortune(); });
+  world_->at(world_->now() + 250ms, [this] { misfortune(); });
   while (world_->steps() < steps_ && !checker_.violation() && world_->step()) {
   }
 }
@@ -265,28 +264,37 @@ void NodeSim::calm() {
   const Instant deadline = world_->now() + 20 * timing_.heartbeat_timeout + 10s;
   while (!checker_.violation() && world_->step()) {
     if (world_->now() > deadline) break;
-    if (world_->steps() % 256 == 0 && whole()) return;
+    if (world_->steps() % 256 == 0 && missing().empty()) return;
   }
 }
 
-bool NodeSim::whole() const {
+std::string NodeSim::missing() const {
   size_t leaders = 0;
   LogIndex version = 0;
   for (size_t node = 0; node < nodes_.size(); ++node) {
-    if (!world_->is_on(node)) return false;
+    const std::string who = "node " + std::to_string(node);
+    if (!world_->is_on(node)) return who + " is off";
     const auto* coordinator = nodes_[node].engine->coordinator();
-    if (coordinator == nullptr) return false;
-    if (coordinator->leads()) ++leaders;
     const cluster::ViewPtr view = nodes_[node].engine->view();
+    if (coordinator == nullptr) return who + " is in no cluster: " + view->note;
+    if (coordinator->leads()) ++leaders;
     version = std::max(version, view->state.version());
-    if (view->state.members().size() != nodes_.size()) return false;
-    bool running = true;
-    view->state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
-      running = running && assignment.state == RunState::running;
+    if (view->state.members().size() != nodes_.size()) {
+      return who + " knows " + std::to_string(view->state.members().size()) + " members";
+    }
+    std::string idle;
+    view->state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+      if (assignment.state == RunState::running) return;
+      const ProcessorSpec* spec = view->state.processors().find(processor);
+      idle = who + " shows " + (spec == nullptr ? processor.text() : spec->name) + " as " +
+             name(assignment.state) + " under epoch " + std::to_string(assignment.epoch.index) +
+             ": " + assignment.reason;
     });
-    if (!running) return false;
+    if (!idle.empty()) return idle;
   }
-  return leaders == 1 && version >= checker_.acknowledged_upto();
+  if (leaders != 1) return std::to_string(leaders) + " leaders";
+  if (version < checker_.acknowledged_upto()) return "acknowledged writes are not applied";
+  return "";
 }
 
 RunResult NodeSim::run() {
@@ -295,8 +303,8 @@ RunResult NodeSim::run() {
   RunResult result;
   if (checker_.violation()) {
     result.violation = checker_.violation();
-  } else if (!whole()) {
-    result.violation = "not whole again after the storm";
+  } else if (const std::string what = missing(); !what.empty()) {
+    result.violation = "not whole again after the storm: " + what;
   } else {
     for (const Node& node : nodes_) checker_.check_all(node.engine->view()->state);
     result.violation = checker_.violation();
