@@ -227,8 +227,8 @@ void NodeSim::put_flow(size_t number) {
                                  {{"interval", "40ms"},
                                   {"count", std::to_string(kFlowFiles)},
                                   {"content", name + " ${index}"}});
-  const ProcessorId middle = add("mark", "UpdateAttribute", {{"flow", name}});
-  const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
+  const ProcessorId middle = add("mark", "LogAttribute", {});
+  const ProcessorId sink = add("put", "LogAttribute", {});
   connect(source, middle);
   connect(middle, sink);
   const size_t node = random_node();

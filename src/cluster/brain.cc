@@ -36,6 +36,8 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
     started_ = true;
     member_.rebuild(state_, consensus_, effects);
     if (cluster_.empty()) discovery_.start(now);
+    // A founder votes before it is admitted as a member: the seeds are dialled again at every start.
+    for (const Address& seed : options_.discovery.seeds) effects.push_back(Dial{seed});
     state_.members().each([&](const Incarnation& who, const Member& member) {
       if (who != self_) effects.push_back(Dial{member.info.address});
     });
