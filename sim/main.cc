@@ -132,7 +132,9 @@ bool find_canary(const RunKind& kind, const Canary& bird, Asked asked) {
   if (child == 0) {
     canary::armed = bird.name;
     asked.canary = bird.name;
-    const Outcome outcome = run_all(kind, asked, asked.runs);
+    // As many runs as this kind has when all kinds share them: what is found is found by default.
+    const Outcome outcome =
+        run_all(kind, asked, std::max<uint64_t>(1, asked.runs / kinds().size()));
     if (outcome.violated) {
       fmt::print("canary {}: found after {} runs, seed {}: {}\n", bird.name, outcome.runs,
                  outcome.seed, outcome.what);

@@ -8,6 +8,14 @@
 
 namespace databridge::raft {
 
+namespace {
+
+// No cluster gets there by living; who says so is broken, and adding to it must not overflow here.
+constexpr Term kTermMax = Term{1} << 62;
+constexpr Index kIndexMax = Index{1} << 62;
+
+}  // namespace
+
 std::string_view name(Message::Kind kind) {
   switch (kind) {
     case Message::Kind::pre_vote:
@@ -83,6 +91,7 @@ void Core::answer(Message reply) {
 
 bool Core::well_formed(const Message& m) const {
   if (m.from == 0 || m.from == options_.id || m.to != options_.id) return false;
+  if (m.term > kTermMax || m.index > kIndexMax) return false;
   if (m.kind == Message::Kind::snapshot_chunk) {
     return m.index > 0 && m.log_term <= m.term && m.offset <= m.total &&
            m.chunk.size() <= m.total - m.offset;

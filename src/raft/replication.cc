@@ -107,6 +107,10 @@ void Core::on_append(const Message& m) {
     return;
   }
   const Index last = m.index + m.entries.size();
+  if (reaches_back && last >= before &&
+      !log_.matches({m.entries[before - m.index - 1].term, before})) {
+    return;  // No leader lacks what is committed: this is not one's message.
+  }
   for (const Entry& entry : m.entries) {
     if (entry.index <= before) continue;
     if (log_.matches({entry.term, entry.index})) continue;  // Held already; perhaps more behind it.
@@ -149,7 +153,8 @@ void Core::acknowledge_persisted() {
 }
 
 void Core::answered(Progress& peer, const Message& m) {
-  peer.contact = std::max(peer.contact, CANARY(contact_by_receipt) ? now_ : m.sent_at);
+  peer.contact =
+      std::max(peer.contact, CANARY(contact_by_receipt) ? now_ : std::min(m.sent_at, now_));
 }
 
 void Core::on_append_reply(const Message& m) {
@@ -190,7 +195,7 @@ void Core::on_heartbeat_reply(const Message& m) {
   if (role_ != Role::leader || found == peers_.end()) return;
   Progress& peer = found->second;
   answered(peer, m);
-  if (m.round > peer.round) {
+  if (m.round > peer.round && m.round <= round_) {
     peer.round = m.round;
     confirm_reads();
   }
