@@ -323,6 +323,18 @@ TEST(Election, TransferWaitsUntilTheHeirHasEverything) {
   EXPECT_EQ(net.leader(), 3u);
 }
 
+// libraft PR #477: a lost TimeoutNow must not cost the whole timeout.
+TEST(Election, ALostTimeoutNowIsRepeated) {
+  Net net({1, 2, 3});
+  net.elect(1);
+  int lost = 0;
+  net.drop = [&](const Message& m) { return m.kind == Kind::timeout_now && lost++ < 2; };
+  ASSERT_TRUE(net.raft(1).transfer(3, net.now()));
+  net.advance(30ms);
+  EXPECT_EQ(net.leader(), 3u);
+  EXPECT_EQ(lost, 3);
+}
+
 TEST(Election, TransferIsGivenUpAfterAnElectionTimeout) {
   Net net({1, 2, 3});
   net.elect(1);

@@ -252,6 +252,18 @@ TEST(Codec, RecordsComeBack) {
   EXPECT_EQ(back.configuration, s.configuration);
 }
 
+// libraft PR #305: entries of odd lengths came back corrupt.
+TEST(Codec, PayloadsOfEveryLengthComeBack) {
+  Message m;
+  m.kind = Message::Kind::append;
+  for (size_t size = 0; size < 300; ++size) {
+    const Entry e{1, size + 1, Entry::Kind::command, Payload(Bytes(size, 'x'))};
+    EXPECT_EQ(decode_entry(encode_entry(e)).value(), e);
+    m.entries.push_back(e);
+  }
+  EXPECT_EQ(decode(encode(m)).value(), m);
+}
+
 // The bytes on the wire and on the disk are a promise to other versions.
 TEST(Codec, TheFormatIsThis) {
   Message m;
