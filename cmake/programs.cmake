@@ -15,6 +15,7 @@ program(databridge-sim sim/main.cc LINK sim)
 program(store_bench bench/store_bench.cc LINK platform)
 program(network_bench bench/network_bench.cc LINK platform)
 program(api_bench bench/api_bench.cc LINK api)
+program(flow_bench bench/flow_bench.cc LINK node platform)
 
 # What the balancer costs, and the state: where Google Benchmark is installed.
 find_package(benchmark QUIET)

@@ -41,7 +41,10 @@ class GenerateFlowFile : public Processor {
       file->attributes["filename"] = std::to_string(made);
       file->content = content_.fill(file->attributes);
       while (file->content.size() < size_) {
-        file->content.push_back(static_cast<char>('a' + world.random.below(26)));
+        uint64_t chance = world.random.next();
+        for (int i = 0; i < 8 && file->content.size() < size_; ++i, chance >>= 8) {
+          file->content.push_back(static_cast<char>('a' + (chance & 0xff) % 26));
+        }
       }
       session.transfer(file, "success");
       ++made;
