@@ -20,6 +20,7 @@ void HealthChecker::watch(Incarnation member, Instant now, const Inherited& inhe
   Judged judged;
   judged.silent_since = now;
   judged.check_next = now + timing_.check_interval;
+  judged.ping_next = now;
   judged.doubted_until = now;
   judged.trusted_since = now;
   judged.quarantined_until = now + inherited.quarantine_left;
@@ -68,7 +69,19 @@ Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
   // Held for a whole check, so that a loop that is late every other time is one verdict, not many.
   if (beat.loop_late) judged.doubted_until = now + timing_.check_interval;
   if (beat.round_trip) sample(judged, *beat.round_trip);
+  if (judged.pinged_at) {
+    sample(judged, now - *judged.pinged_at);
+    judged.pinged_at.reset();
+  }
   return heard;
+}
+
+bool HealthChecker::check_due(Incarnation member, Instant now) {
+  const auto found = members_.find(member);
+  if (found == members_.end() || now < found->second.ping_next) return false;
+  found->second.ping_next = now + timing_.check_interval;
+  found->second.pinged_at = now;
+  return true;
 }
 
 void HealthChecker::round_trip(Incarnation member, Duration took) {
@@ -138,6 +151,7 @@ void HealthChecker::restart(Instant now) {
     member.check_next = now + timing_.check_interval;
     member.heard_since_check = false;
     member.asked_at.reset();
+    member.pinged_at.reset();  // It would measure the judge's own absence.
     if (member.unlinked_since) member.unlinked_since = now;
   }
 }

@@ -74,7 +74,12 @@ class HealthChecker {
 
   // Call it before acknowledging: whatever may be acknowledged must have been heard.
   Heard heard(Incarnation member, Instant now, const Beat& beat);
-  void round_trip(Incarnation member, Duration took);  // From the consensus core's own exchange.
+  void round_trip(Incarnation member, Duration took);  // Measured elsewhere.
+
+  // To be called right after a heartbeat was heard. True once a check interval: the caller asks for
+  // another one at once, and how long that takes is the round trip. The member's own next
+  // heartbeat is a whole interval away, so the next one heard is the answer.
+  bool check_due(Incarnation member, Instant now);
 
   void link_up(Incarnation member);
   void link_lost(Incarnation member);      // Suspected at once.
@@ -121,6 +126,8 @@ class HealthChecker {
     Instant silent_since;               // Last heard, or when the clock was last restarted.
     std::optional<Instant> heard_last;  // In this term.
     std::optional<Instant> asked_at;    // A forced check is under way.
+    std::optional<Instant> pinged_at;   // The round trip is being measured.
+    Instant ping_next;
     Instant check_next;
     bool heard_since_check = false;
     uint32_t good_checks = 0;  // In a row.

@@ -186,6 +186,27 @@ TEST(HealthChecker, LatencyIsLastSmoothedAndP99) {
   EXPECT_EQ(checker.contact(member)->latency.p99, 873us + 126us) << "of the newest 128";
 }
 
+TEST(HealthChecker, MeasuresTheRoundTripOnceACheck) {
+  HealthChecker checker(*Timing::from(10s, 30s));
+  const Incarnation member{2};
+  EXPECT_FALSE(checker.check_due(member, Instant{})) << "not watched";
+  checker.watch(member, Instant{});
+  std::ignore = checker.tick(Instant{});
+  checker.heard(member, Instant{500ms}, Beat{.boot = 1});
+  EXPECT_TRUE(checker.check_due(member, Instant{500ms}));
+  checker.heard(member, Instant{507ms}, Beat{.boot = 1});
+  EXPECT_EQ(checker.contact(member)->latency.last, 7ms);
+  EXPECT_FALSE(checker.check_due(member, Instant{507ms}));
+  checker.heard(member, Instant{1500ms}, Beat{.boot = 1});
+  EXPECT_EQ(checker.contact(member)->latency.last, 7ms) << "its own next heartbeat is no answer";
+  EXPECT_TRUE(checker.check_due(member, Instant{3900ms}));
+  // The judge was away when the answer came: what it would measure is its own absence.
+  EXPECT_TRUE(checker.was_away(Instant{9s}));
+  checker.restart(Instant{9s});
+  checker.heard(member, Instant{9s}, Beat{.boot = 1});
+  EXPECT_EQ(checker.contact(member)->latency.last, 7ms);
+}
+
 TEST(HealthChecker, CountsOnlyThoseWhoAnsweredWithinTheWindow) {
   HealthChecker checker(*Timing::from(10s, 30s));
   const Incarnation member{2};

@@ -84,6 +84,7 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
   loads_[from] = heartbeat.load;
   heard_ms_[from] = consensus.unix_ms;
   dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
+  if (health_.check_due(from, now)) effects.push_back(Send{from, HeartbeatAsk{}});
   // safety.md 1.5: no lease from a leader that may have been replaced.
   if (consensus.quorum_contact < now - options_.timing.quorum_window) return;
   effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_}});
@@ -164,7 +165,8 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
                       Effects& effects) {
   if (now >= check_next_) {
     check_next_ = now + options_.timing.doubt_gap / 5;
-    judge(state, consensus, now, effects);
+    // Before the no-op is applied nothing could be proposed, and no change may go unsaid.
+    if (begun_) judge(state, consensus, now, effects);
     if (begun_) mind_members(state, consensus, effects);
     if (begun_) mind_voters(state, consensus, now, effects);
   }
@@ -185,7 +187,6 @@ void LeaderDuty::judge(const State& state, const Consensus& consensus, Instant n
                   std::chrono::duration_cast<std::chrono::milliseconds>(change.quarantine).count();
     effects.push_back(Note{Weight::info, member->info.node.value + " is " + name(change.to) + " (" +
                                              name(change.reason) + ")"});
-    if (!begun_) continue;
     propose(SetVerdict{change.member, change.to, change.reason, until}, consensus, effects);
   }
 }
