@@ -119,9 +119,8 @@ void Host::Inside::rebuild_topology(bool may_erase) {
   // What a command has deleted goes; what is merely not known (yet) stays, unread.
   for (const Uuid& id : before) {
     const auto at = connections_.find(id);
-    if (!may_erase || at == connections_.end()) continue;
-    at->second.erase(writes_);
     router_.forget(id);
+    if (may_erase && at != connections_.end()) at->second.erase(writes_);
   }
 }
 
@@ -259,7 +258,9 @@ bool Host::Inside::settle_connections() {
         writes_);
     wake_.insert(spec->from);
     if (connection.ready() > 0) wake_.insert(spec->to);
-    if (!connection.groups().empty()) {
+    if (connection.groups().empty()) {
+      router_.forget(id);
+    } else {
       router_.pump(connection, ends_of(*spec), now,
                    [&](Incarnation to, Message message) { events_.send(to, std::move(message)); });
     }
@@ -322,7 +323,9 @@ std::optional<Instant> Host::Inside::next_wake() const {
   std::optional<Instant> next = router_.next_wake();
   const auto also = [&](Instant at) { next = next ? std::min(*next, at) : at; };
   if (!timers_.empty()) also(timers_.begin()->first);
-  if (!runners_.empty()) also(Instant(Duration(board_->until.load())));
+  const bool leased = std::any_of(runners_.begin(), runners_.end(),
+                                  [](const auto& entry) { return !entry.second.ending(); });
+  if (leased) also(Instant(Duration(board_->until.load())));
   return next;
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr Duration kRetryFirst = 100ms;
 constexpr Duration kRetryMost = 30s;
 constexpr Duration kCheckpointRetry = 1s;
+constexpr Duration kNothingDone = 10ms;
 
 Bytes record_key(const ProcessorId& id) {
   Bytes key = "p";
@@ -394,7 +395,11 @@ void Host::Inside::finish(Trigger& trigger) {
              trigger.result->state->size() > flow::kStateMax) {
     failed(runner, "its state is over " + std::to_string(flow::kStateMax) + " bytes", now);
   } else {
-    if (trigger.result->wait) runner.due = trigger.began_at + *trigger.result->wait;
+    if (trigger.result->wait) {
+      runner.due = trigger.began_at + *trigger.result->wait;
+    } else if (trigger.result->empty()) {
+      runner.due = now + kNothingDone;  // It did nothing and did not say for how long.
+    }
     commit(runner, *trigger.result);
   }
   if (!finish_stop(trigger.processor)) wake_.insert(trigger.processor);

@@ -294,6 +294,10 @@ TEST(Host, WorkFlowsBetweenNodesInOrder) {
   cluster.calm(kPlaced);
   EXPECT_EQ(cluster.waiting("mid success end"), numbers(50));
   EXPECT_EQ(cluster.nodes[2]->host->queue_depth(), 50u);
+  // With nothing left to do, nobody wants to be woken before the lease or the next look is due.
+  for (auto& node : cluster.nodes) {
+    EXPECT_GT(node->host->next_wake().value_or(Instant::max()), cluster.clock.now());
+  }
   EXPECT_EQ(cluster.nodes[0]->host->queue_depth(), 0u);
 }
 

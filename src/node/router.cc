@@ -104,7 +104,7 @@ bool Router::receive(flow::Connection& connection, const DeliveryAck& ack, Insta
   const auto flight = flights_.find({connection.id(), ack.tenure});
   if (flight == flights_.end()) return progress;
   if (progress) {
-    flight->second = {};  // The next one may go at once.
+    flights_.erase(flight);  // The next one may go at once.
   } else if (ack.result == DeliveryResult::busy || ack.result == DeliveryResult::refused) {
     flight->second.due = now + backoff(flight->second.attempts);
   }

@@ -47,8 +47,8 @@ class Router {
 
  private:
   struct Flight {
-    Instant due;            // When to send again.
-    uint32_t attempts = 0;  // 0: nothing is under way.
+    Instant due;  // When to send again.
+    uint32_t attempts = 0;
   };
   static constexpr size_t kParcelsMax = 256;
   static constexpr uint64_t kBytesMax = 1 << 20;
