@@ -23,6 +23,8 @@ BUILD = os.environ.get("DATABRIDGE_BUILD") or os.path.join(
 PROGRAM = os.path.join(BUILD, "databridge")
 CONTROL = os.path.join(BUILD, "databridgectl")
 CONFIG = "/api/cluster/config/"
+# The nodes see no settings of whoever runs the tests.
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("DATABRIDGE_")}
 
 
 class Timeout(AssertionError):
@@ -136,7 +138,7 @@ class Node:
             self.process = subprocess.Popen([*inside, *(self.wrapper if wrapper is None else wrapper),
                                              *self.command()], stdout=log,
                                             stderr=log, stdin=subprocess.DEVNULL,
-                                            start_new_session=True)
+                                            start_new_session=True, env=CLEAN)
         self.stopped = False
         return self
 
