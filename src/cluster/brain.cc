@@ -36,7 +36,8 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
     started_ = true;
     member_.rebuild(state_, consensus_, effects);
     if (cluster_.empty()) discovery_.start(now);
-    // A founder votes before it is admitted as a member: the seeds are dialled again at every start.
+    // A founder votes before it is admitted as a member: the seeds are dialled again at every
+    // start.
     for (const Address& seed : options_.discovery.seeds) effects.push_back(Dial{seed});
     state_.members().each([&](const Incarnation& who, const Member& member) {
       if (who != self_) effects.push_back(Dial{member.info.address});
@@ -86,7 +87,7 @@ void Brain::on(const Tick&, Effects& effects) {
   discover(effects);
   announce(effects);
   member_.tick(state_, consensus_, now_, effects);
-  if (leader_) leader_->tick(state_, consensus_, now_, random_, effects);
+  lead(effects);
 }
 
 void Brain::on(Received& input, Effects& effects) {
@@ -269,7 +270,15 @@ void Brain::serve(std::optional<Desk::ToServe> served, Effects& effects) {
     return;
   }
   leader_->serve(std::move(*served), desk_, state_, consensus_, now_, random_, effects);
+  lead(effects);
+}
+
+void Brain::lead(Effects& effects) {
+  if (!leader_) return;
+  const int64_t told = leader_->soft().as_of_ms;
   leader_->tick(state_, consensus_, now_, random_, effects);
+  // What the leader tells the others once a second, its own readers want to see as well.
+  if (leader_->soft().as_of_ms != told) ++view_changes_;
 }
 
 void Brain::on(const ReadReady& input, Effects& effects) { desk_.on_read(input, state_, effects); }

@@ -69,6 +69,7 @@ class Brain {
   void on(const Sampled& input, Effects& effects);
 
   void follow_consensus(Effects& effects);
+  void lead(Effects& effects);  // The leader's turn, if we lead.
   void applied(LogIndex index, const Command& command, const Applied& applied, Effects& effects);
   void touched(const Command& command, const Applied& applied, Effects& effects);
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
