@@ -74,6 +74,7 @@ bool changes_members(const CommandBody& body) {
 }  // namespace
 
 void Host::Inside::applied(const cluster::State& state, const Command* command) {
+  lapse(env_.clock.now());
   state_ = state;
   const CommandBody* body = command == nullptr ? nullptr : &command->body;
   if (body == nullptr || changes_flows(*body)) {
@@ -361,6 +362,7 @@ void Host::Inside::submitted(uint64_t number) {
 }
 
 void Host::Inside::on_durable(uint64_t number) {
+  lapse(env_.clock.now());
   durable_ = std::max(durable_, number);
   while (!flights_.empty() && flights_.front().number <= durable_) {
     Turn turn = std::move(flights_.front());

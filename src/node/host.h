@@ -44,11 +44,11 @@ class HostEvents {
   virtual void note(const ProcessorId& processor, std::string text) = 0;
 };
 
-// For tests and the simulator's invariants. Engine thread.
+// For tests and the simulator's invariants. Engine thread, but for began().
 class HostWatch {
  public:
   virtual ~HostWatch() = default;
-  // A trigger began, at a time read on its worker, under a lease that ended then.
+  // On the worker: a trigger begins, under a lease that ends then.
   virtual void began(const ProcessorId&, Epoch, Instant /*at*/, Instant /*lease_until*/) {}
   // The outputs of one commit left: they are in a queue, or may be sent.
   virtual void released(const ProcessorId&, Epoch, uint64_t /*commit*/, Instant /*at*/) {}

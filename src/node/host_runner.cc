@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "base/canary.h"
 #include "base/check.h"
 #include "flow/record.h"
 #include "node/host_inside.h"
@@ -32,8 +33,12 @@ void run(Trigger& trigger, const env::Clock& clock) {
   trigger.board->open.fetch_add(1);
   trigger.began_at = clock.now();
   trigger.lease_until = until_of(*trigger.board);
-  if (!desk.gone && trigger.began_at < trigger.lease_until) {
+  const bool leased = trigger.began_at < trigger.lease_until || CANARY(trigger_after_lease);
+  if (!desk.gone && leased) {
     trigger.began = true;
+    if (trigger.watch != nullptr) {
+      trigger.watch->began(trigger.processor, trigger.epoch, trigger.began_at, trigger.lease_until);
+    }
     flow::Session session(std::move(trigger.offer), desk.world.random, clock.unix_ms());
     try {
       const Result<void> done = desk.processor->on_trigger(session, desk.world);
@@ -64,7 +69,7 @@ void Host::Inside::renew(Instant until) {
 }
 
 void Host::Inside::lapse(Instant now) {
-  if (now < until_of(*board_)) return;
+  if (now < until_of(*board_) || CANARY(live_after_lease)) return;
   std::vector<ProcessorId> all;
   for (const auto& [id, runner] : runners_) all.push_back(id);
   for (const ProcessorId& id : all) kill(runners_.at(id), "the lease ended");
@@ -328,6 +333,8 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
 
   auto trigger = std::make_shared<Trigger>();  // Shared by the job and the call that follows it.
   trigger->processor = processor;
+  trigger->epoch = runner.record.epoch;
+  trigger->watch = options_.watch;
   trigger->desk = runner.desk;
   trigger->board = board_;
   trigger->offer = make_offer(runner);
@@ -375,10 +382,6 @@ void Host::Inside::finish(Trigger& trigger) {
   if (at == runners_.end()) return;
   Runner& runner = at->second;
   runner.open = false;
-  if (trigger.began && options_.watch != nullptr) {
-    options_.watch->began(trigger.processor, runner.record.epoch, trigger.began_at,
-                          trigger.lease_until);
-  }
   for (std::string& note : trigger.notes) events_.note(trigger.processor, std::move(note));
   lapse(now);
   const auto still = runners_.find(trigger.processor);  // It may have ended just now.
@@ -479,7 +482,10 @@ void Host::Inside::committed(const Turn::Commit& commit) {
   runner.durable = commit.commit;
   runner.safe = commit.saved;
   const Instant now = env_.clock.now();
-  if (commit.outputs && options_.watch != nullptr) {
+  // What was committed in time and is durable after the lease leaves as the remains of an epoch
+  // that is over: in the queue here, or by deliveries that name the newest epoch.
+  const bool over = runner.desk && runner.desk->gone;
+  if (commit.outputs && !over && options_.watch != nullptr) {
     options_.watch->released(commit.processor, commit.epoch, commit.commit, now);
   }
   if (runner.state == RunState::starting) {
@@ -501,7 +507,8 @@ void Host::Inside::cover(Runner& runner, Instant now) {
     touch_outputs(id);
     wake_.insert(id);
     while (!runner.held.empty() && runner.held.front() <= runner.covered) {
-      if (options_.watch != nullptr) {
+      const bool over = runner.desk && runner.desk->gone;
+      if (!over && options_.watch != nullptr) {
         options_.watch->released(id, runner.record.epoch, runner.held.front(), now);
       }
       runner.held.pop_front();

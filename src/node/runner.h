@@ -33,6 +33,8 @@ struct Desk {
 // One trigger on its way to a worker and back.
 struct Trigger {
   ProcessorId processor;
+  Epoch epoch;
+  HostWatch* watch = nullptr;
   std::shared_ptr<Desk> desk;
   std::shared_ptr<LeaseBoard> board;
   flow::Offer offer;
