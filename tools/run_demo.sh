@@ -33,6 +33,7 @@ start_node() {
     --data-dir="$demo/node-$i" --api-access-log="$demo/access-$i.log" \
     --file-root="$demo,/var/log" >>"$demo/node-$i.log" 2>&1 &
   pid[$i]=$!
+  disown  # Or bash would comment on each kill.
   unset "died_at[$i]"
 }
 
