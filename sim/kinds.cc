@@ -1,5 +1,6 @@
 #include "sim/kinds.h"
 
+#include "sim/node_sim.h"
 #include "sim/raft_sim.h"
 
 namespace databridge::sim {
@@ -25,6 +26,7 @@ const std::vector<RunKind>& kinds() {
         {"append_without_log_check"},
         {"elect_with_half"},
         {"removed_untold"}}},
+      {"node", run_node, {}},
   };
   return all;
 }
