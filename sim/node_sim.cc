@@ -270,7 +270,6 @@ void NodeSim::calm() {
 
 std::string NodeSim::missing() const {
   size_t leaders = 0;
-  LogIndex version = 0;
   for (size_t node = 0; node < nodes_.size(); ++node) {
     const std::string who = "node " + std::to_string(node);
     if (!world_->is_on(node)) return who + " is off";
@@ -278,7 +277,7 @@ std::string NodeSim::missing() const {
     const cluster::ViewPtr view = nodes_[node].engine->view();
     if (coordinator == nullptr) return who + " is in no cluster: " + view->note;
     if (coordinator->leads()) ++leaders;
-    version = std::max(version, view->state.version());
+    if (view->state.version() < checker_.acknowledged_upto()) return who + " lags behind";
     if (view->state.members().size() != nodes_.size()) {
       return who + " knows " + std::to_string(view->state.members().size()) + " members";
     }
@@ -293,7 +292,6 @@ std::string NodeSim::missing() const {
     if (!idle.empty()) return idle;
   }
   if (leaders != 1) return std::to_string(leaders) + " leaders";
-  if (version < checker_.acknowledged_upto()) return "acknowledged writes are not applied";
   return "";
 }
 
