@@ -299,12 +299,17 @@ void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }
 
 // Until the state knows this start of this node, it says so again and again.
 void Brain::announce(Effects& effects) {
-  if (cluster_.empty() || !consensus_.leader) return;
+  if (cluster_.empty()) return;
   const Member* known = state_.member(self_);
   if (known != nullptr && known->info == options_.self) return;
   if (now_ - announced_ < kAnnounceEvery) return;
   announced_ = now_;
-  effects.push_back(Send{consensus_.leader, Join{options_.self}});
+  if (consensus_.leader) {
+    effects.push_back(Send{consensus_.leader, Join{options_.self}});
+    return;
+  }
+  // A founder without a vote hears of no leader before it is admitted: anybody passes it on.
+  for (const auto& [address, peer] : links_) effects.push_back(Send{peer, Join{options_.self}});
 }
 
 void Brain::discover(Effects& effects) {
