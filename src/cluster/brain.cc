@@ -326,7 +326,9 @@ void Brain::discover(Effects& effects) {
       cluster_ = founded->cluster;
       effects.push_back(Found{founded->cluster, founded->voters});
       for (const MemberInfo& member : founded->members) {
-        if (member.incarnation != self_) effects.push_back(Dial{member.address});
+        // After a restart in between, some founders are known by their ids only.
+        if (member.incarnation == self_ || member.address.empty()) continue;
+        effects.push_back(Dial{member.address});
       }
     } else if (auto* joined = std::get_if<Joined>(&output)) {
       cluster_ = joined->reply.cluster;

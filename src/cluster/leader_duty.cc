@@ -237,6 +237,11 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
                                peer->second.contact_last >= now - options_.timing.quorum_window);
     server.caught_up =
         self || (peer != consensus.peers.end() && peer->second.match + kCaughtUp >= consensus.last);
+    if (!server.learner && !server.voter) {
+      // Outside the configuration it hears of no leader, so it cannot answer: a link must do.
+      const auto contact = health_.contact(incarnation);
+      server.answered = contact && contact->linked;
+    }
     server.silent = self ? Duration::zero() : health_.silence(incarnation, now);
     input.servers.push_back(server);
   }
