@@ -111,7 +111,8 @@ void NodeSim::boot(size_t node) {
   options.leader.replica_count = 3;
   options.leader.voter_replace_after = 3 * timing_.heartbeat_timeout;
   options.leader.rebalance.window = 2 * timing_.heartbeat_timeout;
-  options.snapshot_entries = 48;
+  options.snapshot_entries = 40;
+  options.snapshot_trailing = 8;
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
   auto opened = node::Engine::open(std::move(options), world_->env_of(node));
@@ -125,6 +126,7 @@ void NodeSim::boot(size_t node) {
 void NodeSim::crash(size_t node, bool for_good) {
   if (!world_->is_on(node)) return;
   ++checker_.totals["crashes"];
+  checker_.totals["snapshots"] += nodes_[node].engine->snapshots();
   world_->power_off(node);
   nodes_[node].engine.reset();
   if (for_good) return;
@@ -306,6 +308,9 @@ RunResult NodeSim::run() {
   } else {
     for (const Node& node : nodes_) checker_.check_all(node.engine->view()->state);
     result.violation = checker_.violation();
+  }
+  for (const Node& node : nodes_) {
+    if (node.engine) checker_.totals["snapshots"] += node.engine->snapshots();
   }
   checker_.totals["lost bytes"] = world_->lost_bytes();
   result.totals = checker_.totals;

@@ -51,8 +51,9 @@ class Coordinator {
   virtual void transfer(Incarnation to, Instant now) = 0;
   virtual void leader_lost(Incarnation leader, Instant now) = 0;
 
-  // The state after `index` is `state`: what was before may be forgotten.
-  virtual void compact(LogIndex index, Bytes state) = 0;
+  // The state after `index` is `state`: what was before may be forgotten, but for the newest
+  // `trailing` entries, which serve those who are a little late.
+  virtual void compact(LogIndex index, Bytes state, uint64_t trailing) = 0;
 
   // Adds to the turn's batch what must be written. Call again until `empty`.
   virtual Output collect(env::Batch& batch) = 0;

@@ -269,6 +269,7 @@ bool Engine::collect() {
   }
   refresh_consensus();
   if (output.installed) {
+    ++snapshots_;
     step(cluster::Installed{std::move(*output.installed)});
     host_->applied(brain_->state(), nullptr);
   }
@@ -440,7 +441,10 @@ void Engine::maybe_snapshot() {
     auto bytes = std::make_shared<Bytes>(copy->snapshot());
     post([this, bytes, index = copy->version()] {
       snapshotting_ = false;
-      if (coordinator_) coordinator_->compact(index, std::move(*bytes));
+      ++snapshots_;
+      if (coordinator_) {
+        coordinator_->compact(index, std::move(*bytes), options_.snapshot_trailing);
+      }
     });
   });
 }

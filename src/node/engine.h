@@ -49,6 +49,7 @@ class Engine final : private HostEvents {
     HostWatch* watch = nullptr;
     size_t snapshot_entries = 16'384;
     size_t snapshot_bytes = 16 << 20;
+    uint64_t snapshot_trailing = 1024;  // Entries kept behind a snapshot.
     uint64_t disk_free_min = 1ull << 30;  // Below it (or below 5 % if that is less) sources stop.
     std::function<void(cluster::Weight, const std::string&)> log;
     std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
@@ -82,6 +83,7 @@ class Engine final : private HostEvents {
   const cluster::Brain& brain() const { return *brain_; }
   const Coordinator* coordinator() const { return coordinator_.get(); }
   const Host& host() const { return *host_; }
+  uint64_t snapshots() const { return snapshots_; }  // Taken or installed since the start.
 
  private:
   struct Came {
@@ -182,6 +184,7 @@ class Engine final : private HostEvents {
   bool network_started_ = false;
   bool stopped_ = false;
   bool snapshotting_ = false;
+  uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   std::optional<Instant> stopping_;             // Since when.
   std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.

@@ -7,9 +7,6 @@
 namespace databridge::node {
 namespace {
 
-// Entries kept behind a snapshot, for followers that are a little late.
-constexpr raft::Index kTrailing = 1024;
-
 std::vector<Incarnation> incarnations(const std::vector<raft::ServerId>& ids) {
   std::vector<Incarnation> all;
   all.reserve(ids.size());
@@ -71,8 +68,8 @@ void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
   raft_.leader_lost(leader.value, now);
 }
 
-void RaftCoordinator::compact(LogIndex index, Bytes state) {
-  raft_.compact(index > kTrailing ? index - kTrailing : 0, index, raft::Payload(std::move(state)));
+void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing) {
+  raft_.compact(index > trailing ? index - trailing : 0, index, raft::Payload(std::move(state)));
 }
 
 Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {

@@ -27,7 +27,7 @@ class RaftCoordinator final : public Coordinator {
   void change(cluster::VoterChange change, Incarnation server, Instant now) override;
   void transfer(Incarnation to, Instant now) override;
   void leader_lost(Incarnation leader, Instant now) override;
-  void compact(LogIndex index, Bytes state) override;
+  void compact(LogIndex index, Bytes state, uint64_t trailing) override;
   Output collect(env::Batch& batch) override;
   void submitted(uint64_t batch_number) override;
   void durable(uint64_t batch_number, Instant now) override;
