@@ -45,6 +45,7 @@ LeaderDuty::LeaderDuty(const Options& options, Incarnation self, Term term, cons
       term_(term),
       health_(options.timing),
       dispatcher_(options.rebalance),
+      since_(now),
       soft_next_(now),
       check_next_(now) {
   state.members().each(
@@ -242,7 +243,10 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
       const auto contact = health_.contact(incarnation);
       server.answered = contact && contact->linked;
     }
-    server.silent = self ? Duration::zero() : health_.silence(incarnation, now);
+    // Who was never watched, a founder that is not admitted yet, is silent since this term began.
+    server.silent = self                           ? Duration::zero()
+                    : health_.contact(incarnation) ? health_.silence(incarnation, now)
+                                                   : now - since_;
     input.servers.push_back(server);
   }
   const RolesAdvice advice = next_role_change(input);

@@ -80,6 +80,7 @@ class LeaderDuty {
   bool begun_ = false;
   HealthChecker health_;
   Dispatcher dispatcher_;
+  Instant since_;
   SoftTable soft_;
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;

@@ -63,13 +63,19 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   if (reply.promised.size() != reply.attempts.size()) return;
   learn(reply.self);
   Peer& peer = peers_[from];
+  // To belong to a cluster is final, and its members no longer know their attempts.
+  if (!reply.cluster.empty()) {
+    peer.info = reply.self;
+    peer.cluster = reply.cluster;
+    peer.heard = now;
+    return consider(now);
+  }
   // Messages may overtake each other: an older attempt than the known one is old news.
   if (reply.attempt < peer.attempt) return;
   const bool same_attempt = reply.attempt == peer.attempt;
   peer.info = reply.self;
   peer.attempt = reply.attempt;
   peer.heard = now;
-  if (!reply.cluster.empty()) peer.cluster = reply.cluster;
   Set promised;
   for (size_t i = 0; i < reply.promised.size(); ++i) {
     promised.push_back({reply.promised[i], reply.attempts[i]});
