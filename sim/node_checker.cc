@@ -76,16 +76,6 @@ void NodeChecker::began(size_t node, const ProcessorId& processor, Epoch epoch, 
   newest = std::max(newest, epoch);
 }
 
-void NodeChecker::released(size_t node, const ProcessorId& processor, Epoch epoch) {
-  ++totals["releases"];
-  Epoch& newest = let_out_[processor];
-  if (epoch < newest) {
-    fail("node " + std::to_string(node) + " released outputs of " + processor.text() +
-         " under epoch " + text(epoch) + " after " + text(newest) + " had");
-  }
-  newest = std::max(newest, epoch);
-}
-
 void NodeChecker::check_all(const cluster::State& state) {
   for (const auto& [key, written] : acknowledged_) {
     const cluster::ConfigItem* item = state.config().find(key);
