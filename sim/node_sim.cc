@@ -54,6 +54,7 @@ class NodeSim {
     std::unique_ptr<Watch> watch;
   };
 
+  void arrive(size_t node);
   void boot(size_t node);
   void crash(size_t node, bool for_good = false);
   void turn(size_t node);
@@ -240,12 +241,22 @@ void NodeSim::put_flow(size_t number) {
   world_->wake(node);
 }
 
+// Who is no founder comes once there is a cluster: one too many at the founding rightly stops it.
+void NodeSim::arrive(size_t node) {
+  const bool founded = std::any_of(nodes_.begin(), nodes_.end(), [](const Node& other) {
+    return other.engine != nullptr && other.engine->coordinator() != nullptr;
+  });
+  if (node >= founders_ && !founded) {
+    world_->at(world_->now() + 300ms, [this, node] { arrive(node); });
+  } else if (!world_->is_on(node)) {
+    boot(node);
+  }
+}
+
 void NodeSim::storm() {
   for (size_t node = 0; node < nodes_.size(); ++node) {
     const auto late = std::chrono::milliseconds(node < founders_ ? draw_.below(50) : 700);
-    world_->at(world_->now() + late, [this, node] {
-      if (!world_->is_on(node)) boot(node);
-    });
+    world_->at(world_->now() + late, [this, node] { arrive(node); });
   }
   world_->at(world_->now() + 100ms, [this] { client(); });
   world_->at(world_->now() + 250ms, [this] { misfortune(); });

@@ -479,7 +479,8 @@ void SimNetwork::break_link(const Address& address, bool notify) {
   link.up = false;
   ++link.generation;
   if (notify) {
-    world_.at_node(node_, world_.now() + world_.latency(), [this, address, peer = link.peer] {
+    // Before the redial's own news, as on one thread of one network.
+    world_.at_node(node_, world_.now() + 1us, [this, address, peer = link.peer] {
       receiver_.on_link({env::LinkNews::lost, address, peer, false});
       world_.wake(node_);
     });
