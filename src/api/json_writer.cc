@@ -12,7 +12,7 @@ namespace {
 
 // The length of the valid UTF-8 sequence at the start of `text`, 0 if there is none.
 size_t sequence_length(std::string_view text) {
-  for (const size_t length : {1, 2, 3, 4}) {
+  for (size_t length = 1; length <= 4; ++length) {
     if (length <= text.size() && is_utf8(text.substr(0, length))) return length;
   }
   return 0;
