@@ -491,26 +491,33 @@ void Core::answer(Exchange& exchange, ApiResponse response) {
     set_header(builder, response);
     builder.set_content_length(response.body.size());
     builder.done();
+    exchange.request.reset();
     return;
   }
   auto builder = exchange.request->create_response(status);
   set_header(builder, response);
   builder.set_body(std::move(response.body));
   builder.done();
+  exchange.request.reset();  // It may wait in line for long; its body need not.
 }
 
 void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
   exchange->deadline = exchange->begun + options_.answer_timeout;
   exchange->render = std::move(deferred.render);
   waiting_.push_back(exchange);
-  backend_.submit(std::move(deferred.request),
-                  [weak = weak_from_this(), exchange](cluster::Answer result) {
-                    const auto core = weak.lock();
-                    if (!core) return;
-                    asio::post(core->io_, [weak, exchange, result = std::move(result)]() mutable {
-                      if (auto still = weak.lock()) still->finish(*exchange, std::move(result));
-                    });
-                  });
+  // The engine may keep what it is given for longer than the server lives, so it owns nothing of
+  // it: a connection must not outlive the loop that it belongs to.
+  backend_.submit(
+      std::move(deferred.request),
+      [weak = weak_from_this(), asker = std::weak_ptr(exchange)](cluster::Answer result) {
+        const auto core = weak.lock();
+        if (!core) return;
+        asio::post(core->io_, [weak, asker, result = std::move(result)]() mutable {
+          const auto still = weak.lock();
+          const auto asked = asker.lock();
+          if (still && asked) still->finish(*asked, std::move(result));
+        });
+      });
 }
 
 void Core::finish(Exchange& exchange, cluster::Answer result) {

@@ -7,11 +7,16 @@
 namespace databridge::ctl {
 namespace {
 
-// Follows an operation to its end.
+// Follows an operation to its end; says something when something has changed.
 int follow(const Context& context, const std::string& operation) {
+  std::string shown;
   for (;;) {
     const auto reply = context.http.send("GET", "/api/cluster/operations/" + escape(operation));
-    if (const int code = context.show(reply, render_operation); code != kDone) return code;
+    const bool fine = reply && reply->status == 200;
+    if (!fine || render_operation(reply->body) != shown) {
+      if (const int code = context.show(reply, render_operation); code != kDone) return code;
+      shown = render_operation(reply->body);
+    }
     if (reply->body.find("\"done\":true") != std::string::npos) return kDone;
     wait_a_second();
   }
