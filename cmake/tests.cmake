@@ -25,6 +25,7 @@ endfunction()
 
 process_test(settings 30)
 process_test(formation 120)
+process_test(join 60)
 process_test(crash 180)
 process_test(pause 120)
 process_test(partition 180)

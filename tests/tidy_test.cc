@@ -182,7 +182,7 @@ constexpr size_t kMainLinesMax = 100;
 const std::map<std::string, size_t>& longer_than_allowed() {
   static const std::map<std::string, size_t> known = {{"src/model/command.h", 200},
                                                       {"src/model/message.h", 200},
-                                                      {"src/node/engine.h", 200},
+                                                      {"src/node/engine.h", 205},
                                                       {"sim/raft_world.h", 190}};
   return known;
 }
