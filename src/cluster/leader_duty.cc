@@ -228,10 +228,10 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     const bool self = incarnation == self_;
     Server server;
     server.incarnation = incarnation;
-    // A founder that was not admitted yet is no stranger: whoever is removed leaves the
-    // configuration before the state.
-    server.member = true;
     server.leaving = member != nullptr && member->leaving;
+    // A founder that was not admitted yet is no stranger. Whoever leaves is one once nothing holds
+    // it: it goes from the configuration first, and only then from the state (mind_members).
+    server.member = !server.leaving || state.owned(incarnation) != 0;
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);
     server.answered = self || (peer != consensus.peers.end() &&
