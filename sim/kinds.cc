@@ -26,7 +26,13 @@ const std::vector<RunKind>& kinds() {
         {"append_without_log_check"},
         {"elect_with_half"},
         {"removed_untold"}}},
-      {"node", run_node, {}},
+      {"node",
+       run_node,
+       {{"trigger_after_lease"},
+        {"gate_left_open"},
+        {"say_before_sync"},
+        {"local_reads"},
+        {"leader_skips"}}},
   };
   return all;
 }

@@ -55,6 +55,7 @@ class NodeSim {
   };
 
   void arrive(size_t node);
+  void undrain(size_t node);
   void boot(size_t node);
   void crash(size_t node, bool for_good = false);
   void turn(size_t node);
@@ -188,6 +189,13 @@ void NodeSim::client() {
   node::Engine& engine = *nodes_[node].engine;
   if (flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
+  } else if (!flows_.empty() && random.chance(0.1)) {
+    // An operator moves work about, or drains a node and thinks better of it.
+    const NodeId to("n" + std::to_string(random_node()));
+    const char* label = random.chance(0.5) ? "make" : "mark";
+    cluster::RequestBody wish = cluster::MoveWork{Uuid::from_name(*flows_.begin(), label), to};
+    if (random.chance(0.2)) wish = cluster::DrainNode{to, random.chance(0.4)};
+    engine.submit({std::move(wish), {}}, [](const cluster::Answer&) {});
   } else if (random.chance(0.2)) {
     const LogIndex least = checker_.acknowledged_upto();
     engine.submit({cluster::ReadBarrier{}, {}}, [this, least](const cluster::Answer& answer) {
@@ -267,6 +275,7 @@ void NodeSim::storm() {
 // The storm is over: everybody is up, everything arrives. Within a bound of time all must be well.
 void NodeSim::calm() {
   storming_ = false;
+  for (size_t node = 0; node < nodes_.size(); ++node) undrain(node);
   Faults none = faults_;
   none.loss = 0;
   none.disk_error = 0;
@@ -277,6 +286,20 @@ void NodeSim::calm() {
     if (world_->now() > deadline) break;
     if (world_->steps() % 256 == 0 && missing().empty()) return;
   }
+}
+
+// Said again until it is done.
+void NodeSim::undrain(size_t node) {
+  world_->at(world_->now() + 500ms, [this, node] {
+    const size_t by = random_node();
+    if (!world_->is_on(by)) return undrain(node);
+    const NodeId drained("n" + std::to_string(node));
+    nodes_[by].engine->submit({cluster::DrainNode{drained, false}, {}},
+                              [this, node](const cluster::Answer& answer) {
+                                if (!answer) undrain(node);
+                              });
+    world_->wake(by);
+  });
 }
 
 std::string NodeSim::missing() const {

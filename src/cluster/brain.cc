@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
+
 namespace databridge::cluster {
 namespace {
 
@@ -187,7 +189,7 @@ void Brain::process_died(Incarnation peer, uint64_t boot, Effects& effects) {
 void Brain::on(const Committed& input, Effects& effects) {
   const bool first_of_term = input.term > noop_term_;
   noop_term_ = std::max(noop_term_, input.term);
-  if (input.command == nullptr) {
+  if (input.command == nullptr || (CANARY(leader_skips) && consensus_.leading)) {
     state_.skip(input.index);
   } else {
     const Applied result = state_.apply(input.index, *input.command);
@@ -257,6 +259,11 @@ void Brain::on(Asked& input, Effects& effects) {
   if (cluster_.empty()) {
     effects.push_back(Reply{
         input.ticket, fail(Code::no_leader, "there is no cluster yet: " + discovery_.note())});
+    return;
+  }
+  if (CANARY(local_reads) && std::holds_alternative<ReadBarrier>(input.request.body)) {
+    effects.push_back(
+        Reply{input.ticket, Outcome{.index = state_.version(), .plan = {}, .text = {}}});
     return;
   }
   serve(desk_.ask(std::move(input), state_, consensus_, now_, effects), effects);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/check.h"
 #include "env/clock.h"
 #include "env/load_probe.h"
@@ -299,7 +300,9 @@ void Engine::submit_batch() {
   said_.clear();
   if (!coordinator_) return;
   coordinator_->submitted(submitted_);
-  if (submitted_ <= durable_) coordinator_->durable(submitted_, now_);
+  if (submitted_ <= durable_ || CANARY(say_before_sync)) {
+    coordinator_->durable(submitted_, now_);
+  }
 }
 
 void Engine::publish() {
