@@ -114,7 +114,16 @@ Result<void> Engine::restore() {
     state = std::move(*read);
   }
   if (auto host = host_->restore(); !host) return host;
-  make_brain(std::move(state));
+  // A promise to found that cannot be read might be given twice: then this node must not start.
+  cluster::FoundingRecord promise;
+  const auto record = read_meta(env_.store, cluster::Brain::kFoundingKey);
+  if (!record) return tl::make_unexpected(record.error());
+  if (!record->empty()) {
+    auto read = cluster::decode_founding_record(*record);
+    if (!read) return tl::make_unexpected(read.error());
+    promise = std::move(*read);
+  }
+  make_brain(std::move(state), std::move(promise));
   if (!identity_.cluster.empty()) {
     coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
                                                      std::move(log), now_);
@@ -133,7 +142,7 @@ raft::Options Engine::raft_options() const {
   return raft;
 }
 
-void Engine::make_brain(cluster::State state) {
+void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise) {
   cluster::Brain::Options brain;
   brain.self = options_.self;
   brain.cluster = identity_.cluster;
@@ -143,10 +152,7 @@ void Engine::make_brain(cluster::State state) {
   brain.discovery.expect = options_.expect;
   brain.discovery.replica_count = options_.leader.replica_count;
   brain.discovery.seeds = options_.seeds;
-  const auto record = read_meta(env_.store, cluster::Brain::kFoundingKey);
-  if (record && !record->empty()) {
-    if (auto read = cluster::decode_founding_record(*record)) brain.discovery.restored = *read;
-  }
+  brain.discovery.restored = std::move(promise);
   brain_ = std::make_unique<cluster::Brain>(std::move(brain), std::move(state), now_);
 }
 

@@ -107,7 +107,7 @@ class Engine final : private HostEvents {
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
-  void make_brain(cluster::State state);
+  void make_brain(cluster::State state, cluster::FoundingRecord promise);
   raft::Options raft_options() const;
   void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
 
