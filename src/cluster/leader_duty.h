@@ -85,7 +85,7 @@ class LeaderDuty {
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
   std::map<std::string, Plan> plans_;  // Shown by a dry run, by id; a few.
-  std::set<Incarnation> dead_;                // Proved, and not heard of since.
+  std::set<Incarnation> dead_;         // Proved, and not heard of since.
   std::set<Incarnation> removing_;     // RemoveMember is proposed.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
