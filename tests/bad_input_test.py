@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import unittest
@@ -21,6 +22,23 @@ def raw(port, data, timeout=10.0, until_closed=True):
                     break
                 got += part
         return got
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def golden_greeting():
+    """A well-formed greeting from a member of another cluster (docs/frame-format.md)."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with open(os.path.join(here, "src", "platform", "testdata", "frames.hex")) as file:
+        digits = re.search(r"greeting:((?:\s+[0-9a-f]+)+)", file.read())[1]
+    return bytes.fromhex("".join(digits.split()))
 
 
 class BadInput(unittest.TestCase):
@@ -146,6 +164,25 @@ class BadInput(unittest.TestCase):
         term = self.node.status()["term"]
         self.assertEqual(self.cluster.leader().name, self.node.name)
         self.assertEqual(self.node.status()["term"], term)
+
+    def test_frames_of_another_cluster_and_of_a_newer_version(self):
+        """Whole, checksummed frames: refused with a word that says why, and nobody is disturbed."""
+        foreign = golden_greeting()
+        self.assertEqual(struct.pack("<I", crc32c(foreign[:12] + foreign[16:])), foreign[12:16])
+        newer = bytearray(foreign)
+        newer[4] += 1
+        newer[12:16] = struct.pack("<I", crc32c(bytes(newer[:12] + newer[16:])))
+        term = self.node.status()["term"]
+        for frame, word in [(foreign, b"cluster"), (bytes(newer), b"version")]:
+            with socket.create_connection(("127.0.0.1", self.node.cluster_port), timeout=5) as link:
+                link.sendall(frame)
+                answer = b""
+                while word not in answer:
+                    more = link.recv(4096)
+                    self.assertTrue(more, f"closed without a word about the {word.decode()}: {answer}")
+                    answer += more
+        self.assertEqual(self.node.status()["term"], term)
+        self.assertEqual(self.node.status()["status"], "healthy")
 
     def test_a_stranger_is_not_let_in(self):
         """A node of another cluster with this one as its seed: refused on both sides, nobody disturbed."""
