@@ -10,6 +10,7 @@ namespace databridge::raft {
 namespace {
 
 constexpr int kRoundsThatWiden = 5;  // Jitter grows to at most 0.05 · 2⁵ = 1.6 e.
+constexpr int kDoublings = 20;       // Of the wait after evidence; e is the bound long before.
 
 Duration part(Duration whole, double factor) {
   return Duration(static_cast<Duration::rep>(static_cast<double>(whole.count()) * factor));
@@ -27,7 +28,8 @@ size_t rank_of(ServerId id, const std::vector<ServerId>& voters, ServerId withou
 }  // namespace
 
 // e·(1 + 0.1·rank + 0…0.05), the random part doubling with each failed round: ranks keep two
-// candidates apart at first, chance does when the ranks were of no help.
+// candidates apart at first, chance does when the ranks were of no help. Who has evidence that the
+// leader is gone need not fear to disturb it, and tries again soon after a round that failed.
 void Core::arm_election_timer() {
   const auto& voters = members_.latest().voters;
   if (role_ == Role::follower && voters.size() == 1 && voters.front() == options_.id) {
@@ -35,6 +37,14 @@ void Core::arm_election_timer() {
     return;
   }
   const double rank = static_cast<double>(rank_of(options_.id, voters, 0));
+  if (lost_leader_ && leader_ == 0) {
+    const auto base = options_.lost_stagger * (1 << std::min(failed_rounds_ + 2, kDoublings));
+    const Duration wait = part(base, 1 + 0.25 * rank + 0.5 * random_.unit());
+    if (wait < options_.election) {
+      election_deadline_ = now_ + wait;
+      return;
+    }
+  }
   const double width = 0.05 * static_cast<double>(1 << std::min(failed_rounds_, kRoundsThatWiden));
   election_deadline_ = now_ + part(options_.election, 1 + 0.1 * rank + width * random_.unit());
 }
@@ -164,6 +174,11 @@ void Core::on_vote_request(const Message& m) {
   if (pre) {
     grant = m.term > hard_.term && up_to_date;
     if (grant) reply.term = m.term;
+    if (grant && lost_leader_ && role_ == Role::follower) {
+      // Somebody is ahead with this server's consent: to compete at once would split the votes.
+      const auto voters = static_cast<int64_t>(members_.latest().voters.size());
+      election_deadline_ = std::max(election_deadline_, now_ + options_.lost_stagger * voters);
+    }
   } else if (m.term == hard_.term) {
     const bool free =
         hard_.vote == m.from || (hard_.vote == 0 && leader_ == 0) || CANARY(vote_twice);

@@ -237,6 +237,35 @@ TEST(Election, EvidenceStaggersByRankSoThatTwoNeverStartTogether) {
   EXPECT_EQ(net.raft(4).next_wake(), net.now() + 20ms);
 }
 
+// The one of lower rank gets its evidence last: it consents to who was first, and both would have
+// asked for votes in one term if it had also asked for itself.
+TEST(Election, EvidenceThatComesInTheWrongOrderSplitsNoVotes) {
+  Net net({1, 2, 3});
+  net.elect(1);
+  net.crash(1);
+  net.raft(3).leader_lost(1, net.now());
+  net.advance(12ms);
+  net.raft(2).leader_lost(1, net.now());
+  net.settle();
+  EXPECT_EQ(net.leader(), 3u);
+  EXPECT_EQ(net.raft(3).term(), net.raft(2).term());
+}
+
+// Even if votes were split, those who know that the leader is gone do not wait for its timer.
+TEST(Election, AFailedRoundAfterEvidenceIsRepeatedSoon) {
+  Net net({1, 2, 3}, [](Options& o) { o.election = 400ms; });
+  net.elect(1);
+  net.crash(1);
+  net.raft(2).leader_lost(1, net.now());
+  net.raft(3).leader_lost(1, net.now());
+  net.drop = [](const Message& m) { return m.kind == Kind::vote; };  // A whole round is lost.
+  net.advance(5ms);
+  ASSERT_EQ(net.leader(), 0u);
+  net.drop = {};
+  net.advance(200ms);
+  EXPECT_NE(net.leader(), 0u);
+}
+
 TEST(Election, EvidenceAboutAnotherServerSaysNothing) {
   Net net({1, 2, 3});
   net.elect(1);
