@@ -30,6 +30,7 @@ const std::vector<RunKind>& kinds() {
        run_node,
        {{"trigger_after_lease"},
         {"gate_left_open"},
+        {"release_unsaved"},
         {"say_before_sync"},
         {"local_reads"},
         {"leader_skips"}}},

@@ -67,6 +67,7 @@ class NodeSim {
   void calm();
   std::string missing() const;  // What is not well yet; empty: all is.
   std::string missing_file() const;
+  std::set<uint64_t> put(const std::string& path, const std::string& content) const;
 
   size_t steps_;
   Random draw_;
@@ -235,7 +236,7 @@ void NodeSim::put_flow(size_t number) {
   const ProcessorId source = add("make", "GenerateFlowFile",
                                  {{"interval", "40ms"},
                                   {"count", std::to_string(kFlowFiles)},
-                                  {"content", name + " ${index}"}});
+                                  {"content", name + " ${index} ${generated.epoch}"}});
   const ProcessorId middle = add("mark", "LogAttribute", {});
   const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
   connect(source, middle);
@@ -329,21 +330,32 @@ std::string NodeSim::missing() const {
   return missing_file();
 }
 
-// No flow file that a source has made is lost: each was put somewhere, with its content.
+// No flow file that a source has made is lost, and none was accepted from two of its owners: each
+// was put somewhere, by whatever node, with the content that one epoch gave it.
 std::string NodeSim::missing_file() const {
   for (const std::string& name : flows_) {
+    uint64_t newest = 0;
     for (uint64_t index = 0; index < kFlowFiles; ++index) {
       const std::string path = "/out/" + name + "/" + std::to_string(index);
-      const std::string content = name + " " + std::to_string(index);
-      bool found = false;
-      for (size_t node = 0; node < nodes_.size() && !found; ++node) {
-        const auto file = world_->files(node).find(path);
-        found = file != world_->files(node).end() && file->second == content;
-      }
-      if (!found) return path + " has not arrived";
+      const std::set<uint64_t> epochs = put(path, name + " " + std::to_string(index) + " ");
+      if (epochs.empty()) return path + " has not arrived";
+      if (epochs.size() > 1) return path + " was accepted from two owners";
+      if (*epochs.begin() < newest) return path + " comes from an older epoch than the one before";
+      newest = *epochs.begin();
     }
   }
   return "";
+}
+
+// The epochs that the files of that path name after their common content.
+std::set<uint64_t> NodeSim::put(const std::string& path, const std::string& content) const {
+  std::set<uint64_t> epochs;
+  for (size_t node = 0; node < nodes_.size(); ++node) {
+    const auto file = world_->files(node).find(path);
+    if (file == world_->files(node).end() || !file->second.starts_with(content)) continue;
+    epochs.insert(std::stoull(file->second.substr(content.size())));
+  }
+  return epochs;
 }
 
 RunResult NodeSim::run() {

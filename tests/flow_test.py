@@ -10,7 +10,8 @@ from harness import Cluster, NetworkedCluster, wait_until
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 
 # The source may run on node-1 and node-2, which are killed; what it releases is written by node-3.
-# A flow file that was made twice has the same index and, most likely, another time in its name.
+# Each flow file carries the epoch under which it was made: a file that two owners released is there
+# under two names.
 NUMBERED = """
 processors:
   - name: source
@@ -20,7 +21,7 @@ processors:
   - name: sink
     type: PutFile
     constraints: {{require: {{side: back}}}}
-    properties: {{directory: "{directory}", filename: "${{index}}-${{generated.at}}"}}
+    properties: {{directory: "{directory}", filename: "${{index}}-${{generated.epoch}}-${{generated.at}}"}}
 connections:
   - {{from: source, relationship: success, to: sink}}
 """
@@ -30,6 +31,16 @@ def written(directory):
     """How many files there are of each index."""
     return collections.Counter(int(name.split("-")[0]) for name in os.listdir(directory)
                                if name[0].isdigit())
+
+
+def epochs_by_index(directory):
+    """The epochs that released each index, in order of index."""
+    found = collections.defaultdict(set)
+    for name in os.listdir(directory):
+        if name[0].isdigit():
+            index, epoch, _ = name.split("-")
+            found[int(index)].add(int(epoch))
+    return [found[index] for index in sorted(found)]
 
 
 def two_sides(cluster, directory):
@@ -73,6 +84,14 @@ class Flows(unittest.TestCase):
                        "no index is missing")
             twice = [index for index, count in written(out).items() if count > 1]
             self.assertEqual(twice, [], "released twice")
+            # One owner after the other, and only those that the cluster had named.
+            epochs.add(cluster.assignment("source", cluster.node("node-3"))["epoch"])
+            released = epochs_by_index(out)
+            self.assertEqual([e for e in released if len(e) != 1], [], "from two owners")
+            order = [min(e) for e in released]
+            self.assertEqual(order, sorted(order), "an older owner's release came after a newer's")
+            self.assertLessEqual(set(order), epochs)
+            self.assertGreater(len(set(order)), ROUNDS // 2, "the owners hardly changed")
 
     def test_kill_and_restart_of_a_lone_node_loses_nothing(self):
         with Cluster(count=1, start=False) as cluster:

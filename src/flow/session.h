@@ -37,6 +37,7 @@ struct Input {
 
 // What a trigger may use; put together on the engine's thread.
 struct Offer {
+  Epoch epoch;  // Under which the trigger runs.
   std::vector<Input> inputs;
   Bytes state;
   std::map<std::string, std::vector<Uuid>> outputs;  // Relationship → connections.
@@ -74,6 +75,7 @@ class Session {
   void remove(FlowFile* file);    // It ends here.
   void put_back(FlowFile* file);  // An input stays where it was, as if never taken.
 
+  Epoch epoch() const { return offer_.epoch; }
   const Bytes& state() const;
   void set_state(Bytes state);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "base/check.h"
 #include "flow/record.h"
 #include "node/host_inside.h"
@@ -220,7 +221,7 @@ Verdict Host::Inside::verdict(const ProcessorId& from, Epoch origin, uint64_t co
   if (now == nullptr) return Verdict::free;  // Deleted: nobody does that work again.
   const Checkpoint& saved = now->checkpoint;
   if (saved.epoch == origin && commit <= saved.sequence) return Verdict::free;
-  if (now->epoch <= origin) return Verdict::hold;
+  if (now->epoch <= origin) return CANARY(release_unsaved) ? Verdict::free : Verdict::hold;
   if (saved.epoch > origin) {
     const flow::History& before = history(*now);
     if (const auto last = before.last(origin))

@@ -350,6 +350,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
 flow::Offer Host::Inside::make_offer(Runner& runner) {
   flow::Offer offer;
   const ProcessorId& id = runner.spec.id;
+  offer.epoch = runner.record.epoch;
   offer.state = runner.record.saved.state;
   if (const auto inputs = inputs_.find(id); inputs != inputs_.end()) {
     // Each input gets its share of the trigger; another one goes first each time.

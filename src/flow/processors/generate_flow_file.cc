@@ -38,6 +38,7 @@ class GenerateFlowFile : public Processor {
       FlowFile* file = session.create();
       file->attributes["index"] = std::to_string(made);
       file->attributes["generated.at"] = std::to_string(world.clock.unix_ms());
+      file->attributes["generated.epoch"] = std::to_string(session.epoch().number());
       file->attributes["filename"] = std::to_string(made);
       file->content = content_.fill(file->attributes);
       while (file->content.size() < size_) {
@@ -81,7 +82,9 @@ Result<std::unique_ptr<Processor>> make(const Settings& settings) {
 ProcessorType generate_flow_file_type() {
   return {
       .name = "GenerateFlowFile",
-      .help = "Makes flow files at an interval, with the attributes index, filename, generated.at.",
+      .help =
+          "Makes flow files at an interval, with the attributes index, filename, generated.at and "
+          "generated.epoch.",
       .source = true,
       .node_local = false,
       .settles = false,
