@@ -33,7 +33,9 @@ class Scanner {
   std::string word(std::string_view stops) {
     skip();
     const size_t end = std::min(text_.find_first_of(stops, at_), text_.size());
-    return std::string(text_.substr(std::exchange(at_, end), end - at_));
+    const std::string_view found = text_.substr(at_, end - at_);
+    at_ = end;
+    return std::string(found);
   }
   std::optional<std::string> quoted() {
     std::string value;
