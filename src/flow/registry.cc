@@ -140,10 +140,11 @@ std::vector<std::string> relationships(const ProcessorSpec& spec) {
   if (type == nullptr) return {};
   std::vector<std::string> names = type->relationships;
   if (!type->rules) return names;
-  for (const auto& [name, value] : spec.properties) {
-    const bool fixed = std::any_of(type->properties.begin(), type->properties.end(),
-                                   [&](const Property& property) { return name == property.name; });
-    if (!fixed) names.push_back(name);
+  for (const auto& given : spec.properties) {
+    const bool fixed =
+        std::any_of(type->properties.begin(), type->properties.end(),
+                    [&](const Property& property) { return given.first == property.name; });
+    if (!fixed) names.push_back(given.first);
   }
   return names;
 }
