@@ -47,7 +47,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   }
   const bool late = now - stepped_ > options_.leader.timing.doubt_gap;
   stepped_ = now;
-  member_.set_loop_late(late);
+  if (late) member_.note_loop_late();
   if (late && leader_) leader_->restart(now);
   follow_consensus(effects);
   std::visit([&](auto& item) { on(item, effects); }, input);

@@ -1,6 +1,7 @@
 #include "cluster/member_duty.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace databridge::cluster {
 namespace {
@@ -43,7 +44,7 @@ void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, 
   heartbeat.term = consensus.term;
   heartbeat.boot = boot_;
   heartbeat.load = load_;
-  heartbeat.loop_late = loop_late_;
+  heartbeat.loop_late = std::exchange(loop_late_, false);
   for (const ProcessorId& processor : mine_) {
     const Assignment* assignment = state.assignments().find(processor);
     if (assignment == nullptr) continue;

@@ -38,7 +38,8 @@ class MemberDuty {
   void rebuild(const State& state, const Consensus& consensus, Effects& effects);
 
   void set_load(const NodeLoad& load) { load_ = load; }
-  void set_loop_late(bool late) { loop_late_ = late; }
+  // Kept until a heartbeat has said it: the step that is late need not be one that sends.
+  void note_loop_late() { loop_late_ = true; }
 
   // When tick() has something to do again.
   Instant due() const;
