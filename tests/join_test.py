@@ -2,7 +2,7 @@
 
 import unittest
 
-from harness import Cluster, wait_until
+from harness import Cluster, holds_for, wait_until
 
 
 class Join(unittest.TestCase):
@@ -19,6 +19,33 @@ class Join(unittest.TestCase):
                        "the fourth is a worker")
             self.assertEqual(founders[0].status()["quorum"]["voters"], 3)
             self.assertEqual(late.put_config("by.worker", True).status, 200)
+
+    def test_a_removed_node_that_is_started_again_harms_nobody(self):
+        """The lowest incarnation would be the first to be made a voter; it ends as it reads of its
+        removal, so it must not become one."""
+        with Cluster() as cluster:
+            cluster.wait_healthy()
+            leader = cluster.leader()
+            known = {n["id"]: int(n["incarnation"])
+                     for n in leader.get("/api/cluster/nodes")["nodes"]}
+            removed = min(cluster.others(leader), key=lambda n: known[n.name])
+            answer = leader.api("DELETE", f"/api/cluster/nodes/{removed.name}", timeout=20)
+            self.assertEqual(answer.status, 202, answer)
+            wait_until(lambda: leader.status()["totalNodes"] == 2, 20, "it is removed")
+            removed.terminate()
+            removed.start()
+            wait_until(lambda: not removed.alive, 20, "it reads that it was removed")
+            self.assertIn("empty data directory", removed.log_tail())
+            holds_for(lambda: leader.put_config("goes.on", 1, timeout=3).status == 200, 6,
+                      "the others commit")
+
+    def test_the_same_processor_twice_is_answered_at_once(self):
+        with Cluster(count=1) as cluster:
+            wanted = {"id": "11111111-1111-4111-8111-111111111111", "name": "log",
+                      "type": "LogAttribute"}
+            for _ in range(2):
+                answer = cluster.nodes[0].api("POST", "/api/cluster/processors", wanted, timeout=5)
+                self.assertIn(answer.status, (200, 201), answer)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,13 @@ void Desk::finish(const RequestId& id, Answer answer, const State& state, Effect
   effects.push_back(Reply{ticket, std::move(answer)});
 }
 
+// Said once more, the same processor is not placed anew: there is nothing to wait for.
+bool Desk::placed_already(const Command& command, ProcessorId processor, const State& state) {
+  const Assignment* assignment = state.assignments().find(processor);
+  return std::holds_alternative<AddProcessor>(command.body) && assignment != nullptr &&
+         assignment->owner;
+}
+
 void Desk::on_applied(const Command& command, const Applied& applied, const State& state,
                       Effects& effects) {
   const auto placed = [&](ProcessorId processor, Epoch epoch_before) {
@@ -153,7 +160,7 @@ void Desk::on_applied(const Command& command, const Applied& applied, const Stat
   proposed_.erase(found);
   if (applied.rejected) {
     answer(id, tl::make_unexpected(*applied.rejected), state, effects);
-  } else if (processor) {
+  } else if (processor && !placed_already(command, *processor, state)) {
     placing_.emplace(*processor, Placing{id, Epoch{}});
   } else {
     answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);

@@ -59,6 +59,7 @@ class Desk {
   Instant due() const;
 
  private:
+  static bool placed_already(const Command& command, ProcessorId processor, const State& state);
   struct Local {
     Ticket ticket = 0;
     Instant deadline;

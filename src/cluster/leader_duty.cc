@@ -238,10 +238,12 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
                                peer->second.contact_last >= now - options_.timing.quorum_window);
     server.caught_up =
         self || (peer != consensus.peers.end() && peer->second.match + kCaughtUp >= consensus.last);
+    const auto contact = health_.contact(incarnation);
     if (!server.learner && !server.voter) {
       // Outside the configuration it hears of no leader, so it cannot answer: a link must do.
-      const auto contact = health_.contact(incarnation);
       server.answered = contact && contact->linked;
+    } else if (!self && contact && !contact->linked) {
+      server.answered = false;  // It answered a moment ago, and nobody is there now.
     }
     // Who was never watched, a founder that is not admitted yet, is silent since this term began.
     server.silent = self                           ? Duration::zero()

@@ -65,30 +65,29 @@ Result<void> check_timing(const Config& config, const Origins& origins) {
   return {};
 }
 
-// A port that is open to strangers needs TLS, which this version does not have.
+// A port that is open to strangers needs TLS, which this version does not have. A node that stands
+// alone listens on its cluster port too: it may be told to join.
 Result<void> check_network(Config* config, const Origins& origins) {
   auto& cluster = config->cluster;
-  if (cluster.enabled) {
-    const auto reach = reach_of(cluster.bind_host).value();
-    const bool closed = reach == Reach::loopback || reach == Reach::private_network;
-    if (!closed && !config->insecure_network) {
-      return wrong(origins.of("cluster-bind-address"),
-                   fmt::format("{} can be reached by strangers and the cluster port is not "
-                               "encrypted: bind a private address, or give --insecure-network",
-                               cluster.bind_host));
-    }
-    if (reach == Reach::wildcard && cluster.advertise.empty()) {
-      return wrong(origins.of("cluster-bind-address"),
-                   fmt::format("{} means every interface: say with --cluster-advertise-address "
-                               "how others reach this node",
-                               cluster.bind_host));
-    }
-    if (reach != Reach::loopback) {
-      config->warnings.push_back(
-          fmt::format("the cluster port on {} is not encrypted: whoever can reach it can read "
-                      "and change everything",
-                      cluster.bind_host));
-    }
+  const auto cluster_reach = reach_of(cluster.bind_host).value();
+  const bool closed = cluster_reach == Reach::loopback || cluster_reach == Reach::private_network;
+  if (!closed && !config->insecure_network) {
+    return wrong(origins.of("cluster-bind-address"),
+                 fmt::format("{} can be reached by strangers and the cluster port is not "
+                             "encrypted: bind a private address, or give --insecure-network",
+                             cluster.bind_host));
+  }
+  if (cluster_reach == Reach::wildcard && cluster.advertise.empty()) {
+    return wrong(origins.of("cluster-bind-address"),
+                 fmt::format("{} means every interface: say with --cluster-advertise-address "
+                             "how others reach this node",
+                             cluster.bind_host));
+  }
+  if (cluster_reach != Reach::loopback) {
+    config->warnings.push_back(
+        fmt::format("the cluster port on {} is not encrypted: whoever can reach it can read "
+                    "and change everything",
+                    cluster.bind_host));
   }
   auto& api = config->api;
   const auto reach = reach_of(api.address).value();

@@ -288,6 +288,8 @@ INSTANTIATE_TEST_SUITE_P(
     Network, Refusal,
     testing::Values(
         Refused{{"--cluster-enabled", "--cluster-bind-address=0.0.0.0"}, "", "--insecure-network"},
+        // A node that stands alone listens there too.
+        Refused{{"--cluster-bind-address=0.0.0.0"}, "", "--insecure-network"},
         Refused{{"--cluster-enabled", "--cluster-bind-address=::"}, "", "--insecure-network"},
         Refused{{"--cluster-enabled", "--cluster-bind-address=8.8.8.8"}, "", "--insecure-network"},
         Refused{{"--cluster-enabled", "--cluster-bind-address=169.254.1.1"}, "", "by strangers"},

@@ -564,7 +564,8 @@ void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogSto
 }
 
 void Engine::on(cluster::Leave& effect) {
-  fail_node({Code::gone, "this node is no member any more: " + effect.why});
+  fail_node({Code::gone, "this node is no member any more: " + effect.why +
+                             "; to have it taken in anew, start it with an empty data directory"});
 }
 
 void Engine::on(cluster::Note& effect) { log(effect.weight, effect.text); }
