@@ -78,9 +78,7 @@ void Brain::follow_consensus(Effects& effects) {
   }
   if (leader_ && consensus_.ready && !leader_->begun()) {
     leader_->begin(state_, consensus_, now_);
-    for (const auto& [peer, gone] : gone_) {
-      if (gone) leader_->proved_dead(peer, state_);
-    }
+    for (const auto& [peer, boot] : gone_) leader_->proved_dead(peer, boot, state_);
   }
   desk_.tick(consensus_, now_, effects);
 }
@@ -162,9 +160,12 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
   if (leader_) leader_->on_link(input.peer, input.state);
   if (input.state == LinkState::refused) {
     if (input.peer == consensus_.leader) effects.push_back(LeaderLost{input.peer});
-    if (input.process_gone && !gone_[input.peer]) {
-      gone_[input.peer] = true;
-      if (leader_) leader_->proved_dead(input.peer, state_);
+    // Of a process that has a successor by now this is no news.
+    const auto gone = gone_.find(input.peer);
+    if (input.process_gone && input.boot >= boots_[input.peer] &&
+        (gone == gone_.end() || gone->second < input.boot)) {
+      gone_[input.peer] = input.boot;
+      if (leader_) leader_->proved_dead(input.peer, input.boot, state_);
     }
   }
   on(Tick{}, effects);
@@ -182,7 +183,7 @@ void Brain::on(const Greeted& input, Effects& effects) {
 // A newer boot of the same locked data directory: the process before it is gone (safety.md 2).
 void Brain::process_died(Incarnation peer, uint64_t boot, Effects& effects) {
   boots_[peer] = boot;
-  if (leader_) leader_->restarted(peer, state_);
+  if (leader_) leader_->restarted(peer, boot, state_);
   if (peer == consensus_.leader) effects.push_back(LeaderLost{peer});
 }
 
@@ -288,7 +289,9 @@ void Brain::lead(Effects& effects) {
   if (leader_->soft().as_of_ms != told) ++view_changes_;
 }
 
-void Brain::on(const ReadReady& input, Effects& effects) { desk_.on_read(input, state_, effects); }
+void Brain::on(const ReadReady& input, Effects& effects) {
+  desk_.on_read(input, state_, consensus_, now_, effects);
+}
 
 void Brain::on(const HostReport& input, Effects& effects) {
   member_.on_report(input, consensus_, effects);

@@ -99,7 +99,7 @@ class Brain {
   bool started_ = false;
   std::map<Address, Incarnation> links_;   // That are up.
   std::map<Incarnation, uint64_t> boots_;  // Newest seen by a greeting.
-  std::map<Incarnation, bool> gone_;       // Its process is proved dead, and not heard of since.
+  std::map<Incarnation, uint64_t> gone_;   // Proved dead up to that boot, and not heard of since.
   SoftTable soft_;                         // As the leader pushed it.
   uint64_t view_changes_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "cluster/desk.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace databridge::cluster {
 namespace {
@@ -9,6 +10,13 @@ Error unknown_outcome() {
   return {Code::timed_out,
           "the outcome is unknown: the leader was lost or too slow; read before trying again, or "
           "retry with the same idempotency key"};
+}
+
+// Given a place, or a reason why there is none: said once more, it is not placed anew.
+bool is_settled(const State& state, ProcessorId processor) {
+  const Assignment* assignment = state.assignments().find(processor);
+  if (assignment == nullptr) return false;
+  return assignment->owner ? !assignment->releasing : assignment->reason != kNotPlacedYet;
 }
 
 }  // namespace
@@ -35,13 +43,9 @@ std::optional<Desk::ToServe> Desk::ask(Asked asked, const State& state, const Co
     return refuse({Code::no_quorum, "this leader does not hear a majority of the voters"});
   }
   const RequestId id{self_, ++counter_};
-  Local local{asked.ticket, now + limits_.patience, {}, consensus.term};
-  if (consensus.leading) {
-    local_.emplace(id, local);
-    return ToServe{id, std::move(asked.request)};
-  }
-  local.sent_to = consensus.leader;
-  local_.emplace(id, local);
+  local_.emplace(id, Local{asked.ticket, now + limits_.patience, consensus.term,
+                           std::holds_alternative<ReadBarrier>(asked.request.body), std::nullopt});
+  if (consensus.leading) return ToServe{id, std::move(asked.request)};
   effects.push_back(Send{consensus.leader, Forward{id, encode(asked.request)}});
   return std::nullopt;
 }
@@ -116,21 +120,26 @@ void Desk::on_reply(const ForwardReply& reply, const State& state, Effects& effe
 void Desk::finish(const RequestId& id, Answer answer, const State& state, Effects& effects) {
   const auto found = local_.find(id);
   if (found == local_.end()) return;
-  const Ticket ticket = found->second.ticket;
-  local_.erase(found);
   if (answer && answer->index > state.version()) {
-    const LogIndex index = answer->index;
-    until_shown_.emplace(index, std::pair{ticket, std::move(answer)});
+    if (found->second.answer) return;
+    until_shown_.emplace(answer->index, id);
+    found->second.answer = std::move(answer);
     return;
   }
-  effects.push_back(Reply{ticket, std::move(answer)});
+  effects.push_back(Reply{found->second.ticket, std::move(answer)});
+  local_.erase(found);
 }
 
-// Said once more, the same processor is not placed anew: there is nothing to wait for.
-bool Desk::placed_already(const Command& command, ProcessorId processor, const State& state) {
-  const Assignment* assignment = state.assignments().find(processor);
-  return std::holds_alternative<AddProcessor>(command.body) && assignment != nullptr &&
-         assignment->owner;
+void Desk::refuse(const RequestId& id, Error error, Effects& effects) {
+  const Answer answer = tl::make_unexpected(std::move(error));
+  if (id.from != self_) {
+    effects.push_back(Send{id.from, ForwardReply{id, encode(answer)}});
+    return;
+  }
+  const auto found = local_.find(id);
+  if (found == local_.end()) return;
+  effects.push_back(Reply{found->second.ticket, answer});
+  local_.erase(found);
 }
 
 void Desk::on_applied(const Command& command, const Applied& applied, const State& state,
@@ -160,7 +169,7 @@ void Desk::on_applied(const Command& command, const Applied& applied, const Stat
   proposed_.erase(found);
   if (applied.rejected) {
     answer(id, tl::make_unexpected(*applied.rejected), state, effects);
-  } else if (processor && !placed_already(command, *processor, state)) {
+  } else if (processor && !is_settled(state, *processor)) {
     placing_.emplace(*processor, Placing{id, Epoch{}});
   } else {
     answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);
@@ -169,18 +178,28 @@ void Desk::on_applied(const Command& command, const Applied& applied, const Stat
 
 void Desk::on_version(const State& state, Effects& effects) {
   while (!until_shown_.empty() && until_shown_.begin()->first <= state.version()) {
-    auto& [ticket, answer] = until_shown_.begin()->second;
-    effects.push_back(Reply{ticket, std::move(answer)});
+    const auto found = local_.find(until_shown_.begin()->second);
     until_shown_.erase(until_shown_.begin());
+    if (found == local_.end()) continue;  // Its patience has ended.
+    effects.push_back(Reply{found->second.ticket, std::move(*found->second.answer)});
+    local_.erase(found);
   }
 }
 
-void Desk::on_read(const ReadReady& ready, const State& state, Effects& effects) {
+void Desk::on_read(const ReadReady& ready, const State& state, const Consensus& consensus,
+                   Instant now, Effects& effects) {
+  if (!ready.index) {
+    const auto lost = reads_.find(ready.context);
+    if (lost == reads_.end()) return;
+    refuse(lost->second, leader_lost(consensus, now), effects);
+    reads_.erase(lost);
+    return;
+  }
   // Contexts are reached in order: a later one covers those before it.
   while (!reads_.empty() && reads_.begin()->first <= ready.context) {
     const RequestId id = reads_.begin()->second;
     reads_.erase(reads_.begin());
-    answer(id, Outcome{.index = ready.index, .plan = {}, .text = {}}, state, effects);
+    answer(id, Outcome{.index = *ready.index, .plan = {}, .text = {}}, state, effects);
   }
 }
 
@@ -190,25 +209,36 @@ void Desk::tick(const Consensus& consensus, Instant now, Effects& effects) {
     term_ = consensus.term;
     proposed_.clear();
     placing_.clear();
-    reads_.clear();
-    std::vector<RequestId> lost;
-    for (const auto& [id, local] : local_) {
-      if (local.term < term_) lost.push_back(id);
+    // A read has no outcome that could be unknown.
+    for (const auto& [context, id] : std::exchange(reads_, {})) {
+      refuse(id, leader_lost(consensus, now), effects);
     }
-    for (const RequestId& id : lost) fail_unknown(id, effects);
+    std::vector<std::pair<RequestId, bool>> lost;
+    for (const auto& [id, local] : local_) {
+      if (local.term < term_ && !local.answer) lost.emplace_back(id, local.is_read);
+    }
+    for (const auto& [id, is_read] : lost) {
+      refuse(id, is_read ? leader_lost(consensus, now) : unknown_outcome(), effects);
+    }
   }
   std::vector<RequestId> late;
   for (const auto& [id, local] : local_) {  // In the order they were asked, which is of deadlines.
     if (local.deadline > now) break;
     late.push_back(id);
   }
-  for (const RequestId& id : late) fail_unknown(id, effects);
+  for (const RequestId& id : late) give_up(id, effects);
 }
 
-void Desk::fail_unknown(const RequestId& id, Effects& effects) {
-  const auto found = local_.find(id);
-  effects.push_back(Reply{found->second.ticket, tl::make_unexpected(unknown_outcome())});
-  local_.erase(found);
+void Desk::give_up(const RequestId& id, Effects& effects) {
+  const Local& local = local_.find(id)->second;
+  if (!local.answer) return refuse(id, unknown_outcome(), effects);
+  const LogIndex index = (*local.answer)->index;
+  const auto [first, last] = until_shown_.equal_range(index);
+  until_shown_.erase(std::find_if(first, last, [&](const auto& one) { return one.second == id; }));
+  refuse(id,
+         {Code::timed_out, "it is done at index " + std::to_string(index) +
+                               ", but this node has not caught up with that yet: look again later"},
+         effects);
 }
 
 Instant Desk::due() const {
@@ -217,6 +247,11 @@ Instant Desk::due() const {
 
 bool Desk::has_quorum(const Consensus& consensus, Instant now) const {
   return consensus.quorum_contact >= now - limits_.quorum_window;
+}
+
+Error Desk::leader_lost(const Consensus& consensus, Instant now) const {
+  if (!consensus.leader) return why_no_leader(consensus, now);
+  return {Code::no_leader, "the leader has just changed; try again"};
 }
 
 Error Desk::why_no_leader(const Consensus& consensus, Instant now) const {

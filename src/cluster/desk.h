@@ -54,27 +54,31 @@ class Desk {
   void on_applied(const Command& command, const Applied& applied, const State& state,
                   Effects& effects);
   void on_version(const State& state, Effects& effects);  // The state has moved on.
-  void on_read(const ReadReady& ready, const State& state, Effects& effects);
+  void on_read(const ReadReady& ready, const State& state, const Consensus& consensus, Instant now,
+               Effects& effects);
   void tick(const Consensus& consensus, Instant now, Effects& effects);
   Instant due() const;
 
  private:
-  static bool placed_already(const Command& command, ProcessorId processor, const State& state);
   struct Local {
     Ticket ticket = 0;
     Instant deadline;
-    Incarnation sent_to;  // 0: served here.
     Term term = 0;
+    bool is_read = false;          // Changes nothing: it may be asked again at any time.
+    std::optional<Answer> answer;  // Known, and waits until the view here shows it.
   };
   struct Placing {
     RequestId id;
     Epoch beyond;
   };
 
+  // Why a leader that was there a moment ago is not.
+  Error leader_lost(const Consensus& consensus, Instant now) const;
   Error why_no_leader(const Consensus& consensus, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
   void finish(const RequestId& id, Answer answer, const State& state, Effects& effects);
-  void fail_unknown(const RequestId& id, Effects& effects);
+  void refuse(const RequestId& id, Error error, Effects& effects);
+  void give_up(const RequestId& id, Effects& effects);
 
   Limits limits_;
   Incarnation self_;
@@ -82,7 +86,7 @@ class Desk {
   uint64_t read_context_ = 0;
   Term term_ = 0;
   std::map<RequestId, Local> local_;
-  std::multimap<LogIndex, std::pair<Ticket, Answer>> until_shown_;
+  std::multimap<LogIndex, RequestId> until_shown_;
   // Leader only; emptied when the term ends.
   std::map<RequestId, std::optional<ProcessorId>> proposed_;
   std::multimap<ProcessorId, Placing> placing_;

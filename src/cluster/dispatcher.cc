@@ -12,8 +12,6 @@ namespace {
 
 constexpr Duration kBalanceEvery = 1s;
 
-Epoch newest_epoch(const State& state) { return {state.generation(), state.version()}; }
-
 }  // namespace
 
 void Dispatcher::begin(const State& state, Instant now, int64_t unix_ms) {
@@ -25,7 +23,7 @@ void Dispatcher::begin(const State& state, Instant now, int64_t unix_ms) {
   }
 }
 
-void Dispatcher::on_running(Incarnation from, const std::vector<Running>& running,
+bool Dispatcher::on_running(Incarnation from, const std::vector<Running>& running,
                             const State& state, const Consensus& consensus, Effects& effects) {
   for (const Running& item : running) {
     const Assignment* assignment = state.assignments().find(item.processor);
@@ -36,15 +34,34 @@ void Dispatcher::on_running(Incarnation from, const std::vector<Running>& runnin
     if (!current) {
       // What is stopped already needs no telling; its word has just opened the gate.
       if (item.state == RunState::unassigned) continue;
+      if (item.state == RunState::stopping) let_go(from, item.processor, item.epoch);
+      // Before the no-op the state may lack the very entry that made it current.
+      if (!consensus.ready) continue;
       effects.push_back(Send{from, StopWork{item.processor, item.epoch, consensus.term}});
     } else if (item.state == RunState::assigned && consensus.ready) {
       effects.push_back(Send{
           from, StartWork{item.processor, item.epoch, consensus.term, assignment->epoch.index}});
     }
   }
+  const auto owed = unconfirmed_.find(from);
+  if (owed == unconfirmed_.end()) return true;
+  for (const auto& [processor, epoch] : owed->second) {
+    effects.push_back(Send{from, StopWork{processor, epoch, consensus.term}});
+  }
+  return false;
+}
+
+void Dispatcher::let_go(Incarnation owner, ProcessorId processor, Epoch up_to) {
+  const auto owed = unconfirmed_.find(owner);
+  if (owed == unconfirmed_.end()) return;
+  const auto entry = owed->second.find(processor);
+  if (entry == owed->second.end() || up_to < entry->second) return;
+  owed->second.erase(entry);
+  if (owed->second.empty()) unconfirmed_.erase(owed);
 }
 
 void Dispatcher::on_report(Incarnation from, const WorkReport& report, const State& state) {
+  if (report.state == RunState::unassigned) let_go(from, report.processor, report.epoch);
   const Assignment* assignment = state.assignments().find(report.processor);
   if (assignment == nullptr || assignment->owner != from || assignment->epoch != report.epoch) {
     return;
@@ -63,8 +80,17 @@ void Dispatcher::on_report(Incarnation from, const WorkReport& report, const Sta
   reports_[report.processor] = {report.processor, report.epoch, report.state, report.detail};
 }
 
-void Dispatcher::died(Incarnation owner, const State& state) {
-  gate_.died(owner, newest_epoch(state));
+void Dispatcher::died(Incarnation owner, uint64_t boot, const State& state) {
+  // The dead one can have started nothing newer than the admission of the one that came after it.
+  const Member* member = state.member(owner);
+  const bool succeeded = member != nullptr && member->info.boot > boot;
+  const Epoch newest{state.generation(), succeeded ? member->admitted_at : state.version()};
+  gate_.died(owner, newest);
+  const auto owed = unconfirmed_.find(owner);
+  if (owed != unconfirmed_.end()) {
+    std::erase_if(owed->second, [&](const auto& entry) { return entry.second <= newest; });
+    if (owed->second.empty()) unconfirmed_.erase(owed);
+  }
   touch_member(owner, state);
 }
 
@@ -97,7 +123,8 @@ void Dispatcher::on_applied(LogIndex index, const Command& command, const Applie
     reported_.erase(assign->processor);
     move_to_.erase(assign->processor);
     todo_.erase(assign->processor);
-    if (consensus.leading) {
+    // Before the no-op what comes next in the log may be its release. The next heartbeat asks.
+    if (consensus.ready) {
       const Epoch epoch{state.generation(), index};
       effects.push_back(
           Send{assign->to, StartWork{assign->processor, epoch, consensus.term, index}});
@@ -184,10 +211,12 @@ void Dispatcher::run(const State& state, const SoftTable& soft, const HealthChec
       todo_.erase(entry);
       continue;
     }
-    // A closed gate is asked again at the next run.
-    if (assignment->owner && !CANARY(gate_left_open) &&
-        !gate_.open(*assignment, health.lease_bound_passed(assignment->owner, now))) {
-      continue;
+    if (assignment->owner && !CANARY(gate_left_open)) {
+      const auto key = gate_.open(*assignment, health.lease_bound_passed(assignment->owner, now));
+      if (!key) continue;  // A closed gate is asked again at the next run.
+      if (*key == GateKey::lease_over) {
+        unconfirmed_[assignment->owner][processor] = assignment->epoch;
+      }
     }
     todo_.erase(entry);
     homeless.push_back({processor, assignment, spec});

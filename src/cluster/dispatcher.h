@@ -33,11 +33,13 @@ class Dispatcher {
   void begin(const State& state, Instant now, int64_t unix_ms);
 
   // The member says what it runs. Tells it to stop what is not its own any more, *before* the
-  // caller acknowledges the heartbeat, and to start what it has not started yet.
-  void on_running(Incarnation from, const std::vector<Running>& running, const State& state,
+  // caller acknowledges the heartbeat, and to start what it has not started yet. False: it must
+  // not be acknowledged yet.
+  bool on_running(Incarnation from, const std::vector<Running>& running, const State& state,
                   const Consensus& consensus, Effects& effects);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
-  void died(Incarnation owner, const State& state);
+  // Every process of that data directory up to `boot` is dead. What its successor runs is not.
+  void died(Incarnation owner, uint64_t boot, const State& state);
 
   void on_applied(LogIndex index, const Command& command, const Applied& applied,
                   const State& state, const Consensus& consensus, Effects& effects);
@@ -65,6 +67,7 @@ class Dispatcher {
                                                const HealthChecker& health) const;
   void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
              const Consensus& consensus, Random& random, Effects& effects);
+  void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
   void propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
                Effects& effects);
   void propose_reports(const Consensus& consensus, Effects& effects);
@@ -77,6 +80,9 @@ class Dispatcher {
   std::set<ProcessorId> homeless_;               // Found no place; tried again when room comes.
   std::map<ProcessorId, Incarnation> proposed_;  // A step is proposed; of an Assign, to whom.
   std::map<ProcessorId, Incarnation> move_to_;
+  // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
+  // never run them, a start that is still on its way to it must find no lease there.
+  std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;
   std::map<ProcessorId, Report> reports_;  // Heard, to be committed with the next batch.
   std::map<ProcessorId, std::pair<Epoch, RunState>> reported_;  // Proposed last.
   std::map<ProcessorId, std::string> why_stopped_;              // The owner's words.

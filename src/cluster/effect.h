@@ -23,7 +23,7 @@ struct Reply {
   Ticket ticket = 0;
   Answer answer;
 };
-struct AskRead {  // A linearizable read; ReadReady follows, or nothing when leadership is lost.
+struct AskRead {  // A linearizable read; ReadReady follows, also when leadership is lost.
   uint64_t context = 0;
 };
 

@@ -1,6 +1,7 @@
 // What can happen to a node, one variant. The body turns the world into these.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,10 +52,11 @@ struct Asked {
   Ticket ticket = 0;
   Request request;
 };
-// A read barrier of ours is reached: reads that waited for it are true at `index`.
+// A read barrier of ours is reached: reads that waited for it are true at `index`. Without one: it
+// never will be, because leadership was lost first.
 struct ReadReady {
   uint64_t context = 0;
-  LogIndex index = 0;
+  std::optional<LogIndex> index;
 };
 
 // The host says what became of (processor, epoch).

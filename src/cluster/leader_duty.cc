@@ -80,14 +80,14 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
        .trouble = heartbeat.load.trouble ? HealthReason::disk_error : HealthReason::none,
        .loop_late = heartbeat.loop_late});
   if (heard == Heard::stale || heard == Heard::unknown) return;
-  if (heard == Heard::rebooted) dispatcher_.died(from, state);
+  if (heard == Heard::rebooted) dispatcher_.died(from, heartbeat.boot - 1, state);
   dead_.erase(from);
   loads_[from] = heartbeat.load;
   heard_ms_[from] = consensus.unix_ms;
-  dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
+  const bool clean = dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
   if (health_.check_due(from, now)) effects.push_back(Send{from, HeartbeatAsk{}});
   // safety.md 1.5: no lease from a leader that may have been replaced.
-  if (consensus.quorum_contact < now - options_.timing.quorum_window) return;
+  if (!clean || !has_quorum(consensus, now)) return;
   effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_}});
 }
 
@@ -127,10 +127,14 @@ void LeaderDuty::on_link(Incarnation peer, LinkState link) {
   }
 }
 
-void LeaderDuty::proved_dead(Incarnation member, const State& state) {
+void LeaderDuty::proved_dead(Incarnation member, uint64_t boot, const State& state) {
+  dispatcher_.died(member, boot, state);
+  // Late news of a process that has a successor by now says nothing of the successor.
+  const Member* known = state.member(member);
+  const auto contact = health_.contact(member);
+  if ((known != nullptr && known->info.boot > boot) || (contact && contact->boot > boot)) return;
   health_.proved_dead(member);
-  dead_.insert(member);
-  dispatcher_.died(member, state);
+  dead_[member] = boot;
 }
 
 void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applied& applied,
@@ -157,7 +161,8 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
     voters_proposed_.reset();
   } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
     // Decided before its death was known: that epoch never starts either.
-    if (dead_.contains(assign->to)) dispatcher_.died(assign->to, state);
+    const auto dead = dead_.find(assign->to);
+    if (dead != dead_.end()) dispatcher_.died(assign->to, dead->second, state);
   }
   dispatcher_.on_applied(index, command, applied, state, consensus, effects);
 }
@@ -172,7 +177,15 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
     if (begun_) mind_voters(state, consensus, now, effects);
   }
   if (now >= soft_next_) push_soft(state, consensus, now, effects);
-  if (begun_) dispatcher_.run(state, soft_, health_, consensus, now, random, effects);
+  // Without a quorum somebody else may lead, and grant leases that this leader knows nothing of: it
+  // opens no gate.
+  if (begun_ && has_quorum(consensus, now)) {
+    dispatcher_.run(state, soft_, health_, consensus, now, random, effects);
+  }
+}
+
+bool LeaderDuty::has_quorum(const Consensus& consensus, Instant now) const {
+  return consensus.quorum_contact >= now - options_.timing.quorum_window;
 }
 
 void LeaderDuty::judge(const State& state, const Consensus& consensus, Instant now,

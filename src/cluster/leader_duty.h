@@ -46,9 +46,12 @@ class LeaderDuty {
   void on_join(const Join& join, const State& state, const Consensus& consensus,
                const ClusterId& cluster, Effects& effects);
   void on_link(Incarnation peer, LinkState link);
-  void proved_dead(Incarnation member, const State& state);
-  // A newer process of the same data directory has greeted us: the one before is dead.
-  void restarted(Incarnation member, const State& state) { dispatcher_.died(member, state); }
+  // Its process of that boot, and so each before it, is proved dead (safety.md 2).
+  void proved_dead(Incarnation member, uint64_t boot, const State& state);
+  // A newer process of the same data directory has greeted us: those before it are dead.
+  void restarted(Incarnation member, uint64_t boot, const State& state) {
+    dispatcher_.died(member, boot - 1, state);
+  }
   // The judge itself was away (safety.md 1.8).
   void restart(Instant now) { health_.restart(now); }
 
@@ -71,6 +74,7 @@ class LeaderDuty {
   void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
+  bool has_quorum(const Consensus& consensus, Instant now) const;
   Answer remove_refused(const NodeId& node, bool force, const State& state,
                         const Consensus& consensus, Instant now) const;
 
@@ -84,9 +88,9 @@ class LeaderDuty {
   SoftTable soft_;
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
-  std::map<std::string, Plan> plans_;  // Shown by a dry run, by id; a few.
-  std::set<Incarnation> dead_;         // Proved, and not heard of since.
-  std::set<Incarnation> removing_;     // RemoveMember is proposed.
+  std::map<std::string, Plan> plans_;     // Shown by a dry run, by id; a few.
+  std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
+  std::set<Incarnation> removing_;        // RemoveMember is proposed.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
   Instant soft_next_{};

@@ -85,6 +85,10 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
                                      "another id, or remove the other"};
   }
   if (known != nullptr && known->info == info) return std::nullopt;
+  if (known != nullptr && info.boot < known->info.boot) {
+    // Its last words, delayed: they must not pass for a restart of the process that runs now.
+    return Error{Code::conflict, info.node.value + " was started again since it said that"};
+  }
 
   Data data{{"incarnation", std::to_string(info.incarnation.value)},
             {"address", info.address.text()}};

@@ -183,7 +183,7 @@ void Applier::put_processor(const ProcessorSpec& spec) {
   if (before == nullptr) {
     Assignment fresh;
     fresh.processor = spec.id;
-    fresh.reason = "new";
+    fresh.reason = kNotPlacedYet;
     fresh.spec_index = index_;
     state_.assignments_.set(spec.id, std::move(fresh));
     return;

@@ -15,6 +15,9 @@
 
 namespace databridge::cluster {
 
+// The reason of an assignment that no leader has looked at yet.
+inline constexpr char kNotPlacedYet[] = "new";
+
 struct ConfigItem {
   std::string json;
   LogIndex version = 0;  // Of its own last write.

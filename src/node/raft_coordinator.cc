@@ -1,6 +1,7 @@
 #include "node/raft_coordinator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "raft/codec.h"
 
@@ -55,9 +56,11 @@ bool RaftCoordinator::propose(const Bytes& command, Instant now) {
   return raft_.propose(raft::Payload(command), now).has_value();
 }
 
-// What is refused here is seen from outside: by the term, the configuration, the leader.
-void RaftCoordinator::read(uint64_t context, Instant now) { (void)raft_.read_index(context, now); }
+void RaftCoordinator::read(uint64_t context, Instant now) {
+  if (!raft_.read_index(context, now)) reads_refused_.push_back(context);
+}
 
+// What is refused here is seen from outside: by the configuration, the leader.
 void RaftCoordinator::change(cluster::VoterChange change, Incarnation server, Instant now) {
   (void)raft_.propose_configuration({kind_of(change), server.value}, now);
 }
@@ -74,6 +77,10 @@ void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing) {
 
 Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
   Output output;
+  for (const uint64_t context : std::exchange(reads_refused_, {})) {
+    output.reads.push_back({context, std::nullopt});
+    output.empty = false;
+  }
   if (!raft_.has_ready()) return output;
   raft::Ready ready = raft_.ready();
   output.empty = false;
@@ -94,9 +101,8 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
       output.committed.back().command = std::move(*command);
     }
   }
-  for (const raft::ReadState& read : ready.reads) {
-    if (read.index) output.reads.push_back({read.context, *read.index});
-  }
+  for (const raft::ReadState& read : ready.reads)
+    output.reads.push_back({read.context, read.index});
   return output;
 }
 

@@ -46,6 +46,7 @@ class RaftCoordinator final : public Coordinator {
       commit_mark_;                         // Only the commit differs: goes with the next batch.
   std::optional<uint64_t> collected_;       // The newest Ready that belongs to no batch yet.
   std::map<uint64_t, uint64_t> in_flight_;  // Batch → the newest Ready in it.
+  std::vector<uint64_t> reads_refused_;     // Contexts, to be told with the next output.
   std::map<Incarnation, Instant> heard_;    // When a message of that server last came in.
 };
 

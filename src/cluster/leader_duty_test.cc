@@ -1,0 +1,387 @@
+// What a leader owes by safety.md 1 to 3, seen from outside: heartbeats, links and commits go in,
+// effects come out.
+#include "cluster/leader_duty.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cluster/test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Term kTerm = 5;
+
+// Node 1 leads; 2 and 3 vote with it.
+class LeaderDutyTest : public testing::Test, public TestCluster {
+ protected:
+  LeaderDutyTest() { lead(1, kTerm); }
+
+  void begin() { duty.begin(state, consensus, now); }
+  // Its proposal, or somebody's, is committed.
+  Effects commit(CommandBody body) {
+    Command command;
+    command.body = std::move(body);
+    command.at_ms = consensus.unix_ms;
+    const Applied applied = state.apply(++index, command);
+    Effects effects;
+    duty.on_applied(index, command, applied, state, consensus, now, effects);
+    return effects;
+  }
+  Effects tick() {
+    Effects effects;
+    duty.tick(state, consensus, now, random, effects);
+    return effects;
+  }
+  // The leader's turns until it has nothing to propose; all that it said meanwhile.
+  Effects settle() {
+    Effects said;
+    for (int turn = 0; turn < 20; ++turn) {
+      const Effects effects = tick();
+      said.insert(said.end(), effects.begin(), effects.end());
+      const auto proposals = all<Propose>(effects);
+      if (proposals.empty()) return said;
+      for (const Propose& proposal : proposals) {
+        const Effects more = commit(proposal.command.body);
+        said.insert(said.end(), more.begin(), more.end());
+      }
+    }
+    ADD_FAILURE() << "it never rests";
+    return said;
+  }
+  // Time passes; the leader looks every 100 ms and hears its quorum all along.
+  Effects pass(Duration time) {
+    Effects said;
+    for (const Instant end = now + time; now < end;) {
+      now = std::min(end, now + 100ms);
+      if (quorum_answers) hear_quorum();
+      for (const uint64_t id : beating) beat(id);
+      const Effects more = settle();
+      said.insert(said.end(), more.begin(), more.end());
+    }
+    return said;
+  }
+  Effects beat(uint64_t from, std::vector<Running> running = {}, uint64_t boot = 1) {
+    Heartbeat heartbeat;
+    heartbeat.sequence = ++sequence;
+    heartbeat.term = kTerm;
+    heartbeat.boot = boot;
+    heartbeat.running = std::move(running);
+    Effects effects;
+    duty.on_heartbeat(node(from), heartbeat, state, consensus, now, effects);
+    return effects;
+  }
+  void report_stopped(uint64_t from, ProcessorId processor, Epoch epoch) {
+    duty.on_report(node(from), {processor, epoch, RunState::unassigned, {}}, state);
+  }
+  bool acknowledged(const Effects& effects) { return !sent<HeartbeatAck>(effects).empty(); }
+
+  // p runs on node 2, by a decision of this leader.
+  Epoch run_on_two(ProcessorId processor) {
+    EXPECT_TRUE(all<Propose>(commit(Assign{processor, {}, node(2), "here"})).empty());
+    return assignment(processor).epoch;
+  }
+  // Nobody may be given the processor now.
+  void expect_gate_closed() {
+    const Effects effects = settle();
+    EXPECT_TRUE(assignment(p).releasing);
+    EXPECT_EQ(assignment(p).owner, node(2));
+    EXPECT_TRUE(proposed<Assign>(effects).empty());
+  }
+  void expect_moved_from_two() {
+    EXPECT_EQ(proposed<Assign>(settle()).size(), 1u);
+    EXPECT_NE(assignment(p).owner, node(2));
+  }
+
+  const ProcessorId p = add(1);
+  Random random{1};
+  LeaderDuty duty{LeaderDuty::Options{.timing = timing, .rebalance = {}},
+                  node(1),
+                  kTerm,
+                  state,
+                  consensus,
+                  now};
+  uint64_t sequence = 0;
+  bool quorum_answers = true;
+  std::set<uint64_t> beating = {1, 2, 3};
+};
+
+// ---- 1.5: leases
+
+TEST_F(LeaderDutyTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
+  begin();
+  now += timing.quorum_window;
+  const auto acks = sent<HeartbeatAck>(beat(2));
+  ASSERT_EQ(acks.size(), 1u) << "W ago, to the tick";
+  EXPECT_EQ(acks[0].to, node(2));
+  EXPECT_EQ(acks[0].message.term, kTerm);
+  EXPECT_EQ(acks[0].message.sequence, sequence);
+  now += 1ns;
+  EXPECT_FALSE(acknowledged(beat(2)));
+  EXPECT_FALSE(acknowledged(beat(1))) << "its own lease ends likewise";
+  hear_quorum();
+  EXPECT_TRUE(acknowledged(beat(2)));
+}
+
+TEST_F(LeaderDutyTest, AcknowledgesNoHeartbeatOfAnotherTerm) {
+  begin();
+  Heartbeat heartbeat;
+  heartbeat.boot = 1;
+  for (const Term term : {kTerm - 1, kTerm + 1}) {
+    heartbeat.term = term;
+    Effects effects;
+    duty.on_heartbeat(node(2), heartbeat, state, consensus, now, effects);
+    EXPECT_TRUE(effects.empty());
+  }
+}
+
+TEST_F(LeaderDutyTest, AcknowledgesNobodyItDoesNotWatchAndNoDeadProcess) {
+  begin();
+  EXPECT_TRUE(beat(9).empty()) << "no member";
+  EXPECT_TRUE(acknowledged(beat(2, {}, 3)));
+  EXPECT_TRUE(beat(2, {}, 2).empty()) << "the words of an earlier start";
+}
+
+TEST_F(LeaderDutyTest, TellsAMemberToStopWhatIsNotItsOwnBeforeItAcknowledges) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  const Effects effects = beat(3, {{p, epoch, RunState::running}});
+  ASSERT_EQ(sent<StopWork>(effects).size(), 1u);
+  EXPECT_LT(place_of<StopWork>(effects), place_of<HeartbeatAck>(effects));
+  commit(Release{p, epoch, "moved"});
+  EXPECT_EQ(sent<StopWork>(beat(2, {{p, epoch, RunState::running}})).size(), 1u);
+}
+
+TEST_F(LeaderDutyTest, SaysStartAgainToWhoHasNotStarted) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  const auto starts = sent<StartWork>(beat(2, {{p, epoch, RunState::assigned}}));
+  ASSERT_EQ(starts.size(), 1u);
+  EXPECT_EQ(starts[0].message.term, kTerm);
+  EXPECT_EQ(starts[0].message.index, epoch.index);
+  EXPECT_TRUE(sent<StartWork>(beat(2, {{p, epoch, RunState::running}})).empty());
+}
+
+// ---- 1.3: before its own no-op is applied
+
+TEST_F(LeaderDutyTest, ProposesNothingBeforeItsNoOp) {
+  consensus.ready = false;
+  EXPECT_TRUE(all<Propose>(pass(15s)).empty());
+  Desk desk({.quorum_window = timing.quorum_window}, node(1), 1);
+  Effects effects;
+  auto served =
+      desk.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, state, consensus, now, effects);
+  ASSERT_TRUE(served);
+  duty.serve(*served, desk, state, consensus, now, random, effects);
+  ASSERT_EQ(all<Reply>(effects).size(), 1u);
+  EXPECT_EQ(all<Reply>(effects)[0].answer.error().code, Code::no_leader);
+}
+
+// Its state may lack the entry that made the epoch current: it is in the log, not yet applied.
+TEST_F(LeaderDutyTest, StopsAndStartsNobodyBeforeItsNoOp) {
+  consensus.ready = false;
+  const Epoch unknown{0, index + 3};
+  const Effects effects = beat(2, {{p, unknown, RunState::running}});
+  EXPECT_TRUE(sent<StopWork>(effects).empty());
+  EXPECT_TRUE(acknowledged(effects)) << "its work goes on while leaders change";
+  EXPECT_TRUE(sent<StartWork>(commit(Assign{p, {}, node(2), "by the leader before"})).empty())
+      << "its release may be the next entry";
+  consensus.ready = true;
+  begin();
+  EXPECT_EQ(sent<StopWork>(beat(2, {{p, unknown, RunState::running}})).size(), 1u);
+  EXPECT_EQ(sent<StartWork>(beat(2, {{p, assignment(p).epoch, RunState::assigned}})).size(), 1u);
+}
+
+// ---- 1.2 and 3: the gate by the lease bound
+
+TEST_F(LeaderDutyTest, ASilentMembersGateOpensTAfterItWasLastHeard) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  pass(2s);
+  const Instant heard = now;
+  beating = {1, 3};
+  commit(Release{p, epoch, "moved"});
+  pass(timing.heartbeat_timeout - 1ms);
+  expect_gate_closed();
+  now = heard + timing.heartbeat_timeout;
+  expect_moved_from_two();
+}
+
+TEST_F(LeaderDutyTest, ANewLeaderCountsFromItsNoOp) {
+  const Epoch epoch = assign(p, 2);
+  apply(Release{p, epoch, "moved"});
+  now += 60s;  // It waited long for the no-op: leases of the leader before are not the question.
+  begin();
+  hear_quorum();
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout - 1ms);
+  expect_gate_closed();
+  now += 1ms;
+  expect_moved_from_two();
+}
+
+// Without check-quorum below: another leader may have granted a lease meanwhile.
+TEST_F(LeaderDutyTest, OpensNoGateWithoutAQuorum) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  commit(Release{p, epoch, "moved"});
+  quorum_answers = false;
+  beating = {1, 3};
+  EXPECT_TRUE(proposed<Assign>(pass(3 * timing.heartbeat_timeout)).empty());
+  expect_gate_closed();
+  hear_quorum();
+  expect_moved_from_two();
+}
+
+// A start for node 2 may still be under way when the lease bound opens the gate. It must find no
+// lease there, even if the stop that was sent after it is lost.
+TEST_F(LeaderDutyTest, AfterAGateByTheLeaseBoundTheOwnerFirstLetsGo) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout + 1s);
+  ASSERT_NE(assignment(p).owner, node(2));
+  const Effects effects = beat(2);  // It is behind: it does not know of the epoch at all.
+  EXPECT_FALSE(acknowledged(effects));
+  const auto stops = sent<StopWork>(effects);
+  ASSERT_EQ(stops.size(), 1u);
+  EXPECT_EQ(stops[0].message.processor, p);
+  EXPECT_EQ(stops[0].message.epoch, epoch);
+  EXPECT_FALSE(acknowledged(beat(2, {{p, epoch, RunState::assigned}})));
+  report_stopped(2, p, epoch);
+  EXPECT_TRUE(acknowledged(beat(2)));
+}
+
+TEST_F(LeaderDutyTest, ToBeStoppingIsToHaveLetGo) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout + 1s);
+  EXPECT_TRUE(acknowledged(beat(2, {{p, epoch, RunState::stopping}})));
+}
+
+TEST_F(LeaderDutyTest, ANewProcessOfTheOwnerOwesNothing) {
+  begin();
+  run_on_two(p);
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout + 1s);
+  duty.restarted(node(2), 2, state);
+  EXPECT_TRUE(acknowledged(beat(2, {}, 2)));
+}
+
+// ---- 1.2: the gate by the owner's word; nothing goes around it
+
+TEST_F(LeaderDutyTest, QuarantineDrainAndForcedRemovalWaitForTheGate) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  commit(SetDraining{node(2), true, false});
+  expect_gate_closed();
+  commit(SetDraining{node(2), true, true});
+  expect_gate_closed();
+  commit(SetVerdict{node(2), Health::unhealthy, HealthReason::answers_failed, 2'000'000});
+  expect_gate_closed();
+  pass(2 * timing.heartbeat_timeout);  // It beats all along: its lease may be alive.
+  expect_gate_closed();
+  report_stopped(2, p, Epoch{0, epoch.index - 1});
+  expect_gate_closed();
+  report_stopped(3, p, epoch);
+  expect_gate_closed();
+  report_stopped(2, p, epoch);
+  expect_moved_from_two();
+}
+
+// ---- 2: proof of death
+
+TEST_F(LeaderDutyTest, ProofOfDeathOpensTheGateAtOnce) {
+  begin();
+  run_on_two(p);
+  beating = {1, 3};
+  duty.proved_dead(node(2), 1, state);
+  settle();
+  EXPECT_NE(assignment(p).owner, node(2));
+}
+
+TEST_F(LeaderDutyTest, ARefusedConnectionIsNoProof) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  duty.on_link(node(2), LinkState::lost);
+  duty.on_link(node(2), LinkState::refused);
+  commit(Release{p, epoch, "moved"});
+  pass(timing.heartbeat_timeout / 2);
+  expect_gate_closed();
+}
+
+TEST_F(LeaderDutyTest, WhatIsGivenToTheDeadBeforeItsDeathIsKnownMovesOn) {
+  begin();
+  duty.proved_dead(node(2), 1, state);
+  run_on_two(p);  // Was proposed a moment before.
+  settle();
+  EXPECT_NE(assignment(p).owner, node(2));
+}
+
+// The new process was admitted and given work before the leader heard of the old one's end. Its
+// epochs are its own.
+class ARestartedMember : public LeaderDutyTest {
+ protected:
+  ARestartedMember() {
+    begin();
+    beat(2);
+    commit(AdmitMember{info_of(2, 2)});
+    epoch = run_on_two(p);
+  }
+  void expect_that_it_must_say_stopped() {
+    EXPECT_TRUE(acknowledged(beat(2, {{p, epoch, RunState::running}}, 2)));
+    commit(SetDraining{node(2), true, false});
+    expect_gate_closed();
+    report_stopped(2, p, epoch);
+    expect_moved_from_two();
+  }
+  Epoch epoch;
+};
+
+TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsFirstHeartbeatIsLate) {
+  expect_that_it_must_say_stopped();
+}
+
+TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsGreetingIsLate) {
+  duty.restarted(node(2), 2, state);
+  expect_that_it_must_say_stopped();
+}
+
+TEST_F(ARestartedMember, IsNotTakenForDeadWhenTheProofIsLate) {
+  duty.proved_dead(node(2), 1, state);
+  EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
+  expect_that_it_must_say_stopped();
+}
+
+TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
+  const ProcessorId q = add(2);
+  commit(AdmitMember{info_of(3, 1)});
+  commit(Assign{q, {}, node(3), "here"});
+  commit(AdmitMember{info_of(3, 2)});
+  const auto releases = proposed<Release>(settle());
+  ASSERT_EQ(releases.size(), 1u);
+  EXPECT_EQ(releases[0].processor, q);
+  EXPECT_EQ(releases[0].reason, "its node was started again");
+  EXPECT_TRUE(assignment(q).releasing) << "until its end is proved";
+  duty.restarted(node(3), 2, state);
+  settle();
+  EXPECT_FALSE(assignment(q).releasing);
+}
+
+// ---- 1.8: the judge itself was away
+
+TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
+  begin();
+  pass(2s);
+  now += 60s;
+  hear_quorum();
+  duty.restart(now);
+  EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
+  EXPECT_EQ(proposed<SetVerdict>(pass(1s)).size(), 0u);
+}
+
+}  // namespace
+}  // namespace databridge::cluster
