@@ -81,9 +81,8 @@ class Seven(unittest.TestCase):
         self.strategy("least_loaded")
         self.add(90)
         counts = collections.Counter(self.placed().values())
-        # Loads are measured: a node that is busy with something else may rightly get nothing.
-        self.assertGreaterEqual(len(counts), 2, counts)
-        self.assertLess(max(counts.values()), 75, counts)
+        self.assertEqual(len(counts), 3, counts)
+        self.assertLess(max(counts.values()), 60, counts)
 
     def test_6_asking_for_the_quorum_beside_a_write_answers(self):
         for i in range(50):

@@ -72,23 +72,32 @@ Board Board::gather(const State& state, const SoftTable& soft,
       candidate.load = found->second->load;
     }
     const uint32_t seen = candidate.load ? candidate.load->processors_active : 0;
-    if (candidate.assigned > seen) some_unsampled_work = true;
+    if (candidate.assigned != seen) some_unsampled_work = true;
     candidates.push_back(std::move(candidate));
   });
 
   Board board(std::move(candidates));
   board.base_ = state;
   if (some_unsampled_work) {
+    // Given after the sample came: it cannot show them, even if it shows as many that are gone.
+    std::vector<uint32_t> since(board.candidates_.size());
     state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
       if (!assignment.owner || assignment.releasing) return;
       if (assignment.assigned_at_ms + kLatelyMs <= now_ms) return;
       const size_t at = board.index_of(assignment.owner);
-      if (at < board.candidates_.size()) ++board.candidates_[at].promised;
+      if (at >= board.candidates_.size()) return;
+      ++board.candidates_[at].promised;
+      const auto sample = sampled.find(assignment.owner);
+      if (sample != sampled.end() &&
+          assignment.assigned_at_ms >= sample->second->heartbeat_last_ms) {
+        ++since[at];
+      }
     });
-    for (Candidate& candidate : board.candidates_) {
+    for (size_t at = 0; at < since.size(); ++at) {
+      Candidate& candidate = board.candidates_[at];
       const uint32_t seen = candidate.load ? candidate.load->processors_active : 0;
       const uint32_t unseen = candidate.assigned > seen ? candidate.assigned - seen : 0;
-      candidate.promised = std::min(candidate.promised, unseen);
+      candidate.promised = std::min(candidate.promised, std::max(unseen, since[at]));
     }
   }
   for (const auto& [processor, to] : pending) {

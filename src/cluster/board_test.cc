@@ -63,6 +63,7 @@ TEST(Board, GathersMembersLoadsAndWork) {
   sample.incarnation = Incarnation{1};
   sample.sampled = true;
   sample.load.processors_active = 1;
+  sample.heartbeat_last_ms = cluster.now_ms + 1;
   soft.members.push_back(sample);
 
   Board board = Board::gather(cluster.state, soft, {{Uuid{1, 4}, Incarnation{1}}});
@@ -81,6 +82,26 @@ TEST(Board, GathersMembersLoadsAndWork) {
   soft.as_of_ms += Board::kLatelyMs;
   board = Board::gather(cluster.state, soft);
   EXPECT_EQ(board.find(Incarnation{1})->promised, 0u) << "given long ago: samples know by now";
+}
+
+// What was deleted is in the last sample still. It must not stand for what was given since: all of
+// a batch went to one node.
+TEST(Board, WorkGivenAfterASampleIsPromisedWhateverTheSampleShows) {
+  Cluster cluster;
+  cluster.admit(1);
+  for (uint64_t id = 1; id <= 3; ++id) {
+    cluster.add(id);
+    ASSERT_FALSE(cluster.assign(Uuid{1, id}, 1).rejected);
+  }
+  SoftTable soft;
+  soft.as_of_ms = cluster.now_ms;
+  SoftMember sample;
+  sample.incarnation = Incarnation{1};
+  sample.sampled = true;
+  sample.load.processors_active = 90;
+  sample.heartbeat_last_ms = 1;
+  soft.members.push_back(sample);
+  EXPECT_EQ(Board::gather(cluster.state, soft).find(Incarnation{1})->promised, 3u);
 }
 
 TEST(Board, AnOlderIncarnationOfANodeGetsNothing) {
