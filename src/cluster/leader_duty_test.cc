@@ -11,8 +11,6 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr Term kTerm = 5;
-
 // Node 1 leads; 2 and 3 vote with it.
 class LeaderDutyTest : public testing::Test, public TestCluster {
  protected:
@@ -369,6 +367,20 @@ TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
   duty.restarted(node(3), 2, state);
   settle();
   EXPECT_FALSE(assignment(q).releasing);
+}
+
+// ---- 5.2: who may be counted on
+
+// It answered a moment ago, and its process ended since: with it two voters would be one.
+TEST_F(LeaderDutyTest, ALearnerWhoseLinkWasRefusedIsNotMadeAVoter) {
+  consensus.voters = {node(1)};
+  consensus.learners = {node(2), node(3)};
+  beating = {1, 3};
+  begin();
+  duty.on_link(node(2), LinkState::refused);
+  EXPECT_TRUE(all<ChangeVoters>(pass(2s)).empty());
+  duty.on_link(node(2), LinkState::up);
+  EXPECT_FALSE(all<ChangeVoters>(pass(2s)).empty());
 }
 
 // ---- 1.8: the judge itself was away

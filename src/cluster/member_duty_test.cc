@@ -8,8 +8,6 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr Term kTerm = 5;
-
 // The member is node 2; node 1 leads.
 class MemberDutyTest : public testing::Test, public TestCluster {
  protected:

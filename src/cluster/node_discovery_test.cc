@@ -320,6 +320,30 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
   EXPECT_TRUE(discovery.done());
 }
 
+// Its members do not know their attempts any more, so that the news once looked old.
+TEST(NodeDiscovery, NewsOfAFoundedClusterIsNeverOldNews) {
+  NodeDiscovery::Options options;
+  options.self.incarnation = Incarnation{1};
+  options.expect = 3;
+  NodeDiscovery discovery(options);
+  discovery.start(Instant{});
+  discovery.linked(Incarnation{2}, Instant{});
+  ProbeReply reply;
+  reply.self.incarnation = Incarnation{2};
+  reply.self.address = {"10.0.0.2", 8090};
+  reply.attempt = 4;
+  discovery.probe_reply(Incarnation{2}, reply, Instant{});
+  reply.attempt = 1;
+  reply.cluster = ClusterId("founded");
+  discovery.probe_reply(Incarnation{2}, reply, Instant{100ms});
+  discovery.tick(Instant{1s});
+  const auto outputs = discovery.take_outputs();
+  EXPECT_TRUE(std::any_of(outputs.begin(), outputs.end(), [](const auto& output) {
+    const auto* send = std::get_if<SendFounding>(&output);
+    return send != nullptr && std::holds_alternative<Join>(send->message);
+  })) << discovery.note();
+}
+
 TEST(NodeDiscovery, SeedsNeedNotNameEverybody) {
   Wild wild(4);
   for (size_t n = 0; n < 5; ++n) wild.add(5, {n == 0 ? size_t{1} : size_t{0}});

@@ -57,6 +57,8 @@ size_t place_of(const Effects& effects) {
   return effects.size();
 }
 
+inline constexpr Term kTerm = 5;  // Of whoever leads.
+
 inline Incarnation node(uint64_t id) { return Incarnation{id}; }
 
 inline MemberInfo info_of(uint64_t id, uint64_t boot = 1) {

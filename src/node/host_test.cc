@@ -340,6 +340,22 @@ TEST(Host, NothingBeginsOrIsCommittedAfterTheLease) {
   EXPECT_TRUE(node.host->running().empty());
 }
 
+// It once asked to be woken at the end of a lease that was over, again and again.
+TEST(Host, NeverAsksToBeWokenForWhatIsPast) {
+  Cluster cluster(1);
+  cluster.put_flow(flow_of(1000));
+  auto& node = *cluster.nodes[0];
+  for (const auto& name : kPlaced) cluster.lead(name, false, node.id);
+  while (node.applied < cluster.log.size()) cluster.apply_next(node);
+  cluster.renew(node);
+  cluster.start(node, "gen");
+  cluster.sync(node, SIZE_MAX);
+  ASSERT_EQ(node.workers.size(), 1u);
+  cluster.clock.advance(5s);
+  cluster.tick(node);  // The lease is over, and the worker has not come back.
+  EXPECT_GT(node.host->next_wake().value_or(Instant::max()), cluster.clock.now());
+}
+
 TEST(Host, AResultThatComesAfterTheLeaseIsNotCommitted) {
   Cluster cluster(1);
   cluster.put_flow(flow_of(1000));

@@ -1,0 +1,372 @@
+// The whole brain: inputs in, effects out, in the order of a node's life. Among them, by name, what
+// the simulator found in whole nodes.
+#include "cluster/brain.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "cluster/test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+Brain::Options options_of(uint64_t self, const Timing& timing) {
+  Brain::Options options;
+  options.self = info_of(self);
+  options.cluster = ClusterId("c");
+  options.leader.timing = timing;
+  options.discovery.self = options.self;
+  return options;
+}
+
+// A brain in the cluster of the kit: commands go in as committed entries of the log.
+class BrainTest : public testing::Test, public TestCluster {
+ protected:
+  void wake(uint64_t self) { wake(options_of(self, timing), state); }
+  void wake(const Brain::Options& options, const State& from) {
+    brain = std::make_unique<Brain>(options, from, now);
+  }
+  Effects step(Input input) { return brain->step(std::move(input), consensus, now); }
+  Effects tick() { return step(Tick{}); }
+  Effects commit(Term term, const CommandBody& body) {
+    apply(body);
+    Command command;
+    command.body = body;
+    command.at_ms = consensus.unix_ms;
+    return step(Committed{index, term, &command});
+  }
+  Effects commit_noop(Term term) {
+    state.skip(++index);
+    return step(Committed{index, term, nullptr});
+  }
+  Effects hear(uint64_t from, Message message) {
+    return step(Received{node(from), std::move(message)});
+  }
+  // Node 2 follows node 1, and its newest heartbeat is acknowledged.
+  Effects lease() {
+    Effects effects = hear(1, HeartbeatAsk{});
+    const auto beats = sent<Heartbeat>(effects);
+    EXPECT_FALSE(beats.empty());
+    return hear(1, HeartbeatAck{beats.back().message.sequence, consensus.term});
+  }
+  Effects link(uint64_t peer, LinkState is, uint64_t boot = 1, bool gone = false) {
+    return step(LinkChanged{is, info_of(peer).address, node(peer), boot, gone});
+  }
+  Effects beat(uint64_t from, std::vector<Running> running, uint64_t boot = 1) {
+    Heartbeat heartbeat;
+    heartbeat.sequence = ++sequence;
+    heartbeat.term = consensus.term;
+    heartbeat.boot = boot;
+    heartbeat.running = std::move(running);
+    return hear(from, heartbeat);
+  }
+  static bool dials(const Effects& effects, const Address& address) {
+    const auto dialled = all<Dial>(effects);
+    return std::any_of(dialled.begin(), dialled.end(),
+                       [&](const Dial& one) { return one.address == address; });
+  }
+
+  const ProcessorId p{1, 1};
+  std::unique_ptr<Brain> brain;
+  uint64_t sequence = 0;
+};
+
+// ---- safety.md 1.1
+
+TEST_F(BrainTest, StartsOnlyAfterTheAppliedIndexUnderALeaseOfThatTerm) {
+  add(1);
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  const Epoch coming{0, index + 1};
+  EXPECT_TRUE(all<StartHost>(hear(1, StartWork{p, coming, kTerm, coming.index})).empty());
+  EXPECT_TRUE(all<StartHost>(lease()).empty());
+  EXPECT_TRUE(all<StartHost>(tick()).empty()) << "a lease, and the index is not applied";
+  EXPECT_TRUE(all<StartHost>(commit(kTerm, Assign{p, {}, node(2), "here"})).empty());
+  const auto starts = all<StartHost>(tick());
+  ASSERT_EQ(starts.size(), 1u);
+  EXPECT_EQ(starts[0].epoch, coming);
+}
+
+TEST_F(BrainTest, ALogThatIsReplayedStartsNothing) {
+  add(1);
+  const State before = state;
+  wake(options_of(2, timing), before);
+  follow(1, kTerm);
+  Effects effects = commit(kTerm, Assign{p, {}, node(2), "here"});
+  for (const Effects& more : {lease(), tick(), step(Installed{state.snapshot()}), tick()}) {
+    effects.insert(effects.end(), more.begin(), more.end());
+  }
+  EXPECT_TRUE(all<StartHost>(effects).empty());
+}
+
+TEST_F(BrainTest, OnlyTheLeaderStartsAndRenews) {
+  add(1);
+  const Epoch epoch = assign(p, 2);
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  const auto beats = sent<Heartbeat>(hear(1, HeartbeatAsk{}));
+  EXPECT_TRUE(all<RenewLease>(hear(3, HeartbeatAck{beats.at(0).message.sequence, kTerm})).empty());
+  lease();
+  EXPECT_TRUE(all<StartHost>(hear(3, StartWork{p, epoch, kTerm, epoch.index})).empty());
+  EXPECT_EQ(all<StartHost>(hear(1, StartWork{p, epoch, kTerm, epoch.index})).size(), 1u);
+}
+
+TEST_F(BrainTest, ALeaseThatEndsStopsWhateverComesInNext) {
+  add(1);
+  const Epoch epoch = assign(p, 2);
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  lease();
+  hear(1, StartWork{p, epoch, kTerm, epoch.index});
+  now += timing.lease;
+  EXPECT_EQ(all<StopHost>(tick()).size(), 1u);
+}
+
+// ---- safety.md 1.3
+
+TEST_F(BrainTest, ALeaderProposesOnlyOnceAnEntryOfItsOwnTermIsApplied) {
+  add(1);
+  wake(1);
+  lead(1, kTerm);
+  EXPECT_TRUE(all<Propose>(tick()).empty());
+  EXPECT_TRUE(all<Propose>(commit(kTerm - 1, SetStrategy{Strategy::round_robin})).empty());
+  EXPECT_TRUE(all<Propose>(tick()).empty()) << "the consensus says ready before it is applied here";
+  commit_noop(kTerm);
+  EXPECT_EQ(proposed<Assign>(tick()).size(), 1u);
+}
+
+TEST_F(BrainTest, WhatALeaderKnewEndsWithItsTerm) {
+  add(1);
+  const Epoch epoch = assign(p, 2);
+  release(p);
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  lead(1, kTerm + 1);
+  hear(2, WorkReport{p, epoch, RunState::unassigned, {}});
+  lead(1, kTerm + 2);
+  commit_noop(kTerm + 2);
+  EXPECT_TRUE(proposed<Assign>(tick()).empty()) << "its word was given to another term";
+}
+
+// ---- safety.md 1.8
+
+TEST_F(BrainTest, AJudgeThatWasAwayJudgesNobodyBeforeTheyCouldSpeak) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  beat(2, {});
+  tick();
+  now += 2 * timing.heartbeat_timeout;
+  hear_quorum();
+  EXPECT_TRUE(proposed<SetVerdict>(link(3, LinkState::up)).empty());
+  EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
+}
+
+TEST_F(BrainTest, ALateLoopIsSaidByTheNextHeartbeatWhateverCameFirst) {
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  now += 3s;
+  step(Sampled{});
+  const auto beats = sent<Heartbeat>(tick());
+  ASSERT_EQ(beats.size(), 1u);
+  EXPECT_TRUE(beats[0].message.loop_late);
+}
+
+TEST_F(BrainTest, IsNeverDueInThePast) {
+  add(1);
+  const Epoch epoch = assign(p, 2);
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  lease();
+  hear(1, StartWork{p, epoch, kTerm, epoch.index});
+  for (int i = 0; i < 30; ++i) {
+    tick();
+    EXPECT_GT(brain->due(), now);
+    now += 400ms;
+  }
+}
+
+// ---- safety.md 2
+
+TEST_F(BrainTest, ARefusedLeaderIsAHintAndNoProof) {
+  wake(2);
+  follow(1, kTerm);
+  EXPECT_TRUE(all<LeaderLost>(link(1, LinkState::lost)).empty());
+  EXPECT_EQ(all<LeaderLost>(link(1, LinkState::refused)).size(), 1u);
+  EXPECT_TRUE(all<LeaderLost>(link(3, LinkState::refused)).empty());
+}
+
+// p is released and its owner silent: only a proof opens the gate.
+class ProofTest : public BrainTest {
+ protected:
+  ProofTest() {
+    add(1);
+    assign(p, 2);
+    release(p);
+    wake(1);
+  }
+  bool gate_opens() {
+    lead(1, kTerm);
+    commit_noop(kTerm);
+    return !proposed<Assign>(tick()).empty();
+  }
+};
+
+TEST_F(ProofTest, OfDeathIsKeptForWhoLeadsNext) {
+  follow(3, kTerm - 1);
+  link(2, LinkState::up);
+  link(2, LinkState::refused, 1, true);
+  EXPECT_TRUE(gate_opens());
+}
+
+TEST_F(ProofTest, IsNotARefusalAlone) {
+  follow(3, kTerm - 1);
+  link(2, LinkState::up);
+  link(2, LinkState::refused, 1, false);
+  EXPECT_FALSE(gate_opens());
+}
+
+TEST_F(ProofTest, IsVoidOnceSomethingIsHeard) {
+  follow(3, kTerm - 1);
+  link(2, LinkState::refused, 1, true);
+  hear(2, HeartbeatAsk{});
+  EXPECT_FALSE(gate_opens());
+}
+
+TEST_F(ProofTest, IsVoidOnceItGreetsAgain) {
+  follow(3, kTerm - 1);
+  link(2, LinkState::refused, 1, true);
+  step(Greeted{node(2), 1});
+  EXPECT_FALSE(gate_opens());
+}
+
+TEST_F(ProofTest, IsTheGreetingOfANewerStart) {
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  step(Greeted{node(2), 1});
+  EXPECT_TRUE(proposed<Assign>(tick()).empty());
+  step(Greeted{node(2), 2});
+  EXPECT_EQ(proposed<Assign>(tick()).size(), 1u);
+}
+
+// Its old process died before our eyes; the new one was taken in and given p by another leader.
+TEST_F(ProofTest, OfAnOldProcessIsNoneOfTheNewOne) {
+  follow(3, kTerm - 1);
+  link(2, LinkState::up);
+  link(2, LinkState::refused, 1, true);
+  commit(kTerm - 1, AdmitMember{info_of(2, 2)});
+  commit(kTerm - 1, Assign{p, assignment(p).epoch, node(2), "back to it"});
+  commit(kTerm - 1, Release{p, assignment(p).epoch, "moved"});
+  EXPECT_FALSE(gate_opens());
+  step(Greeted{node(2), 2});
+  EXPECT_TRUE(proposed<Assign>(tick()).empty());
+  EXPECT_TRUE(proposed<Assign>(link(2, LinkState::refused, 1, true)).empty())
+      << "at an address that it left";
+  EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused, 2, true)).size(), 1u);
+}
+
+// ---- What the simulator found in whole nodes
+
+// It votes, or learns, before it is a member: without the state it knows nobody's address.
+TEST_F(BrainTest, ARestartedFounderDialsItsSeeds) {
+  Brain::Options options = options_of(2, timing);
+  options.discovery.seeds = {info_of(1).address, info_of(3).address};
+  wake(options, State());
+  const Effects effects = tick();
+  EXPECT_TRUE(dials(effects, info_of(1).address));
+  EXPECT_TRUE(dials(effects, info_of(3).address));
+}
+
+// It hears of no leader before it is admitted, so it asks everybody, and anybody passes it on.
+TEST_F(BrainTest, AFounderWithoutAVoteAnnouncesItselfToEverybodyItReaches) {
+  wake(options_of(9, timing), State());
+  consensus.leader = {};
+  link(1, LinkState::up);
+  now += 1s;
+  const auto joins = sent<Join>(link(3, LinkState::up));
+  ASSERT_EQ(joins.size(), 2u);
+  EXPECT_EQ(joins[0].to, node(1));
+  EXPECT_EQ(joins[1].to, node(3));
+
+  wake(2);
+  follow(1, kTerm);
+  const auto passed_on = sent<Join>(hear(9, joins[0].message));
+  ASSERT_EQ(passed_on.size(), 1u);
+  EXPECT_EQ(passed_on[0].to, node(1));
+}
+
+TEST_F(BrainTest, AFounderWithoutAVoteIsTakenIn) {
+  apply(AdmitMember{info_of(4)});
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  link(4, LinkState::up);  // All there is of it: outside the configuration it hears no heartbeats.
+  now += 1s;
+  hear_quorum();
+  const auto changes = all<ChangeVoters>(tick());
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].change, VoterChange::add_learner);
+  EXPECT_EQ(changes[0].server, node(4));
+}
+
+TEST_F(BrainTest, AVoterThatIsNotAdmittedYetIsNotRemovedAsGone) {
+  state = State();
+  index = 0;
+  apply(AdmitMember{info_of(1)});
+  apply(AdmitMember{info_of(2)});
+  apply(AdmitMember{info_of(4)});
+  consensus.learners = {node(4)};  // Which could take its place.
+  wake(1);
+  lead(1, kTerm);
+  consensus.peers[node(4)] = {index, now};
+  consensus.peers.erase(node(3));
+  commit_noop(kTerm);
+  const Instant began = now;
+  while (now < began + 29s) {
+    now += 500ms;
+    hear_quorum();
+    for (const ChangeVoters& change : all<ChangeVoters>(tick())) {
+      EXPECT_NE(change.server, node(3)) << "after " << (now - began).count();
+    }
+  }
+}
+
+TEST_F(BrainTest, WhoeverLeavesGoesFromTheConfigurationAndThenFromTheState) {
+  apply(AdmitMember{info_of(4)});
+  apply(SetDraining{node(4), true, true});
+  consensus.learners = {node(4)};
+  wake(1);
+  lead(1, kTerm);
+  consensus.peers[node(4)] = {index, now};
+  commit_noop(kTerm);
+  now += 1s;
+  hear_quorum();
+  const Effects first = tick();
+  ASSERT_EQ(all<ChangeVoters>(first).size(), 1u);
+  EXPECT_EQ(all<ChangeVoters>(first)[0].change, VoterChange::remove);
+  EXPECT_TRUE(proposed<RemoveMember>(first).empty());
+  consensus.learners.clear();
+  now += 1s;
+  hear_quorum();
+  EXPECT_EQ(proposed<RemoveMember>(tick()).size(), 1u);
+}
+
+// ---- Ends
+
+TEST_F(BrainTest, WhoIsRemovedLeavesAndWhoCannotReadTheStateToo) {
+  wake(2);
+  follow(1, kTerm);
+  EXPECT_TRUE(all<Leave>(commit(kTerm, RemoveMember{node(3), "by request"})).empty());
+  EXPECT_EQ(all<Leave>(commit(kTerm, RemoveMember{node(2), "by request"})).size(), 1u);
+  EXPECT_EQ(all<Leave>(step(Installed{"no state"})).size(), 1u);
+}
+
+}  // namespace
+}  // namespace databridge::cluster

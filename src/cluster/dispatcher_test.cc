@@ -1,0 +1,243 @@
+// One safe step at a time (safety.md 1.2, 1.3): what the dispatcher proposes, and what it waits
+// for.
+#include "cluster/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include "cluster/test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+class DispatcherTest : public testing::Test, public TestCluster {
+ protected:
+  DispatcherTest() {
+    lead(1, kTerm);
+    for (uint64_t id = 1; id <= 3; ++id) health.watch(node(id), now);
+    health.noop_applied(now);
+  }
+  void begin() { dispatcher.begin(state, now, consensus.unix_ms); }
+  Effects run() {
+    Effects effects;
+    dispatcher.run(state, soft, health, consensus, now, random, effects);
+    return effects;
+  }
+  Applied commit(CommandBody body) {
+    Command command;
+    command.body = std::move(body);
+    command.at_ms = consensus.unix_ms;
+    const Applied applied = state.apply(++index, command);
+    dispatcher.on_applied(index, command, applied, state, consensus, heard);
+    return applied;
+  }
+  // The one proposal of a run.
+  CommandBody step() {
+    const auto proposals = all<Propose>(run());
+    EXPECT_EQ(proposals.size(), 1u);
+    return proposals.empty() ? CommandBody{} : proposals[0].command.body;
+  }
+  void stopped(uint64_t from, Epoch epoch) {
+    dispatcher.on_report(node(from), {p, epoch, RunState::unassigned, "it was told to"}, state);
+  }
+  Epoch on_two() {
+    commit(Assign{p, assignment(p).epoch, node(2), "here"});
+    return assignment(p).epoch;
+  }
+  void put_again(const std::string& property) {
+    FlowSpec flow;
+    flow.id = FlowId("flow");
+    ProcessorSpec spec;
+    spec.id = p;
+    spec.type = "external";
+    spec.flow = flow.id;
+    spec.properties["path"] = property;
+    flow.processors.push_back(spec);
+    EXPECT_FALSE(commit(PutFlow{flow}).rejected);
+  }
+
+  const ProcessorId p{1, 1};
+  SoftTable soft;
+  Random random{1};
+  HealthChecker health{timing};
+  Dispatcher dispatcher{RebalanceWindow::Options{}};
+  Effects heard;  // What commits made it say.
+};
+
+TEST_F(DispatcherTest, WhatNeverRanNeedsNoGate) {
+  add(1);
+  begin();
+  const auto assign = std::get<Assign>(step());
+  EXPECT_EQ(assign.replaces, Epoch{});
+  EXPECT_EQ(assign.processor, p);
+}
+
+TEST_F(DispatcherTest, AssignsOnlyWhenTheGateIsOpen) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  commit(SetDraining{node(2), true, false});
+  const auto release = std::get<Release>(step());
+  EXPECT_EQ(release.replaces, epoch) << "each command names the epoch that it replaces";
+  commit(release);
+  ASSERT_EQ(sent<StopWork>(heard).size(), 1u);
+  EXPECT_EQ(sent<StopWork>(heard)[0].to, node(2));
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  stopped(2, epoch);
+  const auto assign = std::get<Assign>(step());
+  EXPECT_EQ(assign.replaces, epoch);
+  EXPECT_NE(assign.to, node(2));
+}
+
+TEST_F(DispatcherTest, UnassignsOnlyWhenTheGateIsOpen) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  commit(SetWanted{p, false});
+  commit(std::get<Release>(step()));
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  stopped(2, epoch);
+  EXPECT_EQ(std::get<Unassign>(step()).replaces, epoch);
+}
+
+TEST_F(DispatcherTest, ProposesAStepOnceAndThenWaits) {
+  add(1);
+  begin();
+  const auto assign = std::get<Assign>(step());
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  now += 500ms;
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  commit(assign);
+  EXPECT_TRUE(all<Propose>(run()).empty());
+}
+
+// Another leader's move of the same processor is in the log before ours.
+TEST_F(DispatcherTest, WhatAnotherLeaderMovedIsLookedAtAnew) {
+  add(1);
+  begin();
+  const auto ours = std::get<Assign>(step());
+  const Epoch theirs = on_two();
+  EXPECT_TRUE(commit(ours).rejected);
+  EXPECT_EQ(assignment(p).epoch, theirs);
+  EXPECT_TRUE(proposed<Assign>(run()).empty());
+}
+
+TEST_F(DispatcherTest, ARejectedAssignIsNotRepeatedAtOnce) {
+  add(1);
+  begin();
+  run();
+  commit(Assign{p, assignment(p).epoch, node(9), "nobody"});
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  now += 1s;
+  run();  // Loads are looked at again: whoever found no place may find one.
+  EXPECT_EQ(proposed<Assign>(run()).size(), 1u);
+}
+
+TEST_F(DispatcherTest, AnEpochThatItsOwnerStoppedByItselfIsReplaced) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  stopped(2, epoch);
+  const auto release = std::get<Release>(step());
+  EXPECT_EQ(release.reason, "its node stopped it: it was told to");
+  commit(release);
+  EXPECT_EQ(std::get<Assign>(step()).replaces, epoch);
+}
+
+TEST_F(DispatcherTest, ASpentEpochIsNeverStartedAgain) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  stopped(2, epoch);
+  Effects effects;
+  dispatcher.on_running(node(2), {{p, epoch, RunState::assigned}}, state, consensus, effects);
+  EXPECT_TRUE(sent<StartWork>(effects).empty());
+  EXPECT_EQ(sent<StopWork>(effects).size(), 1u);
+}
+
+TEST_F(DispatcherTest, AProcessorWhoseSpecChangesIsReleasedAndAssignedAnew) {
+  put_again("old");
+  begin();
+  const Epoch epoch = on_two();
+  put_again("new");
+  const auto release = std::get<Release>(step());
+  EXPECT_EQ(release.reason, "its description was changed");
+  commit(release);
+  stopped(2, epoch);
+  commit(std::get<Assign>(step()));
+  EXPECT_LT(epoch, assignment(p).epoch);
+  EXPECT_TRUE(all<Propose>(run()).empty()) << "the new epoch has the new text";
+}
+
+TEST_F(DispatcherTest, ARemovedProcessorStaysUntilItsOwnerHasLetGo) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  commit(DeleteProcessor{p});
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  stopped(2, epoch);
+  commit(std::get<Unassign>(step()));
+  EXPECT_EQ(state.assignments().find(p), nullptr);
+}
+
+TEST_F(DispatcherTest, AMoveGoesWhereItWasTold) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  ASSERT_TRUE(dispatcher.move(p, NodeId("node-1"), state, soft));
+  commit(std::get<Release>(step()));
+  stopped(2, epoch);
+  EXPECT_EQ(std::get<Assign>(step()).to, node(1));
+}
+
+TEST_F(DispatcherTest, AMoveWhoseTargetTakesNoWorkIsRefused) {
+  add(1);
+  begin();
+  on_two();
+  commit(SetDraining{node(3), true, false});
+  EXPECT_EQ(dispatcher.move(p, NodeId("node-3"), state, soft).error().code, Code::conflict);
+  EXPECT_EQ(dispatcher.move(p, NodeId("node-9"), state, soft).error().code, Code::not_found);
+  EXPECT_TRUE(all<Propose>(run()).empty());
+}
+
+TEST_F(DispatcherTest, ATargetThatIsLostMeanwhileIsReplaced) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  ASSERT_TRUE(dispatcher.move(p, NodeId("node-3"), state, soft));
+  commit(std::get<Release>(step()));
+  commit(SetDraining{node(3), true, false});
+  stopped(2, epoch);
+  EXPECT_NE(std::get<Assign>(step()).to, node(3));
+}
+
+TEST_F(DispatcherTest, ReportsGoIntoTheLogOnceAndInOneBatch) {
+  add(1);
+  add(2);
+  begin();
+  const Epoch epoch = on_two();
+  const ProcessorId q{1, 2};
+  commit(Assign{q, {}, node(2), "here"});
+  const Epoch other = assignment(q).epoch;
+  Effects effects;
+  dispatcher.on_running(node(2), {{p, epoch, RunState::running}, {q, other, RunState::running}},
+                        state, consensus, effects);
+  dispatcher.on_report(node(3), {p, epoch, RunState::failed, "not its own"}, state);
+  const auto batches = proposed<Reports>(run());
+  ASSERT_EQ(batches.size(), 1u);
+  EXPECT_EQ(batches[0].reports.size(), 2u);
+  dispatcher.on_running(node(2), {{p, epoch, RunState::running}}, state, consensus, effects);
+  EXPECT_TRUE(proposed<Reports>(run()).empty()) << "proposed, and not applied yet";
+}
+
+TEST_F(DispatcherTest, ANewLeaderTakesUpWhatTheLastOneReleased) {
+  add(1);
+  const Epoch epoch = assign(p, 2);
+  release(p);
+  begin();
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  stopped(2, epoch);
+  EXPECT_EQ(std::get<Assign>(step()).replaces, epoch);
+}
+
+}  // namespace
+}  // namespace databridge::cluster
