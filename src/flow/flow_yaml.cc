@@ -70,7 +70,7 @@ class Builder : public YAML::EventHandler {
                                  [&](const auto& entry) { return entry.first == anchor; });
     if (it == anchors_.end()) refuse(Code::invalid, at, "an alias of what is not complete yet");
     if (++aliases_ > kAliasesMax) {
-      refuse(Code::invalid, at, "more than " + std::to_string(kAliasesMax) + " aliases");
+      refuse(Code::unprocessable, at, "more than " + std::to_string(kAliasesMax) + " aliases");
     }
     add(it->second, 0);
   }
@@ -79,7 +79,9 @@ class Builder : public YAML::EventHandler {
     const ItemPtr item = make(Item::Kind::scalar, at);
     item->text = value;
     item->quoted = tag == "!";
-    if (tag != "?" && tag != "!") refuse(Code::invalid, at, "tags like " + tag + " are not taken");
+    if (tag != "?" && tag != "!") {
+      refuse(Code::unprocessable, at, "tags like " + tag + " are not taken");
+    }
     if (!is_utf8(value)) refuse(Code::invalid, at, "text that is not UTF-8");
     add(item, anchor);
   }
@@ -106,7 +108,7 @@ class Builder : public YAML::EventHandler {
   }
   void open(Item::Kind kind, const YAML::Mark& at, YAML::anchor_t anchor) {
     if (levels_.size() == kDepthMax) {
-      refuse(Code::invalid, at, "more than " + std::to_string(kDepthMax) + " levels deep");
+      refuse(Code::unprocessable, at, "more than " + std::to_string(kDepthMax) + " levels deep");
     }
     levels_.push_back({make(kind, at), anchor, nullptr});
   }
@@ -128,7 +130,7 @@ class Builder : public YAML::EventHandler {
       level.item->entries.emplace_back(std::exchange(level.key, nullptr), item);
     } else {
       if (item->kind != Item::Kind::scalar)
-        refuse(Code::invalid, item->at, "a key that is no text");
+        refuse(Code::unprocessable, item->at, "a key that is no text");
       if (level.item->find(item->text) != nullptr) {
         refuse(Code::invalid, item->at, "the key \"" + item->text + "\" is there twice");
       }
@@ -142,10 +144,27 @@ class Builder : public YAML::EventHandler {
   size_t aliases_ = 0;
 };
 
+// Where the first bytes are that are no character.
+YAML::Mark first_not_utf8(std::string_view text) {
+  YAML::Mark at;
+  for (size_t from = 0; from < text.size();) {
+    size_t size = 1;
+    while (size < 4 && !is_utf8(text.substr(from, size))) ++size;
+    if (!is_utf8(text.substr(from, size))) break;
+    ++at.column;
+    if (text[from] == '\n') {
+      ++at.line;
+      at.column = 0;
+    }
+    from += size;
+  }
+  return at;
+}
+
 ItemPtr parse(std::string_view text) {
   const YAML::Mark start;
   if (text.size() > kSizeMax) refuse(Code::too_large, {}, "a flow file has at most 1 MiB");
-  if (!is_utf8(text)) refuse(Code::invalid, {}, "the text is not UTF-8");
+  if (!is_utf8(text)) refuse(Code::invalid, first_not_utf8(text), "the text is not UTF-8");
   std::istringstream in{std::string(text)};
   Builder builder;
   try {
@@ -154,7 +173,7 @@ ItemPtr parse(std::string_view text) {
     const ItemPtr root = builder.root();
     Builder more;
     if (parser.HandleNextDocument(more)) {
-      refuse(Code::invalid, more.root() ? more.root()->at : start, "a second document");
+      refuse(Code::unprocessable, more.root() ? more.root()->at : start, "a second document");
     }
     if (!root) refuse(Code::invalid, {}, "there is nothing in it");
     return root;
@@ -166,16 +185,18 @@ ItemPtr parse(std::string_view text) {
 // ---- From the tree to the flow
 
 const Item& map_of(const ItemPtr& item, const std::string& what) {
-  if (item->kind != Item::Kind::map) refuse(Code::invalid, item->at, what + " must be a map");
+  if (item->kind != Item::Kind::map) refuse(Code::unprocessable, item->at, what + " must be a map");
   return *item;
 }
 const Item& list_of(const ItemPtr& item, const std::string& what) {
-  if (item->kind != Item::Kind::list) refuse(Code::invalid, item->at, what + " must be a list");
+  if (item->kind != Item::Kind::list)
+    refuse(Code::unprocessable, item->at, what + " must be a list");
   return *item;
 }
 const std::string& text_of(const ItemPtr& item, const std::string& what) {
-  if (item->kind == Item::Kind::null) refuse(Code::invalid, item->at, what + " has no value");
-  if (item->kind != Item::Kind::scalar) refuse(Code::invalid, item->at, what + " must be a text");
+  if (item->kind == Item::Kind::null) refuse(Code::unprocessable, item->at, what + " has no value");
+  if (item->kind != Item::Kind::scalar)
+    refuse(Code::unprocessable, item->at, what + " must be a text");
   return item->text;
 }
 
@@ -194,37 +215,57 @@ void only(const Item& map, const std::string& where, std::initializer_list<const
 std::string name_of(const ItemPtr& item, const std::string& what) {
   const std::string& name = text_of(item, what);
   if (!is_valid_name(name, 128)) {
-    refuse(Code::invalid, item->at, what + " must be 1 to 128 of A-Z a-z 0-9 . _ -");
+    refuse(Code::unprocessable, item->at, what + " must be 1 to 128 of A-Z a-z 0-9 . _ -");
   }
   return name;
 }
 
 bool flag_of(const ItemPtr& item, const std::string& what) {
   const auto flag = parse_flag(text_of(item, what));
-  if (!flag || item->quoted) refuse(Code::invalid, item->at, what + " must be true or false");
+  if (!flag || item->quoted) refuse(Code::unprocessable, item->at, what + " must be true or false");
   return *flag;
 }
 
 uint64_t between(const ItemPtr& item, const std::string& what, Result<uint64_t> value,
                  uint64_t most) {
-  if (!value) refuse(Code::invalid, item->at, what + ": " + value.error().message);
+  if (!value) refuse(Code::unprocessable, item->at, what + ": " + value.error().message);
   if (*value == 0 || *value > most) {
     refuse(Code::unprocessable, item->at, what + " must be 1 to " + std::to_string(most));
   }
   return *value;
 }
 
-Labels labels_of(const ItemPtr& item, const std::string& what) {
-  Labels labels;
-  for (const auto& [key, value] : map_of(item, what).entries) {
-    labels[key->text] = text_of(value, "the label \"" + key->text + "\"");
+// The limits are those of the state, which knows no lines.
+std::string short_text(const ItemPtr& item, const std::string& what, size_t most) {
+  const std::string& text = text_of(item, what);
+  if (text.size() > most) {
+    refuse(Code::unprocessable, item->at, what + " has at most " + std::to_string(most) + " bytes");
   }
-  return labels;
+  return text;
+}
+
+std::map<std::string, std::string> texts_of(const ItemPtr& item, const std::string& what,
+                                            const char* one, size_t count_most, size_t most) {
+  std::map<std::string, std::string> texts;
+  const Item& map = map_of(item, what);
+  if (map.entries.size() > count_most) {
+    refuse(Code::unprocessable, item->at,
+           what + " has at most " + std::to_string(count_most) + " entries");
+  }
+  for (const auto& [key, value] : map.entries) {
+    const std::string name = short_text(key, std::string("the name of a ") + one, 256);
+    texts[name] = short_text(value, std::string("the ") + one + " \"" + name + "\"", most);
+  }
+  return texts;
+}
+
+Labels labels_of(const ItemPtr& item, const std::string& what) {
+  return texts_of(item, what, "label", 100, 1024);
 }
 
 const ItemPtr& needed(const Item& map, const std::string& key, const std::string& where) {
   const ItemPtr* found = map.find(key);
-  if (found == nullptr) refuse(Code::invalid, map.at, where + " needs \"" + key + "\"");
+  if (found == nullptr) refuse(Code::unprocessable, map.at, where + " needs \"" + key + "\"");
   return *found;
 }
 
@@ -239,14 +280,12 @@ ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
   spec.type = text_of(type, "a processor's type");
   const ItemPtr* properties = map.find("properties");
   if (properties != nullptr) {
-    for (const auto& [key, value] : map_of(*properties, "properties").entries) {
-      spec.properties[key->text] = text_of(value, "the property \"" + key->text + "\"");
-    }
+    spec.properties = texts_of(*properties, "properties", "property", 1000, 1 << 20);
   }
   if (const ItemPtr* replication = map.find("replication")) {
     const auto known = replication_of(text_of(*replication, "replication"));
     if (!known) {
-      refuse(Code::invalid, (*replication)->at, "replication is sync, quorum or async");
+      refuse(Code::unprocessable, (*replication)->at, "replication is sync, quorum or async");
     }
     spec.replication = *known;
   }
@@ -290,11 +329,11 @@ std::vector<ItemPtr> relationships_of(const Item& map) {
   const ItemPtr* one = map.find("relationship");
   const ItemPtr* several = map.find("relationships");
   if ((one == nullptr) == (several == nullptr)) {
-    refuse(Code::invalid, map.at, "a connection needs \"relationship\" or \"relationships\"");
+    refuse(Code::unprocessable, map.at, "a connection needs \"relationship\" or \"relationships\"");
   }
   if (one != nullptr) return {*one};
   if (list_of(*several, "relationships").items.empty()) {
-    refuse(Code::invalid, (*several)->at, "relationships is empty");
+    refuse(Code::unprocessable, (*several)->at, "relationships is empty");
   }
   return (*several)->items;
 }
@@ -348,22 +387,23 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
   if (const ItemPtr* own = map.find("id")) {
     const std::string name = name_of(*own, "the flow's id");
     if (!id.empty() && name != id) {
-      refuse(Code::invalid, (*own)->at,
+      refuse(Code::unprocessable, (*own)->at,
              "the flow's id is \"" + name + "\" here and \"" + id + "\" in the request");
     }
     flow.id = FlowId(name);
   }
   if (!is_valid_name(flow.id.value, 128)) {
-    refuse(Code::invalid, map.at, "a flow needs an \"id\" of 1 to 128 of A-Z a-z 0-9 . _ -");
+    refuse(Code::unprocessable, map.at, "a flow needs an \"id\" of 1 to 128 of A-Z a-z 0-9 . _ -");
   }
   flow.name = flow.id.value;
-  if (const ItemPtr* name = map.find("name")) flow.name = text_of(*name, "the flow's name");
+  if (const ItemPtr* name = map.find("name")) flow.name = short_text(*name, "the flow's name", 256);
 
   std::set<std::string> names;
   const Item& processors = list_of(needed(map, "processors", "a flow"), "processors");
-  if (processors.items.empty()) refuse(Code::invalid, processors.at, "a flow needs a processor");
+  if (processors.items.empty())
+    refuse(Code::unprocessable, processors.at, "a flow needs a processor");
   if (processors.items.size() > kProcessorsMax) {
-    refuse(Code::too_large, processors.at, "a flow has at most 1000 processors");
+    refuse(Code::unprocessable, processors.at, "a flow has at most 1000 processors");
   }
   for (const ItemPtr& item : processors.items) {
     flow.processors.push_back(processor_of(item, flow.id));
@@ -378,7 +418,7 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
       connections_of(item, flow, known);
     }
     if (flow.connections.size() > kConnectionsMax) {
-      refuse(Code::too_large, (*connections)->at, "a flow has at most 10000 connections");
+      refuse(Code::unprocessable, (*connections)->at, "a flow has at most 10000 connections");
     }
   }
   return flow;

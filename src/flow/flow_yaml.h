@@ -14,8 +14,8 @@
 namespace databridge::flow {
 
 // `id` is used when the text names none, and must agree with it otherwise; both empty is an error.
-// Codes: `invalid` for text that is no YAML or has wrong types, `unprocessable` for unknown keys,
-// types, properties and relationships.
+// Codes: `invalid` for text that is no YAML, `too_large`, and `unprocessable` for whatever is well
+// formed and no flow.
 Result<FlowSpec> read_flow(std::string_view text, const std::string& id = "");
 
 // The same checks of a processor that came in some other way.

@@ -106,6 +106,37 @@ TEST(FlowYaml, EveryMistakeHasItsLineAndColumn) {
   }
 }
 
+TEST(FlowYaml, WhatIsNoYamlIsToldFromWhatIsNoFlow) {
+  const auto code = [](const std::string& text) {
+    const auto flow = read_flow(text, "f");
+    EXPECT_FALSE(flow) << text;
+    if (flow) return Code::internal;
+    EXPECT_THAT(flow.error().message, HasSubstr("line ")) << text;
+    EXPECT_THAT(flow.error().message, HasSubstr(", column ")) << text;
+    return flow.error().code;
+  };
+  for (const char* text :
+       {"processors: [", "{\"processors\": \"x", "a: 1\na: 2", "*a", "a: \xff"}) {
+    EXPECT_EQ(code(text), Code::invalid) << text;
+  }
+  const std::string good = "processors: [{name: a, type: LogAttribute}]\n";
+  for (const std::string& text : std::vector<std::string>{
+           "x", "[]", "{}", "processors: []", "processors: 1", "processors: [{name: a}]",
+           "processors: [{name: a b, type: LogAttribute}]", "processors: [{type: LogAttribute}]",
+           "processors: [{name: a, type: Nothing}]", "id: g\n" + good,
+           "name: !!binary eA==\n" + good, "name: " + std::string(257, 'n') + "\n" + good,
+           "name: [n]\n" + good, "? [k]\n: 1\n" + good, "---\n" + good + "---\n" + good,
+           std::string(33, '[') + std::string(33, ']'),
+           "processors: [{name: a, type: LogAttribute, constraints: {require: {z: " +
+               std::string(1025, 'z') + "}}}]"}) {
+    EXPECT_EQ(code(text), Code::unprocessable) << text;
+  }
+  EXPECT_THAT(read_flow("id: f\nname: " + std::string(257, 'n') + "\n" + good).error().message,
+              HasSubstr("line 2, column 7: the flow's name has at most 256 bytes"));
+  EXPECT_THAT(read_flow("id: f\nname: \xc3\xa4\xff").error().message,
+              HasSubstr("line 2, column 8: "));
+}
+
 TEST(FlowYaml, TheIdOfTheRequestMustAgree) {
   EXPECT_FALSE(read_flow(kGood, "other"));
   EXPECT_TRUE(read_flow(kGood, "logs"));
