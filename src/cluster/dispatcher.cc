@@ -11,6 +11,7 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kBalanceEvery = 1s;
+constexpr const char* kMoved = "moved";
 
 }  // namespace
 
@@ -30,7 +31,7 @@ bool Dispatcher::on_running(Incarnation from, const std::vector<Running>& runnin
     const bool current = assignment != nullptr && assignment->owner == from &&
                          assignment->epoch == item.epoch && !assignment->releasing &&
                          !gate_.is_spent(item.processor, item.epoch);
-    on_report(from, {item.processor, item.epoch, item.state, {}}, state);
+    heard(from, {item.processor, item.epoch, item.state, {}}, state, false);
     if (!current) {
       // What is stopped already needs no telling; its word has just opened the gate.
       if (item.state == RunState::unassigned) continue;
@@ -61,6 +62,11 @@ void Dispatcher::let_go(Incarnation owner, ProcessorId processor, Epoch up_to) {
 }
 
 void Dispatcher::on_report(Incarnation from, const WorkReport& report, const State& state) {
+  heard(from, report, state, true);
+}
+
+void Dispatcher::heard(Incarnation from, const WorkReport& report, const State& state,
+                       bool has_words) {
   if (report.state == RunState::unassigned) let_go(from, report.processor, report.epoch);
   const Assignment* assignment = state.assignments().find(report.processor);
   if (assignment == nullptr || assignment->owner != from || assignment->epoch != report.epoch) {
@@ -74,9 +80,13 @@ void Dispatcher::on_report(Incarnation from, const WorkReport& report, const Sta
     todo_.insert(report.processor);
     return;
   }
-  if (report.state == RunState::assigned || assignment->state == report.state) return;
   const auto last = reported_.find(report.processor);
-  if (last != reported_.end() && last->second == std::pair{report.epoch, report.state}) return;
+  const bool known = last != reported_.end() && last->second.epoch == report.epoch;
+  const std::string& detail = known ? last->second.detail : assignment->detail;
+  const bool says_more = has_words && detail != report.detail;
+  if (report.state == RunState::assigned) return;
+  if (assignment->state == report.state && !says_more) return;
+  if (known && last->second.state == report.state && !says_more) return;
   reports_[report.processor] = {report.processor, report.epoch, report.state, report.detail};
 }
 
@@ -185,7 +195,7 @@ std::optional<std::string> Dispatcher::reason_to_release(const Assignment& assig
     return std::string("its node is ") + name(contact->health) + ": " + name(contact->reason);
   }
   const auto move = move_to_.find(assignment.processor);
-  if (move != move_to_.end() && move->second != assignment.owner) return "moved";
+  if (move != move_to_.end() && move->second != assignment.owner) return kMoved;
   return std::nullopt;
 }
 
@@ -259,10 +269,10 @@ void Dispatcher::place(const std::vector<Step>& homeless, const State& state, co
       const Candidate* target = board.find(move->second);
       if (target != nullptr && !board.why_not(*step.spec, assignment.pinned, *target)) {
         board.promise(*step.spec, move->second);
-        propose(
-            step.processor,
-            Assign{step.processor, assignment.epoch, move->second, "moved: " + assignment.reason},
-            consensus, effects);
+        propose(step.processor,
+                Assign{step.processor, assignment.epoch, move->second,
+                       assignment.reason == kMoved ? kMoved : "moved: " + assignment.reason},
+                consensus, effects);
         continue;
       }
       move_to_.erase(move);
@@ -296,7 +306,7 @@ void Dispatcher::propose_reports(const Consensus& consensus, Effects& effects) {
   if (reports_.empty()) return;
   Reports batch;
   for (auto& [processor, report] : reports_) {
-    reported_[processor] = {report.epoch, report.state};
+    reported_[processor] = report;
     batch.reports.push_back(std::move(report));
   }
   reports_.clear();

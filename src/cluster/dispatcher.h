@@ -67,6 +67,8 @@ class Dispatcher {
                                                const HealthChecker& health) const;
   void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
              const Consensus& consensus, Random& random, Effects& effects);
+  // A heartbeat says what runs, but not how it goes (`has_words`).
+  void heard(Incarnation from, const WorkReport& report, const State& state, bool has_words);
   void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
   void propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
                Effects& effects);
@@ -83,9 +85,9 @@ class Dispatcher {
   // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
   // never run them, a start that is still on its way to it must find no lease there.
   std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;
-  std::map<ProcessorId, Report> reports_;  // Heard, to be committed with the next batch.
-  std::map<ProcessorId, std::pair<Epoch, RunState>> reported_;  // Proposed last.
-  std::map<ProcessorId, std::string> why_stopped_;              // The owner's words.
+  std::map<ProcessorId, Report> reports_;           // Heard, to be committed with the next batch.
+  std::map<ProcessorId, Report> reported_;          // Proposed last.
+  std::map<ProcessorId, std::string> why_stopped_;  // The owner's words.
   Instant balance_looked_{};
 };
 

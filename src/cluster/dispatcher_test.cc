@@ -186,7 +186,9 @@ TEST_F(DispatcherTest, AMoveGoesWhereItWasTold) {
   ASSERT_TRUE(dispatcher.move(p, NodeId("node-1"), state, soft));
   commit(std::get<Release>(step()));
   stopped(2, epoch);
-  EXPECT_EQ(std::get<Assign>(step()).to, node(1));
+  const auto assign = std::get<Assign>(step());
+  EXPECT_EQ(assign.to, node(1));
+  EXPECT_EQ(assign.reason, "moved");
 }
 
 TEST_F(DispatcherTest, AMoveWhoseTargetTakesNoWorkIsRefused) {
@@ -227,6 +229,26 @@ TEST_F(DispatcherTest, ReportsGoIntoTheLogOnceAndInOneBatch) {
   EXPECT_EQ(batches[0].reports.size(), 2u);
   dispatcher.on_running(node(2), {{p, epoch, RunState::running}}, state, consensus, effects);
   EXPECT_TRUE(proposed<Reports>(run()).empty()) << "proposed, and not applied yet";
+}
+
+TEST_F(DispatcherTest, NewWordsOfTheOwnerGoIntoTheLogAndHeartbeatsHaveNone) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  Effects effects;
+  const auto say = [&](const std::string& detail) {
+    dispatcher.on_report(node(2), {p, epoch, RunState::running, detail}, state);
+    const auto batches = proposed<Reports>(run());
+    return batches.empty() ? "nothing" : "\"" + batches[0].reports[0].detail + "\"";
+  };
+  EXPECT_EQ(say(""), "\"\"");
+  EXPECT_EQ(say("fails"), "\"fails\"");
+  EXPECT_EQ(say("fails"), "nothing");
+  commit(Reports{{{p, epoch, RunState::running, "fails"}}});
+  dispatcher.on_running(node(2), {{p, epoch, RunState::running}}, state, consensus, effects);
+  EXPECT_TRUE(proposed<Reports>(run()).empty());
+  EXPECT_EQ(assignment(p).detail, "fails");
+  EXPECT_EQ(say(""), "\"\"");
 }
 
 TEST_F(DispatcherTest, ANewLeaderTakesUpWhatTheLastOneReleased) {

@@ -17,6 +17,7 @@ constexpr Duration kRetryFirst = 100ms;
 constexpr Duration kRetryMost = 30s;
 constexpr Duration kCheckpointRetry = 1s;
 constexpr Duration kNothingDone = 10ms;
+constexpr uint32_t kFailuresTold = 3;
 
 Bytes record_key(const ProcessorId& id) {
   Bytes key = "p";
@@ -420,9 +421,12 @@ void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
     events_.note(runner.spec.id,
                  "failed " + std::to_string(runner.failures) + " times in a row: " + why);
   }
-  if (runner.fault != why) {
-    runner.fault = why;
-    events_.report(runner.spec.id, runner.record.epoch, runner.state, why);
+  // One failure may be chance. Each change of words is an entry of the log: after the first ones
+  // they are said again only now and then, which also tells a leader that is new.
+  const bool rarely = (runner.failures & (runner.failures - 1)) == 0;
+  if (runner.failures == kFailuresTold || (runner.failures > kFailuresTold && rarely)) {
+    runner.fault = "fails at every trigger: " + why;
+    events_.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
   }
 }
 

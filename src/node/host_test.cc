@@ -13,6 +13,7 @@ namespace databridge::node {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::StartsWith;
 
 // A log that all nodes apply, nodes that run hosts, and a network between them. The test is the
 // engine, the leader and the weather.
@@ -33,14 +34,19 @@ class Cluster {
     size_t born = 0;  // Length of the log at its last start: older epochs are dead here.
     std::deque<std::function<void()>> posted;
     std::map<std::pair<ProcessorId, Epoch>, RunState> reports;
+    std::map<ProcessorId, std::string> details;  // Of the last report.
+    size_t failures_told = 0;
     std::vector<std::string> notes;
     Instant lease;
     std::set<std::pair<ProcessorId, uint64_t>> begun;
 
     explicit Node(const env::Clock& clock) : files(clock) {}
 
-    void report(const ProcessorId& processor, Epoch epoch, RunState run, std::string) override {
+    void report(const ProcessorId& processor, Epoch epoch, RunState run,
+                std::string detail) override {
       reports[{processor, epoch}] = run;
+      failures_told += detail.starts_with("fails");
+      details[processor] = std::move(detail);
     }
     void save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint) override {
       cluster->proposals.push_back(SaveCheckpoint{processor, std::move(checkpoint)});
@@ -412,10 +418,14 @@ TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   EXPECT_EQ(node.host->queue_depth(), 3u);
   EXPECT_LE(node.notes.size(), 6u);  // At powers of two.
   EXPECT_FALSE(node.notes.empty());
+  EXPECT_THAT(node.details[Cluster::id("put")], StartsWith("fails at every trigger: "));
+  EXPECT_LE(node.failures_told, 5u);
+  EXPECT_EQ(node.reports.rbegin()->second, RunState::running);
   node.files.broken = false;
   cluster.calm({"gen", "put"});
   EXPECT_EQ(node.host->queue_depth(), 0u);
   EXPECT_TRUE(node.files.has("/out/2"));
+  EXPECT_EQ(node.details[Cluster::id("put")], "");
 }
 
 TEST(Host, ADeletedFlowLeavesNothing) {
