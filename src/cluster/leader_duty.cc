@@ -380,6 +380,10 @@ void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
     return desk.propose(served, std::move(change->body), state, consensus, effects);
   }
   if (auto* place = std::get_if<Place>(&body)) {
+    const FlowId& flow = place->spec.flow;
+    if (!flow.empty() && !state.flows().contains(flow)) {
+      return answer(fail(Code::unprocessable, "there is no flow " + flow.value));
+    }
     const ProcessorId processor = place->spec.id;
     return desk.propose_placed(served, AddProcessor{std::move(place->spec)}, processor, state,
                                consensus, effects);
