@@ -430,7 +430,8 @@ void Engine::sample_load() {
   load.processors_active = static_cast<uint32_t>(host_->running().size());
   load.queue_depth = host_->queue_depth();
   const env::Store::Room room = env_.store.room();
-  load.trouble = room.total != 0 && room.free < std::min(options_.disk_free_min, room.total / 20);
+  const uint64_t share = room.total / 100 * options_.disk_free_percent;
+  load.trouble = room.total != 0 && room.free < std::min(options_.disk_free_min, share);
   host_->pause_sources(load.trouble);
   step(cluster::Sampled{load});
 }

@@ -50,7 +50,8 @@ class Engine final : private HostEvents {
     size_t snapshot_entries = 16'384;
     size_t snapshot_bytes = 16 << 20;
     uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
-    uint64_t disk_free_min = 1ull << 30;  // Below it (or below 5 % if that is less) sources stop.
+    uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
+    uint32_t disk_free_percent = 5;       // sources stop.
     std::function<void(cluster::Weight, const std::string&)> log;
     std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
   };

@@ -26,6 +26,35 @@ constexpr int kBacklog = 1024;
 constexpr int kLinesPerSecond = 10;
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
+Error cannot_listen(const Address& address, const asio::error_code& error) {
+  const bool taken = error == asio::error::address_in_use;
+  return {
+      taken ? Code::conflict : Code::io,
+      fmt::format("cannot listen on {}: {}{}", address.text(), error.message(),
+                  taken ? "; another process has it: stop that one or choose another port" : "")};
+}
+
+Result<void> bind_to(const Address& address, asio::io_context& io, tcp::acceptor& acceptor) {
+  const auto cannot = [&](const asio::error_code& error) {
+    return tl::make_unexpected(cannot_listen(address, error));
+  };
+  asio::error_code error;
+  tcp::resolver resolver(io);
+  const auto found =
+      resolver.resolve(address.host, std::to_string(address.port),
+                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  if (error) return cannot(error);
+  const tcp::endpoint endpoint = found.begin()->endpoint();
+  // Close-on-exec from the first moment: a child that held the port would look like a living node.
+  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return cannot(asio::error_code(errno, asio::error::get_system_category()));
+  acceptor.assign(endpoint.protocol(), fd, error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (error) return cannot(error);
+  return {};
+}
+
 class AsioNetwork : public Network, private DialContext {
  public:
   explicit AsioNetwork(NetworkOptions options)
@@ -120,30 +149,11 @@ Result<void> AsioNetwork::start(env::Greeting self, Receiver receiver) {
 }
 
 Result<void> AsioNetwork::listen() {
-  const auto& listen = options_.listen;
-  const auto cannot = [&](const asio::error_code& error) {
-    const bool taken = error == asio::error::address_in_use;
-    return fail(
-        taken ? Code::conflict : Code::io,
-        fmt::format("cannot listen on {}: {}{}", listen.text(), error.message(),
-                    taken ? "; another process has it: stop that one or choose another port" : ""));
-  };
+  if (auto bound = bind_to(options_.listen, io_, acceptor_); !bound) return bound;
   asio::error_code error;
-  tcp::resolver resolver(io_);
-  const auto found =
-      resolver.resolve(listen.host, std::to_string(listen.port),
-                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
-  if (error) return cannot(error);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  // Close-on-exec from the first moment: a child that held the port would look like a living node.
-  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return cannot(asio::error_code(errno, asio::error::get_system_category()));
-  acceptor_.assign(endpoint.protocol(), fd, error);
-  if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor_.bind(endpoint, error);
-  if (!error) acceptor_.listen(kBacklog, error);
+  acceptor_.listen(kBacklog, error);
   if (!error) acceptor_.non_blocking(true, error);
-  if (error) return cannot(error);
+  if (error) return tl::make_unexpected(cannot_listen(options_.listen, error));
   port_ = acceptor_.local_endpoint(error).port();
   return {};
 }
@@ -360,6 +370,12 @@ void AsioNetwork::trouble(const std::string& line) {
 }
 
 }  // namespace
+
+Result<void> check_can_listen(const Address& address) {
+  asio::io_context io;
+  tcp::acceptor acceptor(io);
+  return bind_to(address, io, acceptor);
+}
 
 std::unique_ptr<Network> make_network(NetworkOptions options) {
   return std::make_unique<AsioNetwork>(std::move(options));

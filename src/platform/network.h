@@ -34,6 +34,9 @@ class Network : public env::Network {
   virtual uint16_t port() const = 0;
 };
 
+// Whether the address could be bound just now; the error names it. Listens on nothing.
+Result<void> check_can_listen(const Address& address);
+
 // A `failed` event carries in `peer` also who was found at the address and belongs elsewhere.
 // Destroying it ends all links and joins the thread; no callback runs after that.
 std::unique_ptr<Network> make_network(NetworkOptions options);

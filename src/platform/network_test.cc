@@ -265,6 +265,15 @@ TEST(Network, APortInUseIsAClearError) {
   EXPECT_THAT(started.error().message, HasSubstr(a.address().text()));
 }
 
+TEST(Network, APortCanBeTriedWithoutListening) {
+  Node node(greeting_of(1));
+  const auto taken = check_can_listen(loopback(node.network->port()));
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message, HasSubstr(std::to_string(node.network->port())));
+  EXPECT_THAT(taken.error().message, HasSubstr("another process has it"));
+  EXPECT_TRUE(check_can_listen(loopback(0)));
+}
+
 TEST(Network, ALostPeerIsNewsAndThenRefused) {
   Node a(greeting_of(1));
   auto b = std::make_unique<Node>(greeting_of(2));

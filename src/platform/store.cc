@@ -32,6 +32,9 @@ constexpr BytesView kChainKey = "chain";
 constexpr size_t kMergedBytesMax = 4u << 20;
 constexpr auto kMarkSyncEvery = 1s;
 
+// RocksDB's own files need room from the start, and it aborts when there is none.
+constexpr uint64_t kRoomMin = 16u << 20;
+
 constexpr const char* kRemedy =
     "this node must not go on with it: move the data directory aside and start again, it then "
     "joins as a new node and gets its state from the others (or restore a whole copy of it)";
@@ -153,6 +156,10 @@ class RocksStore : public env::Store {
 
 Result<void> RocksStore::open(const std::string& directory) {
   if (auto opened = directory_.open(directory); !opened) return opened;
+  if (const Room now = room(); now.total != 0 && now.free < kRoomMin) {
+    return fail(Code::io, fmt::format("{} has {} KiB of free space: a node needs {} MiB to start",
+                                      directory, now.free >> 10, kRoomMin >> 20));
+  }
   if (auto opened = open_db(); !opened) return opened;
   if (auto whole = check_chain(); !whole) return whole;
   if (auto settled = directory_.settle(); !settled) return settled;
