@@ -3,11 +3,14 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
+import tempfile
 import unittest
 
-from harness import Cluster, call, wait_until
+from harness import CONTROL, Cluster, Node, call, free_ports, run, wait_until
 
 
 def raw(port, data, timeout=10.0, until_closed=True):
@@ -194,6 +197,102 @@ class BadInput(unittest.TestCase):
             self.refused(answer, 409)
             self.assertEqual(stranger.status()["totalNodes"], 1)
             self.assertEqual(self.node.status()["totalNodes"], 3)
+
+
+    def test_flows_that_are_well_formed_and_impossible(self):
+        kind = {"Content-Type": "application/yaml"}
+        for text, status in [(b"processors: [", 400), (b"a: 1\na: 2\n", 400), (b"a: \xff", 400),
+                             (b"processors: []", 422), (b"colour: red", 422), (b"[]", 422),
+                             (b"name: " + b"n" * 300 + b"\nprocessors: [{name: a, type: LogAttribute}]", 422)]:
+            with self.subTest(text=text[:30]):
+                answer = call(self.node.api_port, "PUT", "/api/cluster/flows/f", text, headers=kind)
+                self.refused(answer, status)
+                self.assertRegex(answer.json["detail"], "line [0-9]+, column [0-9]+: ")
+        self.refused(call(self.node.api_port, "PUT", "/api/cluster/flows/f", b"processors: []",
+                          headers={**kind, "If-Match": "3"}), 422)
+
+    def test_a_processor_of_no_flow(self):
+        for node in self.cluster.nodes:
+            self.refused(node.api("POST", "/api/cluster/processors",
+                                  {"type": "LogAttribute", "flowId": "nope"}, timeout=20), 422)
+
+    def test_the_answer_of_a_transfer_names_the_new_leader(self):
+        for asked in self.cluster.nodes:
+            old = self.cluster.leader()
+            new = self.cluster.others(old)[0]
+            answer = asked.api("POST", "/api/cluster/leader/transfer", {"nodeId": new.name}, timeout=30)
+            self.assertEqual((answer.status, answer.json["leader"]), (200, new.name), answer)
+        type(self).node = self.cluster.leader()
+        type(self).other = self.cluster.others(self.node)[0]
+
+
+class Starts(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="databridge-test-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def lone(self, data_dir, *flags):
+        node = Node("lone", self.directory, *free_ports(2), [], flags=flags)
+        node.data_dir, node.log_path = data_dir, os.path.join(self.directory, f"{node.api_port}.log")
+        self.addCleanup(lambda: node.alive and node.kill9())
+        return node
+
+    def ends_with_one_line(self, node, *words):
+        self.assertEqual(node.start().process.wait(timeout=20), 1, node.log_tail())
+        self.assertEqual(len(node.log_tail().strip().splitlines()), 1, node.log_tail())
+        for word in words:
+            self.assertIn(word, node.log_tail())
+
+    def test_a_port_in_use_is_named_and_nothing_is_left_behind(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            for name in ("api_port", "cluster_port"):
+                node = self.lone(os.path.join(self.directory, "data-" + name))
+                setattr(node, name, port)
+                self.ends_with_one_line(node, f"127.0.0.1:{port}", "in use")
+                self.assertFalse(os.path.exists(node.data_dir))
+
+    def small_disk(self, size):
+        disk = os.path.join(self.directory, "disk")
+        os.mkdir(disk)
+        if run("mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", disk, check=False).returncode != 0:
+            self.skipTest("needs the right to mount")
+        self.addCleanup(run, "umount", "-l", disk, check=False)
+        return disk
+
+    def test_a_disk_without_room_is_refused(self):
+        self.ends_with_one_line(self.lone(self.small_disk("100k")), "free space")
+
+    def test_a_share_of_the_disk_can_be_kept_free(self):
+        disk = self.small_disk("128m")
+        with open(os.path.join(disk, "other"), "wb") as file:
+            file.write(b"x" * (64 << 20))
+        config = os.path.join(self.directory, "node.yaml")
+        with open(config, "w") as file:
+            file.write("node: {diskFreeMin: 80%}\n")
+        node = self.lone(os.path.join(disk, "data"), "--config=" + config).start()
+        def state():
+            answer = node.api("GET", "/api/cluster/nodes/lone")
+            return answer.status == 200 and answer.json["state"]
+        wait_until(lambda: state() == "degraded", 20, "too little is free")
+
+    def test_the_status_warns_of_what_is_not_encrypted(self):
+        node = self.lone(os.path.join(self.directory, "data"), "--insecure-network",
+                         "--cluster-advertise-address=127.0.0.1")
+        node.bind = "0.0.0.0"
+        node.start()
+        wait_until(node.status, 10, "it serves")
+        warnings = node.status()["warnings"]
+        self.assertTrue(any("not encrypted" in warning for warning in warnings), warnings)
+
+    def test_databridgectl_tells_that_there_is_no_quorum(self):
+        node = self.lone(os.path.join(self.directory, "data"), "--cluster-bootstrap-expect=2")
+        node.start()
+        wait_until(node.status, 10, "it serves")
+        done = subprocess.run([CONTROL, "--api", f"127.0.0.1:{node.api_port}", "status"],
+                              capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 3, done)
+        self.assertIn("no_quorum", done.stdout)
 
 
 class DamagedStore(unittest.TestCase):

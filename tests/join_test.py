@@ -1,5 +1,6 @@
 """A node that comes later joins the cluster that is there."""
 
+import threading
 import unittest
 
 from harness import Cluster, holds_for, wait_until
@@ -38,6 +39,29 @@ class Join(unittest.TestCase):
             self.assertIn("empty data directory", removed.log_tail())
             holds_for(lambda: leader.put_config("goes.on", 1, timeout=3).status == 200, 6,
                       "the others commit")
+
+    def test_a_join_is_answered_once_the_node_is_a_member(self):
+        """A node that waits for founders is told of a seed where nobody is yet."""
+        with Cluster(count=2, start=False) as cluster:
+            late, founder = cluster.nodes
+            late.seeds, founder.seeds = [], []
+            late.flags = ["--cluster-bootstrap-expect=2"]
+            late.start()
+            wait_until(late.status, 10, "it serves")
+            answers = []
+            body = {"seeds": [f"127.0.0.1:{founder.cluster_port}"]}
+            asking = threading.Thread(target=lambda: answers.append(
+                late.api("POST", "/api/cluster/join", body, timeout=40)))
+            asking.start()
+            wait_until(lambda: "seeds" in late.status().get("note", ""), 10, "it looks for the seed")
+            self.assertEqual(answers, [])
+            founder.start()
+            asking.join()
+            self.assertEqual(answers[0].status, 200, answers)
+            self.assertEqual(answers[0].json["nodeId"], late.name)
+            self.assertEqual(answers[0].json["clusterId"], founder.status()["clusterId"])
+            again = late.api("POST", "/api/cluster/join", body, timeout=10)
+            self.assertEqual(again.status, 409, again)
 
     def test_the_same_processor_twice_is_answered_at_once(self):
         with Cluster(count=1) as cluster:

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "cluster/request.h"
@@ -31,6 +32,9 @@ class Backend {
   // a later call replaces the earlier one, an empty function removes it; after the return of the
   // call that removes it, it is not called any more.
   virtual void on_publish(std::function<void()> published) = 0;
+
+  // What is dubious about this node's configuration, in words. Never changes; any thread.
+  virtual const std::vector<std::string>& warnings() const = 0;
 
   // A flow from its text; errors name line and column. Pure, any thread.
   virtual Result<FlowSpec> parse_flow(std::string_view text, FlowFormat format,

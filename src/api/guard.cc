@@ -6,19 +6,19 @@
 namespace databridge::api {
 namespace {
 
-bool same(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
-
 bool is_port(std::string_view text) {
   return text.size() <= 5 &&
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
+
+bool same_word(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
+  });
+}
 
 std::string_view host_without_port(std::string_view host) {
   if (host.starts_with('[')) {
@@ -37,13 +37,13 @@ std::optional<std::string> foreign(std::string_view host, std::string_view origi
                                    const std::vector<std::string>& hosts) {
   const std::string_view name = host_without_port(host);
   const bool known = std::any_of(hosts.begin(), hosts.end(),
-                                 [&](const std::string& own) { return same(own, name); });
+                                 [&](const std::string& own) { return same_word(own, name); });
   if (name.empty() || !known) {
     return "the host of this request is not an address of this node: use its advertised address";
   }
   if (origin.empty()) return std::nullopt;
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (origin.starts_with(scheme) && same(origin.substr(scheme.size()), host)) {
+    if (origin.starts_with(scheme) && same_word(origin.substr(scheme.size()), host)) {
       return std::nullopt;
     }
   }

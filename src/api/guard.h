@@ -11,6 +11,9 @@
 
 namespace databridge::api {
 
+// Whether they differ in capitals at most.
+bool same_word(std::string_view a, std::string_view b);
+
 // "name", "name:port", "1.2.3.4:80", "[::1]:80" without the port and the brackets.
 std::string_view host_without_port(std::string_view host);
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "api/guard.h"
+#include "api/http_drain.h"
 #include "api/http_log.h"
 #include "api/http_reason.h"
 #include "api/routes.h"
@@ -29,6 +30,9 @@ constexpr uint64_t kBodyMax = 8 << 20;
 constexpr uint64_t kRestoreMax = 256 << 20;  // It becomes one command of the log.
 constexpr std::string_view kRestorePath = "/api/cluster/snapshot/restore";
 constexpr size_t kBatchEvents = 256;  // Of one write to an event stream.
+constexpr const char* kLate =
+    "the cluster gave no answer in time; whether it was done is not known: look, or send it again "
+    "with the same Idempotency-Key";
 
 int64_t unix_ms_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -46,62 +50,28 @@ struct Refusal {
   std::string_view detail;
 };
 thread_local std::optional<Refusal> refusal;
+// Of the request whose header was just read: its sender waits for "100 Continue".
+thread_local bool continue_expected = false;
 
 int refuse(int status, std::string_view code, std::string_view detail) {
   refusal = Refusal{status, code, detail};
   return -1;
 }
 
-// Reads and forgets what a refused client still sends, for a while: closing at once would reset the
-// connection, and the client would never see why.
-class Drain : public std::enable_shared_from_this<Drain> {
- public:
-  explicit Drain(tcp::socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {
-    ++alive;
-  }
-  ~Drain() { --alive; }
-
-  void start() {
-    timer_.expires_after(std::chrono::seconds(10));
-    timer_.async_wait([self = weak_from_this()](const asio::error_code& ec) {
-      if (auto drain = self.lock(); drain && !ec) drain->close();
-    });
-    read();
-  }
-
-  static constexpr size_t kAliveMax = 64;
-  static thread_local size_t alive;
-
- private:
-  static constexpr uint64_t kBytesMax = 256 << 20;
-
-  void read() {
-    socket_.async_read_some(asio::buffer(sink_),
-                            [self = shared_from_this()](const asio::error_code& ec, size_t n) {
-                              self->bytes_ += n;
-                              if (ec || self->bytes_ > kBytesMax) return self->close();
-                              self->read();
-                            });
-  }
-  void close() {
-    asio::error_code ignored;
-    socket_.close(ignored);
-    timer_.cancel();
-  }
-
-  tcp::socket socket_;
-  asio::steady_timer timer_;
-  uint64_t bytes_ = 0;
-  std::array<char, 16 << 10> sink_;
-};
-thread_local size_t Drain::alive = 0;
-
 class Socket : public tcp::socket {
  public:
   using tcp::socket::socket;
 
+  // RESTinio reads on when a body is still to come.
+  template <typename Buffers, typename Then>
+  auto async_read_some(const Buffers& buffers, Then&& then) {
+    if (std::exchange(continue_expected, false)) write_now("HTTP/1.1 100 Continue\r\n\r\n");
+    return tcp::socket::async_read_some(buffers, std::forward<Then>(then));
+  }
+
   // RESTinio calls this when it gives a connection up, and nowhere else.
   void shutdown(shutdown_type what, asio::error_code& ec) {
+    continue_expected = false;
     if (const auto why = std::exchange(refusal, std::nullopt); why && is_open()) {
       say(*why);
       tcp::socket::shutdown(shutdown_send, ec);
@@ -121,11 +91,13 @@ class Socket : public tcp::socket {
  private:
   void say(const Refusal& why) {
     const ApiResponse answer = problem(why.code, why.status, why.detail);
-    const std::string text = fmt::format(
+    write_now(fmt::format(
         "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
         answer.status, reason_of(answer.status), answer.content_type, answer.body.size(),
-        answer.body);
-    // A few hundred bytes into an empty send buffer: it fits, or the client is gone.
+        answer.body));
+  }
+  // A few hundred bytes into an empty send buffer: it fits, or the client is gone.
+  void write_now(std::string_view text) {
     asio::error_code ignored;
     non_blocking(true, ignored);
     write_some(asio::buffer(text), ignored);
@@ -168,17 +140,34 @@ restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
 
 constexpr std::string_view kTooLarge = "the body is larger than is taken here (8 MiB)";
 
+// By the library's name of a field, or by its own.
+template <typename Field>
+std::string text_of(const restinio::http_request_header_t& header, Field field) {
+  const auto value = header.opt_value_of(field);
+  return value ? std::string(value->data(), value->size()) : std::string();
+}
+
 int on_headers_complete(http_parser* parser) {
   auto& context = context_of(parser);
   context.m_leading_headers_completed = true;
-  if (parser->content_length == ULLONG_MAX) return 0;  // None, or in chunks.
-  if (parser->content_length > body_limit(context)) return refuse(413, "too_large", kTooLarge);
+  parser->upgrade = 0;  // No other protocol is spoken here: the request is one like any other.
+  const std::string expected = text_of(context.m_header, restinio::http_field::expect);
+  if (!expected.empty() && !same_word(expected, "100-continue")) {
+    return refuse(417, "invalid", "100-continue is all that can be expected here");
+  }
+  const bool told = parser->content_length != ULLONG_MAX;  // Else none, or in chunks.
+  if (told && parser->content_length > body_limit(context)) {
+    return refuse(413, "too_large", kTooLarge);
+  }
+  const bool old = parser->http_major == 1 && parser->http_minor == 0;
+  continue_expected = !expected.empty() && !old;
   // What is announced is not believed: memory is taken as the bytes come.
-  context.m_body.reserve(std::min<size_t>(parser->content_length, 64 << 10));
+  if (told) context.m_body.reserve(std::min<size_t>(parser->content_length, 64 << 10));
   return 0;
 }
 
 int on_body(http_parser* parser, const char* at, size_t length) {
+  continue_expected = false;  // The body comes without being asked for.
   auto& context = context_of(parser);
   if (context.m_body.size() + length > body_limit(context)) {
     return refuse(413, "too_large", kTooLarge);
@@ -253,6 +242,7 @@ struct Exchange {
   bool head = false;
   bool answered = false;
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
+  std::string late;
 };
 
 // One client that watches events. It pulls: there is at most one write under way, and what comes
@@ -282,9 +272,10 @@ class Core : public std::enable_shared_from_this<Core> {
   void published();
   uint16_t port() const { return port_; }
 
-  void handle(const restinio::request_handle_t& request);
+  void take(const restinio::request_handle_t& request);
 
  private:
+  void handle(const restinio::request_handle_t& request);
   void answer(Exchange& exchange, ApiResponse response);
   void defer(std::shared_ptr<Exchange> exchange, Deferred deferred);
   void finish(Exchange& exchange, cluster::Answer answer);
@@ -323,7 +314,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
 restinio::request_handling_status_t Handler::operator()(
     const restinio::request_handle_t& request) const {
-  core_.handle(request);
+  continue_expected = false;
+  core_.take(request);
   return restinio::request_accepted();
 }
 
@@ -339,16 +331,6 @@ size_t connections_allowed(size_t wanted) {
   }
   const size_t limit = files.rlim_cur;
   return std::min(wanted, limit > 2 * kOthers ? limit - kOthers : limit / 2);
-}
-
-std::string text_of(const restinio::http_request_header_t& header, restinio::http_field_t field) {
-  const auto value = header.opt_value_of(field);
-  return value ? std::string(value->data(), value->size()) : std::string();
-}
-
-std::string text_of(const restinio::http_request_header_t& header, const char* field) {
-  const auto value = header.opt_value_of(field);
-  return value ? std::string(value->data(), value->size()) : std::string();
 }
 
 Result<void> Core::open() {
@@ -415,6 +397,13 @@ void Core::stop() {
   });
 }
 
+// Not at once: to an answer from inside its handler RESTinio reads the next request twice, after
+// the handler and after the write, and loses what it has in hand. So each connection has one
+// request at a time, and those that were sent behind it wait in its buffers.
+void Core::take(const restinio::request_handle_t& request) {
+  asio::post(io_, [this, request] { handle(request); });
+}
+
 void Core::handle(const restinio::request_handle_t& request) {
   auto exchange = std::make_shared<Exchange>();
   exchange->request = request;
@@ -442,6 +431,13 @@ void Core::handle(const restinio::request_handle_t& request) {
   call.accept = text_of(header, restinio::http_field::accept);
   call.last_event_id = text_of(header, "Last-Event-ID");
   if (!exchange->head && header.method() != restinio::http_method_get()) {
+    const std::string coding = text_of(header, restinio::http_field::content_encoding);
+    const std::string transfer = text_of(header, restinio::http_field::transfer_encoding);
+    if ((!coding.empty() && !same_word(coding, "identity")) ||
+        (!transfer.empty() && !same_word(transfer, "chunked"))) {
+      return answer(*exchange, problem("unsupported_media_type", 415,
+                                       "the body must come as it is, without a coding like gzip"));
+    }
     call.content_type = text_of(header, restinio::http_field::content_type);
     call.if_match = text_of(header, restinio::http_field::if_match);
     call.idempotency_key = text_of(header, "Idempotency-Key");
@@ -504,6 +500,7 @@ void Core::answer(Exchange& exchange, ApiResponse response) {
 void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
   exchange->deadline = exchange->begun + options_.answer_timeout;
   exchange->render = std::move(deferred.render);
+  exchange->late = std::move(deferred.late);
   waiting_.push_back(exchange);
   // The engine may keep what it is given for longer than the server lives, so it owns nothing of
   // it: a connection must not outlive the loop that it belongs to.
@@ -631,9 +628,7 @@ void Core::tick() {
   while (!waiting_.empty() && (waiting_.front()->answered || waiting_.front()->deadline <= now)) {
     Exchange& exchange = *waiting_.front();
     if (!exchange.answered) {
-      answer(exchange, problem(Code::timed_out,
-                               "the cluster gave no answer in time; whether it was done is not "
-                               "known: look, or send it again with the same Idempotency-Key"));
+      answer(exchange, problem(Code::timed_out, exchange.late.empty() ? kLate : exchange.late));
     }
     waiting_.pop_front();
   }

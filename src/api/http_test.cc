@@ -183,6 +183,83 @@ TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
   }
 }
 
+TEST_F(HttpTest, PipelinedReadsAndWritesAreAnsweredInOrder) {
+  start();
+  Client client(port());
+  std::string all;
+  for (int i = 0; i < 200; ++i) {
+    all += i % 3 == 0 ? put("k", "{\"value\":" + std::to_string(i) + "}")
+                      : "GET /api/cluster/nothing/" + std::to_string(i) +
+                            " HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    all += "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  }
+  client.send(all);
+  for (int i = 0; i < 200; ++i) {
+    const Reply reply = client.read_reply();
+    EXPECT_EQ(reply.status, i % 3 == 0 ? 200 : 404) << i;
+    if (i % 3 == 0) {
+      EXPECT_THAT(reply.body, HasSubstr("\"value\":" + std::to_string(i) + ","));
+    }
+    ASSERT_EQ(client.read_reply().status, 200) << i;
+  }
+}
+
+TEST_F(HttpTest, ARequestThatComesInPiecesBehindAnotherIsWhole) {
+  start();
+  Client client(port());
+  for (int i = 0; i < 20; ++i) {
+    client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/cluster/sta");
+    EXPECT_EQ(client.read_reply().status, 200) << i;
+    client.send("tus HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_THAT(client.read_reply().body, HasSubstr("\"clusterId\"")) << i;
+  }
+}
+
+TEST_F(HttpTest, WhoAsksBeforeSendingABodyIsToldToGoOn) {
+  start();
+  Client client(port());
+  const std::string head =
+      "PUT /api/cluster/config/k HTTP/1.1\r\nHost: localhost\r\n"
+      "Content-Type: application/json\r\nContent-Length: 11\r\n";
+  for (int i = 0; i < 2; ++i) {
+    client.send(head + "Expect: 100-Continue\r\n\r\n");
+    EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send(R"({"value":1})");
+    EXPECT_EQ(client.read_reply().status, 200);
+  }
+  // Who sends the body without waiting needs no word.
+  client.send(head + "Expect: 100-continue\r\n\r\n" + R"({"value":1})");
+  EXPECT_EQ(client.read_reply().status, 200);
+  client.send(head + "Expect: a miracle\r\n\r\n");
+  EXPECT_EQ(client.read_reply().status, 417);
+  EXPECT_TRUE(client.closed_by_server());
+}
+
+TEST_F(HttpTest, BodiesInACodingAreRefused) {
+  start();
+  Client client(port());
+  const auto with = [&](const std::string& field) {
+    client.send("PUT /api/cluster/config/k HTTP/1.1\r\nHost: localhost\r\n" + field +
+                "\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n" +
+                R"({"value":1})");
+    return client.read_reply();
+  };
+  EXPECT_EQ(with("Content-Encoding: gzip").status, 415);
+  EXPECT_EQ(code_of(with("Content-Encoding: identity, br")), "unsupported_media_type");
+  EXPECT_TRUE(backend.submitted.empty());
+  EXPECT_EQ(with("Content-Encoding: Identity").status, 200);
+}
+
+TEST_F(HttpTest, AnotherProtocolIsNotSpoken) {
+  start();
+  Client client(port());
+  for (int i = 0; i < 3; ++i) {
+    client.send(
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+    EXPECT_EQ(client.read_reply().status, 200) << i;
+  }
+}
+
 TEST_F(HttpTest, ForeignHostsAndOriginsAreRefused) {
   start();
   const auto ask = [&](const std::string& fields) {
@@ -313,8 +390,12 @@ TEST_F(HttpTest, RequestWithoutAnAnswerEndsAsTimedOut) {
   const Reply reply = client.read_reply();
   EXPECT_EQ(reply.status, 504);
   EXPECT_EQ(code_of(reply), "timed_out");
+  client.send(
+      "POST /api/cluster/join HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      "Content-Length: 21\r\n\r\n{\"seeds\":[\"n1:8090\"]}");
+  EXPECT_THAT(client.read_reply().body, HasSubstr("goes on trying"));
   // The answer that comes too late finds nobody, and the connection goes on.
-  ASSERT_EQ(backend.held.size(), 1u);
+  ASSERT_EQ(backend.held.size(), 2u);
   backend.held[0](cluster::Outcome{});
   client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(client.read_reply().status, 200);

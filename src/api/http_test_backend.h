@@ -106,6 +106,9 @@ class TestBackend : public Backend {
     return spec;
   }
 
+  const std::vector<std::string>& warnings() const override { return warned; }
+
+  std::vector<std::string> warned;
   std::vector<cluster::Request> submitted;
   std::optional<Error> refuse;
   bool silent = false;  // Requests are never answered.

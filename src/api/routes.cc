@@ -233,8 +233,10 @@ Result<size_t> Query::take_limit(size_t otherwise, size_t most) {
   if (!value) return otherwise;
   size_t limit = 0;
   const auto [end, ec] = std::from_chars(value->data(), value->data() + value->size(), limit);
-  if (ec != std::errc() || end != value->data() + value->size() || limit == 0) {
-    return fail(Code::invalid, "the parameter \"limit\" must be a number from 1");
+  const bool digits = end == value->data() + value->size() && !value->empty();
+  if (ec == std::errc::result_out_of_range && digits) return most;
+  if (ec != std::errc() || !digits || limit == 0) {
+    return fail(Code::invalid, "the parameter \"limit\" must be a whole number from 1");
   }
   return std::min(limit, most);
 }
@@ -320,6 +322,9 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
     if (!is_key(request.idempotency_key)) {
       return problem(Code::invalid, "the Idempotency-Key must be at most 128 visible characters");
     }
+    if (!request.if_match.empty() && found->put != put_config_item) {
+      return problem(Code::unprocessable, "If-Match is taken with a configuration key alone");
+    }
   }
   auto decoded = percent_decode(parameter, false);
   if (!decoded) return problem(decoded.error());
@@ -359,7 +364,7 @@ Routed Routes::linearizable(ApiRequest request) {
 
 const std::string& Routes::status(const cluster::ViewPtr& view) {
   if (status_of_ != view) {
-    status_ = show_status(*view);
+    status_ = show_status(*view, backend_.warnings());
     status_of_ = view;
   }
   return status_;

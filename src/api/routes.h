@@ -39,6 +39,7 @@ struct ApiResponse {
 struct Deferred {
   cluster::Request request;
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
+  std::string late{};  // Said when no answer comes in time; empty: that nobody knows.
 };
 
 // The client wants events as they come: all after `after`.

@@ -112,7 +112,11 @@ Routed get_events(Call& call) {
   // A browser that reconnects sends its last id in a header and the first address again.
   std::string since = stream ? call.request.last_event_id : std::string();
   const auto asked = call.query.take("since");
-  if (since.empty()) since = asked.value_or("");
+  const auto after_asked = call.query.take("after");  // As all lists have it: the same here.
+  if (asked && after_asked) {
+    return problem(Code::invalid, "\"since\" and \"after\" mean the same: give one of them");
+  }
+  if (since.empty()) since = asked ? *asked : after_asked.value_or("");
   const auto limit = call.query.take_limit(1000, 10'000);
   if (!limit) return problem(limit.error());
   if (const auto left = call.query.left()) return problem(*left);
@@ -121,7 +125,9 @@ Routed get_events(Call& call) {
   EventId after = stream ? state.last_event() : EventId{};
   if (!since.empty()) {
     const auto parsed = EventId::parse(since);
-    if (!parsed) return problem(Code::invalid, "since must be a number like 12 or 12.3");
+    if (!parsed)
+      return problem(Code::invalid,
+                     "\"since\" and \"after\" are numbers of events, like 12 or 12.3");
     after = *parsed;
   } else if (!stream && !state.events().empty()) {
     const EventId oldest = state.events().nth(0).second->id;

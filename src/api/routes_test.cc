@@ -81,6 +81,47 @@ TEST_F(RoutesTest, StatusFollowsTheView) {
   EXPECT_EQ(cut_off["quorum"]["reachable"], 0);
 }
 
+TEST_F(RoutesTest, ANodeThatKnowsOfNoMemberYetIsNotHealthy) {
+  backend.change([](cluster::View& view) { view.state = cluster::State(); });
+  EXPECT_EQ(json(call("GET", "/api/cluster/status"))["status"], "no_quorum");
+}
+
+TEST_F(RoutesTest, StatusHasTheWarningsOfTheConfiguration) {
+  EXPECT_EQ(json(call("GET", "/api/cluster/status"))["warnings"], Json::array());
+  backend.warned = {"the cluster port is not encrypted"};
+  backend.change([](cluster::View&) {});
+  EXPECT_EQ(json(call("GET", "/api/cluster/status"))["warnings"], Json(backend.warned));
+}
+
+TEST_F(RoutesTest, AReasonSaysHowItGoes) {
+  call("POST", "/api/cluster/processors", kProcessor);
+  const std::string path = "/api/cluster/processors/" + kId;
+  const Epoch epoch = backend.view()->state.assignments().find(*Uuid::parse(kId))->epoch;
+  const auto report = [&](const std::string& detail) {
+    backend.apply(Reports{{{*Uuid::parse(kId), epoch, RunState::running, detail}}});
+    const Json shown = json(call("GET", path));
+    EXPECT_EQ(shown["state"], "running");
+    return shown["reason"].get<std::string>();
+  };
+  EXPECT_EQ(report("fails at every trigger: no disk"),
+            "the only node; fails at every trigger: no disk");
+  EXPECT_EQ(report(""), "the only node");
+}
+
+TEST_F(RoutesTest, AllListsTakeALimitAndAPlaceToGoOn) {
+  for (const std::string list : {"nodes", "flows", "config", "assignments", "events"}) {
+    const std::string path = "/api/cluster/" + list;
+    EXPECT_EQ(call("GET", path + "?limit=1&after=").status, 200) << list;
+    EXPECT_EQ(call("GET", path + "?limit=99999999999999999999999").status, 200) << list;
+    for (const char* bad : {"0", "-1", "1.5", "x", "", "1x", "99999999999999999999x"}) {
+      EXPECT_EQ(call("GET", path + "?limit=" + bad).status, 400) << list << " " << bad;
+    }
+  }
+  EXPECT_EQ(call("GET", "/api/cluster/nodes?after=zzz").status, 200);
+  EXPECT_EQ(call("GET", "/api/cluster/assignments?after=zzz").status, 400);
+  EXPECT_EQ(call("GET", "/api/cluster/events?after=zzz").status, 400);
+}
+
 TEST_F(RoutesTest, NodeHasTheNamesOfTheContract) {
   backend.change([](cluster::View& view) {
     SoftMember soft;
@@ -285,6 +326,9 @@ TEST_F(RoutesTest, EventsGoOnAfterANumber) {
   EXPECT_EQ(first["events"].size(), 1u);
   EXPECT_EQ(first["next"], "1.0");
   EXPECT_EQ(call("GET", "/api/cluster/events?since=x").status, 400);
+  EXPECT_EQ(call("GET", "/api/cluster/events?after=1").body,
+            call("GET", "/api/cluster/events?since=1").body);
+  EXPECT_EQ(call("GET", "/api/cluster/events?after=1&since=1").status, 400);
 
   ApiRequest stream{"GET", "/api/cluster/events?since=1", "", "text/event-stream", "", "", "", ""};
   EXPECT_EQ(call(stream).body, "stream after 1.4294967295");
@@ -445,6 +489,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "not_found"},
         Refused{"no node's name", "DELETE", "/api/cluster/nodes/%20", "", "", 404, "not_found"},
         Refused{"flow's name", "PUT", "/api/cluster/flows/a%2Fb", "{}", kJson, 422, "invalid"},
+        Refused{"no body and no media", "PUT", "/api/cluster/config/k", "", "", 400, "invalid"},
+        Refused{"flow, no JSON", "PUT", "/api/cluster/flows/f", "{\"id\":", kJson, 400, "invalid"},
+        Refused{"flow, impossible", "PUT", "/api/cluster/flows/f", R"({"bad":1})", kJson, 422,
+                "invalid"},
+        Refused{"delete flow's name", "DELETE", "/api/cluster/flows/a%2Fb", "", "", 404,
+                "not_found"},
+        Refused{"get flow's name", "GET", "/api/cluster/flows/a%20b", "", "", 404, "not_found"},
         Refused{"no snapshot", "POST", "/api/cluster/snapshot/restore", "junk",
                 "application/octet-stream", 422, "invalid"},
         Refused{"no plan to try", "POST", "/api/cluster/rebalance?dryRun=true", R"({"planId":"p"})",
@@ -454,6 +505,17 @@ INSTANTIATE_TEST_SUITE_P(
       for (const char c : std::string(instance.param.what)) name += std::isalnum(c) ? c : '_';
       return name;
     });
+
+TEST_F(RoutesTest, IfMatchIsRefusedWhereItWouldBeIgnored) {
+  ApiRequest put{"PUT", "/api/cluster/flows/f", kJson, "", "1", "", "", "{}"};
+  const ApiResponse response = call(put);
+  EXPECT_EQ(response.status, 422);
+  EXPECT_THAT(response.body, HasSubstr("If-Match"));
+  EXPECT_TRUE(backend.submitted.empty());
+  put.target = "/api/cluster/config/k";
+  put.body = R"({"value":1})";
+  EXPECT_EQ(call(put).status, 409);
+}
 
 TEST_F(RoutesTest, WrongMethodIsToldTheRightOnes) {
   EXPECT_THAT(call("POST", "/api/cluster/config/k").headers,

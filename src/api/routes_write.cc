@@ -20,7 +20,10 @@ constexpr size_t kConfigKeyMax = 512;
 
 // The body as JSON; an empty one counts as `{}` where nothing in it is required.
 Result<Json> read_body(const Call& call, bool may_be_empty = false) {
-  if (call.request.body.empty() && may_be_empty) return Json::object();
+  if (call.request.body.empty()) {
+    if (may_be_empty) return Json::object();
+    return fail(Code::invalid, "a JSON body is needed here");
+  }
   return parse_json(call.request.body);
 }
 
@@ -162,9 +165,13 @@ Routed post_join(Call& call) {
     }
   }
   if (const auto bad = fields.done()) return problem(*bad);
-  return call.ask(std::move(join), [](const ViewPtr& view, const Outcome&) {
+  Deferred asked = call.ask(std::move(join), [](const ViewPtr& view, const Outcome&) {
     return json_response(show_join(*view));
   });
+  asked.late =
+      "no cluster has taken this node in yet; it goes on trying: the status has a note that says "
+      "what it waits for";
+  return asked;
 }
 
 Routed delete_node(Call& call) {
@@ -255,12 +262,14 @@ Routed put_flow(Call& call) {
                    "a flow's id is made of at most 128 letters, digits, '.', '_' and '-'");
   }
   const bool yaml = call.request.content_type.find("yaml") != std::string::npos;
-  if (!yaml) {
-    // YAML would take much that is not JSON.
-    if (const auto body = parse_json(call.request.body); !body) return problem(body.error());
-  }
   auto flow = call.backend().parse_flow(call.request.body,
                                         yaml ? FlowFormat::yaml : FlowFormat::json, FlowId(id));
+  if (!yaml) {
+    // YAML takes much that is not JSON; but of what is neither, its reader knows the place.
+    if (const auto body = parse_json(call.request.body); !body) {
+      return problem(!flow && flow.error().code == Code::invalid ? flow.error() : body.error());
+    }
+  }
   if (!flow) return problem(flow.error());
   const bool is_new = !call.at().state.flows().contains(FlowId(id));
   return call.ask(cluster::Change{PutFlow{std::move(*flow)}},

@@ -92,6 +92,13 @@ void write_node(JsonWriter& json, const View& view, const Member& member, const 
   json.key("incarnation").text(std::to_string(info.incarnation.value));
 }
 
+// Why it is here (or nowhere), and what its node says of how it goes.
+std::string reason_of(const Assignment& assignment) {
+  if (assignment.detail.empty() || !assignment.owner) return assignment.reason;
+  if (assignment.reason.empty()) return assignment.detail;
+  return assignment.reason + "; " + assignment.detail;
+}
+
 void write_assignment(JsonWriter& json, const View& view, const Assignment& assignment,
                       const SoftIndex& soft) {
   const ProcessorSpec* spec = view.state.processors().find(assignment.processor);
@@ -109,7 +116,7 @@ void write_assignment(JsonWriter& json, const View& view, const Assignment& assi
   json.key("epoch").number(assignment.epoch.number());
   json.key("state").text(name(assignment.state));
   json.key("wanted").boolean(assignment.wanted);
-  json.key("reason").text(assignment.reason);
+  json.key("reason").text(reason_of(assignment));
   json.key("assignedAt").time(assignment.epoch ? assignment.assigned_at_ms : 0);
   // Each heartbeat of the owner reports what it runs.
   const auto found = soft.find(assignment.owner);
@@ -156,7 +163,7 @@ void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow) {
     json.key("nodeId").text_or_null(owner != nullptr ? owner->info.node.value : "");
     json.key("epoch").number(assignment != nullptr ? assignment->epoch.number() : uint64_t{0});
     json.key("state").text(name(assignment != nullptr ? assignment->state : RunState::unassigned));
-    json.key("reason").text(assignment != nullptr ? assignment->reason : "");
+    json.key("reason").text(assignment != nullptr ? reason_of(*assignment) : "");
     json.key("properties");
     write_pairs(json, spec.properties);
     json.end_object();

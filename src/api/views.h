@@ -28,7 +28,8 @@ struct AssignmentFilter {
   std::optional<RunState> state;
 };
 
-std::string show_status(const View& view);
+// `warnings`: of this node's own configuration.
+std::string show_status(const View& view, const std::vector<std::string>& warnings);
 std::string show_nodes(const View& view, const Page& page);
 std::string show_node(const View& view, const Member& member);
 std::string show_leader(const View& view);  // Of a view that has a leader.

@@ -45,7 +45,8 @@ Totals totals_of(const View& view) {
   });
   if (totals.nodes > 0) totals.load_average = load_sum / static_cast<double>(totals.nodes);
   totals.voters_needed = totals.voters / 2 + 1;
-  const bool has_quorum = view.leader && view.has_quorum;
+  // A node that is being taken in hears a leader before it knows of anybody.
+  const bool has_quorum = view.leader && view.has_quorum && totals.voters > 0;
   // The soft table of a node without a quorum is what was true before it lost it.
   const uint64_t reachable_max = has_quorum ? totals.voters : totals.voters_needed - 1;
   totals.voters_reachable = std::min<uint64_t>(view.soft.voters_reachable, reachable_max);
@@ -106,7 +107,7 @@ void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left
 
 }  // namespace
 
-std::string show_status(const View& view) {
+std::string show_status(const View& view, const std::vector<std::string>& warnings) {
   const Totals totals = totals_of(view);
   const Member* leader = view.leader ? view.state.member(view.leader) : nullptr;
   std::string out;
@@ -129,6 +130,9 @@ std::string show_status(const View& view) {
   json.key("runningProcessors").number(totals.processors_running);
   json.key("averageLoad").number(totals.load_average);
   if (!view.note.empty()) json.key("note").text(view.note);
+  json.key("warnings").array();
+  for (const std::string& warning : warnings) json.text(warning);
+  json.end_array();
   json.key("asOf").time(view.soft.as_of_ms);
   // Equal on all nodes at the same version; as text, for it has 64 bits.
   json.key("stateHash").text(fmt::format("{:016x}", view.state.hash()));

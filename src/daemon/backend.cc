@@ -7,6 +7,70 @@
 
 namespace databridge::daemon {
 
+namespace {
+
+constexpr size_t kBegunMax = 64;
+
+// What a view must show before the request is done; nothing if the engine's word is enough.
+std::function<bool(const cluster::View&)> shown_when(const cluster::Request& request,
+                                                     const cluster::View& now) {
+  if (std::holds_alternative<cluster::JoinCluster>(request.body)) {
+    return [](const cluster::View& view) {
+      return view.bootstrapped && view.state.member(view.self.incarnation) != nullptr;
+    };
+  }
+  if (const auto* transfer = std::get_if<cluster::TransferLeadership>(&request.body)) {
+    return [to = transfer->to, term = now.term](const cluster::View& view) {
+      const Member* leader = view.leader ? view.state.member(view.leader) : nullptr;
+      return leader != nullptr && (view.term > term || leader->info.node == to);
+    };
+  }
+  return {};
+}
+
+}  // namespace
+
+void EngineBackend::submit(cluster::Request request, std::function<void(cluster::Answer)> done) {
+  auto shown = shown_when(request, *view());
+  if (!shown) return engine_.submit(std::move(request), std::move(done));
+  const bool transfer = std::holds_alternative<cluster::TransferLeadership>(request.body);
+  engine_.submit(std::move(request),
+                 [this, transfer, begun = Begun{std::move(shown), std::move(done)}](
+                     cluster::Answer answer) mutable {
+                   // The old leader's word may be lost with its leadership: the new one's is as
+                   // good.
+                   const bool lost = transfer && !answer && answer.error().code == Code::timed_out;
+                   if (!answer && !lost) return begun.done(std::move(answer));
+                   wait(std::move(begun));
+                 });
+}
+
+void EngineBackend::wait(Begun begun) {
+  begun_.push_back(std::move(begun));
+  look();
+  if (begun_.size() <= kBegunMax) return;
+  begun_.front().done(fail(Code::unavailable, "too many requests wait for this; try again"));
+  begun_.pop_front();
+}
+
+void EngineBackend::look() {
+  if (begun_.empty()) return;
+  const cluster::ViewPtr now = view();
+  std::erase_if(begun_, [&](const Begun& begun) {
+    if (!begun.shown(*now)) return false;
+    begun.done(cluster::Outcome{.index = now->state.version(), .plan = {}, .text = {}});
+    return true;
+  });
+}
+
+void EngineBackend::on_publish(std::function<void()> published) {
+  if (!published) return engine_.on_publish({});
+  engine_.on_publish([this, published = std::move(published)] {
+    look();
+    published();
+  });
+}
+
 // JSON is YAML too: one reader for both.
 Result<FlowSpec> EngineBackend::parse_flow(std::string_view text, api::FlowFormat,
                                            const FlowId& id) const {

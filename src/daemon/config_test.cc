@@ -131,6 +131,8 @@ TEST(Config, EveryKeyOfTheFile) {
   EXPECT_EQ(config.node.data_dir, "/var/lib/databridge");
   EXPECT_EQ(config.node.max_processors, 50u);
   EXPECT_EQ(config.node.disk_free_min, (DiskFreeMin{uint64_t{2} << 30, 100}));
+  EXPECT_EQ(good({{}, {}, "node: {diskFreeMin: 12%}\n"}).node.disk_free_min,
+            (DiskFreeMin{UINT64_MAX, 12}));
   EXPECT_THAT(config.node.exec_allow, ElementsAre("/usr/bin"));
   EXPECT_THAT(config.node.file_root, ElementsAre("/srv/in", "/srv/out"));
   EXPECT_EQ(config.events_retention, 500u);

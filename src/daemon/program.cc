@@ -101,6 +101,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
   options.leader.rebalance = {config.cluster.rebalance_window, config.cluster.rebalance_threshold,
                               config.cluster.rebalance_auto};
   options.disk_free_min = config.node.disk_free_min.bytes;
+  options.disk_free_percent = config.node.disk_free_min.percent;
   options.log = [&log = *node.log](cluster::Weight weight, const std::string& text) {
     log.write(level_of(weight), "node", text);
   };
@@ -108,6 +109,12 @@ node::Engine::Options engine_options(const Config& config, Node& node,
 }
 
 Result<void> build_world(const Config& config, Node& node) {
+  // Both ports before anything is written: a start that cannot serve leaves nothing behind.
+  const Address api{config.api.address, config.api.port};
+  const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
+  for (const Address& port : {api, cluster}) {
+    if (auto free = platform::check_can_listen(port); !free) return free;
+  }
   node.clock = platform::make_clock();
   auto store = platform::open_store({.directory = config.node.data_dir});
   if (!store) return tl::make_unexpected(store.error());
@@ -122,7 +129,7 @@ Result<void> build_world(const Config& config, Node& node) {
   node.probe = platform::make_load_probe(*node.clock);
   node.workers = platform::make_workers();
   platform::NetworkOptions network;
-  network.listen = {config.cluster.bind_host, config.cluster.bind_port};
+  network.listen = cluster;
   network.on_trouble = [&log = *node.log](const std::string& line) {
     log.write(platform::LogLevel::warn, "network", line);
   };
@@ -142,7 +149,7 @@ Result<void> serve_api(const Config& config, Node& node) {
     node.access_log = std::move(*file);
     options.access_log = [&file = *node.access_log](std::string_view lines) { file.append(lines); };
   }
-  node.backend = std::make_unique<EngineBackend>(*node.engine);
+  node.backend = std::make_unique<EngineBackend>(*node.engine, config.warnings);
   auto http = api::HttpServer::start(*node.backend, std::move(options));
   if (!http) return tl::make_unexpected(http.error());
   node.http = std::move(*http);

@@ -317,7 +317,7 @@ std::vector<Setting> node_settings() {
        SET(set_path(c.node.data_dir, v))},
       {"", "node.maxProcessors", "N", "processors that may run here", "1000",
        SET(set_number(c.node.max_processors, v, 1, 1'000'000))},
-      {"", "node.diskFreeMin", "SIZE", "sources stop below", "1GiB or 5%",
+      {"", "node.diskFreeMin", "SIZE", "sources stop below", "the less of 1GiB and 5%",
        SET(set_disk_free(c.node.disk_free_min, v))},
       {"exec-allow", "node.execAllow", "DIR,…", "commands may run from here", "none",
        SET(set_directories(c.node.exec_allow, v))},
