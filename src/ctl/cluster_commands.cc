@@ -87,14 +87,17 @@ void add_strategy(CLI::App& app, Command& chosen) {
   });
 }
 
+int status(const Context& context) {
+  const auto reply = context.http.send("GET", "/api/cluster/status");
+  const int code = context.show(reply, render_status);
+  if (code != kDone || status_of(reply->body) != "no_quorum") return code;
+  return context.failed(Error{Code::no_quorum, "this node sees no leader with a quorum"});
+}
+
 }  // namespace
 
 void add_cluster_commands(CLI::App& app, Command& chosen) {
-  app.add_subcommand("status", "How the cluster is")->callback([&chosen] {
-    chosen = [](const Context& context) {
-      return context.get("/api/cluster/status", render_status);
-    };
-  });
+  app.add_subcommand("status", "How the cluster is")->callback([&chosen] { chosen = status; });
   add_leader(app, chosen);
   add_assignments(app, chosen);
   add_rebalance(app, chosen);

@@ -210,6 +210,16 @@ TEST(Ctl, ExitCodesTellWhatHappened) {
   EXPECT_EQ(ctl("http://127.0.0.1:1", {"--help"}).code, kDone);
 }
 
+TEST(Ctl, AStatusWithoutAQuorumIsShownAndFails) {
+  for (const std::string format : {"table", "json"}) {
+    FakeNode node({answer(200, R"({"status":"no_quorum","leader":null})")});
+    const Ran ran = ctl(node.api, {"status", "-o", format});
+    EXPECT_EQ(ran.code, kNoLeader) << format;
+    EXPECT_THAT(ran.out, HasSubstr("no_quorum"));
+    EXPECT_THAT(ran.err, HasSubstr("no leader with a quorum"));
+  }
+}
+
 TEST(Ctl, FollowedEventsGoOnAfterTheLastOneSeen) {
   const std::string head =
       "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n:\n\n";

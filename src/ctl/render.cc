@@ -127,8 +127,13 @@ std::string render_status(std::string_view text) {
       {"load", cell(json, "averageLoad")},
       {"version", cell(json, "version")}};
   if (!at(json, "note").is_null()) rows.push_back({"note", cell(json, "note")});
+  for (const Json& warning : at(json, "warnings")) {
+    rows.push_back({"warning", cell(Json{{"w", warning}}, "w")});
+  }
   return table(rows);
 }
+
+std::string status_of(std::string_view text) { return cell(parse(text), "status"); }
 
 std::string render_nodes(std::string_view text) {
   return list(parse(text), "nodes",

@@ -28,6 +28,9 @@ std::string render_strategy(std::string_view json);
 std::string render_events(std::string_view json);
 std::string render_event(std::string_view json);  // One line, as in a stream.
 
+// "status" of a cluster's status, or "-".
+std::string status_of(std::string_view json);
+
 // "next" of a list that goes on, or "".
 std::string next_of(std::string_view json);
 

@@ -19,6 +19,12 @@ TEST(Render, Status) {
             "version     77\n");
 }
 
+TEST(Render, StatusHasItsWarnings) {
+  EXPECT_NE(render_status(R"({"warnings":["not encrypted","has no effect"]})")
+                .find("warning     not encrypted\nwarning     has no effect\n"),
+            std::string::npos);
+}
+
 TEST(Render, ListsAlign) {
   EXPECT_EQ(render_assignments(R"({"assignments":[
     {"processorId":"p1","name":"tail","type":"TailFile","flowId":"logs","nodeId":"node-1",
