@@ -164,6 +164,28 @@ connections:
             self.assertEqual(lines(), [f"line {i}" for i in range(wrote)])
 
 
+class Faults(unittest.TestCase):
+    def test_a_processor_that_fails_says_so_until_it_succeeds(self):
+        with Cluster(count=1) as cluster:
+            out = os.path.join(cluster.directory, "out")
+            with open(out, "w") as file:
+                file.write("in the way of the directory")
+            cluster.put_flow("faulty", f"""
+processors:
+  - {{name: source, type: GenerateFlowFile, properties: {{interval: 100ms}}}}
+  - {{name: sink, type: PutFile, properties: {{directory: {out}}}}}
+connections:
+  - {{from: source, relationship: success, to: sink}}
+""")
+            def sink():
+                return cluster.assignment("sink")
+            wait_until(lambda: f"go to failure: cannot open {out}" in sink()["reason"], 20,
+                       "the reason says so")
+            self.assertEqual(sink()["state"], "running")
+            os.remove(out)
+            wait_until(lambda: "failure" not in sink()["reason"], 20, "it has succeeded")
+
+
 class Minority(unittest.TestCase):
     def test_its_processors_stop_before_the_replacements_start(self):
         """Each node sees a directory of its own under the same name, so it shows who wrote what."""

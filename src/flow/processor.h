@@ -26,6 +26,8 @@ struct World {
   const env::Clock& clock;
   Random random;                   // Seeded by node, processor and epoch.
   std::vector<std::string> notes;  // For people: logged after the trigger, whatever became of it.
+  std::string trouble{};  // Why this trigger's inputs went to `failure`, if the world is to blame:
+                          // when that goes on, everybody is told.
 
   void note(std::string text) { notes.push_back(std::move(text)); }
 };

@@ -97,7 +97,8 @@ class Host::Inside {
   flow::Offer make_offer(Runner& runner);
   void finish(Trigger& trigger);
   void failed(Runner& runner, const std::string& why, Instant now);
-  void commit(Runner& runner, flow::Delta& delta);
+  void tell_fault(Runner& runner, uint32_t times, const std::string& words);
+  void commit(Runner& runner, flow::Delta& delta, const std::string& trouble);
   void write_record(Runner& runner, bool outputs);
   void committed(const Turn::Commit& commit);
   void cover(Runner& runner, Instant now);  // Sees to its checkpoint.

@@ -17,7 +17,7 @@ constexpr Duration kRetryFirst = 100ms;
 constexpr Duration kRetryMost = 30s;
 constexpr Duration kCheckpointRetry = 1s;
 constexpr Duration kNothingDone = 10ms;
-constexpr uint32_t kFailuresTold = 3;
+constexpr uint32_t kFaultsTold = 3;
 
 Bytes record_key(const ProcessorId& id) {
   Bytes key = "p";
@@ -48,6 +48,7 @@ void run(Trigger& trigger, const env::Clock& clock) {
       trigger.result = fail(Code::internal, std::string("the processor threw: ") + error.what());
     }
     trigger.notes = std::exchange(desk.world.notes, {});
+    trigger.trouble = std::exchange(desk.world.trouble, {});
     if (clock.now() >= until_of(*trigger.board)) {
       trigger.result = fail(Code::unavailable, "the lease ended during the trigger");
     }
@@ -405,7 +406,7 @@ void Host::Inside::finish(Trigger& trigger) {
     } else if (trigger.result->empty()) {
       runner.due = now + kNothingDone;  // It did nothing and did not say for how long.
     }
-    commit(runner, *trigger.result);
+    commit(runner, *trigger.result, trigger.trouble);
   }
   if (!finish_stop(trigger.processor)) wake_.insert(trigger.processor);
   settle();
@@ -421,23 +422,30 @@ void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
     events_.note(runner.spec.id,
                  "failed " + std::to_string(runner.failures) + " times in a row: " + why);
   }
-  // One failure may be chance. Each change of words is an entry of the log: after the first ones
-  // they are said again only now and then, which also tells a leader that is new.
-  const bool rarely = (runner.failures & (runner.failures - 1)) == 0;
-  if (runner.failures == kFailuresTold || (runner.failures > kFailuresTold && rarely)) {
-    runner.fault = "fails at every trigger: " + why;
-    events_.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
-  }
+  tell_fault(runner, runner.failures, "fails at every trigger: " + why);
+}
+
+// One failure may be chance. Each word to the cluster is an entry of its log: after the first ones
+// they are said again only now and then, which also tells a leader that is new.
+void Host::Inside::tell_fault(Runner& runner, uint32_t times, const std::string& words) {
+  const bool rarely = (times & (times - 1)) == 0;
+  if (times < kFaultsTold || (times > kFaultsTold && !rarely)) return;
+  runner.fault = words;
+  events_.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
 }
 
 // ---- Commits
 
-void Host::Inside::commit(Runner& runner, flow::Delta& delta) {
+void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string& trouble) {
   runner.failures = 0;
   runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
-  if (!runner.fault.empty()) {
-    runner.fault.clear();
-    events_.report(runner.spec.id, runner.record.epoch, runner.state, "");
+  if (!trouble.empty()) {
+    tell_fault(runner, ++runner.refusals, "its inputs go to failure: " + trouble);
+  } else {
+    runner.refusals = 0;
+    if (!std::exchange(runner.fault, {}).empty()) {
+      events_.report(runner.spec.id, runner.record.epoch, runner.state, "");
+    }
   }
   std::map<Uuid, std::vector<uint64_t>> consumed;
   for (const flow::Input& input : delta.consumed) {

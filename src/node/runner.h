@@ -43,6 +43,7 @@ struct Trigger {
   Instant lease_until;
   Result<flow::Delta> result;
   std::vector<std::string> notes;
+  std::string trouble;
 };
 
 struct Runner {
@@ -56,8 +57,9 @@ struct Runner {
   flow::ProcessorRecord record;
   std::string fault;  // Of its last trigger.
 
-  Instant due;  // No trigger before.
-  uint32_t failures = 0;
+  Instant due;               // No trigger before.
+  uint32_t failures = 0;     // In a row, as are the next.
+  uint32_t refusals = 0;     // Triggers whose inputs went to `failure` through no fault of theirs.
   size_t files_max = 0;      // Inputs a trigger; few after a failure.
   size_t turn = 0;           // Which input connection goes first.
   uint64_t durable = 0;      // The last commit that is.

@@ -125,7 +125,8 @@ class PutFile : public Processor {
       if (write) {
         if (auto written = world.files.write(path, file->content); !written) {
           if (!is_about_the_path(written.error())) return written;
-          refuse(session, world, file, written.error().message);
+          world.trouble = written.error().message;
+          refuse(session, world, file, world.trouble);
           continue;
         }
       }
@@ -151,7 +152,8 @@ class PutFile : public Processor {
       const auto info = world.files.stat(path);
       if (!info && info.error().code != Code::not_found) {
         if (!is_about_the_path(info.error())) return tl::make_unexpected(info.error());
-        for (FlowFile* file : files) refuse(session, world, file, info.error().message);
+        world.trouble = info.error().message;
+        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
         continue;
       }
       const uint64_t size = info ? info->size : 0;
@@ -189,7 +191,8 @@ class PutFile : public Processor {
     if (skip < text.size()) {
       if (auto written = world.files.append(path, text.substr(skip)); !written) {
         if (!is_about_the_path(written.error())) return written;
-        for (FlowFile* file : files) refuse(session, world, file, written.error().message);
+        world.trouble = written.error().message;
+        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
         return {};
       }
     }
