@@ -143,6 +143,7 @@ class RocksStore : public env::Store {
   // Store thread only, once it runs.
   ChainLink chain_;
   bool mark_unsynced_ = false;
+  bool failed_ = false;  // A write did: read by others once the thread has ended.
   std::chrono::steady_clock::time_point mark_synced_at_;
 
   std::mutex mutex_;
@@ -223,6 +224,8 @@ void RocksStore::close() {
     wake_.notify_one();
     thread_.join();
   }
+  // Closing it would be one more write, over which RocksDB aborts: what is synced is safe as it is.
+  if (failed_) (void)db_.release();
   for (auto* handle : families_) {
     if (db_) db_->DestroyColumnFamilyHandle(handle);
   }
@@ -250,6 +253,7 @@ void RocksStore::run() {
       const auto written = write_some(batches, next);
       if (!written) {
         // Final: what was submitted and is not yet safe never will be.
+        failed_ = true;
         if (told_) told_(tl::make_unexpected(written.error()));
         return;
       }
