@@ -1,6 +1,7 @@
 """Whatever is thrown at a node: a clear error, nothing lost, nobody else disturbed."""
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -237,8 +238,8 @@ class Starts(unittest.TestCase):
         self.addCleanup(lambda: node.alive and node.kill9())
         return node
 
-    def ends_with_one_line(self, node, *words):
-        self.assertEqual(node.start().process.wait(timeout=20), 1, node.log_tail())
+    def ends_with_one_line(self, node, *words, code=1):
+        self.assertEqual(node.start().process.wait(timeout=20), code, node.log_tail())
         self.assertEqual(len(node.log_tail().strip().splitlines()), 1, node.log_tail())
         for word in words:
             self.assertIn(word, node.log_tail())
@@ -252,6 +253,13 @@ class Starts(unittest.TestCase):
                 self.ends_with_one_line(node, f"127.0.0.1:{port}", "in use")
                 self.assertFalse(os.path.exists(node.data_dir))
 
+    def test_a_data_directory_of_a_newer_version(self):
+        node = self.lone(os.path.join(self.directory, "data"))
+        os.mkdir(node.data_dir)
+        with open(os.path.join(node.data_dir, "format"), "w") as file:
+            file.write("databridge data format 99\n")
+        self.ends_with_one_line(node, "99", code=2)
+
     def small_disk(self, size):
         disk = os.path.join(self.directory, "disk")
         os.mkdir(disk)
@@ -262,6 +270,21 @@ class Starts(unittest.TestCase):
 
     def test_a_disk_without_room_is_refused(self):
         self.ends_with_one_line(self.lone(self.small_disk("100k")), "free space")
+
+    def test_a_disk_that_fills_up_ends_the_node_with_a_word(self):
+        disk = self.small_disk("40m")
+        node = self.lone(os.path.join(disk, "data")).start()
+        wait_until(lambda: node.put_config("k", 1).status == 200, 10, "it takes writes")
+        with open(os.path.join(disk, "other"), "wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(65536))
+                file.flush()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            for _ in range(1000):
+                node.put_config("k", "x" * 200000)
+        self.assertEqual(node.process.wait(timeout=20), 1, node.log_tail())
+        self.assertIn("No space left on device", node.log_tail())
+        self.assertNotIn("Assertion", node.log_tail())
 
     def test_a_share_of_the_disk_can_be_kept_free(self):
         disk = self.small_disk("128m")

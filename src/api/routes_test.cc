@@ -84,6 +84,16 @@ TEST_F(RoutesTest, StatusFollowsTheView) {
 TEST_F(RoutesTest, ANodeThatKnowsOfNoMemberYetIsNotHealthy) {
   backend.change([](cluster::View& view) { view.state = cluster::State(); });
   EXPECT_EQ(json(call("GET", "/api/cluster/status"))["status"], "no_quorum");
+  EXPECT_EQ(call("GET", "/readyz").status, 503);
+}
+
+TEST_F(RoutesTest, AMemberThatIsToldToJoinItsOwnClusterHasDoneSo) {
+  const ApiResponse own = call("POST", "/api/cluster/join", R"({"seeds":["10.0.1.1:8090"]})");
+  EXPECT_EQ(own.status, 200);
+  EXPECT_EQ(json(own)["clusterId"], "c1");
+  EXPECT_TRUE(backend.submitted.empty());
+  call("POST", "/api/cluster/join", R"({"seeds":["10.0.1.1:8090","10.0.1.9:8090"]})");
+  EXPECT_EQ(backend.submitted.size(), 1u);
 }
 
 TEST_F(RoutesTest, StatusHasTheWarningsOfTheConfiguration) {

@@ -165,6 +165,14 @@ Routed post_join(Call& call) {
     }
   }
   if (const auto bad = fields.done()) return problem(*bad);
+  // Its own cluster is not another one.
+  const bool own = std::all_of(join.seeds.begin(), join.seeds.end(), [&](const Address& seed) {
+    bool known = false;
+    call.at().state.members().each(
+        [&](Incarnation, const Member& member) { known |= member.info.address == seed; });
+    return known;
+  });
+  if (own && call.at().bootstrapped) return json_response(show_join(call.at()));
   Deferred asked = call.ask(std::move(join), [](const ViewPtr& view, const Outcome&) {
     return json_response(show_join(*view));
   });

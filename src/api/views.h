@@ -50,7 +50,8 @@ std::string show_metrics(const View& view);  // Prometheus text.
 // Operations are derived from the state: "drain-<node>", "remove-<node>". Nothing: no such one.
 std::optional<std::string> show_operation(const View& view, std::string_view id);
 
-// A leader is known, a quorum answers, and what is known to be committed is applied.
+// A leader is known, a quorum answers, this node is a member, and what is known to be committed is
+// applied.
 bool is_ready(const View& view);
 
 }  // namespace databridge::api

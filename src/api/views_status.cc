@@ -142,7 +142,9 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
 }
 
 bool is_ready(const View& view) {
-  return view.bootstrapped && view.leader && view.has_quorum && view.state.version() >= view.commit;
+  // Who is being taken in knows neither the members nor how far the log is.
+  return view.bootstrapped && view.leader && view.has_quorum &&
+         view.state.member(view.self.incarnation) != nullptr && view.state.version() >= view.commit;
 }
 
 std::string show_health(const View& view) {

@@ -177,7 +177,7 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
   platform::Log& log = *node.log;
   const auto fail_start = [&](const Error& error) {
     log.write(platform::LogLevel::error, "node", error.message);
-    return 1;
+    return error.code == Code::unprocessable ? 2 : 1;  // A data directory of a newer version.
   };
   for (const std::string& warning : config.warnings) {
     log.write(platform::LogLevel::warn, "node", warning);
