@@ -56,6 +56,21 @@ class Pause(unittest.TestCase):
             wait_until(lambda: len({n.status()["leader"] for n in cluster.nodes}) == 1, 10,
                        "one leader")
 
+    def test_the_leadership_is_not_handed_to_who_does_not_answer(self):
+        with Cluster(flags=QUICK) as cluster:
+            leader = cluster.leader()
+            frozen, other = cluster.others(leader)
+            def reachable():
+                return leader.status()["quorum"]["reachable"]
+            wait_until(lambda: reachable() == 3, 20, "everybody answers")
+            frozen.freeze()
+            wait_until(lambda: reachable() == 2, 20, "one is missed")
+            answer = leader.api("POST", "/api/cluster/leader/transfer", {"nodeId": frozen.name}, timeout=40)
+            self.assertEqual((answer.status, answer.code), (409, "conflict"), answer)
+            answer = leader.api("POST", "/api/cluster/leader/transfer", timeout=40)
+            self.assertEqual((answer.status, answer.json["leader"]), (200, other.name), answer)
+            frozen.thaw()
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

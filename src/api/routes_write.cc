@@ -381,9 +381,11 @@ Routed post_transfer(Call& call) {
   if (!node.empty() && !is_valid_name(node, 64)) {
     return problem(Code::unprocessable, "\"nodeId\" is no node's id");
   }
-  return call.ask(
+  Deferred asked = call.ask(
       cluster::TransferLeadership{NodeId(node)},
       [](const ViewPtr& view, const Outcome&) { return json_response(show_leader(*view)); });
+  asked.late = "the leadership was not seen to move yet: look who leads before trying again";
+  return asked;
 }
 
 Routed post_restore(Call& call) {

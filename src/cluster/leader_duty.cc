@@ -440,6 +440,11 @@ void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
   }
   if (const auto* transfer = std::get_if<TransferLeadership>(&body)) {
     Incarnation to;
+    const auto answers = [&](Incarnation voter) {
+      const auto peer = consensus.peers.find(voter);
+      return peer != consensus.peers.end() &&
+             peer->second.contact_last >= now - options_.timing.quorum_window;
+    };
     if (!transfer->to.empty()) {
       const Member* member = find(transfer->to);
       if (member == nullptr) return;
@@ -447,15 +452,19 @@ void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
     } else {
       LogIndex best = 0;
       for (const Incarnation& voter : consensus.voters) {
-        const auto peer = consensus.peers.find(voter);
-        if (voter == self_ || peer == consensus.peers.end() || peer->second.match < best) continue;
-        best = peer->second.match;
+        if (voter == self_ || !answers(voter)) continue;
+        const LogIndex match = consensus.peers.at(voter).match;
+        if (match < best) continue;
+        best = match;
         to = voter;
       }
     }
     if (to == self_) return answer(here());
     if (!to || !has(consensus.voters, to)) {
       return answer(fail(Code::conflict, "there is no other voter to hand the leadership to"));
+    }
+    if (!answers(to)) {
+      return answer(fail(Code::conflict, transfer->to.value + " does not answer at the moment"));
     }
     effects.push_back(Transfer{to});
     return answer(here());
