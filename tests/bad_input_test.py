@@ -217,6 +217,33 @@ class BadInput(unittest.TestCase):
             self.refused(node.api("POST", "/api/cluster/processors",
                                   {"type": "LogAttribute", "flowId": "nope"}, timeout=20), 422)
 
+    def test_the_answer_of_a_check_shows_what_came_of_it(self):
+        for node in (self.node, self.other):
+            path = f"/api/cluster/nodes/{self.other.name}"
+            before = wait_until(lambda: node.get(path)["lastHeartbeat"], 10, "it was heard")
+            answer = node.api("POST", path + "/check", timeout=10)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertGreater(answer.json["lastHeartbeat"], before)
+
+    def test_the_answers_of_stop_and_start_show_what_came_of_them(self):
+        path = "/api/cluster/processors/22222222-2222-4222-8222-222222222222"
+        wanted = {"id": path[-36:], "name": "log", "type": "LogAttribute"}
+        self.assertEqual(self.node.api("POST", path[:-37], wanted, timeout=10).status, 201)
+        def state():
+            return self.other.get(path)["state"]
+        wait_until(lambda: state() == "running", 20, "it runs")
+        for node in (self.node, self.other):
+            answer = node.api("POST", path + "/stop", timeout=10)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertIn(answer.json["state"], ("stopping", "unassigned"))
+            wait_until(lambda: state() == "unassigned", 10, "it has stopped")
+            answer = node.api("POST", path + "/start", timeout=10)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertIn(answer.json["state"], ("assigned", "starting", "running"))
+            self.assertEqual(node.api("POST", path + "/start", timeout=10).status, 200)
+            wait_until(lambda: state() == "running", 10, "it runs again")
+        self.assertEqual(self.node.api("DELETE", path, timeout=10).status, 200)
+
     def test_the_answer_of_a_transfer_names_the_new_leader(self):
         for asked in self.cluster.nodes:
             old = self.cluster.leader()

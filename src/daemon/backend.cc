@@ -9,7 +9,32 @@ namespace databridge::daemon {
 
 namespace {
 
-constexpr size_t kBegunMax = 64;
+constexpr size_t kBegunMax = 4096;  // More than there are connections to the API.
+constexpr int64_t kCheckMs = 2000;  // Of the leader's table: who is not heard by then is not heard.
+
+int64_t heard_ms(const cluster::View& view, const NodeId& node) {
+  const Member* member = view.state.member(node);
+  for (const SoftMember& soft : view.soft.members) {
+    if (member != nullptr && soft.incarnation == member->info.incarnation) {
+      return soft.heartbeat_last_ms;
+    }
+  }
+  return 0;
+}
+
+// A processor that is told to stop or to start: the wish is one entry, what follows from it
+// another.
+std::function<bool(const cluster::View&)> obeyed_when(const SetWanted& wish,
+                                                      const cluster::View& now) {
+  const Assignment* before = now.state.assignments().find(wish.processor);
+  if (before == nullptr || before->wanted == wish.wanted) return {};
+  return [wish, reason = before->reason](const cluster::View& view) {
+    const Assignment* assignment = view.state.assignments().find(wish.processor);
+    if (assignment == nullptr || assignment->wanted != wish.wanted) return true;  // Changed again.
+    if (wish.wanted) return assignment->owner || assignment->reason != reason;
+    return !assignment->owner || assignment->releasing;
+  };
+}
 
 // What a view must show before the request is done; nothing if the engine's word is enough.
 std::function<bool(const cluster::View&)> shown_when(const cluster::Request& request,
@@ -23,6 +48,16 @@ std::function<bool(const cluster::View&)> shown_when(const cluster::Request& req
     return [to = transfer->to, term = now.term](const cluster::View& view) {
       const Member* leader = view.leader ? view.state.member(view.leader) : nullptr;
       return leader != nullptr && (view.term > term || leader->info.node == to);
+    };
+  }
+  if (const auto* change = std::get_if<cluster::Change>(&request.body)) {
+    const auto* wish = std::get_if<SetWanted>(&change->body);
+    return wish == nullptr ? std::function<bool(const cluster::View&)>() : obeyed_when(*wish, now);
+  }
+  if (const auto* check = std::get_if<cluster::CheckNode>(&request.body)) {
+    return [node = check->node, heard = heard_ms(now, check->node),
+            until = now.soft.as_of_ms + kCheckMs](const cluster::View& view) {
+      return heard_ms(view, node) > heard || view.soft.as_of_ms >= until;
     };
   }
   return {};
