@@ -33,7 +33,8 @@ const std::vector<RunKind>& kinds() {
         {"release_unsaved"},
         {"say_before_sync"},
         {"local_reads"},
-        {"leader_skips"}}},
+        {"leader_skips"},
+        {"gives_up_what_it_holds"}}},
   };
   return all;
 }

@@ -21,6 +21,8 @@ class NodeChecker {
   // The first violation, in words.
   const std::optional<std::string>& violation() const { return violation_; }
 
+  void fail(std::string text);  // The first is what the run is about.
+
   // A node has ended a turn and shows this.
   void observe(size_t node, const cluster::View& view, bool leading);
   // A client was told that its key is written, at this index.
@@ -42,8 +44,6 @@ class NodeChecker {
   std::map<std::string, uint64_t, std::less<>> totals;
 
  private:
-  void fail(std::string text);
-
   std::optional<std::string> violation_;
   std::map<Term, Incarnation> leaders_;
   std::map<LogIndex, uint64_t> hashes_;  // Of the state, at versions that some node showed.

@@ -62,6 +62,11 @@ class NodeSim {
   void misfortune();
   void client();
   void put_flow(size_t number);
+  // A stray founds a cluster of its own and is told, again and again, to join the others.
+  bool is_stray(size_t node) const { return stray_ && node == founders_; }
+  bool is_home(size_t node) const;
+  void stray_client();
+  std::string stray_is_wrong() const;
   size_t random_node() { return world_->random().below(nodes_.size()); }
   void storm();
   void calm();
@@ -74,6 +79,9 @@ class NodeSim {
   Faults faults_;
   cluster::Timing timing_;
   size_t founders_;
+  bool stray_ = false;
+  ClusterId home_;                                  // The cluster of the founders.
+  std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.
   std::unique_ptr<World> world_;
   NodeChecker checker_;
   std::vector<Node> nodes_;
@@ -88,12 +96,13 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   const Duration t = std::chrono::milliseconds(draw_.chance(0.5) ? 500 : 1000);
   timing_ = cluster::Timing::from(t, t * 3).value();
   founders_ = draw_.chance(0.7) ? 3 : 5;
-  const size_t late = draw_.chance(0.3) ? 1 : 0;
+  const size_t late = draw_.chance(0.4) ? 1 : 0;
+  stray_ = late == 1 && draw_.chance(0.5);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
   for (const char* name :
        {"crashes", "elections", "commits", "moves", "snapshots", "lost bytes", "triggers",
-        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors"}) {
+        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "joins"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -105,9 +114,9 @@ void NodeSim::boot(size_t node) {
   options.self.address = World::address_of(node);
   options.self.capacity.processors_max = 100;
   for (size_t other = 0; other < founders_; ++other) {
-    if (other != node) options.seeds.push_back(World::address_of(other));
+    if (other != node && !is_stray(node)) options.seeds.push_back(World::address_of(other));
   }
-  options.expect = static_cast<uint32_t>(founders_);
+  options.expect = is_stray(node) ? 1 : static_cast<uint32_t>(founders_);
   options.leader.timing = timing_;
   options.leader.replica_count = 3;
   options.leader.voter_replace_after = 3 * timing_.heartbeat_timeout;
@@ -149,7 +158,11 @@ void NodeSim::turn(size_t node) {
   const cluster::ViewPtr view = engine.view();
   const auto* coordinator = engine.coordinator();
   const bool leading = coordinator != nullptr && coordinator->leads();
-  checker_.observe(node, *view, leading);
+  if (!view->cluster.empty() && !is_stray(node)) {
+    if (home_.empty()) home_ = view->cluster;
+    if (view->cluster != home_) checker_.fail("the founders founded two clusters");
+  }
+  if (!is_stray(node) || is_home(node)) checker_.observe(node, *view, leading);
   hash_ = hash64(
       BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
       view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
@@ -187,6 +200,7 @@ void NodeSim::client() {
   world_->at(world_->now() + std::chrono::milliseconds(random.between(5, 60)),
              [this] { client(); });
   if (!world_->is_on(node) || world_->is_paused(node)) return;
+  if (is_stray(node) && !is_home(node)) return stray_client();
   node::Engine& engine = *nodes_[node].engine;
   if (flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
@@ -211,6 +225,43 @@ void NodeSim::client() {
                   });
   }
   world_->wake(node);
+}
+
+bool NodeSim::is_home(size_t node) const {
+  return !home_.empty() && nodes_[node].engine->view()->cluster == home_;
+}
+
+void NodeSim::stray_client() {
+  Random& random = world_->random();
+  node::Engine& engine = *nodes_[founders_].engine;
+  if (random.chance(0.02)) {
+    const std::string key = "key/" + std::to_string(++writes_);
+    engine.submit({cluster::Change{SetConfig{key, "1", {}}}, {}},
+                  [this, key](const cluster::Answer& answer) {
+                    // It may have gone over since the client looked.
+                    if (!answer) return;
+                    if (is_home(founders_)) return checker_.acknowledged(key, "1", answer->index);
+                    stray_wrote_[key] = "1";
+                  });
+  } else if (random.chance(0.5)) {
+    cluster::JoinCluster join{{World::address_of(0), World::address_of(1)}};
+    engine.submit({std::move(join), {}}, [this](const cluster::Answer& answer) {
+      if (!answer) return;
+      ++checker_.totals["joins"];
+      if (!is_home(founders_)) checker_.fail("a node that has joined is not in the cluster");
+    });
+  }
+  world_->wake(founders_);
+}
+
+// What was acknowledged by the stray's own cluster is there for ever: it must not be given up.
+std::string NodeSim::stray_is_wrong() const {
+  const cluster::ViewPtr view = nodes_[founders_].engine->view();
+  if (stray_wrote_.empty()) return is_home(founders_) ? "" : "the stray is not in the cluster";
+  for (const auto& [key, json] : stray_wrote_) {
+    if (view->state.config().find(key) == nullptr) return "the stray has given up " + key;
+  }
+  return "";
 }
 
 void NodeSim::put_flow(size_t number) {
@@ -242,7 +293,7 @@ void NodeSim::put_flow(size_t number) {
   connect(source, middle);
   connect(middle, sink);
   const size_t node = random_node();
-  if (!world_->is_on(node)) return;
+  if (!world_->is_on(node) || (is_stray(node) && !is_home(node))) return;
   nodes_[node].engine->submit({cluster::Change{PutFlow{std::move(flow)}}, {}},
                               [this, number](const cluster::Answer& answer) {
                                 if (answer) flows_.insert("flow-" + std::to_string(number));
@@ -255,7 +306,7 @@ void NodeSim::arrive(size_t node) {
   const bool founded = std::any_of(nodes_.begin(), nodes_.end(), [](const Node& other) {
     return other.engine != nullptr && other.engine->coordinator() != nullptr;
   });
-  if (node >= founders_ && !founded) {
+  if (node >= founders_ && !founded && !stray_) {
     world_->at(world_->now() + 300ms, [this, node] { arrive(node); });
   } else if (!world_->is_on(node)) {
     boot(node);
@@ -292,7 +343,7 @@ void NodeSim::calm() {
 // Said again until it is done.
 void NodeSim::undrain(size_t node) {
   world_->at(world_->now() + 500ms, [this, node] {
-    const size_t by = random_node();
+    const size_t by = world_->random().below(founders_);
     if (!world_->is_on(by)) return undrain(node);
     const NodeId drained("n" + std::to_string(node));
     nodes_[by].engine->submit({cluster::DrainNode{drained, false}, {}},
@@ -305,15 +356,22 @@ void NodeSim::undrain(size_t node) {
 
 std::string NodeSim::missing() const {
   size_t leaders = 0;
+  const bool alone = stray_ && !stray_wrote_.empty();
   for (size_t node = 0; node < nodes_.size(); ++node) {
     const std::string who = "node " + std::to_string(node);
     if (!world_->is_on(node)) return who + " is off";
+    if (is_stray(node)) {
+      if (std::string wrong = stray_is_wrong(); !wrong.empty()) return wrong;
+      if (alone) continue;
+    }
     const auto* coordinator = nodes_[node].engine->coordinator();
     const cluster::ViewPtr view = nodes_[node].engine->view();
     if (coordinator == nullptr) return who + " is in no cluster: " + view->note;
     if (coordinator->leads()) ++leaders;
     if (view->state.version() < checker_.acknowledged_upto()) return who + " lags behind";
-    if (view->state.members().size() != nodes_.size()) {
+    // A stray may have been admitted, and not have heard of it before it crashed.
+    const size_t members = view->state.members().size();
+    if (members != nodes_.size() && !(alone && members == founders_)) {
       return who + " knows " + std::to_string(view->state.members().size()) + " members";
     }
     std::string idle;
@@ -367,7 +425,11 @@ RunResult NodeSim::run() {
   } else if (const std::string what = missing(); !what.empty()) {
     result.violation = "not whole again after the storm: " + what;
   } else {
-    for (const Node& node : nodes_) checker_.check_all(node.engine->view()->state);
+    for (size_t node = 0; node < nodes_.size(); ++node) {
+      if (!is_stray(node) || is_home(node)) {
+        checker_.check_all(nodes_[node].engine->view()->state);
+      }
+    }
     result.violation = checker_.violation();
   }
   for (const Node& node : nodes_) {

@@ -446,8 +446,9 @@ void SimNetwork::attempt(const Address& address) {
   const World::NodeIndex there = address.port - 1000u;
   CHECK(there < world_.size());
   World::Machine& machine = *world_.machines_[there];
-  const auto again = [&](env::LinkNews news, bool gone) {
-    receiver_.on_link({news, address, link.peer, gone});
+  const auto again = [&](env::LinkNews news, bool gone,
+                         const std::optional<env::Greeting>& stranger = {}) {
+    receiver_.on_link({news, address, stranger.value_or(link.peer), gone});
     world_.wake(node_);
     connect(address, link.generation, link.backoff);
     link.backoff = std::min<Duration>(link.backoff * 2, kRedialMax);
@@ -458,7 +459,7 @@ void SimNetwork::attempt(const Address& address) {
   }
   const env::Greeting& other = machine.network->self_;
   if (!self_.cluster.empty() && !other.cluster.empty() && self_.cluster != other.cluster) {
-    return again(env::LinkNews::failed, false);
+    return again(env::LinkNews::failed, false, other);
   }
   link.up = true;
   link.peer = other;

@@ -9,6 +9,7 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kAnnounceEvery = 250ms;
+constexpr Duration kJoinPatience = 10s;
 
 Desk::Limits desk_limits(const Timing& timing) {
   Desk::Limits limits;
@@ -85,6 +86,7 @@ void Brain::follow_consensus(Effects& effects) {
 
 void Brain::on(const Tick&, Effects& effects) {
   discover(effects);
+  mind_joining(effects);
   announce(effects);
   member_.tick(state_, consensus_, now_, effects);
   lead(effects);
@@ -130,6 +132,7 @@ void Brain::on(Received& input, Effects& effects) {
       ProbeReply about;
       about.self = options_.self;
       about.cluster = cluster_;
+      about.attempt = discovery_.record().attempt;
       effects.push_back(Send{from, about});
     }
     discover(effects);
@@ -155,6 +158,7 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
   } else {
     links_.erase(input.address);
     if (cluster_.empty() && input.peer) discovery_.unlinked(input.peer);
+    if (may_abandon(input)) return abandon(effects);
   }
   if (!input.peer) return;
   if (leader_) leader_->on_link(input.peer, input.state);
@@ -246,16 +250,7 @@ void Brain::on(const Installed& input, Effects& effects) {
 
 void Brain::on(Asked& input, Effects& effects) {
   if (auto* join = std::get_if<JoinCluster>(&input.request.body)) {
-    if (!cluster_.empty()) {
-      effects.push_back(Reply{
-          input.ticket,
-          fail(Code::conflict, "this node belongs to the cluster " + cluster_.value + " already")});
-      return;
-    }
-    discovery_.join(join->seeds, now_);
-    effects.push_back(Reply{input.ticket, Outcome{.index = 0, .plan = {}, .text = {}}});
-    discover(effects);
-    return;
+    return this->join(*join, input.ticket, effects);
   }
   if (cluster_.empty()) {
     effects.push_back(Reply{
@@ -334,6 +329,7 @@ void Brain::discover(Effects& effects) {
       effects.push_back(Persist{kFoundingKey, encode(persist->record)});
     } else if (auto* founded = std::get_if<Founded>(&output)) {
       cluster_ = founded->cluster;
+      if (joining_) joining_->from = cluster_;  // Its promise was final: it is left again.
       effects.push_back(Found{founded->cluster, founded->voters});
       for (const MemberInfo& member : founded->members) {
         // After a restart in between, some founders are known by their ids only.
@@ -342,16 +338,108 @@ void Brain::discover(Effects& effects) {
       }
     } else if (auto* joined = std::get_if<Joined>(&output)) {
       cluster_ = joined->reply.cluster;
-      effects.push_back(Enter{cluster_});
+      Enter enter{cluster_, {}};
       for (const MemberInfo& member : joined->reply.members) {
-        if (member.incarnation != self_) effects.push_back(Dial{member.address});
+        if (member.incarnation != self_) enter.members.push_back(member.address);
       }
+      effects.push_back(enter);
+      for (const Address& member : enter.members) effects.push_back(Dial{member});
     } else if (auto* note = std::get_if<DiscoveryNote>(&output)) {
       effects.push_back(Note{Weight::info, note->text});
       ++view_changes_;
     }
     if (!cluster_.empty()) break;
   }
+}
+
+// Told to join the cluster behind the seeds (POST /api/cluster/join). The cluster that a node has
+// founded alone is given up for it, but only once a member of another one is there (safety.md 5.3).
+void Brain::join(const JoinCluster& request, Ticket ticket, Effects& effects) {
+  const std::string why_not = joining_ ? "it is joining one already" : why_not_alone();
+  if (!why_not.empty()) {
+    effects.push_back(Reply{ticket, fail(Code::conflict, why_not)});
+    return;
+  }
+  joining_ = Joining{ticket, request.seeds, cluster_, now_ + kJoinPatience};
+  if (cluster_.empty()) {
+    discovery_.join(request.seeds, now_);
+    return discover(effects);
+  }
+  for (const Address& seed : request.seeds) effects.push_back(Dial{seed});
+}
+
+// Answers once this node is in, and sees its own entry; or says why it is not.
+void Brain::mind_joining(Effects& effects) {
+  if (!joining_) return;
+  const auto answer = [&](Answer with) {
+    effects.push_back(Reply{joining_->ticket, std::move(with)});
+    joining_.reset();
+  };
+  const bool late = now_ >= joining_->deadline;
+  if (cluster_.empty()) {
+    if (!late && discovery_.refused().empty()) return;
+    discovery_.stop_joining();
+    if (!discovery_.refused().empty()) return answer(fail(Code::conflict, discovery_.refused()));
+    return answer(fail(Code::unavailable, discovery_.note()));
+  }
+  if (cluster_ != joining_->from && state_.member(self_) != nullptr) {
+    return answer(Outcome{.index = state_.version(), .plan = {}, .text = cluster_.value});
+  }
+  if (!late) return;
+  if (cluster_ != joining_->from) {
+    return answer(fail(Code::timed_out, "this node is in the cluster " + cluster_.value +
+                                            " now, but has not caught up with it yet"));
+  }
+  answer(fail(
+      Code::unavailable,
+      "no member of another cluster answered at the seeds: this node stays in " + cluster_.value));
+}
+
+// In a cluster that others are in, or that holds anything, a node stays.
+std::string Brain::why_not_alone() const {
+  if (cluster_.empty()) return {};
+  const std::string ours = "this node belongs to the cluster " + cluster_.value;
+  if (consensus_.voters != std::vector<Incarnation>{self_} || !consensus_.learners.empty() ||
+      state_.members().size() > 1) {
+    return ours + ", which has other members";
+  }
+  if (CANARY(gives_up_what_it_holds)) return {};
+  if (!state_.flows().empty() || !state_.processors().empty() || !state_.assignments().empty() ||
+      !state_.config().empty()) {
+    return ours + ", which holds flows, processors or configuration";
+  }
+  return {};
+}
+
+// A member of another cluster was found at a seed, and nothing is under way in ours.
+bool Brain::may_abandon(const LinkChanged& news) const {
+  if (!joining_ || cluster_.empty() || cluster_ != joining_->from) return false;
+  const auto& seeds = joining_->seeds;
+  const bool is_seed = std::find(seeds.begin(), seeds.end(), news.address) != seeds.end();
+  return is_seed && !news.cluster.empty() && news.cluster != cluster_ && why_not_alone().empty() &&
+         consensus_.ready && consensus_.last == state_.version() && desk_.idle();
+}
+
+void Brain::abandon(Effects& effects) {
+  const FoundingRecord fresh{discovery_.record().attempt + 1, {}};
+  effects.push_back(Note{Weight::info, "gives up the cluster " + cluster_.value +
+                                           ", which holds nothing, to join another"});
+  effects.push_back(Abandon{});
+  effects.push_back(Persist{kFoundingKey, encode(fresh)});
+  cluster_ = {};
+  consensus_ = {};
+  state_ = State();
+  leader_.reset();
+  member_ = MemberDuty(options_.leader.timing, self_, options_.self.boot);
+  soft_ = {};
+  noop_term_ = seen_term_ = 0;
+  seen_leader_ = {};
+  ++view_changes_;
+  options_.discovery.restored = fresh;
+  discovery_ = NodeDiscovery(options_.discovery);
+  discovery_.join(joining_->seeds, now_);
+  for (const auto& [address, peer] : links_) discovery_.linked(peer, now_);
+  discover(effects);
 }
 
 View Brain::view(const Consensus& consensus, Instant now) const {

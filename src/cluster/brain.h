@@ -75,6 +75,11 @@ class Brain {
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
   void announce(Effects& effects);
   void discover(Effects& effects);
+  void join(const JoinCluster& request, Ticket ticket, Effects& effects);
+  void mind_joining(Effects& effects);
+  std::string why_not_alone() const;
+  bool may_abandon(const LinkChanged& news) const;
+  void abandon(Effects& effects);
   void process_died(Incarnation peer, uint64_t boot, Effects& effects);
 
   Options options_;
@@ -86,6 +91,14 @@ class Brain {
   Desk desk_;
   NodeDiscovery discovery_;
   std::optional<LeaderDuty> leader_;  // While this node leads.
+
+  struct Joining {  // POST join is under way.
+    Ticket ticket = 0;
+    std::vector<Address> seeds;
+    ClusterId from;  // That this node belonged to when it was told.
+    Instant deadline{};
+  };
+  std::optional<Joining> joining_;
 
   // Of the step under way.
   Consensus consensus_;

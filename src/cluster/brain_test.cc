@@ -51,7 +51,7 @@ class BrainTest : public testing::Test, public TestCluster {
     return hear(1, HeartbeatAck{beats.back().message.sequence, consensus.term});
   }
   Effects link(uint64_t peer, LinkState is, uint64_t boot = 1, bool gone = false) {
-    return step(LinkChanged{is, info_of(peer).address, node(peer), boot, gone});
+    return step(LinkChanged{is, info_of(peer).address, node(peer), boot, {}, gone});
   }
   Effects beat(uint64_t from, std::vector<Running> running, uint64_t boot = 1) {
     Heartbeat heartbeat;

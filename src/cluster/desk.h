@@ -58,6 +58,7 @@ class Desk {
                Effects& effects);
   void tick(const Consensus& consensus, Instant now, Effects& effects);
   Instant due() const;
+  bool idle() const { return local_.empty() && proposed_.empty(); }
 
  private:
   struct Local {

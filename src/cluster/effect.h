@@ -72,10 +72,15 @@ struct Found {
   ClusterId cluster;
   std::vector<Incarnation> voters;
 };
-// This node belongs to that cluster from now on; its log comes from the leader.
+// This node belongs to that cluster from now on; its log comes from the leader. Its members are
+// dialled at the next start, too, which may come before the log.
 struct Enter {
   ClusterId cluster;
+  std::vector<Address> members;
 };
+// The cluster that this node founded alone, and that holds nothing, is given up: its log, its state
+// and all work that ever ran in it.
+struct Abandon {};
 // This node was removed: it must not go on.
 struct Leave {
   std::string why;
@@ -89,7 +94,7 @@ struct Note {
 
 using Effect =
     std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost, ChangeVoters,
-                 Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter, Leave, Note>;
+                 Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter, Abandon, Leave, Note>;
 using Effects = std::vector<Effect>;
 
 }  // namespace databridge::cluster

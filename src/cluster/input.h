@@ -28,6 +28,7 @@ struct LinkChanged {
   Address address;
   Incarnation peer;   // Who is, or was last, at the address; may be nobody.
   uint64_t boot = 0;  // Of that peer.
+  ClusterId cluster;  // Of that peer; on `failed` perhaps another one than ours.
   bool process_gone = false;
 };
 // Somebody dialled us.

@@ -34,6 +34,7 @@ void NodeDiscovery::start(Instant now) {
 
 void NodeDiscovery::join(const std::vector<Address>& seeds, Instant now) {
   only_join_ = true;
+  refused_.clear();
   for (const Address& seed : seeds) dial(seed);
   consider(now);
 }
@@ -63,15 +64,16 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   if (reply.promised.size() != reply.attempts.size()) return;
   learn(reply.self);
   Peer& peer = peers_[from];
-  // To belong to a cluster is final, and its members no longer know their attempts.
+  if (reply.attempt < peer.attempt) return;  // Messages may overtake each other: that is old news.
   if (!reply.cluster.empty()) {
+    peer.attempt = reply.attempt;
     peer.info = reply.self;
     peer.cluster = reply.cluster;
     peer.heard = now;
     return consider(now);
   }
-  // Messages may overtake each other: an older attempt than the known one is old news.
-  if (reply.attempt < peer.attempt) return;
+  // It gave up the cluster that it had founded alone, which takes a new attempt.
+  if (reply.attempt > peer.attempt) peer.cluster = {};
   const bool same_attempt = reply.attempt == peer.attempt;
   peer.info = reply.self;
   peer.attempt = reply.attempt;
@@ -94,6 +96,7 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
 void NodeDiscovery::join_reply(Incarnation from, const JoinReply& reply, Instant now) {
   if (done_) return;
   if (!reply.refused.empty()) {
+    refused_ = reply.refused;
     say("not taken in: " + reply.refused);
     peers_[from].heard = now;
     return;
@@ -136,9 +139,9 @@ void NodeDiscovery::consider(Instant now) {
       return;
     }
   }
-  if (join_somebody(now)) return;
+  // What is being written may found a cluster, alone or with others: first that.
+  if (durable_ != record_ || join_somebody(now)) return;
   if (only_join_) return say("no member of a cluster was found at the seeds yet");
-  if (durable_ != record_) return;  // A promise is being written: first that.
   gather(now, present(now));
 }
 

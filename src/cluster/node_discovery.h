@@ -87,13 +87,17 @@ class NodeDiscovery {
   void persisted(const FoundingRecord& record, Instant now);
   void tick(Instant now);
 
-  // POST /api/cluster/join while there is no cluster: these seeds, and never found anything.
+  // POST /api/cluster/join while there is no cluster: these seeds, and found nothing until
+  // stop_joining().
   void join(const std::vector<Address>& seeds, Instant now);
+  void stop_joining() { only_join_ = false; }
 
   [[nodiscard]] std::vector<DiscoveryOutput> take_outputs();
   // There is a cluster. It goes on answering probes, with the cluster's id: newcomers need that.
   bool done() const { return done_; }
   const std::string& note() const { return note_; }
+  const std::string& refused() const { return refused_; }  // Why the last Join was, in words.
+  const FoundingRecord& record() const { return record_; }
 
  private:
   struct Peer {
@@ -135,6 +139,7 @@ class NodeDiscovery {
   bool only_join_ = false;
   bool done_ = false;
   std::string note_;
+  std::string refused_;
   std::vector<DiscoveryOutput> outputs_;
 };
 

@@ -20,6 +20,7 @@ constexpr char kIncarnation[] = "node/incarnation";
 constexpr char kBoot[] = "node/boot";
 constexpr char kNodeId[] = "node/id";
 constexpr char kCluster[] = "node/cluster";
+constexpr char kMembers[] = "node/members";  // Addresses, a line each, as of the joining.
 
 constexpr Duration kSampleEvery = 1s;
 // Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
@@ -90,12 +91,7 @@ Engine::Engine(Options options, env::Env env, Identity identity)
   options_.self.incarnation = identity_.incarnation;
   options_.self.boot = identity_.boot;
   options_.self.node = identity_.node;
-  Host::Options host;
-  host.self = identity_.incarnation;
-  host.watch = options_.watch;
-  host_ = std::make_unique<Host>(
-      host, env_, [this](std::function<void()> call) { post(std::move(call)); },
-      static_cast<HostEvents&>(*this));
+  make_host();
   env_.store.on_durable([this](Result<uint64_t> number) { put(Durable{std::move(number)}); });
 }
 
@@ -123,6 +119,7 @@ Result<void> Engine::restore() {
     if (!read) return tl::make_unexpected(read.error());
     promise = std::move(*read);
   }
+  if (auto seeds = read_members(); !seeds) return seeds;
   make_brain(std::move(state), std::move(promise));
   if (!identity_.cluster.empty()) {
     coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
@@ -130,6 +127,31 @@ Result<void> Engine::restore() {
   }
   host_->applied(brain_->state(), nullptr);
   publish();
+  return {};
+}
+
+void Engine::make_host() {
+  Host::Options host;
+  host.self = identity_.incarnation;
+  host.watch = options_.watch;
+  if (host_) host.board = host_->board();  // The watchdog keeps looking at the same one.
+  host_ = std::make_unique<Host>(
+      host, env_, [this](std::function<void()> call) { post(std::move(call)); },
+      static_cast<HostEvents&>(*this));
+}
+
+// Who joined the cluster without seeds of its own, and has no log yet, still knows whom to dial.
+Result<void> Engine::read_members() {
+  const auto lines = read_meta(env_.store, kMembers);
+  if (!lines) return tl::make_unexpected(lines.error());
+  for (size_t from = 0; from < lines->size();) {
+    const size_t to = lines->find('\n', from);
+    if (to == Bytes::npos) break;
+    if (auto address = Address::parse(BytesView(*lines).substr(from, to - from))) {
+      options_.seeds.push_back(std::move(*address));
+    }
+    from = to + 1;
+  }
   return {};
 }
 
@@ -373,7 +395,7 @@ void Engine::take(Came& came) {
 
 void Engine::take(env::LinkEvent& event) {
   step(cluster::LinkChanged{state_of(event.news), event.address, event.peer.incarnation,
-                            event.peer.boot, event.process_gone});
+                            event.peer.boot, event.peer.cluster, event.process_gone});
 }
 
 void Engine::take(env::Greeting& greeting) {
@@ -447,12 +469,12 @@ void Engine::maybe_snapshot() {
   snapshotting_ = true;
   snapshot_index_ = brain_->state().version();
   auto copy = std::make_shared<cluster::State>(brain_->state());  // The job outlives this turn.
-  env_.workers.run([this, copy] {
+  env_.workers.run([this, copy, left = clusters_left_] {
     auto bytes = std::make_shared<Bytes>(copy->snapshot());
-    post([this, bytes, index = copy->version()] {
+    post([this, bytes, index = copy->version(), left] {
       snapshotting_ = false;
       ++snapshots_;
-      if (coordinator_) {
+      if (coordinator_ && left == clusters_left_) {
         coordinator_->compact(index, std::move(*bytes), options_.snapshot_trailing);
       }
     });
@@ -552,7 +574,28 @@ void Engine::on(cluster::Found& effect) {
 
 void Engine::on(cluster::Enter& effect) {
   log(Weight::info, "joins the cluster " + effect.cluster.value);
+  Bytes lines;
+  for (const Address& member : effect.members) lines += member.text() + "\n";
+  batch_.put(Space::meta, kMembers, std::move(lines));
   enter(effect.cluster, {}, {});
+}
+
+// Erased in the batch of this turn, which everything that is said from here on waits for.
+void Engine::on(cluster::Abandon&) {
+  ++clusters_left_;
+  batch_.erase(Space::meta, kCluster);
+  batch_.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
+  for (const Space space : {Space::raft_log, Space::snapshot, Space::queue, Space::state}) {
+    batch_.erase_range(space, "", Bytes(64, '\xff'));
+  }
+  identity_.cluster = {};
+  coordinator_.reset();
+  refused_.clear();
+  inputs_.clear();
+  snapshot_index_ = 0;
+  make_host();
+  env_.network.set_cluster({});
+  refresh_consensus();
 }
 
 void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store) {

@@ -108,6 +108,8 @@ class Engine final : private HostEvents {
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
+  Result<void> read_members();
+  void make_host();
   void make_brain(cluster::State state, cluster::FoundingRecord promise);
   raft::Options raft_options() const;
   void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
@@ -152,6 +154,7 @@ class Engine final : private HostEvents {
   void on(cluster::Persist& effect);
   void on(cluster::Found& effect);
   void on(cluster::Enter& effect);
+  void on(cluster::Abandon& effect);
   void on(cluster::Leave& effect);
   void on(cluster::Note& effect);
 
@@ -185,6 +188,7 @@ class Engine final : private HostEvents {
   bool network_started_ = false;
   bool stopped_ = false;
   bool snapshotting_ = false;
+  uint64_t clusters_left_ = 0;
   uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   std::optional<Instant> stopping_;             // Since when.

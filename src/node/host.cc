@@ -229,8 +229,8 @@ Verdict Host::Inside::verdict(const ProcessorId& from, Epoch origin, uint64_t co
     return before.forgotten(origin) ? Verdict::free : Verdict::drop;
   }
   // The last checkpoint is not past the origin. If the next owner is this node, it may yet go on
-  // from its own records.
-  return now->owner == options_.self ? Verdict::hold : Verdict::drop;
+  // from its own records; as long as there is none, it may yet be.
+  return !now->owner || now->owner == options_.self ? Verdict::hold : Verdict::drop;
 }
 
 // ---- Connections at work
@@ -327,7 +327,7 @@ std::optional<Instant> Host::Inside::next_wake() const {
   if (!timers_.empty()) also(timers_.begin()->first);
   const bool leased = std::any_of(runners_.begin(), runners_.end(),
                                   [](const auto& entry) { return !entry.second.ending(); });
-  if (leased) also(Instant(Duration(board_->until.load())));
+  if (leased) also(Instant(Duration(options_.board->until.load())));
   return next;
 }
 

@@ -71,6 +71,7 @@ class Host {
     size_t trigger_files_max = 256;
     uint64_t trigger_bytes_max = 4 << 20;
     HostWatch* watch = nullptr;
+    std::shared_ptr<LeaseBoard> board = std::make_shared<LeaseBoard>();
   };
 
   // `post` brings a call to the engine's thread; it may be called from any thread, and must stay

@@ -49,7 +49,7 @@ class Host::Inside {
   using Connections = std::map<Uuid, flow::Connection>;
   const Runners& runners() const { return runners_; }
   std::vector<Queue> queues() const;
-  const std::shared_ptr<LeaseBoard>& board() const { return board_; }
+  const std::shared_ptr<LeaseBoard>& board() const { return options_.board; }
 
  private:
   // What is written but has no batch number, or is in a batch that is not durable yet.
@@ -110,7 +110,6 @@ class Host::Inside {
   HostEvents& events_;
   // shared_ptr, because calls posted by workers may outlive the host and look here first.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  std::shared_ptr<LeaseBoard> board_ = std::make_shared<LeaseBoard>();
 
   cluster::State state_;                             // A copy costs a few pointers.
   std::map<ProcessorId, std::vector<Uuid>> inputs_;  // Connections to the processor.

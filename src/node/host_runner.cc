@@ -63,7 +63,8 @@ void run(Trigger& trigger, const env::Clock& clock) {
 void Host::Inside::renew(Instant until) {
   const Instant now = env_.clock.now();
   lapse(now);
-  if (until > now && until > until_of(*board_)) board_->until = until.time_since_epoch().count();
+  if (until > now && until > until_of(*options_.board))
+    options_.board->until = until.time_since_epoch().count();
   std::vector<ProcessorId> waiting;
   for (const auto& [id, epoch] : parked_) waiting.push_back(id);
   for (const ProcessorId& id : waiting) try_start(id);
@@ -71,7 +72,7 @@ void Host::Inside::renew(Instant until) {
 }
 
 void Host::Inside::lapse(Instant now) {
-  if (now < until_of(*board_)) return;
+  if (now < until_of(*options_.board)) return;
   std::vector<ProcessorId> all;
   for (const auto& [id, runner] : runners_) all.push_back(id);
   for (const ProcessorId& id : all) kill(runners_.at(id), "the lease ended");
@@ -106,7 +107,7 @@ void Host::Inside::try_start(const ProcessorId& processor) {
   const ProcessorSpec* spec = state_.processors().find(processor);
   const bool ours = assignment->epoch == epoch && assignment->owner == options_.self &&
                     !assignment->releasing && spec != nullptr;
-  const bool leased = env_.clock.now() < until_of(*board_);
+  const bool leased = env_.clock.now() < until_of(*options_.board);
   parked_.erase(parked);
   if (!ours || !leased) {
     ended_[processor] = std::max(ended_[processor], epoch);
@@ -312,7 +313,7 @@ bool Host::Inside::may_trigger(Runner& runner, Instant now) {
     timers_.emplace(runner.due, id);
     return false;
   }
-  return now < until_of(*board_);
+  return now < until_of(*options_.board);
 }
 
 void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
@@ -338,7 +339,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   trigger->epoch = runner.record.epoch;
   trigger->watch = options_.watch;
   trigger->desk = runner.desk;
-  trigger->board = board_;
+  trigger->board = options_.board;
   trigger->offer = make_offer(runner);
   runner.open = true;
   env_.workers.run([this, trigger, alive = alive_, post = post_, &clock = env_.clock] {

@@ -193,6 +193,13 @@ class Cluster {
       EXPECT_TRUE(log_command(Assign{now.processor, now.epoch, to, "placed"}));
     }
   }
+  // Nobody takes it for now.
+  void leave_unplaced(const std::string& name) {
+    const Assignment now = assignment(name);
+    if (now.releasing && stopped(now)) {
+      EXPECT_TRUE(log_command(Unassign{now.processor, now.epoch, "nobody has room"}));
+    }
+  }
   // `end` is placed and never started: what arrives waits there to be counted.
   void start(Node& node, const std::string& name) {
     if (!node.host) return;
@@ -492,6 +499,7 @@ class Storm {
       case 11: {
         const bool move = random_.chance(0.05);
         if (move) ++moves_;
+        if (random_.chance(0.1)) return cluster_.leave_unplaced(name);
         return cluster_.lead(name, move, Incarnation{1 + random_.below(3)});
       }
       case 12:
