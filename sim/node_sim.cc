@@ -369,9 +369,7 @@ std::string NodeSim::missing() const {
     if (coordinator == nullptr) return who + " is in no cluster: " + view->note;
     if (coordinator->leads()) ++leaders;
     if (view->state.version() < checker_.acknowledged_upto()) return who + " lags behind";
-    // A stray may have been admitted, and not have heard of it before it crashed.
-    const size_t members = view->state.members().size();
-    if (members != nodes_.size() && !(alone && members == founders_)) {
+    if (view->state.members().size() != nodes_.size() - (alone ? 1 : 0)) {
       return who + " knows " + std::to_string(view->state.members().size()) + " members";
     }
     std::string idle;

@@ -310,11 +310,12 @@ void Brain::announce(Effects& effects) {
   if (now_ - announced_ < kAnnounceEvery) return;
   announced_ = now_;
   if (consensus_.leader) {
-    effects.push_back(Send{consensus_.leader, Join{options_.self}});
+    effects.push_back(Send{consensus_.leader, Join{options_.self, cluster_}});
     return;
   }
   // A founder without a vote hears of no leader before it is admitted: anybody passes it on.
-  for (const auto& [address, peer] : links_) effects.push_back(Send{peer, Join{options_.self}});
+  for (const auto& [address, peer] : links_)
+    effects.push_back(Send{peer, Join{options_.self, cluster_}});
 }
 
 void Brain::discover(Effects& effects) {
@@ -362,6 +363,7 @@ void Brain::join(const JoinCluster& request, Ticket ticket, Effects& effects) {
   }
   joining_ = Joining{ticket, request.seeds, cluster_, now_ + kJoinPatience};
   if (cluster_.empty()) {
+    effects.push_back(SeekCluster{request.seeds});
     discovery_.join(request.seeds, now_);
     return discover(effects);
   }
@@ -377,10 +379,10 @@ void Brain::mind_joining(Effects& effects) {
   };
   const bool late = now_ >= joining_->deadline;
   if (cluster_.empty()) {
-    if (!late && discovery_.refused().empty()) return;
-    discovery_.stop_joining();
     if (!discovery_.refused().empty()) return answer(fail(Code::conflict, discovery_.refused()));
-    return answer(fail(Code::unavailable, discovery_.note()));
+    if (!late) return;
+    return answer(
+        fail(Code::unavailable, discovery_.note() + "; this node goes on asking to be taken in"));
   }
   if (cluster_ != joining_->from && state_.member(self_) != nullptr) {
     return answer(Outcome{.index = state_.version(), .plan = {}, .text = cluster_.value});
@@ -425,6 +427,7 @@ void Brain::abandon(Effects& effects) {
   effects.push_back(Note{Weight::info, "gives up the cluster " + cluster_.value +
                                            ", which holds nothing, to join another"});
   effects.push_back(Abandon{});
+  effects.push_back(SeekCluster{joining_->seeds});
   effects.push_back(Persist{kFoundingKey, encode(fresh)});
   cluster_ = {};
   consensus_ = {};

@@ -78,6 +78,10 @@ struct Enter {
   ClusterId cluster;
   std::vector<Address> members;
 };
+// This node was told to join the cluster behind these addresses, and founds none itself any more.
+struct SeekCluster {
+  std::vector<Address> seeds;
+};
 // The cluster that this node founded alone, and that holds nothing, is given up: its log, its state
 // and all work that ever ran in it.
 struct Abandon {};
@@ -92,9 +96,9 @@ struct Note {
   std::string text;
 };
 
-using Effect =
-    std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost, ChangeVoters,
-                 Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter, Abandon, Leave, Note>;
+using Effect = std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost,
+                            ChangeVoters, Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter,
+                            SeekCluster, Abandon, Leave, Note>;
 using Effects = std::vector<Effect>;
 
 }  // namespace databridge::cluster

@@ -99,6 +99,8 @@ void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& 
                          const ClusterId& cluster, Effects& effects) {
   const Incarnation who = join.self.incarnation;
   const Member* member = state.member(who);
+  // It has founded one of its own since our link to it was greeted.
+  if (!join.cluster.empty() && join.cluster != cluster) return;
   effects.push_back(Dial{join.self.address});
   if (member != nullptr && member->info == join.self) {
     JoinReply reply{.cluster = cluster, .leader = self_, .members = {}, .refused = {}};

@@ -33,7 +33,7 @@ void NodeDiscovery::start(Instant now) {
 }
 
 void NodeDiscovery::join(const std::vector<Address>& seeds, Instant now) {
-  only_join_ = true;
+  options_.only_join = true;
   refused_.clear();
   for (const Address& seed : seeds) dial(seed);
   consider(now);
@@ -141,7 +141,7 @@ void NodeDiscovery::consider(Instant now) {
   }
   // What is being written may found a cluster, alone or with others: first that.
   if (durable_ != record_ || join_somebody(now)) return;
-  if (only_join_) return say("no member of a cluster was found at the seeds yet");
+  if (options_.only_join) return say("no member of a cluster was found at the seeds yet");
   gather(now, present(now));
 }
 
@@ -231,7 +231,7 @@ bool NodeDiscovery::join_somebody(Instant now) {
   // Another one each time: the last may know no leader.
   const auto next = std::upper_bound(members.begin(), members.end(), asked_);
   asked_ = next == members.end() ? members.front() : *next;
-  send(asked_, Join{options_.self});
+  send(asked_, Join{options_.self, {}});
   say("asking " + peers_[asked_].info.node.value + " to be taken into the cluster");
   return true;
 }

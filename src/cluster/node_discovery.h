@@ -71,6 +71,7 @@ class NodeDiscovery {
     uint32_t expect = 1;  // N
     uint32_t replica_count = 3;
     std::vector<Address> seeds;
+    bool only_join = false;   // Told to join before its last start: founds nothing.
     FoundingRecord restored;  // As last persisted; a fresh one for a new data directory.
     Duration probe_interval = std::chrono::milliseconds(100);
     Duration forget_after = std::chrono::seconds(3);  // Not heard for so long: not counted.
@@ -87,10 +88,8 @@ class NodeDiscovery {
   void persisted(const FoundingRecord& record, Instant now);
   void tick(Instant now);
 
-  // POST /api/cluster/join while there is no cluster: these seeds, and found nothing until
-  // stop_joining().
+  // POST /api/cluster/join while there is no cluster: these seeds, and never found anything.
   void join(const std::vector<Address>& seeds, Instant now);
-  void stop_joining() { only_join_ = false; }
 
   [[nodiscard]] std::vector<DiscoveryOutput> take_outputs();
   // There is a cluster. It goes on answering probes, with the cluster's id: newcomers need that.
@@ -136,7 +135,6 @@ class NodeDiscovery {
   ClusterId cluster_;  // Once there is one.
   Incarnation asked_;  // Whom it asked last to take it in.
   std::optional<Instant> joined_at_, probed_at_, vain_since_;
-  bool only_join_ = false;
   bool done_ = false;
   std::string note_;
   std::string refused_;

@@ -43,6 +43,7 @@ struct ProbeReply {
 // A node without a cluster asks a member to take it in; a follower passes it to the leader.
 struct Join {
   MemberInfo self;
+  ClusterId cluster;  // That it belongs to already; empty: none.
   bool operator==(const Join&) const = default;
 };
 // The member is in: here is the cluster, and where its members are.

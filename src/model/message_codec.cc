@@ -38,8 +38,14 @@ void read(const proto::ProbeReply& from, ProbeReply& to, Check& check) {
   to.attempt = from.attempt();
 }
 
-void write(const Join& from, Case* to) { put(from.self, to->mutable_join()->mutable_self()); }
-void read(const proto::Join& from, Join& to, Check& check) { get(from.self(), to.self, check); }
+void write(const Join& from, Case* to) {
+  put(from.self, to->mutable_join()->mutable_self());
+  to->mutable_join()->set_cluster(from.cluster.value);
+}
+void read(const proto::Join& from, Join& to, Check& check) {
+  get(from.self(), to.self, check);
+  to.cluster.value = from.cluster();
+}
 
 void write(const JoinReply& from, Case* to) {
   auto* wire = to->mutable_join_reply();

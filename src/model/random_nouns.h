@@ -58,7 +58,7 @@ class RandomNouns : public RandomValues {
           list([&] { return number(); }),
           number()};
   }
-  void fill(Join& to) { to = {info()}; }
+  void fill(Join& to) { to = {info(), ClusterId(text())}; }
   void fill(JoinReply& to) {
     to = {ClusterId(text()), incarnation(), list([&] { return info(); }), text()};
   }

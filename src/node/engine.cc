@@ -20,7 +20,8 @@ constexpr char kIncarnation[] = "node/incarnation";
 constexpr char kBoot[] = "node/boot";
 constexpr char kNodeId[] = "node/id";
 constexpr char kCluster[] = "node/cluster";
-constexpr char kMembers[] = "node/members";  // Addresses, a line each, as of the joining.
+// Addresses to dial, a line each: of the cluster that it has joined, or was told to join.
+constexpr char kMembers[] = "node/members";
 
 constexpr Duration kSampleEvery = 1s;
 // Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
@@ -140,7 +141,7 @@ void Engine::make_host() {
       static_cast<HostEvents&>(*this));
 }
 
-// Who joined the cluster without seeds of its own, and has no log yet, still knows whom to dial.
+// Who joined, or was told to join, without seeds of its own still knows whom to dial.
 Result<void> Engine::read_members() {
   const auto lines = read_meta(env_.store, kMembers);
   if (!lines) return tl::make_unexpected(lines.error());
@@ -152,6 +153,7 @@ Result<void> Engine::read_members() {
     }
     from = to + 1;
   }
+  told_to_join_ = identity_.cluster.empty() && !lines->empty();
   return {};
 }
 
@@ -174,6 +176,7 @@ void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise) {
   brain.discovery.expect = options_.expect;
   brain.discovery.replica_count = options_.leader.replica_count;
   brain.discovery.seeds = options_.seeds;
+  brain.discovery.only_join = told_to_join_;
   brain.discovery.restored = std::move(promise);
   brain_ = std::make_unique<cluster::Brain>(std::move(brain), std::move(state), now_);
 }
@@ -574,11 +577,17 @@ void Engine::on(cluster::Found& effect) {
 
 void Engine::on(cluster::Enter& effect) {
   log(Weight::info, "joins the cluster " + effect.cluster.value);
-  Bytes lines;
-  for (const Address& member : effect.members) lines += member.text() + "\n";
-  batch_.put(Space::meta, kMembers, std::move(lines));
+  put_members(effect.members);
   enter(effect.cluster, {}, {});
 }
+
+void Engine::put_members(const std::vector<Address>& members) {
+  Bytes lines;
+  for (const Address& member : members) lines += member.text() + "\n";
+  batch_.put(Space::meta, kMembers, std::move(lines));
+}
+
+void Engine::on(cluster::SeekCluster& effect) { put_members(effect.seeds); }
 
 // Erased in the batch of this turn, which everything that is said from here on waits for.
 void Engine::on(cluster::Abandon&) {

@@ -112,6 +112,7 @@ class Engine final : private HostEvents {
   void make_host();
   void make_brain(cluster::State state, cluster::FoundingRecord promise);
   raft::Options raft_options() const;
+  void put_members(const std::vector<Address>& members);
   void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
 
   void put(Mail mail);
@@ -154,6 +155,7 @@ class Engine final : private HostEvents {
   void on(cluster::Persist& effect);
   void on(cluster::Found& effect);
   void on(cluster::Enter& effect);
+  void on(cluster::SeekCluster& effect);
   void on(cluster::Abandon& effect);
   void on(cluster::Leave& effect);
   void on(cluster::Note& effect);
@@ -189,6 +191,7 @@ class Engine final : private HostEvents {
   bool stopped_ = false;
   bool snapshotting_ = false;
   uint64_t clusters_left_ = 0;
+  bool told_to_join_ = false;
   uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   std::optional<Instant> stopping_;             // Since when.
