@@ -140,8 +140,14 @@ void Brain::on(Received& input, Effects& effects) {
     if (cluster_.empty()) discovery_.probe_reply(from, *known, now_);
     discover(effects);
   } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
-    if (cluster_.empty()) discovery_.join_reply(from, *joined, now_);
-    discover(effects);
+    if (cluster_.empty()) {
+      discovery_.join_reply(from, *joined, now_);
+      discover(effects);
+    } else if (joined->cluster == cluster_ && state_.member(self_) == nullptr) {
+      for (const MemberInfo& member : joined->members) {
+        if (member.incarnation != self_) effects.push_back(Dial{member.address});
+      }
+    }
   }
 }
 
@@ -309,13 +315,17 @@ void Brain::announce(Effects& effects) {
   if (known != nullptr && known->info == options_.self) return;
   if (now_ - announced_ < kAnnounceEvery) return;
   announced_ = now_;
-  if (consensus_.leader) {
-    effects.push_back(Send{consensus_.leader, Join{options_.self, cluster_}});
+  const Join join{options_.self, cluster_};
+  const bool linked = std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
+    return link.second == consensus_.leader;
+  });
+  if (linked) {
+    effects.push_back(Send{consensus_.leader, join});
     return;
   }
-  // A founder without a vote hears of no leader before it is admitted: anybody passes it on.
-  for (const auto& [address, peer] : links_)
-    effects.push_back(Send{peer, Join{options_.self, cluster_}});
+  // A founder without a vote hears of no leader before it is admitted, and who has just joined may
+  // not know where the leader is: anybody passes it on, and the answer names all members.
+  for (const auto& [address, peer] : links_) effects.push_back(Send{peer, join});
 }
 
 void Brain::discover(Effects& effects) {
