@@ -261,7 +261,7 @@ std::string NodeSim::stray_is_wrong() const {
   for (const auto& [key, json] : stray_wrote_) {
     if (view->state.config().find(key) == nullptr) return "the stray has given up " + key;
   }
-  return "";
+  return view->state.member(view->self.incarnation) == nullptr ? "the stray is no member" : "";
 }
 
 void NodeSim::put_flow(size_t number) {

@@ -63,6 +63,30 @@ class Join(unittest.TestCase):
             again = late.api("POST", "/api/cluster/join", body, timeout=10)
             self.assertEqual((again.status, again.json["clusterId"]), (200, answers[0].json["clusterId"]))
 
+    def test_a_node_alone_gives_up_its_empty_cluster(self):
+        with Cluster(count=4, start=False) as cluster:
+            home, empty, holds = cluster.nodes[0], cluster.nodes[1], cluster.nodes[2]
+            for node in (home, empty, holds):
+                node.seeds = []
+                node.start()
+                wait_until(lambda node=node: node.status()["status"] == "healthy", 10, "it is alone")
+            self.assertEqual(holds.put_config("mine", 1).status, 200)
+            nobody = {"seeds": [f"127.0.0.1:{cluster.nodes[3].cluster_port}"]}
+            self.assertEqual(empty.api("POST", "/api/cluster/join", nobody, timeout=20).status, 503)
+            self.assertEqual(empty.status()["status"], "healthy")
+            body = {"seeds": [f"127.0.0.1:{home.cluster_port}"]}
+            self.assertEqual(holds.api("POST", "/api/cluster/join", body, timeout=20).status, 409)
+            answer = empty.api("POST", "/api/cluster/join", body, timeout=20)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(answer.json["clusterId"], home.status()["clusterId"])
+            self.assertEqual(empty.put_config("from.the.new", 2).status, 200)
+            self.assertEqual(home.get("/api/cluster/config/from.the.new")["value"], 2)
+            empty.kill9()
+            empty.start()  # Without seeds of its own it finds the others again.
+            wait_until(lambda: empty.status()["totalNodes"] == 2, 10, "it is back")
+            self.assertEqual(empty.put_config("again", 3).status, 200)
+            self.assertEqual(holds.get("/api/cluster/config/mine")["value"], 1)
+
     def test_the_same_processor_twice_is_answered_at_once(self):
         with Cluster(count=1) as cluster:
             wanted = {"id": "11111111-1111-4111-8111-111111111111", "name": "log",

@@ -319,7 +319,7 @@ void Brain::announce(Effects& effects) {
   const bool linked = std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
     return link.second == consensus_.leader;
   });
-  if (linked) {
+  if (linked || consensus_.leading) {
     effects.push_back(Send{consensus_.leader, join});
     return;
   }

@@ -368,5 +368,88 @@ TEST_F(BrainTest, WhoIsRemovedLeavesAndWhoCannotReadTheStateToo) {
   EXPECT_EQ(all<Leave>(step(Installed{"no state"})).size(), 1u);
 }
 
+// ---- POST join (safety.md 5.3)
+
+// Node 1, alone in the cluster "c" that it has founded, is told to join the one of node 9.
+class LoneBrainTest : public BrainTest {
+ protected:
+  LoneBrainTest() {
+    state = State();
+    index = 0;
+    consensus.voters = {node(1)};
+    apply(AdmitMember{info_of(1)});
+    wake(1);
+    lead(1, kTerm);
+    commit_noop(kTerm);
+    consensus.last = consensus.commit = index;
+  }
+  Effects told_to_join() { return step(Asked{7, {JoinCluster{{info_of(9).address}}, {}}}); }
+  Effects find(const ClusterId& other) {
+    consensus.last = consensus.commit = index;
+    return step(LinkChanged{LinkState::failed, info_of(9).address, node(9), 1, other, false});
+  }
+  static std::optional<Code> refused(const Effects& effects) {
+    const auto replies = all<Reply>(effects);
+    if (replies.empty() || replies[0].answer) return std::nullopt;
+    return replies[0].answer.error().code;
+  }
+};
+
+TEST_F(LoneBrainTest, GivesItsClusterUpOnceAMemberOfAnotherIsThere) {
+  EXPECT_TRUE(dials(told_to_join(), info_of(9).address));
+  EXPECT_TRUE(all<Abandon>(find({})).empty()) << "nobody who is in a cluster";
+  EXPECT_TRUE(all<Abandon>(find(ClusterId("c"))).empty()) << "ourselves";
+  const Effects gives_up = find(ClusterId("other"));
+  EXPECT_EQ(all<Abandon>(gives_up).size(), 1u);
+  EXPECT_EQ(all<SeekCluster>(gives_up).size(), 1u);
+  EXPECT_TRUE(brain->cluster().empty());
+  EXPECT_TRUE(brain->state().members().empty());
+  JoinReply reply{ClusterId("other"), node(9), {info_of(1), info_of(9)}, {}};
+  const auto enters = all<Enter>(hear(9, reply));
+  ASSERT_EQ(enters.size(), 1u);
+  EXPECT_EQ(enters[0].members, std::vector<Address>{info_of(9).address});
+}
+
+TEST_F(LoneBrainTest, KeepsAClusterThatHoldsSomething) {
+  commit(kTerm, SetConfig{"key", "1", {}});
+  EXPECT_EQ(refused(told_to_join()), Code::conflict);
+  EXPECT_TRUE(all<Abandon>(find(ClusterId("other"))).empty());
+}
+
+TEST_F(LoneBrainTest, KeepsAClusterThatCameToHoldSomethingMeanwhile) {
+  told_to_join();
+  commit(kTerm, SetConfig{"key", "1", {}});
+  EXPECT_TRUE(all<Abandon>(find(ClusterId("other"))).empty());
+}
+
+TEST_F(LoneBrainTest, KeepsAClusterWhileAChangeIsUnderWay) {
+  told_to_join();
+  step(Asked{8, {Change{SetConfig{"key", "1", {}}}, {}}});
+  EXPECT_TRUE(all<Abandon>(find(ClusterId("other"))).empty());
+}
+
+TEST_F(LoneBrainTest, SaysThatNobodyIsThereAndStays) {
+  told_to_join();
+  now += 10s;
+  EXPECT_EQ(refused(tick()), Code::unavailable);
+  EXPECT_TRUE(all<Abandon>(find(ClusterId("other"))).empty());
+}
+
+TEST_F(BrainTest, AMemberAmongOthersIsNotToldToJoinAnotherCluster) {
+  wake(1);
+  lead(1, kTerm);
+  const auto replies = all<Reply>(step(Asked{7, {JoinCluster{{info_of(9).address}}, {}}}));
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_EQ(replies[0].answer.error().code, Code::conflict);
+}
+
+TEST_F(BrainTest, AJoinOfSomebodyWhoHasAClusterIsNotTakenIn) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  EXPECT_TRUE(proposed<AdmitMember>(hear(9, Join{info_of(9), ClusterId("other")})).empty());
+  EXPECT_EQ(proposed<AdmitMember>(hear(9, Join{info_of(9), {}})).size(), 1u);
+}
+
 }  // namespace
 }  // namespace databridge::cluster

@@ -321,7 +321,8 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
 }
 
 // Its members do not know their attempts any more, so that the news once looked old.
-TEST(NodeDiscovery, NewsOfAFoundedClusterIsNeverOldNews) {
+// What node 2 says in turn: its attempt, and its cluster if it has one. Does node 1 ask it then?
+bool asks_after(const std::vector<std::pair<uint64_t, ClusterId>>& said) {
   NodeDiscovery::Options options;
   options.self.incarnation = Incarnation{1};
   options.expect = 3;
@@ -331,17 +332,30 @@ TEST(NodeDiscovery, NewsOfAFoundedClusterIsNeverOldNews) {
   ProbeReply reply;
   reply.self.incarnation = Incarnation{2};
   reply.self.address = {"10.0.0.2", 8090};
-  reply.attempt = 4;
-  discovery.probe_reply(Incarnation{2}, reply, Instant{});
-  reply.attempt = 1;
-  reply.cluster = ClusterId("founded");
-  discovery.probe_reply(Incarnation{2}, reply, Instant{100ms});
+  for (const auto& [attempt, cluster] : said) {
+    reply.attempt = attempt;
+    reply.cluster = cluster;
+    (void)discovery.take_outputs();
+    discovery.probe_reply(Incarnation{2}, reply, Instant{100ms});
+  }
   discovery.tick(Instant{1s});
   const auto outputs = discovery.take_outputs();
-  EXPECT_TRUE(std::any_of(outputs.begin(), outputs.end(), [](const auto& output) {
+  return std::any_of(outputs.begin(), outputs.end(), [](const auto& output) {
     const auto* send = std::get_if<SendFounding>(&output);
     return send != nullptr && std::holds_alternative<Join>(send->message);
-  })) << discovery.note();
+  });
+}
+
+TEST(NodeDiscovery, NewsOfAFoundedClusterCarriesTheAttemptThatFoundedIt) {
+  const ClusterId founded("founded"), none;
+  EXPECT_TRUE(asks_after({{4, none}, {4, founded}}));
+  EXPECT_TRUE(asks_after({{4, founded}, {4, none}})) << "within one attempt a cluster is final";
+}
+
+TEST(NodeDiscovery, AClusterThatWasGivenUpIsAskedNoMore) {
+  const ClusterId founded("founded"), none;
+  EXPECT_FALSE(asks_after({{4, founded}, {5, none}}));
+  EXPECT_FALSE(asks_after({{5, none}, {4, founded}})) << "old news";
 }
 
 TEST(NodeDiscovery, SeedsNeedNotNameEverybody) {

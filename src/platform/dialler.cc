@@ -175,6 +175,7 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
     return fits;
   }
   if (state_ == State::greeting) return take_first_greeting(*peer);
+  if (state_ == State::parked) return {};
   if (peer->incarnation != peer_.incarnation) {
     return fail(Code::invalid, "a second greeting came with another incarnation");
   }
