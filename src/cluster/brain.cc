@@ -18,10 +18,27 @@ Desk::Limits desk_limits(const Timing& timing) {
   return limits;
 }
 
+Bytes lines_of(const std::vector<Address>& addresses) {
+  Bytes lines;
+  for (const Address& address : addresses) lines += address.text() + "\n";
+  return lines;
+}
+
+Brain::Options with_members(Brain::Options options) {
+  for (BytesView rest = options.members; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size() - 1);
+    auto address = Address::parse(rest.substr(0, end));
+    if (address) options.discovery.seeds.push_back(std::move(*address));
+    rest.remove_prefix(end + 1);
+  }
+  options.discovery.only_join = options.cluster.empty() && !options.members.empty();
+  return options;
+}
+
 }  // namespace
 
 Brain::Brain(Options options, State state, Instant now)
-    : options_(std::move(options)),
+    : options_(with_members(std::move(options))),
       cluster_(options_.cluster),
       self_(options_.self.incarnation),
       state_(std::move(state)),
@@ -349,12 +366,13 @@ void Brain::discover(Effects& effects) {
       }
     } else if (auto* joined = std::get_if<Joined>(&output)) {
       cluster_ = joined->reply.cluster;
-      Enter enter{cluster_, {}};
+      effects.push_back(Enter{cluster_});
+      std::vector<Address> members;
       for (const MemberInfo& member : joined->reply.members) {
-        if (member.incarnation != self_) enter.members.push_back(member.address);
+        if (member.incarnation != self_) members.push_back(member.address);
       }
-      effects.push_back(enter);
-      for (const Address& member : enter.members) effects.push_back(Dial{member});
+      effects.push_back(Persist{kMembersKey, lines_of(members)});
+      for (const Address& member : members) effects.push_back(Dial{member});
     } else if (auto* note = std::get_if<DiscoveryNote>(&output)) {
       effects.push_back(Note{Weight::info, note->text});
       ++view_changes_;
@@ -373,7 +391,7 @@ void Brain::join(const JoinCluster& request, Ticket ticket, Effects& effects) {
   }
   joining_ = Joining{ticket, request.seeds, cluster_, now_ + kJoinPatience};
   if (cluster_.empty()) {
-    effects.push_back(SeekCluster{request.seeds});
+    effects.push_back(Persist{kMembersKey, lines_of(request.seeds)});
     discovery_.join(request.seeds, now_);
     return discover(effects);
   }
@@ -437,7 +455,7 @@ void Brain::abandon(Effects& effects) {
   effects.push_back(Note{Weight::info, "gives up the cluster " + cluster_.value +
                                            ", which holds nothing, to join another"});
   effects.push_back(Abandon{});
-  effects.push_back(SeekCluster{joining_->seeds});
+  effects.push_back(Persist{kMembersKey, lines_of(joining_->seeds)});
   effects.push_back(Persist{kFoundingKey, encode(fresh)});
   cluster_ = {};
   consensus_ = {};

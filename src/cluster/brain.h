@@ -31,6 +31,7 @@ class Brain {
   struct Options {
     MemberInfo self;
     ClusterId cluster;  // Empty: in none yet.
+    Bytes members;      // As persisted under kMembersKey.
     LeaderDuty::Options leader;
     NodeDiscovery::Options discovery;
     uint64_t seed = 1;
@@ -54,6 +55,9 @@ class Brain {
     discovery_.persisted(record, now);
   }
   static constexpr char kFoundingKey[] = "founding";
+  // Addresses, a line each: of the cluster that it has joined, or was told to join. Who has no log
+  // yet, and no seeds of its own, still knows whom to dial after a restart.
+  static constexpr char kMembersKey[] = "members";
 
  private:
   void on(const Tick&, Effects&);

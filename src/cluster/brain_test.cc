@@ -401,13 +401,25 @@ TEST_F(LoneBrainTest, GivesItsClusterUpOnceAMemberOfAnotherIsThere) {
   EXPECT_TRUE(all<Abandon>(find(ClusterId("c"))).empty()) << "ourselves";
   const Effects gives_up = find(ClusterId("other"));
   EXPECT_EQ(all<Abandon>(gives_up).size(), 1u);
-  EXPECT_EQ(all<SeekCluster>(gives_up).size(), 1u);
+  EXPECT_EQ(all<Persist>(gives_up).size(), 2u) << "a new attempt, and whom to seek";
   EXPECT_TRUE(brain->cluster().empty());
   EXPECT_TRUE(brain->state().members().empty());
   JoinReply reply{ClusterId("other"), node(9), {info_of(1), info_of(9)}, {}};
-  const auto enters = all<Enter>(hear(9, reply));
-  ASSERT_EQ(enters.size(), 1u);
-  EXPECT_EQ(enters[0].members, std::vector<Address>{info_of(9).address});
+  const Effects joins = hear(9, reply);
+  EXPECT_EQ(all<Enter>(joins).size(), 1u);
+  EXPECT_EQ(all<Persist>(joins).at(0).value, "10.0.0.9:8090\n");
+}
+
+TEST_F(BrainTest, WhoWasToldToJoinSeeksThatClusterAfterARestart) {
+  Brain::Options options = options_of(4, timing);
+  options.cluster = {};
+  options.members = "10.0.0.1:8090\n10.0.0.2:8090\n";
+  wake(options, State());
+  consensus = {};
+  const Effects effects = tick();
+  EXPECT_TRUE(dials(effects, {"10.0.0.1", 8090}));
+  EXPECT_TRUE(dials(effects, {"10.0.0.2", 8090}));
+  EXPECT_TRUE(all<Persist>(effects).empty()) << "it promises to found nothing";
 }
 
 TEST_F(LoneBrainTest, KeepsAClusterThatHoldsSomething) {

@@ -72,15 +72,9 @@ struct Found {
   ClusterId cluster;
   std::vector<Incarnation> voters;
 };
-// This node belongs to that cluster from now on; its log comes from the leader. Its members are
-// dialled at the next start, too, which may come before the log.
+// This node belongs to that cluster from now on; its log comes from the leader.
 struct Enter {
   ClusterId cluster;
-  std::vector<Address> members;
-};
-// This node was told to join the cluster behind these addresses, and founds none itself any more.
-struct SeekCluster {
-  std::vector<Address> seeds;
 };
 // The cluster that this node founded alone, and that holds nothing, is given up: its log, its state
 // and all work that ever ran in it.
@@ -96,9 +90,9 @@ struct Note {
   std::string text;
 };
 
-using Effect = std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost,
-                            ChangeVoters, Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter,
-                            SeekCluster, Abandon, Leave, Note>;
+using Effect =
+    std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost, ChangeVoters,
+                 Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter, Abandon, Leave, Note>;
 using Effects = std::vector<Effect>;
 
 }  // namespace databridge::cluster

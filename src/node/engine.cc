@@ -20,8 +20,6 @@ constexpr char kIncarnation[] = "node/incarnation";
 constexpr char kBoot[] = "node/boot";
 constexpr char kNodeId[] = "node/id";
 constexpr char kCluster[] = "node/cluster";
-// Addresses to dial, a line each: of the cluster that it has joined, or was told to join.
-constexpr char kMembers[] = "node/members";
 
 constexpr Duration kSampleEvery = 1s;
 // Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
@@ -120,8 +118,9 @@ Result<void> Engine::restore() {
     if (!read) return tl::make_unexpected(read.error());
     promise = std::move(*read);
   }
-  if (auto seeds = read_members(); !seeds) return seeds;
-  make_brain(std::move(state), std::move(promise));
+  auto members = read_meta(env_.store, cluster::Brain::kMembersKey);
+  if (!members) return tl::make_unexpected(members.error());
+  make_brain(std::move(state), std::move(promise), std::move(*members));
   if (!identity_.cluster.empty()) {
     coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
                                                      std::move(log), now_);
@@ -141,22 +140,6 @@ void Engine::make_host() {
       static_cast<HostEvents&>(*this));
 }
 
-// Who joined, or was told to join, without seeds of its own still knows whom to dial.
-Result<void> Engine::read_members() {
-  const auto lines = read_meta(env_.store, kMembers);
-  if (!lines) return tl::make_unexpected(lines.error());
-  for (size_t from = 0; from < lines->size();) {
-    const size_t to = lines->find('\n', from);
-    if (to == Bytes::npos) break;
-    if (auto address = Address::parse(BytesView(*lines).substr(from, to - from))) {
-      options_.seeds.push_back(std::move(*address));
-    }
-    from = to + 1;
-  }
-  told_to_join_ = identity_.cluster.empty() && !lines->empty();
-  return {};
-}
-
 raft::Options Engine::raft_options() const {
   raft::Options raft;
   raft.id = identity_.incarnation.value;
@@ -166,17 +149,17 @@ raft::Options Engine::raft_options() const {
   return raft;
 }
 
-void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise) {
+void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise, Bytes members) {
   cluster::Brain::Options brain;
   brain.self = options_.self;
   brain.cluster = identity_.cluster;
+  brain.members = std::move(members);
   brain.leader = options_.leader;
   brain.seed = env_.seed + identity_.boot;
   brain.discovery.self = options_.self;
   brain.discovery.expect = options_.expect;
   brain.discovery.replica_count = options_.leader.replica_count;
   brain.discovery.seeds = options_.seeds;
-  brain.discovery.only_join = told_to_join_;
   brain.discovery.restored = std::move(promise);
   brain_ = std::make_unique<cluster::Brain>(std::move(brain), std::move(state), now_);
 }
@@ -472,12 +455,12 @@ void Engine::maybe_snapshot() {
   snapshotting_ = true;
   snapshot_index_ = brain_->state().version();
   auto copy = std::make_shared<cluster::State>(brain_->state());  // The job outlives this turn.
-  env_.workers.run([this, copy, left = clusters_left_] {
+  env_.workers.run([this, copy, of = identity_.cluster] {
     auto bytes = std::make_shared<Bytes>(copy->snapshot());
-    post([this, bytes, index = copy->version(), left] {
+    post([this, bytes, index = copy->version(), of] {
       snapshotting_ = false;
       ++snapshots_;
-      if (coordinator_ && left == clusters_left_) {
+      if (coordinator_ && of == identity_.cluster) {
         coordinator_->compact(index, std::move(*bytes), options_.snapshot_trailing);
       }
     });
@@ -562,7 +545,8 @@ void Engine::on(cluster::Dial& effect) { env_.network.dial(effect.address); }
 void Engine::on(cluster::HangUp& effect) { env_.network.hang_up(effect.address); }
 
 void Engine::on(cluster::Persist& effect) {
-  promises_[0] = effect.value;  // Belongs to the batch of this turn, which has no number yet.
+  // Belongs to the batch of this turn, which has no number yet.
+  if (effect.key == cluster::Brain::kFoundingKey) promises_[0] = effect.value;
   batch_.put(Space::meta, effect.key, std::move(effect.value));
 }
 
@@ -577,21 +561,11 @@ void Engine::on(cluster::Found& effect) {
 
 void Engine::on(cluster::Enter& effect) {
   log(Weight::info, "joins the cluster " + effect.cluster.value);
-  put_members(effect.members);
   enter(effect.cluster, {}, {});
 }
 
-void Engine::put_members(const std::vector<Address>& members) {
-  Bytes lines;
-  for (const Address& member : members) lines += member.text() + "\n";
-  batch_.put(Space::meta, kMembers, std::move(lines));
-}
-
-void Engine::on(cluster::SeekCluster& effect) { put_members(effect.seeds); }
-
 // Erased in the batch of this turn, which everything that is said from here on waits for.
 void Engine::on(cluster::Abandon&) {
-  ++clusters_left_;
   batch_.erase(Space::meta, kCluster);
   batch_.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
   for (const Space space : {Space::raft_log, Space::snapshot, Space::queue, Space::state}) {

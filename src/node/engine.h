@@ -3,8 +3,7 @@
 //
 // Owns   the brain, the coordinator, the host, the mailbox, what waits for the disk.
 // Hides  the turn: all that a turn writes is one batch, synced while the engine goes on; what must
-// not
-//        be said before it is durable waits for that batch (safety.md 6).
+//        not be said before it is durable waits for that batch (safety.md 6).
 // Thread its own; `post`, `submit`, `view` and `wake` may be called from any.
 #pragma once
 
@@ -108,11 +107,9 @@ class Engine final : private HostEvents {
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
-  Result<void> read_members();
   void make_host();
-  void make_brain(cluster::State state, cluster::FoundingRecord promise);
+  void make_brain(cluster::State state, cluster::FoundingRecord promise, Bytes members);
   raft::Options raft_options() const;
-  void put_members(const std::vector<Address>& members);
   void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
 
   void put(Mail mail);
@@ -155,7 +152,6 @@ class Engine final : private HostEvents {
   void on(cluster::Persist& effect);
   void on(cluster::Found& effect);
   void on(cluster::Enter& effect);
-  void on(cluster::SeekCluster& effect);
   void on(cluster::Abandon& effect);
   void on(cluster::Leave& effect);
   void on(cluster::Note& effect);
@@ -190,8 +186,6 @@ class Engine final : private HostEvents {
   bool network_started_ = false;
   bool stopped_ = false;
   bool snapshotting_ = false;
-  uint64_t clusters_left_ = 0;
-  bool told_to_join_ = false;
   uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   std::optional<Instant> stopping_;             // Since when.
