@@ -83,8 +83,8 @@ class Join(unittest.TestCase):
             self.assertEqual(home.get("/api/cluster/config/from.the.new")["value"], 2)
             empty.kill9()
             empty.start()  # Without seeds of its own it finds the others again.
-            wait_until(lambda: empty.status()["totalNodes"] == 2, 10, "it is back")
-            self.assertEqual(empty.put_config("again", 3).status, 200)
+            wait_until(lambda: empty.put_config("again", 3).status == 200, 10, "it is back")
+            self.assertEqual(empty.status()["totalNodes"], 2)
             self.assertEqual(holds.get("/api/cluster/config/mine")["value"], 1)
 
     def test_the_same_processor_twice_is_answered_at_once(self):
