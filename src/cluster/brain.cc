@@ -189,7 +189,7 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
     if (input.peer == consensus_.leader) effects.push_back(LeaderLost{input.peer});
     // Of a process that has a successor by now this is no news.
     const auto gone = gone_.find(input.peer);
-    if (input.process_gone && input.boot >= boots_[input.peer] &&
+    if ((input.process_gone || options_.leader.trust_refused) && input.boot >= boots_[input.peer] &&
         (gone == gone_.end() || gone->second < input.boot)) {
       gone_[input.peer] = input.boot;
       if (leader_) leader_->proved_dead(input.peer, input.boot, state_);

@@ -9,9 +9,17 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kSoftEvery = 1s;
+constexpr Duration kEmptyFor = 2s;  // Members sample their queues once a second.
 constexpr size_t kPlansKept = 16;
 // A learner this close behind may vote; the consensus core has its own, equal limit.
 constexpr LogIndex kCaughtUp = 1024;
+
+// Would a plan be another one after it? Reports, checkpoints and configuration move nothing.
+bool changes_placement(const CommandBody& body) {
+  return !std::holds_alternative<Reports>(body) && !std::holds_alternative<SaveCheckpoint>(body) &&
+         !std::holds_alternative<SetConfig>(body) && !std::holds_alternative<DeleteConfig>(body) &&
+         !std::holds_alternative<SetVoters>(body) && !std::holds_alternative<NoteRebalance>(body);
+}
 
 bool has(const std::vector<Incarnation>& list, Incarnation item) {
   return std::binary_search(list.begin(), list.end(), item);
@@ -83,6 +91,11 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
   if (heard == Heard::rebooted) dispatcher_.died(from, heartbeat.boot - 1, state);
   dead_.erase(from);
   loads_[from] = heartbeat.load;
+  if (state.owned(from) != 0 || heartbeat.load.queue_depth != 0) {
+    empty_since_.erase(from);
+  } else {
+    empty_since_.try_emplace(from, now);
+  }
   heard_ms_[from] = consensus.unix_ms;
   const bool clean = dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
   if (health_.check_due(from, now)) effects.push_back(Send{from, HeartbeatAsk{}});
@@ -108,6 +121,23 @@ void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& 
         [&](const Incarnation&, const Member& other) { reply.members.push_back(other.info); });
     effects.push_back(Send{who, std::move(reply)});
     return;
+  }
+  // A node that lost its disk takes its name over from its dead self, not from a living node.
+  const Member* bearer = state.member(join.self.node);
+  if (bearer != nullptr && bearer->info.incarnation != who) {
+    const Incarnation other = bearer->info.incarnation;
+    const auto contact = health_.contact(other);
+    const bool lives = contact && contact->linked && contact->health <= Health::degraded;
+    if (other == self_ || lives) {
+      effects.push_back(Send{
+          who, JoinReply{.cluster = {},
+                         .leader = self_,
+                         .members = {},
+                         .refused = join.self.node.value + " is the name of a living member at " +
+                                    bearer->info.address.text() +
+                                    ": start this node with another --cluster-node-id"}});
+      return;
+    }
   }
   const auto admitting = admitting_.find(who);
   if (!begun_ || (admitting != admitting_.end() && admitting->second == join.self)) return;
@@ -142,6 +172,7 @@ void LeaderDuty::proved_dead(Incarnation member, uint64_t boot, const State& sta
 void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applied& applied,
                             const State& state, const Consensus& consensus, Instant now,
                             Effects& effects) {
+  if (!applied.rejected && changes_placement(command.body)) placement_changed_ = index;
   if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
     const Incarnation who = admit->info.incarnation;
     admitting_.erase(who);
@@ -157,6 +188,7 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
     if (!applied.rejected) {
       health_.forget(remove->incarnation);
       loads_.erase(remove->incarnation);
+      empty_since_.erase(remove->incarnation);
       heard_ms_.erase(remove->incarnation);
     }
   } else if (std::holds_alternative<SetVoters>(command.body)) {
@@ -184,6 +216,15 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
   if (begun_ && has_quorum(consensus, now)) {
     dispatcher_.run(state, soft_, health_, consensus, now, random, effects);
   }
+}
+
+// Its queues have gone where its work went, and not only in a sample from before. Of who is gone
+// nobody can tell: whoever removes it all the same has said so.
+bool LeaderDuty::is_empty(Incarnation member, Instant now) const {
+  const auto contact = health_.contact(member);
+  if (!contact || contact->health > Health::degraded) return true;
+  const auto since = empty_since_.find(member);
+  return since != empty_since_.end() && now - since->second >= kEmptyFor;
 }
 
 bool LeaderDuty::has_quorum(const Consensus& consensus, Instant now) const {
@@ -246,7 +287,7 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     server.leaving = member != nullptr && member->leaving;
     // A founder that was not admitted yet is no stranger. Whoever leaves is one once nothing holds
     // it: it goes from the configuration first, and only then from the state (mind_members).
-    server.member = !server.leaving || state.owned(incarnation) != 0;
+    server.member = !server.leaving || state.owned(incarnation) != 0 || !is_empty(incarnation, now);
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);
     server.answered = self || (peer != consensus.peers.end() &&
@@ -404,15 +445,23 @@ void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
     Plan plan;
     if (rebalance->plan_id.empty()) {
       plan = plan_rebalance(state, soft_);
-      plans_[plan.id] = plan;
-      while (plans_.size() > kPlansKept) plans_.erase(plans_.begin());
+      plans_.push_back(plan);
+      if (plans_.size() > kPlansKept) plans_.pop_front();
     } else {
-      const auto found = plans_.find(rebalance->plan_id);
+      const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const Plan& known) {
+        return known.id == rebalance->plan_id;
+      });
       if (found == plans_.end()) {
         return answer(fail(Code::conflict, "this leader knows no plan " + rebalance->plan_id +
                                                ": ask for a new one with dryRun=true"));
       }
-      plan = found->second;
+      plan = *found;
+      if (plan.state_version < placement_changed_) {
+        return answer(fail(Code::conflict, "the placement has moved on since the plan " + plan.id +
+                                               " was made at " +
+                                               std::to_string(plan.state_version) +
+                                               ": ask for a new one with dryRun=true"));
+      }
     }
     if (!rebalance->dry_run) dispatcher_.apply(plan, state, consensus, now, effects);
     Outcome outcome = here();

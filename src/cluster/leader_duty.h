@@ -7,6 +7,7 @@
 // state.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,6 +31,8 @@ class LeaderDuty {
     uint32_t replica_count = 3;
     Duration voter_replace_after = 30s;
     RebalanceWindow::Options rebalance;
+    // A refused connection proves that the process is gone, on whichever host (docs/operating.md).
+    bool trust_refused = false;
   };
   LeaderDuty(const Options& options, Incarnation self, Term term, const State& state,
              const Consensus& consensus, Instant now);
@@ -74,6 +77,7 @@ class LeaderDuty {
   void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
+  bool is_empty(Incarnation member, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
   Answer remove_refused(const NodeId& node, bool force, const State& state,
                         const Consensus& consensus, Instant now) const;
@@ -88,9 +92,11 @@ class LeaderDuty {
   SoftTable soft_;
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
-  std::map<std::string, Plan> plans_;     // Shown by a dry run, by id; a few.
-  std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
-  std::set<Incarnation> removing_;        // RemoveMember is proposed.
+  std::map<Incarnation, Instant> empty_since_;  // It owns nothing, and its queues are empty.
+  std::deque<Plan> plans_;                      // Shown by a dry run, newest last; a few.
+  LogIndex placement_changed_ = 0;              // By the newest command that plans depend on.
+  std::map<Incarnation, uint64_t> dead_;        // Up to that boot: proved, and not heard of since.
+  std::set<Incarnation> removing_;              // RemoveMember is proposed.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
   Instant soft_next_{};

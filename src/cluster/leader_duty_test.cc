@@ -66,6 +66,7 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     heartbeat.term = kTerm;
     heartbeat.boot = boot;
     heartbeat.running = std::move(running);
+    heartbeat.load = load;
     Effects effects;
     duty.on_heartbeat(node(from), heartbeat, state, consensus, now, effects);
     return effects;
@@ -101,6 +102,7 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
                   consensus,
                   now};
   uint64_t sequence = 0;
+  NodeLoad load;
   bool quorum_answers = true;
   std::set<uint64_t> beating = {1, 2, 3};
 };
@@ -393,6 +395,81 @@ TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
   duty.restart(now);
   EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
   EXPECT_EQ(proposed<SetVerdict>(pass(1s)).size(), 0u);
+}
+
+// ---- Members come and go
+
+TEST_F(LeaderDutyTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
+  begin();
+  pass(1s);
+  load.queue_depth = 3;
+  commit(SetDraining{node(2), true, true});
+  const auto is_out = [](const Effects& effects) {
+    const auto changes = all<ChangeVoters>(effects);
+    return std::any_of(changes.begin(), changes.end(), [](const ChangeVoters& change) {
+      return change.change == VoterChange::remove;
+    });
+  };
+  EXPECT_FALSE(is_out(pass(10s)));
+  load.queue_depth = 0;
+  EXPECT_FALSE(is_out(pass(1s))) << "the sample may be from before";
+  EXPECT_TRUE(is_out(pass(5s)));
+}
+
+TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
+  begin();
+  pass(1s);
+  duty.on_link(node(2), LinkState::up);
+  MemberInfo other = info_of(9);
+  other.node = info_of(2).node;
+  const auto join = [&] {
+    Effects effects;
+    duty.on_join({other, {}}, state, consensus, ClusterId("c"), effects);
+    return effects;
+  };
+  const auto refused = sent<JoinReply>(join());
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_NE(refused[0].message.refused.find("living member"), std::string::npos);
+  duty.on_link(node(2), LinkState::lost);
+  EXPECT_EQ(proposed<AdmitMember>(join()).size(), 1u) << "it has lost its disk, and comes back";
+}
+
+// ---- Plans
+
+class PlanTest : public LeaderDutyTest {
+ protected:
+  std::optional<Answer> ask(Rebalance request) {
+    Effects effects;
+    Desk desk({}, node(1), 1);
+    const auto served = desk.ask({7, {request, {}}}, state, consensus, now, effects);
+    duty.serve(*served, desk, state, consensus, now, random, effects);
+    const auto replies = all<Reply>(effects);
+    return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
+  }
+};
+
+TEST_F(PlanTest, IsRefusedOnceThePlacementHasMovedOn) {
+  begin();
+  const auto plan = ask({.dry_run = true, .plan_id = {}});
+  ASSERT_TRUE(plan && *plan && (*plan)->plan);
+  const std::string id = (*plan)->plan->id;
+  commit(SetConfig{"key", "1", {}});
+  EXPECT_TRUE(ask({.dry_run = false, .plan_id = id})->has_value());
+  commit(SetDraining{node(3), true, false});
+  const auto late = ask({.dry_run = false, .plan_id = id});
+  ASSERT_FALSE(late->has_value());
+  EXPECT_EQ(late->error().code, Code::conflict);
+  EXPECT_EQ(ask({.dry_run = false, .plan_id = "unknown"})->error().code, Code::conflict);
+}
+
+TEST_F(PlanTest, TheNewestAreKept) {
+  begin();
+  std::string id;
+  for (int i = 0; i < 40; ++i) {
+    commit(SetStrategy{i % 2 == 0 ? Strategy::round_robin : Strategy::least_loaded});
+    id = (*ask({.dry_run = true, .plan_id = {}}))->plan->id;
+  }
+  EXPECT_TRUE(ask({.dry_run = false, .plan_id = id})->has_value());
 }
 
 }  // namespace
