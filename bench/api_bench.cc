@@ -161,7 +161,7 @@ void run(int argc, char** argv) {
        {"/api/cluster/config/k", "/api/cluster/status", "/api/cluster/nodes"}) {
     reads(port, target, 64, 100'000);
   }
-  for (const size_t watchers : {1, 100, 1000}) watch(backend, port, watchers, 200);
+  for (const size_t watchers : {1u, 100u, 1000u}) watch(backend, port, watchers, 200);
 }
 
 }  // namespace

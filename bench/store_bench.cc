@@ -72,7 +72,7 @@ int run(const std::string& directory) {
     }
     changed.notify_one();
   });
-  for (const uint64_t outstanding : {1, 8, 64, 512}) {
+  for (const uint64_t outstanding : {1u, 8u, 64u, 512u}) {
     measure(**store, mutex, changed, durable, outstanding,
             std::max<uint64_t>(2000, outstanding * 400));
   }

@@ -77,9 +77,9 @@ TEST(Process, ProvesNothingAboutOtherHostsOrNamespaces) {
 
 TEST(Workers, RunManyJobsAtOnceAndAllBeforeTheyEnd) {
   std::atomic<int> done = 0;
+  std::latch together(4);  // Passes only if four threads are there at the same time.
   {
     const auto workers = make_workers({.threads_max = 4});
-    std::latch together(4);  // Passes only if four threads are there at the same time.
     for (int i = 0; i < 4; ++i) {
       workers->run([&] {
         together.arrive_and_wait();

@@ -42,6 +42,7 @@ class Subject {
       changed_.notify_all();
     });
   }
+  ~Subject() { store.reset(); }  // First: it still tells what it makes durable on its way out.
 
   // Submits and waits until it is durable.
   void write(Batch batch) { wait(store->submit(std::move(batch))); }
