@@ -37,6 +37,7 @@ struct Call {
   ApiRequest& request;
   std::string parameter;  // The {…} of the path.
   Query query;
+  uint64_t fingerprint = 0;  // Of the request as it came, if it has an Idempotency-Key.
 
   const View& at() const { return *view; }
   const Backend& backend() const;

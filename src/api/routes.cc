@@ -267,7 +267,8 @@ Uuid Call::make_id() const {
 Deferred Call::ask(
     cluster::RequestBody body,
     std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render) {
-  return Deferred{cluster::Request{std::move(body), request.idempotency_key}, std::move(render)};
+  return Deferred{cluster::Request{std::move(body), request.idempotency_key, fingerprint},
+                  std::move(render)};
 }
 
 ApiResponse problem(std::string_view code, int status, std::string_view detail) {
@@ -341,6 +342,11 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
     }
   }
   Call call{*this, view, request, std::move(*decoded), std::move(*query)};
+  // Of the bytes that came, and before a handler takes them: what is made of them (a new id) may
+  // differ from one retry to the next.
+  if (!request.idempotency_key.empty()) {
+    call.fingerprint = hash64(request.body, hash64(target, hash64(request.method)));
+  }
   return handler(call);
 }
 

@@ -270,6 +270,30 @@ TEST_F(RoutesTest, RetryWithTheSameKeyMeansTheSameProcessor) {
   EXPECT_NE(std::get<cluster::Place>(backend.submitted.back().body).spec.id, first);
 }
 
+TEST_F(RoutesTest, AFingerprintIsOfWhatTheClientSent) {
+  const auto fingerprint = [&](const ApiRequest& request) {
+    call(request);
+    return backend.submitted.back().fingerprint;
+  };
+  const ApiRequest add{"POST", "/api/cluster/processors", "application/json", "", "", "k-1",
+                       "",     R"({"type":"external"})"};
+  EXPECT_EQ(fingerprint(add), fingerprint(add));
+  ApiRequest other = add;
+  other.body = R"({"type":"external","name":"x"})";
+  EXPECT_NE(fingerprint(add), fingerprint(other));
+  ApiRequest stop = add, start = add;
+  stop.target = "/api/cluster/processors/" + kId + "/stop";
+  start.target = "/api/cluster/processors/" + kId + "/start";
+  stop.body = start.body = "{}";
+  EXPECT_NE(fingerprint(stop), fingerprint(start));
+  ApiRequest restore = add, restore_other = add;
+  restore.target = restore_other.target = "/api/cluster/snapshot/restore";
+  restore.content_type = restore_other.content_type = "application/octet-stream";
+  restore.body = "one";
+  restore_other.body = "another";
+  EXPECT_NE(fingerprint(restore), fingerprint(restore_other)) << "its body is moved on";
+}
+
 TEST_F(RoutesTest, FlowIsPutShownAndDeleted) {
   const ApiResponse put = call("PUT", "/api/cluster/flows/logs", "name: x", "application/yaml");
   EXPECT_EQ(put.status, 201);

@@ -33,7 +33,8 @@ std::optional<Desk::ToServe> Desk::ask(Asked asked, const State& state, const Co
   if (local_.size() >= limits_.under_way_max) {
     return refuse({Code::unavailable, "too many requests are under way on this node"});
   }
-  if (const Applied* before = state.remembered(asked.request.idempotency_key)) {
+  if (const auto before =
+          state.remembered(asked.request.idempotency_key, asked.request.fingerprint)) {
     if (before->rejected) return refuse(*before->rejected);
     effects.push_back(Reply{asked.ticket, Outcome{.index = before->index, .plan = {}, .text = {}}});
     return std::nullopt;
@@ -73,7 +74,8 @@ std::optional<Desk::ToServe> Desk::on_forward(Incarnation from, const Forward& f
 void Desk::propose(const ToServe& served, CommandBody body, const State& state,
                    const Consensus& consensus, Effects& effects) {
   // The key was perhaps not remembered where the request came in, which may lag behind.
-  if (const Applied* before = state.remembered(served.request.idempotency_key)) {
+  if (const auto before =
+          state.remembered(served.request.idempotency_key, served.request.fingerprint)) {
     answer(served.id,
            before->rejected ? Answer(tl::make_unexpected(*before->rejected))
                             : Answer(Outcome{.index = before->index, .plan = {}, .text = {}}),
@@ -84,7 +86,8 @@ void Desk::propose(const ToServe& served, CommandBody body, const State& state,
   effects.push_back(Propose{Command{.body = std::move(body),
                                     .at_ms = consensus.unix_ms,
                                     .request = served.id,
-                                    .idempotency_key = served.request.idempotency_key}});
+                                    .idempotency_key = served.request.idempotency_key,
+                                    .fingerprint = served.request.fingerprint}});
 }
 
 void Desk::propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,

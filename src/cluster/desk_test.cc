@@ -117,6 +117,32 @@ TEST_F(LeadersDesk, AKeyThatTheAskersNodeDidNotRememberIsRememberedHere) {
   EXPECT_EQ(sent<ForwardReply>(said)[0].to, node(2));
 }
 
+TEST_F(LeadersDesk, AKeyThatWasUsedForAnotherRequestIsRefused) {
+  propose(*change("k"));
+  commit();
+  Request other{Change{SetConfig{"b", "2", {}}}, "k", 9};
+  EXPECT_FALSE(desk.ask({++ticket, other}, state, consensus, now, said));
+  ASSERT_EQ(replies().size(), 2u);
+  EXPECT_EQ(replies()[1].answer.error().code, Code::unprocessable);
+
+  const size_t before = all<Propose>(said).size();
+  propose(*desk.on_forward(node(2), {{node(2), 7}, encode(other)}, consensus, now, said));
+  EXPECT_EQ(all<Propose>(said).size(), before);
+  const auto answer = decode_answer(sent<ForwardReply>(said).back().message.bytes);
+  EXPECT_EQ(answer->error().code, Code::unprocessable);
+
+  // Both under way at once: the one that is applied later is refused.
+  propose(*desk.on_forward(node(2), {{node(2), 8}, encode(Request{other.body, "n", 9})}, consensus,
+                           now, said));
+  propose(*desk.on_forward(node(2), {{node(2), 9}, encode(Request{other.body, "n", 5})}, consensus,
+                           now, said));
+  const std::vector<Propose> proposed = all<Propose>(said);
+  commit(proposed[before].command);
+  commit(proposed[before + 1].command);
+  const auto later = decode_answer(sent<ForwardReply>(said).back().message.bytes);
+  EXPECT_EQ(later->error().code, Code::unprocessable);
+}
+
 TEST_F(LeadersDesk, TheSameForwardTwiceIsOneProposal) {
   const RequestId id{node(2), 7};
   const Request request{Change{SetConfig{"a", "1", {}}}, {}};

@@ -166,6 +166,7 @@ Bytes encode(const Request& request) {
   wire.set_format(codec::kFormat);
   std::visit([&](const auto& body) { write(body, &wire); }, request.body);
   wire.set_idempotency_key(request.idempotency_key);
+  wire.set_fingerprint(request.fingerprint);
   return wire.SerializeAsString();
 }
 
@@ -176,6 +177,7 @@ Result<Request> decode_request(BytesView bytes) {
   Request request;
   read_body(wire, request.body, check);
   request.idempotency_key = wire.idempotency_key();
+  request.fingerprint = wire.fingerprint();
   if (!check.ok()) return fail(Code::corrupt, "a request holds " + check.wrong());
   return request;
 }

@@ -58,6 +58,7 @@ using RequestBody = std::variant<Change, Place, MoveWork, Rebalance, RemoveNode,
 struct Request {
   RequestBody body;
   std::string idempotency_key;
+  uint64_t fingerprint = 0;  // Of what the client sent: a key is for one request. 0 = none.
 };
 
 // What was done. `index` is the log index that the answer is true at: the node that serves the

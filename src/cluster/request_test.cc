@@ -63,13 +63,14 @@ TEST(Request, EveryKindComesBack) {
   for (size_t kind = 0; kind < std::variant_size_v<RequestBody>; ++kind) {
     std::string last;
     for (int round = 0; round < 200; ++round) {
-      const Request request{body(kind, nouns), nouns.text()};
+      const Request request{body(kind, nouns), nouns.text(), nouns.number()};
       ASSERT_EQ(request.body.index(), kind);
       const Bytes bytes = encode(request);
       const auto back = decode_request(bytes);
       ASSERT_TRUE(back) << back.error().message;
       EXPECT_EQ(back->body.index(), kind);
       EXPECT_EQ(back->idempotency_key, request.idempotency_key);
+      EXPECT_EQ(back->fingerprint, request.fingerprint);
       EXPECT_EQ(encode(*back), bytes);
     }
   }

@@ -56,9 +56,15 @@ const Remembered* State::result_at(LogIndex index) const {
   return found != nullptr ? found : requests_.find(index);
 }
 
-const Applied* State::remembered(const std::string& idempotency_key) const {
-  const LogIndex* index = results_key_.find(idempotency_key);
-  return index == nullptr ? nullptr : &result_at(*index)->applied;
+std::optional<Applied> State::remembered(const std::string& key, uint64_t fingerprint) const {
+  const LogIndex* index = results_key_.find(key);
+  if (index == nullptr) return std::nullopt;
+  const Remembered* first = result_at(*index);
+  if (first->fingerprint == fingerprint) return first->applied;
+  Applied other;
+  other.index = *index;
+  other.rejected = Error{Code::unprocessable, "the key was used for another request"};
+  return other;
 }
 
 const Applied* State::remembered(RequestId request) const {

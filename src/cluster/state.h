@@ -64,8 +64,9 @@ class State {
   Result<std::vector<Event>> events_after(EventId after, size_t limit) const;
   EventId last_event() const;
 
-  // What became of an earlier command with this key or request id, if it is still remembered.
-  const Applied* remembered(const std::string& idempotency_key) const;
+  // What became of an earlier command with this key or request id, if it is still remembered; of a
+  // key that another request was done with: a rejection.
+  std::optional<Applied> remembered(const std::string& key, uint64_t fingerprint) const;
   const Applied* remembered(RequestId request) const;
 
   // Exact: from_snapshot(s.snapshot()) goes on as `s` does. Anything else is an Error.

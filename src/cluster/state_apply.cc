@@ -51,8 +51,7 @@ void State::skip(LogIndex index) {
 Applied Applier::run(const Command& command) {
   state_.now_ms_ = std::max(state_.now_ms_, command.at_ms);
   forget_old();
-  Applied too_old;
-  if (const Applied* first = seen(command, too_old)) return *first;
+  if (auto first = seen(command)) return std::move(*first);
 
   Applied applied;
   applied.index = index_;
@@ -223,18 +222,20 @@ std::string Applier::label(Incarnation incarnation) const {
 
 // ---- Results of requests (safety.md 5.5)
 
-const Applied* Applier::seen(const Command& command, Applied& too_old) const {
+std::optional<Applied> Applier::seen(const Command& command) const {
   if (command.request) {
-    if (const Applied* first = state_.remembered(command.request)) return first;
+    if (const Applied* first = state_.remembered(command.request)) return *first;
     const uint64_t* forgotten = state_.forgotten_.find(command.request.from);
     if (forgotten != nullptr && command.request.counter <= *forgotten) {
+      Applied too_old;
       too_old.index = index_;
       too_old.rejected = Error{Code::timed_out,
                                "the request is too old to know whether it took effect: look first"};
-      return &too_old;
+      return too_old;
     }
   }
-  return command.idempotency_key.empty() ? nullptr : state_.remembered(command.idempotency_key);
+  if (command.idempotency_key.empty()) return std::nullopt;
+  return state_.remembered(command.idempotency_key, command.fingerprint);
 }
 
 void Applier::remember(const Command& command, const Applied& applied) {
@@ -242,8 +243,8 @@ void Applier::remember(const Command& command, const Applied& applied) {
   if (command.request) state_.results_request_.set(command.request, index_);
   if (!command.idempotency_key.empty()) state_.results_key_.set(command.idempotency_key, index_);
   auto& results = command.idempotency_key.empty() ? state_.requests_ : state_.results_;
-  results.set(index_,
-              Remembered{applied, command.idempotency_key, command.request, state_.now_ms_});
+  results.set(index_, Remembered{applied, command.idempotency_key, command.request, state_.now_ms_,
+                                 command.fingerprint});
   forget_old();
 }
 

@@ -85,7 +85,7 @@ class Applier {
   Data about(const Assignment& assignment) const;    // What events say of work.
 
   // ---- Results of requests
-  const Applied* seen(const Command& command, Applied& too_old) const;
+  std::optional<Applied> seen(const Command& command) const;
   void remember(const Command& command, const Applied& applied);
   void forget_old();
   void forget_old(Results& results, size_t kept);

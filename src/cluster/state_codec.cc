@@ -97,6 +97,7 @@ void put(const Remembered& from, LogIndex at, proto::Remembered* to) {
   to->set_key(from.key);
   if (from.request != RequestId{}) put(from.request, to->mutable_request());
   to->set_at_ms(from.at_ms);
+  to->set_fingerprint(from.fingerprint);
 }
 void get(const proto::Remembered& from, Remembered& to, Check& check) {
   to.applied.index = from.index();
@@ -109,6 +110,7 @@ void get(const proto::Remembered& from, Remembered& to, Check& check) {
   to.key = from.key();
   get(from.request(), to.request, check);
   to.at_ms = from.at_ms();
+  to.fingerprint = from.fingerprint();
 }
 
 }  // namespace

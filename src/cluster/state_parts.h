@@ -39,6 +39,7 @@ struct Remembered {
   std::string key;
   RequestId request;
   int64_t at_ms = 0;
+  uint64_t fingerprint = 0;  // Of the request that the key was first used for.
   bool operator==(const Remembered&) const = default;
 };
 

@@ -22,7 +22,10 @@ class Commands {
     at_ms_ += static_cast<int64_t>(random_.below(20'000));
     Command command{body(state), at_ms_ - static_cast<int64_t>(random_.below(3'000)), {}, ""};
     if (random_.chance(0.3)) command.request = {node(), random_.below(500)};
-    if (random_.chance(0.1)) command.idempotency_key = "k" + std::to_string(random_.below(50));
+    if (random_.chance(0.1)) {
+      command.idempotency_key = "k" + std::to_string(random_.below(50));
+      command.fingerprint = random_.below(2);
+    }
     return command;
   }
 
@@ -289,11 +292,11 @@ TEST(State, OldResultsGo) {
   for (LogIndex index = 2; index <= State::kResultsKept; ++index) {
     put(index, 1'000, "key " + std::to_string(index));
   }
-  ASSERT_NE(state.remembered("first"), nullptr);
-  EXPECT_EQ(state.remembered("first")->index, 1u);
+  ASSERT_TRUE(state.remembered("first", 0));
+  EXPECT_EQ(state.remembered("first", 0)->index, 1u);
   put(State::kResultsKept + 1, 1'000, "one more");
-  EXPECT_EQ(state.remembered("first"), nullptr);
-  EXPECT_NE(state.remembered("key 2"), nullptr);
+  EXPECT_FALSE(state.remembered("first", 0));
+  EXPECT_TRUE(state.remembered("key 2", 0));
   // A request without a key does not push them out.
   for (LogIndex n = 1; n <= State::kRequestsKept + 5; ++n) {
     state.apply(State::kResultsKept + 1 + n,
@@ -301,11 +304,35 @@ TEST(State, OldResultsGo) {
   }
   EXPECT_EQ(state.remembered(RequestId{Incarnation{1}, 5}), nullptr);
   EXPECT_NE(state.remembered(RequestId{Incarnation{1}, 6}), nullptr);
-  EXPECT_NE(state.remembered("key 2"), nullptr);
+  EXPECT_TRUE(state.remembered("key 2", 0));
   put(500'000, 1'001 + State::kResultsKeptMs, "late");
-  EXPECT_EQ(state.remembered("key 2"), nullptr);
+  EXPECT_FALSE(state.remembered("key 2", 0));
   EXPECT_EQ(put(500'001, 0, "late").index, 500'000u);
   EXPECT_EQ(state.now_ms(), 1'001 + State::kResultsKeptMs);
+}
+
+TEST(State, AKeyIsForOneRequest) {
+  State state;
+  const auto put = [](State& to, LogIndex index, uint64_t fingerprint, uint64_t counter) {
+    return to.apply(index, Command{.body = SetConfig{"a", std::to_string(fingerprint), {}},
+                                   .at_ms = 1,
+                                   .request = {Incarnation{1}, counter},
+                                   .idempotency_key = "k",
+                                   .fingerprint = fingerprint});
+  };
+  EXPECT_FALSE(put(state, 1, 7, 1).rejected);
+  // A node that came by way of a snapshot says the same, and goes on with the same hash.
+  State other = *State::from_snapshot(state.snapshot());
+  for (State* one : {&state, &other}) {
+    EXPECT_EQ(put(*one, 2, 7, 2).index, 1u);
+    const Applied refused = put(*one, 3, 8, 3);
+    ASSERT_TRUE(refused.rejected);
+    EXPECT_EQ(refused.rejected->code, Code::unprocessable);
+    EXPECT_EQ(refused.rejected->message, "the key was used for another request");
+    EXPECT_EQ(one->config().find("a")->json, "7");
+    EXPECT_EQ(put(*one, 4, 7, 4).index, 1u) << "the first request keeps the key";
+  }
+  EXPECT_EQ(state.hash(), other.hash());
 }
 
 TEST(State, RecoveryFencesWhatWas) {

@@ -170,6 +170,7 @@ struct Command {
   int64_t at_ms = 0;            // Unix time stamped by the leader; never goes back in `apply`.
   RequestId request;            // Zero: the leader's own idea.
   std::string idempotency_key;  // Empty: none.
+  uint64_t fingerprint = 0;     // Of what the client sent with the key; 0 = none.
   bool operator==(const Command&) const = default;
 };
 

@@ -281,6 +281,7 @@ Bytes encode(const Command& command) {
   wire.set_at_ms(command.at_ms);
   if (command.request != RequestId{}) codec::put(command.request, wire.mutable_request());
   wire.set_idempotency_key(command.idempotency_key);
+  wire.set_fingerprint(command.fingerprint);
   return wire.SerializeAsString();
 }
 
@@ -293,6 +294,7 @@ Result<Command> decode_command(BytesView bytes) {
   command.at_ms = wire.at_ms();
   codec::get(wire.request(), command.request, check);
   command.idempotency_key = wire.idempotency_key();
+  command.fingerprint = wire.fingerprint();
   if (!check.ok()) return fail(Code::corrupt, "a command holds " + check.wrong());
   return command;
 }

@@ -16,7 +16,7 @@ class RandomNouns : public RandomValues {
   Message message(size_t alternative);
   Command command() {
     return {command_body(random().below(std::variant_size_v<CommandBody>)), time(), request(),
-            text()};
+            text(), number()};
   }
 
  private:
