@@ -123,6 +123,22 @@ uint32_t founders(const Config::Cluster& cluster) {
   return static_cast<uint32_t>(addresses.size());
 }
 
+// What is read already and does nothing yet must not be taken for protection.
+void warn_of_no_effect(Config* config, const Origins& origins) {
+  const auto warn = [&](const char* setting, const char* why) {
+    config->warnings.push_back(origins.of(setting) + ": has no effect yet: " + why);
+  };
+  if (origins.given("cluster.dataCopies") && config->cluster.data_copies > 1) {
+    warn("cluster.dataCopies", "queues live on their owner's disk alone");
+  }
+  if (origins.given("cluster.staleAfter")) {
+    warn("cluster.staleAfter", "a member that is gone stays until it is removed");
+  }
+  if (origins.given("exec-allow") && !config->node.exec_allow.empty()) {
+    warn("exec-allow", "no processor runs commands");
+  }
+}
+
 Result<void> complete_and_check(Config* config, const Origins& origins) {
   if (auto fits = check_timing(*config, origins); !fits) return fits;
   if (auto allowed = check_network(config, origins); !allowed) return allowed;
@@ -143,6 +159,7 @@ Result<void> complete_and_check(Config* config, const Origins& origins) {
     config->warnings.push_back(origins.of("cluster-seeds") +
                                ": has no effect without --cluster-enabled");
   }
+  warn_of_no_effect(config, origins);
   return {};
 }
 

@@ -329,6 +329,17 @@ TEST(Config, SeedsWithoutAClusterAreAWarning) {
               ElementsAre(HasSubstr("no effect")));
 }
 
+TEST(Config, WhatHasNoEffectYetIsAWarning) {
+  EXPECT_THAT(good({{}, {}, "cluster:\n  enabled: false\n  dataCopies: 2\n"}).warnings,
+              ElementsAre(HasSubstr("node.yaml:3: cluster.dataCopies: has no effect yet: queues")));
+  EXPECT_THAT(good({{}, {}, "cluster: {dataCopies: 1}\n"}).warnings, ElementsAre());
+  EXPECT_THAT(good({{"--cluster-replica-count=5"}, {}, ""}).warnings, ElementsAre());
+  EXPECT_THAT(good({{}, {}, "cluster: {staleAfter: 5m}\n"}).warnings,
+              ElementsAre(HasSubstr("cluster.staleAfter: has no effect yet")));
+  EXPECT_THAT(good({{"--exec-allow=/usr/bin"}, {}, ""}).warnings,
+              ElementsAre(HasSubstr("--exec-allow: has no effect yet")));
+}
+
 TEST(NetworkRule, ReachOfAddresses) {
   const std::pair<const char*, Reach> table[] = {
       {"127.0.0.1", Reach::loopback},
