@@ -46,7 +46,9 @@ Brain::Brain(Options options, State state, Instant now)
       member_(options_.leader.timing, self_, options_.self.boot),
       desk_(desk_limits(options_.leader.timing), self_, options_.self.boot),
       discovery_(options_.discovery),
-      stepped_(now) {}
+      stepped_(now) {
+  state_.keep_events(options_.events_kept);
+}
 
 Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   Effects effects;
@@ -264,6 +266,7 @@ void Brain::on(const Installed& input, Effects& effects) {
     return;
   }
   state_ = std::move(*state);
+  state_.keep_events(options_.events_kept);
   member_.rebuild(state_, consensus_, effects);
   state_.members().each([&](const Incarnation& who, const Member& member) {
     if (who != self_) effects.push_back(Dial{member.info.address});
@@ -460,6 +463,7 @@ void Brain::abandon(Effects& effects) {
   cluster_ = {};
   consensus_ = {};
   state_ = State();
+  state_.keep_events(options_.events_kept);
   leader_.reset();
   member_ = MemberDuty(options_.leader.timing, self_, options_.self.boot);
   soft_ = {};

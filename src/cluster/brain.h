@@ -35,6 +35,7 @@ class Brain {
     LeaderDuty::Options leader;
     NodeDiscovery::Options discovery;
     uint64_t seed = 1;
+    size_t events_kept = State::kEventsKept;
   };
   Brain(Options options, State state, Instant now);
 

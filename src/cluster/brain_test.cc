@@ -101,6 +101,21 @@ TEST_F(BrainTest, ALogThatIsReplayedStartsNothing) {
   EXPECT_TRUE(all<StartHost>(effects).empty());
 }
 
+TEST_F(BrainTest, KeepsAsManyEventsAsItIsToldWhateverTheSnapshotHolds) {
+  Brain::Options options = options_of(2, timing);
+  options.events_kept = 1'000;
+  for (int n = 0; n < 1'010; ++n) apply(SetConfig{"k", std::to_string(n), {}});
+  wake(options, state);
+  EXPECT_EQ(brain->state().events().size(), 1'000u) << "of its own store";
+  follow(1, kTerm);
+  commit(kTerm, SetConfig{"k", "more", {}});
+  EXPECT_EQ(brain->state().events().size(), 1'000u);
+  apply(SetConfig{"k", "last", {}});
+  step(Installed{state.snapshot()});
+  EXPECT_EQ(brain->state().events().size(), 1'000u) << "of the leader";
+  EXPECT_EQ(brain->state().hash(), state.hash());
+}
+
 TEST_F(BrainTest, OnlyTheLeaderStartsAndRenews) {
   add(1);
   const Epoch epoch = assign(p, 2);

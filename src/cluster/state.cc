@@ -6,6 +6,19 @@ State::State() = default;
 
 void State::raise_generation() { ++generation_; }
 
+void State::keep_events(size_t most) {
+  events_kept_ = most;
+  trim_events();
+}
+
+void State::trim_events() {
+  while (events_.size() > events_kept_) {
+    const auto [counter, oldest] = events_.nth(0);
+    events_trimmed_ = oldest->id;
+    events_.erase(uint64_t{*counter});
+  }
+}
+
 const Member* State::member(const NodeId& node) const {
   const Incarnation* bearer = labels_.find(node);
   return bearer == nullptr ? nullptr : members_.find(*bearer);

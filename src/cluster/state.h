@@ -32,6 +32,10 @@ class State {
   // An entry without a command (no-op, configuration) was committed.
   void skip(LogIndex index);
 
+  // How many events this node keeps, the newest ones; more go at once. Nodes may differ: no command
+  // looks at events, and hash() does not cover them.
+  void keep_events(size_t most);
+
   // Only `recover` does this, offline: everything that was assigned before is fenced from then on.
   void raise_generation();
 
@@ -78,14 +82,15 @@ class State {
   // The user's part only (flows, processors, configuration, strategy): for RestoreState.
   Bytes backup() const;
 
-  // How many events are kept, and results of requests: the same on all nodes.
-  static constexpr size_t kEventsKept = 100'000;
+  static constexpr size_t kEventsKept = 100'000;  // Unless keep_events() says otherwise.
+  // How many results of requests are kept: the same on all nodes.
   static constexpr size_t kResultsKept = 100'000;  // With a key; without one, they come from our
   static constexpr size_t kRequestsKept = 20'000;  // own nodes, which do not ask again for long.
   static constexpr int64_t kResultsKeptMs = 10 * 60 * 1000;
 
  private:
   const Remembered* result_at(LogIndex index) const;
+  void trim_events();
 
   friend class Applier;      // state_apply.cc: a method a command.
   friend struct StateCodec;  // state_codec.cc.
@@ -97,8 +102,9 @@ class State {
   Strategy strategy_ = Strategy::least_loaded;
   int64_t rebalanced_at_ms_ = 0;
   Incarnation leader_;
-  uint64_t events_made_ = 0;  // The counter of the next event.
-  EventId events_trimmed_;    // The newest event that is no longer kept.
+  size_t events_kept_ = kEventsKept;  // Of this node: not in a snapshot.
+  uint64_t events_made_ = 0;          // The counter of the next event.
+  EventId events_trimmed_;            // The newest event that is no longer kept.
   PersistentMap<Incarnation, Member> members_;
   PersistentMap<NodeId, Incarnation> labels_;  // Who bears the label now.
   PersistentMap<FlowId, FlowSpec> flows_;

@@ -208,11 +208,7 @@ Applier::Rejected Applier::on(const SetVoters& command) {
 void Applier::event(const char* type, const std::string& node, Data data) {
   state_.events_.set(state_.events_made_++,
                      Event{EventId{index_, k_++}, state_.now_ms_, type, node, std::move(data)});
-  while (state_.events_.size() > State::kEventsKept) {
-    const auto [counter, oldest] = state_.events_.nth(0);
-    state_.events_trimmed_ = oldest->id;
-    state_.events_.erase(uint64_t{*counter});
-  }
+  state_.trim_events();
 }
 
 std::string Applier::label(Incarnation incarnation) const {

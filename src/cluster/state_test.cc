@@ -283,6 +283,32 @@ TEST(State, OldEventsGo) {
   EXPECT_EQ(again.events_after({9, 0}, 10).error().code, Code::gone);
 }
 
+// How many are kept may differ from node to node, and nothing else does by that.
+TEST(State, ANodeKeepsAsManyEventsAsItIsTold) {
+  State many, few;
+  few.keep_events(1'000);
+  for (LogIndex index = 1; index <= 1'010; ++index) {
+    const Command command{SetConfig{"k", std::to_string(index), std::nullopt}, 1, {}, ""};
+    EXPECT_EQ(many.apply(index, command), few.apply(index, command));
+  }
+  EXPECT_EQ(many.hash(), few.hash());
+  EXPECT_EQ(many.events().size(), 1'010u);
+  EXPECT_EQ(few.events().size(), 1'000u);
+  EXPECT_EQ(few.events_after({9, 0}, 10).error().code, Code::gone);
+  EXPECT_EQ(few.events_after({10, 0}, 1).value().at(0).id, (EventId{11, 0}));
+
+  // From a node that keeps more: trimmed on arrival, and then the same as here.
+  State taken = State::from_snapshot(many.snapshot()).value();
+  taken.keep_events(1'000);
+  EXPECT_EQ(taken.content_hash(), few.content_hash());
+  // From a node that keeps less: what is gone there stays gone.
+  State more = State::from_snapshot(few.snapshot()).value();
+  EXPECT_EQ(more.events_after({9, 0}, 10).error().code, Code::gone);
+  const Command next{SetConfig{"k", "1", std::nullopt}, 1, {}, ""};
+  more.apply(1'011, next);
+  EXPECT_EQ(more.events().size(), 1'001u);
+}
+
 TEST(State, OldResultsGo) {
   State state;
   const auto put = [&](LogIndex index, int64_t at_ms, std::string key) {

@@ -107,7 +107,7 @@ TEST(Config, EveryKeyOfTheFile) {
                             "  diskFreeMin: 2GiB\n"
                             "  execAllow: [/usr/bin]\n"
                             "  fileRoot: [/srv/in, /srv/out]\n"
-                            "events: {retention: 500}\n"
+                            "events: {retention: 5000}\n"
                             "log: {level: debug, format: json}\n"});
   EXPECT_EQ(config.cluster.id, "blue");
   EXPECT_EQ(config.cluster.advertise, (Address{"db1.example", 8090}));
@@ -135,7 +135,7 @@ TEST(Config, EveryKeyOfTheFile) {
             (DiskFreeMin{UINT64_MAX, 12}));
   EXPECT_THAT(config.node.exec_allow, ElementsAre("/usr/bin"));
   EXPECT_THAT(config.node.file_root, ElementsAre("/srv/in", "/srv/out"));
-  EXPECT_EQ(config.events_retention, 500u);
+  EXPECT_EQ(config.events_retention, 5000u);
   EXPECT_EQ(config.log_level, "debug");
   EXPECT_EQ(config.log_format, "json");
 }
@@ -274,6 +274,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{}, "cluster:\n  rebalanceThreshold: .nan\n", "write 20% or 0.2"},
         Refused{{}, "node:\n  diskFreeMin: 1 GB\n", "write 1GiB"},
         Refused{{}, "node:\n  diskFreeMin: 99%\n", "write 1GiB"},
+        Refused{{}, "events: {retention: 999}\n", "node.yaml:1: events.retention: \"999\""},
+        Refused{{}, "events:\n  retention: 1000001\n", "a whole number from 1000 to 1000000"},
         // Covered by a flag, and wrong all the same.
         Refused{{"--port=81"}, "api: {port: no}\n", "node.yaml:1: api.port"}));
 

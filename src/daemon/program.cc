@@ -103,6 +103,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
                               config.cluster.rebalance_auto};
   options.disk_free_min = config.node.disk_free_min.bytes;
   options.disk_free_percent = config.node.disk_free_min.percent;
+  options.events_kept = config.events_retention;
   options.log = [&log = *node.log](cluster::Weight weight, const std::string& text) {
     log.write(level_of(weight), "node", text);
   };

@@ -326,7 +326,7 @@ std::vector<Setting> node_settings() {
       {"guardian", "node.guardian", "bool", "", "", nullptr},
       {"allow-drills", "", "bool", "", "", nullptr},
       {"", "events.retention", "N", "events that are kept", "100000",
-       SET(set_number(c.events_retention, v, 1, 100'000'000))},
+       SET(set_number(c.events_retention, v, 1'000, 1'000'000))},
       {"log-level", "log.level", "LEVEL", "debug, info, warn or error", "info",
        SET(set_one_of(c.log_level, v, {"debug", "info", "warn", "error"}))},
       {"log-format", "log.format", "FORMAT", "text or json", "text",

@@ -155,6 +155,7 @@ void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise, B
   brain.cluster = identity_.cluster;
   brain.members = std::move(members);
   brain.leader = options_.leader;
+  brain.events_kept = options_.events_kept;
   brain.seed = env_.seed + identity_.boot;
   brain.discovery.self = options_.self;
   brain.discovery.expect = options_.expect;

@@ -51,6 +51,7 @@ class Engine final : private HostEvents {
     uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
     uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
     uint32_t disk_free_percent = 5;       // sources stop.
+    size_t events_kept = cluster::State::kEventsKept;
     std::function<void(cluster::Weight, const std::string&)> log;
     std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
   };
@@ -180,8 +181,7 @@ class Engine final : private HostEvents {
 
   std::deque<Waiting> waiting_;
   std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
-  uint64_t submitted_ = 0;
-  uint64_t durable_ = 0;
+  uint64_t submitted_ = 0, durable_ = 0;
   uint64_t boot_batch_ = 0;
   bool network_started_ = false;
   bool stopped_ = false;
