@@ -323,8 +323,8 @@ class Starts(unittest.TestCase):
         node = self.lone(os.path.join(disk, "data"), "--config=" + config).start()
         def state():
             answer = node.api("GET", "/api/cluster/nodes/lone")
-            return answer.status == 200 and answer.json["state"]
-        wait_until(lambda: state() == "degraded", 20, "too little is free")
+            return answer.status == 200 and (answer.json["state"], answer.json["stateReason"])
+        wait_until(lambda: state() == ("degraded", "disk_full"), 20, "too little is free")
 
     def test_the_status_warns_of_what_is_not_encrypted(self):
         node = self.lone(os.path.join(self.directory, "data"), "--insecure-network",

@@ -137,7 +137,7 @@ TEST_F(RoutesTest, NodeHasTheNamesOfTheContract) {
     SoftMember soft;
     soft.incarnation = Incarnation{1};
     soft.sampled = true;
-    soft.load = {10, 20, 3, 40, false};
+    soft.load = {10, 20, 3, 40, NodeTrouble::none};
     soft.heartbeat_last_ms = 1'700'000'000'500;
     soft.latency_last_ms = 0.25;
     soft.started_at_ms = 1'699'999'991'000;

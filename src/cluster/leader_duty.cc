@@ -29,6 +29,18 @@ double milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
+HealthReason reason_of(NodeTrouble trouble) {
+  switch (trouble) {
+    case NodeTrouble::disk_error:
+      return HealthReason::disk_error;
+    case NodeTrouble::disk_full:
+      return HealthReason::disk_full;
+    case NodeTrouble::none:
+      break;
+  }
+  return HealthReason::none;
+}
+
 VoterChange change_of(RoleChange::Kind kind) {
   switch (kind) {
     case RoleChange::Kind::add_learner:
@@ -81,12 +93,11 @@ void LeaderDuty::begin(const State& state, const Consensus& consensus, Instant n
 void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
                               const Consensus& consensus, Instant now, Effects& effects) {
   if (heartbeat.term != term_) return;
-  const Heard heard = health_.heard(
-      from, now,
-      {.boot = heartbeat.boot,
-       .round_trip = std::nullopt,
-       .trouble = heartbeat.load.trouble ? HealthReason::disk_error : HealthReason::none,
-       .loop_late = heartbeat.loop_late});
+  const Heard heard = health_.heard(from, now,
+                                    {.boot = heartbeat.boot,
+                                     .round_trip = std::nullopt,
+                                     .trouble = reason_of(heartbeat.load.trouble),
+                                     .loop_late = heartbeat.loop_late});
   if (heard == Heard::stale || heard == Heard::unknown) return;
   if (heard == Heard::rebooted) dispatcher_.died(from, heartbeat.boot - 1, state);
   dead_.erase(from);

@@ -385,6 +385,20 @@ TEST_F(LeaderDutyTest, ALearnerWhoseLinkWasRefusedIsNotMadeAVoter) {
   EXPECT_FALSE(all<ChangeVoters>(pass(2s)).empty());
 }
 
+// ---- What a member says of its disk is the reason of its verdict
+
+TEST_F(LeaderDutyTest, AFullDiskIsToldFromABrokenOne) {
+  begin();
+  for (const auto& [trouble, reason] :
+       {std::pair(NodeTrouble::disk_full, HealthReason::disk_full),
+        std::pair(NodeTrouble::disk_error, HealthReason::disk_error)}) {
+    load.trouble = trouble;
+    pass(2s);
+    EXPECT_EQ(state.member(node(2))->health, Health::degraded);
+    EXPECT_EQ(state.member(node(2))->reason, reason);
+  }
+}
+
 // ---- 1.8: the judge itself was away
 
 TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {

@@ -15,12 +15,15 @@ struct Capacity {
   bool operator==(const Capacity&) const = default;
 };
 
+// What a node says it is in difficulty with.
+enum class NodeTrouble : uint8_t { none, disk_error, disk_full };
+
 struct NodeLoad {
   double cpu_percent = 0;     // Of this host or its cgroup, 0–100.
   double memory_percent = 0;  // Likewise.
   uint32_t processors_active = 0;
   uint64_t queue_depth = 0;  // Flow files waiting in the node's connections.
-  bool trouble = false;  // The node itself reports that it is in difficulty (disk, own loop late).
+  NodeTrouble trouble = NodeTrouble::none;
 
   bool operator==(const NodeLoad&) const = default;
 };

@@ -65,8 +65,8 @@ TEST(Load, ScoreIsTheReferences) {
   const Capacity capacity{4, 8, 1000, 1000};
   EXPECT_DOUBLE_EQ(load_score(std::nullopt, capacity), 50);
   EXPECT_DOUBLE_EQ(load_score(NodeLoad{}, capacity), 0);
-  EXPECT_DOUBLE_EQ(load_score(NodeLoad{50, 20, 500, 250, false}, capacity), 20 + 6 + 10 + 2.5);
-  EXPECT_DOUBLE_EQ(load_score(NodeLoad{100, 100, 1000, 5000, false}, capacity), 100);
+  EXPECT_DOUBLE_EQ(load_score(NodeLoad{50, 20, 500, 250}, capacity), 20 + 6 + 10 + 2.5);
+  EXPECT_DOUBLE_EQ(load_score(NodeLoad{100, 100, 1000, 5000}, capacity), 100);
 }
 
 TEST(Codec, EveryCommandComesBack) {

@@ -42,14 +42,14 @@ void put(const NodeLoad& from, proto::NodeLoad* to) {
   to->set_memory_percent(from.memory_percent);
   to->set_processors_active(from.processors_active);
   to->set_queue_depth(from.queue_depth);
-  to->set_trouble(from.trouble);
+  to->set_trouble(enum_out<proto::NodeTrouble>(from.trouble));
 }
 void get(const proto::NodeLoad& from, NodeLoad& to, Check& check) {
   number_in(from.cpu_percent(), to.cpu_percent, check);
   number_in(from.memory_percent(), to.memory_percent, check);
   to.processors_active = from.processors_active();
   to.queue_depth = from.queue_depth();
-  to.trouble = from.trouble();
+  enum_in(from.trouble(), NodeTrouble::disk_full, to.trouble, check, "trouble");
 }
 
 void put(const MemberInfo& from, proto::MemberInfo* to) {

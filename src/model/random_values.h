@@ -61,7 +61,7 @@ class RandomValues {
   Uuid uuid() { return {number(), number()}; }
   Epoch epoch() { return {small(), number()}; }
   Address address() { return {text(), static_cast<uint16_t>(number())}; }
-  NodeLoad load() { return {real(), real(), small(), number(), flip()}; }
+  NodeLoad load() { return {real(), real(), small(), number(), one_of(NodeTrouble::disk_full)}; }
   RunState run_state() { return one_of(RunState::failed); }
   MemberInfo info() {
     return {incarnation(),

@@ -440,8 +440,9 @@ void Engine::sample_load() {
   load.queue_depth = host_->queue_depth();
   const env::Store::Room room = env_.store.room();
   const uint64_t share = room.total / 100 * options_.disk_free_percent;
-  load.trouble = room.total != 0 && room.free < std::min(options_.disk_free_min, share);
-  host_->pause_sources(load.trouble);
+  const bool full = room.total != 0 && room.free < std::min(options_.disk_free_min, share);
+  if (full) load.trouble = NodeTrouble::disk_full;
+  host_->pause_sources(full);
   step(cluster::Sampled{load});
 }
 
