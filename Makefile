@@ -6,10 +6,11 @@ SHELL := /bin/bash
 
 SEED ?=
 RUNS ?=
+SECONDS ?=
 JOBS ?= $(shell nproc)
 CTEST := ctest --no-tests=error --output-on-failure
 
-.PHONY: help deps build unit integration sim bench asan tsan tidy format cover test run clean
+.PHONY: help deps build unit integration sim bench asan tsan fuzz tidy format cover test run clean
 
 help:  ## this list
 	@echo "Two commands are enough: \`make run\` to see it, \`make test\` to check it."
@@ -47,7 +48,10 @@ asan: deps  ## the unit tests under AddressSanitizer and UndefinedBehaviorSaniti
 
 tsan: deps  ## the unit tests under ThreadSanitizer
 	@tools/build.sh tsan
-	$(CTEST) --test-dir build/tsan -L unit -j $(JOBS)
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tools/tsan.supp $(CTEST) --test-dir build/tsan -L unit -j $(JOBS)
+
+fuzz: deps  ## every decoder's fuzzer: SECONDS=n in all
+	@tools/fuzz.sh $(or $(SECONDS),600)
 
 tidy: deps  ## clang-format and clang-tidy over everything
 	@tools/tidy.sh

@@ -41,36 +41,30 @@ finish() {
 
 suite() { ctest --test-dir "build/$1" --no-tests=error --output-on-failure "${@:2}"; }
 
-# The tests that hold memory and threads to account: of the pure rooms. `make asan` and `make tsan`
-# take all rooms; docs/status.md says which of them have been through it.
-pure='base|model|raft|cluster'
-sanitized() {
-  [ -f "build/$1/build.ninja" ] || cmake --preset "$1" -Wno-dev || return 1
-  local rooms programs
-  IFS='|' read -ra rooms <<<"$pure"
-  programs=("${rooms[@]/%/_test}")
-  tools/build.sh "$1" "${programs[@]}" || return 1
-  suite "$1" -R "^($pure)\$" -j "$(nproc)"
+# Memory and undefined behaviour: all rooms, and a short simulation.
+memory() {
+  [ -f build/asan/build.ninja ] || cmake --preset asan -Wno-dev || return 1
+  local targets
+  mapfile -t targets < <(ninja -C build/asan -t targets all |
+    sed -nE 's/^((databridge-fuzz-[a-z_]+|[a-z]+_test|databridge-sim)): .*/\1/p' |
+    grep -v -e '^tidy' -e '^documents' | sort -u)
+  tools/build.sh asan "${targets[@]}" && suite asan -L unit -E '^(tidy|documents)$' -j "$(nproc)" &&
+    build/asan/databridge-sim --runs=300
+}
+
+# Threads: the rooms that have some.
+threaded='base|platform|node|api'
+threads() {
+  [ -f build/tsan/build.ninja ] || cmake --preset tsan -Wno-dev || return 1
+  local rooms
+  IFS='|' read -ra rooms <<<"$threaded"
+  export TSAN_OPTIONS=suppressions=$PWD/tools/tsan.supp
+  tools/build.sh tsan "${rooms[@]/%/_test}" && suite tsan -R "^($threaded)\$" -j "$(nproc)"
 }
 
 # The simulator has to find each bug that is planted, or it would find no other either.
 canaries() {
   tools/build.sh canary databridge-sim && build/canary/databridge-sim --canary=all
-}
-
-# A short look by each fuzzer, three minutes for all of them (FUZZ=1); `corpus` stays between runs.
-fuzzers() {
-  [ -f build/fuzz/build.ninja ] || cmake --preset fuzz -Wno-dev || return 1
-  local each target corpus
-  mapfile -t targets < <(ninja -C build/fuzz -t targets all | sed -nE 's/^(databridge-fuzz-[a-z_]+): .*/\1/p' | sort -u)
-  tools/build.sh fuzz "${targets[@]}" || return 1
-  each=$((120 / ${#targets[@]}))
-  for target in "${targets[@]}"; do
-    corpus=build/corpus/$target
-    mkdir -p "$corpus"
-    "build/fuzz/$target" -max_total_time="$each" -print_final_stats=1 -artifact_prefix=build/ "$corpus" ||
-      return 1
-  done
 }
 
 stage "packages" tools/deps.sh || finish
@@ -79,7 +73,7 @@ stage "unit" suite release -L unit -j "$(nproc)"
 stage "simulation" build/release/databridge-sim
 stage "canaries" canaries
 stage "real processes" suite release -L integration
-stage "address and undefined" sanitized asan
-stage "threads" sanitized tsan
-if [ -n "${FUZZ:-}" ]; then stage "fuzzers" fuzzers; fi
+stage "address and undefined" memory
+stage "fuzzers" tools/fuzz.sh 60 1
+stage "threads" threads
 finish

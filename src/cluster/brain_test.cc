@@ -391,7 +391,7 @@ TEST_F(BrainTest, ARefusedConnectionIsProofOnlyForWhoTrustsIt) {
   for (const bool trusts : {false, true}) {
     state = State();
     index = 0;
-    for (const uint64_t id : {1, 2, 3}) apply(AdmitMember{info_of(id)});
+    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{info_of(id)});
     add(1);
     Brain::Options options = options_of(1, timing);
     options.leader.trust_refused = trusts;

@@ -165,8 +165,10 @@ Result<void> complete_and_check(Config* config, const Origins& origins) {
 
 }  // namespace
 
-Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
-                                   const Environment& environment, const ReadFile& read_file) {
+namespace {
+
+Result<Invocation> invocation_of(const std::vector<std::string>& arguments,
+                                 const Environment& environment, const ReadFile& read_file) {
   Invocation invocation;
   auto flags = read_flags(arguments, &invocation.action);
   if (!flags) return tl::make_unexpected(flags.error());
@@ -199,6 +201,20 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
     return tl::make_unexpected(fits.error());
   }
   return invocation;
+}
+
+}  // namespace
+
+Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
+                                   const Environment& environment, const ReadFile& read_file) {
+  auto read = invocation_of(arguments, environment, read_file);
+  if (read) return read;
+  // Whatever it quotes, an error is one line.
+  Error error = read.error();
+  for (char& c : error.message) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return tl::make_unexpected(std::move(error));
 }
 
 }  // namespace databridge::daemon

@@ -265,6 +265,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{}, "[a, b]\n", "must hold keys"},
         Refused{{}, "a: 1\n---\nb: 2\n", "more than one document"},
         Refused{{}, "a: [1, 2\n", "node.yaml:"},
+        Refused{{}, ", seeds: [a]}\n", "more than one document"},
+        Refused{{}, "log: {\"l\\nevel\": info}\n", "log.l evel"},
         Refused{{}, "? [a]\n: 1\n", "a key must be a word"},
         Refused{{}, "cluster:\n  seeds: {a: b}\n", "cluster.seeds: a list is expected"},
         Refused{{}, "cluster:\n  seeds:\n    - [x]\n", "node.yaml:3: cluster.seeds: plain"},

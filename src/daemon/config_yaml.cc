@@ -1,9 +1,11 @@
 // The YAML file as a layer of settings. Values are read as the text that was written: the library
 // would take 010 for 8 and keep silent about a key that stands twice.
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <set>
+#include <sstream>
 
 #include "daemon/settings.h"
 
@@ -104,16 +106,39 @@ class Reader {
   Layer layer_;
 };
 
+class Nobody final : public YAML::EventHandler {  // Listens to a document for its end only.
+  using Mark = YAML::Mark;
+  using Anchor = YAML::anchor_t;
+  using Style = YAML::EmitterStyle::value;
+  void OnDocumentStart(const Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const Mark&, Anchor) override {}
+  void OnAlias(const Mark&, Anchor) override {}
+  void OnScalar(const Mark&, const std::string&, Anchor, const std::string&) override {}
+  void OnSequenceStart(const Mark&, const std::string&, Anchor, Style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const Mark&, const std::string&, Anchor, Style) override {}
+  void OnMapEnd() override {}
+};
+
+// Not by LoadAll of yaml-cpp 0.7: of a text that begins with a comma it finds documents for ever.
+bool has_another_document(const std::string& text) {
+  std::istringstream in(text);
+  YAML::Parser parser(in);
+  Nobody nobody;
+  return parser.HandleNextDocument(nobody) && parser.HandleNextDocument(nobody);
+}
+
 }  // namespace
 
 Result<Layer> read_yaml(const std::string& text, const std::string& path) {
   try {
-    const auto documents = YAML::LoadAll(text);
-    if (documents.size() > 1) return wrong(path, "holds more than one document; keep one");
-    if (documents.empty() || documents[0].IsNull()) return Layer{};
-    if (!documents[0].IsMap()) return wrong(path + ":1", "must hold keys such as cluster and api");
+    if (has_another_document(text)) return wrong(path, "holds more than one document; keep one");
+    const YAML::Node document = YAML::Load(text);
+    if (document.IsNull()) return Layer{};
+    if (!document.IsMap()) return wrong(path + ":1", "must hold keys such as cluster and api");
     Reader reader(path);
-    if (auto read = reader.section(documents[0], ""); !read) {
+    if (auto read = reader.section(document, ""); !read) {
       return tl::make_unexpected(read.error());
     }
     return reader.take();

@@ -1,0 +1,150 @@
+// databridge-fuzz-seeds DIR: a first corpus for each fuzzer that gets far only with well-formed
+// input, DIR/NAME/*. Made from the random values of the property tests and the examples.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "cluster/request.h"
+#include "cluster/state.h"
+#include "flow/saved.h"
+#include "model/random_nouns.h"
+#include "platform/frame.h"
+#include "raft/codec.h"
+
+namespace {
+
+using namespace databridge;  // A program's main file: nothing else is here.
+
+class Seeds {
+ public:
+  explicit Seeds(std::filesystem::path root) : root_(std::move(root)) {}
+
+  void put(const char* name, BytesView bytes) {
+    std::filesystem::create_directories(root_ / name);
+    std::ofstream(root_ / name / ("seed-" + std::to_string(++count_)), std::ios::binary) << bytes;
+  }
+
+ private:
+  std::filesystem::path root_;
+  int count_ = 0;
+};
+
+Bytes without_seal(Bytes bytes, size_t magic = 0) {
+  return bytes.substr(magic, bytes.size() - magic - 8);
+}
+
+void nouns(Seeds& seeds) {
+  RandomNouns nouns(1);
+  for (size_t kind = 0; kind < std::variant_size_v<CommandBody>; ++kind) {
+    seeds.put("command", encode(Command{nouns.command_body(kind), 1, nouns.request(), "key"}));
+    cluster::Request request;
+    request.body = cluster::Change{nouns.command_body(kind)};
+    seeds.put("request", encode(request));
+  }
+  for (size_t kind = 0; kind < std::variant_size_v<Message>; ++kind) {
+    const Bytes message = encode(nouns.message(kind));
+    seeds.put("message", message);
+    seeds.put("frame", platform::encode_frame(platform::FrameKind::message, message));
+  }
+  env::Greeting greeting;
+  greeting.incarnation = Incarnation{1};
+  seeds.put("frame", platform::encode_greeting(greeting));
+}
+
+void states(Seeds& seeds) {
+  cluster::State state;
+  RandomNouns nouns(2);
+  const auto apply = [&](CommandBody body) {
+    state.apply(state.version() + 1, Command{std::move(body), 0, {}, ""});
+  };
+  MemberInfo member = nouns.info();
+  member.incarnation = Incarnation{7};
+  member.node = NodeId("n");
+  apply(AdmitMember{member});
+  ProcessorSpec spec;
+  spec.id = Uuid{1, 2};
+  spec.name = spec.type = "external";
+  apply(AddProcessor{spec});
+  const Assignment* assignment = state.assignments().find(spec.id);
+  if (assignment != nullptr) apply(Assign{spec.id, assignment->epoch, member.incarnation, ""});
+  apply(SetConfig{"key", "{\"a\":1}", {}});
+  seeds.put("state", without_seal(state.snapshot(), 19));
+  seeds.put("backup", without_seal(state.backup(), 20));
+}
+
+void records(Seeds& seeds) {
+  flow::ProcessorRecord record;
+  record.epoch = {1, 9};
+  record.sequences[Uuid{1, 2}] = 3;
+  record.saved.history.add({1, 9}, 4);
+  record.saved.state = "state";
+  seeds.put("record", Bytes(1, 0) + without_seal(encode(record.saved)));
+  seeds.put("record", Bytes(1, 1) + without_seal(encode(record)));
+
+  raft::Message message;
+  message.kind = raft::Message::Kind::append;
+  message.entries = {{1, 1, raft::Entry::Kind::command, raft::Payload("data")}};
+  seeds.put("raft", raft::encode(message));
+  message.kind = raft::Message::Kind::snapshot_chunk;
+  message.configuration.voters = {1, 2, 3};
+  seeds.put("raft", raft::encode(message));
+  seeds.put("raft", raft::encode_entry(message.entries[0]));
+  const Bytes hard = raft::encode_hard_state({1, 1, 0});
+  seeds.put("raft", hard);
+  seeds.put("raft_log", Bytes{0, 0, static_cast<char>(hard.size()), 0} + hard + Bytes{5, 1, 2, 1} +
+                            "ab" + Bytes{5, 1, 1, 1} + "c");
+}
+
+void texts(Seeds& seeds) {
+  for (const char* text :
+       {"status =~ \"5..\" && host != \"a\" || retry > 3", "name exists", "/out/${host:-none}.$$",
+        "250ms", "64KiB", "[::1]:8090", "00112233-4455-6677-8899-aabbccddeeff", "12.3",
+        "limit=5&after=a%20b&dryRun=true", "http://localhost:8080"}) {
+    seeds.put("text", text);
+  }
+  for (const char* text :
+       {"--cluster-enabled --port=1\ncluster: {nodeId: a, seeds: [\"a:1\"], heartbeatTimeout: "
+        "10s}\n",
+        "--check-config\napi: {address: 127.0.0.1, port: 1}\nnode: {diskFreeMin: 5%}\n"
+        "events: {retention: 10}\nlog: {level: info, format: json}\n"}) {
+    seeds.put("config", text);
+  }
+  for (const char* text :
+       {"GET /api/cluster/status\n\n", "GET /api/cluster/assignments?limit=1&state=running\n\n",
+        "PUT /api/cluster/config/a\napplication/json\n{\"value\":[1]}",
+        "POST /api/cluster/processors\napplication/json\n"
+        "{\"type\":\"external\",\"name\":\"a\",\"properties\":{},\"replication\":\"sync\"}",
+        "POST /api/cluster/rebalance?dryRun=true\napplication/json\n",
+        "PUT /api/cluster/flows/a\napplication/yaml\nprocessors: []\n",
+        "DELETE /api/cluster/nodes/node-1?force=true\n\n"}) {
+    seeds.put("routes", text);
+  }
+  for (const char* text :
+       {"{\"nodes\":[{\"id\":\"a\",\"load\":{\"cpuUsage\":1.5}}],\"next\":\"b\",\"version\":1}",
+        "{\"moves\":[{\"processorId\":\"p\",\"from\":null}],\"events\":[{\"id\":\"1.0\"}]}"}) {
+    seeds.put("render", text);
+  }
+  for (const char* path : {"examples/logs.yaml"}) {
+    std::ifstream file(path);
+    seeds.put("flow_yaml", std::string(std::istreambuf_iterator<char>(file), {}));
+  }
+  seeds.put("flow_yaml",
+            "id: a\nprocessors:\n  - {name: g, type: GenerateFlowFile, properties: {size: 1KiB}}\n"
+            "  - name: r\n    type: RouteOnAttribute\n    properties: {x: 'index > 3'}\n"
+            "connections:\n  - {from: g, relationship: success, to: r, maxCount: 5}\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: databridge-fuzz-seeds DIR\n", stderr);
+    return 2;
+  }
+  Seeds seeds(argv[1]);
+  nouns(seeds);
+  states(seeds);
+  records(seeds);
+  texts(seeds);
+}
