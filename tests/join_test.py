@@ -87,6 +87,27 @@ class Join(unittest.TestCase):
             self.assertEqual(empty.status()["totalNodes"], 2)
             self.assertEqual(holds.get("/api/cluster/config/mine")["value"], 1)
 
+    def test_a_cluster_id_is_the_only_one_that_is_joined(self):
+        with Cluster(count=2, start=False) as cluster:
+            home, late = cluster.nodes
+            home.seeds = []
+            home.start()
+            wait_until(lambda: home.status()["status"] == "healthy", 10, "it is alone")
+            late.seeds = [f"127.0.0.1:{home.cluster_port}"]
+            late.flags = ["--cluster-id=other"]
+            late.start()
+            wait_until(lambda: "cluster other" in late.status().get("note", ""), 10, "it says so")
+            holds_for(lambda: late.status()["status"] == "no_quorum", 2, "it joins nobody")
+            late.kill9()
+            late.flags = [f"--cluster-id={home.status()['clusterId']}"]
+            late.start()
+            wait_until(lambda: late.put_config("in", 1).status == 200, 10, "it is in")
+            late.kill9()
+            late.flags = ["--cluster-id=other"]
+            late.start()
+            wait_until(lambda: not late.alive, 10, "it ends")
+            self.assertIn("correct --cluster-id", late.log_tail())
+
     def test_the_same_processor_twice_is_answered_at_once(self):
         with Cluster(count=1) as cluster:
             wanted = {"id": "11111111-1111-4111-8111-111111111111", "name": "log",

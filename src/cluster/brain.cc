@@ -449,8 +449,9 @@ bool Brain::may_abandon(const LinkChanged& news) const {
   if (!joining_ || cluster_.empty() || cluster_ != joining_->from) return false;
   const auto& seeds = joining_->seeds;
   const bool is_seed = std::find(seeds.begin(), seeds.end(), news.address) != seeds.end();
-  return is_seed && !news.cluster.empty() && news.cluster != cluster_ && why_not_alone().empty() &&
-         consensus_.ready && consensus_.last == state_.version() && desk_.idle();
+  return is_seed && !news.cluster.empty() && news.cluster != cluster_ &&
+         discovery_.is_wanted(news.cluster) && why_not_alone().empty() && consensus_.ready &&
+         consensus_.last == state_.version() && desk_.idle();
 }
 
 void Brain::abandon(Effects& effects) {

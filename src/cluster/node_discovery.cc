@@ -25,6 +25,7 @@ NodeDiscovery::NodeDiscovery(Options options)
   CHECK(options_.self.incarnation);
   CHECK(options_.expect >= 1);
   CHECK(std::is_sorted(record_.promised.begin(), record_.promised.end()));
+  if (!options_.wanted.empty()) options_.only_join = true;
 }
 
 void NodeDiscovery::start(Instant now) {
@@ -65,6 +66,7 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   learn(reply.self);
   Peer& peer = peers_[from];
   if (reply.attempt < peer.attempt) return;  // Messages may overtake each other: that is old news.
+  if (!reply.cluster.empty() && !is_wanted(reply.cluster)) return;
   if (!reply.cluster.empty()) {
     peer.attempt = reply.attempt;
     peer.info = reply.self;
@@ -101,7 +103,7 @@ void NodeDiscovery::join_reply(Incarnation from, const JoinReply& reply, Instant
     peers_[from].heard = now;
     return;
   }
-  if (reply.cluster.empty()) return;
+  if (reply.cluster.empty() || !is_wanted(reply.cluster)) return;
   outputs_.push_back(Joined{reply});
   finish(reply.cluster);
   tell_all(now);
@@ -141,7 +143,11 @@ void NodeDiscovery::consider(Instant now) {
   }
   // What is being written may found a cluster, alone or with others: first that.
   if (durable_ != record_ || join_somebody(now)) return;
-  if (options_.only_join) return say("no member of a cluster was found at the seeds yet");
+  if (options_.only_join) {
+    return say("no member of " +
+               (options_.wanted.empty() ? "a cluster" : "the cluster " + options_.wanted.value) +
+               " was found at the seeds yet");
+  }
   gather(now, present(now));
 }
 

@@ -71,6 +71,7 @@ class NodeDiscovery {
     uint32_t expect = 1;  // N
     uint32_t replica_count = 3;
     std::vector<Address> seeds;
+    ClusterId wanted;         // Not empty: joins that cluster, and founds none.
     bool only_join = false;   // Told to join before its last start: founds nothing.
     FoundingRecord restored;  // As last persisted; a fresh one for a new data directory.
     Duration probe_interval = std::chrono::milliseconds(100);
@@ -97,6 +98,9 @@ class NodeDiscovery {
   const std::string& note() const { return note_; }
   const std::string& refused() const { return refused_; }  // Why the last Join was, in words.
   const FoundingRecord& record() const { return record_; }
+  bool is_wanted(const ClusterId& cluster) const {
+    return options_.wanted.empty() || options_.wanted == cluster;
+  }
 
  private:
   struct Peer {

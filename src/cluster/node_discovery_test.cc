@@ -352,6 +352,35 @@ TEST(NodeDiscovery, NewsOfAFoundedClusterCarriesTheAttemptThatFoundedIt) {
   EXPECT_TRUE(asks_after({{4, founded}, {4, none}})) << "within one attempt a cluster is final";
 }
 
+TEST(NodeDiscovery, WhoWantsOneClusterAsksNoOtherAndFoundsNone) {
+  NodeDiscovery::Options options;
+  options.self.incarnation = Incarnation{1};
+  options.expect = 1;
+  options.wanted = ClusterId("wanted");
+  NodeDiscovery discovery(options);
+  discovery.start(Instant{});
+  discovery.linked(Incarnation{2}, Instant{});
+  ProbeReply reply;
+  reply.self.incarnation = Incarnation{2};
+  const auto asked = [&](const char* cluster) {
+    reply.cluster = ClusterId(cluster);
+    discovery.probe_reply(Incarnation{2}, reply, Instant{100ms});
+    const auto outputs = discovery.take_outputs();
+    return std::any_of(outputs.begin(), outputs.end(), [](const auto& output) {
+      EXPECT_FALSE(std::holds_alternative<PersistFounding>(output));
+      const auto* send = std::get_if<SendFounding>(&output);
+      return send != nullptr && std::holds_alternative<Join>(send->message);
+    });
+  };
+  EXPECT_FALSE(asked("other"));
+  EXPECT_NE(discovery.note().find("wanted"), std::string::npos);
+  discovery.join_reply(Incarnation{2}, {ClusterId("other"), Incarnation{2}, {}, ""}, Instant{1s});
+  EXPECT_FALSE(discovery.done());
+  EXPECT_TRUE(asked("wanted"));
+  discovery.join_reply(Incarnation{2}, {ClusterId("wanted"), Incarnation{2}, {}, ""}, Instant{1s});
+  EXPECT_TRUE(discovery.done());
+}
+
 TEST(NodeDiscovery, AClusterThatWasGivenUpIsAskedNoMore) {
   const ClusterId founded("founded"), none;
   EXPECT_FALSE(asks_after({{4, founded}, {5, none}}));

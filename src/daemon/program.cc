@@ -94,6 +94,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
   if (config.cluster.enabled) {
     options.seeds = config.cluster.seeds;
     options.expect = config.cluster.bootstrap_expect;
+    options.wanted = ClusterId(config.cluster.id);
   }
   options.leader.timing = timing;
   options.leader.replica_count = config.cluster.replica_count;

@@ -239,7 +239,7 @@ std::vector<Setting> cluster_settings() {
       {"cluster-advertise-address", "cluster.advertiseAddress", "HOST[:PORT]",
        "how others reach this node", "the bind address",
        SET(set_advertise(c.cluster.advertise, v))},
-      {"cluster-id", "cluster.id", "NAME", "refuse a cluster of another id", "any",
+      {"cluster-id", "cluster.id", "NAME", "join that cluster and no other; found none", "any",
        SET(set_name(c.cluster.id, v))},
       {"cluster-seeds", "cluster.seeds", "HOST:PORT,…", "where to look for other nodes", "none",
        SET(set_seeds(c.cluster.seeds, v))},

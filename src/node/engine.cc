@@ -80,6 +80,12 @@ cluster::LinkState state_of(env::LinkNews news) {
 Result<std::unique_ptr<Engine>> Engine::open(Options options, env::Env env) {
   auto identity = load_identity(env, options.self.node);
   if (!identity) return tl::make_unexpected(identity.error());
+  if (!options.wanted.empty() && !identity->cluster.empty() &&
+      identity->cluster != options.wanted) {
+    return fail(Code::conflict, "this data directory belongs to the cluster " +
+                                    identity->cluster.value + ", not to " + options.wanted.value +
+                                    ": correct --cluster-id, or give the node an empty one");
+  }
   std::unique_ptr<Engine> engine(new Engine(std::move(options), env, std::move(*identity)));
   if (auto restored = engine->restore(); !restored) return tl::make_unexpected(restored.error());
   return engine;
@@ -159,6 +165,7 @@ void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise, B
   brain.seed = env_.seed + identity_.boot;
   brain.discovery.self = options_.self;
   brain.discovery.expect = options_.expect;
+  brain.discovery.wanted = options_.wanted;
   brain.discovery.replica_count = options_.leader.replica_count;
   brain.discovery.seeds = options_.seeds;
   brain.discovery.restored = std::move(promise);

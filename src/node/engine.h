@@ -44,6 +44,7 @@ class Engine final : private HostEvents {
     env::Greeting process;  // What the platform knows of this process.
     std::vector<Address> seeds;
     uint32_t expect = 1;
+    ClusterId wanted;  // Not empty: belongs to that cluster or to none.
     cluster::LeaderDuty::Options leader;
     HostWatch* watch = nullptr;
     size_t snapshot_entries = 16'384;
@@ -183,9 +184,7 @@ class Engine final : private HostEvents {
   std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
   uint64_t submitted_ = 0, durable_ = 0;
   uint64_t boot_batch_ = 0;
-  bool network_started_ = false;
-  bool stopped_ = false;
-  bool snapshotting_ = false;
+  bool network_started_ = false, stopped_ = false, snapshotting_ = false;
   uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   std::optional<Instant> stopping_;             // Since when.
