@@ -1,6 +1,7 @@
 #include "daemon/program.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -222,7 +223,10 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
   node.engine->start();
   node.engine->run();
   log.write(platform::LogLevel::info, "node", failed ? "ends after a failure" : "ends");
-  return failed ? 1 : 0;
+  // At once, as by kill -9: over a disk that is full, RocksDB's own threads may abort the process
+  // while it is taken down.
+  if (failed) std::_Exit(1);
+  return 0;
 }
 
 }  // namespace databridge::daemon
