@@ -438,8 +438,8 @@ std::string Brain::why_not_alone() const {
   }
   if (CANARY(gives_up_what_it_holds)) return {};
   if (!state_.flows().empty() || !state_.processors().empty() || !state_.assignments().empty() ||
-      !state_.config().empty()) {
-    return ours + ", which holds flows, processors or configuration";
+      !state_.config().empty() || state_.strategy() != State().strategy()) {
+    return ours + ", which holds flows, processors, configuration or a strategy";
   }
   return {};
 }

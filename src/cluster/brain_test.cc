@@ -466,6 +466,11 @@ TEST_F(LoneBrainTest, KeepsAClusterThatHoldsSomething) {
   EXPECT_TRUE(all<Abandon>(find(ClusterId("other"))).empty());
 }
 
+TEST_F(LoneBrainTest, KeepsAClusterWhoseStrategyWasChosen) {
+  commit(kTerm, SetStrategy{Strategy::round_robin});
+  EXPECT_EQ(refused(told_to_join()), Code::conflict);
+}
+
 TEST_F(LoneBrainTest, KeepsAClusterThatCameToHoldSomethingMeanwhile) {
   told_to_join();
   commit(kTerm, SetConfig{"key", "1", {}});

@@ -63,8 +63,9 @@ void run(Trigger& trigger, const env::Clock& clock) {
 void Host::Inside::renew(Instant until) {
   const Instant now = env_.clock.now();
   lapse(now);
-  if (until > now && until > until_of(*options_.board))
+  if (until > now && until > until_of(*options_.board)) {
     options_.board->until = until.time_since_epoch().count();
+  }
   std::vector<ProcessorId> waiting;
   for (const auto& [id, epoch] : parked_) waiting.push_back(id);
   for (const ProcessorId& id : waiting) try_start(id);
