@@ -34,7 +34,9 @@ const std::vector<RunKind>& kinds() {
         {"say_before_sync"},
         {"local_reads"},
         {"leader_skips"},
-        {"gives_up_what_it_holds"}}},
+        {"gives_up_what_it_holds"},
+        {"admits_the_removed"},
+        {"removes_who_holds"}}},
   };
   return all;
 }

@@ -32,6 +32,7 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
     fail("states differ at index " + std::to_string(version) + " (node " + std::to_string(node) +
          ")");
   }
+  observe_members(view, leading);
   view.state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
     if (version < moves_seen_) return;  // A node that lags shows old epochs, rightly.
     Epoch& newest = epochs_[processor];
@@ -45,6 +46,27 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
     }
   });
   moves_seen_ = std::max(moves_seen_, version);
+}
+
+// Who was removed is no member and no leader ever after.
+void NodeChecker::observe_members(const cluster::View& view, bool leading) {
+  const LogIndex version = view.state.version();
+  view.state.members().each([&](Incarnation who, const Member& member) {
+    members_.emplace(who, version);
+    const auto removed = removed_.find(who);
+    if (removed != removed_.end() && version > removed->second) {
+      fail(member.info.node.value + " is a member again, after it was removed");
+    }
+  });
+  for (const auto& [who, since] : members_) {
+    if (since > version || view.state.member(who) != nullptr) continue;
+    LogIndex& gone = removed_.try_emplace(who, version).first->second;
+    gone = std::min(gone, version);
+  }
+  const auto self = removed_.find(view.self.incarnation);
+  if (leading && self != removed_.end() && version > self->second) {
+    fail(view.self.node.value + " leads, after it was removed");
+  }
 }
 
 void NodeChecker::acknowledged(const std::string& key, const std::string& json, LogIndex index) {

@@ -44,12 +44,16 @@ class NodeChecker {
   std::map<std::string, uint64_t, std::less<>> totals;
 
  private:
+  void observe_members(const cluster::View& view, bool leading);
+
   std::optional<std::string> violation_;
   std::map<Term, Incarnation> leaders_;
   std::map<LogIndex, uint64_t> hashes_;  // Of the state, at versions that some node showed.
   std::map<size_t, LogIndex> versions_;
-  std::map<ProcessorId, Epoch> epochs_;  // Newest seen in any state.
-  std::map<ProcessorId, Epoch> begun_;   // Newest that began a trigger.
+  std::map<Incarnation, LogIndex> members_;  // At which version each was first seen,
+  std::map<Incarnation, LogIndex> removed_;  // and at which it was seen to be gone.
+  std::map<ProcessorId, Epoch> epochs_;      // Newest seen in any state.
+  std::map<ProcessorId, Epoch> begun_;       // Newest that began a trigger.
   std::map<std::string, std::pair<std::string, LogIndex>> acknowledged_;
   LogIndex acknowledged_upto_ = 0;
   LogIndex moves_seen_ = 0;

@@ -52,6 +52,8 @@ class NodeSim {
   struct Node {
     std::unique_ptr<node::Engine> engine;
     std::unique_ptr<Watch> watch;
+    bool was_removed = false;  // Its process has ended with that word,
+    bool came_back = false;    // and another one was started on the same disk.
   };
 
   void arrive(size_t node);
@@ -59,6 +61,8 @@ class NodeSim {
   void boot(size_t node);
   void crash(size_t node, bool for_good = false);
   void turn(size_t node);
+  void part(size_t node);
+  bool is_complete(const cluster::View& view) const;
   void misfortune();
   void client();
   void put_flow(size_t number);
@@ -80,6 +84,8 @@ class NodeSim {
   cluster::Timing timing_;
   size_t founders_;
   bool stray_ = false;
+  bool removals_ = false;                           // Operators remove nodes, too;
+  bool forced_ = false;                             // by force, so no flow file is promised.
   ClusterId home_;                                  // The cluster of the founders.
   std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.
   std::unique_ptr<World> world_;
@@ -98,11 +104,14 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   founders_ = draw_.chance(0.7) ? 3 : 5;
   const size_t late = draw_.chance(0.4) ? 1 : 0;
   stray_ = late == 1 && draw_.chance(0.5);
+  removals_ = draw_.chance(0.4);
+  forced_ = removals_ && draw_.chance(0.3);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
   for (const char* name :
        {"crashes", "elections", "commits", "moves", "snapshots", "lost bytes", "triggers",
-        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "joins"}) {
+        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "joins",
+        "removals", "came back removed", "purged as stale"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -120,11 +129,13 @@ void NodeSim::boot(size_t node) {
   options.leader.timing = timing_;
   options.leader.replica_count = 3;
   options.leader.voter_replace_after = 3 * timing_.heartbeat_timeout;
+  if (removals_) options.leader.stale_after = 2 * timing_.heartbeat_timeout;
   options.leader.rebalance.window = 2 * timing_.heartbeat_timeout;
   options.snapshot_entries = 40;
   options.snapshot_trailing = 8;
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
+  options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };
   auto opened = node::Engine::open(std::move(options), world_->env_of(node));
   CHECK(opened.has_value());
   place.engine = std::move(*opened);
@@ -150,9 +161,10 @@ void NodeSim::turn(size_t node) {
   node::Engine& engine = *nodes_[node].engine;
   engine.turn();
   if (engine.stopped()) {
-    ++checker_.totals["disk errors"];
+    const bool removed = nodes_[node].was_removed;
+    if (!removed) ++checker_.totals["disk errors"];
     // Not from inside its own turn.
-    world_->at(world_->now(), [this, node] { crash(node); });
+    world_->at(world_->now(), [this, node, removed] { removed ? part(node) : crash(node); });
     return;
   }
   const cluster::ViewPtr view = engine.view();
@@ -166,6 +178,36 @@ void NodeSim::turn(size_t node) {
   hash_ = hash64(
       BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
       view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
+}
+
+// A node has ended because it is no member any more. Some are started again as they are, to be told
+// so once more; in the end each is given an empty disk, and comes as a newcomer.
+void NodeSim::part(size_t node) {
+  Node& place = nodes_[node];
+  const Incarnation self = place.engine->identity().incarnation;
+  const bool removed = std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& other) {
+    return other.engine != nullptr && other.engine->brain().state().removed(self) != nullptr;
+  });
+  if (!removed) checker_.fail("a node ended as if it had been removed");
+  ++checker_.totals[place.came_back ? "came back removed" : "removals"];
+  world_->power_off(node);
+  place.engine.reset();
+  place.was_removed = false;
+  place.came_back = !place.came_back && world_->random().chance(0.5);
+  const auto away = std::chrono::milliseconds(world_->random().between(1, 1500));
+  world_->at(world_->now() + away, [this, node] {
+    if (!nodes_[node].came_back) world_->wipe(node);
+    boot(node);
+  });
+}
+
+// All are members and none is leaving. An operator who sends a second one away before the first has
+// come back may send all founders away; given empty disks, they found anew, rightly.
+bool NodeSim::is_complete(const cluster::View& view) const {
+  size_t staying = 0;
+  view.state.members().each(
+      [&](const Incarnation&, const Member& member) { staying += member.leaving ? 0 : 1; });
+  return staying == nodes_.size() && view.state.members().size() == staying;
 }
 
 void NodeSim::misfortune() {
@@ -202,7 +244,10 @@ void NodeSim::client() {
   if (!world_->is_on(node) || world_->is_paused(node)) return;
   if (is_stray(node) && !is_home(node)) return stray_client();
   node::Engine& engine = *nodes_[node].engine;
-  if (flows_.size() < 2 && random.chance(0.2)) {
+  if (storming_ && removals_ && random.chance(0.1) && is_complete(*engine.view())) {
+    const NodeId whom("n" + std::to_string(random_node()));
+    engine.submit({cluster::RemoveNode{whom, forced_}, {}}, [](const cluster::Answer&) {});
+  } else if (!forced_ && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
   } else if (!flows_.empty() && random.chance(0.1)) {
     // An operator moves work about, or drains a node and thinks better of it.
@@ -433,6 +478,11 @@ RunResult NodeSim::run() {
   for (const Node& node : nodes_) {
     if (node.engine) checker_.totals["snapshots"] += node.engine->snapshots();
   }
+  nodes_[0].engine->view()->state.events().each([this](uint64_t, const Event& event) {
+    const auto reason = event.data.find("reason");
+    const bool stale = reason != event.data.end() && reason->second == "stale";
+    if (event.type == "node_left" && stale) ++checker_.totals["purged as stale"];
+  });
   checker_.totals["lost bytes"] = world_->lost_bytes();
   result.totals = checker_.totals;
   result.trace_hash = hash_;

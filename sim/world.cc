@@ -156,7 +156,7 @@ class SimNetwork final : public env::Network {
     for (auto& [address, link] : links_) connect(address, link.generation, Duration::zero());
     return {};
   }
-  void set_cluster(const ClusterId& cluster) override { self_.cluster = cluster; }
+  void set_cluster(const ClusterId& cluster) override;
   void dial(const Address& address) override {
     if (address == World::address_of(node_)) return;
     const auto [link, fresh] = links_.try_emplace(address);
@@ -487,6 +487,21 @@ void SimNetwork::break_link(const Address& address, bool notify) {
     });
   }
   connect(address, link.generation, 20us);
+}
+
+// Every connection is greeted anew, both ways; one to another cluster ends by it.
+void SimNetwork::set_cluster(const ClusterId& cluster) {
+  self_.cluster = cluster;
+  if (cluster.empty()) return;
+  const auto is_foreign = [&](const env::Greeting& other) {
+    return !other.cluster.empty() && other.cluster != cluster;
+  };
+  for (World::NodeIndex other = 0; other < world_.size(); ++other) {
+    World::Machine& machine = *world_.machines_[other];
+    if (other == node_ || !machine.on || !is_foreign(machine.network->self_)) continue;
+    break_link(World::address_of(other), true);
+    machine.network->break_link(World::address_of(node_), true);
+  }
 }
 
 void SimNetwork::peer_gone(World::NodeIndex peer) {

@@ -19,6 +19,7 @@
 #include "api/routes.h"
 #include "api/views.h"
 #include "base/check.h"
+#include "cluster/backup.h"
 
 namespace databridge::api {
 namespace {
@@ -27,7 +28,6 @@ using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kBodyMax = 8 << 20;
-constexpr uint64_t kRestoreMax = 256 << 20;  // It becomes one command of the log.
 constexpr std::string_view kRestorePath = "/api/cluster/snapshot/restore";
 constexpr size_t kBatchEvents = 256;  // Of one write to an event stream.
 constexpr const char* kLate =
@@ -131,14 +131,18 @@ struct Methods : restinio::default_http_methods_t {};
 uint64_t body_limit(const restinio::impl::http_parser_ctx_t& context) {
   std::string_view path = context.m_header.request_target();
   path = path.substr(0, path.find('?'));
-  return path == kRestorePath ? kRestoreMax : kBodyMax;
+  return path == kRestorePath ? cluster::kBackupBytesMax : kBodyMax;
 }
 
 restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
   return *static_cast<restinio::impl::http_parser_ctx_t*>(parser->data);
 }
 
-constexpr std::string_view kTooLarge = "the body is larger than is taken here (8 MiB)";
+int refuse_too_large(const restinio::impl::http_parser_ctx_t& context) {
+  return refuse(413, "too_large",
+                body_limit(context) == kBodyMax ? "the body is larger than is taken here (8 MiB)"
+                                                : "the snapshot is larger than is taken (48 MiB)");
+}
 
 // By the library's name of a field, or by its own.
 template <typename Field>
@@ -157,7 +161,7 @@ int on_headers_complete(http_parser* parser) {
   }
   const bool told = parser->content_length != ULLONG_MAX;  // Else none, or in chunks.
   if (told && parser->content_length > body_limit(context)) {
-    return refuse(413, "too_large", kTooLarge);
+    return refuse_too_large(context);
   }
   const bool old = parser->http_major == 1 && parser->http_minor == 0;
   continue_expected = !expected.empty() && !old;
@@ -170,7 +174,7 @@ int on_body(http_parser* parser, const char* at, size_t length) {
   continue_expected = false;  // The body comes without being asked for.
   auto& context = context_of(parser);
   if (context.m_body.size() + length > body_limit(context)) {
-    return refuse(413, "too_large", kTooLarge);
+    return refuse_too_large(context);
   }
   context.m_body.append(at, length);
   return 0;
@@ -348,7 +352,7 @@ Result<void> Core::open() {
                           .max_field_name_size(256)
                           .max_field_value_size(8 << 10)
                           .max_field_count(100)
-                          .max_body_size(kRestoreMax);
+                          .max_body_size(cluster::kBackupBytesMax);
   // RESTinio's own limit on handling would cut connections; ours answers (see tick).
   constexpr std::chrono::hours kNever{24 * 365};
   try {

@@ -289,8 +289,10 @@ TEST_F(RoutesTest, AFingerprintIsOfWhatTheClientSent) {
   ApiRequest restore = add, restore_other = add;
   restore.target = restore_other.target = "/api/cluster/snapshot/restore";
   restore.content_type = restore_other.content_type = "application/octet-stream";
-  restore.body = "one";
-  restore_other.body = "another";
+  cluster::State state;
+  restore.body = state.backup();
+  state.apply(1, Command{.body = SetConfig{"key", "1", {}}, .request = {}, .idempotency_key = {}});
+  restore_other.body = state.backup();
   EXPECT_NE(fingerprint(restore), fingerprint(restore_other)) << "its body is moved on";
 }
 
@@ -342,10 +344,34 @@ TEST_F(RoutesTest, RemovalIsAnOperationThatEnds) {
   const ApiResponse begun = call("DELETE", "/api/cluster/nodes/node-2?force=true");
   EXPECT_EQ(begun.status, 202);
   EXPECT_EQ(json(begun)["phase"], "removing");
+  EXPECT_EQ(json(begun)["blockers"].size(), 0u);
   EXPECT_TRUE(std::get<cluster::RemoveNode>(backend.submitted.back().body).force);
   backend.apply(RemoveMember{Incarnation{2}, "asked for"});
   EXPECT_EQ(json(call("GET", "/api/cluster/operations/remove-node-2"))["phase"], "done");
   EXPECT_EQ(call("DELETE", "/api/cluster/nodes/node-2").status, 404);
+}
+
+TEST_F(RoutesTest, ARemovalSaysWhatItWaitsForAndCanBeTakenBack) {
+  backend.apply(AdmitMember{member_info(2)});
+  const ProcessorId p{1, 1};
+  ProcessorSpec spec;
+  spec.id = p;
+  spec.type = "external";
+  backend.apply(AddProcessor{spec});
+  const LogIndex assigned = backend.apply(Assign{p, {}, Incarnation{2}, "here"}).index;
+  backend.apply(SetDraining{Incarnation{2}, true, true});
+  const auto blocker = [&](const char* field) {
+    const Json operation = json(call("GET", "/api/cluster/operations/remove-node-2"));
+    return operation["blockers"].empty() ? Json() : operation["blockers"][0][field];
+  };
+  EXPECT_EQ(blocker("processorId"), p.text());
+  backend.apply(Release{p, {0, assigned}, "its node is being removed"});
+  backend.apply(Unassign{p, {0, assigned}, "no place"});
+  EXPECT_THAT(blocker("reason"), HasSubstr("may still wait in its queues"));
+  backend.apply(SetVerdict{Incarnation{2}, Health::unhealthy, HealthReason::heartbeat_lost, 0});
+  EXPECT_THAT(blocker("reason"), HasSubstr("force=true"));
+  backend.apply(SetDraining{Incarnation{2}, false, false});
+  EXPECT_EQ(json(call("GET", "/api/cluster/operations/remove-node-2"))["phase"], "cancelled");
 }
 
 TEST_F(RoutesTest, EventsGoOnAfterANumber) {

@@ -8,6 +8,7 @@
 #include "api/body.h"
 #include "api/call.h"
 #include "api/json_writer.h"
+#include "cluster/backup.h"
 
 namespace databridge::api {
 namespace {
@@ -391,6 +392,7 @@ Routed post_transfer(Call& call) {
 Routed post_restore(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
   if (call.request.body.empty()) return problem(Code::invalid, "the body must be a snapshot");
+  if (const auto bad = cluster::why_not_restorable(call.request.body)) return problem(*bad);
   return call.ask(cluster::Change{RestoreState{std::move(call.request.body)}},
                   [](const ViewPtr&, const Outcome& outcome) {
                     std::string out;

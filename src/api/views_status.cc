@@ -70,15 +70,15 @@ Totals totals_of(const View& view) {
   return totals;
 }
 
-// Whether the events that are kept say that the node was here and left.
-bool has_left(const View& view, std::string_view node) {
-  bool left = false;
+// Whether that has happened to the node since it joined, as far as events are kept.
+bool has_happened(const View& view, std::string_view node, std::string_view type) {
+  bool happened = false;
   view.state.events().each([&](uint64_t, const Event& event) {
     if (event.node != node) return;
-    if (event.type == "node_left") left = true;
-    if (event.type == "node_joined") left = false;
+    if (event.type == type) happened = true;
+    if (event.type == "node_joined") happened = false;
   });
-  return left;
+  return happened;
 }
 
 // How many processors left the node since it was last told to drain.
@@ -92,9 +92,24 @@ uint64_t moved_away(const View& view, std::string_view node) {
   return moved;
 }
 
-void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left) {
+// What a removal waits for once the node owns nothing any more; empty: nothing.
+const char* why_not_removed(const Member& member) {
+  if (member.voter) return "it still votes: its vote goes as soon as that is safe";
+  if (!member.holds_data) return "";
+  if (member.health < Health::unhealthy) return "flow files may still wait in its queues";
+  if (member.forced) return "";
+  return "it does not answer, and flow files may wait on its disk: start it again, or give them up "
+         "with force=true";
+}
+
+void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left,
+                    std::string_view why_not) {
   constexpr size_t kShown = 100;
   json.key("blockers").array();
+  if (left.empty() && !why_not.empty()) {
+    json.object().key("processorId").null().key("state").null();
+    json.key("reason").text(why_not).end_object();
+  }
   for (size_t i = 0; i < std::min(left.size(), kShown); ++i) {
     const Assignment& assignment = *left[i];
     json.object().key("processorId").text(assignment.processor.text());
@@ -160,8 +175,11 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
   if (!removal && !id.starts_with("drain-")) return std::nullopt;
   const std::string node(id.substr(removal ? 7 : 6));
   const Member* member = view.state.member(NodeId(node));
-  if (member == nullptr && !(removal && has_left(view, node))) return std::nullopt;
-  if (member != nullptr && removal && !member->leaving) return std::nullopt;
+  if (member == nullptr && !(removal && has_happened(view, node, "node_left"))) {
+    return std::nullopt;
+  }
+  const bool cancelled = member != nullptr && (removal ? !member->leaving : !member->draining);
+  if (cancelled && removal && !has_happened(view, node, "node_leaving")) return std::nullopt;
 
   std::vector<const Assignment*> left;
   if (member != nullptr) {
@@ -171,7 +189,7 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
   }
   const uint64_t moved = moved_away(view, node);
   const char* phase = "done";
-  if (member != nullptr && !removal && !member->draining) {
+  if (cancelled) {
     phase = "cancelled";
   } else if (!left.empty()) {
     phase = "draining";
@@ -196,7 +214,8 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
   json.key("moved").number(moved);
   json.key("remaining").number(uint64_t{left.size()});
   json.key("etaMs").null();
-  write_blockers(json, left);
+  const bool removing = phase == std::string_view("removing");
+  write_blockers(json, left, removing ? why_not_removed(*member) : "");
   json.key("version").number(view.state.version());
   json.end_object();
   return out;

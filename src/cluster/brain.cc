@@ -56,6 +56,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   now_ = now;
   if (!started_) {
     started_ = true;
+    if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
     member_.rebuild(state_, consensus_, effects);
     if (cluster_.empty()) discovery_.start(now);
     // A founder votes before it is admitted as a member: the seeds are dialled again at every
@@ -107,6 +108,7 @@ void Brain::on(const Tick&, Effects& effects) {
   discover(effects);
   mind_joining(effects);
   announce(effects);
+  mind_partings(effects);
   member_.tick(state_, consensus_, now_, effects);
   lead(effects);
 }
@@ -137,7 +139,9 @@ void Brain::on(Received& input, Effects& effects) {
   } else if (const auto* reply = std::get_if<ForwardReply>(&message)) {
     desk_.on_reply(*reply, state_, effects);
   } else if (const auto* join = std::get_if<Join>(&message)) {
-    if (leader_) {
+    if (state_.removed(join->self.incarnation) != nullptr && !CANARY(admits_the_removed)) {
+      tell_removed(join->self, effects);
+    } else if (leader_) {
       leader_->on_join(*join, state_, consensus_, cluster_, effects);
     } else if (!cluster_.empty() && consensus_.leader && from == join->self.incarnation) {
       effects.push_back(Send{consensus_.leader, *join});
@@ -159,7 +163,10 @@ void Brain::on(Received& input, Effects& effects) {
     if (cluster_.empty()) discovery_.probe_reply(from, *known, now_);
     discover(effects);
   } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
-    if (cluster_.empty()) {
+    // Perhaps it was admitted once, and did not live to hear of it.
+    if (joined->removed && (cluster_.empty() || joined->cluster == cluster_)) {
+      effects.push_back(Leave{joined->refused});
+    } else if (cluster_.empty()) {
       discovery_.join_reply(from, *joined, now_);
       discover(effects);
     } else if (joined->cluster == cluster_ && state_.member(self_) == nullptr) {
@@ -167,6 +174,36 @@ void Brain::on(Received& input, Effects& effects) {
         if (member.incarnation != self_) effects.push_back(Dial{member.address});
       }
     }
+  }
+}
+
+// True for ever, so no leader is needed to say it.
+void Brain::tell_removed(const MemberInfo& who, Effects& effects) {
+  effects.push_back(Dial{who.address});
+  partings_[who.address] = now_ + options_.leader.timing.heartbeat_timeout;
+  effects.push_back(Send{who.incarnation, JoinReply{.cluster = cluster_,
+                                                    .leader = consensus_.leader,
+                                                    .members = {},
+                                                    .refused = "it was removed",
+                                                    .removed = true}});
+}
+
+// The links to who was removed: kept for a while, so that it can be told.
+void Brain::mind_partings(Effects& effects) {
+  for (auto next = partings_.begin(); next != partings_.end();) {
+    const auto [address, until] = *next;
+    if (now_ < until) {
+      ++next;
+      continue;
+    }
+    next = partings_.erase(next);
+    bool wanted = false;
+    state_.members().each([&](const Incarnation&, const Member& member) {
+      wanted = wanted || member.info.address == address;
+    });
+    if (wanted) continue;
+    links_.erase(address);
+    effects.push_back(HangUp{address});
   }
 }
 
@@ -222,6 +259,12 @@ void Brain::on(const Committed& input, Effects& effects) {
   if (input.command == nullptr || (CANARY(leader_skips) && consensus_.leading)) {
     state_.skip(input.index);
   } else {
+    if (const auto* remove = std::get_if<RemoveMember>(&input.command->body)) {
+      const Member* member = state_.member(remove->incarnation);
+      if (member != nullptr && remove->incarnation != self_) {
+        partings_[member->info.address] = now_ + options_.leader.timing.heartbeat_timeout;
+      }
+    }
     const Applied result = state_.apply(input.index, *input.command);
     applied(input.index, *input.command, result, effects);
   }
@@ -267,6 +310,7 @@ void Brain::on(const Installed& input, Effects& effects) {
   }
   state_ = std::move(*state);
   state_.keep_events(options_.events_kept);
+  if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
   member_.rebuild(state_, consensus_, effects);
   state_.members().each([&](const Incarnation& who, const Member& member) {
     if (who != self_) effects.push_back(Dial{member.info.address});
@@ -328,11 +372,12 @@ void Brain::on(const HostCheckpoint& input, Effects& effects) {
 
 void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }
 
-// Until the state knows this start of this node, it says so again and again.
+// Until the state knows this start of this node, it says so again and again. So does who hears no
+// leader: it may have been removed, and everybody else knows.
 void Brain::announce(Effects& effects) {
   if (cluster_.empty()) return;
   const Member* known = state_.member(self_);
-  if (known != nullptr && known->info == options_.self) return;
+  if (known != nullptr && known->info == options_.self && consensus_.leader) return;
   if (now_ - announced_ < kAnnounceEvery) return;
   announced_ = now_;
   const Join join{options_.self, cluster_};

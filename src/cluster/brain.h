@@ -79,6 +79,8 @@ class Brain {
   void touched(const Command& command, const Applied& applied, Effects& effects);
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
   void announce(Effects& effects);
+  void tell_removed(const MemberInfo& who, Effects& effects);
+  void mind_partings(Effects& effects);
   void discover(Effects& effects);
   void join(const JoinCluster& request, Ticket ticket, Effects& effects);
   void mind_joining(Effects& effects);
@@ -118,6 +120,7 @@ class Brain {
   std::map<Address, Incarnation> links_;   // That are up.
   std::map<Incarnation, uint64_t> boots_;  // Newest seen by a greeting.
   std::map<Incarnation, uint64_t> gone_;   // Proved dead up to that boot, and not heard of since.
+  std::map<Address, Instant> partings_;    // Where the removed are, and until when to keep a link.
   SoftTable soft_;                         // As the leader pushed it.
   uint64_t view_changes_ = 0;
 };

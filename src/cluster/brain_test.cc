@@ -353,33 +353,77 @@ TEST_F(BrainTest, AVoterThatIsNotAdmittedYetIsNotRemovedAsGone) {
   }
 }
 
-TEST_F(BrainTest, WhoeverLeavesGoesFromTheConfigurationAndThenFromTheState) {
+TEST_F(BrainTest, WhoeverLeavesReadsOfItInItsLogAndThenGoesFromTheConfiguration) {
   apply(AdmitMember{info_of(4)});
   apply(SetDraining{node(4), true, true});
   consensus.learners = {node(4)};
   wake(1);
   lead(1, kTerm);
   consensus.peers[node(4)] = {index, now};
-  commit_noop(kTerm);
-  Effects first;
-  for (int beats = 0; beats < 8 && all<ChangeVoters>(first).empty(); ++beats) {
-    now += 500ms;
-    hear_quorum();
-    beat(4, {});  // It owns nothing, and nothing waits in its queues.
-    first = tick();
-  }
-  ASSERT_EQ(all<ChangeVoters>(first).size(), 1u);
-  EXPECT_EQ(all<ChangeVoters>(first)[0].change, VoterChange::remove);
-  EXPECT_TRUE(proposed<RemoveMember>(first).empty());
-  consensus.learners.clear();
+  const Effects first = commit_noop(kTerm);
+  EXPECT_TRUE(all<ChangeVoters>(first).empty());
+  const Effects second = tick();
+  ASSERT_EQ(proposed<RemoveMember>(second).size(), 1u) << "it was never given anything";
+  EXPECT_TRUE(all<ChangeVoters>(second).empty());
+  commit(kTerm, proposed<RemoveMember>(second)[0]);
   now += 1s;
   hear_quorum();
-  EXPECT_EQ(proposed<RemoveMember>(tick()).size(), 1u);
+  const auto changes = all<ChangeVoters>(tick());
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].change, VoterChange::remove);
+  EXPECT_EQ(changes[0].server, node(4));
+}
+
+TEST_F(BrainTest, WhoeverWasRemovedIsToldByAnybodyAndItsLinkIsGivenUpAfterAWhile) {
+  apply(AdmitMember{info_of(4)});
+  wake(2);
+  follow(1, kTerm);
+  commit(kTerm, SetDraining{node(4), true, true});
+  commit(kTerm, RemoveMember{node(4), "by request"});
+  const Effects effects = hear(4, Join{info_of(4), ClusterId("c")});
+  EXPECT_TRUE(dials(effects, info_of(4).address)) << "there is no other way to answer";
+  const auto replies = sent<JoinReply>(effects);
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_TRUE(replies[0].message.removed);
+  EXPECT_TRUE(all<HangUp>(tick()).empty());
+  now += timing.heartbeat_timeout;
+  const auto hung_up = all<HangUp>(tick());
+  ASSERT_EQ(hung_up.size(), 1u);
+  EXPECT_EQ(hung_up[0].address, info_of(4).address);
+}
+
+TEST_F(BrainTest, WhoHearsNoLeaderAsksEverybodyWhetherItWasRemoved) {
+  wake(3);
+  follow(1, kTerm);
+  link(2, LinkState::up);
+  EXPECT_TRUE(sent<Join>(tick()).empty());
+  consensus.leader = {};
+  now += 1s;
+  const auto asked = sent<Join>(tick());
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].to, node(2));
+  const auto told = [&](const ClusterId& cluster) {
+    return all<Leave>(hear(2, JoinReply{cluster, {}, {}, "it was removed", true})).size();
+  };
+  EXPECT_EQ(told(ClusterId("other")), 0u);
+  EXPECT_EQ(told(ClusterId("c")), 1u);
+}
+
+TEST_F(BrainTest, WhoFindsItselfAmongTheRemovedLeaves) {
+  const State before = state;
+  apply(SetDraining{node(2), true, true});
+  apply(RemoveMember{node(2), "by request"});
+  wake(2);
+  EXPECT_EQ(all<Leave>(tick()).size(), 1u) << "in its own snapshot";
+  wake(options_of(2, timing), before);
+  follow(1, kTerm);
+  EXPECT_EQ(all<Leave>(step(Installed{state.snapshot()})).size(), 1u) << "in the leader's";
 }
 
 // ---- Ends
 
 TEST_F(BrainTest, WhoIsRemovedLeavesAndWhoCannotReadTheStateToo) {
+  for (const uint64_t id : {2u, 3u}) apply(SetDraining{node(id), true, true});
   wake(2);
   follow(1, kTerm);
   EXPECT_TRUE(all<Leave>(commit(kTerm, RemoveMember{node(3), "by request"})).empty());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "cluster/roles.h"
 
 namespace databridge::cluster {
@@ -18,7 +19,8 @@ constexpr LogIndex kCaughtUp = 1024;
 bool changes_placement(const CommandBody& body) {
   return !std::holds_alternative<Reports>(body) && !std::holds_alternative<SaveCheckpoint>(body) &&
          !std::holds_alternative<SetConfig>(body) && !std::holds_alternative<DeleteConfig>(body) &&
-         !std::holds_alternative<SetVoters>(body) && !std::holds_alternative<NoteRebalance>(body);
+         !std::holds_alternative<SetVoters>(body) && !std::holds_alternative<NoteRebalance>(body) &&
+         !std::holds_alternative<NoteEmpty>(body);
 }
 
 bool has(const std::vector<Incarnation>& list, Incarnation item) {
@@ -195,16 +197,21 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
                                             .refused = applied.rejected->message}});
     }
   } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
-    removing_.erase(remove->incarnation);
+    deciding_.erase(remove->incarnation);
     if (!applied.rejected) {
       health_.forget(remove->incarnation);
       loads_.erase(remove->incarnation);
       empty_since_.erase(remove->incarnation);
       heard_ms_.erase(remove->incarnation);
     }
+  } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
+    deciding_.erase(draining->incarnation);
+  } else if (const auto* empty = std::get_if<NoteEmpty>(&command.body)) {
+    deciding_.erase(empty->incarnation);
   } else if (std::holds_alternative<SetVoters>(command.body)) {
     voters_proposed_.reset();
   } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
+    empty_since_.erase(assign->to);  // Even if it is released before its next heartbeat.
     // Decided before its death was known: that epoch never starts either.
     const auto dead = dead_.find(assign->to);
     if (dead != dead_.end()) dispatcher_.died(assign->to, dead->second, state);
@@ -218,7 +225,7 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
     check_next_ = now + options_.timing.doubt_gap / 5;
     // Before the no-op is applied nothing could be proposed, and no change may go unsaid.
     if (begun_) judge(state, consensus, now, effects);
-    if (begun_) mind_members(state, consensus, effects);
+    if (begun_) mind_members(state, consensus, now, effects);
     if (begun_) mind_voters(state, consensus, now, effects);
   }
   if (now >= soft_next_) push_soft(state, consensus, now, effects);
@@ -229,11 +236,13 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
   }
 }
 
-// Its queues have gone where its work went, and not only in a sample from before. Of who is gone
-// nobody can tell: whoever removes it all the same has said so.
-bool LeaderDuty::is_empty(Incarnation member, Instant now) const {
+bool LeaderDuty::is_gone(Incarnation member) const {
   const auto contact = health_.contact(member);
-  if (!contact || contact->health > Health::degraded) return true;
+  return !contact || contact->health > Health::degraded;
+}
+
+// Its queues have gone where its work went, and not only in a sample from before.
+bool LeaderDuty::is_empty(Incarnation member, Instant now) const {
   const auto since = empty_since_.find(member);
   return since != empty_since_.end() && now - since->second >= kEmptyFor;
 }
@@ -259,21 +268,40 @@ void LeaderDuty::judge(const State& state, const Consensus& consensus, Instant n
   }
 }
 
-// Members that leave, or whose label another incarnation bears now, go when nothing holds them.
-void LeaderDuty::mind_members(const State& state, const Consensus& consensus, Effects& effects) {
-  state.members().each([&](const Incarnation& incarnation, const Member& member) {
-    const Member* bearer = state.member(member.info.node);
-    const bool replaced = bearer != nullptr && bearer->info.incarnation != incarnation;
-    if (replaced && !member.leaving) {
-      propose(SetDraining{incarnation, member.draining, true}, consensus, effects);
-      return;
-    }
-    if (!member.leaving || state.owned(incarnation) != 0 || removing_.contains(incarnation)) return;
-    if (has(consensus.voters, incarnation) || has(consensus.learners, incarnation)) return;
-    removing_.insert(incarnation);
-    propose(RemoveMember{incarnation, replaced ? "replaced" : "removed by request"}, consensus,
-            effects);
+void LeaderDuty::mind_members(const State& state, const Consensus& consensus, Instant now,
+                              Effects& effects) {
+  state.members().each([&](const Incarnation&, const Member& member) {
+    mind_member(member, state, consensus, now, effects);
   });
+}
+
+// Notes when a member holds nothing any more; sends away who is stale, or whose name another
+// incarnation bears now; and removes who leaves, once nothing is lost by it (docs/adr/0007).
+void LeaderDuty::mind_member(const Member& member, const State& state, const Consensus& consensus,
+                             Instant now, Effects& effects) {
+  const Incarnation who = member.info.incarnation;
+  if (state.owned(who) != 0 || who == self_ || deciding_.contains(who)) return;
+  const bool gone = is_gone(who);
+  if (member.holds_data && !gone && is_empty(who, now)) {
+    deciding_.insert(who);
+    return propose(NoteEmpty{who}, consensus, effects);
+  }
+  if (has(consensus.voters, who)) return;
+  const Member* bearer = state.member(member.info.node);
+  const bool replaced = bearer != nullptr && bearer->info.incarnation != who;
+  const bool stale =
+      gone && !member.holds_data && health_.silence(who, now) >= options_.stale_after;
+  if (!member.leaving) {
+    if (!stale) return;
+    deciding_.insert(who);
+    return propose(SetDraining{who, true, true, false}, consensus, effects);
+  }
+  if (member.holds_data && !(gone && member.forced) && !CANARY(removes_who_holds)) return;
+  deciding_.insert(who);
+  propose(RemoveMember{who, replaced ? "replaced"
+                            : stale  ? "stale"
+                                     : "removed by request"},
+          consensus, effects);
 }
 
 void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Instant now,
@@ -296,9 +324,7 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     Server server;
     server.incarnation = incarnation;
     server.leaving = member != nullptr && member->leaving;
-    // A founder that was not admitted yet is no stranger. Whoever leaves is one once nothing holds
-    // it: it goes from the configuration first, and only then from the state (mind_members).
-    server.member = !server.leaving || state.owned(incarnation) != 0 || !is_empty(incarnation, now);
+    server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);
     server.answered = self || (peer != consensus.peers.end() &&
@@ -483,15 +509,19 @@ void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
     const Answer refused = remove_refused(remove->node, remove->force, state, consensus, now);
     if (!refused) return answer(refused);
     const Member* member = state.member(remove->node);
-    return desk.propose(served, SetDraining{member->info.incarnation, true, true}, state, consensus,
-                        effects);
+    return desk.propose(
+        served, SetDraining{member->info.incarnation, true, true, remove->force || member->forced},
+        state, consensus, effects);
   }
   if (const auto* drain = std::get_if<DrainNode>(&body)) {
     const Member* member = find(drain->node);
     if (member == nullptr) return;
-    return desk.propose(served,
-                        SetDraining{member->info.incarnation, drain->draining, member->leaving},
-                        state, consensus, effects);
+    // Who is not to be drained any more is not to be removed either.
+    const bool on = drain->draining;
+    return desk.propose(
+        served,
+        SetDraining{member->info.incarnation, on, on && member->leaving, on && member->forced},
+        state, consensus, effects);
   }
   if (const auto* check = std::get_if<CheckNode>(&body)) {
     const Member* member = find(check->node);

@@ -30,6 +30,7 @@ class LeaderDuty {
     Timing timing;
     uint32_t replica_count = 3;
     Duration voter_replace_after = 30s;
+    Duration stale_after = 5min;  // Silent for so long: removed, if nothing is lost by it.
     RebalanceWindow::Options rebalance;
     // A refused connection proves that the process is gone, on whichever host (docs/operating.md).
     bool trust_refused = false;
@@ -73,10 +74,13 @@ class LeaderDuty {
   void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
   void watch(const Member& member, Instant now, int64_t unix_ms);
   void judge(const State& state, const Consensus& consensus, Instant now, Effects& effects);
-  void mind_members(const State& state, const Consensus& consensus, Effects& effects);
+  void mind_members(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_member(const Member& member, const State& state, const Consensus& consensus,
+                   Instant now, Effects& effects);
   void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
+  bool is_gone(Incarnation member) const;
   bool is_empty(Incarnation member, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
   Answer remove_refused(const NodeId& node, bool force, const State& state,
@@ -96,7 +100,7 @@ class LeaderDuty {
   std::deque<Plan> plans_;                      // Shown by a dry run, newest last; a few.
   LogIndex placement_changed_ = 0;              // By the newest command that plans depend on.
   std::map<Incarnation, uint64_t> dead_;        // Up to that boot: proved, and not heard of since.
-  std::set<Incarnation> removing_;              // RemoveMember is proposed.
+  std::set<Incarnation> deciding_;              // What mind_member proposed is not applied yet.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
   Instant soft_next_{};

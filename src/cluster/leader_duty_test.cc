@@ -413,21 +413,106 @@ TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
 
 // ---- Members come and go
 
-TEST_F(LeaderDutyTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
-  begin();
-  pass(1s);
-  load.queue_depth = 3;
-  commit(SetDraining{node(2), true, true});
-  const auto is_out = [](const Effects& effects) {
-    const auto changes = all<ChangeVoters>(effects);
-    return std::any_of(changes.begin(), changes.end(), [](const ChangeVoters& change) {
-      return change.change == VoterChange::remove;
+// Node 4 has no vote; p ran there and was stopped by its user.
+class RemovalTest : public LeaderDutyTest {
+ protected:
+  RemovalTest() {
+    begin();
+    commit(AdmitMember{info_of(4)});
+    consensus.learners = {node(4)};
+    commit(Assign{p, {}, node(4), "here"});
+    commit(SetWanted{p, false});
+    settle();
+    report_stopped(4, p, assignment(p).epoch);
+    settle();
+    EXPECT_EQ(state.owned(node(4)), 0u);
+    EXPECT_TRUE(state.member(node(4))->holds_data);
+    beating = {1, 2, 3, 4};
+  }
+  void leave(bool forced) { commit(SetDraining{node(4), true, true, forced}); }
+  bool is_member() const { return state.member(node(4)) != nullptr; }
+  std::string why_it_left() const {
+    std::string why;
+    state.events().each([&](uint64_t, const Event& event) {
+      if (event.type == "node_left") why = event.data.at("reason");
     });
-  };
-  EXPECT_FALSE(is_out(pass(10s)));
+    return why;
+  }
+};
+
+TEST_F(RemovalTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
+  load.queue_depth = 3;
+  leave(false);
+  pass(10s);
+  EXPECT_TRUE(is_member());
   load.queue_depth = 0;
-  EXPECT_FALSE(is_out(pass(1s))) << "the sample may be from before";
-  EXPECT_TRUE(is_out(pass(5s)));
+  pass(1s);
+  EXPECT_TRUE(is_member()) << "the sample may be from before";
+  pass(5s);
+  EXPECT_FALSE(is_member());
+  EXPECT_EQ(why_it_left(), "removed by request");
+}
+
+TEST_F(RemovalTest, WhoDiesWhileItIsRemovedStaysUntilItIsBackOrForcedOut) {
+  load.queue_depth = 3;
+  leave(false);
+  pass(3s);
+  beating = {1, 2, 3};
+  pass(60s);
+  EXPECT_TRUE(is_member()) << "what waits there would be lost";
+  leave(true);
+  pass(1s);
+  EXPECT_FALSE(is_member());
+}
+
+TEST_F(RemovalTest, WhoDiesWithEmptyQueuesIsRemoved) {
+  pass(5s);
+  EXPECT_FALSE(state.member(node(4))->holds_data);
+  beating = {1, 2, 3};
+  pass(60s);
+  leave(false);
+  pass(1s);
+  EXPECT_FALSE(is_member());
+}
+
+TEST_F(RemovalTest, ForceDoesNotHurryAMemberThatAnswers) {
+  load.queue_depth = 3;
+  leave(true);
+  pass(30s);
+  EXPECT_TRUE(is_member());
+}
+
+TEST_F(RemovalTest, WorkThatCameAndWentBetweenTwoHeartbeatsIsNotOverlooked) {
+  pass(5s);
+  EXPECT_FALSE(state.member(node(4))->holds_data);
+  commit(SetWanted{p, true});
+  commit(Assign{p, assignment(p).epoch, node(4), "here"});
+  commit(SetWanted{p, false});
+  settle();
+  report_stopped(4, p, assignment(p).epoch);
+  settle();
+  ASSERT_EQ(state.owned(node(4)), 0u);
+  settle();
+  EXPECT_TRUE(state.member(node(4))->holds_data) << "the newest sample is from before";
+}
+
+TEST_F(RemovalTest, AStaleMemberIsPurgedUnlessItHoldsDataOrVotes) {
+  pass(5s);
+  beating = {1, 2};  // 3 is gone as well, and has a vote.
+  pass(5min - 10s);
+  EXPECT_TRUE(is_member());
+  pass(20s);
+  EXPECT_FALSE(is_member());
+  EXPECT_EQ(why_it_left(), "stale");
+  EXPECT_NE(state.member(node(3)), nullptr);
+}
+
+TEST_F(RemovalTest, AStaleMemberThatHoldsDataStays) {
+  load.queue_depth = 3;
+  pass(5s);
+  beating = {1, 2, 3};
+  pass(6min);
+  EXPECT_TRUE(is_member());
 }
 
 TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {

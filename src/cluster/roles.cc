@@ -156,7 +156,8 @@ class Advisor {
 
   std::optional<RoleChange> take_in() {
     for (const Server& server : servers_) {
-      if (!stays(server) || server.learner || server.voter || !server.answered) continue;
+      // Who leaves needs the log as well: it has work to hand over, and its removal to read of.
+      if (!server.member || server.learner || server.voter || !server.answered) continue;
       return RoleChange{Kind::add_learner, server.incarnation, "a member without the log"};
     }
     return std::nullopt;

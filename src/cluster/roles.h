@@ -17,10 +17,10 @@ namespace databridge::cluster {
 
 struct Server {
   Incarnation incarnation;
-  bool member = true;    // In the replicated state. False: removed, but still in the configuration.
-  bool leaving = false;  // To be removed: shall not vote.
-  bool learner = false;  // In the latest appended Raft configuration, without a vote.
-  bool voter = false;    // There, with a vote.
+  bool member = true;      // False: removed from the state, but still in the configuration.
+  bool leaving = false;    // To be removed: shall not vote.
+  bool learner = false;    // In the latest appended Raft configuration, without a vote.
+  bool voter = false;      // There, with a vote.
   bool answered = false;   // Within W. The leader itself: true.
   bool caught_up = false;  // Its log is close enough to the leader's to vote.
   Duration silent{};       // Since it was last heard; zero for the leader.

@@ -57,7 +57,8 @@ class State {
   int64_t rebalanced_at_ms() const { return rebalanced_at_ms_; }
 
   const Member* member(Incarnation incarnation) const { return members_.find(incarnation); }
-  const Member* member(const NodeId& node) const;          // The present incarnation of the node.
+  const Member* member(const NodeId& node) const;  // The present incarnation of the node.
+  const Removed* removed(Incarnation incarnation) const { return removed_.find(incarnation); }
   const ConnectionSpec* connection(const Uuid& id) const;  // O(log n).
 
   // How many processors the member owns, those that it is releasing included. O(log n).
@@ -87,6 +88,7 @@ class State {
   static constexpr size_t kResultsKept = 100'000;  // With a key; without one, they come from our
   static constexpr size_t kRequestsKept = 20'000;  // own nodes, which do not ask again for long.
   static constexpr int64_t kResultsKeptMs = 10 * 60 * 1000;
+  static constexpr size_t kRemovedKept = 10'000;
 
  private:
   const Remembered* result_at(LogIndex index) const;
@@ -106,7 +108,8 @@ class State {
   uint64_t events_made_ = 0;          // The counter of the next event.
   EventId events_trimmed_;            // The newest event that is no longer kept.
   PersistentMap<Incarnation, Member> members_;
-  PersistentMap<NodeId, Incarnation> labels_;  // Who bears the label now.
+  PersistentMap<NodeId, Incarnation> labels_;    // Who bears the label now.
+  PersistentMap<Incarnation, Removed> removed_;  // The newest kRemovedKept.
   PersistentMap<FlowId, FlowSpec> flows_;
   PersistentMap<ProcessorId, ProcessorSpec> processors_;
   PersistentMap<ProcessorId, Assignment> assignments_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "base/check.h"
 
 namespace databridge::cluster {
@@ -76,6 +77,9 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
     return Error{Code::invalid, "labels or metadata of " + info.node.value +
                                     " are too many, too long or not UTF-8"};
   }
+  if (state_.removed(info.incarnation) != nullptr && !CANARY(admits_the_removed)) {
+    return Error{Code::gone, info.node.value + " was removed"};
+  }
   const Member* known = state_.member(info.incarnation);
   const Incarnation* bearer = state_.labels_.find(info.node);
   if (known != nullptr && bearer != nullptr && *bearer != info.incarnation) {
@@ -110,7 +114,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
 void Applier::take_label(const MemberInfo& info) {
   const Incarnation* bearer = state_.labels_.find(info.node);
   if (bearer != nullptr && *bearer != info.incarnation) {
-    state_.members_.change(*bearer, [](Member& old) { old.leaving = old.draining = true; });
+    state_.members_.change(*bearer,
+                           [](Member& old) { old.leaving = old.draining = old.forced = true; });
   }
   const Member* before = state_.member(info.incarnation);
   if (before != nullptr && before->info.node != info.node) state_.labels_.erase(before->info.node);
@@ -121,16 +126,29 @@ Applier::Rejected Applier::on(const RemoveMember& command) {
   const Member* member = state_.member(command.incarnation);
   if (member == nullptr) return no_member(command.incarnation);
   const NodeId node = member->info.node;
+  if (!member->leaving) return Error{Code::conflict, node.value + " is not to be removed"};
   if (const uint32_t owned = state_.owned(command.incarnation); owned > 0) {
     return Error{Code::conflict, node.value + " still owns " + std::to_string(owned) +
                                      " processors: release and reassign them first"};
   }
   const Incarnation* bearer = state_.labels_.find(node);
   if (bearer != nullptr && *bearer == command.incarnation) state_.labels_.erase(node);
+  remember_removed(command.incarnation, node);
   state_.members_.erase(command.incarnation);
   event("node_left", node.value,
         {{"incarnation", std::to_string(command.incarnation.value)}, {"reason", command.reason}});
   return std::nullopt;
+}
+
+void Applier::remember_removed(Incarnation incarnation, const NodeId& node) {
+  if (state_.removed_.size() >= State::kRemovedKept) {
+    std::pair<LogIndex, Incarnation> oldest{index_, incarnation};
+    state_.removed_.each([&](Incarnation id, const Removed& removed) {
+      oldest = std::min(oldest, {removed.index, id});
+    });
+    state_.removed_.erase(oldest.second);
+  }
+  state_.removed_.set(incarnation, Removed{node, index_});
 }
 
 Applier::Rejected Applier::on(const SetVerdict& command) {
@@ -170,7 +188,8 @@ void Applier::verdict_event(const Member& before, const Member& after) {
 Applier::Rejected Applier::on(const SetDraining& command) {
   const Member* member = state_.member(command.incarnation);
   if (member == nullptr) return no_member(command.incarnation);
-  if (member->draining == command.draining && member->leaving == command.leaving) {
+  if (member->draining == command.draining && member->leaving == command.leaving &&
+      member->forced == command.forced) {
     return std::nullopt;
   }
   const char* type = command.leaving    ? "node_leaving"
@@ -180,7 +199,18 @@ Applier::Rejected Applier::on(const SetDraining& command) {
   state_.members_.change(command.incarnation, [&](Member& changed) {
     changed.draining = command.draining;
     changed.leaving = command.leaving;
+    changed.forced = command.forced;
   });
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const NoteEmpty& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  if (state_.owned(command.incarnation) > 0) {
+    return Error{Code::conflict, member->info.node.value + " was given work meanwhile"};
+  }
+  state_.members_.change(command.incarnation, [](Member& changed) { changed.holds_data = false; });
   return std::nullopt;
 }
 

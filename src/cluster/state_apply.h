@@ -46,6 +46,7 @@ class Applier {
   Rejected on(const SetVerdict& command);
   Rejected on(const SetDraining& command);
   Rejected on(const SetVoters& command);
+  Rejected on(const NoteEmpty& command);
 
   // ---- Work (state_apply_work.cc)
   Rejected on(const SetWanted& command);
@@ -77,6 +78,7 @@ class Applier {
   void erase_connections(const FlowSpec& flow);
   void verdict_event(const Member& before, const Member& after);
   void take_label(const MemberInfo& info);
+  void remember_removed(Incarnation incarnation, const NodeId& node);
 
   void count_flow(Incarnation owner, const ProcessorSpec& spec, int by);
 

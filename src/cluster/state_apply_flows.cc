@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cluster/backup.h"
 #include "cluster/state_apply.h"
 
 namespace databridge::cluster {
@@ -349,6 +350,11 @@ auto others(const Map& map, const Keep& keep) {
 }
 
 }  // namespace
+
+std::optional<Error> why_not_restorable(BytesView backup) {
+  const auto decoded = decode_backup(backup);
+  return decoded ? why_bad(*decoded) : decoded.error();
+}
 
 Applier::Rejected Applier::on(const RestoreState& command) {
   const auto decoded = decode_backup(command.bytes);

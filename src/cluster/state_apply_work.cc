@@ -93,6 +93,10 @@ Applier::Rejected Applier::on(const Assign& command) {
     changed.reported_at_ms = 0;
     if (spec.node_local && changed.pinned.empty()) changed.pinned = target->info.node;
   });
+  if (!target->holds_data) {
+    state_.members_.change(command.to, [](Member& changed) { changed.holds_data = true; });
+    target = state_.member(command.to);
+  }
   Data data = about(*state_.assignments_.find(command.processor));
   if (from) data["from"] = label(from);
   event("work_assigned", target->info.node.value, std::move(data));

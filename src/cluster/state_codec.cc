@@ -180,6 +180,13 @@ Bytes State::snapshot() const {
       record.mutable_label()->set_incarnation(incarnation.value);
     });
   });
+  removed_.each([&](Incarnation incarnation, const Removed& removed) {
+    writer.record([&](auto& record) {
+      record.mutable_removed()->set_incarnation(incarnation.value);
+      record.mutable_removed()->set_node(removed.node.value);
+      record.mutable_removed()->set_index(removed.index);
+    });
+  });
   flows_.each([&](const FlowId&, const FlowSpec& flow) {
     writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
   });
@@ -221,6 +228,9 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Check& che
     case Case::kLabel:
       return state.labels_.set(NodeId(record.label().node()),
                                Incarnation{record.label().incarnation()});
+    case Case::kRemoved:
+      return state.removed_.set(Incarnation{record.removed().incarnation()},
+                                Removed{NodeId(record.removed().node()), record.removed().index()});
     case Case::kFlow: {
       FlowSpec flow;
       get(record.flow(), flow, check);
@@ -273,6 +283,10 @@ std::optional<Error> StateCodec::complete(State& state) {
   state.processors_.each([&](const ProcessorId& id, const ProcessorSpec&) {
     const Assignment* assignment = state.assignments_.find(id);
     that(assignment != nullptr && !assignment->deleted, "a processor has no assignment");
+  });
+  state.removed_.each([&](Incarnation incarnation, const Removed& removed) {
+    that(!state.members_.contains(incarnation) && removed.index <= state.version_,
+         "a member was removed");
   });
   state.labels_.each([&](const NodeId& node, Incarnation incarnation) {
     const Member* member = state.members_.find(incarnation);

@@ -43,6 +43,13 @@ struct Remembered {
   bool operator==(const Remembered&) const = default;
 };
 
+// A member that was removed: that incarnation never comes back (docs/adr/0007).
+struct Removed {
+  NodeId node;
+  LogIndex index = 0;  // Of its removal.
+  bool operator==(const Removed&) const = default;
+};
+
 // How many processors of one flow a member owns, and how many of those must be alone (`spread`).
 struct FlowShare {
   uint32_t all = 0;

@@ -112,7 +112,10 @@ class StateScript {
       return SetVerdict{node(0), health(words_.at(1)), HealthReason::none,
                         1000 * std::stoll(with("until", "0"))};
     }
-    if (verb == "drain") return SetDraining{node(0), !says("undo"), says("leaving")};
+    if (verb == "drain") {
+      return SetDraining{node(0), !says("undo"), says("leaving"), says("forced")};
+    }
+    if (verb == "empty") return NoteEmpty{node(0)};
     if (verb == "voters") {
       SetVoters voters;
       for (size_t i = 0; i < words_.size(); ++i) voters.voters.push_back(node(i));
@@ -222,6 +225,8 @@ class StateScript {
     if (member->quarantine_count > 0) text += " x" + std::to_string(member->quarantine_count);
     if (member->draining) text += " draining";
     if (member->leaving) text += " leaving";
+    if (member->forced) text += " forced";
+    if (member->holds_data) text += " holds";
     if (member->voter) text += " voter";
     text += " admitted=" + std::to_string(member->admitted_at);
     text += " owns=" + std::to_string(state_.owned(node(0))) + "\n";

@@ -30,7 +30,8 @@ class Commands {
   }
 
  private:
-  Incarnation node() { return Incarnation{1 + random_.below(6)}; }
+  // Of six at a time: who was removed does not come back, so others follow.
+  Incarnation node() { return Incarnation{1 + followed_ + random_.below(6)}; }
   ProcessorId processor() { return {7, 1 + random_.below(12)}; }
   Epoch epoch(const State& state, const ProcessorId& id) {
     const Assignment* assignment = state.assignments().find(id);
@@ -71,14 +72,15 @@ class Commands {
     const Epoch current = epoch(state, id);
     switch (random_.below(24)) {
       case 0:
+        followed_ += random_.chance(0.1);
         return AdmitMember{info()};
       case 1:
-        return RemoveMember{node(), "r"};
+        return random_.chance(0.7) ? CommandBody(RemoveMember{node(), "r"}) : NoteEmpty{node()};
       case 2:
         return SetVerdict{node(), nouns_.one_of(Health::disconnected), HealthReason::slow,
                           at_ms_ + 20'000};
       case 3:
-        return SetDraining{node(), random_.chance(0.3), false};
+        return SetDraining{node(), random_.chance(0.3), random_.chance(0.3), nouns_.flip()};
       case 4:
         return SetVoters{{node(), node()}, node()};
       case 5:
@@ -120,6 +122,7 @@ class Commands {
   Random random_;
   RandomNouns nouns_;
   int64_t at_ms_ = 1'000'000;
+  uint64_t followed_ = 0;
   Bytes kept_;
 };
 
@@ -140,7 +143,11 @@ void check_counts(const State& state) {
     share.all += 1;
     share.spread += spec->constraints.spread ? 1 : 0;
   });
-  for (uint64_t n = 1; n <= 6; ++n) EXPECT_EQ(state.owned(Incarnation{n}), owned[Incarnation{n}]);
+  state.members().each([&](Incarnation who, const Member& member) {
+    EXPECT_EQ(state.owned(who), owned[who]);
+    EXPECT_TRUE(member.holds_data || owned[who] == 0);
+    EXPECT_EQ(state.removed(who), nullptr);
+  });
   for (const auto& [key, share] : shares) EXPECT_EQ(state.owned(key.first, key.second), share);
 }
 
@@ -188,6 +195,32 @@ TEST(State, SameCommandsSameState) {
     const char* which = name(nouns.command_body(kind));
     EXPECT_GT(done[which], 0) << which;
   }
+}
+
+TEST(State, RemembersTheNewestRemovedAndForgetsTheOldest) {
+  State state;
+  LogIndex index = 0;
+  const auto apply = [&](CommandBody body) {
+    Command command;
+    command.body = std::move(body);
+    return state.apply(++index, command);
+  };
+  MemberInfo info;
+  info.node = NodeId("n");
+  const uint64_t count = State::kRemovedKept + 5;
+  for (uint64_t id = 1; id <= count; ++id) {
+    info.incarnation = Incarnation{id};
+    ASSERT_FALSE(apply(AdmitMember{info}).rejected);
+    ASSERT_FALSE(apply(SetDraining{info.incarnation, true, true}).rejected);
+    ASSERT_FALSE(apply(RemoveMember{info.incarnation, "r"}).rejected);
+  }
+  EXPECT_EQ(state.removed(Incarnation{5}), nullptr);
+  ASSERT_NE(state.removed(Incarnation{6}), nullptr);
+  EXPECT_EQ(state.removed(Incarnation{count})->index, index);
+  EXPECT_EQ(apply(AdmitMember{info}).rejected->code, Code::gone);
+  const State read = State::from_snapshot(state.snapshot()).value();
+  EXPECT_EQ(read.removed(Incarnation{5}), nullptr);
+  EXPECT_EQ(*read.removed(Incarnation{6}), *state.removed(Incarnation{6}));
 }
 
 // A rejected command changes nothing but the version, the hash, the clock and what is remembered.

@@ -131,9 +131,6 @@ void warn_of_no_effect(Config* config, const Origins& origins) {
   if (origins.given("cluster.dataCopies") && config->cluster.data_copies > 1) {
     warn("cluster.dataCopies", "queues live on their owner's disk alone");
   }
-  if (origins.given("cluster.staleAfter")) {
-    warn("cluster.staleAfter", "a member that is gone stays until it is removed");
-  }
   if (origins.given("exec-allow") && !config->node.exec_allow.empty()) {
     warn("exec-allow", "no processor runs commands");
   }

@@ -338,8 +338,6 @@ TEST(Config, WhatHasNoEffectYetIsAWarning) {
               ElementsAre(HasSubstr("node.yaml:3: cluster.dataCopies: has no effect yet: queues")));
   EXPECT_THAT(good({{}, {}, "cluster: {dataCopies: 1}\n"}).warnings, ElementsAre());
   EXPECT_THAT(good({{"--cluster-replica-count=5"}, {}, ""}).warnings, ElementsAre());
-  EXPECT_THAT(good({{}, {}, "cluster: {staleAfter: 5m}\n"}).warnings,
-              ElementsAre(HasSubstr("cluster.staleAfter: has no effect yet")));
   EXPECT_THAT(good({{"--exec-allow=/usr/bin"}, {}, ""}).warnings,
               ElementsAre(HasSubstr("--exec-allow: has no effect yet")));
 }

@@ -100,6 +100,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
   options.leader.timing = timing;
   options.leader.replica_count = config.cluster.replica_count;
   options.leader.voter_replace_after = config.cluster.voter_replace_after;
+  options.leader.stale_after = config.cluster.stale_after;
   options.leader.trust_refused = config.cluster.trust_refused;
   options.leader.rebalance = {config.cluster.rebalance_window, config.cluster.rebalance_threshold,
                               config.cluster.rebalance_auto};

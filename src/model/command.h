@@ -42,6 +42,7 @@ struct SetDraining {
   Incarnation incarnation;
   bool draining = false;
   bool leaving = false;
+  bool forced = false;
   bool operator==(const SetDraining&) const = default;
 };
 
@@ -146,16 +147,22 @@ struct NoteRebalance {
   bool operator==(const NoteRebalance&) const = default;
 };
 
+// The member owns nothing, and its queues were empty for long enough to be sure of it.
+struct NoteEmpty {
+  Incarnation incarnation;
+  bool operator==(const NoteEmpty&) const = default;
+};
+
 // Brings back the user's part of a saved state (flows, processors, configuration, strategy).
 struct RestoreState {
   std::string bytes;
   bool operator==(const RestoreState&) const = default;
 };
 
-using CommandBody =
-    std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters, PutFlow, DeleteFlow,
-                 AddProcessor, DeleteProcessor, SetWanted, Release, Assign, Unassign, Reports,
-                 SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState>;
+using CommandBody = std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters,
+                                 PutFlow, DeleteFlow, AddProcessor, DeleteProcessor, SetWanted,
+                                 Release, Assign, Unassign, Reports, SaveCheckpoint, SetConfig,
+                                 DeleteConfig, SetStrategy, NoteRebalance, RestoreState, NoteEmpty>;
 
 // Names one request through every resend and forward (safety.md 5.5).
 struct RequestId {

@@ -45,9 +45,10 @@ void write(const SetDraining& from, Case* to) {
   wire->set_incarnation(from.incarnation.value);
   wire->set_draining(from.draining);
   wire->set_leaving(from.leaving);
+  wire->set_forced(from.forced);
 }
 void read(const proto::SetDraining& from, SetDraining& to, Check&) {
-  to = {Incarnation{from.incarnation()}, from.draining(), from.leaving()};
+  to = {Incarnation{from.incarnation()}, from.draining(), from.leaving(), from.forced()};
 }
 
 void write(const SetVoters& from, Case* to) {
@@ -208,6 +209,13 @@ void read(const proto::NoteRebalance& from, NoteRebalance& to, Check&) {
   to = {from.plan_id(), from.moves()};
 }
 
+void write(const NoteEmpty& from, Case* to) {
+  to->mutable_note_empty()->set_incarnation(from.incarnation.value);
+}
+void read(const proto::NoteEmpty& from, NoteEmpty& to, Check&) {
+  to.incarnation.value = from.incarnation();
+}
+
 void write(const RestoreState& from, Case* to) {
   to->mutable_restore_state()->set_bytes(from.bytes);
 }
@@ -262,6 +270,8 @@ void get(const proto::CommandBody& from, CommandBody& to, Check& check) {
       return read_as<DeleteConfig>(from.delete_config(), to, check);
     case Case::kSetStrategy:
       return read_as<SetStrategy>(from.set_strategy(), to, check);
+    case Case::kNoteEmpty:
+      return read_as<NoteEmpty>(from.note_empty(), to, check);
     case Case::kNoteRebalance:
       return read_as<NoteRebalance>(from.note_rebalance(), to, check);
     case Case::kRestoreState:

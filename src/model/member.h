@@ -55,8 +55,10 @@ struct Member {
   LogIndex admitted_at = 0;  // Of the newest AdmitMember that told a new boot: epochs from before
                              // it are dead on this node.
   bool draining = false;
-  bool leaving = false;  // DELETE was asked: removed once nothing runs there.
-  bool voter = false;    // Mirror of the Raft configuration, for reading only.
+  bool leaving = false;     // DELETE was asked: removed once nothing runs or waits there.
+  bool forced = false;      // Together with `leaving`: what waits there is given up if it is gone.
+  bool holds_data = false;  // It was given work, and its queues were not seen empty since.
+  bool voter = false;       // Mirror of the Raft configuration, for reading only.
 
   bool operator==(const Member&) const = default;
 };

@@ -51,7 +51,8 @@ struct JoinReply {
   ClusterId cluster;
   Incarnation leader;
   std::vector<MemberInfo> members;
-  std::string refused;  // Not empty: why not.
+  std::string refused;   // Not empty: why not.
+  bool removed = false;  // It was a member, and is none any more, for ever.
   bool operator==(const JoinReply&) const = default;
 };
 

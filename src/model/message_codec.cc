@@ -53,12 +53,14 @@ void write(const JoinReply& from, Case* to) {
   wire->set_leader(from.leader.value);
   put_all(from.members, wire->mutable_members());
   wire->set_refused(from.refused);
+  wire->set_removed(from.removed);
 }
 void read(const proto::JoinReply& from, JoinReply& to, Check& check) {
   to.cluster.value = from.cluster();
   to.leader.value = from.leader();
   get_all(from.members(), to.members, check);
   to.refused = from.refused();
+  to.removed = from.removed();
 }
 
 void write(const Heartbeat& from, Case* to) {

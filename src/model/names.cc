@@ -41,7 +41,8 @@ constexpr std::array kCommands = {
     "admit_member", "remove_member", "set_verdict",   "set_draining",     "set_voters",
     "put_flow",     "delete_flow",   "add_processor", "delete_processor", "set_wanted",
     "release",      "assign",        "unassign",      "reports",          "save_checkpoint",
-    "set_config",   "delete_config", "set_strategy",  "note_rebalance",   "restore_state"};
+    "set_config",   "delete_config", "set_strategy",  "note_rebalance",   "restore_state",
+    "note_empty"};
 static_assert(kCommands.size() == std::variant_size_v<CommandBody>);
 constexpr std::array kMessages = {"raft_packet", "probe",         "probe_reply",   "join",
                                   "join_reply",  "heartbeat",     "heartbeat_ack", "heartbeat_ask",

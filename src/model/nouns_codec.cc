@@ -95,6 +95,8 @@ void put(const Member& from, proto::Member* to) {
   to->set_leaving(from.leaving);
   to->set_voter(from.voter);
   to->set_admitted_at(from.admitted_at);
+  to->set_forced(from.forced);
+  to->set_holds_data(from.holds_data);
 }
 void get(const proto::Member& from, Member& to, Check& check) {
   get(from.info(), to.info, check);
@@ -106,6 +108,8 @@ void get(const proto::Member& from, Member& to, Check& check) {
   to.leaving = from.leaving();
   to.voter = from.voter();
   to.admitted_at = from.admitted_at();
+  to.forced = from.forced();
+  to.holds_data = from.holds_data();
 }
 
 void put(const ProcessorSpec& from, proto::ProcessorSpec* to) {

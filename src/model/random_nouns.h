@@ -26,7 +26,7 @@ class RandomNouns : public RandomValues {
   void fill(SetVerdict& to) {
     to = {incarnation(), one_of(Health::disconnected), one_of(HealthReason::removed), time()};
   }
-  void fill(SetDraining& to) { to = {incarnation(), flip(), flip()}; }
+  void fill(SetDraining& to) { to = {incarnation(), flip(), flip(), flip()}; }
   void fill(SetVoters& to) {
     to = {list([&] { return incarnation(); }), incarnation()};
   }
@@ -46,6 +46,7 @@ class RandomNouns : public RandomValues {
   void fill(DeleteConfig& to) { to = {text(), expected()}; }
   void fill(SetStrategy& to) { to = {one_of(Strategy::consistent_hash)}; }
   void fill(NoteRebalance& to) { to = {text(), small()}; }
+  void fill(NoteEmpty& to) { to = {incarnation()}; }
   void fill(RestoreState& to) { to = {text()}; }
 
   void fill(RaftPacket& to) { to = {text()}; }
@@ -60,7 +61,7 @@ class RandomNouns : public RandomValues {
   }
   void fill(Join& to) { to = {info(), ClusterId(text())}; }
   void fill(JoinReply& to) {
-    to = {ClusterId(text()), incarnation(), list([&] { return info(); }), text()};
+    to = {ClusterId(text()), incarnation(), list([&] { return info(); }), text(), flip()};
   }
   void fill(Heartbeat& to) {
     to = {number(),
