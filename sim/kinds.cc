@@ -36,7 +36,8 @@ const std::vector<RunKind>& kinds() {
         {"leader_skips"},
         {"gives_up_what_it_holds"},
         {"admits_the_removed"},
-        {"removes_who_holds"}}},
+        {"removes_who_holds"},
+        {"names_connections_again"}}},
   };
   return all;
 }

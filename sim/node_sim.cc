@@ -43,6 +43,37 @@ Faults draw_faults(Random& random) {
   return faults;
 }
 
+// A source of numbered files, which are put into a directory of that name in the end.
+FlowSpec flow_of(const std::string& id, const std::string& name) {
+  FlowSpec flow;
+  flow.id = FlowId(id);
+  flow.name = name;
+  const auto add = [&](const std::string& label, const std::string& type,
+                       std::map<std::string, std::string> properties) {
+    ProcessorSpec spec;
+    spec.id = Uuid::from_name(id, label);
+    spec.name = label;
+    spec.type = type;
+    spec.properties = std::move(properties);
+    spec.flow = flow.id;
+    flow.processors.push_back(std::move(spec));
+    return flow.processors.back().id;
+  };
+  const auto connect = [&](ProcessorId from, ProcessorId to) {
+    flow.connections.push_back(
+        {Uuid::from_name(id, from.text() + " success " + to.text()), from, "success", to});
+  };
+  const ProcessorId source = add("make", "GenerateFlowFile",
+                                 {{"interval", "40ms"},
+                                  {"count", std::to_string(kFlowFiles)},
+                                  {"content", name + " ${index} ${generated.epoch}"}});
+  const ProcessorId middle = add("mark", "LogAttribute", {});
+  const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
+  connect(source, middle);
+  connect(middle, sink);
+  return flow;
+}
+
 class NodeSim {
  public:
   NodeSim(uint64_t seed, size_t steps);
@@ -66,6 +97,7 @@ class NodeSim {
   void misfortune();
   void client();
   void put_flow(size_t number);
+  void come_or_go(node::Engine& engine);
   // A stray founds a cluster of its own and is told, again and again, to join the others.
   bool is_stray(size_t node) const { return stray_ && node == founders_; }
   bool is_home(size_t node) const;
@@ -86,6 +118,7 @@ class NodeSim {
   bool stray_ = false;
   bool removals_ = false;                           // Operators remove nodes, too;
   bool forced_ = false;                             // by force, so no flow file is promised.
+  bool visits_ = false;                             // A flow comes and goes.
   ClusterId home_;                                  // The cluster of the founders.
   std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.
   std::unique_ptr<World> world_;
@@ -94,6 +127,14 @@ class NodeSim {
   bool storming_ = true;
   uint64_t writes_ = 0;
   std::set<std::string> flows_;  // Acknowledged.
+  // A flow that is deleted and put again, each time with another number to tell its files by.
+  struct Visitor {
+    uint64_t number = 0;
+    bool gone = true;  // For certain.
+    bool asked = false;
+    LogIndex there = 0;  // It was put then, and not deleted since; 0: nobody knows.
+  };
+  Visitor visitor_;
   uint64_t hash_ = 0;
 };
 
@@ -106,12 +147,13 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   stray_ = late == 1 && draw_.chance(0.5);
   removals_ = draw_.chance(0.4);
   forced_ = removals_ && draw_.chance(0.3);
+  visits_ = !forced_ && draw_.chance(0.3);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
   for (const char* name :
        {"crashes", "elections", "commits", "moves", "snapshots", "lost bytes", "triggers",
         "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "joins",
-        "removals", "came back removed", "purged as stale"}) {
+        "removals", "came back removed", "purged as stale", "visits"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -249,6 +291,8 @@ void NodeSim::client() {
     engine.submit({cluster::RemoveNode{whom, forced_}, {}}, [](const cluster::Answer&) {});
   } else if (!forced_ && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
+  } else if (storming_ && visits_ && random.chance(0.1)) {
+    come_or_go(engine);
   } else if (!flows_.empty() && random.chance(0.1)) {
     // An operator moves work about, or drains a node and thinks better of it.
     const NodeId to("n" + std::to_string(random_node()));
@@ -311,39 +355,37 @@ std::string NodeSim::stray_is_wrong() const {
 
 void NodeSim::put_flow(size_t number) {
   const std::string name = "flow-" + std::to_string(number);
-  FlowSpec flow;
-  flow.id = FlowId(name);
-  flow.name = name;
-  const auto add = [&](const std::string& label, const std::string& type,
-                       std::map<std::string, std::string> properties) {
-    ProcessorSpec spec;
-    spec.id = Uuid::from_name(name, label);
-    spec.name = label;
-    spec.type = type;
-    spec.properties = std::move(properties);
-    spec.flow = flow.id;
-    flow.processors.push_back(std::move(spec));
-    return flow.processors.back().id;
-  };
-  const auto connect = [&](ProcessorId from, ProcessorId to) {
-    flow.connections.push_back(
-        {Uuid::from_name(name, from.text() + " success " + to.text()), from, "success", to});
-  };
-  const ProcessorId source = add("make", "GenerateFlowFile",
-                                 {{"interval", "40ms"},
-                                  {"count", std::to_string(kFlowFiles)},
-                                  {"content", name + " ${index} ${generated.epoch}"}});
-  const ProcessorId middle = add("mark", "LogAttribute", {});
-  const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
-  connect(source, middle);
-  connect(middle, sink);
   const size_t node = random_node();
   if (!world_->is_on(node) || (is_stray(node) && !is_home(node))) return;
-  nodes_[node].engine->submit({cluster::Change{PutFlow{std::move(flow)}}, {}},
-                              [this, number](const cluster::Answer& answer) {
-                                if (answer) flows_.insert("flow-" + std::to_string(number));
+  nodes_[node].engine->submit({cluster::Change{PutFlow{flow_of(name, name)}}, {}},
+                              [this, name](const cluster::Answer& answer) {
+                                if (answer) flows_.insert(name);
                               });
   world_->wake(node);
+}
+
+// What was put after it was certainly gone is a new flow: it makes all its files.
+void NodeSim::come_or_go(node::Engine& engine) {
+  if (visitor_.asked) return;
+  visitor_.asked = true;
+  if (!visitor_.gone) {
+    visitor_.there = 0;
+    engine.submit({cluster::Change{DeleteFlow{FlowId("visitor")}}, {}},
+                  [this](const cluster::Answer& answer) {
+                    visitor_.asked = false;
+                    visitor_.gone = answer || answer.error().code == Code::not_found;
+                  });
+    return;
+  }
+  visitor_.gone = false;
+  const std::string name = "visitor-" + std::to_string(++visitor_.number);
+  engine.submit({cluster::Change{PutFlow{flow_of("visitor", name)}}, {}},
+                [this](const cluster::Answer& answer) {
+                  visitor_.asked = false;
+                  if (!answer) return;
+                  visitor_.there = answer->index;
+                  ++checker_.totals["visits"];
+                });
 }
 
 // Who is no founder comes once there is a cluster: one too many at the founding rightly stops it.
@@ -434,7 +476,16 @@ std::string NodeSim::missing() const {
 // No flow file that a source has made is lost, and none was accepted from two of its owners: each
 // was put somewhere, by whatever node, with the content that one epoch gave it.
 std::string NodeSim::missing_file() const {
-  for (const std::string& name : flows_) {
+  std::set<std::string> flows = flows_;
+  const cluster::State& state = nodes_[0].engine->view()->state;
+  state.events().visit_from(0, [&](uint64_t, const Event& event) {
+    const auto flow = event.data.find("flow");
+    const bool created = event.id.index == visitor_.there && event.type == "flow_created" &&
+                         flow != event.data.end() && flow->second == "visitor";
+    if (created) flows.insert("visitor-" + std::to_string(visitor_.number));
+    return !created;
+  });
+  for (const std::string& name : flows) {
     uint64_t newest = 0;
     for (uint64_t index = 0; index < kFlowFiles; ++index) {
       const std::string path = "/out/" + name + "/" + std::to_string(index);

@@ -118,7 +118,10 @@ void Applier::take_label(const MemberInfo& info) {
                            [](Member& old) { old.leaving = old.draining = old.forced = true; });
   }
   const Member* before = state_.member(info.incarnation);
-  if (before != nullptr && before->info.node != info.node) state_.labels_.erase(before->info.node);
+  if (before != nullptr && before->info.node != info.node) {
+    const Incarnation* known = state_.labels_.find(before->info.node);
+    if (known != nullptr && *known == info.incarnation) state_.labels_.erase(before->info.node);
+  }
   state_.labels_.set(info.node, info.incarnation);
 }
 

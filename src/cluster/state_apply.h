@@ -71,8 +71,10 @@ class Applier {
   Rejected find_current(const ProcessorId& id, const Epoch& replaces, const Assignment*& found);
   bool report(const Report& report);  // False: of an epoch that is over.
   Rejected clash(const FlowSpec& flow) const;
+  void name_connections(FlowSpec& flow) const;
   void put_flow(FlowSpec flow);
   void put_processor(const ProcessorSpec& spec);
+  void begin_anew(Assignment& assignment) const;
   void revive(const ProcessorSpec& spec, Assignment& assignment, bool new_type);
   void delete_processor(const ProcessorId& id, const std::string& reason);
   void erase_connections(const FlowSpec& flow);

@@ -1,7 +1,9 @@
 // What commands do to the user's part: flows, processors, configuration, strategy.
 #include <algorithm>
 #include <set>
+#include <tuple>
 
+#include "base/canary.h"
 #include "cluster/backup.h"
 #include "cluster/state_apply.h"
 
@@ -63,6 +65,7 @@ std::optional<Error> why_bad(const FlowSpec& flow) {
                          std::to_string(kConnectionsMax) + " connections");
   }
   std::set<Uuid> processors, connections;
+  std::set<std::tuple<ProcessorId, std::string, ProcessorId>> joined;
   for (const auto& spec : flow.processors) {
     if (auto error = why_bad(spec)) return error;
     if (spec.flow != flow.id) {
@@ -78,6 +81,9 @@ std::optional<Error> why_bad(const FlowSpec& flow) {
     if (!connections.insert(connection.id).second) return unprocessable(which + " is there twice");
     if (processors.count(connection.from) == 0 || processors.count(connection.to) == 0) {
       return unprocessable(which + " joins a processor that the flow does not have");
+    }
+    if (!joined.emplace(connection.from, connection.relationship, connection.to).second) {
+      return unprocessable(which + " joins what another one joins already");
     }
     if (!is_fine_text(connection.relationship, 256)) {
       return unprocessable(which + ": its relationship is too long");
@@ -101,7 +107,7 @@ std::optional<Error> why_bad_config(const std::string& key, const std::string& j
 
 // ---- Flows
 
-// Ids are the cluster's: none may serve two flows.
+// The ids of processors are the cluster's: none may serve two flows.
 Applier::Rejected Applier::clash(const FlowSpec& flow) const {
   for (const auto& spec : flow.processors) {
     const ProcessorSpec* known = state_.processors_.find(spec.id);
@@ -110,17 +116,30 @@ Applier::Rejected Applier::clash(const FlowSpec& flow) const {
                    "processor " + spec.id.text() + " exists outside the flow " + flow.id.value};
     }
   }
-  const FlowSpec* before = state_.flows_.find(flow.id);
-  std::set<Uuid> own;
-  if (before != nullptr) {
-    for (const auto& connection : before->connections) own.insert(connection.id);
-  }
-  for (const auto& connection : flow.connections) {
-    if (state_.connections_.contains(connection.id) && own.count(connection.id) == 0) {
-      return Error{Code::conflict, "connection " + connection.id.text() + " is of another flow"};
-    }
-  }
   return std::nullopt;
+}
+
+// A connection that stays keeps its id; one that is made gets an id that no other ever had or will
+// have. A node that applies its log again after a restart passes through deletions of the past:
+// they must not name, and erase, what was made since.
+void Applier::name_connections(FlowSpec& flow) const {
+  if (CANARY(names_connections_again)) return;
+  const FlowSpec* before = state_.flows_.find(flow.id);
+  const auto key = [](const ConnectionSpec& one) {
+    return std::tie(one.from, one.relationship, one.to);
+  };
+  std::map<std::tuple<ProcessorId, std::string, ProcessorId>, Uuid> known;
+  if (before != nullptr) {
+    for (const auto& one : before->connections) known.emplace(key(one), one.id);
+  }
+  for (auto& one : flow.connections) {
+    const auto kept = known.find(key(one));
+    one.id =
+        kept != known.end()
+            ? kept->second
+            : Uuid::from_name(flow.id.value + " " + one.id.text(),
+                              std::to_string(state_.generation_) + " " + std::to_string(index_));
+  }
 }
 
 Applier::Rejected Applier::on(const PutFlow& command) {
@@ -130,6 +149,7 @@ Applier::Rejected Applier::on(const PutFlow& command) {
   }
   if (auto error = why_bad(flow)) return error;
   if (auto error = clash(flow)) return error;
+  name_connections(flow);
   const FlowSpec* before = state_.flows_.find(flow.id);
   if (before != nullptr && *before == flow) return std::nullopt;
   event(before == nullptr ? "flow_created" : "flow_updated", "",
@@ -186,6 +206,7 @@ void Applier::put_processor(const ProcessorSpec& spec) {
     fresh.processor = spec.id;
     fresh.reason = kNotPlacedYet;
     fresh.spec_index = index_;
+    begin_anew(fresh);
     state_.assignments_.set(spec.id, std::move(fresh));
     return;
   }
@@ -198,10 +219,16 @@ void Applier::put_processor(const ProcessorSpec& spec) {
                              [&](Assignment& changed) { revive(spec, changed, new_type); });
 }
 
+// The checkpoint that says "nothing yet" is newer than whatever any node keeps of an earlier
+// processor with that id, and than a late checkpoint of it.
+void Applier::begin_anew(Assignment& assignment) const {
+  assignment.checkpoint = {{state_.generation_, index_}, 0, {}};
+}
+
 // A processor that is put again while its owner has not let go yet begins anew, with the next
 // epoch. Of another type, it cannot read what it was.
 void Applier::revive(const ProcessorSpec& spec, Assignment& assignment, bool new_type) {
-  if (assignment.deleted || new_type) assignment.checkpoint = {};
+  if (assignment.deleted || new_type) begin_anew(assignment);
   if (assignment.deleted) {
     assignment.wanted = true;
     assignment.pinned = {};
@@ -379,7 +406,8 @@ Applier::Rejected Applier::on(const RestoreState& command) {
   for (const auto& id : others(state_.flows_, flows)) state_.flows_.erase(id);
   for (const auto& key : others(state_.config_, backup.config)) state_.config_.erase(key);
   state_.connections_ = {};
-  for (const auto& flow : backup.flows) {
+  for (FlowSpec flow : backup.flows) {
+    name_connections(flow);
     for (const auto& spec : flow.processors) put_processor(spec);
     for (const auto& one : flow.connections) state_.connections_.set(one.id, one);
     state_.flows_.set(flow.id, flow);

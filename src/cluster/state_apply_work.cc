@@ -176,7 +176,7 @@ Applier::Rejected Applier::on(const SaveCheckpoint& command) {
     return Error{Code::conflict, "the epoch " + text(checkpoint.epoch) + " is released"};
   }
   const Checkpoint& saved = assignment->checkpoint;
-  if (saved.epoch == checkpoint.epoch && checkpoint.sequence <= saved.sequence) {
+  if (std::pair(checkpoint.epoch, checkpoint.sequence) <= std::pair(saved.epoch, saved.sequence)) {
     return Error{Code::conflict, "checkpoint " + std::to_string(checkpoint.sequence) +
                                      " is not newer than " + std::to_string(saved.sequence)};
   }

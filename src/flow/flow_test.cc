@@ -91,8 +91,11 @@ TEST(Records, ComeBackOrAreRefused) {
     EXPECT_FALSE(decode_record(flipped)) << i;
     EXPECT_FALSE(decode_record(bytes.substr(0, i))) << i;
   }
-  EXPECT_EQ(decode_saved(encode(record.saved)).value(), record.saved);
-  EXPECT_EQ(decode_saved("").value(), Saved{});
+  EXPECT_EQ(decode_saved({{}, 0, encode(record.saved)}).value(), record.saved);
+  const Saved anew = decode_saved({{0, 7}, 0, ""}).value();
+  EXPECT_TRUE(anew.history.forgotten({0, 7}));
+  EXPECT_FALSE(anew.history.forgotten({0, 8}));
+  EXPECT_TRUE(anew.state.empty());
 }
 
 // ---- Sessions

@@ -17,6 +17,8 @@ void History::add(Epoch epoch, uint64_t commit) {
   }
 }
 
+void History::forget(Epoch up_to) { forgotten_ = std::max(forgotten_, up_to); }
+
 std::optional<uint64_t> History::last(Epoch epoch) const {
   const auto it = commits_.find(epoch);
   if (it == commits_.end()) return std::nullopt;
@@ -51,9 +53,13 @@ Bytes encode(const Saved& saved) {
   return to.seal();
 }
 
-Result<Saved> decode_saved(BytesView bytes) {
-  if (bytes.empty()) return Saved{};  // Nothing was ever saved.
-  RecordReader from(bytes, kFormat);
+Result<Saved> decode_saved(const Checkpoint& checkpoint) {
+  if (checkpoint.bytes.empty()) {
+    Saved saved;
+    saved.history.forget(checkpoint.epoch);
+    return saved;
+  }
+  RecordReader from(checkpoint.bytes, kFormat);
   Saved saved = SavedCodec::read(from);
   if (auto whole = from.finish("a checkpoint"); !whole) return tl::make_unexpected(whole.error());
   return saved;

@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "model/ids.h"
+#include "model/assignment.h"
 
 namespace databridge::flow {
 
@@ -17,6 +17,7 @@ class History {
  public:
   void add(Epoch epoch, uint64_t commit);  // The oldest are forgotten beyond 64.
   std::optional<uint64_t> last(Epoch epoch) const;
+  void forget(Epoch up_to);  // All that was said until then counts.
   bool forgotten(Epoch epoch) const { return epoch <= forgotten_; }
 
   bool operator==(const History&) const = default;
@@ -44,7 +45,9 @@ struct ProcessorRecord {
 };
 
 Bytes encode(const Saved& saved);  // The bytes of a Checkpoint.
-Result<Saved> decode_saved(BytesView bytes);
+// One without bytes says that the processor began anew at that epoch: whatever one with its id said
+// before counts, for nobody does it again.
+Result<Saved> decode_saved(const Checkpoint& checkpoint);
 Bytes encode(const ProcessorRecord& record);
 Result<ProcessorRecord> decode_record(BytesView bytes);
 

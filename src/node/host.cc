@@ -122,7 +122,9 @@ void Host::Inside::rebuild_topology(bool may_erase) {
   for (const Uuid& id : before) {
     const auto at = connections_.find(id);
     router_.forget(id);
-    if (may_erase && at != connections_.end()) at->second.erase(writes_);
+    if (!may_erase || at == connections_.end()) continue;
+    for (auto& [processor, runner] : runners_) runner.offered.erase(id);
+    at->second.erase(writes_);
   }
 }
 
@@ -207,7 +209,7 @@ const flow::History& Host::Inside::history(const Assignment& assignment) {
   auto& [checkpoint, history] = histories_[assignment.processor];
   if (checkpoint.epoch != assignment.checkpoint.epoch ||
       checkpoint.sequence != assignment.checkpoint.sequence) {
-    auto saved = flow::decode_saved(assignment.checkpoint.bytes);
+    auto saved = flow::decode_saved(assignment.checkpoint);
     history = saved ? std::move(saved->history) : flow::History{};
     checkpoint.epoch = assignment.checkpoint.epoch;
     checkpoint.sequence = assignment.checkpoint.sequence;

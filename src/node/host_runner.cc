@@ -144,10 +144,11 @@ flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adop
   const auto local = records_.find(assignment.processor);
   const bool has_local = local != records_.end();
   if (type == nullptr || type->state == StateScope::none) return {};
-  if (type->state == StateScope::node) {
-    return has_local ? flow::Saved{{}, local->second.saved.state} : flow::Saved{};
-  }
   const Checkpoint& checkpoint = assignment.checkpoint;
+  if (type->state == StateScope::node) {
+    const bool ours = has_local && local->second.epoch >= checkpoint.epoch;  // Not its namesake's.
+    return ours ? flow::Saved{{}, local->second.saved.state} : flow::Saved{};
+  }
   const auto said = std::make_pair(checkpoint.epoch, checkpoint.sequence);
   if (has_local && std::make_pair(local->second.epoch, local->second.commit) >= said) {
     adopted = std::make_pair(local->second.epoch, local->second.commit) > said;
@@ -155,13 +156,13 @@ flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adop
     saved.history.add(local->second.epoch, local->second.commit);
     return saved;
   }
-  auto saved = flow::decode_saved(checkpoint.bytes);
+  auto saved = flow::decode_saved(checkpoint);
   if (!saved) {
     events_.note(spec.id,
                  "its checkpoint cannot be read, it starts anew: " + saved.error().message);
     return {};
   }
-  if (checkpoint.epoch) saved->history.add(checkpoint.epoch, checkpoint.sequence);
+  if (!checkpoint.bytes.empty()) saved->history.add(checkpoint.epoch, checkpoint.sequence);
   return std::move(*saved);
 }
 
@@ -262,8 +263,11 @@ void Host::Inside::reconsider(const ProcessorId& processor) {
   const bool elsewhere = assignment != nullptr && assignment->owner &&
                          assignment->owner != options_.self && record != records_.end() &&
                          assignment->epoch > record->second.epoch;
+  // A state that is past its epoch and does not know the processor: it was deleted.
+  const bool deleted = assignment == nullptr && record != records_.end() &&
+                       record->second.epoch.index <= state_.version();
   // Somebody else has gone on: what this node kept counts no more (docs/flows.md).
-  if (elsewhere) {
+  if (elsewhere || deleted) {
     writes_.erase(env::Space::state, record_key(processor));
     records_.erase(record);
   }
@@ -323,6 +327,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   Runner& runner = at->second;
   // A flow that was sent again with other properties takes effect between two triggers.
   const ProcessorSpec* spec = state_.processors().find(processor);
+  if (spec != nullptr && spec->type != runner.spec.type) return;  // Its release is on the way.
   if (spec != nullptr && *spec != runner.spec) {
     runner.spec = *spec;
     runner.type = flow::find_type(spec->type);
@@ -451,7 +456,10 @@ void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string&
   }
   std::map<Uuid, std::vector<uint64_t>> consumed;
   for (const flow::Input& input : delta.consumed) {
-    consumed[input.connection].push_back(input.arrival);
+    // Otherwise its connection was deleted while the trigger ran.
+    if (runner.offered.contains(input.connection)) {
+      consumed[input.connection].push_back(input.arrival);
+    }
   }
   for (const auto& [id, arrivals] : consumed) {
     const auto from = connections_.find(id);

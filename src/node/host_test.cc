@@ -86,14 +86,29 @@ class Cluster {
     log.push_back(command);
     return !truth.apply(log.size(), command).rejected;
   }
-  void put_flow(const std::string& yaml) {
-    auto flow = flow::read_flow(yaml, "f");
+  void put_flow(const std::string& yaml, const std::string& name = "f") {
+    auto flow = flow::read_flow(yaml, name);
     ASSERT_TRUE(flow) << flow.error().message;
     for (auto& spec : flow->processors) spec.node_local = false;
     ASSERT_TRUE(log_command(PutFlow{*flow}));
   }
-  static ProcessorId id(const std::string& name) { return Uuid::from_name("f", name); }
-  static Uuid connection(const std::string& text) { return Uuid::from_name("f", text); }
+  // "gen" of the flow f, "g:gen" of the flow g.
+  static ProcessorId id(const std::string& name) {
+    if (name[1] == ':') return Uuid::from_name(name.substr(0, 1), name.substr(2));
+    return Uuid::from_name("f", name);
+  }
+  Uuid connection(const std::string& text) const {  // "from relationship to", of the flow f.
+    const size_t first = text.find(' '), last = text.rfind(' ');
+    for (const ConnectionSpec& one : truth.flows().find(FlowId("f"))->connections) {
+      if (one.from == id(text.substr(0, first)) && one.to == id(text.substr(last + 1))) {
+        return one.id;
+      }
+    }
+    return {};
+  }
+  bool exists(const std::string& name) const {
+    return truth.assignments().find(id(name)) != nullptr;
+  }
   const Assignment& assignment(const std::string& name) {
     return *truth.assignments().find(id(name));
   }
@@ -188,6 +203,8 @@ class Cluster {
     const Assignment now = assignment(name);
     if (now.owner && !now.releasing && (move || stopped(now))) {
       log_command(Release{now.processor, now.epoch, "moved"});
+    } else if (now.deleted && stopped(now)) {
+      EXPECT_TRUE(log_command(Unassign{now.processor, now.epoch, "deleted"}));
     } else if (!now.owner || (now.releasing && stopped(now))) {
       if (!node(to).host) return;
       EXPECT_TRUE(log_command(Assign{now.processor, now.epoch, to, "placed"}));
@@ -208,8 +225,9 @@ class Cluster {
       node.host->stop(a->processor, a->epoch);
       return turn(node);
     }
-    if (name == "end" || a == nullptr || a->owner != node.id || a->epoch.index <= node.born ||
-        clock.now() >= node.lease || node.reports.count({a->processor, a->epoch}) > 0) {
+    if (name.ends_with("end") || a == nullptr || a->owner != node.id ||
+        a->epoch.index <= node.born || clock.now() >= node.lease ||
+        node.reports.count({a->processor, a->epoch}) > 0) {
       return;
     }
     node.host->start(a->processor, a->epoch);
@@ -224,7 +242,9 @@ class Cluster {
     for (int round = 0; round < 400; ++round) {
       clock.advance(100ms);
       for (auto& node : nodes) renew(*node);
-      for (const auto& name : placed) lead(name, false, Incarnation{1});
+      for (const auto& name : placed) {
+        if (exists(name)) lead(name, false, Incarnation{1});
+      }
       while (!proposals.empty()) commit_proposal();
       for (auto& node : nodes) {
         while (node->applied < log.size()) apply_next(*node);
@@ -237,6 +257,17 @@ class Cluster {
       }
       for (const Wire& wire : std::exchange(wires, {})) deliver(wire);
     }
+  }
+
+  // Connections that something is kept of on that node's disk, and that nobody has.
+  size_t orphans(Node& node) const {
+    std::set<Uuid> found;
+    EXPECT_TRUE(node.store.scan(env::Space::queue, "", "", [&](BytesView key, BytesView) {
+      const Uuid of{read_big64(key.substr(1)), read_big64(key.substr(9))};
+      if (truth.connection(of) == nullptr) found.insert(of);
+      return true;
+    }));
+    return found.size();
   }
 
   // What waits in the connection, durable, on all nodes: attribute `index`, in order.
@@ -291,6 +322,7 @@ std::string flow_of(size_t count, const std::string& more = "") {
 }
 
 const std::vector<std::string> kPlaced = {"gen", "mid", "end"};
+const std::vector<std::string> kAll = {"gen", "mid", "end", "g:gen", "g:mid", "g:end"};
 
 TEST(Host, WorkFlowsOnOneNode) {
   Cluster cluster(1);
@@ -435,6 +467,70 @@ TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   EXPECT_EQ(node.details[Cluster::id("put")], "");
 }
 
+// After a restart a node applies its log again, deletions of the past among it.
+TEST(Host, ADeletionOfThePastErasesNothing) {
+  Cluster cluster(1);
+  cluster.put_flow(flow_of(20));
+  cluster.calm(kPlaced);
+  cluster.log_command(DeleteFlow{FlowId("f")});
+  cluster.calm({});
+  for (const auto& name : kPlaced) cluster.lead(name, false, Incarnation{1});
+  cluster.put_flow(flow_of(20));
+  cluster.calm(kPlaced);
+  EXPECT_EQ(cluster.waiting("mid success end"), numbers(20)) << "it begins anew";
+  cluster.crash(*cluster.nodes[0]);
+  cluster.calm(kPlaced);
+  EXPECT_EQ(cluster.waiting("mid success end"), numbers(20));
+  EXPECT_EQ(cluster.orphans(*cluster.nodes[0]), 0u);
+}
+
+TEST(Host, AFlowThatIsDeletedDuringATriggerEndsThere) {
+  for (const bool whole : {true, false}) {
+    Cluster cluster(1);
+    cluster.put_flow(flow_of(20));
+    auto& node = *cluster.nodes[0];
+    cluster.calm({"gen", "end"});
+    cluster.lead("mid", false, node.id);
+    while (node.applied < cluster.log.size()) cluster.apply_next(node);
+    cluster.renew(node);
+    cluster.start(node, "mid");
+    cluster.sync(node, SIZE_MAX);
+    ASSERT_EQ(node.workers.size(), 1u);  // It has inputs in hand.
+    if (whole) {
+      cluster.log_command(DeleteFlow{FlowId("f")});
+    } else {
+      std::string unjoined = flow_of(20);
+      cluster.put_flow(unjoined.substr(0, unjoined.find("connections")));
+    }
+    while (node.applied < cluster.log.size()) cluster.apply_next(node);
+    while (!node.workers.empty()) cluster.run_job(node, 0);
+    while (!node.posted.empty()) cluster.run_posted(node);
+    cluster.sync(node, SIZE_MAX);
+    EXPECT_EQ(node.host->queue_depth(), 0u);
+    EXPECT_EQ(cluster.orphans(node), 0u);
+  }
+}
+
+TEST(Host, AProcessorOfAnotherTypeDoesNotReadWhatItWas) {
+  Cluster cluster(1);
+  cluster.put_flow(flow_of(20));
+  cluster.calm(kPlaced);
+  std::string other = flow_of(20);
+  const std::string type = "GenerateFlowFile, properties: {interval: 0s, batch: 3, count: 20}";
+  other.replace(other.find(type), type.size(), "TailFile, properties: {path: /in}");
+  auto& node = *cluster.nodes[0];
+  EXPECT_TRUE(node.files.write("/in", "one\ntwo\n"));
+  cluster.put_flow(other);
+  cluster.lead("gen", true, node.id);  // A leader releases what was described anew.
+  cluster.calm(kPlaced);
+  EXPECT_EQ(node.host->queue_depth(), 22u);
+  EXPECT_EQ(node.failures_told, 0u);
+  cluster.put_flow(flow_of(20));
+  cluster.lead("gen", true, node.id);
+  cluster.calm(kPlaced);
+  EXPECT_EQ(node.host->queue_depth(), 42u) << "it begins anew";
+}
+
 TEST(Host, ADeletedFlowLeavesNothing) {
   Cluster cluster(1);
   cluster.put_flow(flow_of(20));
@@ -443,12 +539,13 @@ TEST(Host, ADeletedFlowLeavesNothing) {
   auto& node = *cluster.nodes[0];
   while (node.applied < cluster.log.size()) cluster.apply_next(node);
   cluster.sync(node, SIZE_MAX);
-  EXPECT_TRUE(cluster.waiting("mid success end").empty());
+  EXPECT_EQ(cluster.orphans(node), 0u);
   EXPECT_EQ(node.host->queue_depth(), 0u);
 }
 
 // The storm: messages are lost, doubled and late; checkpoints are lost; nodes crash and lose what
-// was not synced; processors move. When it is over, each flow file has arrived once in effect.
+// was not synced; processors move; another flow comes and goes. When it is over, each flow file has
+// arrived once in effect.
 class Storm {
  public:
   explicit Storm(uint64_t seed) : random_(seed), cluster_(3) { cluster_.put_flow(flow_of(60)); }
@@ -457,7 +554,8 @@ class Storm {
     for (int step = 0; step < steps; ++step) one();
   }
   std::vector<std::string> arrived() {
-    cluster_.calm(kPlaced);
+    cluster_.calm(kAll);
+    for (auto& node : cluster_.nodes) EXPECT_EQ(cluster_.orphans(*node), 0u);
     auto found = cluster_.waiting("mid success end");
     for (const char* text : {"gen success mid"}) {
       EXPECT_TRUE(cluster_.waiting(text).empty()) << text;
@@ -472,7 +570,7 @@ class Storm {
  private:
   void one() {
     auto& node = *cluster_.nodes[random_.below(3)];
-    const auto& name = kPlaced[random_.below(3)];
+    const auto& name = kAll[random_.below(kAll.size())];
     switch (random_.below(16)) {
       case 0:
       case 1:
@@ -497,6 +595,7 @@ class Storm {
       case 10:
         return cluster_.start(node, name);
       case 11: {
+        if (!cluster_.exists(name)) return;
         const bool move = random_.chance(0.05);
         if (move) ++moves_;
         if (random_.chance(0.1)) return cluster_.leave_unplaced(name);
@@ -506,12 +605,23 @@ class Storm {
         if (!random_.chance(0.02)) return;
         ++crashes_;
         return node.host ? cluster_.crash(node) : cluster_.boot(node);
+      case 14:
+        if (random_.chance(0.02)) come_or_go();
+        return;
       case 13:
         if (!node.host && random_.chance(0.1)) cluster_.boot(node);
         return;
       default:
         return carry();
     }
+  }
+  void come_or_go() {
+    if (cluster_.truth.flows().contains(FlowId("g"))) {
+      if (random_.chance(0.7)) return void(cluster_.log_command(DeleteFlow{FlowId("g")}));
+      const std::string unjoined = flow_of(60);
+      return cluster_.put_flow(unjoined.substr(0, unjoined.find("connections")), "g");
+    }
+    cluster_.put_flow(flow_of(60), "g");
   }
   void carry() {
     auto& wires = cluster_.wires;
