@@ -35,7 +35,7 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
   observe_members(view, leading);
   view.state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
     if (version < moves_seen_) return;  // A node that lags shows old epochs, rightly.
-    if (!assignment.epoch) return;  // New, perhaps once more.
+    if (!assignment.epoch) return;      // New, perhaps once more.
     Epoch& newest = epochs_[processor];
     if (assignment.epoch < newest) {
       fail("the epoch of " + processor.text() + " went from " + text(newest) + " to " +

@@ -152,8 +152,8 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
   for (const char* name :
        {"crashes", "elections", "commits", "moves", "snapshots", "lost bytes", "triggers",
-        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "joins",
-        "removals", "came back removed", "purged as stale", "visits"}) {
+        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "disk hangs",
+        "joins", "removals", "came back removed", "purged as stale", "visits"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -173,7 +173,7 @@ void NodeSim::boot(size_t node) {
   options.leader.voter_replace_after = 3 * timing_.heartbeat_timeout;
   if (removals_) options.leader.stale_after = 2 * timing_.heartbeat_timeout;
   options.leader.rebalance.window = 2 * timing_.heartbeat_timeout;
-  options.snapshot_entries = 40;
+  options.snapshot_entries = visits_ ? 400 : 40;  // What a visitor left shall still be in the log.
   options.snapshot_trailing = 8;
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
@@ -256,7 +256,7 @@ void NodeSim::misfortune() {
   if (!storming_) return;
   Random& random = world_->random();
   const size_t node = random_node();
-  const uint64_t dice = random.below(10);
+  const uint64_t dice = random.below(11);
   if (dice < 4) {
     crash(node);
   } else if (dice < 6) {
@@ -271,6 +271,9 @@ void NodeSim::misfortune() {
     world_->partition(side);
     world_->at(world_->now() + std::chrono::milliseconds(random.between(20, 2500)),
                [this] { world_->heal(); });
+  } else if (dice == 8) {
+    ++checker_.totals["disk hangs"];
+    world_->hang_disk(node, std::chrono::milliseconds(random.between(10, 2500)));
   } else {
     world_->cut_link(node, random_node());
   }
@@ -291,14 +294,14 @@ void NodeSim::client() {
     engine.submit({cluster::RemoveNode{whom, forced_}, {}}, [](const cluster::Answer&) {});
   } else if (!forced_ && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
-  } else if (storming_ && visits_ && random.chance(0.1)) {
+  } else if (storming_ && visits_ && random.chance(visitor_.gone ? 0.5 : 0.1)) {
     come_or_go(engine);
   } else if (!flows_.empty() && random.chance(0.1)) {
     // An operator moves work about, or drains a node and thinks better of it.
     const NodeId to("n" + std::to_string(random_node()));
     const char* label = random.chance(0.5) ? "make" : "mark";
     cluster::RequestBody wish = cluster::MoveWork{Uuid::from_name(*flows_.begin(), label), to};
-    if (random.chance(0.2)) wish = cluster::DrainNode{to, random.chance(0.4)};
+    if (storming_ && random.chance(0.2)) wish = cluster::DrainNode{to, random.chance(0.4)};
     engine.submit({std::move(wish), {}}, [](const cluster::Answer&) {});
   } else if (random.chance(0.2)) {
     const LogIndex least = checker_.acknowledged_upto();

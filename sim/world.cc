@@ -103,20 +103,21 @@ class SimStore final : public env::Store {
     const auto took = Duration(static_cast<int64_t>(
         world_.random().between(20'000, static_cast<uint64_t>(world_.faults_.sync_max.count()))));
     const bool fails = world_.random().chance(world_.faults_.disk_error);
-    world_.at_node(node_, world_.now() + took, [this, count, fails] {
-      syncing_ = false;
-      if (fails) {
-        told_(fail(Code::io, "simulated disk error"));
-        world_.wake(node_);
-        return;
-      }
-      for (size_t i = 0; i < count; ++i) write(pending_[i]);
-      pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
-      durable_ += count;
-      if (!pending_.empty()) begin_sync();
-      told_(durable_);
-      world_.wake(node_);
-    });
+    world_.at_node(
+        node_, std::max(world_.now(), world_.hung_until(node_)) + took, [this, count, fails] {
+          syncing_ = false;
+          if (fails) {
+            told_(fail(Code::io, "simulated disk error"));
+            world_.wake(node_);
+            return;
+          }
+          for (size_t i = 0; i < count; ++i) write(pending_[i]);
+          pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
+          durable_ += count;
+          if (!pending_.empty()) begin_sync();
+          told_(durable_);
+          world_.wake(node_);
+        });
   }
   void write(const env::Batch& batch) {
     for (const env::Write& item : batch.writes) {
@@ -281,6 +282,7 @@ struct World::Machine {
   uint64_t life = 0;
   bool on = false;
   Instant paused_until{};
+  Instant hung_until{};
   // Of the present process.
   std::unique_ptr<SimClock> clock;
   std::unique_ptr<SimStore> store;
@@ -351,6 +353,12 @@ bool World::is_on(NodeIndex node) const { return machines_[node]->on; }
 void World::pause(NodeIndex node, Duration how_long) {
   machines_[node]->paused_until = std::max(machines_[node]->paused_until, now_ + how_long);
 }
+
+void World::hang_disk(NodeIndex node, Duration how_long) {
+  machines_[node]->hung_until = now_ + how_long;
+}
+
+Instant World::hung_until(NodeIndex node) const { return machines_[node]->hung_until; }
 
 bool World::is_paused(NodeIndex node) const { return machines_[node]->paused_until > now_; }
 

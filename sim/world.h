@@ -67,6 +67,8 @@ class World {
   void pause(NodeIndex node, Duration how_long);
   bool is_paused(NodeIndex node) const;
   void wipe(NodeIndex node);  // The disk is lost.
+  // Whatever is submitted from now on is not durable before that time is over: no error is told.
+  void hang_disk(NodeIndex node, Duration how_long);
 
   // Nothing passes between the two groups any more; nobody is told.
   void partition(const std::set<NodeIndex>& one_side);
@@ -105,6 +107,7 @@ class World {
   void at_node(NodeIndex node, Instant when, std::function<void()> what);
   void run_turn(NodeIndex node);
   bool connected(NodeIndex a, NodeIndex b) const;
+  Instant hung_until(NodeIndex node) const;
   Duration latency();
 
   Random random_;

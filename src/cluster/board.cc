@@ -131,6 +131,11 @@ void Board::promise(const ProcessorSpec& spec, Incarnation to) {
   if (spec.constraints.spread) ++share.spread;
 }
 
+void Board::pass_over(Incarnation member, const std::string& why) {
+  const size_t at = index_of(member);
+  if (at < candidates_.size() && candidates_[at].unfit.empty()) candidates_[at].unfit = why;
+}
+
 void Board::lift(const ProcessorSpec& spec, Incarnation from) {
   const size_t at = index_of(from);
   if (at == candidates_.size()) return;

@@ -63,6 +63,8 @@ class Board {
 
   // The processor goes there: it counts from now on.
   void promise(const ProcessorSpec& spec, Incarnation to);
+  // It takes no new work, for a reason that the state does not know.
+  void pass_over(Incarnation member, const std::string& why);
   // As if the processor were not where it is: for asking where it would go now.
   void lift(const ProcessorSpec& spec, Incarnation from);
 

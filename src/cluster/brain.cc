@@ -188,7 +188,15 @@ void Brain::tell_removed(const MemberInfo& who, Effects& effects) {
                                                     .removed = true}});
 }
 
-// The links to who was removed: kept for a while, so that it can be told.
+// The address is where it was.
+void Brain::part_from(Incarnation who) {
+  const Member* member = state_.member(who);
+  if (member == nullptr || who == self_) return;
+  partings_[member->info.address] = now_ + options_.leader.timing.heartbeat_timeout;
+}
+
+// Links to where no member is any more are given up, but not at once: who was removed is told by
+// them.
 void Brain::mind_partings(Effects& effects) {
   for (auto next = partings_.begin(); next != partings_.end();) {
     const auto [address, until] = *next;
@@ -223,18 +231,28 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
     if (may_abandon(input)) return abandon(effects);
   }
   if (!input.peer) return;
+  if (is_outdated(input)) return on(Tick{}, effects);
   if (leader_) leader_->on_link(input.peer, input.state);
   if (input.state == LinkState::refused) {
     if (input.peer == consensus_.leader) effects.push_back(LeaderLost{input.peer});
-    // Of a process that has a successor by now this is no news.
     const auto gone = gone_.find(input.peer);
-    if ((input.process_gone || options_.leader.trust_refused) && input.boot >= boots_[input.peer] &&
+    if ((input.process_gone || options_.leader.trust_refused) &&
         (gone == gone_.end() || gone->second < input.boot)) {
       gone_[input.peer] = input.boot;
       if (leader_) leader_->proved_dead(input.peer, input.boot, state_);
     }
   }
   on(Tick{}, effects);
+}
+
+// Of a process that has a successor by now, or that is linked at another address, a lost or refused
+// connection is no news.
+bool Brain::is_outdated(const LinkChanged& input) const {
+  if (input.state == LinkState::up) return false;
+  const auto boot = boots_.find(input.peer);
+  if (boot != boots_.end() && input.boot < boot->second) return true;
+  return std::any_of(links_.begin(), links_.end(),
+                     [&](const auto& link) { return link.second == input.peer; });
 }
 
 void Brain::on(const Greeted& input, Effects& effects) {
@@ -259,12 +277,10 @@ void Brain::on(const Committed& input, Effects& effects) {
   if (input.command == nullptr || (CANARY(leader_skips) && consensus_.leading)) {
     state_.skip(input.index);
   } else {
-    if (const auto* remove = std::get_if<RemoveMember>(&input.command->body)) {
-      const Member* member = state_.member(remove->incarnation);
-      if (member != nullptr && remove->incarnation != self_) {
-        partings_[member->info.address] = now_ + options_.leader.timing.heartbeat_timeout;
-      }
-    }
+    const auto* remove = std::get_if<RemoveMember>(&input.command->body);
+    const auto* admit = std::get_if<AdmitMember>(&input.command->body);
+    if (remove != nullptr) part_from(remove->incarnation);
+    if (admit != nullptr) part_from(admit->info.incarnation);  // It may have moved.
     const Applied result = state_.apply(input.index, *input.command);
     applied(input.index, *input.command, result, effects);
   }
@@ -368,6 +384,10 @@ void Brain::on(const HostCheckpoint& input, Effects& effects) {
   serve(desk_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, state_,
                   consensus_, now_, effects),
         effects);
+}
+
+void Brain::on(const Stopping&, Effects& effects) {
+  member_.stopping(state_, consensus_, now_, effects);
 }
 
 void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }

@@ -71,6 +71,7 @@ class Brain {
   void on(const ReadReady& input, Effects& effects);
   void on(const HostReport& input, Effects& effects);
   void on(const HostCheckpoint& input, Effects& effects);
+  void on(const Stopping&, Effects& effects);
   void on(const Sampled& input, Effects& effects);
 
   void follow_consensus(Effects& effects);
@@ -80,7 +81,9 @@ class Brain {
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
   void announce(Effects& effects);
   void tell_removed(const MemberInfo& who, Effects& effects);
+  void part_from(Incarnation who);
   void mind_partings(Effects& effects);
+  bool is_outdated(const LinkChanged& input) const;
   void discover(Effects& effects);
   void join(const JoinCluster& request, Ticket ticket, Effects& effects);
   void mind_joining(Effects& effects);
@@ -120,7 +123,7 @@ class Brain {
   std::map<Address, Incarnation> links_;   // That are up.
   std::map<Incarnation, uint64_t> boots_;  // Newest seen by a greeting.
   std::map<Incarnation, uint64_t> gone_;   // Proved dead up to that boot, and not heard of since.
-  std::map<Address, Instant> partings_;    // Where the removed are, and until when to keep a link.
+  std::map<Address, Instant> partings_;    // Addresses to hang up then, unless a member has them.
   SoftTable soft_;                         // As the leader pushed it.
   uint64_t view_changes_ = 0;
 };

@@ -392,6 +392,34 @@ TEST_F(BrainTest, WhoeverWasRemovedIsToldByAnybodyAndItsLinkIsGivenUpAfterAWhile
   EXPECT_EQ(hung_up[0].address, info_of(4).address);
 }
 
+// The link to the old address is refused again and again.
+TEST_F(BrainTest, AMemberThatMovedIsNotJudgedByItsOldAddress) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  MemberInfo moved = info_of(2, 2);
+  moved.address.port = 8091;
+  commit(kTerm, AdmitMember{moved});
+  step(LinkChanged{LinkState::up, moved.address, node(2), 2, {}, false});
+  hear_quorum();
+  beat(2, {}, 2);
+  const Effects effects =
+      step(LinkChanged{LinkState::refused, info_of(2).address, node(2), 1, {}, false});
+  EXPECT_TRUE(proposed<SetVerdict>(effects).empty());
+  EXPECT_TRUE(all<LeaderLost>(effects).empty());
+  now += timing.heartbeat_timeout;
+  const auto hung_up = all<HangUp>(tick());
+  ASSERT_EQ(hung_up.size(), 1u);
+  EXPECT_EQ(hung_up[0].address, info_of(2).address);
+}
+
+TEST_F(BrainTest, ALeaderThatMovedIsNotLostByItsOldAddress) {
+  wake(2);
+  follow(1, kTerm);
+  step(LinkChanged{LinkState::up, {"10.0.0.1", 8091}, node(1), 2, {}, false});
+  EXPECT_TRUE(all<LeaderLost>(link(1, LinkState::refused)).empty());
+}
+
 TEST_F(BrainTest, WhoHearsNoLeaderAsksEverybodyWhetherItWasRemoved) {
   wake(3);
   follow(1, kTerm);

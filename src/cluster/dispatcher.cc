@@ -90,6 +90,15 @@ void Dispatcher::heard(Incarnation from, const WorkReport& report, const State& 
   reports_[report.processor] = {report.processor, report.epoch, report.state, report.detail};
 }
 
+void Dispatcher::stopping(Incarnation member, bool is) {
+  if (is) {
+    stopping_.insert(member);
+  } else if (stopping_.erase(member) > 0) {
+    todo_.insert(homeless_.begin(), homeless_.end());
+    homeless_.clear();
+  }
+}
+
 void Dispatcher::died(Incarnation owner, uint64_t boot, const State& state) {
   // The dead one can have started nothing newer than the admission of the one that came after it.
   const Member* member = state.member(owner);
@@ -243,6 +252,7 @@ void Dispatcher::place(const std::vector<Step>& homeless, const State& state, co
     if (to) pending.emplace(processor, to);
   }
   Board board = Board::gather(state, soft, pending);
+  for (const Incarnation& member : stopping_) board.pass_over(member, "its process is stopping");
   std::vector<Wanted> wanted;
   std::vector<const Step*> steps;
   const auto stay_out = [&](const Step& step, const std::string& reason) {

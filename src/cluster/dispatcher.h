@@ -38,6 +38,8 @@ class Dispatcher {
   bool on_running(Incarnation from, const std::vector<Running>& running, const State& state,
                   const Consensus& consensus, Effects& effects);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
+  // Whether the member's process is about to end: it is given nothing then.
+  void stopping(Incarnation member, bool is);
   // Every process of that data directory up to `boot` is dead. What its successor runs is not.
   void died(Incarnation owner, uint64_t boot, const State& state);
 
@@ -82,6 +84,7 @@ class Dispatcher {
   std::set<ProcessorId> homeless_;               // Found no place; tried again when room comes.
   std::map<ProcessorId, Incarnation> proposed_;  // A step is proposed; of an Assign, to whom.
   std::map<ProcessorId, Incarnation> move_to_;
+  std::set<Incarnation> stopping_;
   // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
   // never run them, a start that is still on its way to it must find no lease there.
   std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;

@@ -72,11 +72,14 @@ struct HostCheckpoint {
   Checkpoint checkpoint;
 };
 
+// The process was told to end: what runs here will stop by itself.
+struct Stopping {};
+
 struct Sampled {
   NodeLoad load;
 };
 
 using Input = std::variant<Tick, Received, LinkChanged, Greeted, Committed, Installed, Asked,
-                           ReadReady, HostReport, HostCheckpoint, Sampled>;
+                           ReadReady, HostReport, HostCheckpoint, Stopping, Sampled>;
 
 }  // namespace databridge::cluster

@@ -102,6 +102,7 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
                                      .loop_late = heartbeat.loop_late});
   if (heard == Heard::stale || heard == Heard::unknown) return;
   if (heard == Heard::rebooted) dispatcher_.died(from, heartbeat.boot - 1, state);
+  dispatcher_.stopping(from, heartbeat.stopping);
   dead_.erase(from);
   loads_[from] = heartbeat.load;
   if (state.owned(from) != 0 || heartbeat.load.queue_depth != 0) {

@@ -45,6 +45,7 @@ void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, 
   heartbeat.boot = boot_;
   heartbeat.load = load_;
   heartbeat.loop_late = std::exchange(loop_late_, false);
+  heartbeat.stopping = stopping_;
   for (const ProcessorId& processor : mine_) {
     const Assignment* assignment = state.assignments().find(processor);
     if (assignment == nullptr) continue;
@@ -81,6 +82,12 @@ void MemberDuty::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Ins
 
 void MemberDuty::on_ask(const State& state, const Consensus& consensus, Instant now,
                         Effects& effects) {
+  if (consensus.leader) send_heartbeat(state, consensus, now, effects);
+}
+
+void MemberDuty::stopping(const State& state, const Consensus& consensus, Instant now,
+                          Effects& effects) {
+  stopping_ = true;
   if (consensus.leader) send_heartbeat(state, consensus, now, effects);
 }
 

@@ -40,6 +40,8 @@ class MemberDuty {
   void set_load(const NodeLoad& load) { load_ = load; }
   // Kept until a heartbeat has said it: the step that is late need not be one that sends.
   void note_loop_late() { loop_late_ = true; }
+  // The process is about to end: the leader is told at once.
+  void stopping(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
   // When tick() has something to do again.
   Instant due() const;
@@ -68,6 +70,7 @@ class MemberDuty {
   uint64_t boot_;
   NodeLoad load_;
   bool loop_late_ = false;
+  bool stopping_ = false;
 
   // Starts at the boot number: an answer to an earlier process must not renew this one's lease.
   uint64_t sequence_;

@@ -62,11 +62,11 @@ struct Node {
 
   ~Node() {
     signals.reset();
-    watchdog.reset();
     http.reset();
     backend.reset();
     network.reset();  // Who calls the engine goes before it.
     workers.reset();
+    watchdog.reset();  // Until the last trigger has returned.
     engine.reset();
   }
 };
@@ -165,11 +165,7 @@ Result<void> serve_api(const Config& config, Node& node) {
 std::unique_ptr<platform::Watchdog> watch_leases(Node& node, Duration stop_budget) {
   return platform::make_watchdog(
       stop_budget / 4, [board = node.engine->lease_board(), &clock = *node.clock, stop_budget] {
-        const auto until = board->until.load();
-        if (until == 0 || board->open.load() == 0) return std::string();
-        const auto now = clock.now().time_since_epoch().count();
-        if (now < until + stop_budget.count()) return std::string();
-        return std::string("a trigger goes on after its lease has ended: this process ends");
+        return board->overdue(clock.now(), stop_budget);
       });
 }
 
@@ -208,7 +204,11 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
       {.stop = [&] { node.engine->stop(); },
        .reload =
            [&] {
-             if (node.access_log) (void)node.access_log->reopen();
+             if (node.access_log) {
+               const auto reopened = node.access_log->reopen();
+               if (!reopened)
+                 log.write(platform::LogLevel::error, "node", reopened.error().message);
+             }
              const auto again = reread();
              if (!again) {
                log.write(platform::LogLevel::error, "node", again.error().message);

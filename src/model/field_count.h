@@ -22,7 +22,7 @@ constexpr size_t field_count() {
 static_assert(field_count<MemberInfo>() == 10 && field_count<Member>() == 11);
 static_assert(field_count<ProcessorSpec>() == 8 && field_count<ConnectionSpec>() == 6);
 static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 14);
-static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 6);
+static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 7);
 static_assert(field_count<SoftMember>() == 8 && field_count<SoftTable>() == 4);
 static_assert(field_count<Parcel>() == 3 && field_count<NodeLoad>() == 5);
 static_assert(field_count<Command>() == 5 && field_count<Event>() == 5);

@@ -71,6 +71,7 @@ struct Heartbeat {
   NodeLoad load;
   std::vector<Running> running;  // All that the host runs or is stopping.
   bool loop_late = false;        // It doubts itself: its own loop had a gap.
+  bool stopping = false;         // Its process is about to end: it wants no more work.
   bool operator==(const Heartbeat&) const = default;
 };
 // Renews the lease of the member until (when it sent `sequence`) + L, in `term` only.

@@ -76,6 +76,7 @@ void write(const Heartbeat& from, Case* to) {
     running->set_state(enum_out<proto::RunState>(one.state));
   }
   wire->set_loop_late(from.loop_late);
+  wire->set_stopping(from.stopping);
 }
 void read(const proto::Heartbeat& from, Heartbeat& to, Check& check) {
   to.sequence = from.sequence();
@@ -89,6 +90,7 @@ void read(const proto::Heartbeat& from, Heartbeat& to, Check& check) {
     enum_in(wire.state(), RunState::failed, one.state, check, "run state");
   }
   to.loop_late = from.loop_late();
+  to.stopping = from.stopping();
 }
 
 void write(const HeartbeatAck& from, Case* to) {

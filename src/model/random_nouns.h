@@ -69,6 +69,7 @@ class RandomNouns : public RandomValues {
           number(),
           load(),
           list([&] { return Running{uuid(), epoch(), run_state()}; }),
+          flip(),
           flip()};
   }
   void fill(HeartbeatAck& to) { to = {number(), number()}; }

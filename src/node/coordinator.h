@@ -49,11 +49,13 @@ class Coordinator {
   virtual void read(uint64_t context, Instant now) = 0;
   virtual void change(cluster::VoterChange change, Incarnation server, Instant now) = 0;
   virtual void transfer(Incarnation to, Instant now) = 0;
+  // This node's disk hangs: it leads no more until somebody elects it again.
+  virtual void resign(Instant now) = 0;
   virtual void leader_lost(Incarnation leader, Instant now) = 0;
 
   // The state after `index` is `state`: what was before may be forgotten, but for the newest
-  // `trailing` entries, which serve those who are a little late.
-  virtual void compact(LogIndex index, Bytes state, uint64_t trailing) = 0;
+  // `trailing` entries of at most `bytes` together, which serve those who are a little late.
+  virtual void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) = 0;
 
   // Adds to the turn's batch what must be written. Call again until `empty`.
   virtual Output collect(env::Batch& batch) = 0;

@@ -16,50 +16,10 @@ namespace {
 using cluster::Weight;
 using env::Space;
 
-constexpr char kIncarnation[] = "node/incarnation";
-constexpr char kBoot[] = "node/boot";
-constexpr char kNodeId[] = "node/id";
-constexpr char kCluster[] = "node/cluster";
-
 constexpr Duration kSampleEvery = 1s;
 // Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
 // sync.
 constexpr int kRoundsMax = 64;
-
-Bytes number_bytes(uint64_t value) {
-  Bytes bytes;
-  append_big64(bytes, value);
-  return bytes;
-}
-
-Result<Bytes> read_meta(env::Store& store, const char* key) {
-  auto value = store.get(Space::meta, key);
-  if (!value) return tl::make_unexpected(value.error());
-  return value->value_or(Bytes());
-}
-
-Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
-  Identity identity;
-  const auto incarnation = read_meta(env.store, kIncarnation);
-  const auto boot = read_meta(env.store, kBoot);
-  const auto node = read_meta(env.store, kNodeId);
-  const auto cluster = read_meta(env.store, kCluster);
-  for (const auto* part : {&incarnation, &boot, &node, &cluster}) {
-    if (!*part) return tl::make_unexpected(part->error());
-  }
-  if (incarnation->size() == 8) identity.incarnation.value = read_big64(*incarnation);
-  if (boot->size() == 8) identity.boot = read_big64(*boot);
-  identity.node = NodeId(*node);
-  identity.cluster = ClusterId(*cluster);
-  Random random(env.seed);
-  while (!identity.incarnation) identity.incarnation.value = random.next();
-  ++identity.boot;
-  if (!wanted.empty()) identity.node = wanted;
-  if (identity.node.empty()) {
-    identity.node = NodeId("node-" + to_hex(number_bytes(identity.incarnation.value)).substr(0, 8));
-  }
-  return identity;
-}
 
 cluster::LinkState state_of(env::LinkNews news) {
   switch (news) {
@@ -173,9 +133,7 @@ void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise, B
 }
 
 void Engine::start() {
-  batch_.put(Space::meta, kIncarnation, number_bytes(identity_.incarnation.value));
-  batch_.put(Space::meta, kBoot, number_bytes(identity_.boot));
-  batch_.put(Space::meta, kNodeId, identity_.node.value);
+  put_identity(batch_, identity_);
   submit_batch();
   boot_batch_ = submitted_;
 }
@@ -250,6 +208,7 @@ void Engine::turn() {
   }
   if (coordinator_ && now_ >= coordinator_->due()) coordinator_->tick(now_);
   refresh_consensus();
+  mind_the_disk();
   sample_load();
   host_->tick(now_);
   retry_proposals();
@@ -311,6 +270,7 @@ void Engine::submit_batch() {
   const bool host_wrote = batch_.writes.size() != before;
   if (!batch_.empty()) {
     submitted_ = env_.store.submit(std::move(batch_));
+    unsynced_.emplace_back(submitted_, now_);
     batch_ = {};
   }
   if (host_wrote) host_->submitted(submitted_);
@@ -399,6 +359,7 @@ void Engine::take(env::Greeting& greeting) {
 void Engine::take(Durable& durable) {
   if (!durable.number) return fail_node(durable.number.error());
   durable_ = *durable.number;
+  while (!unsynced_.empty() && unsynced_.front().first <= durable_) unsynced_.pop_front();
   if (boot_batch_ != 0 && durable_ >= boot_batch_ && !network_started_) start_network();
   while (!promises_.empty() && promises_.begin()->first <= durable_) {
     if (auto record = cluster::decode_founding_record(promises_.begin()->second)) {
@@ -453,25 +414,41 @@ void Engine::sample_load() {
   step(cluster::Sampled{load});
 }
 
-// Encoding a large state takes long: on a worker, from a copy that shares its structure.
+// A leader whose disk hangs still sends Raft heartbeats, so nobody replaces it; but what must be
+// durable before it is said, acknowledgements of heartbeats among it, is not said: every lease
+// ends.
+void Engine::mind_the_disk() {
+  if (unsynced_.empty() || !consensus_.leading || consensus_.voters.size() < 2) return;
+  if (now_ < unsynced_.front().second + options_.leader.timing.raft_base) return;
+  log(Weight::warning, "its disk hangs: another one shall lead");
+  coordinator_->resign(now_);
+  refresh_consensus();
+}
+
+// Writing a snapshot costs what the state holds, so the log may grow by as much before it is worth
+// it. Encoding a large state takes long: apart, from a copy that shares its structure.
 void Engine::maybe_snapshot() {
   if (!coordinator_ || snapshotting_) return;
-  if (coordinator_->entries_held() < options_.snapshot_entries &&
-      coordinator_->bytes_held() < options_.snapshot_bytes) {
-    return;
-  }
-  if (brain_->state().version() <= snapshot_index_ + options_.snapshot_entries / 4) return;
+  const LogIndex version = brain_->state().version();
+  const bool many = coordinator_->entries_held() >= options_.snapshot_entries &&
+                    version > snapshot_index_ + options_.snapshot_entries / 4;
+  const bool large =
+      coordinator_->bytes_held() >= std::max(options_.snapshot_bytes, snapshot_size_) &&
+      version > snapshot_index_;
+  if (!many && !large) return;
   snapshotting_ = true;
-  snapshot_index_ = brain_->state().version();
+  snapshot_index_ = version;
   auto copy = std::make_shared<cluster::State>(brain_->state());  // The job outlives this turn.
-  env_.workers.run([this, copy, of = identity_.cluster] {
+  env_.workers.run_apart([this, copy, of = identity_.cluster] {
     auto bytes = std::make_shared<Bytes>(copy->snapshot());
     post([this, bytes, index = copy->version(), of] {
       snapshotting_ = false;
       ++snapshots_;
-      if (coordinator_ && of == identity_.cluster) {
-        coordinator_->compact(index, std::move(*bytes), options_.snapshot_trailing);
-      }
+      snapshot_size_ = bytes->size();
+      if (!coordinator_ || of != identity_.cluster) return;
+      // What stays behind the snapshot must not be what makes the next one due.
+      coordinator_->compact(index, std::move(*bytes), options_.snapshot_trailing,
+                            options_.snapshot_bytes / 2);
     });
   });
 }
@@ -497,6 +474,7 @@ void Engine::stop() {
     if (stopping_) return;
     stopping_ = now_;
     log(Weight::info, "stopping: hands over leadership, stops its processors");
+    step(cluster::Stopping{});
     host_->stop_all();
     if (consensus_.leading && consensus_.voters.size() > 1) {
       asked_.emplace(++ticket_, [](const cluster::Answer&) {});
@@ -508,7 +486,14 @@ void Engine::stop() {
 void Engine::finish_stopping() {
   const bool handed_over = !consensus_.leading || consensus_.voters.size() < 2;
   const bool idle = host_->running().empty() && waiting_.empty() && durable_ >= submitted_;
-  if ((handed_over && idle) || now_ - *stopping_ > 8s) stopped_ = true;
+  if (handed_over && idle) stopped_ = true;
+  if (stopped_ || now_ - *stopping_ < 8s) return;
+  if (idle) {
+    stopped_ = true;
+  } else {
+    fail_node(
+        {Code::timed_out, "a processor or the disk did not return within 8 s: ends as if killed"});
+  }
 }
 
 void Engine::fail_node(const Error& error) {
@@ -575,7 +560,7 @@ void Engine::on(cluster::Enter& effect) {
 
 // Erased in the batch of this turn, which everything that is said from here on waits for.
 void Engine::on(cluster::Abandon&) {
-  batch_.erase(Space::meta, kCluster);
+  put_cluster(batch_, {});
   batch_.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
   for (const Space space : {Space::raft_log, Space::snapshot, Space::queue, Space::state}) {
     batch_.erase_range(space, "", Bytes(64, '\xff'));
@@ -592,7 +577,7 @@ void Engine::on(cluster::Abandon&) {
 
 void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store) {
   identity_.cluster = cluster;
-  batch_.put(Space::meta, kCluster, cluster.value);
+  put_cluster(batch_, cluster);
   coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(restored),
                                                    std::move(store), now_);
   env_.network.set_cluster(cluster);

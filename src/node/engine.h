@@ -25,17 +25,10 @@
 #include "env/store.h"
 #include "node/coordinator.h"
 #include "node/host.h"
+#include "node/identity.h"
 #include "node/raft_log_store.h"
 
 namespace databridge::node {
-
-// Who this node is: made with the data directory, and counted up at every start.
-struct Identity {
-  Incarnation incarnation;
-  uint64_t boot = 0;
-  NodeId node;
-  ClusterId cluster;
-};
 
 class Engine final : private HostEvents {
  public:
@@ -132,6 +125,7 @@ class Engine final : private HostEvents {
   void sample_load();
   void maybe_snapshot();
   void retry_proposals();
+  void mind_the_disk();
   void offer(Bytes command);
   void finish_stopping();
   void start_network();
@@ -183,10 +177,12 @@ class Engine final : private HostEvents {
   std::deque<Waiting> waiting_;
   std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
   uint64_t submitted_ = 0, durable_ = 0;
+  std::deque<std::pair<uint64_t, Instant>> unsynced_;  // Batches, and when each was submitted.
   uint64_t boot_batch_ = 0;
   bool network_started_ = false, stopped_ = false, snapshotting_ = false;
   uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
+  size_t snapshot_size_ = 0;                    // Of the newest snapshot.
   std::optional<Instant> stopping_;             // Since when.
   std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.
   std::map<cluster::Ticket, Done> asked_;

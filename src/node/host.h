@@ -58,10 +58,16 @@ class HostWatch {
 };
 
 // The lease and what runs under it, for a watchdog on another thread: when `until` is more than S
-// past and triggers are still open, the process must exit (safety.md 1.6).
+// past and triggers are still open, the process must exit (safety.md 1.6). So it must when a
+// trigger goes on for longer than S after its epoch was ended: a newer lease is not its own.
 struct LeaseBoard {
-  std::atomic<int64_t> until{0};  // Nanoseconds of env's clock; 0: no lease.
-  std::atomic<int> open{0};       // Triggers that are running.
+  std::atomic<int64_t> until{0};        // Nanoseconds of env's clock; 0: no lease.
+  std::atomic<int> open{0};             // Triggers that are running.
+  std::atomic<int> orphans{0};          // Of them, those whose epoch is over,
+  std::atomic<int64_t> orphaned_at{0};  // the first of them since then.
+
+  // Why the process must exit at `now`; empty: it need not. Any thread.
+  std::string overdue(Instant now, Duration stop_budget) const;
 };
 
 class Host {

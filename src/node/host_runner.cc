@@ -32,6 +32,7 @@ Instant until_of(const LeaseBoard& board) { return Instant(Duration(board.until.
 void run(Trigger& trigger, const env::Clock& clock) {
   Desk& desk = *trigger.desk;
   trigger.board->open.fetch_add(1);
+  trigger.stage = Trigger::Stage::running;  // Before it looks whether its epoch is over.
   trigger.began_at = clock.now();
   trigger.lease_until = until_of(*trigger.board);
   const bool leased = trigger.began_at < trigger.lease_until || CANARY(trigger_after_lease);
@@ -54,9 +55,26 @@ void run(Trigger& trigger, const env::Clock& clock) {
     }
   }
   trigger.board->open.fetch_sub(1);
+  returned(trigger);
 }
 
 }  // namespace
+
+void returned(Trigger& trigger) {
+  if (trigger.stage.exchange(Trigger::Stage::returned) == Trigger::Stage::orphaned) {
+    trigger.board->orphans.fetch_sub(1);
+  }
+}
+
+void orphan(Trigger& trigger, Instant now) {
+  LeaseBoard& board = *trigger.board;
+  if (board.orphans == 0) board.orphaned_at = now.time_since_epoch().count();
+  board.orphans.fetch_add(1);
+  auto running = Trigger::Stage::running;
+  if (!trigger.stage.compare_exchange_strong(running, Trigger::Stage::orphaned)) {
+    board.orphans.fetch_sub(1);  // It has just returned, or will not begin.
+  }
+}
 
 // ---- The lease
 
@@ -215,6 +233,7 @@ void Host::Inside::stop_all() {
 
 void Host::Inside::kill(Runner& runner, const std::string& reason) {
   if (runner.desk && runner.desk->gone.exchange(true)) return;
+  if (runner.open) orphan(*runner.open, env_.clock.now());
   put_back(runner);
   runner.state = RunState::stopping;
   runner.reason = reason;
@@ -347,7 +366,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   trigger->desk = runner.desk;
   trigger->board = options_.board;
   trigger->offer = make_offer(runner);
-  runner.open = true;
+  runner.open = trigger;
   env_.workers.run([this, trigger, alive = alive_, post = post_, &clock = env_.clock] {
     run(*trigger, clock);
     post([this, trigger, alive] {
@@ -391,7 +410,7 @@ void Host::Inside::finish(Trigger& trigger) {
   const auto at = runners_.find(trigger.processor);
   if (at == runners_.end()) return;
   Runner& runner = at->second;
-  runner.open = false;
+  runner.open.reset();
   for (std::string& note : trigger.notes) events_.note(trigger.processor, std::move(note));
   lapse(now);
   const auto still = runners_.find(trigger.processor);  // It may have ended just now.

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "flow/flow_yaml.h"
+#include "node/runner.h"
 #include "node/test_world.h"
 
 namespace databridge::node {
@@ -383,6 +384,34 @@ TEST(Host, NothingBeginsOrIsCommittedAfterTheLease) {
   node.host->start(Cluster::id("gen"), epoch);
   cluster.turn(node);
   EXPECT_TRUE(node.host->running().empty());
+}
+
+TEST(Host, TheWatchdogSeesATriggerThatOutlivesItsEpochUnderANewerLease) {
+  Cluster cluster(1);
+  cluster.put_flow(flow_of(1000));
+  auto& node = *cluster.nodes[0];
+  for (const auto& name : kPlaced) cluster.lead(name, false, node.id);
+  while (node.applied < cluster.log.size()) cluster.apply_next(node);
+  cluster.renew(node);
+  cluster.start(node, "gen");
+  cluster.sync(node, SIZE_MAX);
+  ASSERT_EQ(node.workers.size(), 1u);
+  const auto board = node.host->board();
+  Trigger stuck;
+  stuck.board = board;
+  stuck.stage = Trigger::Stage::running;
+  orphan(stuck, cluster.clock.now());
+  EXPECT_EQ(board->overdue(cluster.clock.now(), 1s), "");
+  cluster.clock.advance(1s);
+  cluster.renew(node);
+  EXPECT_NE(board->overdue(cluster.clock.now(), 1s), "");
+  returned(stuck);
+  EXPECT_EQ(board->overdue(cluster.clock.now(), 1s), "");
+  // One that waits for a worker does not begin any more: nothing to wait for.
+  Trigger waiting;
+  waiting.board = board;
+  orphan(waiting, cluster.clock.now());
+  EXPECT_EQ(board->orphans, 0);
 }
 
 // It once asked to be woken at the end of a lease that was over, again and again.

@@ -71,8 +71,9 @@ void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
   raft_.leader_lost(leader.value, now);
 }
 
-void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing) {
-  raft_.compact(index > trailing ? index - trailing : 0, index, raft::Payload(std::move(state)));
+void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) {
+  const LogIndex upto = log_.tail(index, trailing, bytes);
+  raft_.compact(upto, index, raft::Payload(std::move(state)));
 }
 
 Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {

@@ -26,8 +26,9 @@ class RaftCoordinator final : public Coordinator {
   void read(uint64_t context, Instant now) override;
   void change(cluster::VoterChange change, Incarnation server, Instant now) override;
   void transfer(Incarnation to, Instant now) override;
+  void resign(Instant now) override { raft_.resign(now); }
   void leader_lost(Incarnation leader, Instant now) override;
-  void compact(LogIndex index, Bytes state, uint64_t trailing) override;
+  void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) override;
   Output collect(env::Batch& batch) override;
   void submitted(uint64_t batch_number) override;
   void durable(uint64_t batch_number, Instant now) override;

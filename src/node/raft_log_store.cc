@@ -188,6 +188,15 @@ void RaftLogStore::append(env::Batch& batch, const std::vector<raft::Entry>& ent
   }
 }
 
+raft::Index RaftLogStore::tail(raft::Index index, uint64_t entries, size_t bytes) const {
+  size_t size = 0;
+  for (raft::Index at = index; at > base_index_ && at <= last(); --at) {
+    size += hashes_[at - base_index_ - 1].size;
+    if (index - at >= entries || size > bytes) return at;
+  }
+  return std::min(index, base_index_);
+}
+
 void RaftLogStore::put_base(env::Batch& batch) const {
   Bytes content;
   append_little64(content, base_index_);

@@ -30,6 +30,8 @@ class RaftLogStore {
   void put_snapshot(env::Batch& batch, const raft::Snapshot& snapshot, bool whole_log);
   void compact(env::Batch& batch, raft::Index upto);
 
+  // The entry that is followed by at most so many up to `index`, of at most `bytes` together.
+  raft::Index tail(raft::Index index, uint64_t entries, size_t bytes) const;
   size_t entries_held() const { return hashes_.size(); }
   size_t bytes_held() const { return bytes_; }
 

@@ -44,7 +44,14 @@ struct Trigger {
   Result<flow::Delta> result;
   std::vector<std::string> notes;
   std::string trouble;
+
+  enum class Stage : uint8_t { queued, running, orphaned, returned };
+  std::atomic<Stage> stage{Stage::queued};  // Orphaned: its epoch ended while it ran.
 };
+
+// For the watchdog: the trigger has returned from its worker; its epoch ended while it was there.
+void returned(Trigger& trigger);             // On the worker.
+void orphan(Trigger& trigger, Instant now);  // On the engine's thread.
 
 struct Runner {
   ProcessorSpec spec;
@@ -52,7 +59,7 @@ struct Runner {
   RunState state = RunState::starting;
   std::string reason;  // Why it stops.
   std::shared_ptr<Desk> desk;
-  bool open = false;                              // A trigger is with a worker.
+  std::shared_ptr<Trigger> open;                  // With a worker.
   std::map<Uuid, std::vector<uint64_t>> offered;  // To that trigger, by connection.
   flow::ProcessorRecord record;
   std::string fault;  // Of its last trigger.

@@ -86,6 +86,8 @@ void Dialler::resolve() {
                           [self = shared_from_this(), attempt = attempt_](
                               asio::error_code error, const tcp::resolver::results_type& found) {
                             if (attempt != self->attempt_ || self->stopped_) return;
+                            // An outage of the name server is no reason to forget an address.
+                            if (error && !self->endpoints_.empty()) return self->connect(0);
                             if (error) {
                               return self->give_up_attempt(fmt::format(
                                   "cannot resolve {}: {}", self->address_.host, error.message()));

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <latch>
 
 #include "platform/clock.h"
@@ -107,6 +108,13 @@ TEST(Workers, NeverMoreThanTheLimit) {
     }
   }
   EXPECT_LE(most, 3);
+}
+
+TEST(Workers, WhatRunsApartDoesNotWaitForJobsThatDoNotReturn) {
+  std::promise<void> ran;
+  const auto workers = make_workers({.threads_max = 1});
+  workers->run([&] { EXPECT_EQ(ran.get_future().wait_for(30s), std::future_status::ready); });
+  workers->run_apart([&] { ran.set_value(); });
 }
 
 class FilesTest : public testing::Test {

@@ -13,9 +13,12 @@
 namespace databridge::platform {
 namespace {
 
-class Pool : public env::Workers {
+class Pool final : public env::Workers {
  public:
-  explicit Pool(WorkersOptions options) : options_(options) { CHECK(options_.threads_max > 0); }
+  explicit Pool(WorkersOptions options) : options_(options) {
+    CHECK(options_.threads_max > 0);
+    if (options_.apart) apart_ = std::make_unique<Pool>(WorkersOptions{1, false});
+  }
 
   ~Pool() override {
     std::vector<std::thread> threads;
@@ -26,6 +29,10 @@ class Pool : public env::Workers {
     }
     wake_.notify_all();
     for (auto& thread : threads) thread.join();
+  }
+
+  void run_apart(std::function<void()> job) override {
+    (apart_ ? *apart_ : *this).run(std::move(job));
   }
 
   void run(std::function<void()> job) override {
@@ -60,6 +67,7 @@ class Pool : public env::Workers {
   }
 
   const WorkersOptions options_;
+  std::unique_ptr<Pool> apart_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_ GUARDED_BY(mutex_);

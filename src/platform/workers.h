@@ -10,6 +10,7 @@ namespace databridge::platform {
 
 struct WorkersOptions {
   size_t threads_max = 16;
+  bool apart = true;  // One more thread, for run_apart().
 };
 
 // A thread starts when a job finds none idle, up to the limit; further jobs wait in order. A thread

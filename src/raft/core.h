@@ -35,6 +35,7 @@ class Core {
   Result<Position> propose(Payload command, Instant now);
   Result<Position> propose_configuration(const Change& change, Instant now);
   Result<void> read_index(uint64_t context, Instant now);
+  void resign(Instant now);
   Result<void> transfer(ServerId to, Instant now);
   void leader_lost(ServerId leader, Instant now);
   Instant quorum_contact(Instant now) const;

@@ -270,6 +270,11 @@ Instant Core::quorum_contact(Instant now) const {
   return agreed(contacts);
 }
 
+void Core::resign(Instant now) {
+  now_ = std::max(now_, now);
+  if (role_ == Role::leader) become_follower(hard_.term, 0);
+}
+
 void Core::check_quorum() {
   if (now_ < std::max(leader_since_, quorum_contact(now_)) + options_.election) return;
   become_follower(hard_.term, 0);

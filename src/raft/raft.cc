@@ -28,6 +28,7 @@ Result<void> Raft::read_index(uint64_t context, Instant now) {
 }
 Result<void> Raft::transfer(ServerId to, Instant now) { return core_->transfer(to, now); }
 void Raft::leader_lost(ServerId leader, Instant now) { core_->leader_lost(leader, now); }
+void Raft::resign(Instant now) { core_->resign(now); }
 Instant Raft::quorum_contact(Instant now) const { return core_->quorum_contact(now); }
 bool Raft::compact(Index upto, Index snapshot_index, Payload state) {
   return core_->compact(upto, snapshot_index, std::move(state));

@@ -61,6 +61,10 @@ class Raft {
   // when this server's own evidence comes.)
   void leader_lost(ServerId leader, Instant now);
 
+  // Whoever leads does so no more, in this term; nobody is told. For a leader that is of no use:
+  // its disk hangs, so it cannot say what must be durable first. It may be elected again.
+  void resign(Instant now);
+
   // The latest t such that a quorum of voters (this one included, learners never) answered a
   // message that this leader *sent* at or after t; Instant::min() if there is none. For leases
   // (safety.md 1.5).

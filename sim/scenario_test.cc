@@ -1,0 +1,139 @@
+// Named schedules of whole nodes, each in the simulated world: what must happen, and how soon.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/timing.h"
+#include "node/engine.h"
+#include "sim/world.h"
+
+namespace databridge::sim {
+namespace {
+
+constexpr Duration kT = 10s;  // The default, as is E: 30 s.
+
+class Scenario : public testing::Test {
+ protected:
+  static constexpr size_t kNodes = 3;
+
+  Scenario() {
+    Faults faults;
+    faults.same_host = false;  // A refused connection proves nothing.
+    world_ = std::make_unique<World>(1, kNodes, faults);
+    for (size_t node = 0; node < kNodes; ++node) boot(node);
+    EXPECT_TRUE(within(5s, [this] { return leader() < kNodes && members() == kNodes; }));
+  }
+
+  void boot(size_t node) {
+    node::Engine::Options options;
+    options.self.node = NodeId("n" + std::to_string(node));
+    options.self.address = World::address_of(node);
+    options.self.capacity.processors_max = 100;
+    for (size_t other = 0; other < kNodes; ++other) {
+      if (other != node) options.seeds.push_back(World::address_of(other));
+    }
+    options.expect = kNodes;
+    options.leader.timing = cluster::Timing::from(kT, 3 * kT).value();
+    options.snapshot_entries = 1 << 20;
+    options.snapshot_bytes = 64 << 10;
+    options.snapshot_trailing = 1024;
+    engines_[node] = node::Engine::open(std::move(options), world_->env_of(node)).value();
+    engines_[node]->start();
+    world_->power_on(
+        node,
+        [this, node] {
+          engines_[node]->turn();
+          if (engines_[node]->stopped()) {
+            world_->at(world_->now(), [this, node] { world_->power_off(node); });
+          }
+        },
+        [this, node] { return engines_[node]->due(); });
+  }
+
+  bool within(Duration time, const std::function<bool()>& condition) {
+    for (const Instant end = world_->now() + time; world_->now() < end;) {
+      if (condition()) return true;
+      if (!world_->step()) return false;
+    }
+    return condition();
+  }
+  // Whoever believes to lead; kNodes: nobody, or more than one.
+  size_t leader() const {
+    size_t found = kNodes;
+    for (size_t node = 0; node < kNodes; ++node) {
+      const auto* coordinator = engines_[node]->coordinator();
+      if (!world_->is_on(node) || coordinator == nullptr || !coordinator->leads()) continue;
+      if (found != kNodes) return kNodes;
+      found = node;
+    }
+    return found;
+  }
+  size_t members() const { return engines_[0]->view()->state.members().size(); }
+  cluster::Answer ask(size_t node, cluster::RequestBody body) {
+    std::optional<cluster::Answer> answer;
+    engines_[node]->submit({std::move(body), {}},
+                           [&](const cluster::Answer& said) { answer = said; });
+    world_->wake(node);
+    EXPECT_TRUE(within(30s, [&] { return answer.has_value(); }));
+    return answer.value_or(fail(Code::internal, "no answer"));
+  }
+  const Assignment* assignment(size_t seen_by, const ProcessorId& processor) const {
+    return engines_[seen_by]->view()->state.assignments().find(processor);
+  }
+
+  std::unique_ptr<World> world_;
+  std::unique_ptr<node::Engine> engines_[kNodes];
+};
+
+// It goes on sending Raft heartbeats, and whoever hears them would follow it for ever.
+TEST_F(Scenario, ALeaderWhoseDiskHangsIsReplacedBeforeLeasesEnd) {
+  const size_t old = leader();
+  world_->hang_disk(old, 60s);
+  EXPECT_TRUE(within(kT / 2, [&] {
+    const size_t now = leader();
+    return now < kNodes && now != old;
+  }));
+  EXPECT_TRUE(within(kT / 2, [&] {
+    return ask(leader(), cluster::Change{SetConfig{"key", "1", {}}}).has_value();
+  }));
+  EXPECT_TRUE(within(90s, [&] { return engines_[old]->view()->state.config().contains("key"); }))
+      << "it goes on once its disk does";
+}
+
+// It is the emptiest of all while it stops; who gave it its work back would wait for T.
+TEST_F(Scenario, ANodeThatStopsIsGivenNothing) {
+  ProcessorSpec spec;
+  spec.id = Uuid{1, 1};
+  spec.type = "GenerateFlowFile";
+  ASSERT_TRUE(ask(0, cluster::Place{spec}));
+  const auto runs_on = [&](size_t seen_by) {
+    const Assignment* a = assignment(seen_by, spec.id);
+    return a != nullptr && a->state == RunState::running ? a->owner : Incarnation{};
+  };
+  ASSERT_TRUE(within(5s, [&] { return static_cast<bool>(runs_on(0)); }));
+  size_t owner = 0;
+  while (engines_[owner]->identity().incarnation != runs_on(0)) ++owner;
+  const size_t other = (owner + 1) % kNodes;
+  const Incarnation before = runs_on(other);
+  engines_[owner]->stop();
+  world_->wake(owner);
+  EXPECT_TRUE(within(2s, [&] { return runs_on(other) && runs_on(other) != before; }));
+}
+
+// Values of a mebibyte would fill memory long before there are many entries.
+TEST_F(Scenario, TheLogIsCompactedByItsBytesToo) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string json = '"' + std::string(16 << 10, 'x') + '"';
+    ASSERT_TRUE(ask(leader(), cluster::Change{SetConfig{"key", json, {}}}));
+  }
+  for (size_t node = 0; node < kNodes; ++node) {
+    EXPECT_GT(engines_[node]->snapshots(), 2u);
+    EXPECT_LT(engines_[node]->coordinator()->bytes_held(), 200u << 10);
+  }
+}
+
+}  // namespace
+}  // namespace databridge::sim

@@ -1,0 +1,66 @@
+#include "node/identity.h"
+
+#include "base/random.h"
+
+namespace databridge::node {
+namespace {
+
+using env::Space;
+
+constexpr char kIncarnation[] = "node/incarnation";
+constexpr char kBoot[] = "node/boot";
+constexpr char kNodeId[] = "node/id";
+constexpr char kCluster[] = "node/cluster";
+
+Bytes number_bytes(uint64_t value) {
+  Bytes bytes;
+  append_big64(bytes, value);
+  return bytes;
+}
+
+}  // namespace
+
+Result<Bytes> read_meta(env::Store& store, const char* key) {
+  auto value = store.get(Space::meta, key);
+  if (!value) return tl::make_unexpected(value.error());
+  return value->value_or(Bytes());
+}
+
+Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
+  Identity identity;
+  const auto incarnation = read_meta(env.store, kIncarnation);
+  const auto boot = read_meta(env.store, kBoot);
+  const auto node = read_meta(env.store, kNodeId);
+  const auto cluster = read_meta(env.store, kCluster);
+  for (const auto* part : {&incarnation, &boot, &node, &cluster}) {
+    if (!*part) return tl::make_unexpected(part->error());
+  }
+  if (incarnation->size() == 8) identity.incarnation.value = read_big64(*incarnation);
+  if (boot->size() == 8) identity.boot = read_big64(*boot);
+  identity.node = NodeId(*node);
+  identity.cluster = ClusterId(*cluster);
+  Random random(env.seed);
+  while (!identity.incarnation) identity.incarnation.value = random.next();
+  ++identity.boot;
+  if (!wanted.empty()) identity.node = wanted;
+  if (identity.node.empty()) {
+    identity.node = NodeId("node-" + to_hex(number_bytes(identity.incarnation.value)).substr(0, 8));
+  }
+  return identity;
+}
+
+void put_identity(env::Batch& batch, const Identity& identity) {
+  batch.put(Space::meta, kIncarnation, number_bytes(identity.incarnation.value));
+  batch.put(Space::meta, kBoot, number_bytes(identity.boot));
+  batch.put(Space::meta, kNodeId, identity.node.value);
+}
+
+void put_cluster(env::Batch& batch, const ClusterId& cluster) {
+  if (cluster.empty()) {
+    batch.erase(Space::meta, kCluster);
+  } else {
+    batch.put(Space::meta, kCluster, cluster.value);
+  }
+}
+
+}  // namespace databridge::node
