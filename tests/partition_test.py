@@ -1,5 +1,6 @@
 """Real networks: three namespaces on a bridge, cut by pulling a cable or by a firewall that resets."""
 
+import time
 import unittest
 
 from harness import NetworkedCluster, holds_for, wait_until
@@ -55,18 +56,30 @@ processors:
     properties: {{interval: 100ms}}
 """)
             owned = cluster.wait_running("kept", on=cut.name)[0]
-            for other in cluster.others(cut):
-                cluster.reset_between(cut, other)
             rest = cluster.others(cut)
             watcher = cluster.leader(among=rest)
+            begun = time.monotonic()
+            for other in rest:
+                cluster.reset_between(cut, other)
+
+            # Without this proof that the rules cut, nothing below could fail.
+            def is_cut_off():
+                member = watcher.get("/api/cluster/nodes/" + cut.name)
+                return (member["state"] in ("degraded", "disconnected") and
+                        member["stateReason"] in ("connection_refused", "connection_lost"))
+            wait_until(is_cut_off, 4, "the watcher has lost its connection")
 
             def not_yet_moved():
                 member = watcher.get("/api/cluster/nodes/" + cut.name)
                 kept = cluster.assignment("kept", watcher)
                 return (member["state"] != "unhealthy" and kept["nodeId"] == cut.name
                         and kept["epoch"] == owned["epoch"] and kept["state"] == "running")
-            holds_for(not_yet_moved, 3, "the cut off node is suspected at most, and keeps its work",
-                      every=0.2)
+            # The last heartbeat was up to T/10 older than the wall, and a look takes a while too.
+            holds_for(not_yet_moved, begun + 4.8 - time.monotonic(),
+                      "the cut off node is suspected at most, and keeps its work", every=0.1)
+            wait_until(lambda: cluster.assignment("kept", watcher)["epoch"] != owned["epoch"]
+                       or cluster.assignment("kept", watcher)["state"] == "unassigned", 20,
+                       "once the bound has passed the work is taken away")
             cluster.open_wall(cut)
             wait_until(lambda: watcher.get("/api/cluster/nodes/" + cut.name)["state"] == "healthy",
                        20, "it is healthy again")
