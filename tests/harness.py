@@ -322,6 +322,23 @@ class Cluster(contextlib.AbstractContextManager):
                        for a in seen) and seen
         return wait_until(run_now, deadline, f"running: {', '.join(names)}")
 
+    def move(self, name, node):
+        """Until the processor of that name runs on `node`. Returns its assignment."""
+        assignment = self.assignment(name)
+        if assignment["nodeId"] != node.name:
+            moved = self.running[0].api(
+                "POST", f"/api/cluster/processors/{assignment['processorId']}/move",
+                {"nodeId": node.name}, timeout=20)
+            assert moved.status in (200, 202), moved
+        return self.wait_running(name, on=node.name)[0]
+
+    def lead(self, node):
+        """Until `node` leads: handed over by whoever leads now."""
+        answer = node.api("POST", "/api/cluster/leader/transfer", {"nodeId": node.name}, timeout=30)
+        assert answer.status == 200 or self.leader() is node, answer
+        wait_until(lambda: self.leader() is node, 10, f"{node.name} leads")
+        return node
+
     def wait_same_state(self, deadline=15):
         """All running nodes at one version with one state hash. Returns the hash."""
         def same():

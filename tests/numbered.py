@@ -1,0 +1,60 @@
+"""A flow that counts, and what it wrote: each file's name carries its index, the epoch that made it
+and when. So the files show what was lost, what was released twice, and by whom."""
+
+import collections
+import os
+
+from harness import wait_until
+
+# The source may run on node-1 and node-2, which are hurt; what it releases is written by node-3.
+# A file that two owners released is there under two names.
+NUMBERED = """
+processors:
+  - name: source
+    type: GenerateFlowFile
+    constraints: {{require: {{side: front}}}}
+    properties: {{interval: 10ms, count: "{count}", content: "${{index}}"}}
+  - name: sink
+    type: PutFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{directory}", filename: "${{index}}-${{generated.epoch}}-${{generated.at}}"}}
+connections:
+  - {{from: source, relationship: success, to: sink}}
+"""
+
+
+def two_sides(cluster, directory):
+    """Starts a cluster that was made with start=False: node-3 is the back, the others are the front."""
+    for node in cluster.nodes:
+        side = "back" if node.name == "node-3" else "front"
+        node.flags += [f"--cluster-labels=side={side}", f"--file-root={directory}"]
+    cluster.start()
+    cluster.wait_healthy()
+
+
+def files(directory):
+    """(index, epoch, Unix time of making in ms) of each, but for those that are being written."""
+    return [tuple(int(part) for part in name.split("-")) for name in os.listdir(directory)
+            if name[0].isdigit()]
+
+
+def written(directory):
+    """How many files there are of each index."""
+    return collections.Counter(index for index, _, _ in files(directory))
+
+
+def wait_for_more(directory, count=50, deadline=30):
+    before = len(written(directory))
+    wait_until(lambda: len(written(directory)) > before + count, deadline, "files are written")
+
+
+def check_numbered(case, directory):
+    """Nothing is missing below the highest index, nothing is there twice, and one owner came after
+    the other. Returns the epochs that released, in order of index."""
+    wait_until(lambda: sorted(written(directory)) == list(range(len(written(directory)))), 15,
+               "no index is missing")
+    twice = [index for index, count in written(directory).items() if count > 1]
+    case.assertEqual(twice, [], "released twice")
+    order = [epoch for _, epoch, _ in sorted(files(directory))]
+    case.assertEqual(order, sorted(order), "an older owner's release came after a newer's")
+    return order
