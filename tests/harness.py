@@ -202,6 +202,15 @@ class Node:
         except OSError as problem:
             return str(problem)
 
+    def log_size(self):
+        return os.path.getsize(self.log_path)
+
+    def log_since(self, size):
+        """What was logged after log_size() was that: earlier runs of the process wrote there too."""
+        with open(self.log_path, errors="replace") as log:
+            log.seek(size)
+            return log.read()
+
     def resident_kb(self):
         with open(f"/proc/{self.pid}/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
