@@ -114,6 +114,82 @@ connections:
             self.assertEqual(lines(), [f"line {i}" for i in range(wrote)])
 
 
+# Files are taken and written by node-3; who changes and routes them in between may be killed.
+ROUTED = """
+processors:
+  - name: take
+    type: GetFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{directory}/in", minAge: 100ms, poll: 100ms}}
+  - name: route
+    type: RouteOnAttribute
+    constraints: {{require: {{side: front}}}}
+    properties: {{notes: 'filename =~ "note-.*"', images: 'filename =~ "image-.*"'}}
+  - name: change
+    type: ReplaceText
+    constraints: {{require: {{side: front}}}}
+    properties: {{pattern: '(?m)^(\\w+)=(\\w+)$', replacement: '\\2 is ${{filename}} of \\1'}}
+  - {{name: notes, type: PutFile, constraints: {{require: {{side: back}}}}, properties: {{directory: "{directory}/notes"}}}}
+  - {{name: images, type: PutFile, constraints: {{require: {{side: back}}}}, properties: {{directory: "{directory}/images"}}}}
+  - {{name: rest, type: PutFile, constraints: {{require: {{side: back}}}}, properties: {{directory: "{directory}/rest"}}}}
+connections:
+  - {{from: take, relationship: success, to: route}}
+  - {{from: route, relationship: notes, to: change}}
+  - {{from: change, relationship: success, to: notes}}
+  - {{from: route, relationship: images, to: images}}
+  - {{from: route, relationship: unmatched, to: rest}}
+"""
+
+
+def contents(directory):
+    """name → bytes, but for files that are being written."""
+    found = {}
+    for name in os.listdir(directory):
+        if not name.startswith("."):
+            with open(os.path.join(directory, name), "rb") as file:
+                found[name] = file.read()
+    return found
+
+
+class Files(unittest.TestCase):
+    def test_files_are_taken_routed_changed_and_written_whoever_is_killed(self):
+        with Cluster(start=False) as cluster:
+            for name in ("in", "notes", "images", "rest"):
+                os.mkdir(os.path.join(cluster.directory, name))
+            two_sides(cluster, cluster.directory)
+            cluster.put_flow("routed", ROUTED.format(directory=cluster.directory))
+            cluster.wait_running("take", "route", "change", "notes", "images", "rest")
+            expected = {"notes": {}, "images": {}, "rest": {}}
+
+            def give(name, data, kind, comes_out=None):
+                expected[kind][name] = comes_out or data
+                with open(os.path.join(cluster.directory, "in", name), "wb") as file:
+                    file.write(data)
+
+            def give_all(numbers):
+                for i in numbers:
+                    give(f"note-{i}", f"a=b\nnot this\nkey{i}=value{i}\n".encode(), "notes",
+                         f"b is note-{i} of a\nnot this\nvalue{i} is note-{i} of key{i}\n".encode())
+                    give(f"image-{i}", bytes(range(256)) * 40 * i + b"\n", "images")
+                    give(f"other-{i}", f"a=b {i}".encode(), "rest")
+
+            def all_written():
+                return expected == {kind: contents(os.path.join(cluster.directory, kind))
+                                    for kind in expected}
+            give_all(range(10))
+            wait_until(all_written, 20, "every file is where it belongs, as it should be")
+            give_all(range(10, 30))
+            cluster.node(cluster.assignment("change", cluster.node("node-3"))["nodeId"]).kill9()
+            give_all(range(30, 40))
+            # What waited in the dead node's queue comes with it.
+            for node in cluster.nodes:
+                if not node.alive:
+                    node.start()
+            wait_until(all_written, 30, "the rest too")
+            wait_until(lambda: contents(os.path.join(cluster.directory, "in")) == {}, 10,
+                       "what is safe was taken away")
+
+
 class Faults(unittest.TestCase):
     def test_a_processor_that_fails_says_so_until_it_succeeds(self):
         with Cluster(count=1) as cluster:
