@@ -18,8 +18,8 @@ import tempfile
 import time
 import uuid
 
-BUILD = os.environ.get("DATABRIDGE_BUILD") or os.path.join(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "build", "release")
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get("DATABRIDGE_BUILD") or os.path.join(ROOT, "build", "release")
 PROGRAM = os.path.join(BUILD, "databridge")
 CONTROL = os.path.join(BUILD, "databridgectl")
 CONFIG = "/api/cluster/config/"
@@ -385,12 +385,20 @@ def call_inside(namespace, port, method, path, body=None, headers=None, timeout=
     return Answer(status, dict(pairs), text.encode("latin-1"))
 
 
-def can_make_namespaces():
-    name = f"dbprobe{os.getpid()}"
-    if run("ip", "netns", "add", name, check=False).returncode != 0:
-        return False
-    run("ip", "netns", "del", name, check=False)
-    return True
+@contextlib.contextmanager
+def lone_namespace():
+    """A network with a loopback and nothing else: any port is free in it, the defaults too. Whatever
+    is left running in it is killed at the end."""
+    name = f"dblone{os.getpid()}"
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        yield name
+    finally:
+        for pid in run("ip", "netns", "pids", name).stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        run("ip", "netns", "del", name)
 
 
 class NetworkedCluster(Cluster):

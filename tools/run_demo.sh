@@ -1,17 +1,27 @@
 #!/bin/bash
 # Three nodes on loopback (cluster ports 8090-8092, API 8080-8082) with a sample flow on real input.
 # Runs until Ctrl-C. A node that you kill is started again after a while, so that you see both ways.
+#
+# The environment may say otherwise: DEMO_BUILD where the programs are, DEMO_DIR in which directory
+# `demo` is made afresh, DEMO_CLUSTER_PORT and DEMO_API_PORT the first of three ports each,
+# DEMO_PACKAGES the package manager's log, DEMO_RESTART_AFTER in seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=build/release
-demo=$PWD/build/demo
-restart_after=15
+build=${DEMO_BUILD:-build/release}
+shown=${DEMO_DIR:-build}/demo
+cluster_port=${DEMO_CLUSTER_PORT:-8090}
+api_port=${DEMO_API_PORT:-8080}
+packages=${DEMO_PACKAGES:-/var/log/dpkg.log}
+restart_after=${DEMO_RESTART_AFTER:-15}
+demo=$(realpath -m "$shown")
 declare -A pid=() died_at=()
 stopping=
 
 say() { printf '\n%s\n' "$*"; }
 
-for port in 8090 8091 8092 8080 8081 8082; do
+api_ports=()
+for i in 0 1 2; do api_ports+=($((api_port + i))); done
+for port in $((cluster_port)) $((cluster_port + 1)) $((cluster_port + 2)) "${api_ports[@]}"; do
   if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
     echo "port $port is in use: stop what listens there (ss -ltnp 'sport = :$port'), then try again" >&2
     exit 1
@@ -25,13 +35,13 @@ mkdir -p "$demo/out"
 start_node() {
   local i=$1 seeds='' j
   for j in 1 2 3; do
-    if [ "$j" != "$i" ]; then seeds+=${seeds:+,}127.0.0.1:$((8089 + j)); fi
+    if [ "$j" != "$i" ]; then seeds+=${seeds:+,}127.0.0.1:$((cluster_port - 1 + j)); fi
   done
   # In a session of its own: the terminal's Ctrl-C is for this script, which then says goodbye properly.
   setsid "$build/databridge" --cluster-enabled=true --cluster-node-id="node-$i" \
-    --cluster-bind-port=$((8089 + i)) --cluster-seeds="$seeds" --port=$((8079 + i)) \
+    --cluster-bind-port=$((cluster_port - 1 + i)) --cluster-seeds="$seeds" --port="${api_ports[$((i - 1))]}" \
     --data-dir="$demo/node-$i" --api-access-log="$demo/access-$i.log" \
-    --file-root="$demo,/var/log" >>"$demo/node-$i.log" 2>&1 &
+    --file-root="$demo,$(dirname "$packages")" >>"$demo/node-$i.log" 2>&1 &
   pid[$i]=$!
   disown  # Or bash would comment on each kill.
   unset "died_at[$i]"
@@ -41,7 +51,7 @@ stop_all() {
   [ -z "$stopping" ] || return 0
   stopping=yes
   trap - EXIT
-  say "Stopping the three nodes (their data stays in build/demo until the next run)."
+  say "Stopping the three nodes (their data stays in $shown until the next run)."
   for i in "${!pid[@]}"; do kill -TERM "${pid[$i]}" 2>/dev/null || true; done
   for _ in $(seq 100); do
     local alive=
@@ -59,7 +69,7 @@ trap 'stop_all 1' EXIT
 api() {
   local path=$1 port
   shift
-  for port in 8080 8081 8082; do
+  for port in "${api_ports[@]}"; do
     curl -sf --max-time 5 "$@" "http://127.0.0.1:$port/api/cluster/$path" 2>/dev/null && return 0
   done
   return 1
@@ -77,31 +87,33 @@ if [ -z "$formed" ]; then
   exit 1
 fi
 
-sed "s|@DEMO@|$demo|g" examples/logs.yaml >"$demo/logs.yaml"
+sed "s|@DEMO@|$demo|g; s|/var/log/dpkg.log|$packages|" examples/logs.yaml >"$demo/logs.yaml"
 # The sources wait for their files; the ones that the nodes write are there from the start.
 touch "$demo"/access-{1,2,3}.log
 code=$(curl -s --max-time 20 -o "$demo/answer.json" -w '%{http_code}' -X PUT \
   -H 'Content-Type: application/yaml' --data-binary "@$demo/logs.yaml" \
-  http://127.0.0.1:8080/api/cluster/flows/logs) || true
+  "http://127.0.0.1:$api_port/api/cluster/flows/logs") || true
 if [[ "$code" != 20? ]]; then
   echo "the sample flow was refused ($code): $(cat "$demo/answer.json" 2>/dev/null)" >&2
   exit 1
 fi
 
+control=$build/databridgectl
+[ "$api_port" = 8080 ] || control+=" --api http://127.0.0.1:$api_port"
 leader() { api leader | jq -r .leader; }
 leading=$(leader)
 cat <<EOF
 
-Three nodes are one cluster; $leading leads. The flow \`logs\` follows /var/log/dpkg.log and the API's
-own access logs, and writes what it finds to build/demo/out/.
+Three nodes are one cluster; $leading leads. The flow \`logs\` follows $packages and the API's
+own access logs, and writes what it finds to $shown/out/.
 
-  look   $build/databridgectl status
-         $build/databridgectl assignments
-         ls build/demo/out/*; tail -f build/demo/access-1.log
-         curl -s http://127.0.0.1:8080/api/cluster/nodes | jq .
+  look   $control status
+         $control assignments
+         ls $shown/out/*; tail -f $shown/access-1.log
+         curl -s http://127.0.0.1:$api_port/api/cluster/nodes | jq .
   kill   kill -9 ${pid[${leading#node-}]}        ($leading, the leader: another one takes over)
 $(for i in 1 2 3; do [ "node-$i" = "$leading" ] || printf '         kill -9 %s        (node-%s)\n' "${pid[$i]}" "$i"; done)
-  log    build/demo/node-1.log, node-2.log, node-3.log
+  log    $shown/node-1.log, node-2.log, node-3.log
 
 A killed node is started again after $restart_after s. Ctrl-C ends everything.
 EOF
