@@ -43,9 +43,12 @@ def written(directory):
     return collections.Counter(index for index, _, _ in files(directory))
 
 
-def wait_for_more(directory, count=50, deadline=30):
-    before = len(written(directory))
-    wait_until(lambda: len(written(directory)) > before + count, deadline, "files are written")
+def wait_for_more(directory, count=50, deadline=30, epoch=None):
+    """Until there are so many more files: of that epoch, if given, or what waited in a queue counts too."""
+    def now():
+        return len({index for index, by, _ in files(directory) if epoch in (None, by)})
+    before = now()
+    wait_until(lambda: now() > before + count, deadline, "files are written")
 
 
 def check_numbered(case, directory):
