@@ -1,5 +1,6 @@
 """What an operator does to one process: SIGTERM, SIGHUP, a restart, a second start by mistake."""
 
+import datetime
 import os
 import signal
 import tempfile
@@ -7,6 +8,31 @@ import unittest
 
 from harness import Cluster, Node, free_ports, wait_until
 from numbered import NUMBERED, check_numbered, two_sides, wait_for_more, written
+
+
+PINNED = """
+processors:
+""" + "".join(f"""
+  - name: {{node}}-{i}
+    type: GenerateFlowFile
+    constraints: {{{{require: {{{{node: {{node}}}}}}}}}}
+    properties: {{{{interval: 10ms}}}}
+""" for i in range(4))
+
+
+def now():
+    """As the events write it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def last_event(node):
+    return node.get("/api/cluster/events?limit=100000")["events"][-1]["id"]
+
+
+def placed_on(name, node, since, until):
+    """What `node` knows to have been assigned to the node `name` in that time."""
+    return [event for event in node.get(f"/api/cluster/events?limit=100000&since={since}")["events"]
+            if event["type"] == "work_assigned" and event["nodeId"] == name and event["at"] < until]
 
 
 class Alone(Node):
@@ -42,6 +68,22 @@ class Sigterm(unittest.TestCase):
             wait_until(lambda: old.config_value("after.goodbye") == 1, 5, "it is back")
 
 
+    def test_a_member_that_stops_is_given_nothing_any_more(self):
+        """Its work is pinned to it, so there is no other place to give it to."""
+        with Cluster() as cluster:
+            cluster.wait_healthy()
+            for node in reversed(cluster.nodes):
+                cluster.put_flow(node.name, PINNED.format(node=node.name))
+            cluster.wait_running(*(f"{node.name}-{i}" for node in cluster.nodes for i in range(4)))
+            for node in cluster.others(cluster.leader()):
+                other = cluster.others(node)[0]
+                known = last_event(other)
+                self.assertEqual(node.terminate(), 0, node.log_tail())
+                self.assertEqual(placed_on(node.name, other, known, now()), [])
+                node.start()
+                cluster.wait_formed()
+
+
 class OneProcess(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory(prefix="databridge-test-")
@@ -67,10 +109,13 @@ class OneProcess(unittest.TestCase):
                           NUMBERED.replace("front", "back").format(directory=out, count=0).encode(),
                           {"Content-Type": "application/yaml"})
         self.assertIn(answer.status, (200, 201), answer)
-        for _ in range(3):
+        for _ in range(5):
             wait_for_more(out)
+            known = last_event(node)
             self.assertEqual(node.terminate(), 0, node.log_tail())
+            ended = now()
             self.serving(node)
+            self.assertEqual(placed_on(node.name, node, known, ended), [])
         wait_for_more(out)
         check_numbered(self, out)
         self.assertGreater(max(written(out)), 200)
