@@ -290,8 +290,8 @@ class Starts(unittest.TestCase):
     def small_disk(self, size):
         disk = os.path.join(self.directory, "disk")
         os.mkdir(disk)
-        if run("mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", disk, check=False).returncode != 0:
-            self.skipTest("needs the right to mount")
+        done = run("mount", "-t", "tmpfs", "-o", "size=" + size, "tmpfs", disk, check=False)
+        self.assertEqual(done.returncode, 0, "a small disk needs root and the right to mount: " + done.stderr)
         self.addCleanup(run, "umount", "-l", disk, check=False)
         return disk
 
