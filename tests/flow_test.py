@@ -129,9 +129,18 @@ processors:
     type: ReplaceText
     constraints: {{require: {{side: front}}}}
     properties: {{pattern: '(?m)^(\\w+)=(\\w+)$', replacement: '\\2 is ${{filename}} of \\1'}}
-  - {{name: notes, type: PutFile, constraints: {{require: {{side: back}}}}, properties: {{directory: "{directory}/notes"}}}}
-  - {{name: images, type: PutFile, constraints: {{require: {{side: back}}}}, properties: {{directory: "{directory}/images"}}}}
-  - {{name: rest, type: PutFile, constraints: {{require: {{side: back}}}}, properties: {{directory: "{directory}/rest"}}}}
+  - name: notes
+    type: PutFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{directory}/notes"}}
+  - name: images
+    type: PutFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{directory}/images"}}
+  - name: rest
+    type: PutFile
+    constraints: {{require: {{side: back}}}}
+    properties: {{directory: "{directory}/rest"}}
 connections:
   - {{from: take, relationship: success, to: route}}
   - {{from: route, relationship: notes, to: change}}
