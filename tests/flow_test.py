@@ -220,6 +220,23 @@ connections:
             os.remove(out)
             wait_until(lambda: "failure" not in sink()["reason"], 20, "it has succeeded")
 
+    def test_a_busy_flow_is_deleted_and_made_again(self):
+        """At any moment: while its sink holds what it was offered, too."""
+        with Cluster(count=1, start=False) as cluster:
+            node = cluster.nodes[0]
+            node.flags += ["--cluster-labels=side=front", f"--file-root={cluster.directory}"]
+            cluster.start()
+            for i in range(10):
+                out = os.path.join(cluster.directory, f"out-{i}")
+                os.mkdir(out)
+                cluster.put_flow("numbered", NUMBERED.replace("back", "front").format(directory=out, count=0))
+                wait_for_more(out, 5 * i)
+                answer = node.api("DELETE", "/api/cluster/flows/numbered", timeout=20)
+                self.assertLess(answer.status, 300, answer)
+                wait_until(lambda: node.get("/api/cluster/assignments")["assignments"] == [], 20,
+                           "its processors are gone")
+                self.assertEqual(written(out)[0], 1, "it did not begin anew")
+
 
 class Minority(unittest.TestCase):
     def test_its_processors_stop_before_the_replacements_start(self):
