@@ -211,6 +211,17 @@ class Node:
             log.seek(size)
             return log.read()
 
+    def broke(self):
+        """Whether a run of it has ended by itself in a way that no input may cause."""
+        last = self.process and self.process.poll()
+        if last in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
+            return True
+        try:
+            with open(self.log_path, errors="replace") as log:
+                return " CHECK(" in log.read()
+        except OSError:
+            return False
+
     def resident_kb(self):
         with open(f"/proc/{self.pid}/status") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
@@ -246,7 +257,8 @@ class Cluster(contextlib.AbstractContextManager):
         self.wait_formed()
 
     def __exit__(self, kind, problem, trace):
-        if kind is not None:
+        broken = [node.name for node in self.nodes if node.broke()]
+        if kind is not None or broken:
             for node in self.nodes:
                 state = "alive" if node.alive else f"exit {node.process and node.process.poll()}"
                 print(f"--- {node.name} ({state})\n{node.log_tail()}", file=sys.stderr)
@@ -257,6 +269,8 @@ class Cluster(contextlib.AbstractContextManager):
                 node.process.wait()
         self.clean_up()
         shutil.rmtree(self.directory, ignore_errors=True)
+        # The others may have gone on so well that the test did not notice.
+        assert kind is not None or not broken, f"ended by a fault of their own: {broken}"
         return False
 
     def clean_up(self):
