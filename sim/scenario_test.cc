@@ -103,6 +103,21 @@ TEST_F(Scenario, ALeaderWhoseDiskHangsIsReplacedBeforeLeasesEnd) {
       << "it goes on once its disk does";
 }
 
+// Raft's rows of failed writes (canonical/raft #321, #460, #466, #483): nothing is said, and it
+// ends.
+TEST_F(Scenario, AFailedWriteEndsTheNode) {
+  Faults broken;
+  broken.disk_error = 1;
+  world_->set_faults(broken);
+  const size_t old = leader();
+  bool answered = false;
+  engines_[old]->submit({cluster::Change{SetConfig{"key", "1", {}}}, {}},
+                        [&](const cluster::Answer&) { answered = true; });
+  world_->wake(old);
+  EXPECT_TRUE(within(1s, [&] { return engines_[old]->stopped(); }));
+  EXPECT_FALSE(answered);
+}
+
 // It is the emptiest of all while it stops; who gave it its work back would wait for T.
 TEST_F(Scenario, ANodeThatStopsIsGivenNothing) {
   ProcessorSpec spec;

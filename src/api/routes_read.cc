@@ -49,7 +49,11 @@ Routed get_node(Call& call) {
 Routed get_leader(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
   if (!call.at().leader) return problem(Code::no_leader, "no leader is known here at the moment");
-  return json_response(show_leader(call.at()));
+  const View& view = call.at();
+  if (view.leader != view.self.incarnation && view.state.member(view.leader) == nullptr) {
+    return problem(Code::no_leader, "who leads is not known by name here yet");
+  }
+  return json_response(show_leader(view));
 }
 
 Routed get_assignments(Call& call) {

@@ -17,7 +17,7 @@ using cluster::Outcome;
 using cluster::ViewPtr;
 using Json = nlohmann::json;
 
-constexpr size_t kConfigKeyMax = 512;
+constexpr size_t kConfigKeyMax = 256;
 
 // The body as JSON; an empty one counts as `{}` where nothing in it is required.
 Result<Json> read_body(const Call& call, bool may_be_empty = false) {

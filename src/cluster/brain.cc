@@ -358,7 +358,7 @@ void Brain::serve(std::optional<Desk::ToServe> served, Effects& effects) {
                  state_, effects);
     return;
   }
-  leader_->serve(std::move(*served), desk_, state_, consensus_, now_, random_, effects);
+  leader_->serve(std::move(*served), desk_, state_, consensus_, now_, effects);
   lead(effects);
 }
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr Duration kSoftEvery = 1s;
 constexpr Duration kEmptyFor = 2s;  // Members sample their queues once a second.
-constexpr size_t kPlansKept = 16;
 // A learner this close behind may vote; the consensus core has its own, equal limit.
 constexpr LogIndex kCaughtUp = 1024;
 
@@ -248,6 +247,12 @@ bool LeaderDuty::is_empty(Incarnation member, Instant now) const {
   return since != empty_since_.end() && now - since->second >= kEmptyFor;
 }
 
+bool LeaderDuty::answers(Incarnation voter, const Consensus& consensus, Instant now) const {
+  const auto peer = consensus.peers.find(voter);
+  return peer != consensus.peers.end() &&
+         peer->second.contact_last >= now - options_.timing.quorum_window;
+}
+
 bool LeaderDuty::has_quorum(const Consensus& consensus, Instant now) const {
   return consensus.quorum_contact >= now - options_.timing.quorum_window;
 }
@@ -328,8 +333,7 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);
-    server.answered = self || (peer != consensus.peers.end() &&
-                               peer->second.contact_last >= now - options_.timing.quorum_window);
+    server.answered = self || answers(incarnation, consensus, now);
     server.caught_up =
         self || (peer != consensus.peers.end() && peer->second.match + kCaughtUp >= consensus.last);
     const auto contact = health_.contact(incarnation);
@@ -375,11 +379,7 @@ void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Insta
   soft_.term = term_;
   soft_.as_of_ms = consensus.unix_ms;
   for (const Incarnation& voter : consensus.voters) {
-    const auto peer = consensus.peers.find(voter);
-    const bool reached =
-        voter == self_ || (peer != consensus.peers.end() &&
-                           peer->second.contact_last >= now - options_.timing.quorum_window);
-    if (reached) ++soft_.voters_reachable;
+    if (voter == self_ || answers(voter, consensus, now)) ++soft_.voters_reachable;
   }
   state.members().each([&](const Incarnation& incarnation, const Member& member) {
     SoftMember row;
@@ -405,165 +405,6 @@ void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Insta
 void LeaderDuty::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {
   effects.push_back(Propose{Command{
       .body = std::move(body), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
-}
-
-Answer LeaderDuty::remove_refused(const NodeId& node, bool force, const State& state,
-                                  const Consensus& consensus, Instant now) const {
-  const Member* member = state.member(node);
-  if (member == nullptr) return fail(Code::not_found, "there is no node " + node.value);
-  const Incarnation who = member->info.incarnation;
-  if (has(consensus.voters, who)) {
-    size_t stay = 0, answer = 0;
-    for (const Incarnation& voter : consensus.voters) {
-      if (voter == who) continue;
-      ++stay;
-      const auto peer = consensus.peers.find(voter);
-      if (voter == self_ || (peer != consensus.peers.end() &&
-                             peer->second.contact_last >= now - options_.timing.quorum_window)) {
-        ++answer;
-      }
-    }
-    if (stay == 0) {
-      return fail(Code::conflict,
-                  node.value + " is the last voter: without it there is no cluster");
-    }
-    if (answer <= stay / 2) {
-      return fail(Code::conflict, "without " + node.value + " only " + std::to_string(answer) +
-                                      " of " + std::to_string(stay) +
-                                      " voters answer: the cluster would lose its quorum");
-    }
-  }
-  const bool gone = member->health == Health::unhealthy || member->health == Health::disconnected;
-  if (gone && !force) {
-    return fail(Code::conflict,
-                node.value +
-                    " does not answer, so it cannot hand its work over: use force=true to "
-                    "remove it all the same");
-  }
-  return Outcome{};
-}
-
-void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
-                       const Consensus& consensus, Instant now, Random& random, Effects& effects) {
-  (void)random;
-  const auto answer = [&](Answer with) { desk.answer(served.id, std::move(with), state, effects); };
-  const auto here = [&] { return Outcome{.index = state.version(), .plan = {}, .text = {}}; };
-  const auto find = [&](const NodeId& node) -> const Member* {
-    const Member* member = state.member(node);
-    if (member == nullptr) answer(fail(Code::not_found, "there is no node " + node.value));
-    return member;
-  };
-  if (!begun_) {
-    return answer(fail(Code::no_leader, "the leader has just been elected; try again"));
-  }
-  RequestBody& body = served.request.body;
-  if (auto* change = std::get_if<Change>(&body)) {
-    return desk.propose(served, std::move(change->body), state, consensus, effects);
-  }
-  if (auto* place = std::get_if<Place>(&body)) {
-    const FlowId& flow = place->spec.flow;
-    if (!flow.empty() && !state.flows().contains(flow)) {
-      return answer(fail(Code::unprocessable, "there is no flow " + flow.value));
-    }
-    const ProcessorId processor = place->spec.id;
-    return desk.propose_placed(served, AddProcessor{std::move(place->spec)}, processor, state,
-                               consensus, effects);
-  }
-  if (const auto* move = std::get_if<MoveWork>(&body)) {
-    const auto epoch = dispatcher_.move(move->processor, move->to, state, soft_);
-    if (!epoch) return answer(tl::make_unexpected(epoch.error()));
-    const Assignment* assignment = state.assignments().find(move->processor);
-    const Member* target = state.member(move->to);
-    if (!assignment->releasing && assignment->owner == target->info.incarnation) {
-      return answer(here());
-    }
-    return desk.wait_for_placing(served.id, move->processor, *epoch);
-  }
-  if (const auto* rebalance = std::get_if<Rebalance>(&body)) {
-    Plan plan;
-    if (rebalance->plan_id.empty()) {
-      plan = plan_rebalance(state, soft_);
-      plans_.push_back(plan);
-      if (plans_.size() > kPlansKept) plans_.pop_front();
-    } else {
-      const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const Plan& known) {
-        return known.id == rebalance->plan_id;
-      });
-      if (found == plans_.end()) {
-        return answer(fail(Code::conflict, "this leader knows no plan " + rebalance->plan_id +
-                                               ": ask for a new one with dryRun=true"));
-      }
-      plan = *found;
-      if (plan.state_version < placement_changed_) {
-        return answer(fail(Code::conflict, "the placement has moved on since the plan " + plan.id +
-                                               " was made at " +
-                                               std::to_string(plan.state_version) +
-                                               ": ask for a new one with dryRun=true"));
-      }
-    }
-    if (!rebalance->dry_run) dispatcher_.apply(plan, state, consensus, now, effects);
-    Outcome outcome = here();
-    outcome.plan = std::move(plan);
-    return answer(std::move(outcome));
-  }
-  if (const auto* remove = std::get_if<RemoveNode>(&body)) {
-    const Answer refused = remove_refused(remove->node, remove->force, state, consensus, now);
-    if (!refused) return answer(refused);
-    const Member* member = state.member(remove->node);
-    return desk.propose(
-        served, SetDraining{member->info.incarnation, true, true, remove->force || member->forced},
-        state, consensus, effects);
-  }
-  if (const auto* drain = std::get_if<DrainNode>(&body)) {
-    const Member* member = find(drain->node);
-    if (member == nullptr) return;
-    // Who is not to be drained any more is not to be removed either.
-    const bool on = drain->draining;
-    return desk.propose(
-        served,
-        SetDraining{member->info.incarnation, on, on && member->leaving, on && member->forced},
-        state, consensus, effects);
-  }
-  if (const auto* check = std::get_if<CheckNode>(&body)) {
-    const Member* member = find(check->node);
-    if (member == nullptr) return;
-    health_.asked(member->info.incarnation, now);
-    effects.push_back(Send{member->info.incarnation, HeartbeatAsk{}});
-    return answer(here());
-  }
-  if (const auto* transfer = std::get_if<TransferLeadership>(&body)) {
-    Incarnation to;
-    const auto answers = [&](Incarnation voter) {
-      const auto peer = consensus.peers.find(voter);
-      return peer != consensus.peers.end() &&
-             peer->second.contact_last >= now - options_.timing.quorum_window;
-    };
-    if (!transfer->to.empty()) {
-      const Member* member = find(transfer->to);
-      if (member == nullptr) return;
-      to = member->info.incarnation;
-    } else {
-      LogIndex best = 0;
-      for (const Incarnation& voter : consensus.voters) {
-        if (voter == self_ || !answers(voter)) continue;
-        const LogIndex match = consensus.peers.at(voter).match;
-        if (match < best) continue;
-        best = match;
-        to = voter;
-      }
-    }
-    if (to == self_) return answer(here());
-    if (!to || !has(consensus.voters, to)) {
-      return answer(fail(Code::conflict, "there is no other voter to hand the leadership to"));
-    }
-    if (!answers(to)) {
-      return answer(fail(Code::conflict, transfer->to.value + " does not answer at the moment"));
-    }
-    effects.push_back(Transfer{to});
-    return answer(here());
-  }
-  if (std::holds_alternative<ReadBarrier>(body)) return desk.read(served.id, effects);
-  answer(fail(Code::internal, "a join is not for the leader"));
 }
 
 }  // namespace databridge::cluster

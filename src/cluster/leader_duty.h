@@ -66,7 +66,7 @@ class LeaderDuty {
   Instant due() const { return check_next_; }
 
   void serve(Desk::ToServe served, Desk& desk, const State& state, const Consensus& consensus,
-             Instant now, Random& random, Effects& effects);
+             Instant now, Effects& effects);
 
   const SoftTable& soft() const { return soft_; }
 
@@ -83,8 +83,23 @@ class LeaderDuty {
   bool is_gone(Incarnation member) const;
   bool is_empty(Incarnation member, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
-  Answer remove_refused(const NodeId& node, bool force, const State& state,
-                        const Consensus& consensus, Instant now) const;
+  bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.
+
+  // ---- Requests (leader_serve.cc)
+  struct Served;
+  void on(Change& change, const Served& with);
+  void on(Place& place, const Served& with);
+  void on(MoveWork& move, const Served& with);
+  void on(Rebalance& rebalance, const Served& with);
+  void on(RemoveNode& remove, const Served& with);
+  void on(DrainNode& drain, const Served& with);
+  void on(CheckNode& check, const Served& with);
+  void on(TransferLeadership& transfer, const Served& with);
+  void on(ReadBarrier&, const Served& with);
+  void on(JoinCluster&, const Served& with);
+  Result<Plan> plan_of(const Rebalance& rebalance, const State& state);
+  std::optional<std::string> why_not_removed(const Member& member, bool force,
+                                             const Consensus& consensus, Instant now) const;
 
   Options options_;
   Incarnation self_;

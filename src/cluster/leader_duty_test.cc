@@ -173,7 +173,7 @@ TEST_F(LeaderDutyTest, ProposesNothingBeforeItsNoOp) {
   auto served =
       desk.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, state, consensus, now, effects);
   ASSERT_TRUE(served);
-  duty.serve(*served, desk, state, consensus, now, random, effects);
+  duty.serve(*served, desk, state, consensus, now, effects);
   ASSERT_EQ(all<Reply>(effects).size(), 1u);
   EXPECT_EQ(all<Reply>(effects)[0].answer.error().code, Code::no_leader);
 }
@@ -541,7 +541,7 @@ class PlanTest : public LeaderDutyTest {
     Effects effects;
     Desk desk({}, node(1), 1);
     const auto served = desk.ask({7, {request, {}}}, state, consensus, now, effects);
-    duty.serve(*served, desk, state, consensus, now, random, effects);
+    duty.serve(*served, desk, state, consensus, now, effects);
     const auto replies = all<Reply>(effects);
     return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
   }

@@ -27,7 +27,7 @@ namespace databridge::flow {
 using FlowFilePtr = std::shared_ptr<const FlowFile>;
 
 // State that goes through the log must leave room for what the host adds to it.
-inline constexpr size_t kStateMax = kCheckpointMax - (4 << 10);
+inline constexpr size_t kStateMax = kCheckpointMax - (4 << 10);  // 64 KiB.
 
 struct Input {
   Uuid connection;

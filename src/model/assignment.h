@@ -21,7 +21,7 @@ enum class RunState : uint8_t {
 };
 
 // The newest small state (a tail's offset) committed with the processor: at most kCheckpointMax.
-inline constexpr size_t kCheckpointMax = 64 << 10;
+inline constexpr size_t kCheckpointMax = 68 << 10;
 
 struct Checkpoint {
   Epoch epoch;            // Under which it was made.

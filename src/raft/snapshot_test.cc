@@ -93,6 +93,27 @@ TEST(Snapshots, AReceiverThatRestartsHalfWayStartsAnew) {
   EXPECT_EQ(net.raft(3).commit(), net.raft(1).commit());
 }
 
+// canonical/raft #357: it went on with what the leader of an older term had begun.
+TEST(Snapshots, ANewTermWhileASnapshotComesInStartsItAnew) {
+  Net net = with_laggard();
+  net.heal();
+  int chunks = 0;
+  net.drop = [&](const Message& m) { return m.kind == Kind::snapshot_chunk && ++chunks > 5; };
+  net.advance(30ms);
+  ASSERT_GT(chunks, 5);
+  const Term before = net.raft(3).term();
+  ASSERT_TRUE(net.raft(1).transfer(2, net.now()));
+  net.settle();
+  net.drop = nullptr;
+  net.advance(300ms);
+  EXPECT_GT(net.raft(3).term(), before);
+  EXPECT_EQ(net.raft(3).term(), net.raft(2).term());
+  net.propose(2, "new");
+  net.settle();
+  EXPECT_EQ(net.raft(3).commit(), net.raft(2).commit());
+  EXPECT_EQ(net.commands(3).back(), "new");
+}
+
 TEST(Snapshots, AnInstalledSnapshotIsAcknowledgedOnlyWhenDurable) {
   Net net = with_laggard();
   net.hold_disk(3);

@@ -1,0 +1,189 @@
+// What the leader does for whoever asks: a method a request.
+#include <algorithm>
+#include <utility>
+
+#include "cluster/leader_duty.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr size_t kPlansKept = 16;
+
+bool votes(const Consensus& consensus, Incarnation who) {
+  return std::binary_search(consensus.voters.begin(), consensus.voters.end(), who);
+}
+
+}  // namespace
+
+// A request, and what its answer needs.
+struct LeaderDuty::Served {
+  Desk::ToServe& request;
+  Desk& desk;
+  const State& state;
+  const Consensus& consensus;
+  Instant now;
+  Effects& effects;
+
+  void answer(Answer with) const { desk.answer(request.id, std::move(with), state, effects); }
+  void refuse(Code code, std::string why) const { answer(fail(code, std::move(why))); }
+  void done() const { answer(Outcome{.index = state.version(), .plan = {}, .text = {}}); }
+  void propose(CommandBody body) const {
+    desk.propose(request, std::move(body), state, consensus, effects);
+  }
+  const Member* find(const NodeId& node) const {  // Says so if there is none.
+    const Member* member = state.member(node);
+    if (member == nullptr) refuse(Code::not_found, "there is no node " + node.value);
+    return member;
+  }
+};
+
+void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
+                       const Consensus& consensus, Instant now, Effects& effects) {
+  const Served with{served, desk, state, consensus, now, effects};
+  if (!begun_) {
+    return with.refuse(Code::no_leader, "the leader has just been elected; try again");
+  }
+  std::visit([&](auto& body) { on(body, with); }, served.request.body);
+}
+
+void LeaderDuty::on(Change& change, const Served& with) { with.propose(std::move(change.body)); }
+
+void LeaderDuty::on(Place& place, const Served& with) {
+  const FlowId& flow = place.spec.flow;
+  if (!flow.empty() && !with.state.flows().contains(flow)) {
+    return with.refuse(Code::unprocessable, "there is no flow " + flow.value);
+  }
+  const ProcessorId processor = place.spec.id;
+  with.desk.propose_placed(with.request, AddProcessor{std::move(place.spec)}, processor, with.state,
+                           with.consensus, with.effects);
+}
+
+void LeaderDuty::on(MoveWork& move, const Served& with) {
+  const auto epoch = dispatcher_.move(move.processor, move.to, with.state, soft_);
+  if (!epoch) return with.answer(tl::make_unexpected(epoch.error()));
+  const Assignment* assignment = with.state.assignments().find(move.processor);
+  const Member* target = with.state.member(move.to);
+  if (!assignment->releasing && assignment->owner == target->info.incarnation) return with.done();
+  with.desk.wait_for_placing(with.request.id, move.processor, *epoch);
+}
+
+// A plan that was shown is bound to the state that it was made of.
+Result<Plan> LeaderDuty::plan_of(const Rebalance& rebalance, const State& state) {
+  if (rebalance.plan_id.empty()) {
+    Plan plan = plan_rebalance(state, soft_);
+    plans_.push_back(plan);
+    if (plans_.size() > kPlansKept) plans_.pop_front();
+    return plan;
+  }
+  const auto found = std::find_if(plans_.begin(), plans_.end(),
+                                  [&](const Plan& known) { return known.id == rebalance.plan_id; });
+  if (found == plans_.end()) {
+    return fail(Code::conflict, "this leader knows no plan " + rebalance.plan_id +
+                                    ": ask for a new one with dryRun=true");
+  }
+  if (found->state_version < placement_changed_) {
+    return fail(Code::conflict, "the placement has moved on since the plan " + found->id +
+                                    " was made at " + std::to_string(found->state_version) +
+                                    ": ask for a new one with dryRun=true");
+  }
+  return *found;
+}
+
+void LeaderDuty::on(Rebalance& rebalance, const Served& with) {
+  Result<Plan> plan = plan_of(rebalance, with.state);
+  if (!plan) return with.answer(tl::make_unexpected(plan.error()));
+  if (!rebalance.dry_run) {
+    dispatcher_.apply(*plan, with.state, with.consensus, with.now, with.effects);
+  }
+  with.answer(Outcome{.index = with.state.version(), .plan = std::move(*plan), .text = {}});
+}
+
+void LeaderDuty::on(RemoveNode& remove, const Served& with) {
+  const Member* member = with.find(remove.node);
+  if (member == nullptr) return;
+  if (const auto why = why_not_removed(*member, remove.force, with.consensus, with.now)) {
+    return with.refuse(Code::conflict, *why);
+  }
+  with.propose(SetDraining{member->info.incarnation, true, true, remove.force || member->forced});
+}
+
+std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, bool force,
+                                                       const Consensus& consensus,
+                                                       Instant now) const {
+  const Incarnation who = member.info.incarnation;
+  const std::string& node = member.info.node.value;
+  if (votes(consensus, who)) {
+    size_t stay = 0, answer = 0;
+    for (const Incarnation& voter : consensus.voters) {
+      if (voter == who) continue;
+      ++stay;
+      if (voter == self_ || answers(voter, consensus, now)) ++answer;
+    }
+    if (stay == 0) return node + " is the last voter: without it there is no cluster";
+    if (answer <= stay / 2) {
+      return "without " + node + " only " + std::to_string(answer) + " of " + std::to_string(stay) +
+             " voters answer: the cluster would lose its quorum";
+    }
+  }
+  if (member.health > Health::degraded && !force) {
+    return node +
+           " does not answer, so it cannot hand its work over: use force=true to remove it all "
+           "the same";
+  }
+  return std::nullopt;
+}
+
+void LeaderDuty::on(DrainNode& drain, const Served& with) {
+  const Member* member = with.find(drain.node);
+  if (member == nullptr) return;
+  // Who is not to be drained any more is not to be removed either.
+  const bool is = drain.draining;
+  with.propose(
+      SetDraining{member->info.incarnation, is, is && member->leaving, is && member->forced});
+}
+
+void LeaderDuty::on(CheckNode& check, const Served& with) {
+  const Member* member = with.find(check.node);
+  if (member == nullptr) return;
+  health_.asked(member->info.incarnation, with.now);
+  with.effects.push_back(Send{member->info.incarnation, HeartbeatAsk{}});
+  with.done();
+}
+
+void LeaderDuty::on(TransferLeadership& transfer, const Served& with) {
+  const Consensus& consensus = with.consensus;
+  Incarnation to;
+  if (!transfer.to.empty()) {
+    const Member* member = with.find(transfer.to);
+    if (member == nullptr) return;
+    to = member->info.incarnation;
+  } else {
+    LogIndex best = 0;
+    for (const Incarnation& voter : consensus.voters) {
+      if (voter == self_ || !answers(voter, consensus, with.now)) continue;
+      const LogIndex match = consensus.peers.at(voter).match;
+      if (match < best) continue;
+      best = match;
+      to = voter;
+    }
+  }
+  if (to == self_) return with.done();
+  if (!to || !votes(consensus, to)) {
+    return with.refuse(Code::conflict, "there is no other voter to hand the leadership to");
+  }
+  if (!answers(to, consensus, with.now)) {
+    return with.refuse(Code::conflict, transfer.to.value + " does not answer at the moment");
+  }
+  with.effects.push_back(Transfer{to});
+  with.done();
+}
+
+void LeaderDuty::on(ReadBarrier&, const Served& with) {
+  with.desk.read(with.request.id, with.effects);
+}
+
+void LeaderDuty::on(JoinCluster&, const Served& with) {
+  with.refuse(Code::internal, "a join is not for the leader");
+}
+
+}  // namespace databridge::cluster
