@@ -1,6 +1,7 @@
 """databridgectl on a real cluster: its tables, its JSON, its exit codes."""
 
 import json
+import os
 import re
 import subprocess
 import unittest
@@ -105,6 +106,32 @@ class Control(unittest.TestCase):
                        f"{node.name} has the same events")
             later = self.json("events", "--since", ids[half], node=node)["events"]
             self.assertEqual([event["id"] for event in later][:len(ids) - half - 1], ids[half + 1:])
+
+    def test_events_are_followed_across_a_restart_of_the_node(self):
+        node = self.cluster.nodes[2]
+        self.control("config", "set", "followed", "0")
+        since = self.json("events")["events"][-1]["id"]
+        path = os.path.join(self.cluster.directory, "followed")
+        with open(path, "w") as out:
+            follower = subprocess.Popen(
+                [CONTROL, "--api", f"http://127.0.0.1:{node.api_port}", "-o", "json", "events",
+                 "--follow", "--since", since], stdout=out, env=CLEAN)
+        self.addCleanup(lambda: (follower.kill(), follower.wait()))
+
+        def followed():
+            with open(path) as out:
+                return [json.loads(line)["id"] for line in out if line.endswith("\n")]
+        self.control("config", "set", "followed", "1")
+        wait_until(followed, 10, "it follows")
+        node.kill9()
+        self.control("config", "set", "followed", "2")
+        node.start()
+        self.cluster.wait_healthy()
+        self.control("config", "set", "followed", "3")
+
+        def listed():
+            return [event["id"] for event in self.json("events", "--since", since)["events"]]
+        wait_until(lambda: len(listed()) >= 3 and followed() == listed(), 10, "every event once, in order")
 
     def test_exit_codes(self):
         self.control("config", "set", "a.key", '{"any": ["json"]}')
