@@ -3,6 +3,7 @@
 import datetime
 import os
 import signal
+import socket
 import tempfile
 import unittest
 
@@ -121,6 +122,15 @@ class OneProcess(unittest.TestCase):
         self.assertGreater(max(written(out)), 200)
         self.assertEqual(node.config_value("kept"), [1])
         self.assertEqual(node.status()["totalNodes"], 1)
+
+    def test_without_a_cluster_it_has_no_cluster_port(self):
+        """Two of them run side by side with the default settings, and nobody joins them."""
+        first, second = self.node("first"), self.node("second")
+        second.cluster_port = first.cluster_port
+        self.serving(first)
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", first.cluster_port), timeout=5).close()
+        self.serving(second)
 
     def test_sighup_opens_the_access_log_again_and_reads_the_level_from_the_file(self):
         config = os.path.join(self.directory, "node.yaml")
