@@ -4,7 +4,7 @@ and when. So the files show what was lost, what was released twice, and by whom.
 import collections
 import os
 
-from harness import wait_until
+from harness import Timeout, wait_until
 
 # The source may run on node-1 and node-2, which are hurt; what it releases is written by node-3.
 # A file that two owners released is there under two names.
@@ -51,11 +51,23 @@ def wait_for_more(directory, count=50, deadline=30, epoch=None):
     wait_until(lambda: now() > before + count, deadline, "files are written")
 
 
+def missing(directory):
+    """The indexes that are not there, of those below the highest one that was there before the look:
+    a directory that is written to is not listed at one moment."""
+    highest = max(written(directory), default=0)
+    found = written(directory)
+    return [index for index in range(highest) if index not in found]
+
+
 def check_numbered(case, directory):
     """Nothing is missing below the highest index, nothing is there twice, and one owner came after
     the other. Returns the epochs that released, in order of index."""
-    wait_until(lambda: sorted(written(directory)) == list(range(len(written(directory)))), 15,
-               "no index is missing")
+    try:
+        wait_until(lambda: not missing(directory), 15, "no index is missing")
+    except Timeout:
+        gaps, all_files = missing(directory), sorted(files(directory))
+        beside = [each for each in all_files if {each[0] - 1, each[0] + 1} & set(gaps)]
+        case.fail(f"{len(gaps)} of {len(all_files)} are missing: {gaps[:50]}, beside {beside[:10]}")
     twice = [index for index, count in written(directory).items() if count > 1]
     case.assertEqual(twice, [], "released twice")
     order = [epoch for _, epoch, _ in sorted(files(directory))]
