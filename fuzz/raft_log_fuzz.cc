@@ -34,7 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (kind == 0) batch.put(env::Space::meta, "raft/hard/a", seal(content));
     if (kind == 1) batch.put(env::Space::meta, "raft/hard/b", seal(content));
     if (kind == 2) batch.put(env::Space::snapshot, "head", seal(content));
-    if (kind == 3) batch.put(env::Space::snapshot, Bytes("chunk/") + char(data[3]), Bytes(content));
+    if (kind == 3) {
+      Bytes chunk = "chunk/";
+      append_big64(chunk, data[3]);  // Of the snapshot at that index.
+      append_big64(chunk, data[1]);
+      batch.put(env::Space::snapshot, chunk, Bytes(content));
+    }
     if (kind == 4) batch.put(env::Space::meta, "raft/base", seal(content));
     if (kind == 5) {
       raft::Entry entry{data[3], ++index, raft::Entry::Kind::command,

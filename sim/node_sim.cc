@@ -175,6 +175,7 @@ void NodeSim::boot(size_t node) {
   options.leader.rebalance.window = 2 * timing_.heartbeat_timeout;
   options.snapshot_entries = visits_ ? 400 : 40;  // What a visitor left shall still be in the log.
   options.snapshot_trailing = 8;
+  options.snapshot_chunk = 2 << 10;
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
   options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };

@@ -281,7 +281,7 @@ void Brain::on(const Committed& input, Effects& effects) {
     const auto* admit = std::get_if<AdmitMember>(&input.command->body);
     if (remove != nullptr) part_from(remove->incarnation);
     if (admit != nullptr) part_from(admit->info.incarnation);  // It may have moved.
-    const Applied result = state_.apply(input.index, *input.command);
+    const Applied result = state_.apply(input.index, *input.command, input.bytes);
     applied(input.index, *input.command, result, effects);
   }
   desk_.on_version(state_, effects);
@@ -452,7 +452,10 @@ void Brain::discover(Effects& effects) {
 // Told to join the cluster behind the seeds (POST /api/cluster/join). The cluster that a node has
 // founded alone is given up for it, but only once a member of another one is there (safety.md 5.3).
 void Brain::join(const JoinCluster& request, Ticket ticket, Effects& effects) {
-  const std::string why_not = joining_ ? "it is joining one already" : why_not_alone();
+  const std::string why_not = !options_.clustered
+                                  ? "this node stands alone: start it with --cluster-enabled"
+                              : joining_ ? "it is joining one already"
+                                         : why_not_alone();
   if (!why_not.empty()) {
     effects.push_back(Reply{ticket, fail(Code::conflict, why_not)});
     return;

@@ -36,6 +36,7 @@ class Brain {
     NodeDiscovery::Options discovery;
     uint64_t seed = 1;
     size_t events_kept = State::kEventsKept;
+    bool clustered = true;  // False: stands alone, whoever asks.
   };
   Brain(Options options, State state, Instant now);
 

@@ -34,11 +34,11 @@ class BrainTest : public testing::Test, public TestCluster {
     Command command;
     command.body = body;
     command.at_ms = consensus.unix_ms;
-    return step(Committed{index, term, &command});
+    return step(Committed{index, term, &command, {}});
   }
   Effects commit_noop(Term term) {
     state.skip(++index);
-    return step(Committed{index, term, nullptr});
+    return step(Committed{index, term, nullptr, {}});
   }
   Effects hear(uint64_t from, Message message) {
     return step(Received{node(from), std::move(message)});
@@ -560,6 +560,13 @@ TEST_F(LoneBrainTest, SaysThatNobodyIsThereAndStays) {
   now += 10s;
   EXPECT_EQ(refused(tick()), Code::unavailable);
   EXPECT_TRUE(all<Abandon>(find(ClusterId("other"))).empty());
+}
+
+TEST_F(LoneBrainTest, WhoStandsAloneIsNotToldToJoin) {
+  Brain::Options options = options_of(1, timing);
+  options.clustered = false;
+  wake(options, state);
+  EXPECT_EQ(refused(told_to_join()), Code::conflict);
 }
 
 TEST_F(BrainTest, AMemberAmongOthersIsNotToldToJoinAnotherCluster) {

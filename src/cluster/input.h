@@ -43,6 +43,7 @@ struct Committed {
   Term term = 0;
   const Command* command = nullptr;  // Valid during the step. None: a no-op, a change of voters, or
                                      // what a newer version wrote; skipped alike on every node.
+  BytesView bytes;  // As the log has the command; valid likewise. None: encoded anew.
 };
 // A snapshot took the place of the log.
 struct Installed {

@@ -26,8 +26,9 @@ class State {
 
   // Applies the command of `index` (which must be greater than version()) and returns what became
   // of it; the events it caused are in events() from EventId{index, 0} on. A request or a key that
-  // is remembered changes nothing and gives the first result again.
-  Applied apply(LogIndex index, const Command& command);
+  // is remembered changes nothing and gives the first result again. `bytes`: the command as the log
+  // has it, which the hash is chained over; empty: encoded anew.
+  Applied apply(LogIndex index, const Command& command, BytesView bytes = {});
 
   // An entry without a command (no-op, configuration) was committed.
   void skip(LogIndex index);

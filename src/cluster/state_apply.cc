@@ -35,11 +35,11 @@ uint64_t chain(uint64_t hash, LogIndex index, BytesView command, const Applied& 
 
 }  // namespace
 
-Applied State::apply(LogIndex index, const Command& command) {
+Applied State::apply(LogIndex index, const Command& command, BytesView bytes) {
   CHECK(index > version_);
   const Applied applied = Applier(*this, index).run(command);
   version_ = index;
-  hash_ = chain(hash_, index, encode(command), applied);
+  hash_ = chain(hash_, index, bytes.empty() ? encode(command) : bytes, applied);
   return applied;
 }
 

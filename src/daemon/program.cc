@@ -67,6 +67,7 @@ struct Node {
     network.reset();  // Who calls the engine goes before it.
     workers.reset();
     watchdog.reset();  // Until the last trigger has returned.
+    store.reset();     // Its thread tells the engine what is durable.
     engine.reset();
   }
 };
@@ -97,6 +98,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
     options.expect = config.cluster.bootstrap_expect;
     options.wanted = ClusterId(config.cluster.id);
   }
+  options.clustered = config.cluster.enabled;
   options.leader.timing = timing;
   options.leader.replica_count = config.cluster.replica_count;
   options.leader.voter_replace_after = config.cluster.voter_replace_after;
@@ -117,8 +119,9 @@ Result<void> build_world(const Config& config, Node& node) {
   // Both ports before anything is written: a start that cannot serve leaves nothing behind.
   const Address api{config.api.address, config.api.port};
   const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
-  for (const Address& port : {api, cluster}) {
-    if (auto free = platform::check_can_listen(port); !free) return free;
+  if (auto free = platform::check_can_listen(api); !free) return free;
+  if (config.cluster.enabled) {
+    if (auto free = platform::check_can_listen(cluster); !free) return free;
   }
   node.clock = platform::make_clock();
   auto store = platform::open_store({.directory = config.node.data_dir});
@@ -134,7 +137,7 @@ Result<void> build_world(const Config& config, Node& node) {
   node.probe = platform::make_load_probe(*node.clock);
   node.workers = platform::make_workers();
   platform::NetworkOptions network;
-  network.listen = cluster;
+  if (config.cluster.enabled) network.listen = cluster;
   network.on_trouble = [&log = *node.log](const std::string& line) {
     log.write(platform::LogLevel::warn, "network", line);
   };
@@ -219,8 +222,10 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
            }});
   log.write(platform::LogLevel::info, "node",
             node.engine->identity().node.value + " serves the API on " + config.api.address + ":" +
-                std::to_string(node.http->port()) + " and the cluster on " +
-                config.cluster.bind_host + ":" + std::to_string(config.cluster.bind_port));
+                std::to_string(node.http->port()) +
+                (config.cluster.enabled ? " and the cluster on " + config.cluster.bind_host + ":" +
+                                              std::to_string(config.cluster.bind_port)
+                                        : "; it stands alone"));
   node.engine->start();
   node.engine->run();
   log.write(platform::LogLevel::info, "node", failed ? "ends after a failure" : "ends");

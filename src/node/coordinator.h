@@ -14,6 +14,7 @@
 #include "cluster/input.h"
 #include "env/store.h"
 #include "model/message.h"
+#include "raft/types.h"
 
 namespace databridge::node {
 
@@ -27,6 +28,7 @@ class Coordinator {
     LogIndex index = 0;
     Term term = 0;
     std::optional<Command> command;  // Not for no-ops and the like.
+    raft::Payload bytes;             // As the log has it.
   };
 
   // What one round has brought about.
@@ -55,7 +57,9 @@ class Coordinator {
 
   // The state after `index` is `state`: what was before may be forgotten, but for the newest
   // `trailing` entries of at most `bytes` together, which serve those who are a little late.
+  // Takes a while, bit by bit; one at a time.
   virtual void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) = 0;
+  virtual bool compacting() const = 0;
 
   // Adds to the turn's batch what must be written. Call again until `empty`.
   virtual Output collect(env::Batch& batch) = 0;

@@ -89,7 +89,7 @@ Result<void> Engine::restore() {
   make_brain(std::move(state), std::move(promise), std::move(*members));
   if (!identity_.cluster.empty()) {
     coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
-                                                     std::move(log), now_);
+                                                     std::move(log), now_, options_.snapshot_chunk);
   }
   host_->applied(brain_->state(), nullptr);
   publish();
@@ -122,6 +122,7 @@ void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise, B
   brain.members = std::move(members);
   brain.leader = options_.leader;
   brain.events_kept = options_.events_kept;
+  brain.clustered = options_.clustered;
   brain.seed = env_.seed + identity_.boot;
   brain.discovery.self = options_.self;
   brain.discovery.expect = options_.expect;
@@ -257,7 +258,7 @@ bool Engine::collect() {
   }
   for (const Coordinator::Entry& entry : output.committed) {
     const Command* command = entry.command ? &*entry.command : nullptr;
-    step(cluster::Committed{entry.index, entry.term, command});
+    step(cluster::Committed{entry.index, entry.term, command, entry.bytes.view()});
     if (command != nullptr) host_->applied(brain_->state(), command);
   }
   for (const cluster::ReadReady& read : output.reads) step(read);
@@ -428,7 +429,7 @@ void Engine::mind_the_disk() {
 // Writing a snapshot costs what the state holds, so the log may grow by as much before it is worth
 // it. Encoding a large state takes long: apart, from a copy that shares its structure.
 void Engine::maybe_snapshot() {
-  if (!coordinator_ || snapshotting_) return;
+  if (!coordinator_ || snapshotting_ || coordinator_->compacting()) return;
   const LogIndex version = brain_->state().version();
   const bool many = coordinator_->entries_held() >= options_.snapshot_entries &&
                     version > snapshot_index_ + options_.snapshot_entries / 4;
@@ -549,7 +550,7 @@ void Engine::on(cluster::Found& effect) {
                         std::to_string(effect.voters.size()) + " voters");
   RaftLogStore store;
   raft::Restored restored = RaftCoordinator::founding(effect.voters);
-  store.put_snapshot(batch_, restored.snapshot, true);
+  store.install(batch_, restored.snapshot);
   enter(effect.cluster, std::move(restored), std::move(store));
 }
 
@@ -579,7 +580,7 @@ void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogSto
   identity_.cluster = cluster;
   put_cluster(batch_, cluster);
   coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(restored),
-                                                   std::move(store), now_);
+                                                   std::move(store), now_, options_.snapshot_chunk);
   env_.network.set_cluster(cluster);
   refresh_consensus();
 }

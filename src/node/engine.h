@@ -37,12 +37,14 @@ class Engine final : private HostEvents {
     env::Greeting process;  // What the platform knows of this process.
     std::vector<Address> seeds;
     uint32_t expect = 1;
+    bool clustered = true;  // False: stands alone, and opens no cluster port.
     ClusterId wanted;  // Not empty: belongs to that cluster or to none.
     cluster::LeaderDuty::Options leader;
     HostWatch* watch = nullptr;
     size_t snapshot_entries = 16'384;
     size_t snapshot_bytes = 16 << 20;
     uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
+    size_t snapshot_chunk = 256 << 10;    // Written with one sync, among all that is.
     uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
     uint32_t disk_free_percent = 5;       // sources stop.
     size_t events_kept = cluster::State::kEventsKept;

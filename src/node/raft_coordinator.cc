@@ -32,8 +32,11 @@ raft::Change::Kind kind_of(cluster::VoterChange change) {
 }  // namespace
 
 RaftCoordinator::RaftCoordinator(const raft::Options& options, raft::Restored restored,
-                                 RaftLogStore log, Instant now)
-    : raft_(options, restored, now), log_(std::move(log)), written_(restored.hard_state) {}
+                                 RaftLogStore log, Instant now, size_t snapshot_chunk)
+    : raft_(options, restored, now),
+      log_(std::move(log)),
+      snapshot_chunk_(snapshot_chunk),
+      written_(restored.hard_state) {}
 
 raft::Restored RaftCoordinator::founding(const std::vector<Incarnation>& voters) {
   raft::Restored restored;
@@ -72,8 +75,18 @@ void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
 }
 
 void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) {
-  const LogIndex upto = log_.tail(index, trailing, bytes);
-  raft_.compact(upto, index, raft::Payload(std::move(state)));
+  writing_ = Writing{.index = index,
+                     .compact_to = log_.tail(index, trailing, bytes),
+                     .state = raft::Payload(std::move(state))};
+}
+
+void RaftCoordinator::write_on(env::Batch& batch) {
+  if (!writing_ || writing_->under_way) return;
+  const BytesView chunk = writing_->state.view().substr(writing_->written, snapshot_chunk_);
+  log_.put_chunk(batch, writing_->index, writing_->written / snapshot_chunk_, chunk);
+  writing_->written += chunk.size();
+  writing_->under_way = true;
+  writing_->batch = 0;
 }
 
 Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
@@ -82,6 +95,7 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
     output.reads.push_back({context, std::nullopt});
     output.empty = false;
   }
+  write_on(batch);
   if (!raft_.has_ready()) return output;
   raft::Ready ready = raft_.ready();
   output.empty = false;
@@ -96,7 +110,7 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
   if (ready.install) output.installed = Bytes(ready.snapshot->data.view());
   output.committed.reserve(ready.committed.size());
   for (const raft::Entry& entry : ready.committed) {
-    output.committed.push_back({entry.index, entry.term, std::nullopt});
+    output.committed.push_back({entry.index, entry.term, std::nullopt, entry.data});
     if (entry.kind != raft::Entry::Kind::command) continue;
     if (auto command = decode_command(entry.data.view())) {
       output.committed.back().command = std::move(*command);
@@ -117,7 +131,12 @@ void RaftCoordinator::persist(raft::Ready& ready, env::Batch& batch) {
       commit_mark_.reset();
     }
   }
-  if (ready.snapshot) log_.put_snapshot(batch, *ready.snapshot, ready.install);
+  if (ready.install) {
+    writing_.reset();
+    log_.install(batch, *ready.snapshot);
+  } else if (ready.snapshot) {
+    log_.put_head(batch, *ready.snapshot);  // Its chunks are durable.
+  }
   log_.append(batch, ready.entries);
   if (ready.compact_to != 0) log_.compact(batch, ready.compact_to);
   if (commit_mark_ && (!ready.entries.empty() || ready.snapshot)) {
@@ -128,6 +147,7 @@ void RaftCoordinator::persist(raft::Ready& ready, env::Batch& batch) {
 }
 
 void RaftCoordinator::submitted(uint64_t batch_number) {
+  if (writing_ && writing_->under_way && writing_->batch == 0) writing_->batch = batch_number;
   if (!collected_) return;
   in_flight_[batch_number] = *collected_;
   collected_.reset();
@@ -140,6 +160,13 @@ void RaftCoordinator::durable(uint64_t batch_number, Instant now) {
     in_flight_.erase(in_flight_.begin());
   }
   if (newest) raft_.persisted(*newest, now);
+  if (!writing_ || writing_->batch == 0 || writing_->batch > batch_number) return;
+  writing_->under_way = false;
+  writing_->batch = 0;
+  if (writing_->written < writing_->state.size()) return;
+  // Not newer than what was installed meanwhile: its chunks go with the next head.
+  (void)raft_.compact(writing_->compact_to, writing_->index, writing_->state);
+  writing_.reset();
 }
 
 cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) const {

@@ -14,7 +14,7 @@ class RaftCoordinator final : public Coordinator {
  public:
   // `restored` as RaftLogStore::load gave it, with `log` as load left it.
   RaftCoordinator(const raft::Options& options, raft::Restored restored, RaftLogStore log,
-                  Instant now);
+                  Instant now, size_t snapshot_chunk = 256 << 10);
 
   // A founder: begins with these voters. Before anything else, on an empty store.
   static raft::Restored founding(const std::vector<Incarnation>& voters);
@@ -29,6 +29,7 @@ class RaftCoordinator final : public Coordinator {
   void resign(Instant now) override { raft_.resign(now); }
   void leader_lost(Incarnation leader, Instant now) override;
   void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) override;
+  bool compacting() const override { return writing_.has_value(); }
   Output collect(env::Batch& batch) override;
   void submitted(uint64_t batch_number) override;
   void durable(uint64_t batch_number, Instant now) override;
@@ -39,9 +40,23 @@ class RaftCoordinator final : public Coordinator {
 
  private:
   void persist(raft::Ready& ready, env::Batch& batch);
+  void write_on(env::Batch& batch);
+
+  // A snapshot of our own on its way to the disk, a chunk a sync: a large one in one batch would
+  // hold up all that waits for that batch.
+  struct Writing {
+    LogIndex index = 0;
+    LogIndex compact_to = 0;
+    raft::Payload state;
+    size_t written = 0;  // Bytes, those of the chunk under way included.
+    bool under_way = false;
+    uint64_t batch = 0;  // Of the chunk under way; 0: not submitted yet.
+  };
 
   raft::Raft raft_;
   RaftLogStore log_;
+  const size_t snapshot_chunk_;
+  std::optional<Writing> writing_;
   raft::HardState written_;  // As in the newest batch.
   std::optional<raft::HardState>
       commit_mark_;                         // Only the commit differs: goes with the next batch.

@@ -24,8 +24,9 @@ Bytes entry_key(raft::Index index) {
   return key;
 }
 
-Bytes chunk_key(uint64_t number) {
+Bytes chunk_key(raft::Index index, uint64_t number) {
   Bytes key = kChunksFrom;
+  append_big64(key, index);
   append_big64(key, number);
   return key;
 }
@@ -92,10 +93,11 @@ Result<raft::Snapshot> load_snapshot(env::Store& store) {
   if (!snapshot) return snapshot;
   Bytes data;
   const auto scanned =
-      store.scan(Space::snapshot, kChunksFrom, kChunksTo, [&](BytesView, BytesView value) {
-        data.append(value);
-        return true;
-      });
+      store.scan(Space::snapshot, chunk_key(snapshot->index, 0), chunk_key(snapshot->index + 1, 0),
+                 [&](BytesView, BytesView value) {
+                   data.append(value);
+                   return true;
+                 });
   if (!scanned) return tl::make_unexpected(scanned.error());
   if (data.size() != size || hash64(data) != hash) {
     return tl::make_unexpected(broken("the snapshot does not add up"));
@@ -204,18 +206,28 @@ void RaftLogStore::put_base(env::Batch& batch) const {
   batch.put(Space::meta, kBase, seal(content));
 }
 
-void RaftLogStore::put_snapshot(env::Batch& batch, const raft::Snapshot& snapshot, bool whole_log) {
-  const BytesView data = snapshot.data.view();
+void RaftLogStore::put_chunk(env::Batch& batch, raft::Index index, uint64_t number,
+                             BytesView chunk) {
+  batch.put(Space::snapshot, chunk_key(index, number), Bytes(chunk));
+}
+
+void RaftLogStore::put_head(env::Batch& batch, const raft::Snapshot& snapshot) {
   Bytes content;
-  append_little64(content, data.size());
-  append_little64(content, hash64(data));
+  append_little64(content, snapshot.data.size());
+  append_little64(content, hash64(snapshot.data.view()));
   content.append(raft::encode_snapshot_head(snapshot));
+  batch.put(Space::snapshot, kSnapshotHead, seal(content));
+  batch.erase_range(Space::snapshot, kChunksFrom, chunk_key(snapshot.index, 0));
+  batch.erase_range(Space::snapshot, chunk_key(snapshot.index + 1, 0), kChunksTo);
+}
+
+void RaftLogStore::install(env::Batch& batch, const raft::Snapshot& snapshot) {
+  const BytesView data = snapshot.data.view();
   batch.erase_range(Space::snapshot, kChunksFrom, kChunksTo);
   for (uint64_t number = 0; number * kChunk < data.size(); ++number) {
-    batch.put(Space::snapshot, chunk_key(number), Bytes(data.substr(number * kChunk, kChunk)));
+    put_chunk(batch, snapshot.index, number, data.substr(number * kChunk, kChunk));
   }
-  batch.put(Space::snapshot, kSnapshotHead, seal(content));
-  if (!whole_log) return;
+  put_head(batch, snapshot);
   batch.erase_range(Space::raft_log, entry_key(0), Bytes(9, '\xff'));
   hashes_.clear();
   bytes_ = 0;

@@ -26,8 +26,12 @@ class RaftLogStore {
   void put_hard_state(env::Batch& batch, const raft::HardState& state);
   // Erases everything from the first entry's index on, then appends.
   void append(env::Batch& batch, const std::vector<raft::Entry>& entries);
-  // `whole_log`: the snapshot replaces the log too.
-  void put_snapshot(env::Batch& batch, const raft::Snapshot& snapshot, bool whole_log);
+  // At once; the snapshot replaces the log too.
+  void install(env::Batch& batch, const raft::Snapshot& snapshot);
+  // Bit by bit: the chunks of the snapshot at that index, from 0, in whichever batches, and when
+  // all are durable its head. Until then the snapshot before it counts, also after a crash.
+  void put_chunk(env::Batch& batch, raft::Index index, uint64_t number, BytesView chunk);
+  void put_head(env::Batch& batch, const raft::Snapshot& snapshot);
   void compact(env::Batch& batch, raft::Index upto);
 
   // The entry that is followed by at most so many up to `index`, of at most `bytes` together.

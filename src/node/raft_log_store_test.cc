@@ -115,20 +115,29 @@ TEST_F(RaftLogStoreTest, OneCopyOfTheVoteIsEnough) {
   expect_refused();
 }
 
-TEST_F(RaftLogStoreTest, ASnapshotThatDoesNotAddUpIsRefused) {
+TEST_F(RaftLogStoreTest, ASnapshotIsWrittenBitByBitAndOneThatDoesNotAddUpIsRefused) {
   raft::Snapshot snapshot;
   snapshot.index = 4;
   snapshot.term = 1;
   snapshot.data = raft::Payload(Bytes(3 << 20, 's'));
+  const auto put = [&](uint64_t number) {
+    env::Batch batch;
+    log.put_chunk(batch, 4, number, snapshot.data.slice(number << 20, 1 << 20).view());
+    write(std::move(batch));
+  };
+  put(0);
+  put(1);
+  EXPECT_EQ(load()->snapshot.index, 0u) << "half of it is none";
+  put(2);
   env::Batch batch;
-  log.put_snapshot(batch, snapshot, false);
+  log.put_head(batch, snapshot);
   log.compact(batch, 4);
   write(std::move(batch));
   const auto loaded = load();
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(loaded->entries.front().index, 5u);
   EXPECT_EQ(loaded->snapshot.data.size(), 3u << 20);
-  damage(Space::snapshot, "chunk/" + key_of(1));
+  damage(Space::snapshot, "chunk/" + key_of(4) + key_of(1));
   expect_refused();
 }
 

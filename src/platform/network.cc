@@ -139,8 +139,10 @@ Result<void> AsioNetwork::start(env::Greeting self, Receiver receiver) {
   CHECK(self.incarnation);
   self_ = std::move(self);
   receiver_ = std::move(receiver);
-  if (auto listening = listen(); !listening) return listening;
-  accept();
+  if (!options_.listen.empty()) {
+    if (auto listening = listen(); !listening) return listening;
+    accept();
+  }
   thread_ = start_thread("network", [this] {
     const auto stay = asio::make_work_guard(io_);
     io_.run();

@@ -12,7 +12,7 @@
 namespace databridge::platform {
 
 struct NetworkOptions {
-  Address listen;  // Port 0: any free one. Nothing else than this address is bound.
+  Address listen;  // Port 0: any free one. Nothing else than this address is bound; empty: nothing.
 
   size_t ungreeted_max = 256;     // Incoming connections that have not greeted; beyond, the oldest
                                   // of them is cut.
