@@ -9,4 +9,6 @@ if [ ! -f "build/$preset/build.ninja" ]; then cmake --preset "$preset" -Wno-dev 
 jobs=${JOBS:-$(nproc)}
 gigabytes=$(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo)
 if [ "$jobs" -gt "$((gigabytes > 0 ? gigabytes : 1))" ]; then jobs=$((gigabytes > 0 ? gigabytes : 1)); fi
+# One cache for all presets and checkouts: what differs in the name of its folder only is the same.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 ninja -C "build/$preset" -j "$jobs" "$@"
