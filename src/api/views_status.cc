@@ -81,15 +81,30 @@ bool has_happened(const View& view, std::string_view node, std::string_view type
   return happened;
 }
 
-// How many processors left the node since it was last told to drain.
-uint64_t moved_away(const View& view, std::string_view node) {
-  uint64_t moved = 0;
+// How many processors left the node since it was last told to drain, and when that was.
+struct Moved {
+  uint64_t count = 0;
+  int64_t since_ms = 0;
+};
+Moved moved_away(const View& view, std::string_view node) {
+  Moved moved;
   view.state.events().each([&](uint64_t, const Event& event) {
     if (event.node != node) return;
-    if (event.type == "node_draining" || event.type == "node_leaving") moved = 0;
-    if (event.type == "work_released") ++moved;
+    if (event.type == "node_draining" || event.type == "node_leaving") moved = {0, event.at_ms};
+    if (event.type == "work_released") ++moved.count;
   });
   return moved;
+}
+
+// The rest will take as long for each as those took that have gone; null before the first has.
+void write_eta(JsonWriter& json, const View& view, const Moved& moved, uint64_t left, bool ended) {
+  json.key("etaMs");
+  const int64_t passed = view.published_at_ms - moved.since_ms;
+  if (ended || left == 0 || moved.count == 0 || moved.since_ms == 0 || passed < 0) {
+    json.null();
+  } else {
+    json.number(static_cast<uint64_t>(passed) * left / moved.count);
+  }
 }
 
 // What a removal waits for once the node owns nothing any more; empty: nothing.
@@ -187,7 +202,7 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
       if (assignment.owner == member->info.incarnation) left.push_back(&assignment);
     });
   }
-  const uint64_t moved = moved_away(view, node);
+  const Moved moved = moved_away(view, node);
   const char* phase = "done";
   if (cancelled) {
     phase = "cancelled";
@@ -197,10 +212,10 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
     phase = "removing";
   }
   const bool ended = phase == std::string_view("done") || phase == std::string_view("cancelled");
-  const uint64_t total = moved + left.size();
+  const uint64_t total = moved.count + left.size();
   const double progress = ended || total == 0
                               ? (ended ? 1.0 : 0.0)
-                              : static_cast<double>(moved) / static_cast<double>(total);
+                              : static_cast<double>(moved.count) / static_cast<double>(total);
 
   std::string out;
   JsonWriter json(out);
@@ -211,9 +226,9 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
   json.key("phase").text(phase);
   json.key("done").boolean(ended);
   json.key("progress").number(progress);
-  json.key("moved").number(moved);
+  json.key("moved").number(moved.count);
   json.key("remaining").number(uint64_t{left.size()});
-  json.key("etaMs").null();
+  write_eta(json, view, moved, left.size(), ended);
   const bool removing = phase == std::string_view("removing");
   write_blockers(json, left, removing ? why_not_removed(*member) : "");
   json.key("version").number(view.state.version());

@@ -199,11 +199,11 @@ void Brain::part_from(Incarnation who) {
 // them.
 void Brain::mind_partings(Effects& effects) {
   for (auto next = partings_.begin(); next != partings_.end();) {
-    const auto [address, until] = *next;
-    if (now_ < until) {
+    if (now_ < next->second) {
       ++next;
       continue;
     }
+    const Address address = next->first;
     next = partings_.erase(next);
     bool wanted = false;
     state_.members().each([&](const Incarnation&, const Member& member) {

@@ -10,6 +10,7 @@ namespace databridge::daemon {
 namespace {
 
 constexpr size_t kBegunMax = 4096;  // More than there are connections to the API.
+constexpr int64_t kBegunMs = 60'000;
 constexpr int64_t kCheckMs = 2000;  // Of the leader's table: who is not heard by then is not heard.
 
 int64_t heard_ms(const cluster::View& view, const NodeId& node) {
@@ -66,12 +67,14 @@ std::function<bool(const cluster::View&)> shown_when(const cluster::Request& req
 }  // namespace
 
 void EngineBackend::submit(cluster::Request request, std::function<void(cluster::Answer)> done) {
-  auto shown = shown_when(request, *view());
+  const cluster::ViewPtr now = view();
+  auto shown = shown_when(request, *now);
   if (!shown) return engine_.submit(std::move(request), std::move(done));
   const bool transfer = std::holds_alternative<cluster::TransferLeadership>(request.body);
   engine_.submit(std::move(request),
-                 [this, transfer, begun = Begun{std::move(shown), std::move(done)}](
-                     cluster::Answer answer) mutable {
+                 [this, transfer,
+                  begun = Begun{std::move(shown), std::move(done),
+                                now->published_at_ms + kBegunMs}](cluster::Answer answer) mutable {
                    // The old leader's word may be lost with its leadership: the new one's is as
                    // good.
                    const bool lost = transfer && !answer && answer.error().code == Code::timed_out;
@@ -92,7 +95,11 @@ void EngineBackend::look() {
   if (begun_.empty()) return;
   const cluster::ViewPtr now = view();
   std::erase_if(begun_, [&](const Begun& begun) {
-    if (!begun.shown(*now)) return false;
+    if (!begun.shown(*now)) {
+      if (now->published_at_ms < begun.until_ms) return false;
+      begun.done(fail(Code::timed_out, "it was begun, and did not show within a minute"));
+      return true;
+    }
     begun.done(cluster::Outcome{.index = now->state.version(), .plan = {}, .text = {}});
     return true;
   });

@@ -31,6 +31,7 @@ class EngineBackend final : public api::Backend {
   struct Begun {
     std::function<bool(const cluster::View&)> shown;
     std::function<void(cluster::Answer)> done;
+    int64_t until_ms;  // As views tell the time: nobody asks for it any more then.
   };
   void wait(Begun begun);
   void look();

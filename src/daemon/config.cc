@@ -34,6 +34,7 @@ Result<void> set_all(const Layer& layer, Config* config) {
   for (const auto& setting : settings()) {
     const auto given = layer.find(setting.name());
     if (given == layer.end()) continue;
+    if (!setting.set && setting.is_bool() && given->second.value == "false") continue;  // As it is.
     if (!setting.set) {
       return wrong(given->second.origin, "not available yet in this version; leave it out");
     }

@@ -333,6 +333,11 @@ TEST(Config, SeedsWithoutAClusterAreAWarning) {
               ElementsAre(HasSubstr("no effect")));
 }
 
+TEST(Config, WhatIsNotThereYetMayBeTurnedOff) {
+  EXPECT_THAT(good({{"--guardian=false", "--allow-drills", "false"}, {}, ""}).warnings,
+              ElementsAre());
+}
+
 TEST(Config, WhatHasNoEffectYetIsAWarning) {
   EXPECT_THAT(good({{}, {}, "cluster:\n  enabled: false\n  dataCopies: 2\n"}).warnings,
               ElementsAre(HasSubstr("node.yaml:3: cluster.dataCopies: has no effect yet: queues")));

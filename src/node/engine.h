@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/guarded.h"
 #include "cluster/brain.h"
 #include "env/env.h"
 #include "env/network.h"
@@ -38,7 +39,7 @@ class Engine final : private HostEvents {
     std::vector<Address> seeds;
     uint32_t expect = 1;
     bool clustered = true;  // False: stands alone, and opens no cluster port.
-    ClusterId wanted;  // Not empty: belongs to that cluster or to none.
+    ClusterId wanted;       // Not empty: belongs to that cluster or to none.
     cluster::LeaderDuty::Options leader;
     HostWatch* watch = nullptr;
     size_t snapshot_entries = 16'384;
@@ -194,9 +195,9 @@ class Engine final : private HostEvents {
 
   mutable std::mutex mutex_;
   std::condition_variable came_;
-  std::vector<Mail> mailbox_;  // Guarded by mutex_, as are the next two.
-  cluster::ViewPtr view_;
-  std::function<void()> on_publish_;
+  std::vector<Mail> mailbox_ GUARDED_BY(mutex_);
+  cluster::ViewPtr view_ GUARDED_BY(mutex_);
+  std::function<void()> on_publish_ GUARDED_BY(mutex_);
 };
 
 }  // namespace databridge::node
