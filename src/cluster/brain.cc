@@ -87,6 +87,7 @@ Instant Brain::due() const {
 // What the consensus below has decided since the last step.
 void Brain::follow_consensus(Effects& effects) {
   consensus_.ready = consensus_.leading && noop_term_ == consensus_.term;
+  consensus_.linked = is_linked(consensus_.leader);
   if (consensus_.term != seen_term_ || consensus_.leader != seen_leader_) {
     seen_term_ = consensus_.term;
     seen_leader_ = consensus_.leader;
@@ -95,8 +96,10 @@ void Brain::follow_consensus(Effects& effects) {
   if (leader_ && (!consensus_.leading || leader_->term() != consensus_.term)) leader_.reset();
   if (consensus_.leading && !leader_) {
     leader_.emplace(options_.leader, self_, consensus_.term, state_, consensus_, now_);
+    led_since_ = now_;
     effects.push_back(Note{Weight::info, "leads term " + std::to_string(consensus_.term)});
   }
+  consensus_.led_since = led_since_;
   if (leader_ && consensus_.ready && !leader_->begun()) {
     leader_->begin(state_, consensus_, now_);
     for (const auto& [peer, boot] : gone_) leader_->proved_dead(peer, boot, state_);
@@ -251,8 +254,12 @@ bool Brain::is_outdated(const LinkChanged& input) const {
   if (input.state == LinkState::up) return false;
   const auto boot = boots_.find(input.peer);
   if (boot != boots_.end() && input.boot < boot->second) return true;
-  return std::any_of(links_.begin(), links_.end(),
-                     [&](const auto& link) { return link.second == input.peer; });
+  return is_linked(input.peer);
+}
+
+bool Brain::is_linked(Incarnation peer) const {
+  return peer == self_ || std::any_of(links_.begin(), links_.end(),
+                                      [&](const auto& link) { return link.second == peer; });
 }
 
 void Brain::on(const Greeted& input, Effects& effects) {
@@ -401,10 +408,7 @@ void Brain::announce(Effects& effects) {
   if (now_ - announced_ < kAnnounceEvery) return;
   announced_ = now_;
   const Join join{options_.self, cluster_};
-  const bool linked = std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
-    return link.second == consensus_.leader;
-  });
-  if (linked || consensus_.leading) {
+  if (is_linked(consensus_.leader)) {
     effects.push_back(Send{consensus_.leader, join});
     return;
   }
@@ -554,9 +558,9 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.leader = consensus.leader;
   view.term = consensus.term;
   view.commit = consensus.commit;
-  view.has_quorum = consensus.leading
-                        ? consensus.quorum_contact >= now - options_.leader.timing.quorum_window
-                        : static_cast<bool>(consensus.leader);
+  view.has_quorum = consensus.leading ? std::max(consensus.quorum_contact, led_since_) >=
+                                            now - options_.leader.timing.quorum_window
+                                      : static_cast<bool>(consensus.leader);
   view.soft = leader_ ? leader_->soft() : soft_;
   view.published_at_ms = consensus.unix_ms;
   view.bootstrapped = !cluster_.empty();

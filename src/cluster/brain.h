@@ -85,6 +85,7 @@ class Brain {
   void part_from(Incarnation who);
   void mind_partings(Effects& effects);
   bool is_outdated(const LinkChanged& input) const;
+  bool is_linked(Incarnation peer) const;
   void discover(Effects& effects);
   void join(const JoinCluster& request, Ticket ticket, Effects& effects);
   void mind_joining(Effects& effects);
@@ -119,6 +120,7 @@ class Brain {
   Term seen_term_ = 0;
   Incarnation seen_leader_;
   Instant announced_{};
+  Instant led_since_{};
   Instant stepped_{};
   bool started_ = false;
   std::map<Address, Incarnation> links_;   // That are up.

@@ -30,6 +30,11 @@ struct Consensus {
   std::vector<Incarnation> voters;    // Of the latest appended configuration, sorted.
   std::vector<Incarnation> learners;  // Likewise.
   std::map<Incarnation, PeerProgress> peers;  // Without itself.
+
+  // By the brain, which sees links and time: whether a message to the leader would go out (to
+  // itself always), and since when this node leads.
+  bool linked = true;
+  Instant led_since{};
 };
 
 }  // namespace databridge::cluster

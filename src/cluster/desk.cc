@@ -40,6 +40,10 @@ std::optional<Desk::ToServe> Desk::ask(Asked asked, const State& state, const Co
     return std::nullopt;
   }
   if (!consensus.leader) return refuse(why_no_leader(consensus, now));
+  // Nothing is sent that would be lost for certain: its asker would wait in vain.
+  if (!consensus.linked) {
+    return refuse({Code::no_leader, "the link to the leader is not up yet; try again"});
+  }
   if (consensus.leading && !has_quorum(consensus, now)) {
     return refuse({Code::no_quorum, "this leader does not hear a majority of the voters"});
   }
@@ -249,7 +253,8 @@ Instant Desk::due() const {
 }
 
 bool Desk::has_quorum(const Consensus& consensus, Instant now) const {
-  return consensus.quorum_contact >= now - limits_.quorum_window;
+  // Who has just been elected was elected by a quorum.
+  return std::max(consensus.quorum_contact, consensus.led_since) >= now - limits_.quorum_window;
 }
 
 Error Desk::leader_lost(const Consensus& consensus, Instant now) const {

@@ -64,6 +64,24 @@ struct FollowersDesk : testing::Test, TestDesk {
 
 // ---- Writes
 
+// Right after an election nobody has answered a heartbeat yet, but a quorum has just voted.
+TEST_F(LeadersDesk, WhoWasJustElectedServes) {
+  consensus.quorum_contact = Instant::min();
+  consensus.led_since = now;
+  EXPECT_TRUE(ask(ReadBarrier{}));
+  consensus.led_since = now - timing.quorum_window - 1ms;
+  EXPECT_FALSE(ask(ReadBarrier{}));
+  EXPECT_EQ(only_error(), Code::no_quorum);
+}
+
+// A message without a link is lost: its asker would wait for all its patience.
+TEST_F(FollowersDesk, NothingIsForwardedWithoutALink) {
+  consensus.linked = false;
+  EXPECT_FALSE(change());
+  EXPECT_EQ(only_error(), Code::no_leader);
+  EXPECT_TRUE(all<Send>(said).empty());
+}
+
 TEST_F(LeadersDesk, AnswersAWriteOnceItIsApplied) {
   propose(*change());
   EXPECT_TRUE(replies().empty());

@@ -286,7 +286,7 @@ void LeaderDuty::mind_members(const State& state, const Consensus& consensus, In
 void LeaderDuty::mind_member(const Member& member, const State& state, const Consensus& consensus,
                              Instant now, Effects& effects) {
   const Incarnation who = member.info.incarnation;
-  if (state.owned(who) != 0 || who == self_ || deciding_.contains(who)) return;
+  if (state.owned(who) != 0 || deciding_.contains(who)) return;
   const bool gone = is_gone(who);
   if (member.holds_data && !gone && is_empty(who, now)) {
     deciding_.insert(who);
@@ -302,12 +302,19 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
     deciding_.insert(who);
     return propose(SetDraining{who, true, true, false}, consensus, effects);
   }
-  if (member.holds_data && !(gone && member.forced) && !CANARY(removes_who_holds)) return;
+  if (!may_go(member, state)) return;
   deciding_.insert(who);
   propose(RemoveMember{who, replaced ? "replaced"
                             : stale  ? "stale"
                                      : "removed by request"},
           consensus, effects);
+}
+
+// It leaves, and nothing is lost by it, or whoever sends it away has given up what is.
+bool LeaderDuty::may_go(const Member& member, const State& state) const {
+  const Incarnation who = member.info.incarnation;
+  if (!member.leaving || state.owned(who) != 0) return false;
+  return !member.holds_data || (member.forced && is_gone(who)) || CANARY(removes_who_holds);
 }
 
 void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Instant now,
@@ -329,7 +336,8 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     const bool self = incarnation == self_;
     Server server;
     server.incarnation = incarnation;
-    server.leaving = member != nullptr && member->leaving;
+    // It votes, and is counted, until it may go: its removal may be held up for long.
+    server.leaving = member != nullptr && may_go(*member, state);
     server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);

@@ -81,6 +81,7 @@ class LeaderDuty {
   void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
   bool is_gone(Incarnation member) const;
+  bool may_go(const Member& member, const State& state) const;
   bool is_empty(Incarnation member, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
   bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.

@@ -453,6 +453,39 @@ TEST_F(RemovalTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
   EXPECT_EQ(why_it_left(), "removed by request");
 }
 
+// It took the votes of others with it: a cluster of three was left with one voter.
+TEST_F(RemovalTest, AVoterKeepsItsVoteUntilItMayGo) {
+  commit(SetWanted{p, true});
+  commit(Assign{p, assignment(p).epoch, node(2), "here"});
+  commit(SetWanted{p, false});
+  settle();
+  report_stopped(2, p, assignment(p).epoch);
+  settle();
+  load.queue_depth = 3;
+  commit(SetDraining{node(2), true, true});
+  EXPECT_TRUE(all<ChangeVoters>(pass(10s)).empty());
+  load.queue_depth = 0;
+  const auto changes = all<ChangeVoters>(pass(5s));
+  ASSERT_FALSE(changes.empty());
+}
+
+TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
+  const auto refused = [&] {
+    Desk desk({.quorum_window = timing.quorum_window}, node(1), 1);
+    Effects effects;
+    auto served =
+        desk.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, state, consensus, now, effects);
+    duty.serve(*served, desk, state, consensus, now, effects);
+    return proposed<SetDraining>(effects).empty();
+  };
+  consensus.voters = {node(1)};
+  consensus.learners = {};
+  EXPECT_TRUE(refused());
+  consensus.learners = {node(4)};
+  consensus.peers[node(4)] = {index, now};
+  EXPECT_FALSE(refused());
+}
+
 TEST_F(RemovalTest, WhoDiesWhileItIsRemovedStaysUntilItIsBackOrForcedOut) {
   load.queue_depth = 3;
   leave(false);

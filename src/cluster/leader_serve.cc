@@ -119,8 +119,15 @@ std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, boo
       ++stay;
       if (voter == self_ || answers(voter, consensus, now)) ++answer;
     }
-    if (stay == 0) return node + " is the last voter: without it there is no cluster";
-    if (answer <= stay / 2) {
+    // A worker that answers gets the vote, and then the leadership, before this one goes.
+    const auto& learners = consensus.learners;
+    const bool successor = std::any_of(learners.begin(), learners.end(), [&](Incarnation learner) {
+      return learner != who && answers(learner, consensus, now);
+    });
+    if (stay == 0 && !successor) {
+      return node + " is the last voter, and no other node could take its place: add one first";
+    }
+    if (stay != 0 && answer <= stay / 2) {
       return "without " + node + " only " + std::to_string(answer) + " of " + std::to_string(stay) +
              " voters answer: the cluster would lose its quorum";
     }

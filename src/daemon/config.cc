@@ -59,15 +59,20 @@ Result<void> check_timing(const Config& config, const Origins& origins) {
                  fmt::format("{} is too short: T >= 500 ms is required", in_ms(t)));
   }
   if (!(t < e && e <= 10 * t)) {
-    return wrong(origins.of("cluster-election-timeout"),
-                 fmt::format("{} does not fit a heartbeat timeout of {}: T < E <= 10 T is required",
-                             in_ms(e), in_ms(t)));
+    // Whichever of the two was given: the other is a default.
+    const bool by_e = origins.given("cluster-election-timeout");
+    const char* blamed = by_e ? "cluster-election-timeout" : "cluster-heartbeat-timeout";
+    return wrong(
+        origins.of(blamed),
+        fmt::format("an election timeout E of {} does not fit a heartbeat timeout T of {}: "
+                    "T < E <= 10 T is required",
+                    in_ms(e), in_ms(t)));
   }
   return {};
 }
 
-// A port that is open to strangers needs TLS, which this version does not have. A node that stands
-// alone listens on its cluster port too: it may be told to join.
+// A port that is open to strangers needs TLS, which this version does not have. It holds for
+// the settings of a node that stands alone as well: the next start may be with others.
 Result<void> check_network(Config* config, const Origins& origins) {
   auto& cluster = config->cluster;
   const auto cluster_reach = reach_of(cluster.bind_host).value();

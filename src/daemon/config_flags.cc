@@ -57,7 +57,9 @@ Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* acti
     const auto flag = argument.substr(dashes, has_value ? equals - dashes : std::string::npos);
     const auto origin = "--" + flag;
 
-    if (const auto named = action_named(flag); named && !has_value) {
+    const std::string word = has_value ? argument.substr(equals + 1) : "true";
+    if (const auto named = action_named(flag); named && is_bool_word(word)) {
+      if (word == "false" || word == "0") continue;
       // --version and --help win over --check-config, whatever the order.
       *action = std::max(*action, *named);
       continue;
