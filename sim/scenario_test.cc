@@ -138,6 +138,27 @@ TEST_F(Scenario, ANodeThatStopsIsGivenNothing) {
   EXPECT_TRUE(within(2s, [&] { return runs_on(other) && runs_on(other) != before; }));
 }
 
+TEST_F(Scenario, OneAfterTheOtherLeavesUntilOneNodeIsLeft) {
+  const auto name = [](size_t node) { return NodeId("n" + std::to_string(node)); };
+  const auto state = [&] { return engines_[leader()]->view()->state; };
+  for (size_t left = kNodes - 1; left > 0; --left) {
+    const size_t leads = leader();
+    ASSERT_LT(leads, kNodes);
+    // First a follower, and of the last two the one that votes.
+    size_t goes = leads;
+    if (left == kNodes - 1) goes = (leads + 1) % kNodes;
+    ASSERT_TRUE(ask(leads, cluster::RemoveNode{name(goes), false})) << "with " << left;
+    EXPECT_TRUE(within(30s, [&] { return engines_[goes]->stopped(); })) << "with " << left;
+    EXPECT_TRUE(within(30s,
+                       [&] {
+                         return leader() < kNodes && state().members().size() == left &&
+                                state().leader() == engines_[leader()]->identity().incarnation;
+                       }))
+        << "with " << left;
+  }
+  EXPECT_TRUE(ask(leader(), cluster::Change{SetConfig{"key", "1", {}}}));
+}
+
 // Values of a mebibyte would fill memory long before there are many entries.
 TEST_F(Scenario, TheLogIsCompactedByItsBytesToo) {
   for (int i = 0; i < 40; ++i) {
