@@ -173,7 +173,7 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
 
 bool is_ready(const View& view) {
   // Who is being taken in knows neither the members nor how far the log is.
-  return view.bootstrapped && view.leader && view.has_quorum &&
+  return view.bootstrapped && view.leader && view.has_quorum && view.linked &&
          view.state.member(view.self.incarnation) != nullptr && view.state.version() >= view.commit;
 }
 

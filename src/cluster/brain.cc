@@ -219,6 +219,7 @@ void Brain::mind_partings(Effects& effects) {
 }
 
 void Brain::on(const LinkChanged& input, Effects& effects) {
+  if (input.peer && input.peer == consensus_.leader) ++view_changes_;
   if (input.state == LinkState::up) {
     links_[input.address] = input.peer;
     if (cluster_.empty()) discovery_.linked(input.peer, now_);
@@ -558,6 +559,7 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.leader = consensus.leader;
   view.term = consensus.term;
   view.commit = consensus.commit;
+  view.linked = is_linked(consensus.leader);
   view.has_quorum = consensus.leading ? std::max(consensus.quorum_contact, led_since_) >=
                                             now - options_.leader.timing.quorum_window
                                       : static_cast<bool>(consensus.leader);

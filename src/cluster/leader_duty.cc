@@ -236,9 +236,13 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
   }
 }
 
-bool LeaderDuty::is_gone(Incarnation member) const {
+// It has failed, and is not there either: who is in quarantine answers.
+bool LeaderDuty::is_gone(Incarnation member, Instant now) const {
   const auto contact = health_.contact(member);
-  return !contact || contact->health > Health::degraded;
+  if (!contact) return true;
+  const Duration recent = 3 * options_.timing.heartbeat_interval;
+  return contact->health > Health::degraded &&
+         (!contact->linked || !health_.answered_within(member, now, recent));
 }
 
 // Its queues have gone where its work went, and not only in a sample from before.
@@ -287,7 +291,7 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
                              Instant now, Effects& effects) {
   const Incarnation who = member.info.incarnation;
   if (state.owned(who) != 0 || deciding_.contains(who)) return;
-  const bool gone = is_gone(who);
+  const bool gone = is_gone(who, now);
   if (member.holds_data && !gone && is_empty(who, now)) {
     deciding_.insert(who);
     return propose(NoteEmpty{who}, consensus, effects);
@@ -302,7 +306,7 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
     deciding_.insert(who);
     return propose(SetDraining{who, true, true, false}, consensus, effects);
   }
-  if (!may_go(member, state)) return;
+  if (!may_go(member, state, now)) return;
   deciding_.insert(who);
   propose(RemoveMember{who, replaced ? "replaced"
                             : stale  ? "stale"
@@ -311,10 +315,10 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
 }
 
 // It leaves, and nothing is lost by it, or whoever sends it away has given up what is.
-bool LeaderDuty::may_go(const Member& member, const State& state) const {
+bool LeaderDuty::may_go(const Member& member, const State& state, Instant now) const {
   const Incarnation who = member.info.incarnation;
   if (!member.leaving || state.owned(who) != 0) return false;
-  return !member.holds_data || (member.forced && is_gone(who)) || CANARY(removes_who_holds);
+  return !member.holds_data || (member.forced && is_gone(who, now)) || CANARY(removes_who_holds);
 }
 
 void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Instant now,
@@ -337,7 +341,7 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     Server server;
     server.incarnation = incarnation;
     // It votes, and is counted, until it may go: its removal may be held up for long.
-    server.leaving = member != nullptr && may_go(*member, state);
+    server.leaving = member != nullptr && may_go(*member, state, now);
     server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);

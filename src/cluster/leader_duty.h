@@ -80,8 +80,8 @@ class LeaderDuty {
   void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
-  bool is_gone(Incarnation member) const;
-  bool may_go(const Member& member, const State& state) const;
+  bool is_gone(Incarnation member, Instant now) const;
+  bool may_go(const Member& member, const State& state, Instant now) const;
   bool is_empty(Incarnation member, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
   bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.

@@ -508,6 +508,22 @@ TEST_F(RemovalTest, WhoDiesWithEmptyQueuesIsRemoved) {
   EXPECT_FALSE(is_member());
 }
 
+// Its quarantine may last for minutes.
+TEST_F(RemovalTest, WhoIsInQuarantineAndAnswersIsRemovedLikeAnyOther) {
+  load.queue_depth = 3;
+  pass(2s);
+  beating = {1, 2, 3};
+  pass(15s);
+  EXPECT_EQ(state.member(node(4))->health, Health::unhealthy);
+  beating = {1, 2, 3, 4};
+  leave(true);
+  pass(3s);
+  EXPECT_TRUE(is_member()) << "it answers: what waits there is not given up";
+  load.queue_depth = 0;
+  pass(5s);
+  EXPECT_EQ(state.member(node(4)), nullptr);
+}
+
 TEST_F(RemovalTest, ForceDoesNotHurryAMemberThatAnswers) {
   load.queue_depth = 3;
   leave(true);

@@ -132,7 +132,7 @@ std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, boo
              " voters answer: the cluster would lose its quorum";
     }
   }
-  if (member.health > Health::degraded && !force) {
+  if (!force && is_gone(who, now)) {
     return node +
            " does not answer, so it cannot hand its work over: use force=true to remove it all "
            "the same";

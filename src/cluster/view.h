@@ -17,6 +17,7 @@ struct View {
   Incarnation leader;  // 0: none known.
   Term term = 0;
   LogIndex commit = 0;      // Known to be committed; state.version() is what is applied.
+  bool linked = true;       // What is asked of the leader here reaches it.
   bool has_quorum = false;  // Leader: a quorum answered of late. Follower: it hears its leader.
   SoftTable soft;           // The leader's, or the newest that the leader pushed.
   int64_t published_at_ms = 0;
