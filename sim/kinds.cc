@@ -37,7 +37,8 @@ const std::vector<RunKind>& kinds() {
         {"gives_up_what_it_holds"},
         {"admits_the_removed"},
         {"removes_who_holds"},
-        {"names_connections_again"}}},
+        {"names_connections_again"},
+        {"epoch_goes_back"}}},
   };
   return all;
 }

@@ -285,8 +285,8 @@ void LeaderDuty::mind_members(const State& state, const Consensus& consensus, In
   });
 }
 
-// Notes when a member holds nothing any more; sends away who is stale, or whose name another
-// incarnation bears now; and removes who leaves, once nothing is lost by it (docs/adr/0007).
+// Notes when a member holds nothing any more; sends away who is stale; and removes who leaves, once
+// nothing is lost by it (docs/adr/0007).
 void LeaderDuty::mind_member(const Member& member, const State& state, const Consensus& consensus,
                              Instant now, Effects& effects) {
   const Incarnation who = member.info.incarnation;

@@ -1,4 +1,5 @@
 // What commands do to work: who runs a processor, under which epoch (safety.md 1).
+#include "base/canary.h"
 #include "cluster/constraints.h"
 #include "cluster/state_apply.h"
 
@@ -84,7 +85,8 @@ Applier::Rejected Applier::on(const Assign& command) {
   count(command.to, &spec, +1);
   state_.assignments_.change(command.processor, [&](Assignment& changed) {
     changed.owner = command.to;
-    changed.epoch = {state_.generation_, index_};
+    const bool back = CANARY(epoch_goes_back) && changed.epoch;
+    changed.epoch = {state_.generation_, back ? changed.epoch.index - 1 : index_};
     changed.state = RunState::assigned;
     changed.releasing = false;
     changed.reason = command.reason;
