@@ -42,7 +42,8 @@ struct End {
                                         up.notify_one();
                                       }
                                     },
-                                .on_greeting = [](env::Greeting) {}}));
+                                .on_greeting = [](env::Greeting) {},
+                                .on_reaped = [](env::Greeting) {}}));
   }
   env::Greeting self;
   std::unique_ptr<platform::Network> network;

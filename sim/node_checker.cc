@@ -91,12 +91,15 @@ void NodeChecker::began(size_t node, const ProcessorId& processor, Epoch epoch, 
     fail("node " + std::to_string(node) + " began a trigger of " + processor.text() +
          " after its lease had ended");
   }
-  Epoch& newest = begun_[processor];
-  if (epoch < newest) {
-    fail("node " + std::to_string(node) + " began a trigger of " + processor.text() +
-         " under epoch " + text(epoch) + " when " + text(newest) + " already ran");
+  Tenure& newest = begun_[processor];
+  const std::string who = "node " + std::to_string(node) + " began a trigger of " +
+                          processor.text() + " under epoch " + text(epoch);
+  if (epoch < newest.epoch) fail(who + " when " + text(newest.epoch) + " already ran");
+  if (newest.epoch && epoch > newest.epoch && still_runs(processor, newest)) {
+    fail(who + " while node " + std::to_string(newest.node) + " still ran it under " +
+         text(newest.epoch) + " and its lease");
   }
-  newest = std::max(newest, epoch);
+  if (epoch >= newest.epoch) newest = {node, epoch, lease_until};
 }
 
 void NodeChecker::check_all(const cluster::State& state) {

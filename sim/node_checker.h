@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -31,6 +32,15 @@ class NodeChecker {
   void linearizable_read(LogIndex least, LogIndex index);
   LogIndex acknowledged_upto() const { return acknowledged_upto_; }
 
+  // Whether that node, in the process that began with this, runs the processor under that epoch
+  // still, and its clock has not reached the end of that lease.
+  struct Tenure {
+    size_t node = 0;
+    Epoch epoch;
+    Instant lease_until{};
+  };
+  std::function<bool(const ProcessorId&, const Tenure&)> still_runs;
+
   // What hosts do, in the order of the world.
   void began(size_t node, const ProcessorId& processor, Epoch epoch, Instant at,
              Instant lease_until);
@@ -53,7 +63,7 @@ class NodeChecker {
   std::map<Incarnation, LogIndex> members_;  // At which version each was first seen,
   std::map<Incarnation, LogIndex> removed_;  // and at which it was seen to be gone.
   std::map<ProcessorId, Epoch> epochs_;      // Newest seen in any state.
-  std::map<ProcessorId, Epoch> begun_;       // Newest that began a trigger.
+  std::map<ProcessorId, Tenure> begun_;      // Newest that began a trigger.
   std::map<std::string, std::pair<std::string, LogIndex>> acknowledged_;
   LogIndex acknowledged_upto_ = 0;
   LogIndex moves_seen_ = 0;

@@ -39,11 +39,14 @@ Faults draw_faults(Random& random) {
   faults.disk_error = random.chance(0.2) ? 0.002 : 0;
   faults.job_max =
       std::chrono::microseconds(random.between(20, random.chance(0.2) ? 50'000 : 1'000));
-  faults.same_host = random.chance(0.6);
+  faults.same_host = random.chance(0.3);
+  faults.guardians = !faults.same_host && random.chance(0.8);
+  faults.report_max = random.chance(0.3) ? 20ms : 3s;
   return faults;
 }
 
-// A source of numbered files, which are put into a directory of that name in the end.
+// A source of numbered files, which are put into a directory of that name in the end. And one who
+// is triggered all the time and never has any work: two owners of it do not go unseen.
 FlowSpec flow_of(const std::string& id, const std::string& name) {
   FlowSpec flow;
   flow.id = FlowId(id);
@@ -69,6 +72,7 @@ FlowSpec flow_of(const std::string& id, const std::string& name) {
                                   {"content", name + " ${index} ${generated.epoch}"}});
   const ProcessorId middle = add("mark", "LogAttribute", {});
   const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
+  add("watch", "TailFile", {{"path", "/never/there"}, {"poll", "30ms"}});
   connect(source, middle);
   connect(middle, sink);
   return flow;
@@ -145,15 +149,25 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   founders_ = draw_.chance(0.7) ? 3 : 5;
   const size_t late = draw_.chance(0.4) ? 1 : 0;
   stray_ = late == 1 && draw_.chance(0.5);
-  removals_ = draw_.chance(0.4);
+  removals_ = draw_.chance(0.5);
   forced_ = removals_ && draw_.chance(0.3);
   visits_ = !forced_ && draw_.chance(0.3);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
+  checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
+    if (!world_->is_on(tenure.node)) return false;
+    if (world_->env_of(tenure.node).clock.now() >= tenure.lease_until) return false;
+    const auto running = nodes_[tenure.node].engine->running();
+    return std::any_of(running.begin(), running.end(), [&](const Running& work) {
+      return work.processor == processor && work.epoch == tenure.epoch;
+    });
+  };
   for (const char* name :
-       {"crashes", "elections", "commits", "moves", "snapshots", "lost bytes", "triggers",
-        "releases", "acknowledged", "reads", "pauses", "partitions", "disk errors", "disk hangs",
-        "joins", "removals", "came back removed", "purged as stale", "visits"}) {
+       {"crashes",    "elections",         "commits",         "moves",        "snapshots",
+        "lost bytes", "triggers",          "releases",        "acknowledged", "reads",
+        "pauses",     "partitions",        "disk errors",     "disk hangs",   "joins",
+        "removals",   "came back removed", "purged as stale", "visits",       "deaths reported",
+        "firewalls"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -269,7 +283,10 @@ void NodeSim::misfortune() {
     for (size_t other = 0; other < nodes_.size(); ++other) {
       if (random.chance(0.4)) side.insert(other);
     }
-    world_->partition(side);
+    const bool rejects = random.chance(0.5);
+    if (rejects) ++checker_.totals["firewalls"];
+    if (rejects && random.chance(0.5)) side = {node};
+    world_->partition(side, rejects);
     world_->at(world_->now() + std::chrono::milliseconds(random.between(20, 2500)),
                [this] { world_->heal(); });
   } else if (dice == 8) {
@@ -539,6 +556,7 @@ RunResult NodeSim::run() {
     if (event.type == "node_left" && stale) ++checker_.totals["purged as stale"];
   });
   checker_.totals["lost bytes"] = world_->lost_bytes();
+  checker_.totals["deaths reported"] = world_->deaths_reported();
   result.totals = checker_.totals;
   result.trace_hash = hash_;
   result.drawn = std::to_string(nodes_.size()) +

@@ -21,7 +21,7 @@ std::string Faults::text() const {
   return "loss=" + std::to_string(loss) + " latency<=" + us(latency_max) +
          " sync<=" + us(sync_max) + " drift=" + std::to_string(drift) +
          " disk_error=" + std::to_string(disk_error) + " job<=" + us(job_max) +
-         " same_host=" + (same_host ? "1" : "0");
+         " same_host=" + (same_host ? "1" : "0") + " guardians=" + (guardians ? "1" : "0");
 }
 
 // ---- One machine: what outlives a process, and the env of the present process.
@@ -340,11 +340,33 @@ void World::power_off(NodeIndex node) {
   machine.turn = nullptr;
   machine.due = nullptr;
   lost_bytes_ += machine.store->lose_unsynced();
+  if (faults_.guardians) report_death(node);
   machine.network.reset();
   machine.store.reset();
   machine.workers.reset();
   for (const auto& other : machines_) {
     if (other->network) other->network->peer_gone(node);
+  }
+}
+
+// By connections that the guardian makes: each may be lost, or wait for long.
+void World::report_death(NodeIndex node) {
+  const env::Greeting process = machines_[node]->network->self_;
+  for (NodeIndex other = 0; other < size(); ++other) {
+    if (other == node || random_.chance(0.1)) continue;
+    const auto late = Duration(static_cast<int64_t>(
+        random_.between(100'000, static_cast<uint64_t>(faults_.report_max.count()))));
+    at(now_ + late, [this, node, other, process] {
+      if (!connected(node, other) || !machines_[other]->on) return;
+      // The machine may be paused: then it waits in its buffers.
+      at_node(other, now_, [this, other, process] {
+        const SimNetwork& network = *machines_[other]->network;
+        if (!network.listening_ || network.self_.cluster != process.cluster) return;
+        ++deaths_reported_;
+        network.receiver_.on_reaped(process);
+        wake(other);
+      });
+    });
   }
 }
 
@@ -367,7 +389,16 @@ void World::wipe(NodeIndex node) {
   machines_[node]->disk = Disk{};
 }
 
-void World::partition(const std::set<NodeIndex>& one_side) { side_ = one_side; }
+void World::partition(const std::set<NodeIndex>& one_side, bool rejects) {
+  side_ = one_side;
+  rejects_ = rejects;
+  if (!rejects) return;
+  for (NodeIndex from = 0; from < size(); ++from) {
+    for (NodeIndex to = 0; to < size(); ++to) {
+      if (!connected(from, to)) cut_link(from, to);
+    }
+  }
+}
 void World::heal() { side_.clear(); }
 
 void World::cut_link(NodeIndex from, NodeIndex to) {
@@ -461,7 +492,9 @@ void SimNetwork::attempt(const Address& address) {
     connect(address, link.generation, link.backoff);
     link.backoff = std::min<Duration>(link.backoff * 2, kRedialMax);
   };
-  if (!world_.connected(node_, there)) return again(env::LinkNews::failed, false);
+  if (!world_.connected(node_, there)) {
+    return again(world_.rejects_ ? env::LinkNews::refused : env::LinkNews::failed, false);
+  }
   if (!machine.on || !machine.network->listening_) {
     return again(env::LinkNews::refused, link.peer.incarnation && world_.faults_.same_host);
   }

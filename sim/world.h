@@ -31,11 +31,13 @@ namespace databridge::sim {
 struct Faults {
   double loss = 0;  // Of messages.
   Duration latency_max = 1ms;
-  Duration sync_max = 1ms;  // A disk's sync takes up to so long.
-  double drift = 0;         // Clock rates differ by up to this.
-  double disk_error = 0;    // Of syncs: the node stops.
-  Duration job_max = 2ms;   // A worker's job begins up to so late.
-  bool same_host = true;    // A refused dial proves that the process is gone.
+  Duration sync_max = 1ms;     // A disk's sync takes up to so long.
+  double drift = 0;            // Clock rates differ by up to this.
+  double disk_error = 0;       // Of syncs: the node stops.
+  Duration job_max = 2ms;      // A worker's job begins up to so late.
+  bool same_host = true;       // A refused dial proves that the process is gone.
+  bool guardians = false;      // Each process has one, which tells the others of its end.
+  Duration report_max = 20ms;  // It tells so late: perhaps when the next process runs.
   std::string text() const;
 };
 
@@ -51,6 +53,7 @@ class World {
   size_t size() const { return machines_.size(); }
   uint64_t steps() const { return steps_; }
   uint64_t lost_bytes() const { return lost_bytes_; }
+  uint64_t deaths_reported() const { return deaths_reported_; }
   void set_faults(const Faults& faults) { faults_ = faults; }
 
   static Address address_of(NodeIndex node) { return {"sim", static_cast<uint16_t>(1000 + node)}; }
@@ -70,8 +73,9 @@ class World {
   // Whatever is submitted from now on is not durable before that time is over: no error is told.
   void hang_disk(NodeIndex node, Duration how_long);
 
-  // Nothing passes between the two groups any more; nobody is told.
-  void partition(const std::set<NodeIndex>& one_side);
+  // Nothing passes between the two groups any more; nobody is told. `rejects`: by a firewall that
+  // resets connections and refuses new ones, as the kernel of a dead process would.
+  void partition(const std::set<NodeIndex>& one_side, bool rejects = false);
   void heal();
   void cut_link(NodeIndex from, NodeIndex to);  // A reset: the dialler learns of it and redials.
 
@@ -109,6 +113,7 @@ class World {
   bool connected(NodeIndex a, NodeIndex b) const;
   Instant hung_until(NodeIndex node) const;
   Duration latency();
+  void report_death(NodeIndex node);
 
   Random random_;
   Faults faults_;
@@ -116,7 +121,9 @@ class World {
   uint64_t order_ = 0;
   uint64_t steps_ = 0;
   uint64_t lost_bytes_ = 0;
+  uint64_t deaths_reported_ = 0;
   std::set<NodeIndex> side_;
+  bool rejects_ = false;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<std::unique_ptr<Machine>> machines_;
 };

@@ -118,7 +118,7 @@ void Brain::on(const Tick&, Effects& effects) {
 
 void Brain::on(Received& input, Effects& effects) {
   const Incarnation from = input.from;
-  gone_.erase(from);
+  heard_of(from);
   Message& message = input.message;
   if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
     if (leader_) leader_->on_heartbeat(from, *heartbeat, state_, consensus_, now_, effects);
@@ -228,7 +228,7 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
       process_died(input.peer, input.boot, effects);
     }
     boots_[input.peer] = std::max(boots_[input.peer], input.boot);
-    gone_.erase(input.peer);
+    heard_of(input.peer);
   } else {
     links_.erase(input.address);
     if (cluster_.empty() && input.peer) discovery_.unlinked(input.peer);
@@ -239,14 +239,42 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
   if (leader_) leader_->on_link(input.peer, input.state);
   if (input.state == LinkState::refused) {
     if (input.peer == consensus_.leader) effects.push_back(LeaderLost{input.peer});
-    const auto gone = gone_.find(input.peer);
-    if ((input.process_gone || options_.leader.trust_refused) &&
-        (gone == gone_.end() || gone->second < input.boot)) {
-      gone_[input.peer] = input.boot;
-      if (leader_) leader_->proved_dead(input.peer, input.boot, state_);
-    }
+    refused_[input.peer] = input.boot;
+    weigh_proof(input.peer, input.process_gone);
   }
   on(Tick{}, effects);
+}
+
+void Brain::on(const Reaped& input, Effects& effects) {
+  if (state_.member(input.peer) == nullptr) return;
+  if (CANARY(reaped_of_any_boot)) refused_.try_emplace(input.peer, boots_[input.peer]);
+  reaped_[input.peer] = std::max(reaped_[input.peer], input.boot);
+  weigh_proof(input.peer, false);
+  on(Tick{}, effects);
+}
+
+// Proof of death: our own connection has ended, a new one was refused, nothing was heard since; and
+// somebody who knows says that the process is gone (safety.md 2). Whichever comes last completes
+// it.
+void Brain::weigh_proof(Incarnation peer, bool process_gone) {
+  const auto refused = refused_.find(peer);
+  if (refused == refused_.end()) return;
+  const uint64_t boot = refused->second;
+  const auto reaped = reaped_.find(peer);
+  const bool is_reaped =
+      reaped != reaped_.end() && (reaped->second >= boot || CANARY(reaped_of_any_boot));
+  if (!is_reaped && !process_gone && !options_.leader.trust_refused && !CANARY(refused_is_proof)) {
+    return;
+  }
+  const auto [gone, first] = gone_.try_emplace(peer, boot);
+  if (!first && gone->second >= boot) return;
+  gone->second = boot;
+  if (leader_) leader_->proved_dead(peer, boot, state_);
+}
+
+void Brain::heard_of(Incarnation peer) {
+  refused_.erase(peer);
+  gone_.erase(peer);
 }
 
 // Of a process that has a successor by now, or that is linked at another address, a lost or refused
@@ -269,7 +297,7 @@ void Brain::on(const Greeted& input, Effects& effects) {
     process_died(input.peer, input.boot, effects);
   }
   boots_[input.peer] = std::max(boots_[input.peer], input.boot);
-  gone_.erase(input.peer);
+  heard_of(input.peer);
 }
 
 // A newer boot of the same locked data directory: the process before it is gone (safety.md 2).

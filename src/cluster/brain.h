@@ -66,6 +66,7 @@ class Brain {
   void on(Received& input, Effects& effects);
   void on(const LinkChanged& input, Effects& effects);
   void on(const Greeted& input, Effects& effects);
+  void on(const Reaped& input, Effects& effects);
   void on(const Committed& input, Effects& effects);
   void on(const Installed& input, Effects& effects);
   void on(Asked& input, Effects& effects);
@@ -93,6 +94,8 @@ class Brain {
   bool may_abandon(const LinkChanged& news) const;
   void abandon(Effects& effects);
   void process_died(Incarnation peer, uint64_t boot, Effects& effects);
+  void weigh_proof(Incarnation peer, bool process_gone);
+  void heard_of(Incarnation peer);
 
   Options options_;
   ClusterId cluster_;
@@ -123,11 +126,13 @@ class Brain {
   Instant led_since_{};
   Instant stepped_{};
   bool started_ = false;
-  std::map<Address, Incarnation> links_;   // That are up.
-  std::map<Incarnation, uint64_t> boots_;  // Newest seen by a greeting.
-  std::map<Incarnation, uint64_t> gone_;   // Proved dead up to that boot, and not heard of since.
-  std::map<Address, Instant> partings_;    // Addresses to hang up then, unless a member has them.
-  SoftTable soft_;                         // As the leader pushed it.
+  std::map<Address, Incarnation> links_;     // That are up.
+  std::map<Incarnation, uint64_t> boots_;    // Newest seen by a greeting.
+  std::map<Incarnation, uint64_t> refused_;  // At that boot, and not heard of since.
+  std::map<Incarnation, uint64_t> reaped_;   // Members whose guardian reaped them at that boot.
+  std::map<Incarnation, uint64_t> gone_;     // Proved dead up to that boot, not heard of since.
+  std::map<Address, Instant> partings_;      // Addresses to hang up then, unless a member has them.
+  SoftTable soft_;                           // As the leader pushed it.
   uint64_t view_changes_ = 0;
 };
 

@@ -67,6 +67,22 @@ class BrainTest : public testing::Test, public TestCluster {
                        [&](const Dial& one) { return one.address == address; });
   }
 
+  // We lead; node 2 is linked and owns `p`, whose release is committed and waits for its gate.
+  void let_go_of_what_2_owns(bool trusts_refused = false, uint64_t boot = 1) {
+    state = State();
+    index = 0;
+    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{info_of(id)});
+    add(1);
+    Brain::Options options = options_of(1, timing);
+    options.leader.trust_refused = trusts_refused;
+    wake(options, state);
+    lead(1, kTerm);
+    commit_noop(kTerm);
+    commit(kTerm, Assign{p, {}, node(2), "here"});
+    link(2, LinkState::up, boot);
+    commit(kTerm, Release{p, assignment(p).epoch, "moved"});
+  }
+
   const ProcessorId p{1, 1};
   std::unique_ptr<Brain> brain;
   uint64_t sequence = 0;
@@ -461,21 +477,30 @@ TEST_F(BrainTest, WhoIsRemovedLeavesAndWhoCannotReadTheStateToo) {
 
 TEST_F(BrainTest, ARefusedConnectionIsProofOnlyForWhoTrustsIt) {
   for (const bool trusts : {false, true}) {
-    state = State();
-    index = 0;
-    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{info_of(id)});
-    add(1);
-    Brain::Options options = options_of(1, timing);
-    options.leader.trust_refused = trusts;
-    wake(options, state);
-    lead(1, kTerm);
-    commit_noop(kTerm);
-    commit(kTerm, Assign{p, {}, node(2), "here"});
-    link(2, LinkState::up);
-    const Epoch epoch = assignment(p).epoch;
-    commit(kTerm, Release{p, epoch, "moved"});
+    let_go_of_what_2_owns(trusts);
     EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused)).size(), trusts ? 1u : 0u);
   }
+}
+
+// The guardian's word and the refused connection, in either order: one alone proves nothing.
+TEST_F(BrainTest, AGuardiansWordAndARefusedConnectionAreProofTogether) {
+  let_go_of_what_2_owns();
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 1})).size(), 0u) << "its link is up";
+  EXPECT_EQ(proposed<Assign>(link(2, LinkState::lost)).size(), 0u);
+  EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused)).size(), 1u);
+
+  let_go_of_what_2_owns();
+  EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused)).size(), 0u);
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 0})).size(), 0u) << "a process before that one";
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(9), 1})).size(), 0u) << "no member";
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 1})).size(), 1u);
+}
+
+TEST_F(BrainTest, AGuardiansLateWordSaysNothingOfTheNextProcess) {
+  let_go_of_what_2_owns(false, 2);
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 1})).size(), 0u);
+  EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused, 2)).size(), 0u);
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 2})).size(), 1u);
 }
 
 // ---- POST join (safety.md 5.3)

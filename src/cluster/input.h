@@ -37,6 +37,12 @@ struct Greeted {
   uint64_t boot = 0;
 };
 
+// The guardian of that node has reaped the process of that boot, perhaps a while ago.
+struct Reaped {
+  Incarnation peer;
+  uint64_t boot = 0;
+};
+
 // An entry of the log is committed: applied here and now, in order.
 struct Committed {
   LogIndex index = 0;
@@ -80,7 +86,7 @@ struct Sampled {
   NodeLoad load;
 };
 
-using Input = std::variant<Tick, Received, LinkChanged, Greeted, Committed, Installed, Asked,
-                           ReadReady, HostReport, HostCheckpoint, Stopping, Sampled>;
+using Input = std::variant<Tick, Received, LinkChanged, Greeted, Reaped, Committed, Installed,
+                           Asked, ReadReady, HostReport, HostCheckpoint, Stopping, Sampled>;
 
 }  // namespace databridge::cluster

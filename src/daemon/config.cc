@@ -140,6 +140,7 @@ void warn_of_no_effect(Config* config, const Origins& origins) {
   if (origins.given("exec-allow") && !config->node.exec_allow.empty()) {
     warn("exec-allow", "no processor runs commands");
   }
+  if (config->node.allow_drills) warn("allow-drills", "there are no drills");
 }
 
 Result<void> complete_and_check(Config* config, const Origins& origins) {

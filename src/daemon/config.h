@@ -64,6 +64,8 @@ struct Config {
     DiskFreeMin disk_free_min;
     std::vector<std::string> exec_allow;  // Empty: no foreign commands at all.
     std::vector<std::string> file_root;   // Empty: file processors may go anywhere.
+    bool guardian = false;
+    bool allow_drills = false;
   } node;
 
   uint64_t events_retention = 100'000;

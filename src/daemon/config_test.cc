@@ -247,7 +247,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--cluster-tls-ca=ca.pem"}, "", "--cluster-tls-ca: not available yet"},
         Refused{{"--api-token-file=t"}, "", "--api-token-file: not available yet"},
         Refused{{"--cluster-join-token-file=t"}, "", "not available yet"},
-        Refused{{"--guardian"}, "", "--guardian: not available yet"},
         Refused{{}, "cluster:\n  tls:\n    ca: x\n", "node.yaml:3: cluster.tls.ca: not available"},
         Refused{{}, "api: {tokenFile: x}", "node.yaml:1: api.tokenFile: not available"}));
 
@@ -333,15 +332,20 @@ TEST(Config, SeedsWithoutAClusterAreAWarning) {
               ElementsAre(HasSubstr("no effect")));
 }
 
-TEST(Config, WhatIsNotThereYetMayBeTurnedOff) {
-  EXPECT_THAT(good({{"--guardian=false", "--allow-drills", "false"}, {}, ""}).warnings,
-              ElementsAre());
+TEST(Config, AGuardianIsAskedForByFlagOrFile) {
+  EXPECT_FALSE(good({{}, {}, ""}).node.guardian);
+  EXPECT_TRUE(good({{"--guardian"}, {}, ""}).node.guardian);
+  EXPECT_TRUE(good({{}, {}, "node: {guardian: true}\n"}).node.guardian);
+  EXPECT_FALSE(good({{"--guardian=false"}, {}, "node: {guardian: true}\n"}).node.guardian);
 }
 
 TEST(Config, WhatHasNoEffectYetIsAWarning) {
   EXPECT_THAT(good({{}, {}, "cluster:\n  enabled: false\n  dataCopies: 2\n"}).warnings,
               ElementsAre(HasSubstr("node.yaml:3: cluster.dataCopies: has no effect yet: queues")));
   EXPECT_THAT(good({{}, {}, "cluster: {dataCopies: 1}\n"}).warnings, ElementsAre());
+  EXPECT_THAT(good({{"--allow-drills"}, {}, ""}).warnings,
+              ElementsAre(HasSubstr("--allow-drills: has no effect yet: there are no drills")));
+  EXPECT_THAT(good({{"--allow-drills", "false"}, {}, ""}).warnings, ElementsAre());
   EXPECT_THAT(good({{"--cluster-replica-count=5"}, {}, ""}).warnings, ElementsAre());
   EXPECT_THAT(good({{"--exec-allow=/usr/bin"}, {}, ""}).warnings,
               ElementsAre(HasSubstr("--exec-allow: has no effect yet")));

@@ -33,12 +33,15 @@ daemon::Environment environment() {
 int main(int argc, char** argv) {
   platform::block_signals();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  const auto read = [&] {
+  const auto read_all = [&] {
     return daemon::read_invocation(arguments, environment(), [](const std::string& path) {
       return platform::read_file(path);
     });
   };
-  const auto invocation = read();
+  const auto read = [&]() -> Result<daemon::Config> {
+    return read_all().map([](const daemon::Invocation& given) { return given.config; });
+  };
+  const auto invocation = read_all();
   if (!invocation) {
     std::fprintf(stderr, "databridge: %s\n", invocation.error().message.c_str());
     return 2;
@@ -56,9 +59,7 @@ int main(int argc, char** argv) {
     case daemon::Action::run:
       break;
   }
-  return daemon::run_node(invocation->config, [&]() -> Result<daemon::Config> {
-    auto again = read();
-    if (!again) return tl::make_unexpected(again.error());
-    return again->config;
-  });
+  if (!invocation->config.node.guardian) return daemon::run_node(read, nullptr);
+  return daemon::run_guarded(
+      invocation->config, [&](platform::LastWill& will) { return daemon::run_node(read, &will); });
 }

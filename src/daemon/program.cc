@@ -14,6 +14,7 @@
 #include "platform/append_file.h"
 #include "platform/clock.h"
 #include "platform/files.h"
+#include "platform/guardian.h"
 #include "platform/load_probe.h"
 #include "platform/log.h"
 #include "platform/network.h"
@@ -115,7 +116,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
   return options;
 }
 
-Result<void> build_world(const Config& config, Node& node) {
+Result<void> build_world(const Config& config, Node& node, platform::LastWill* will) {
   // Both ports before anything is written: a start that cannot serve leaves nothing behind.
   const Address api{config.api.address, config.api.port};
   const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
@@ -138,6 +139,7 @@ Result<void> build_world(const Config& config, Node& node) {
   node.workers = platform::make_workers();
   platform::NetworkOptions network;
   if (config.cluster.enabled) network.listen = cluster;
+  network.will = will;
   network.on_trouble = [&log = *node.log](const std::string& line) {
     log.write(platform::LogLevel::warn, "network", line);
   };
@@ -172,16 +174,38 @@ std::unique_ptr<platform::Watchdog> watch_leases(Node& node, Duration stop_budge
       });
 }
 
+std::unique_ptr<platform::Log> log_of(const Config& config) {
+  return platform::make_log(platform::parse_log_level(config.log_level).value(),
+                            platform::parse_log_format(config.log_format).value());
+}
+
 }  // namespace
 
-int run_node(const Config& config, const std::function<Result<Config>()>& reread) {
+int run_guarded(const Config& config, const std::function<int(platform::LastWill&)>& node) {
+  const auto log = log_of(config);
+  platform::GuardianOptions options;
+  options.node = node;
+  options.is_final = [](int code) { return code == kMisconfigured || code == kRemoved; };
+  options.log = [&](const std::string& line) {
+    log->write(platform::LogLevel::warn, "guardian", line);
+  };
+  return platform::guard(options);
+}
+
+int run_node(const std::function<Result<Config>()>& read, platform::LastWill* will) {
+  const auto given = read();
+  if (!given) {
+    std::fprintf(stderr, "databridge: %s\n", given.error().message.c_str());
+    return kMisconfigured;
+  }
+  const Config& config = *given;
   Node node;
-  node.log = platform::make_log(platform::parse_log_level(config.log_level).value(),
-                                platform::parse_log_format(config.log_format).value());
+  node.log = log_of(config);
   platform::Log& log = *node.log;
   const auto fail_start = [&](const Error& error) {
     log.write(platform::LogLevel::error, "node", error.message);
-    return error.code == Code::unprocessable ? 2 : 1;  // A data directory of a newer version.
+    // The data directory is of a newer version.
+    return error.code == Code::unprocessable ? kMisconfigured : kFailed;
   };
   for (const std::string& warning : config.warnings) {
     log.write(platform::LogLevel::warn, "node", warning);
@@ -189,12 +213,14 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
   const auto timing =
       cluster::Timing::from(config.cluster.heartbeat_timeout, config.cluster.election_timeout,
                             config.cluster.failure_threshold, config.cluster.recovery_threshold);
-  if (!timing) return fail_start(timing.error()), 2;
-  if (auto built = build_world(config, node); !built) return fail_start(built.error());
+  if (!timing) return fail_start(timing.error()), kMisconfigured;
+  if (auto built = build_world(config, node, will); !built) return fail_start(built.error());
 
-  bool failed = false;
+  int code = 0;
   node::Engine::Options options = engine_options(config, node, *timing);
-  options.on_fatal = [&failed](const Error&) { failed = true; };
+  options.on_fatal = [&code](const Error& error) {
+    code = error.code == Code::gone ? kRemoved : kFailed;
+  };
   auto engine = node::Engine::open(
       std::move(options), {*node.clock, *node.store, *node.network, *node.workers, *node.files,
                            *node.probe, platform::entropy64()});
@@ -212,7 +238,7 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
                if (!reopened)
                  log.write(platform::LogLevel::error, "node", reopened.error().message);
              }
-             const auto again = reread();
+             const auto again = read();
              if (!again) {
                log.write(platform::LogLevel::error, "node", again.error().message);
                return;
@@ -228,10 +254,10 @@ int run_node(const Config& config, const std::function<Result<Config>()>& reread
                                         : "; it stands alone"));
   node.engine->start();
   node.engine->run();
-  log.write(platform::LogLevel::info, "node", failed ? "ends after a failure" : "ends");
+  log.write(platform::LogLevel::info, "node", code == kFailed ? "ends after a failure" : "ends");
   // At once, as by kill -9: over a disk that is full, RocksDB's own threads may abort the process
   // while it is taken down.
-  if (failed) std::_Exit(1);
+  if (code != 0) std::_Exit(code);
   return 0;
 }
 

@@ -8,10 +8,23 @@
 #include "base/result.h"
 #include "daemon/config.h"
 
+namespace databridge::platform {
+class LastWill;
+}
+
 namespace databridge::daemon {
 
+// The exit codes of a node: 0 it was asked to stop; 1 it failed, and may be started again; 2 an
+// operator must mend the configuration or the data directory; 3 it was removed for good.
+inline constexpr int kFailed = 1;
+inline constexpr int kMisconfigured = 2;
+inline constexpr int kRemoved = 3;
+
 // Runs until a signal or a failure ends it. Returns the process's exit code.
-// `reread` reads the configuration again, for SIGHUP.
-int run_node(const Config& config, const std::function<Result<Config>()>& reread);
+// `read` reads the configuration: now, and again for SIGHUP. `will` may be null.
+int run_node(const std::function<Result<Config>()>& read, platform::LastWill* will);
+
+// Runs such nodes, one after the other, as children of this process (docs/adr/0008).
+int run_guarded(const Config& config, const std::function<int(platform::LastWill&)>& node);
 
 }  // namespace databridge::daemon

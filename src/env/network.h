@@ -52,6 +52,9 @@ class Network {
     std::function<void(LinkEvent event)> on_link;
     // A greeting came in: somebody dialled us.
     std::function<void(Greeting peer)> on_greeting;
+    // The guardian of that process says that it has reaped it (docs/adr/0008). It may say so late:
+    // the incarnation may run again by then, with a higher boot.
+    std::function<void(Greeting process)> on_reaped;
   };
 
   // Sets who gets what arrives (called on the network's thread), and begins to listen.

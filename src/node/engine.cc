@@ -357,6 +357,8 @@ void Engine::take(env::Greeting& greeting) {
   step(cluster::Greeted{greeting.incarnation, greeting.boot});
 }
 
+void Engine::take(cluster::Reaped& reaped) { step(reaped); }
+
 void Engine::take(Durable& durable) {
   if (!durable.number) return fail_node(durable.number.error());
   durable_ = *durable.number;
@@ -393,7 +395,11 @@ void Engine::start_network() {
                               put(Came{from, std::move(message)});
                             },
                         .on_link = [this](env::LinkEvent event) { put(std::move(event)); },
-                        .on_greeting = [this](env::Greeting peer) { put(std::move(peer)); }});
+                        .on_greeting = [this](env::Greeting peer) { put(std::move(peer)); },
+                        .on_reaped =
+                            [this](const env::Greeting& process) {
+                              put(cluster::Reaped{process.incarnation, process.boot});
+                            }});
   if (!started) fail_node(started.error());
 }
 

@@ -78,6 +78,7 @@ class Engine final : private HostEvents {
 
   const std::shared_ptr<LeaseBoard>& lease_board() const { return host_->board(); }
   const Identity& identity() const { return identity_; }
+  std::vector<Running> running() const { return host_->running(); }  // Engine thread.
   const cluster::Brain& brain() const { return *brain_; }
   const Coordinator* coordinator() const { return coordinator_.get(); }
   const Host& host() const { return *host_; }
@@ -95,8 +96,8 @@ class Engine final : private HostEvents {
     cluster::Request request;
     Done done;
   };
-  using Mail =
-      std::variant<Came, env::LinkEvent, env::Greeting, Durable, Asking, std::function<void()>>;
+  using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Reaped, Durable, Asking,
+                            std::function<void()>>;
   using Said = std::variant<cluster::Send, cluster::Reply>;
   struct Waiting {
     uint64_t batch;
@@ -114,6 +115,7 @@ class Engine final : private HostEvents {
   void take(Came& came);
   void take(env::LinkEvent& event);
   void take(env::Greeting& greeting);
+  void take(cluster::Reaped& reaped);
   void take(Durable& durable);
   void take(Asking& asking);
   void take(std::function<void()>& call);

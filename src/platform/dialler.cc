@@ -200,6 +200,7 @@ Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
     backoff_ = context_.options().backoff_first;
   }
   up_since_ = Watch::now();
+  met_at_ = link_->remote_text();
   lingering_tries_ = 0;
   context_.link_up(peer_.incarnation, link_);
   tell(env::LinkNews::up);

@@ -38,6 +38,9 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   // Our own greeting has changed: says so to the peer, or cuts a link that may no longer be.
   void greet_again();
 
+  // The endpoint at which a peer has greeted last, numeric; empty: none yet.
+  const std::string& met_at() const { return met_at_; }
+
   // That node has started anew: a link to its older process is dead, whatever the socket says.
   void cut_older(const env::Greeting& newer);
 
@@ -80,7 +83,8 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   std::string last_error_;
 
   std::shared_ptr<Connection> link_;
-  env::Greeting peer_;      // The last one greeted here.
+  env::Greeting peer_;  // The last one greeted here.
+  std::string met_at_;
   env::Greeting stranger_;  // One that we must not talk to, found in this attempt.
   std::chrono::steady_clock::time_point up_since_;
   int cut_in_row_ = 0;       // Connections that ended before the greeting.

@@ -21,6 +21,7 @@ enum class FrameKind : uint8_t {
   greeting = 1,  // Payload: encode_greeting(). The first frame each way; again when it changes.
   message = 2,   // Payload: model/message.h encode(). Only from the dialler to the listener.
   farewell = 3,  // Payload: UTF-8 text, why the connection is closed now.
+  reaped = 4,    // Payload: encode_greeting() of a process that is no more; from its guardian.
 };
 
 struct FrameHeader {

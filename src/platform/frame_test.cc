@@ -47,13 +47,15 @@ std::map<std::string, std::string> golden() {
 
 TEST(Frame, BytesAreTheGoldenOnes) {
   const auto frames = golden();
-  ASSERT_EQ(frames.size(), 4u);
+  ASSERT_EQ(frames.size(), 5u);
   EXPECT_EQ(to_hex(encode_frame(FrameKind::greeting, encode_greeting(example()))),
             frames.at("greeting"));
   EXPECT_EQ(to_hex(encode_frame(FrameKind::message, "hello")), frames.at("message"));
   EXPECT_EQ(to_hex(encode_frame(FrameKind::message, "")), frames.at("empty"));
   EXPECT_EQ(to_hex(encode_frame(FrameKind::farewell, "another cluster: a1b2")),
             frames.at("farewell"));
+  EXPECT_EQ(to_hex(encode_frame(FrameKind::reaped, encode_greeting(example()))),
+            frames.at("reaped"));
 }
 
 TEST(Frame, ComesBackAsItWent) {

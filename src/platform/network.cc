@@ -15,6 +15,7 @@
 #include "base/guarded.h"
 #include "platform/connection.h"
 #include "platform/dialler.h"
+#include "platform/last_will.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -91,6 +92,8 @@ class AsioNetwork : public Network, private DialContext {
   void drop(uint64_t id, const std::string& why);
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
   Result<void> take_greeting(uint64_t id, BytesView payload);
+  Result<void> take_reaped(uint64_t id, BytesView payload);
+  void write_will();
   Result<void> replace_older(uint64_t id, const env::Greeting& peer);
   void stop();
 
@@ -110,6 +113,7 @@ class AsioNetwork : public Network, private DialContext {
   int64_t lines_second_ = 0;
   int lines_ = 0;
   int lines_dropped_ = 0;
+  bool will_due_ = false;  // It is to be written, and will be.
 
   // Who can be spoken to, and over which links: the first is used. Any thread reads it.
   std::mutex mutex_;
@@ -230,6 +234,7 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
 
 Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payload) {
   if (kind == FrameKind::greeting) return take_greeting(id, payload);
+  if (kind == FrameKind::reaped) return take_reaped(id, payload);
   if (ungreeted_.contains(id)) return fail(Code::invalid, "a message came before the greeting");
   auto message = decode_message(payload);
   if (!message) return tl::make_unexpected(message.error());
@@ -266,6 +271,35 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   return {};
 }
 
+// The whole conversation of a guardian.
+Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
+  const auto process = decode_greeting(payload);
+  if (!process) return tl::make_unexpected(process.error());
+  if (!ungreeted_.contains(id)) return fail(Code::invalid, "a member spoke as a guardian");
+  if (process->cluster.empty() || process->cluster != self_.cluster ||
+      process->incarnation == self_.incarnation) {
+    return fail(Code::conflict, "the guardian of a node that is no other member of this cluster");
+  }
+  receiver_.on_reaped(*process);
+  incoming_.at(id).link->close("noted");
+  ungreeted_.erase(id);
+  incoming_.erase(id);
+  return {};
+}
+
+// What our guardian would need now. Once for all that happens in one go.
+void AsioNetwork::write_will() {
+  if (options_.will == nullptr || std::exchange(will_due_, true)) return;
+  asio::post(io_, [this] {
+    will_due_ = false;
+    std::vector<Address> peers;
+    for (const auto& [address, dialler] : diallers_) {
+      if (auto met = Address::parse(dialler->met_at())) peers.push_back(*met);
+    }
+    options_.will->write(self_, peers);
+  });
+}
+
 // A node that started anew has no older process: what is left of that one's links is cut.
 Result<void> AsioNetwork::replace_older(uint64_t id, const env::Greeting& peer) {
   std::vector<uint64_t> older;
@@ -286,6 +320,7 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
   asio::post(io_, [this, cluster] {
     if (self_.cluster == cluster) return;
     self_.cluster = cluster;
+    write_will();
     std::vector<std::pair<uint64_t, std::string>> strangers;
     for (const auto& [id, incoming] : incoming_) {
       if (ungreeted_.contains(id)) continue;
@@ -315,6 +350,7 @@ void AsioNetwork::hang_up(const Address& address) {
     if (found == diallers_.end()) return;
     found->second->stop();
     diallers_.erase(found);
+    write_will();
   });
 }
 
@@ -338,6 +374,7 @@ void AsioNetwork::send(Incarnation to, Message message) {
 }
 
 void AsioNetwork::link_up(Incarnation peer, const std::shared_ptr<Connection>& link) {
+  write_will();
   const std::lock_guard lock(mutex_);
   links_[peer].push_back(link);
 }

@@ -11,6 +11,8 @@
 
 namespace databridge::platform {
 
+class LastWill;
+
 struct NetworkOptions {
   Address listen;  // Port 0: any free one. Nothing else than this address is bound; empty: nothing.
 
@@ -23,6 +25,7 @@ struct NetworkOptions {
   Duration silence = 3s;  // Bytes sent and not acknowledged for so long, or a peer's kernel that
                           // does not answer keep-alives: the link is lost.
   size_t queue_bytes_max = 64u << 20;  // Waiting on one link; what comes on top is dropped.
+  LastWill* will = nullptr;            // Kept up to date; outlives the network.
 
   // One line for the log about a connection that was refused or cut. Network thread.
   std::function<void(const std::string& line)> on_trouble;

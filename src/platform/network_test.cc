@@ -64,6 +64,11 @@ class Node {
                               [this](Greeting peer) {
                                 const std::lock_guard lock(mutex_);
                                 greetings_.push_back(peer);
+                              },
+                          .on_reaped =
+                              [this](Greeting process) {
+                                const std::lock_guard lock(mutex_);
+                                reaped_.push_back(process);
                               }});
     EXPECT_TRUE(started) << started.error().message;
   }
@@ -78,6 +83,10 @@ class Node {
   std::vector<Greeting> greetings() {
     const std::lock_guard lock(mutex_);
     return greetings_;
+  }
+  std::vector<Greeting> reaped() {
+    const std::lock_guard lock(mutex_);
+    return reaped_;
   }
   std::vector<LinkEvent> events() {
     const std::lock_guard lock(mutex_);
@@ -108,6 +117,7 @@ class Node {
   std::vector<std::pair<Incarnation, Bytes>> messages_;
   std::vector<LinkEvent> events_;
   std::vector<Greeting> greetings_;
+  std::vector<Greeting> reaped_;
   std::vector<std::string> lines_;
 };
 

@@ -1,0 +1,130 @@
+#include "platform/death_report.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "platform/connection.h"
+#include "platform/frame.h"
+
+namespace databridge::platform {
+namespace {
+
+using asio::ip::tcp;
+
+constexpr size_t kAtOnce = 256;         // Connections under way.
+constexpr Duration kPatience = 1s;      // For one attempt.
+constexpr Duration kFirstPause = 50ms;  // After an attempt that failed; doubles up to the last.
+constexpr Duration kLastPause = 1s;
+constexpr size_t kQueueBytes = 64u << 10;
+
+// To one peer: tried again until it answers. Shared with what is pending on the event loop.
+class Report : public std::enable_shared_from_this<Report> {
+ public:
+  Report(asio::io_context& io, tcp::endpoint to, const Bytes& greeting,
+         std::function<void()> answered)
+      : to_(std::move(to)),
+        greeting_(greeting),
+        answered_(std::move(answered)),
+        io_(io),
+        socket_(io),
+        timer_(io) {}
+
+  void attempt() {
+    const uint64_t attempt = ++attempt_;
+    after(kPatience, [this] { failed(); });
+    socket_ = tcp::socket(io_);
+    socket_.async_connect(to_, [self = shared_from_this(), attempt](asio::error_code error) {
+      if (attempt != self->attempt_) return;
+      error ? self->failed() : self->say();
+    });
+  }
+
+ private:
+  void say() {
+    set_link_options(socket_.native_handle(), kPatience);
+    link_ = std::make_shared<Connection>(std::move(socket_), kQueueBytes);
+    // Weak: the link is ours, and keeps these.
+    link_->start([](FrameKind, BytesView) -> Result<void> { return {}; },
+                 [weak = weak_from_this()](const std::string& why) {
+                   const auto self = weak.lock();
+                   if (!self) return;
+                   // Whatever it said, it heard us: what it refuses now it refuses later, too.
+                   why.starts_with("the peer said") ? self->done() : self->failed();
+                 });
+    link_->send(FrameKind::reaped, greeting_);
+  }
+
+  void failed() {
+    end_attempt();
+    after(pause_, [this] { attempt(); });
+    pause_ = std::min(2 * pause_, kLastPause);
+  }
+
+  void done() {
+    end_attempt();
+    answered_();
+  }
+
+  void end_attempt() {
+    ++attempt_;
+    timer_.cancel();
+    asio::error_code ignored;
+    socket_.close(ignored);
+    if (link_) link_->close();
+    link_.reset();
+  }
+
+  template <typename Act>
+  void after(Duration delay, Act act) {
+    timer_.expires_after(delay);
+    timer_.async_wait([self = shared_from_this(), attempt = attempt_, act](asio::error_code error) {
+      if (!error && attempt == self->attempt_) act();
+    });
+  }
+
+  const tcp::endpoint to_;
+  const Bytes& greeting_;
+  const std::function<void()> answered_;
+  asio::io_context& io_;
+  tcp::socket socket_;
+  asio::steady_timer timer_;
+  std::shared_ptr<Connection> link_;
+  uint64_t attempt_ = 0;  // Handlers of an older one do nothing.
+  Duration pause_ = kFirstPause;
+};
+
+}  // namespace
+
+size_t report_death(const env::Greeting& process, const std::vector<Address>& peers,
+                    Duration time) {
+  const Bytes greeting = encode_greeting(process);
+  asio::io_context io;
+  size_t next = 0;
+  size_t answered = 0;
+  std::function<void()> begin_next = [&] {
+    while (next < peers.size()) {
+      const Address& peer = peers[next++];
+      asio::error_code error;
+      const auto ip = asio::ip::make_address(peer.host, error);
+      if (error) continue;
+      const auto on_answer = [&] {
+        ++answered;
+        begin_next();
+      };
+      std::make_shared<Report>(io, tcp::endpoint(ip, peer.port), greeting, on_answer)->attempt();
+      return;
+    }
+  };
+  for (size_t i = 0; i < kAtOnce; ++i) begin_next();
+  io.run_for(time);
+  return answered;
+}
+
+}  // namespace databridge::platform

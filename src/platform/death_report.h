@@ -1,0 +1,16 @@
+// Tells other nodes that a process is no more (docs/adr/0008). Hides connecting and trying again.
+#pragma once
+
+#include <vector>
+
+#include "base/time.h"
+#include "env/network.h"
+#include "model/address.h"
+
+namespace databridge::platform {
+
+// Says so at each of the numeric endpoints, and returns when all have answered or that time is
+// over. Returns how many have answered.
+size_t report_death(const env::Greeting& process, const std::vector<Address>& peers, Duration time);
+
+}  // namespace databridge::platform

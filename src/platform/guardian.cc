@@ -1,0 +1,153 @@
+#include "platform/guardian.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "base/check.h"
+#include "platform/death_report.h"
+#include "platform/signals.h"
+
+namespace databridge::platform {
+namespace {
+
+using Watch = std::chrono::steady_clock;
+
+constexpr Duration kLastReports = 2s;  // Waited for before the guardian itself ends.
+
+std::string text_of(int status) {
+  if (WIFSIGNALED(status)) {
+    return fmt::format("was ended by signal {} ({})", WTERMSIG(status),
+                       ::strsignal(WTERMSIG(status)));
+  }
+  return fmt::format("ended with exit code {}", WEXITSTATUS(status));
+}
+
+class Guardian {
+ public:
+  explicit Guardian(const GuardianOptions& options) : options_(options) {}
+
+  int run() {
+    block_signals();
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    CHECK(::sigprocmask(SIG_BLOCK, &child, &at_first_) == 0);
+    for (Duration pause = options_.first_pause;;) {
+      const auto begun = Watch::now();
+      const int status = run_node();
+      const bool good = Watch::now() - begun >= options_.good_run;
+      const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+      if (stopping_ || (WIFEXITED(status) && (code == 0 || options_.is_final(code)))) {
+        return finish(code);
+      }
+      if (good) pause = options_.first_pause;
+      const Duration wait = good ? Duration::zero() : pause;
+      options_.log(fmt::format(
+          "the node {}; it starts again {}", text_of(status),
+          good ? "now"
+               : fmt::format("in {} ms",
+                             std::chrono::duration_cast<std::chrono::milliseconds>(wait).count())));
+      if (!good) pause = std::min(2 * pause, options_.last_pause);
+      const auto due = Watch::now() + wait;
+      while (!stopping_ && Watch::now() < due) take_signal(due - Watch::now());
+      if (stopping_) return finish(code);
+    }
+  }
+
+ private:
+  int run_node() {
+    will_.clear();
+    node_ = fork_child([this] { return options_.node(will_); });
+    if (stopping_) ::kill(node_, SIGTERM);
+    while (!ended_) take_signal(std::nullopt);
+    const int status = *ended_;
+    ended_.reset();
+    report();
+    node_ = 0;
+    return status;
+  }
+
+  template <typename Act>
+  pid_t fork_child(Act act) {
+    const pid_t guardian = ::getpid();
+    const pid_t child = ::fork();
+    CHECK(child >= 0);
+    if (child != 0) return child;
+    ::sigprocmask(SIG_SETMASK, &at_first_, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != guardian) ::_exit(1);  // It died before it could be heard of.
+    ::_exit(act());
+  }
+
+  // In a process of its own: the next node does not wait for it, and neither need the guardian.
+  void report() {
+    const auto will = will_.read();
+    if (!will || will->process.pid != static_cast<uint64_t>(node_) || will->peers.empty()) return;
+    ++reporting_;
+    fork_child([&] {
+      report_death(will->process, will->peers, options_.report_time);
+      return 0;
+    });
+  }
+
+  // The next signal, within that time or whenever it comes.
+  void take_signal(std::optional<Duration> within) {
+    sigset_t set = at_first_;
+    sigaddset(&set, SIGCHLD);
+    siginfo_t info{};
+    int number = 0;
+    if (within) {
+      const auto ns = std::max<int64_t>(0, within->count());
+      const timespec time{ns / 1'000'000'000, ns % 1'000'000'000};
+      number = ::sigtimedwait(&set, &info, &time);
+    } else {
+      number = ::sigwaitinfo(&set, &info);
+    }
+    if (number == SIGCHLD) reap();
+    if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
+      stopping_ = stopping_ || number != SIGHUP;
+      // From a terminal, the node has it already.
+      if (node_ != 0 && info.si_code != SI_KERNEL) ::kill(node_, number);
+    }
+  }
+
+  void reap() {
+    int status = 0;
+    for (pid_t child = ::waitpid(-1, &status, WNOHANG); child > 0;
+         child = ::waitpid(-1, &status, WNOHANG)) {
+      if (child == node_) {
+        ended_ = status;
+      } else {
+        --reporting_;
+      }
+    }
+  }
+
+  int finish(int code) {
+    const auto due = Watch::now() + kLastReports;
+    while (reporting_ > 0 && Watch::now() < due) take_signal(due - Watch::now());
+    return code;
+  }
+
+  const GuardianOptions& options_;
+  LastWill will_;
+  sigset_t at_first_{};  // What the program had blocked.
+  pid_t node_ = 0;
+  std::optional<int> ended_;  // How.
+  bool stopping_ = false;
+  int reporting_ = 0;
+};
+
+}  // namespace
+
+int guard(const GuardianOptions& options) { return Guardian(options).run(); }
+
+}  // namespace databridge::platform

@@ -1,0 +1,266 @@
+// A node and its guardian, as processes: what the one leaves, and what the other makes of it.
+#include "platform/guardian.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "platform/death_report.h"
+#include "platform/network.h"
+#include "platform/process.h"
+#include "platform/testing.h"
+
+namespace databridge::platform {
+namespace {
+
+using env::Greeting;
+
+Greeting greeting_of(uint64_t incarnation, const char* cluster = "c", uint64_t boot = 1) {
+  Greeting greeting = this_process();
+  greeting.incarnation = Incarnation{incarnation};
+  greeting.node = NodeId("n" + std::to_string(incarnation));
+  greeting.cluster = ClusterId(cluster);
+  greeting.boot = boot;
+  return greeting;
+}
+
+// A network that remembers which deaths it was told of.
+class Listener {
+ public:
+  explicit Listener(const Greeting& self, Address listen = {"127.0.0.1", 0},
+                    LastWill* will = nullptr) {
+    NetworkOptions options;
+    options.listen = std::move(listen);
+    options.will = will;
+    network = make_network(options);
+    EXPECT_TRUE(network->start(self, {.on_message = [](Incarnation, const Message&) {},
+                                      .on_link = [](const env::LinkEvent&) {},
+                                      .on_greeting = [](const Greeting&) {},
+                                      .on_reaped =
+                                          [this](Greeting process) {
+                                            const std::lock_guard lock(mutex_);
+                                            reaped_.push_back(std::move(process));
+                                          }}));
+  }
+  ~Listener() { network.reset(); }
+
+  Address address() const { return {"127.0.0.1", network->port()}; }
+  std::vector<Greeting> reaped() {
+    const std::lock_guard lock(mutex_);
+    return reaped_;
+  }
+
+  std::unique_ptr<Network> network;
+
+ private:
+  std::mutex mutex_;
+  std::vector<Greeting> reaped_;
+};
+
+// ---- The last will
+
+TEST(LastWill, SaysWhatWasWrittenLast) {
+  LastWill will;
+  EXPECT_FALSE(will.read());
+  will.write(greeting_of(1), {});
+  will.write(greeting_of(1, "c", 2), {{"127.0.0.1", 8090}, {"::1", 8091}});
+  const auto content = will.read();
+  ASSERT_TRUE(content);
+  EXPECT_EQ(content->process, greeting_of(1, "c", 2));
+  EXPECT_EQ(content->peers, (std::vector<Address>{{"127.0.0.1", 8090}, {"::1", 8091}}));
+  will.clear();
+  EXPECT_FALSE(will.read());
+}
+
+TEST(LastWill, LeavesOutWhatDoesNotFit) {
+  LastWill will;
+  will.write(greeting_of(1), std::vector<Address>(100'000, {"10.0.0.1", 8090}));
+  EXPECT_GT(will.read()->peers.size(), 5'000u);
+  EXPECT_LT(will.read()->peers.size(), 100'000u);
+}
+
+TEST(LastWill, IsWholeWheneverTheWriterDies) {
+  LastWill will;
+  const std::vector<Address> few(3, {"10.0.0.1", 8090});
+  const std::vector<Address> many(2'000, {"10.0.0.2", 8091});
+  for (int round = 0; round < 20; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      for (uint64_t boot = 1;; ++boot) {
+        will.write(greeting_of(boot % 2 + 1), boot % 2 == 0 ? few : many);
+      }
+    }
+    ASSERT_TRUE(eventually([&] { return will.read().has_value(); }));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    const auto content = will.read();
+    ASSERT_TRUE(content);
+    EXPECT_EQ(content->peers, content->process.incarnation == Incarnation{1} ? few : many);
+  }
+}
+
+// ---- The report
+
+TEST(DeathReport, IsTakenByMembersOfThatClusterOnly) {
+  Listener member(greeting_of(1));
+  Listener stranger(greeting_of(2, "another"));
+  Listener homeless(greeting_of(3, ""));
+  const Greeting dead = greeting_of(9, "c", 4);
+  EXPECT_EQ(report_death(dead, {member.address(), stranger.address(), homeless.address()}, 20s),
+            3u);
+  EXPECT_EQ(member.reaped(), std::vector<Greeting>{dead});
+  EXPECT_TRUE(stranger.reaped().empty());
+  EXPECT_TRUE(homeless.reaped().empty());
+}
+
+TEST(DeathReport, IsNotTakenFromOurselves) {
+  Listener member(greeting_of(1));
+  EXPECT_EQ(report_death(greeting_of(1), {member.address()}, 20s), 1u);
+  EXPECT_TRUE(member.reaped().empty());
+}
+
+TEST(DeathReport, IsRepeatedUntilSomebodyIsThere) {
+  Address later;
+  { later = Listener(greeting_of(1)).address(); }
+  Listener now(greeting_of(2));
+  size_t answered = 0;
+  std::thread guardian([&] {
+    answered = report_death(greeting_of(9), {later, now.address()}, 20s);
+  });
+  EXPECT_TRUE(eventually([&] { return now.reaped().size() == 1; }));
+  Listener again(greeting_of(1), later);
+  EXPECT_TRUE(eventually([&] { return again.reaped().size() == 1; }));
+  guardian.join();
+  EXPECT_EQ(answered, 2u);
+}
+
+TEST(DeathReport, EndsWhenItsTimeIsOver) {
+  Address nobody;
+  { nobody = Listener(greeting_of(1)).address(); }
+  EXPECT_EQ(report_death(greeting_of(9), {nobody}, 100ms), 0u);
+}
+
+// ---- The guardian
+
+// Whether a node was told to stop, within so long.
+bool is_stopped(Duration within) {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  const timespec time{within / 1s, within % 1s / 1ns};
+  return ::sigtimedwait(&stop, nullptr, &time) == SIGTERM;
+}
+
+// Says who it is, and runs until it is told to stop.
+int wait_for_stop() {
+  ChildRole::put(::getpid());
+  while (!is_stopped(20s)) continue;
+  return 0;
+}
+
+// Fails twice, then ends well; the argument is a file that counts.
+const ChildRole kFailing("guardian_failing", [](const std::string& path) {
+  GuardianOptions options;
+  options.first_pause = 1ms;
+  options.node = [&](LastWill&) {
+    std::ofstream(path, std::ios::app) << '.';
+    std::string all;
+    std::ifstream(path) >> all;
+    return all.size() < 3 ? 1 : 0;
+  };
+  ChildRole::put(guard(options));
+});
+
+TEST(Guardian, StartsAFailedNodeAgainAndEndsWithOneThatEndedWell) {
+  const TemporaryDirectory at;
+  ChildProcess guardian("guardian_failing", at.path() + "/runs");
+  int code = -1;
+  ASSERT_TRUE(guardian.get(code));
+  EXPECT_EQ(code, 0);
+  std::string runs;
+  std::ifstream(at.path() + "/runs") >> runs;
+  EXPECT_EQ(runs, "...");
+}
+
+const ChildRole kFinal("guardian_final", [](const std::string&) {
+  GuardianOptions options;
+  options.is_final = [](int code) { return code == 2; };
+  options.node = [](LastWill&) { return 2; };
+  ChildRole::put(guard(options));
+});
+
+TEST(Guardian, DoesNotRepeatWhatCannotGetBetter) {
+  ChildProcess guardian("guardian_final", "");
+  int code = -1;
+  ASSERT_TRUE(guardian.get(code));
+  EXPECT_EQ(code, 2);
+}
+
+const ChildRole kWaiting("guardian_waiting", [](const std::string&) {
+  GuardianOptions options;
+  options.first_pause = 1ms;
+  options.node = [](LastWill&) { return wait_for_stop(); };
+  ChildRole::put(guard(options));
+});
+
+TEST(Guardian, StartsAKilledNodeAgainAndPassesOnThatItShallStop) {
+  ChildProcess guardian("guardian_waiting", "");
+  pid_t first = 0;
+  ASSERT_TRUE(guardian.get(first));
+  ::kill(first, SIGKILL);
+  pid_t second = 0;
+  ASSERT_TRUE(guardian.get(second));
+  EXPECT_NE(first, second);
+  ::kill(guardian.pid(), SIGTERM);
+  int code = -1;
+  ASSERT_TRUE(guardian.get(code));
+  EXPECT_EQ(code, 0);
+  EXPECT_EQ(::kill(second, 0), -1) << "it is no more";
+}
+
+TEST(Guardian, ItsNodeDoesNotOutliveIt) {
+  ChildProcess guardian("guardian_waiting", "");
+  pid_t node = 0;
+  ASSERT_TRUE(guardian.get(node));
+  guardian.kill();
+  pid_t nobody = 0;
+  EXPECT_FALSE(guardian.get(nobody)) << "both ends of the pipe are closed: both are gone";
+}
+
+// The argument is the port of the peer.
+const ChildRole kLinked("guardian_linked", [](const std::string& port) {
+  GuardianOptions options;
+  options.first_pause = 1ms;
+  options.node = [&](LastWill& will) {
+    const Listener node(greeting_of(2, "c", 7), {"127.0.0.1", 0}, &will);
+    node.network->dial({"127.0.0.1", static_cast<uint16_t>(std::stoi(port))});
+    while (!will.read() || will.read()->peers.empty()) {
+      if (is_stopped(1ms)) return 0;
+    }
+    return wait_for_stop();
+  };
+  ChildRole::put(guard(options));
+});
+
+TEST(Guardian, TellsThePeersOfADeath) {
+  Listener peer(greeting_of(1));
+  ChildProcess guardian("guardian_linked", std::to_string(peer.address().port));
+  pid_t node = 0;
+  ASSERT_TRUE(guardian.get(node));
+  EXPECT_TRUE(peer.reaped().empty());
+  ::kill(node, SIGKILL);
+  ASSERT_TRUE(eventually([&] { return !peer.reaped().empty(); }));
+  const Greeting dead = peer.reaped().front();
+  EXPECT_EQ(dead.incarnation, Incarnation{2});
+  EXPECT_EQ(dead.boot, 7u);
+  EXPECT_EQ(dead.pid, static_cast<uint64_t>(node));
+}
+
+}  // namespace
+}  // namespace databridge::platform

@@ -1,0 +1,76 @@
+#include "platform/last_will.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <new>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "platform/frame.h"
+
+namespace databridge::platform {
+namespace {
+
+constexpr size_t kHalf = 128u << 10;
+
+}  // namespace
+
+// Two halves take turns: one that was begun and not finished leaves the one before.
+struct LastWill::Page {
+  struct Half {
+    uint32_t greeting_size = 0;
+    uint32_t peers_size = 0;
+    char bytes[kHalf];  // The greeting, then an address a line.
+  };
+  std::atomic<uint32_t> valid{0};  // Which half; 0: none.
+  Half halves[2];
+};
+
+LastWill::LastWill() {
+  void* const memory =
+      ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(memory != MAP_FAILED);
+  page_ = new (memory) Page;
+}
+
+LastWill::~LastWill() { ::munmap(page_, sizeof(Page)); }
+
+void LastWill::write(const env::Greeting& self, const std::vector<Address>& peers) {
+  const uint32_t next = page_->valid == 1 ? 2 : 1;
+  Page::Half& half = page_->halves[next - 1];
+  const Bytes greeting = encode_greeting(self);
+  Bytes lines;
+  for (const Address& peer : peers) {
+    const std::string line = peer.text() + '\n';
+    if (greeting.size() + lines.size() + line.size() > kHalf) break;
+    lines += line;
+  }
+  std::memcpy(half.bytes, greeting.data(), greeting.size());
+  std::memcpy(half.bytes + greeting.size(), lines.data(), lines.size());
+  half.greeting_size = static_cast<uint32_t>(greeting.size());
+  half.peers_size = static_cast<uint32_t>(lines.size());
+  page_->valid = next;
+}
+
+std::optional<LastWill::Content> LastWill::read() const {
+  const uint32_t valid = page_->valid;
+  if (valid == 0) return std::nullopt;
+  const Page::Half& half = page_->halves[valid - 1];
+  const BytesView bytes(half.bytes, half.greeting_size + half.peers_size);
+  const auto greeting = decode_greeting(bytes.substr(0, half.greeting_size));
+  CHECK(greeting.has_value());
+  Content content{*greeting, {}};
+  for (BytesView lines = bytes.substr(half.greeting_size); !lines.empty();) {
+    const size_t end = lines.find('\n');
+    if (auto peer = Address::parse(lines.substr(0, end))) content.peers.push_back(*peer);
+    lines.remove_prefix(end + 1);
+  }
+  return content;
+}
+
+void LastWill::clear() { page_->valid = 0; }
+
+}  // namespace databridge::platform
