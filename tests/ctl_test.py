@@ -152,6 +152,8 @@ class Control(unittest.TestCase):
                 done = subprocess.run([CONTROL, *words], capture_output=True, text=True, timeout=30, env=CLEAN)
                 self.assertEqual(done.returncode, 2, done)
                 self.assertTrue(done.stderr.strip())
+                if words == ("nonsense",):
+                    self.assertIn("no such command: nonsense", done.stderr)
         self.assertEqual(self.control("--help").splitlines()[0],
                          "databridgectl: a DataBridge cluster from the command line")
 

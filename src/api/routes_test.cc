@@ -542,6 +542,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"strategy", "PUT", "/api/cluster/strategy", R"({"strategy":"best"})", kJson, 422,
                 "invalid"},
         Refused{"seeds", "POST", "/api/cluster/join", R"({"seeds":["x"]})", kJson, 422, "invalid"},
+        Refused{"seed port", "POST", "/api/cluster/join", R"({"seeds":["h:0"]})", kJson, 422,
+                "invalid"},
         Refused{"no seeds", "POST", "/api/cluster/join", R"({"seeds":[]})", kJson, 422, "invalid"},
         Refused{"seed type", "POST", "/api/cluster/join", R"({"seeds":[1]})", kJson, 422,
                 "invalid"},

@@ -158,7 +158,9 @@ Routed post_join(Call& call) {
   } else {
     for (const Json& seed : *seeds) {
       const auto address = Address::parse(seed.is_string() ? seed.get<std::string>() : "");
-      if (address) {
+      if (address && address->port == 0) {
+        fields.wrong(fmt::format("a seed has no port: {}", address->text()));
+      } else if (address) {
         join.seeds.push_back(*address);
       } else {
         fields.wrong(fmt::format("a seed is not host:port: {}", address.error().message));

@@ -238,7 +238,10 @@ bool NodeDiscovery::join_somebody(Instant now) {
   const auto next = std::upper_bound(members.begin(), members.end(), asked_);
   asked_ = next == members.end() ? members.front() : *next;
   send(asked_, Join{options_.self, {}});
-  say("asking " + peers_[asked_].info.node.value + " to be taken into the cluster");
+  // Who was refused goes on asking; why it was says more than that.
+  if (refused_.empty()) {
+    say("asking " + peers_[asked_].info.node.value + " to be taken into the cluster");
+  }
   return true;
 }
 

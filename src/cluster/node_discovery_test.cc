@@ -387,6 +387,32 @@ TEST(NodeDiscovery, AClusterThatWasGivenUpIsAskedNoMore) {
   EXPECT_FALSE(asks_after({{5, none}, {4, founded}})) << "old news";
 }
 
+TEST(NodeDiscovery, WhoIsRefusedGoesOnAskingAndSaysWhyOnce) {
+  NodeDiscovery::Options options;
+  options.self.incarnation = Incarnation{1};
+  options.expect = 3;
+  NodeDiscovery discovery(options);
+  discovery.start(Instant{});
+  discovery.linked(Incarnation{2}, Instant{});
+  ProbeReply member;
+  member.self.incarnation = Incarnation{2};
+  member.cluster = ClusterId("c");
+  size_t asked = 0, refusals = 0;
+  for (Duration now = 0s; now < 20s; now += 500ms) {
+    discovery.probe_reply(Incarnation{2}, member, Instant{now});
+    discovery.join_reply(Incarnation{2}, {{}, Incarnation{2}, {}, "the name is taken"},
+                         Instant{now});
+    for (const DiscoveryOutput& output : discovery.take_outputs()) {
+      const auto* send = std::get_if<SendFounding>(&output);
+      if (send != nullptr && std::holds_alternative<Join>(send->message)) ++asked;
+      const auto* note = std::get_if<DiscoveryNote>(&output);
+      if (note != nullptr && note->text == "not taken in: the name is taken") ++refusals;
+    }
+  }
+  EXPECT_GT(asked, 10u);
+  EXPECT_EQ(refusals, 1u);
+}
+
 TEST(NodeDiscovery, SeedsNeedNotNameEverybody) {
   Wild wild(4);
   for (size_t n = 0; n < 5; ++n) wild.add(5, {n == 0 ? size_t{1} : size_t{0}});

@@ -62,6 +62,11 @@ int run(int argc, const char* const* argv) {
   add_snapshot_commands(app, chosen);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    const auto words = app.remaining(true);
+    if (words.empty()) return app.exit(error), kUsage;
+    std::fprintf(stderr, "databridgectl: no such command: %s; see --help\n", words[0].c_str());
+    return kUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;  // --help is no error.
   }

@@ -60,8 +60,8 @@ class SandboxedFiles : public env::Files {
   Result<Split> split(const std::string& path) const;
   Result<Descriptor> make_directory(const std::string& directory) const;
   Result<env::FileInfo> info(int fd, const std::string& path) const;
-  Result<void> write_aside(int directory, const std::string& aside, const std::string& content,
-                           const std::string& path) const;
+  Result<void> write_aside(int directory, const std::string& aside, const std::string& name,
+                           const std::string& content, const std::string& path) const;
 
   const std::vector<std::string> roots_;  // Real paths.
   const std::string host_;
@@ -207,14 +207,31 @@ Result<std::vector<env::FileInfo>> SandboxedFiles::list(const std::string& direc
   return files;
 }
 
+// The file has no name until it is whole, where the file system can do that: a process that is
+// killed meanwhile leaves nothing. `aside` is its name on the way to one that is taken already.
 Result<void> SandboxedFiles::write_aside(int directory, const std::string& aside,
-                                         const std::string& content,
+                                         const std::string& name, const std::string& content,
                                          const std::string& path) const {
-  const Descriptor file(::openat(directory, aside.c_str(),
-                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  Descriptor file(::openat(directory, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644));
+  const bool nameless = static_cast<bool>(file);
+  if (!nameless) {
+    file = Descriptor(::openat(directory, aside.c_str(),
+                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  }
   if (!file) return unexpected_system("write", path);
   if (auto written = write_all(file.get(), content, path); !written) return written;
   if (::fsync(file.get()) != 0) return unexpected_system("sync", path);
+  if (nameless) {
+    const std::string self = fmt::format("/proc/self/fd/{}", file.get());
+    const auto link_as = [&](const std::string& to) {
+      return ::linkat(AT_FDCWD, self.c_str(), directory, to.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (link_as(name)) return {};
+    if (errno != EEXIST || !link_as(aside)) return unexpected_system("write", path);
+  }
+  if (::renameat(directory, aside.c_str(), directory, name.c_str()) != 0) {
+    return unexpected_system("write", path);
+  }
   return {};
 }
 
@@ -225,11 +242,7 @@ Result<void> SandboxedFiles::write(const std::string& path, const std::string& c
   if (!directory) return tl::make_unexpected(directory.error());
   const std::string aside =
       fmt::format("{}{}-{}-{:016x}", kAside, ::getpid(), ++asides_, entropy64());
-  auto written = write_aside(directory->get(), aside, content, path);
-  if (written &&
-      ::renameat(directory->get(), aside.c_str(), directory->get(), parts->name.c_str()) != 0) {
-    written = unexpected_system("write", path);
-  }
+  const auto written = write_aside(directory->get(), aside, parts->name, content, path);
   if (!written) {
     ::unlinkat(directory->get(), aside.c_str(), 0);
     return written;

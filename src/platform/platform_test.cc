@@ -15,6 +15,7 @@
 #include "platform/load_probe.h"
 #include "platform/log.h"
 #include "platform/process.h"
+#include "platform/system.h"
 #include "platform/testing.h"
 #include "platform/workers.h"
 
@@ -159,6 +160,36 @@ TEST_F(FilesTest, WritesReadsListsAndRemoves) {
   ASSERT_TRUE(files_->remove(root_ + "/new/c.txt"));
   EXPECT_EQ(files_->read(root_ + "/new/c.txt", 0, 1).error().code, Code::not_found);
   EXPECT_EQ(files_->list(root_)->size(), 0u) << "directories are no files";
+}
+
+constexpr size_t kLong = 1 << 20;
+
+const ChildRole kWriter("files_writer", [](const std::string& root) {
+  const auto files = make_files({.roots = {root}, .host = "here"}).value();
+  for (size_t n = 0;; ++n) {
+    const auto written = files->write(root + "/" + std::to_string(n), Bytes(kLong, 'x'));
+    ChildRole::put(written.has_value());
+  }
+});
+
+TEST_F(FilesTest, AWriterThatIsKilledLeavesWholeFilesOnly) {
+  const bool nameless =
+      static_cast<bool>(Descriptor(::open(root_.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600)));
+  size_t files = 0;
+  for (int round = 0; round < 10; ++round) {
+    ChildProcess writer("files_writer", root_);
+    bool written = false;
+    for (int n = 0; n <= round % 3; ++n) ASSERT_TRUE(writer.get(written) && written);
+    writer.kill();
+    writer.reap();
+    for (const auto& entry : fs::directory_iterator(root_)) {
+      const bool aside = entry.path().filename().string().front() == '.';
+      EXPECT_FALSE(aside && nameless) << entry.path();
+      EXPECT_TRUE(aside || entry.file_size() == kLong) << entry.path();
+      ++files;
+    }
+  }
+  EXPECT_GT(files, 10u);
 }
 
 TEST_F(FilesTest, StaysInsideTheRoots) {
