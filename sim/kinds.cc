@@ -37,6 +37,7 @@ const std::vector<RunKind>& kinds() {
         {"say_before_sync"},
         {"local_reads"},
         {"leader_skips"},
+        {"forgets_keys"},
         {"gives_up_what_it_holds"},
         {"admits_the_removed"},
         {"removes_who_holds"},

@@ -102,7 +102,24 @@ void NodeChecker::began(size_t node, const ProcessorId& processor, Epoch epoch, 
   if (epoch >= newest.epoch) newest = {node, epoch, lease_until};
 }
 
+void NodeChecker::acknowledged_once(const std::string& key, const std::string& json,
+                                    LogIndex index) {
+  const auto known = acknowledged_.find(key);
+  if (known == acknowledged_.end()) return acknowledged(key, json, index);
+  ++totals["answered again"];
+  if (known->second.second == index) return;
+  fail("the request of " + key + " was acknowledged at index " +
+       std::to_string(known->second.second) + ", and at " + std::to_string(index));
+}
+
 void NodeChecker::check_all(const cluster::State& state) {
+  std::map<std::string, int> changes;
+  state.events().each([&](uint64_t, const Event& event) {
+    if (event.type == "config_changed") ++changes[event.data.at("key")];
+  });
+  for (const auto& [key, times] : changes) {
+    if (times > 1) fail(key + " was written " + std::to_string(times) + " times");
+  }
   for (const auto& [key, written] : acknowledged_) {
     const cluster::ConfigItem* item = state.config().find(key);
     if (item == nullptr || item->json != written.first) {

@@ -28,6 +28,8 @@ class NodeChecker {
   void observe(size_t node, const cluster::View& view, bool leading);
   // A client was told that its key is written, at this index.
   void acknowledged(const std::string& key, const std::string& json, LogIndex index);
+  // The same, of a request that may be made several times under one idempotency key.
+  void acknowledged_once(const std::string& key, const std::string& json, LogIndex index);
   // A read that began when `acknowledged` had seen `least` was answered at `index`.
   void linearizable_read(LogIndex least, LogIndex index);
   LogIndex acknowledged_upto() const { return acknowledged_upto_; }
@@ -48,7 +50,7 @@ class NodeChecker {
   // has decided that they count. So releases are counted here, and checked by what arrives.
   void released() { ++totals["releases"]; }
 
-  // At the end: every acknowledged key is there.
+  // At the end: every acknowledged key is there, and nothing took effect twice.
   void check_all(const cluster::State& state);
 
   std::map<std::string, uint64_t, std::less<>> totals;

@@ -102,6 +102,7 @@ class NodeSim {
   void client();
   void put_flow(size_t number);
   void come_or_go(node::Engine& engine);
+  void write_once(uint64_t number, int times);
   // A stray founds a cluster of its own and is told, again and again, to join the others.
   bool is_stray(size_t node) const { return stray_ && node == founders_; }
   bool is_home(size_t node) const;
@@ -130,6 +131,7 @@ class NodeSim {
   std::vector<Node> nodes_;
   bool storming_ = true;
   uint64_t writes_ = 0;
+  uint64_t writes_once_ = 0;
   std::set<std::string> flows_;  // Acknowledged.
   // A flow that is deleted and put again, each time with another number to tell its files by.
   struct Visitor {
@@ -167,7 +169,7 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
         "lost bytes", "triggers",          "releases",        "acknowledged", "reads",
         "pauses",     "partitions",        "disk errors",     "disk hangs",   "joins",
         "removals",   "came back removed", "purged as stale", "visits",       "deaths reported",
-        "firewalls"}) {
+        "firewalls",  "answered again"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -326,6 +328,8 @@ void NodeSim::client() {
     engine.submit({cluster::ReadBarrier{}, {}}, [this, least](const cluster::Answer& answer) {
       if (answer) checker_.linearizable_read(least, answer->index);
     });
+  } else if (storming_ && random.chance(0.2)) {
+    write_once(++writes_once_, 4);
   } else {
     const std::string key = "key/" + std::to_string(++writes_);
     const std::string json = std::to_string(random.below(1000));
@@ -334,6 +338,24 @@ void NodeSim::client() {
                     if (answer) checker_.acknowledged(key, json, answer->index);
                   });
   }
+  world_->wake(node);
+}
+
+// An impatient client: whether or not it has an answer, it asks again under the same idempotency
+// key, and somebody else.
+void NodeSim::write_once(uint64_t number, int times) {
+  if (times > 1) {
+    const auto patience = std::chrono::milliseconds(world_->random().between(1, 400));
+    world_->at(world_->now() + patience, [=, this] { write_once(number, times - 1); });
+  }
+  const size_t node = random_node();
+  if (!world_->is_on(node) || world_->is_paused(node)) return;
+  if (is_stray(node) && !is_home(node)) return;
+  const std::string key = "once/" + std::to_string(number);
+  nodes_[node].engine->submit({cluster::Change{SetConfig{key, "1", {}}}, key},
+                              [this, key](const cluster::Answer& answer) {
+                                if (answer) checker_.acknowledged_once(key, "1", answer->index);
+                              });
   world_->wake(node);
 }
 

@@ -263,7 +263,7 @@ std::optional<Applied> Applier::seen(const Command& command) const {
       return too_old;
     }
   }
-  if (command.idempotency_key.empty()) return std::nullopt;
+  if (command.idempotency_key.empty() || CANARY(forgets_keys)) return std::nullopt;
   return state_.remembered(command.idempotency_key, command.fingerprint);
 }
 
