@@ -38,6 +38,8 @@ const std::vector<RunKind>& kinds() {
         {"local_reads"},
         {"leader_skips"},
         {"forgets_keys"},
+        {"keeps_old_addresses"},
+        {"overlooks_moves"},
         {"gives_up_what_it_holds"},
         {"admits_the_removed"},
         {"removes_who_holds"},

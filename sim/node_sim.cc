@@ -95,6 +95,7 @@ class NodeSim {
   void undrain(size_t node);
   void boot(size_t node);
   void crash(size_t node, bool for_good = false);
+  bool may_move(size_t node) const;
   void turn(size_t node);
   void part(size_t node);
   bool is_complete(const cluster::View& view) const;
@@ -124,6 +125,7 @@ class NodeSim {
   bool removals_ = false;                           // Operators remove nodes, too;
   bool forced_ = false;                             // by force, so no flow file is promised.
   bool visits_ = false;                             // A flow comes and goes.
+  bool addresses_change_ = false;                   // Who starts again does so elsewhere.
   ClusterId home_;                                  // The cluster of the founders.
   std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.
   std::unique_ptr<World> world_;
@@ -154,6 +156,7 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   removals_ = draw_.chance(0.5);
   forced_ = removals_ && draw_.chance(0.3);
   visits_ = !forced_ && draw_.chance(0.3);
+  addresses_change_ = draw_.chance(0.6);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
@@ -169,7 +172,7 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
         "lost bytes", "triggers",          "releases",        "acknowledged", "reads",
         "pauses",     "partitions",        "disk errors",     "disk hangs",   "joins",
         "removals",   "came back removed", "purged as stale", "visits",       "deaths reported",
-        "firewalls",  "answered again"}) {
+        "firewalls",  "answered again",    "new addresses"}) {
     checker_.totals[name] = 0;
   }
 }
@@ -178,10 +181,10 @@ void NodeSim::boot(size_t node) {
   Node& place = nodes_[node];
   node::Engine::Options options;
   options.self.node = NodeId("n" + std::to_string(node));
-  options.self.address = World::address_of(node);
+  options.self.address = world_->present_address(node);
   options.self.capacity.processors_max = 100;
   for (size_t other = 0; other < founders_; ++other) {
-    if (other != node && !is_stray(node)) options.seeds.push_back(World::address_of(other));
+    if (other != node && !is_stray(node)) options.seeds.push_back(world_->present_address(other));
   }
   options.expect = is_stray(node) ? 1 : static_cast<uint32_t>(founders_);
   options.leader.timing = timing_;
@@ -210,10 +213,33 @@ void NodeSim::crash(size_t node, bool for_good) {
   world_->power_off(node);
   nodes_[node].engine.reset();
   if (for_good) return;
+  if (addresses_change_ && storming_ && may_move(node)) {
+    ++checker_.totals["new addresses"];
+    world_->move_away(node);
+  }
   const auto away = std::chrono::milliseconds(world_->random().between(1, 1500));
   world_->at(world_->now() + away, [this, node] {
     if (!world_->is_on(node)) boot(node);
   });
+}
+
+// One at a time: when the leader knows where everybody is. Two that have not been heard of since
+// they moved could not find each other.
+bool NodeSim::may_move(size_t node) const {
+  if (is_stray(node)) return false;
+  for (const Node& other : nodes_) {
+    if (other.engine == nullptr) continue;
+    const auto* coordinator = other.engine->coordinator();
+    if (coordinator == nullptr || !coordinator->leads()) continue;
+    const cluster::ViewPtr view = other.engine->view();
+    bool all_known = view->state.members().size() == nodes_.size();
+    view->state.members().each([&](const Incarnation&, const Member& member) {
+      const size_t who = std::stoul(member.info.node.value.substr(1));
+      all_known = all_known && member.info.address == world_->present_address(who);
+    });
+    return all_known;
+  }
+  return false;
 }
 
 void NodeSim::turn(size_t node) {
@@ -376,7 +402,7 @@ void NodeSim::stray_client() {
                     stray_wrote_[key] = "1";
                   });
   } else if (random.chance(0.5)) {
-    cluster::JoinCluster join{{World::address_of(0), World::address_of(1)}};
+    cluster::JoinCluster join{{world_->present_address(0), world_->present_address(1)}};
     engine.submit({std::move(join), {}}, [this](const cluster::Answer& answer) {
       if (!answer) return;
       ++checker_.totals["joins"];

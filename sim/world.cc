@@ -159,7 +159,7 @@ class SimNetwork final : public env::Network {
   }
   void set_cluster(const ClusterId& cluster) override;
   void dial(const Address& address) override {
-    if (address == World::address_of(node_)) return;
+    if (address == world_.present_address(node_)) return;
     const auto [link, fresh] = links_.try_emplace(address);
     if (fresh && listening_) connect(address, link->second.generation, Duration::zero());
   }
@@ -167,6 +167,7 @@ class SimNetwork final : public env::Network {
   void send(Incarnation to, Message message) override;
 
   void break_link(const Address& address, bool notify);
+  void break_links_to(World::NodeIndex peer, bool notify);
   void peer_gone(World::NodeIndex peer);
 
  private:
@@ -278,6 +279,7 @@ class SimProbe final : public env::LoadProbe {
 struct World::Machine {
   // Outlive the process.
   Disk disk;
+  uint16_t moves = 0;  // To another address.
   std::map<std::string, std::string> files;
   uint64_t life = 0;
   bool on = false;
@@ -403,7 +405,7 @@ void World::heal() { side_.clear(); }
 
 void World::cut_link(NodeIndex from, NodeIndex to) {
   Machine& machine = *machines_[from];
-  if (machine.on) machine.network->break_link(address_of(to), true);
+  if (machine.on) machine.network->break_links_to(to, true);
 }
 
 void World::at(Instant when, std::function<void()> what) {
@@ -459,6 +461,15 @@ bool World::step() {
   return false;
 }
 
+Address World::present_address(NodeIndex node) const {
+  return {"sim", static_cast<uint16_t>(address_of(node).port + 100 * machines_[node]->moves)};
+}
+
+void World::move_away(NodeIndex node) {
+  CHECK(!machines_[node]->on);
+  ++machines_[node]->moves;
+}
+
 std::map<std::string, std::string>& World::files(NodeIndex node) { return machines_[node]->files; }
 
 bool World::connected(NodeIndex a, NodeIndex b) const {
@@ -482,7 +493,7 @@ void SimNetwork::connect(const Address& address, uint64_t generation, Duration w
 
 void SimNetwork::attempt(const Address& address) {
   Link& link = links_.find(address)->second;
-  const World::NodeIndex there = address.port - 1000u;
+  const World::NodeIndex there = World::who_had(address);
   CHECK(there < world_.size());
   World::Machine& machine = *world_.machines_[there];
   const auto again = [&](env::LinkNews news, bool gone,
@@ -495,7 +506,7 @@ void SimNetwork::attempt(const Address& address) {
   if (!world_.connected(node_, there)) {
     return again(world_.rejects_ ? env::LinkNews::refused : env::LinkNews::failed, false);
   }
-  if (!machine.on || !machine.network->listening_) {
+  if (!machine.on || !machine.network->listening_ || world_.present_address(there) != address) {
     return again(env::LinkNews::refused, link.peer.incarnation && world_.faults_.same_host);
   }
   const env::Greeting& other = machine.network->self_;
@@ -540,20 +551,28 @@ void SimNetwork::set_cluster(const ClusterId& cluster) {
   for (World::NodeIndex other = 0; other < world_.size(); ++other) {
     World::Machine& machine = *world_.machines_[other];
     if (other == node_ || !machine.on || !is_foreign(machine.network->self_)) continue;
-    break_link(World::address_of(other), true);
-    machine.network->break_link(World::address_of(node_), true);
+    break_links_to(other, true);
+    machine.network->break_links_to(node_, true);
   }
 }
 
 void SimNetwork::peer_gone(World::NodeIndex peer) {
   // Nobody is told across a partition; the link is dead all the same.
-  break_link(World::address_of(peer), world_.connected(node_, peer));
+  break_links_to(peer, world_.connected(node_, peer));
+}
+
+void SimNetwork::break_links_to(World::NodeIndex peer, bool notify) {
+  std::vector<Address> all;
+  for (const auto& [address, link] : links_) {
+    if (World::who_had(address) == peer) all.push_back(address);
+  }
+  for (const Address& address : all) break_link(address, notify);
 }
 
 void SimNetwork::send(Incarnation to, Message message) {
   for (auto& [address, link] : links_) {
     if (!link.up || link.peer.incarnation != to) continue;
-    const World::NodeIndex there = address.port - 1000u;
+    const World::NodeIndex there = World::who_had(address);
     World::Machine& machine = *world_.machines_[there];
     if (!world_.connected(node_, there) || world_.random_.chance(world_.faults_.loss)) return;
     if (!machine.on || machine.network->self_.incarnation != to) return;

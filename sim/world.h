@@ -57,6 +57,10 @@ class World {
   void set_faults(const Faults& faults) { faults_ = faults; }
 
   static Address address_of(NodeIndex node) { return {"sim", static_cast<uint16_t>(1000 + node)}; }
+  // The same until it moves: its next process then listens elsewhere, and nobody at the old
+  // address.
+  Address present_address(NodeIndex node) const;
+  void move_away(NodeIndex node);
   // The env of the machine's present process; changes with every power_on.
   env::Env env_of(NodeIndex node);
 
@@ -110,6 +114,7 @@ class World {
 
   void at_node(NodeIndex node, Instant when, std::function<void()> what);
   void run_turn(NodeIndex node);
+  static NodeIndex who_had(const Address& address) { return (address.port - 1000u) % 100; }
   bool connected(NodeIndex a, NodeIndex b) const;
   Instant hung_until(NodeIndex node) const;
   Duration latency();

@@ -298,6 +298,13 @@ void Brain::on(const Greeted& input, Effects& effects) {
   }
   boots_[input.peer] = std::max(boots_[input.peer], input.boot);
   heard_of(input.peer);
+  // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
+  // one who has moved, cannot get.
+  const Member* member = state_.member(input.peer);
+  if (member == nullptr || input.address.empty() || CANARY(overlooks_moves)) return;
+  if (member->info.address == input.address) return;
+  partings_.erase(input.address);
+  effects.push_back(Dial{input.address});
 }
 
 // A newer boot of the same locked data directory: the process before it is gone (safety.md 2).

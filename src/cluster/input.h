@@ -35,6 +35,7 @@ struct LinkChanged {
 struct Greeted {
   Incarnation peer;
   uint64_t boot = 0;
+  Address address;  // Where it listens, by its own word; may be empty.
 };
 
 // The guardian of that node has reaped the process of that boot, perhaps a while ago.

@@ -102,7 +102,9 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   Member member = joined ? Member{} : *known;
   // A new boot: what ran there before has died with the old one, and its epochs with it.
   if (joined || member.info.boot != info.boot) member.admitted_at = index_;
+  const Address before = member.info.address;
   member.info = info;
+  if (CANARY(keeps_old_addresses) && !joined) member.info.address = before;
   take_label(info);
   state_.members_.set(info.incarnation, std::move(member));
   event(joined ? "node_joined" : "node_updated", info.node.value, std::move(data));

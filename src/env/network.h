@@ -24,6 +24,7 @@ struct Greeting {
   uint64_t pidns = 0;        // Inode of the pid namespace.
   uint64_t pid = 0;
   uint64_t pid_start = 0;  // Start time of the process, in clock ticks since boot.
+  Address address;         // Where to dial it, as it advertises; may be empty.
 
   bool operator==(const Greeting&) const = default;
 };

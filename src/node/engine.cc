@@ -354,7 +354,7 @@ void Engine::take(env::LinkEvent& event) {
 }
 
 void Engine::take(env::Greeting& greeting) {
-  step(cluster::Greeted{greeting.incarnation, greeting.boot});
+  step(cluster::Greeted{greeting.incarnation, greeting.boot, greeting.address});
 }
 
 void Engine::take(cluster::Reaped& reaped) { step(reaped); }
@@ -389,6 +389,7 @@ void Engine::start_network() {
   self.boot = identity_.boot;
   self.node = identity_.node;
   self.cluster = identity_.cluster;
+  self.address = options_.self.address;
   const auto started = env_.network.start(
       std::move(self), {.on_message =
                             [this](Incarnation from, Message message) {

@@ -21,6 +21,7 @@ enum Tag : uint8_t {
   tag_pidns = 7,
   tag_pid = 8,
   tag_pid_start = 9,
+  tag_address = 10,
 };
 constexpr size_t kTextMax = 256;
 
@@ -79,6 +80,10 @@ void set_text(env::Greeting& greeting, uint8_t tag, BytesView value) {
       break;
     case tag_host_boot_id:
       greeting.host_boot_id = std::string(value);
+      break;
+    case tag_address:
+      // What is no address is as good as none.
+      if (auto address = Address::parse(value)) greeting.address = std::move(*address);
       break;
     default:
       break;
@@ -155,6 +160,8 @@ Bytes encode_greeting(const env::Greeting& greeting) {
   append_number(bytes, tag_pidns, greeting.pidns);
   append_number(bytes, tag_pid, greeting.pid);
   append_number(bytes, tag_pid_start, greeting.pid_start);
+  const std::string address = greeting.address.empty() ? "" : greeting.address.text();
+  if (!address.empty() && address.size() <= kTextMax) append_text(bytes, tag_address, address);
   return bytes;
 }
 
@@ -173,7 +180,7 @@ Result<env::Greeting> decode_greeting(BytesView bytes) {
       if (length != 8)
         return fail(Code::invalid, fmt::format("greeting field {} is no number", tag));
       set_number(greeting, tag, read_little64(value));
-    } else if (tag <= tag_pid_start) {
+    } else if (tag <= tag_address) {
       if (length > kTextMax || !is_utf8(value)) {
         return fail(Code::invalid, fmt::format("greeting field {} is no text", tag));
       }

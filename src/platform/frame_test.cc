@@ -58,6 +58,19 @@ TEST(Frame, BytesAreTheGoldenOnes) {
             frames.at("reaped"));
 }
 
+TEST(Frame, AGreetingMaySayWhereToDial) {
+  env::Greeting greeting = example();
+  greeting.address = {"fd00::1", 8090};
+  EXPECT_EQ(decode_greeting(encode_greeting(greeting)).value(), greeting);
+  // What is no address is as good as none.
+  Bytes odd = encode_greeting(example());
+  odd += Bytes(
+      "\x0a\x03\x00"
+      "odd",
+      6);
+  EXPECT_EQ(decode_greeting(odd).value(), example());
+}
+
 TEST(Frame, ComesBackAsItWent) {
   for (const auto& payload : {Bytes(), Bytes("x"), Bytes(100000, '\xff')}) {
     const Bytes frame = encode_frame(FrameKind::message, payload);
