@@ -32,7 +32,7 @@ const std::vector<RunKind>& kinds() {
         {"trigger_after_lease"},
         {"gate_left_open"},
         {"refused_is_proof"},
-        {"reaped_of_any_boot"},
+        {"report_of_any_boot"},
         {"release_unsaved"},
         {"say_before_sync"},
         {"local_reads"},

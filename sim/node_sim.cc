@@ -96,6 +96,7 @@ class NodeSim {
   void boot(size_t node);
   void crash(size_t node, bool for_good = false);
   bool may_move(size_t node) const;
+  void divide(const std::set<size_t>& side, bool rejects);
   void turn(size_t node);
   void part(size_t node);
   bool is_complete(const cluster::View& view) const;
@@ -221,6 +222,12 @@ void NodeSim::crash(size_t node, bool for_good) {
   world_->at(world_->now() + away, [this, node] {
     if (!world_->is_on(node)) boot(node);
   });
+  // What is known of the process that has died must not be held against the next one.
+  if (!storming_ || !world_->random().chance(0.3)) return;
+  const auto later = std::chrono::milliseconds(world_->random().between(100, 1000));
+  world_->at(world_->now() + away + later, [this, node] {
+    if (storming_) divide({node}, true);
+  });
 }
 
 // One at a time: when the leader knows where everybody is. Two that have not been heard of since
@@ -306,17 +313,11 @@ void NodeSim::misfortune() {
     ++checker_.totals["pauses"];
     world_->pause(node, std::chrono::milliseconds(random.between(10, 2500)));
   } else if (dice < 8) {
-    ++checker_.totals["partitions"];
     std::set<size_t> side;
     for (size_t other = 0; other < nodes_.size(); ++other) {
       if (random.chance(0.4)) side.insert(other);
     }
-    const bool rejects = random.chance(0.5);
-    if (rejects) ++checker_.totals["firewalls"];
-    if (rejects && random.chance(0.5)) side = {node};
-    world_->partition(side, rejects);
-    world_->at(world_->now() + std::chrono::milliseconds(random.between(20, 2500)),
-               [this] { world_->heal(); });
+    divide(side, random.chance(0.5));
   } else if (dice == 8) {
     ++checker_.totals["disk hangs"];
     world_->hang_disk(node, std::chrono::milliseconds(random.between(10, 2500)));
@@ -325,6 +326,13 @@ void NodeSim::misfortune() {
   }
   world_->at(world_->now() + std::chrono::milliseconds(random.between(20, 400)),
              [this] { misfortune(); });
+}
+
+void NodeSim::divide(const std::set<size_t>& side, bool rejects) {
+  ++checker_.totals[rejects ? "firewalls" : "partitions"];
+  world_->partition(side, rejects);
+  world_->at(world_->now() + std::chrono::milliseconds(world_->random().between(20, 2500)),
+             [this] { world_->heal(); });
 }
 
 void NodeSim::client() {

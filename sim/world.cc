@@ -354,6 +354,7 @@ void World::power_off(NodeIndex node) {
 // By connections that the guardian makes: each may be lost, or wait for long.
 void World::report_death(NodeIndex node) {
   const env::Greeting process = machines_[node]->network->self_;
+  if (process.cluster.empty()) return;
   for (NodeIndex other = 0; other < size(); ++other) {
     if (other == node || random_.chance(0.1)) continue;
     const auto late = Duration(static_cast<int64_t>(

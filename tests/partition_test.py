@@ -65,9 +65,8 @@ processors:
             # Without this proof that the rules cut, nothing below could fail.
             def is_cut_off():
                 member = watcher.get("/api/cluster/nodes/" + cut.name)
-                return (member["state"] in ("degraded", "disconnected") and
-                        member["stateReason"] in ("connection_refused", "connection_lost"))
-            wait_until(is_cut_off, 4, "the watcher has lost its connection")
+                return (member["state"], member["stateReason"]) == ("disconnected", "connection_refused")
+            wait_until(is_cut_off, 4, "the watcher is refused, as by a process that is gone")
 
             def not_yet_moved():
                 member = watcher.get("/api/cluster/nodes/" + cut.name)

@@ -56,7 +56,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   now_ = now;
   if (!started_) {
     started_ = true;
-    if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
+    if (state_.removed(self_) != nullptr) effects.push_back(Leave{true, "it was removed"});
     member_.rebuild(state_, consensus_, effects);
     if (cluster_.empty()) discovery_.start(now);
     // A founder votes before it is admitted as a member: the seeds are dialled again at every
@@ -168,7 +168,7 @@ void Brain::on(Received& input, Effects& effects) {
   } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
     // Perhaps it was admitted once, and did not live to hear of it.
     if (joined->removed && (cluster_.empty() || joined->cluster == cluster_)) {
-      effects.push_back(Leave{joined->refused});
+      effects.push_back(Leave{true, joined->refused});
     } else if (cluster_.empty()) {
       discovery_.join_reply(from, *joined, now_);
       discover(effects);
@@ -245,10 +245,17 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
   on(Tick{}, effects);
 }
 
-void Brain::on(const Reaped& input, Effects& effects) {
-  if (state_.member(input.peer) == nullptr) return;
-  if (CANARY(reaped_of_any_boot)) refused_.try_emplace(input.peer, boots_[input.peer]);
+void Brain::on(Reaped& input, Effects& effects) {
+  const Member* member = state_.member(input.peer);
+  if (member == nullptr) return;
+  // One that nobody has met owns nothing; remembered, it would speak of processes to come.
+  const auto met = boots_.find(input.peer);
+  if (input.boot > std::max(member->info.boot, met == boots_.end() ? 0 : met->second)) return;
+  if (CANARY(report_of_any_boot)) refused_[input.peer] = input.boot = boots_[input.peer];
   reaped_[input.peer] = std::max(reaped_[input.peer], input.boot);
+  effects.push_back(Note{Weight::info, "the guardian of " + member->info.node.value +
+                                           " has reaped its process of start " +
+                                           std::to_string(input.boot)});
   weigh_proof(input.peer, false);
   on(Tick{}, effects);
 }
@@ -261,8 +268,7 @@ void Brain::weigh_proof(Incarnation peer, bool process_gone) {
   if (refused == refused_.end()) return;
   const uint64_t boot = refused->second;
   const auto reaped = reaped_.find(peer);
-  const bool is_reaped =
-      reaped != reaped_.end() && (reaped->second >= boot || CANARY(reaped_of_any_boot));
+  const bool is_reaped = reaped != reaped_.end() && reaped->second >= boot;
   if (!is_reaped && !process_gone && !options_.leader.trust_refused && !CANARY(refused_is_proof)) {
     return;
   }
@@ -346,7 +352,7 @@ void Brain::applied(LogIndex index, const Command& command, const Applied& appli
       member_.rebuild(state_, consensus_, effects);
     }
   } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
-    if (remove->incarnation == self_) effects.push_back(Leave{remove->reason});
+    if (remove->incarnation == self_) effects.push_back(Leave{true, remove->reason});
   }
 }
 
@@ -364,12 +370,13 @@ void Brain::touched(const Command& command, const Applied& applied, Effects& eff
 void Brain::on(const Installed& input, Effects& effects) {
   Result<State> state = State::from_snapshot(input.state);
   if (!state) {
-    effects.push_back(Leave{"a snapshot from the leader cannot be read: " + state.error().message});
+    effects.push_back(
+        Leave{false, "a snapshot from the leader cannot be read: " + state.error().message});
     return;
   }
   state_ = std::move(*state);
   state_.keep_events(options_.events_kept);
-  if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
+  if (state_.removed(self_) != nullptr) effects.push_back(Leave{true, "it was removed"});
   member_.rebuild(state_, consensus_, effects);
   state_.members().each([&](const Incarnation& who, const Member& member) {
     if (who != self_) effects.push_back(Dial{member.info.address});

@@ -66,7 +66,7 @@ class Brain {
   void on(Received& input, Effects& effects);
   void on(const LinkChanged& input, Effects& effects);
   void on(const Greeted& input, Effects& effects);
-  void on(const Reaped& input, Effects& effects);
+  void on(Reaped& input, Effects& effects);
   void on(const Committed& input, Effects& effects);
   void on(const Installed& input, Effects& effects);
   void on(Asked& input, Effects& effects);

@@ -504,6 +504,7 @@ TEST_F(BrainTest, AGuardiansWordAndARefusedConnectionAreProofTogether) {
   EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused)).size(), 0u);
   EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 0})).size(), 0u) << "a process before that one";
   EXPECT_EQ(proposed<Assign>(step(Reaped{node(9), 1})).size(), 0u) << "no member";
+  EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 2})).size(), 0u) << "a process nobody has met";
   EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 1})).size(), 1u);
 }
 

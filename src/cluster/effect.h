@@ -79,8 +79,9 @@ struct Enter {
 // The cluster that this node founded alone, and that holds nothing, is given up: its log, its state
 // and all work that ever ran in it.
 struct Abandon {};
-// This node was removed: it must not go on.
+// This node must not go on.
 struct Leave {
+  bool removed = true;  // Else it cannot follow: what the leader sent is beyond this version.
   std::string why;
 };
 

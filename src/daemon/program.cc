@@ -174,6 +174,12 @@ std::unique_ptr<platform::Watchdog> watch_leases(Node& node, Duration stop_budge
       });
 }
 
+int exit_code_of(const Error& error) {
+  if (error.code == Code::gone) return kRemoved;
+  // What was stored or sent is of a newer version.
+  return error.code == Code::unprocessable ? kMisconfigured : kFailed;
+}
+
 std::unique_ptr<platform::Log> log_of(const Config& config) {
   return platform::make_log(platform::parse_log_level(config.log_level).value(),
                             platform::parse_log_format(config.log_format).value());
@@ -187,7 +193,7 @@ int run_guarded(const Config& config, const std::function<int(platform::LastWill
   options.node = node;
   options.is_final = [](int code) { return code == kMisconfigured || code == kRemoved; };
   options.log = [&](const std::string& line) {
-    log->write(platform::LogLevel::warn, "guardian", line);
+    log->write(platform::LogLevel::error, "guardian", line);
   };
   return platform::guard(options);
 }
@@ -204,8 +210,7 @@ int run_node(const std::function<Result<Config>()>& read, platform::LastWill* wi
   platform::Log& log = *node.log;
   const auto fail_start = [&](const Error& error) {
     log.write(platform::LogLevel::error, "node", error.message);
-    // The data directory is of a newer version.
-    return error.code == Code::unprocessable ? kMisconfigured : kFailed;
+    return exit_code_of(error);
   };
   for (const std::string& warning : config.warnings) {
     log.write(platform::LogLevel::warn, "node", warning);
@@ -218,9 +223,7 @@ int run_node(const std::function<Result<Config>()>& read, platform::LastWill* wi
 
   int code = 0;
   node::Engine::Options options = engine_options(config, node, *timing);
-  options.on_fatal = [&code](const Error& error) {
-    code = error.code == Code::gone ? kRemoved : kFailed;
-  };
+  options.on_fatal = [&code](const Error& error) { code = exit_code_of(error); };
   auto engine = node::Engine::open(
       std::move(options), {*node.clock, *node.store, *node.network, *node.workers, *node.files,
                            *node.probe, platform::entropy64()});
@@ -254,7 +257,7 @@ int run_node(const std::function<Result<Config>()>& read, platform::LastWill* wi
                                         : "; it stands alone"));
   node.engine->start();
   node.engine->run();
-  log.write(platform::LogLevel::info, "node", code == kFailed ? "ends after a failure" : "ends");
+  log.write(platform::LogLevel::info, "node", code == 0 ? "ends" : "ends after a failure");
   // At once, as by kill -9: over a disk that is full, RocksDB's own threads may abort the process
   // while it is taken down.
   if (code != 0) std::_Exit(code);

@@ -593,6 +593,7 @@ void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogSto
 }
 
 void Engine::on(cluster::Leave& effect) {
+  if (!effect.removed) return fail_node({Code::unprocessable, effect.why + "; upgrade this node"});
   fail_node({Code::gone, "this node is no member any more: " + effect.why +
                              "; to have it taken in anew, start it with an empty data directory"});
 }

@@ -18,7 +18,6 @@ namespace {
 
 using asio::ip::tcp;
 
-constexpr size_t kAtOnce = 256;         // Connections under way.
 constexpr Duration kPatience = 1s;      // For one attempt.
 constexpr Duration kFirstPause = 50ms;  // After an attempt that failed; doubles up to the last.
 constexpr Duration kLastPause = 1s;
@@ -55,8 +54,8 @@ class Report : public std::enable_shared_from_this<Report> {
                  [weak = weak_from_this()](const std::string& why) {
                    const auto self = weak.lock();
                    if (!self) return;
-                   // Whatever it said, it heard us: what it refuses now it refuses later, too.
-                   why.starts_with("the peer said") ? self->done() : self->failed();
+                   why.ends_with(kNoted) || why.ends_with(kNotConcerned) ? self->done()
+                                                                         : self->failed();
                  });
     link_->send(FrameKind::reaped, greeting_);
   }
@@ -106,23 +105,15 @@ size_t report_death(const env::Greeting& process, const std::vector<Address>& pe
                     Duration time) {
   const Bytes greeting = encode_greeting(process);
   asio::io_context io;
-  size_t next = 0;
   size_t answered = 0;
-  std::function<void()> begin_next = [&] {
-    while (next < peers.size()) {
-      const Address& peer = peers[next++];
-      asio::error_code error;
-      const auto ip = asio::ip::make_address(peer.host, error);
-      if (error) continue;
-      const auto on_answer = [&] {
-        ++answered;
-        begin_next();
-      };
-      std::make_shared<Report>(io, tcp::endpoint(ip, peer.port), greeting, on_answer)->attempt();
-      return;
-    }
-  };
-  for (size_t i = 0; i < kAtOnce; ++i) begin_next();
+  // All at once: where descriptors run out, an attempt fails and is made again like any other.
+  for (const Address& peer : peers) {
+    asio::error_code error;
+    const auto ip = asio::ip::make_address(peer.host, error);
+    if (error) continue;
+    const tcp::endpoint to(ip, peer.port);
+    std::make_shared<Report>(io, to, greeting, [&answered] { ++answered; })->attempt();
+  }
   io.run_for(time);
   return answered;
 }

@@ -9,6 +9,10 @@
 
 namespace databridge::platform {
 
+// The farewells of who was told: it took the news, or never will.
+inline constexpr char kNoted[] = "noted";
+inline constexpr char kNotConcerned[] = "the reaped process is no other member of this cluster";
+
 // Says so at each of the numeric endpoints, and returns when all have answered or that time is
 // over. Returns how many have answered.
 size_t report_death(const env::Greeting& process, const std::vector<Address>& peers, Duration time);

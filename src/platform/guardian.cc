@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <set>
 
 #include "base/check.h"
 #include "platform/death_report.h"
@@ -35,6 +36,7 @@ class Guardian {
   explicit Guardian(const GuardianOptions& options) : options_(options) {}
 
   int run() {
+    ::signal(SIGCHLD, SIG_DFL);  // Who ignores it, as some parents have it, is never told.
     block_signals();
     sigset_t child;
     sigemptyset(&child);
@@ -58,7 +60,7 @@ class Guardian {
       if (!good) pause = std::min(2 * pause, options_.last_pause);
       const auto due = Watch::now() + wait;
       while (!stopping_ && Watch::now() < due) take_signal(due - Watch::now());
-      if (stopping_) return finish(code);
+      if (stopping_) return finish(0);
     }
   }
 
@@ -66,56 +68,63 @@ class Guardian {
   int run_node() {
     will_.clear();
     node_ = fork_child([this] { return options_.node(will_); });
+    if (node_ < 0) {
+      node_ = 0;
+      options_.log(fmt::format("no process can be made: {}", ::strerror(errno)));
+      return W_EXITCODE(1, 0);
+    }
     if (stopping_) ::kill(node_, SIGTERM);
     while (!ended_) take_signal(std::nullopt);
     const int status = *ended_;
     ended_.reset();
-    report();
+    // Who ended well has handed over: there is nothing to prove.
+    if (status != 0) report();
     node_ = 0;
     return status;
   }
 
+  // -1 with errno when there can be no process now, as may be when one has just been killed.
   template <typename Act>
   pid_t fork_child(Act act) {
     const pid_t guardian = ::getpid();
     const pid_t child = ::fork();
-    CHECK(child >= 0);
     if (child != 0) return child;
     ::sigprocmask(SIG_SETMASK, &at_first_, nullptr);
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != guardian) ::_exit(1);  // It died before it could be heard of.
     ::_exit(act());
   }
 
-  // In a process of its own: the next node does not wait for it, and neither need the guardian.
+  // In a process of its own: the next node does not wait for it.
   void report() {
     const auto will = will_.read();
     if (!will || will->process.pid != static_cast<uint64_t>(node_) || will->peers.empty()) return;
-    ++reporting_;
-    fork_child([&] {
+    const pid_t reporter = fork_child([&] {
+      sigset_t none;
+      sigemptyset(&none);
+      ::sigprocmask(SIG_SETMASK, &none, nullptr);
       report_death(will->process, will->peers, options_.report_time);
       return 0;
     });
+    if (reporter > 0) reporters_.insert(reporter);
   }
 
   // The next signal, within that time or whenever it comes.
   void take_signal(std::optional<Duration> within) {
     sigset_t set = at_first_;
     sigaddset(&set, SIGCHLD);
-    siginfo_t info{};
     int number = 0;
     if (within) {
       const auto ns = std::max<int64_t>(0, within->count());
       const timespec time{ns / 1'000'000'000, ns % 1'000'000'000};
-      number = ::sigtimedwait(&set, &info, &time);
+      number = ::sigtimedwait(&set, nullptr, &time);
     } else {
-      number = ::sigwaitinfo(&set, &info);
+      number = ::sigwaitinfo(&set, nullptr);
     }
     if (number == SIGCHLD) reap();
     if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
       stopping_ = stopping_ || number != SIGHUP;
-      // From a terminal, the node has it already.
-      if (node_ != 0 && info.si_code != SI_KERNEL) ::kill(node_, number);
+      if (node_ != 0) ::kill(node_, number);  // From a terminal it has it already: no harm.
     }
   }
 
@@ -126,14 +135,14 @@ class Guardian {
       if (child == node_) {
         ended_ = status;
       } else {
-        --reporting_;
+        reporters_.erase(child);  // Or somebody's orphan, if this is process 1.
       }
     }
   }
 
   int finish(int code) {
     const auto due = Watch::now() + kLastReports;
-    while (reporting_ > 0 && Watch::now() < due) take_signal(due - Watch::now());
+    while (!reporters_.empty() && Watch::now() < due) take_signal(due - Watch::now());
     return code;
   }
 
@@ -143,7 +152,7 @@ class Guardian {
   pid_t node_ = 0;
   std::optional<int> ended_;  // How.
   bool stopping_ = false;
-  int reporting_ = 0;
+  std::set<pid_t> reporters_;
 };
 
 }  // namespace

@@ -20,9 +20,10 @@ struct GuardianOptions {
   Duration report_time = 10s;    // For the peers to answer.
 };
 
-// Runs the node in a child, again and again. SIGTERM, SIGINT and SIGHUP are passed on to it; it
-// gets SIGTERM if the guardian dies. Returns the exit code of the last child, once it ended with a
-// final code or because it was told to; 1 for a signal. Call it while there is one thread only.
+// Runs the node in a child, again and again. SIGTERM, SIGINT and SIGHUP are passed on to it; it is
+// killed if the guardian dies. Returns the exit code of the last child, once it ended with 0, with
+// a final code or because it was told to (1: by a signal); 0 when told to stop while none ran. Call
+// it while there is one thread only.
 int guard(const GuardianOptions& options);
 
 }  // namespace databridge::platform

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -96,13 +97,38 @@ TEST(LastWill, IsWholeWheneverTheWriterDies) {
         will.write(greeting_of(boot % 2 + 1), boot % 2 == 0 ? few : many);
       }
     }
-    ASSERT_TRUE(eventually([&] { return will.read().has_value(); }));
+    const bool begun = eventually([&] { return will.read().has_value(); });
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
+    ASSERT_TRUE(begun);
     const auto content = will.read();
     ASSERT_TRUE(content);
     EXPECT_EQ(content->peers, content->process.incarnation == Incarnation{1} ? few : many);
   }
+}
+
+// A node may die of writing where it should not.
+TEST(LastWill, IsNothingWhenItIsDamaged) {
+  const Greeting self = greeting_of(1);
+  const std::vector<Address> peers(3, {"10.0.0.1", 8090});
+  size_t damaged = 0;
+  for (size_t at = 0; at < 400; ++at) {
+    LastWill will;
+    will.write(self, peers);
+    // Nobody else has memory that is shared: the page is where the address space says.
+    unsigned char* page = nullptr;  // All that a LastWill is.
+    static_assert(sizeof will == sizeof page);
+    std::memcpy(&page, &will, sizeof page);
+    page[at] ^= 0xff;
+    const auto content = will.read();
+    if (content) {
+      EXPECT_EQ(content->process, self) << at;
+      EXPECT_EQ(content->peers, peers) << at;
+    } else {
+      ++damaged;
+    }
+  }
+  EXPECT_GT(damaged, 100u);
 }
 
 // ---- The report
@@ -222,6 +248,22 @@ TEST(Guardian, StartsAKilledNodeAgainAndPassesOnThatItShallStop) {
   ASSERT_TRUE(guardian.get(code));
   EXPECT_EQ(code, 0);
   EXPECT_EQ(::kill(second, 0), -1) << "it is no more";
+}
+
+// As `trap '' CHLD` in a shell leaves it to its children.
+const ChildRole kIgnoring("guardian_ignoring", [](const std::string&) {
+  ::signal(SIGCHLD, SIG_IGN);
+  GuardianOptions options;
+  options.is_final = [](int code) { return code == 2; };
+  options.node = [](LastWill&) { return 2; };
+  ChildRole::put(guard(options));
+});
+
+TEST(Guardian, HearsOfItsChildrenWhateverItsParentIgnored) {
+  ChildProcess guardian("guardian_ignoring", "");
+  int code = -1;
+  ASSERT_TRUE(guardian.get(code));
+  EXPECT_EQ(code, 2);
 }
 
 TEST(Guardian, ItsNodeDoesNotOutliveIt) {

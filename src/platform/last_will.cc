@@ -23,6 +23,7 @@ struct LastWill::Page {
   struct Half {
     uint32_t greeting_size = 0;
     uint32_t peers_size = 0;
+    uint32_t crc = 0;
     char bytes[kHalf];  // The greeting, then an address a line.
   };
   std::atomic<uint32_t> valid{0};  // Which half; 0: none.
@@ -52,19 +53,25 @@ void LastWill::write(const env::Greeting& self, const std::vector<Address>& peer
   std::memcpy(half.bytes + greeting.size(), lines.data(), lines.size());
   half.greeting_size = static_cast<uint32_t>(greeting.size());
   half.peers_size = static_cast<uint32_t>(lines.size());
+  half.crc = crc32c(BytesView(half.bytes, greeting.size() + lines.size()));
   page_->valid = next;
 }
 
 std::optional<LastWill::Content> LastWill::read() const {
+  // Whoever wrote it may have died of writing where it should not: nothing here is taken on trust.
   const uint32_t valid = page_->valid;
-  if (valid == 0) return std::nullopt;
+  if (valid != 1 && valid != 2) return std::nullopt;
   const Page::Half& half = page_->halves[valid - 1];
-  const BytesView bytes(half.bytes, half.greeting_size + half.peers_size);
-  const auto greeting = decode_greeting(bytes.substr(0, half.greeting_size));
-  CHECK(greeting.has_value());
+  const size_t greeting_size = half.greeting_size;
+  const size_t peers_size = half.peers_size;
+  if (greeting_size > kHalf || peers_size > kHalf - greeting_size) return std::nullopt;
+  const BytesView bytes(half.bytes, greeting_size + peers_size);
+  if (crc32c(bytes) != half.crc) return std::nullopt;
+  const auto greeting = decode_greeting(bytes.substr(0, greeting_size));
+  if (!greeting) return std::nullopt;
   Content content{*greeting, {}};
-  for (BytesView lines = bytes.substr(half.greeting_size); !lines.empty();) {
-    const size_t end = lines.find('\n');
+  for (BytesView lines = bytes.substr(greeting_size); !lines.empty();) {
+    const size_t end = std::min(lines.find('\n'), lines.size() - 1);
     if (auto peer = Address::parse(lines.substr(0, end))) content.peers.push_back(*peer);
     lines.remove_prefix(end + 1);
   }

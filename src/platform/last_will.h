@@ -26,7 +26,7 @@ class LastWill {
     env::Greeting process;
     std::vector<Address> peers;
   };
-  // The guardian, once nobody writes any more. Nothing: the node never wrote.
+  // The guardian, once nobody writes any more. Nothing: the node never wrote, or it is damaged.
   std::optional<Content> read() const;
   void clear();
 

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/guarded.h"
 #include "platform/connection.h"
+#include "platform/death_report.h"
 #include "platform/dialler.h"
 #include "platform/last_will.h"
 #include "platform/system.h"
@@ -278,10 +279,10 @@ Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
   if (!ungreeted_.contains(id)) return fail(Code::invalid, "a member spoke as a guardian");
   if (process->cluster.empty() || process->cluster != self_.cluster ||
       process->incarnation == self_.incarnation) {
-    return fail(Code::conflict, "the guardian of a node that is no other member of this cluster");
+    return fail(Code::conflict, kNotConcerned);
   }
   receiver_.on_reaped(*process);
-  incoming_.at(id).link->close("noted");
+  incoming_.at(id).link->close(kNoted);
   ungreeted_.erase(id);
   incoming_.erase(id);
   return {};
