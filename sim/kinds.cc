@@ -38,6 +38,7 @@ const std::vector<RunKind>& kinds() {
         {"local_reads"},
         {"leader_skips"},
         {"forgets_keys"},
+        {"trusts_first_sight"},
         {"keeps_old_addresses"},
         {"overlooks_moves"},
         {"gives_up_what_it_holds"},

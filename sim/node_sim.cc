@@ -536,6 +536,13 @@ std::string NodeSim::missing() const {
     if (view->state.members().size() != nodes_.size() - (alone ? 1 : 0)) {
       return who + " knows " + std::to_string(view->state.members().size()) + " members";
     }
+    std::string unwell;
+    view->state.members().each([&](const Incarnation&, const Member& member) {
+      if (member.health == Health::healthy) return;
+      unwell = who + " calls " + member.info.node.value + " " + name(member.health) + " (" +
+               name(member.reason) + ")";
+    });
+    if (!unwell.empty()) return unwell;
     std::string idle;
     view->state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
       if (assignment.state == RunState::running) return;

@@ -23,6 +23,11 @@ void HealthChecker::watch(Incarnation member, Instant now, const Inherited& inhe
   judged.ping_next = now;
   judged.doubted_until = now;
   judged.trusted_since = now;
+  if (members_.try_emplace(member, std::move(judged)).second) inherit(member, now, inherited);
+}
+
+void HealthChecker::inherit(Incarnation member, Instant now, const Inherited& inherited) {
+  Judged& judged = members_.at(member);
   judged.quarantined_until = now + inherited.quarantine_left;
   // Only one that is out of trust brings its past along; the others' is forgiven with the term.
   judged.condemned =
@@ -32,7 +37,6 @@ void HealthChecker::watch(Incarnation member, Instant now, const Inherited& inhe
   judged.told_reason = inherited.reason;
   judged.told_condemned = judged.condemned;
   judged.told_until = judged.quarantined_until;
-  members_.try_emplace(member, std::move(judged));
 }
 
 void HealthChecker::forget(Incarnation member) { members_.erase(member); }

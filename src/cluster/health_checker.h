@@ -67,6 +67,8 @@ class HealthChecker {
 
   // From now on the member is judged; its silence starts at zero. Twice is once.
   void watch(Incarnation member, Instant now, const Inherited& inherited = {});
+  // The same of one that is watched already, before it was first judged: the log says more by now.
+  void inherit(Incarnation member, Instant now, const Inherited& inherited);
   void forget(Incarnation member);  // Its lease bound is remembered.
 
   // The leader's own no-op of this term is applied: lease bounds count from here at the earliest.

@@ -73,21 +73,29 @@ LeaderDuty::LeaderDuty(const Options& options, Incarnation self, Term term, cons
       [&](const Incarnation&, const Member& member) { watch(member, now, consensus.unix_ms); });
 }
 
-void LeaderDuty::watch(const Member& member, Instant now, int64_t unix_ms) {
+Inherited LeaderDuty::inherited(const Member& member, int64_t unix_ms) {
   const int64_t left = std::max<int64_t>(0, member.quarantined_until_ms - unix_ms);
-  health_.watch(member.info.incarnation, now,
-                {.health = member.health,
-                 .reason = member.reason,
-                 .quarantine_left = std::chrono::milliseconds(std::min<int64_t>(left, 86'400'000)),
-                 .quarantine_count = member.quarantine_count});
+  return {.health = member.health,
+          .reason = member.reason,
+          .quarantine_left = std::chrono::milliseconds(std::min<int64_t>(left, 86'400'000)),
+          .quarantine_count = member.quarantine_count};
+}
+
+void LeaderDuty::watch(const Member& member, Instant now, int64_t unix_ms) {
+  health_.watch(member.info.incarnation, now, inherited(member, unix_ms));
 }
 
 void LeaderDuty::begin(const State& state, const Consensus& consensus, Instant now) {
   begun_ = true;
   health_.noop_applied(now);
   dispatcher_.begin(state, now, consensus.unix_ms);
+  // Verdicts of leaders before us may have been applied since we were elected.
   state.members().each([&](const Incarnation& incarnation, const Member& member) {
-    if (!health_.contact(incarnation)) watch(member, now, consensus.unix_ms);
+    if (!health_.contact(incarnation)) {
+      watch(member, now, consensus.unix_ms);
+    } else if (!CANARY(trusts_first_sight)) {
+      health_.inherit(incarnation, now, inherited(member, consensus.unix_ms));
+    }
   });
 }
 

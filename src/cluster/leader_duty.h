@@ -72,6 +72,7 @@ class LeaderDuty {
 
  private:
   void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
+  static Inherited inherited(const Member& member, int64_t unix_ms);
   void watch(const Member& member, Instant now, int64_t unix_ms);
   void judge(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void mind_members(const State& state, const Consensus& consensus, Instant now, Effects& effects);

@@ -107,6 +107,21 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
   std::set<uint64_t> beating = {1, 2, 3};
 };
 
+// ---- What was there before this leader
+
+// A leader that had lost its quorum left its verdicts in the log. They are applied with the next
+// one's no-op: who was elected has looked at the state before.
+TEST_F(LeaderDutyTest, VerdictsOfTheLastLeaderThatAreAppliedLateAreTakenBackToo) {
+  SetVerdict last;
+  last.incarnation = node(2);
+  last.health = Health::disconnected;
+  last.reason = HealthReason::connection_refused;
+  apply(last);
+  begin();
+  pass(3 * timing.heartbeat_timeout);
+  EXPECT_EQ(state.member(node(2))->health, Health::healthy);
+}
+
 // ---- 1.5: leases
 
 TEST_F(LeaderDutyTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
