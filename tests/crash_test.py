@@ -58,9 +58,9 @@ class Writers:
         with self.lock:
             return len(self.acknowledged)
 
-    def wait_for_more(self, what):
+    def wait_for_more(self, what, writes=50):
         before = self.count()
-        wait_until(lambda: self.count() > before + 50, 30, what)
+        wait_until(lambda: self.count() > before + writes, 30, what)
 
     @contextlib.contextmanager
     def paused(self):
@@ -118,6 +118,8 @@ class Crash(unittest.TestCase):
                 own = cluster.assignment("own", new)
                 return own["state"] == "running" and own["nodeId"] != old.name and own["epoch"] > epoch
             wait_until(runs_elsewhere, 20, "the dead leader's processor runs under a newer epoch")
+            wait_until(lambda: any(old.name in warning for warning in new.status()["warnings"]), 10,
+                       "the status says whose queues are out of reach")
             old.start()
 
             # Back as a member: it has what it missed, and counts for the quorum again. Healthy it is
@@ -143,11 +145,17 @@ class Crash(unittest.TestCase):
         cluster.wait_running("source", "sink")
         with Writers(cluster) as writers:
             for _ in range(rounds):
-                writers.wait_for_more("writes go on")
+                writers.wait_for_more("writes go on", dice.randrange(1, 100))
                 victim = dice.choice(cluster.nodes)
                 victim.kill9()
-                writers.wait_for_more("writes go on with two")
+                writers.wait_for_more("writes go on with two", dice.randrange(1, 100))
                 victim.start()
+                # And while it is coming back, perhaps the same one, perhaps the last but one.
+                again = dice.choice(cluster.nodes) if dice.random() < 0.4 else None
+                if again is not None:
+                    wait_until(lambda: dice.random() < 0.1, 5, "some moment of its recovery")
+                    again.kill9()
+                    again.start()
                 cluster.wait_formed(deadline=20)
                 with writers.paused():
                     wait_equal_hashes(cluster)
@@ -162,6 +170,20 @@ class Crash(unittest.TestCase):
             stored = all_config(node)
             missing = [k for k, v in acknowledged.items() if stored.get(k) != v]
             self.assertEqual(missing, [], f"{len(missing)} acknowledged writes gone on {node.name}")
+
+    def test_who_was_judged_without_a_quorum_is_healthy_again(self):
+        """What a leader decided and could not commit is committed by the next one."""
+        with Cluster() as cluster:
+            cluster.wait_healthy()
+            leader = cluster.leader()
+            rest = cluster.others(leader)
+            for node in rest:
+                node.kill9()
+            wait_until(lambda: leader.status()["status"] == "no_quorum", 10, "its leader is alone")
+            holds_for(lambda: leader.status()["status"] == "no_quorum", 4, "and judges the others")
+            for node in rest:
+                node.start()
+            cluster.wait_healthy(deadline=40)
 
     def test_all_killed_at_once_come_back_with_everything(self):
         with Cluster() as cluster:

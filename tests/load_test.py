@@ -40,6 +40,7 @@ class Load(unittest.TestCase):
         with Cluster(count=1) as cluster:
             node = cluster.nodes[0]
             wait_until(lambda: load_of(node)["memoryUsage"] > 0, 10, "a first sample")
+            wait_until(lambda: load_of(node)["cpuUsage"] < 60, 60, "the machine is not busy by itself")
             hogs = [multiprocessing.Process(target=burn, daemon=True)
                     for _ in range(multiprocessing.cpu_count())]
             for hog in hogs:

@@ -64,19 +64,29 @@ class Seven(unittest.TestCase):
         for node in self.cluster.nodes:
             wait_until(lambda at=node: at.status()["version"] >= self.node.status()["version"], 5,
                        "it has caught up")
-        owners = collections.defaultdict(set)
-        for node in self.cluster.nodes:
-            for a in node.get("/api/cluster/assignments")["assignments"]:
-                owners[a["processorId"], a["epoch"]].add(a["nodeId"])
-        for key, nodes in owners.items():
-            self.assertEqual(len(nodes), 1, key)
+        def seen_alike():
+            lists = [node.get("/api/cluster/assignments") for node in self.cluster.nodes]
+            owners = [{a["processorId"]: (a["nodeId"], a["epoch"]) for a in view["assignments"]}
+                      for view in lists]
+            return len({view["version"] for view in lists}) == 1 and owners
+        owners = wait_until(seen_alike, 10, "all at one version")
+        self.assertEqual(owners[0], owners[1])
+        self.assertEqual(owners[0], owners[2])
+        # What each of them really runs is what it is said to own, and nothing is run by two.
+        wanted = collections.Counter(owner for owner, _ in owners[0].values())
+
+        def run_by_each():
+            return {node["id"]: node["load"]["activeProcessors"]
+                    for node in self.cluster.leader().get("/api/cluster/nodes")["nodes"]}
+        wait_until(lambda: run_by_each() == {n.name: wanted[n.name] for n in self.cluster.nodes}, 10,
+                   "each runs what it owns")
 
     def test_4_consistent_hash_uses_every_node(self):
         self.strategy("consistent_hash")
         self.add(300)
         counts = collections.Counter(self.placed().values())
         self.assertEqual(len(counts), 3, counts)
-        self.assertLess(max(counts.values()), 150, counts)
+        self.assertLessEqual(max(counts.values()), 115, counts)  # 1.15 of the mean.
 
     def test_5_least_loaded_does_not_choose_the_same_node_always(self):
         self.strategy("least_loaded")

@@ -316,6 +316,35 @@ TEST_F(RoutesTest, FlowIsPutShownAndDeleted) {
   EXPECT_EQ(call("DELETE", "/api/cluster/flows/logs").status, 404);
 }
 
+TEST_F(RoutesTest, AFlowHasWhatWasAddedToIt) {
+  call("PUT", "/api/cluster/flows/logs", "name: x", "application/yaml");
+  const auto add = [&](const std::string& name) {
+    return call(
+        "POST", "/api/cluster/processors",
+        R"({"type":"external","id":")" + kId + R"(","flowId":"logs","name":")" + name + "\"}");
+  };
+  EXPECT_EQ(add("tail").status, 409) << "a name of the flow";
+  EXPECT_EQ(add("extra").status, 201);
+  const Json flow = json(call("GET", "/api/cluster/flows/logs"));
+  ASSERT_EQ(flow["processors"].size(), 2u);
+  EXPECT_EQ(flow["processors"][1]["name"], "extra");
+  EXPECT_EQ(call("DELETE", "/api/cluster/flows/logs").status, 200);
+  EXPECT_EQ(backend.view()->state.processors().size(), 0u);
+}
+
+TEST_F(RoutesTest, StatusSaysWhereFlowFilesMayWait) {
+  const SetVerdict gone{Incarnation{1}, Health::disconnected, HealthReason::connection_refused, 0};
+  backend.apply(gone);
+  EXPECT_TRUE(json(call("GET", "/api/cluster/status"))["warnings"].empty()) << "it holds nothing";
+  backend.apply(SetVerdict{Incarnation{1}, Health::healthy, HealthReason::none, 0});
+  call("POST", "/api/cluster/processors", kProcessor);
+  EXPECT_TRUE(json(call("GET", "/api/cluster/status"))["warnings"].empty()) << "it is there";
+  backend.apply(gone);
+  EXPECT_EQ(
+      json(call("GET", "/api/cluster/status"))["warnings"],
+      Json({"flow files may wait on node-1, which is disconnected: they go on when it is back"}));
+}
+
 TEST_F(RoutesTest, DrainIsAnOperationThatEnds) {
   call("POST", "/api/cluster/processors", kProcessor);
   const ApiResponse begun = call("POST", "/api/cluster/nodes/node-1/drain");
@@ -542,6 +571,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"strategy", "PUT", "/api/cluster/strategy", R"({"strategy":"best"})", kJson, 422,
                 "invalid"},
         Refused{"seeds", "POST", "/api/cluster/join", R"({"seeds":["x"]})", kJson, 422, "invalid"},
+        Refused{"large value", "PUT", "/api/cluster/config/k",
+                R"({"value":")" + std::string(1 << 20, 'a') + R"("})", kJson, 413, "too_large"},
         Refused{"seed port", "POST", "/api/cluster/join", R"({"seeds":["h:0"]})", kJson, 422,
                 "invalid"},
         Refused{"no seeds", "POST", "/api/cluster/join", R"({"seeds":[]})", kJson, 422, "invalid"},

@@ -17,8 +17,6 @@ using cluster::Outcome;
 using cluster::ViewPtr;
 using Json = nlohmann::json;
 
-constexpr size_t kConfigKeyMax = 256;
-
 // The body as JSON; an empty one counts as `{}` where nothing in it is required.
 Result<Json> read_body(const Call& call, bool may_be_empty = false) {
   if (call.request.body.empty()) {
@@ -351,6 +349,10 @@ Routed put_config_item(Call& call) {
   if (value == nullptr) fields.wrong("the body needs the field \"value\"");
   if (const auto bad = fields.done()) return problem(*bad);
   const std::string text = value->dump();
+  if (text.size() > kConfigValueMax) {  // Not into everybody's log first.
+    return problem(Code::too_large, fmt::format("the value of {} has {} bytes: at most {}", key,
+                                                text.size(), kConfigValueMax));
+  }
   return call.ask(cluster::Change{SetConfig{key, text, *expected}},
                   [key, text](const ViewPtr& view, const Outcome& outcome) {
                     // The item may have been written again since; what is shown is this write.

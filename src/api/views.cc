@@ -147,27 +147,32 @@ const char* flow_state(const View& view, const FlowSpec& flow) {
   return running + starting == wanted ? "starting" : "degraded";
 }
 
-void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow) {
+void write_flow_processor(JsonWriter& json, const View& view, const ProcessorSpec& spec) {
+  const Assignment* assignment = view.state.assignments().find(spec.id);
+  const Member* owner = assignment != nullptr ? view.state.member(assignment->owner) : nullptr;
+  json.object();
+  json.key("id").text(spec.id.text());
+  json.key("name").text(spec.name);
+  json.key("type").text(spec.type);
+  json.key("nodeId").text_or_null(owner != nullptr ? owner->info.node.value : "");
+  json.key("epoch").number(assignment != nullptr ? assignment->epoch.number() : uint64_t{0});
+  json.key("state").text(name(assignment != nullptr ? assignment->state : RunState::unassigned));
+  json.key("reason").text(assignment != nullptr ? reason_of(*assignment) : "");
+  json.key("properties");
+  write_pairs(json, spec.properties);
+  json.end_object();
+}
+
+// `added`: processors that were added to the flow one by one.
+void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow,
+                const std::vector<const ProcessorSpec*>& added = {}) {
   json.object();
   json.key("id").text(flow.id.value);
   json.key("name").text(flow.name);
   json.key("state").text(flow_state(view, flow));
   json.key("processors").array();
-  for (const ProcessorSpec& spec : flow.processors) {
-    const Assignment* assignment = view.state.assignments().find(spec.id);
-    const Member* owner = assignment != nullptr ? view.state.member(assignment->owner) : nullptr;
-    json.object();
-    json.key("id").text(spec.id.text());
-    json.key("name").text(spec.name);
-    json.key("type").text(spec.type);
-    json.key("nodeId").text_or_null(owner != nullptr ? owner->info.node.value : "");
-    json.key("epoch").number(assignment != nullptr ? assignment->epoch.number() : uint64_t{0});
-    json.key("state").text(name(assignment != nullptr ? assignment->state : RunState::unassigned));
-    json.key("reason").text(assignment != nullptr ? reason_of(*assignment) : "");
-    json.key("properties");
-    write_pairs(json, spec.properties);
-    json.end_object();
-  }
+  for (const ProcessorSpec& spec : flow.processors) write_flow_processor(json, view, spec);
+  for (const ProcessorSpec* spec : added) write_flow_processor(json, view, *spec);
   json.end_array();
   json.key("connections").array();
   for (const ConnectionSpec& connection : flow.connections) {
@@ -311,7 +316,11 @@ std::string show_assignment(const View& view, const Assignment& assignment) {
 std::string show_flow(const View& view, const FlowSpec& flow) {
   std::string out;
   JsonWriter json(out);
-  write_flow(json, view, flow);
+  std::vector<const ProcessorSpec*> added;
+  view.state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+    if (spec.flow == flow.id && !flow.lists(id)) added.push_back(&spec);
+  });
+  write_flow(json, view, flow, added);
   json.key("version").number(view.state.version()).end_object();
   return out;
 }

@@ -28,7 +28,7 @@ struct AssignmentFilter {
   std::optional<RunState> state;
 };
 
-// `warnings`: of this node's own configuration.
+// `warnings`: of this node's own configuration. The view adds where flow files may be out of reach.
 std::string show_status(const View& view, const std::vector<std::string>& warnings);
 std::string show_nodes(const View& view, const Page& page);
 std::string show_node(const View& view, const Member& member);

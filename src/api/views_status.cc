@@ -162,6 +162,11 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
   if (!view.note.empty()) json.key("note").text(view.note);
   json.key("warnings").array();
   for (const std::string& warning : warnings) json.text(warning);
+  view.state.members().each([&](Incarnation, const Member& member) {
+    if (!member.holds_data || member.health < Health::unhealthy) return;
+    json.text(fmt::format("flow files may wait on {}, which is {}: they go on when it is back",
+                          member.info.node.value, name(member.health)));
+  });
   json.end_array();
   json.key("asOf").time(view.soft.as_of_ms);
   // Equal on all nodes at the same version; as text, for it has 64 bits.

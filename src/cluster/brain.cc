@@ -93,7 +93,10 @@ void Brain::follow_consensus(Effects& effects) {
     seen_leader_ = consensus_.leader;
     ++view_changes_;
   }
-  if (leader_ && (!consensus_.leading || leader_->term() != consensus_.term)) leader_.reset();
+  if (leader_ && (!consensus_.leading || leader_->term() != consensus_.term)) {
+    soft_ = leader_->soft();  // The newest that this node knows, until the next leader's comes.
+    leader_.reset();
+  }
   if (consensus_.leading && !leader_) {
     leader_.emplace(options_.leader, self_, consensus_.term, state_, consensus_, now_);
     led_since_ = now_;

@@ -12,8 +12,6 @@ namespace {
 
 constexpr size_t kProcessorsMax = 10'000;  // Of one flow.
 constexpr size_t kConnectionsMax = 40'000;
-constexpr size_t kConfigKeyMax = 256;
-constexpr size_t kConfigValueMax = 1 << 20;
 
 Error unprocessable(std::string message) { return {Code::unprocessable, std::move(message)}; }
 Error no_flow(const FlowId& id) { return {Code::not_found, "no flow has the id " + id.value}; }
@@ -188,6 +186,12 @@ Applier::Rejected Applier::on(const DeleteFlow& command) {
   event("flow_deleted", "", {{"flow", flow.id.value}});
   erase_connections(flow);
   for (const auto& spec : flow.processors) delete_processor(spec.id, "its flow was deleted");
+  // And whatever was added to it one by one.
+  std::vector<ProcessorId> added;
+  state_.processors_.each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+    if (spec.flow == flow.id) added.push_back(id);
+  });
+  for (const ProcessorId& id : added) delete_processor(id, "its flow was deleted");
   state_.flows_.erase(flow.id);
   return std::nullopt;
 }
@@ -249,6 +253,13 @@ Applier::Rejected Applier::on(const AddProcessor& command) {
                                      " exists and is another: delete "
                                      "it first"};
   }
+  if (const FlowSpec* flow = state_.flows_.find(spec.flow)) {
+    const auto bears = [&](const ProcessorSpec& one) { return one.name == spec.name; };
+    if (std::any_of(flow->processors.begin(), flow->processors.end(), bears)) {
+      return Error{Code::conflict, "the flow " + flow->id.value +
+                                       " has a processor with the name " + spec.name + " already"};
+    }
+  }
   put_processor(spec);
   Data data{{"processor", spec.id.text()}, {"type", spec.type}};
   if (!spec.flow.empty()) data["flow"] = spec.flow.value;
@@ -260,12 +271,10 @@ Applier::Rejected Applier::on(const DeleteProcessor& command) {
   about_ = command.processor;
   const ProcessorSpec* spec = state_.processors_.find(command.processor);
   if (spec == nullptr) return no_processor(command.processor);
-  if (const FlowSpec* flow = state_.flows_.find(spec->flow)) {
-    const auto listed = [&](const ProcessorSpec& one) { return one.id == command.processor; };
-    if (std::any_of(flow->processors.begin(), flow->processors.end(), listed)) {
-      return Error{Code::conflict, "the processor is part of the flow " + flow->id.value +
-                                       ": change the flow instead"};
-    }
+  const FlowSpec* flow = state_.flows_.find(spec->flow);
+  if (flow != nullptr && flow->lists(command.processor)) {
+    return Error{Code::conflict, "the processor is part of the flow " + flow->id.value +
+                                     ": change the flow instead"};
   }
   delete_processor(command.processor, "deleted");
   return std::nullopt;

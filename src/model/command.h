@@ -122,6 +122,8 @@ struct SaveCheckpoint {
   bool operator==(const SaveCheckpoint&) const = default;
 };
 
+inline constexpr size_t kConfigKeyMax = 256;        // Bytes,
+inline constexpr size_t kConfigValueMax = 1 << 20;  // of its JSON.
 struct SetConfig {
   std::string key;
   std::string json;

@@ -53,6 +53,12 @@ struct FlowSpec {
   std::vector<ProcessorSpec> processors;
   std::vector<ConnectionSpec> connections;
 
+  bool lists(const ProcessorId& processor) const {
+    for (const ProcessorSpec& one : processors) {
+      if (one.id == processor) return true;
+    }
+    return false;
+  }
   bool operator==(const FlowSpec&) const = default;
 };
 
