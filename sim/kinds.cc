@@ -40,7 +40,6 @@ const std::vector<RunKind>& kinds() {
         {"forgets_keys"},
         {"trusts_first_sight"},
         {"keeps_old_addresses"},
-        {"overlooks_moves"},
         {"gives_up_what_it_holds"},
         {"admits_the_removed"},
         {"removes_who_holds"},

@@ -56,7 +56,10 @@ class NodeChecker {
   std::map<std::string, uint64_t, std::less<>> totals;
 
  private:
+  using Acknowledged = std::map<std::string, std::pair<std::string, LogIndex>>;
+
   void observe_members(const cluster::View& view, bool leading);
+  void check_kept(const Acknowledged::value_type& one, const cluster::State& state);
 
   std::optional<std::string> violation_;
   std::map<Term, Incarnation> leaders_;
@@ -66,7 +69,8 @@ class NodeChecker {
   std::map<Incarnation, LogIndex> removed_;  // and at which it was seen to be gone.
   std::map<ProcessorId, Epoch> epochs_;      // Newest seen in any state.
   std::map<ProcessorId, Tenure> begun_;      // Newest that began a trigger.
-  std::map<std::string, std::pair<std::string, LogIndex>> acknowledged_;
+  Acknowledged acknowledged_;
+  std::string looked_at_;  // The last of them that was looked for.
   LogIndex acknowledged_upto_ = 0;
   LogIndex moves_seen_ = 0;
 };

@@ -71,7 +71,10 @@ FlowSpec flow_of(const std::string& id, const std::string& name) {
                                   {"count", std::to_string(kFlowFiles)},
                                   {"content", name + " ${index} ${generated.epoch}"}});
   const ProcessorId middle = add("mark", "LogAttribute", {});
-  const ProcessorId sink = add("put", "PutFile", {{"directory", "/out/" + name}});
+  // Under names of their own: what two epochs made must not hide behind each other.
+  const ProcessorId sink =
+      add("put", "PutFile",
+          {{"directory", "/out/" + name}, {"filename", "${filename}.${generated.epoch}"}});
   add("watch", "TailFile", {{"path", "/never/there"}, {"poll", "30ms"}});
   connect(source, middle);
   connect(middle, sink);
@@ -93,8 +96,10 @@ class NodeSim {
 
   void arrive(size_t node);
   void undrain(size_t node);
+  void hold_back(const ProcessorId& sink);
+  void let_go(const ProcessorId& sink);
   void boot(size_t node);
-  void crash(size_t node, bool for_good = false);
+  void crash(size_t node, bool for_good = false, Duration away_max = 1500ms);
   bool may_move(size_t node) const;
   void divide(const std::set<size_t>& side, bool rejects);
   void turn(size_t node);
@@ -132,6 +137,7 @@ class NodeSim {
   std::unique_ptr<World> world_;
   NodeChecker checker_;
   std::vector<Node> nodes_;
+  std::set<Incarnation> removed_;  // As nodes knew that have crashed since.
   bool storming_ = true;
   uint64_t writes_ = 0;
   uint64_t writes_once_ = 0;
@@ -155,9 +161,9 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   const size_t late = draw_.chance(0.4) ? 1 : 0;
   stray_ = late == 1 && draw_.chance(0.5);
   removals_ = draw_.chance(0.5);
-  forced_ = removals_ && draw_.chance(0.3);
-  visits_ = !forced_ && draw_.chance(0.3);
-  addresses_change_ = draw_.chance(0.6);
+  forced_ = removals_ && draw_.chance(0.2);
+  visits_ = !forced_ && draw_.chance(0.5);
+  addresses_change_ = draw_.chance(0.7);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
@@ -207,10 +213,16 @@ void NodeSim::boot(size_t node) {
       node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
 }
 
-void NodeSim::crash(size_t node, bool for_good) {
+void NodeSim::crash(size_t node, bool for_good, Duration away_max) {
   if (!world_->is_on(node)) return;
   ++checker_.totals["crashes"];
   checker_.totals["snapshots"] += nodes_[node].engine->snapshots();
+  // What it has told others may arrive when it is gone.
+  for (const Node& other : nodes_) {
+    if (!other.engine) continue;
+    const Incarnation who = other.engine->identity().incarnation;
+    if (nodes_[node].engine->brain().state().removed(who) != nullptr) removed_.insert(who);
+  }
   world_->power_off(node);
   nodes_[node].engine.reset();
   if (for_good) return;
@@ -218,12 +230,13 @@ void NodeSim::crash(size_t node, bool for_good) {
     ++checker_.totals["new addresses"];
     world_->move_away(node);
   }
-  const auto away = std::chrono::milliseconds(world_->random().between(1, 1500));
+  const auto away =
+      std::chrono::milliseconds(world_->random().between(1, static_cast<uint64_t>(away_max / 1ms)));
   world_->at(world_->now() + away, [this, node] {
     if (!world_->is_on(node)) boot(node);
   });
   // What is known of the process that has died must not be held against the next one.
-  if (!storming_ || !world_->random().chance(0.3)) return;
+  if (!storming_ || !world_->random().chance(0.2)) return;
   const auto later = std::chrono::milliseconds(world_->random().between(100, 1000));
   world_->at(world_->now() + away + later, [this, node] {
     if (storming_) divide({node}, true);
@@ -277,9 +290,10 @@ void NodeSim::turn(size_t node) {
 void NodeSim::part(size_t node) {
   Node& place = nodes_[node];
   const Incarnation self = place.engine->identity().incarnation;
-  const bool removed = std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& other) {
-    return other.engine != nullptr && other.engine->brain().state().removed(self) != nullptr;
-  });
+  const bool removed =
+      removed_.contains(self) || std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& other) {
+        return other.engine != nullptr && other.engine->brain().state().removed(self) != nullptr;
+      });
   if (!removed) checker_.fail("a node ended as if it had been removed");
   ++checker_.totals[place.came_back ? "came back removed" : "removals"];
   world_->power_off(node);
@@ -343,17 +357,24 @@ void NodeSim::client() {
   if (!world_->is_on(node) || world_->is_paused(node)) return;
   if (is_stray(node) && !is_home(node)) return stray_client();
   node::Engine& engine = *nodes_[node].engine;
-  if (storming_ && removals_ && random.chance(0.1) && is_complete(*engine.view())) {
-    const NodeId whom("n" + std::to_string(random_node()));
-    engine.submit({cluster::RemoveNode{whom, forced_}, {}}, [](const cluster::Answer&) {});
+  if (storming_ && removals_ && random.chance(0.3) && is_complete(*engine.view())) {
+    const size_t whom = random_node();
+    engine.submit({cluster::RemoveNode{NodeId("n" + std::to_string(whom)), forced_}, {}},
+                  [](const cluster::Answer&) {});
+    // It may well be about to die: that is why it is sent away.
+    if (whom != node && random.chance(0.5)) {
+      world_->at(world_->now() + std::chrono::milliseconds(random.between(1, 300)),
+                 [this, whom] { crash(whom, false, 5s); });
+    }
   } else if (!forced_ && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
-  } else if (storming_ && visits_ && random.chance(visitor_.gone ? 0.5 : 0.1)) {
+  } else if (storming_ && visits_ && random.chance(visitor_.gone ? 0.7 : 0.2)) {
     come_or_go(engine);
   } else if (!flows_.empty() && random.chance(0.1)) {
     // An operator moves work about, or drains a node and thinks better of it.
     const NodeId to("n" + std::to_string(random_node()));
     const char* label = random.chance(0.5) ? "make" : "mark";
+    if (storming_ && random.chance(0.2)) hold_back(Uuid::from_name(*flows_.begin(), "put"));
     cluster::RequestBody wish = cluster::MoveWork{Uuid::from_name(*flows_.begin(), label), to};
     if (storming_ && random.chance(0.2)) wish = cluster::DrainNode{to, random.chance(0.4)};
     engine.submit({std::move(wish), {}}, [](const cluster::Answer&) {});
@@ -504,6 +525,28 @@ void NodeSim::calm() {
   }
 }
 
+// An operator stops a sink for a while: what comes meanwhile waits in its queue.
+void NodeSim::hold_back(const ProcessorId& sink) {
+  const size_t by = random_node();
+  if (!world_->is_on(by) || is_stray(by)) return;
+  nodes_[by].engine->submit({cluster::Change{SetWanted{sink, false}}, {}},
+                            [](const cluster::Answer&) {});
+  let_go(sink);
+}
+
+// Said again and again: a node that was asked may die of other things before it has passed it on.
+void NodeSim::let_go(const ProcessorId& sink) {
+  const auto later = std::chrono::milliseconds(world_->random().between(200, 2000));
+  world_->at(world_->now() + later, [this, sink] {
+    let_go(sink);
+    const size_t by = random_node();
+    if (!world_->is_on(by) || is_stray(by)) return;
+    nodes_[by].engine->submit({cluster::Change{SetWanted{sink, true}}, {}},
+                              [](const cluster::Answer&) {});
+    world_->wake(by);
+  });
+}
+
 // Said again until it is done.
 void NodeSim::undrain(size_t node) {
   world_->at(world_->now() + 500ms, [this, node] {
@@ -587,9 +630,12 @@ std::string NodeSim::missing_file() const {
 std::set<uint64_t> NodeSim::put(const std::string& path, const std::string& content) const {
   std::set<uint64_t> epochs;
   for (size_t node = 0; node < nodes_.size(); ++node) {
-    const auto file = world_->files(node).find(path);
-    if (file == world_->files(node).end() || !file->second.starts_with(content)) continue;
-    epochs.insert(std::stoull(file->second.substr(content.size())));
+    const auto& files = world_->files(node);
+    for (auto file = files.lower_bound(path + "."); file != files.end(); ++file) {
+      if (!file->first.starts_with(path + ".")) break;
+      if (!file->second.starts_with(content)) continue;
+      epochs.insert(std::stoull(file->second.substr(content.size())));
+    }
   }
   return epochs;
 }
@@ -613,11 +659,12 @@ RunResult NodeSim::run() {
   for (const Node& node : nodes_) {
     if (node.engine) checker_.totals["snapshots"] += node.engine->snapshots();
   }
-  nodes_[0].engine->view()->state.events().each([this](uint64_t, const Event& event) {
+  const auto count_purges = [this](uint64_t, const Event& event) {
     const auto reason = event.data.find("reason");
     const bool stale = reason != event.data.end() && reason->second == "stale";
     if (event.type == "node_left" && stale) ++checker_.totals["purged as stale"];
-  });
+  };
+  if (nodes_[0].engine) nodes_[0].engine->view()->state.events().each(count_purges);
   checker_.totals["lost bytes"] = world_->lost_bytes();
   checker_.totals["deaths reported"] = world_->deaths_reported();
   result.totals = checker_.totals;

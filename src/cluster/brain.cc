@@ -175,7 +175,8 @@ void Brain::on(Received& input, Effects& effects) {
     } else if (cluster_.empty()) {
       discovery_.join_reply(from, *joined, now_);
       discover(effects);
-    } else if (joined->cluster == cluster_ && state_.member(self_) == nullptr) {
+    } else if (joined->cluster == cluster_ &&
+               (state_.member(self_) == nullptr || !is_linked(consensus_.leader))) {
       for (const MemberInfo& member : joined->members) {
         if (member.incarnation != self_) effects.push_back(Dial{member.address});
       }
@@ -310,7 +311,7 @@ void Brain::on(const Greeted& input, Effects& effects) {
   // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
   // one who has moved, cannot get.
   const Member* member = state_.member(input.peer);
-  if (member == nullptr || input.address.empty() || CANARY(overlooks_moves)) return;
+  if (member == nullptr || input.address.empty()) return;
   if (member->info.address == input.address) return;
   partings_.erase(input.address);
   effects.push_back(Dial{input.address});
@@ -450,7 +451,9 @@ void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }
 void Brain::announce(Effects& effects) {
   if (cluster_.empty()) return;
   const Member* known = state_.member(self_);
-  if (known != nullptr && known->info == options_.self && consensus_.leader) return;
+  // Who hears a leader and cannot answer it does not know where it is: the log will not say so to
+  // somebody who cannot answer.
+  if (known != nullptr && known->info == options_.self && is_linked(consensus_.leader)) return;
   if (now_ - announced_ < kAnnounceEvery) return;
   announced_ = now_;
   const Join join{options_.self, cluster_};
