@@ -3,8 +3,7 @@
 // Owns   for each member: when it was last heard, its latency, its link, its quarantine; and, for
 //        everybody ever heard in this term, the bound on leases that the leader may have renewed.
 // Hides  how suspicion grows, how trust comes back, how long a flapping member stays out.
-// Pure   no clock, no socket, no log. The leader makes one for each term, so that all silence
-//        starts at zero. Called on the engine's thread.
+// Pure   on the engine's thread. One for each term of a leader: all silence starts at zero.
 //
 //   healthy ──late, slow, in trouble, link lost──▶ degraded       keeps its work, gets no new
 //      │  └──link lost, then dial refused─────────▶ disconnected   the same, until T has passed
@@ -67,8 +66,7 @@ class HealthChecker {
 
   // From now on the member is judged; its silence starts at zero. Twice is once.
   void watch(Incarnation member, Instant now, const Inherited& inherited = {});
-  // The same of one that is watched already, before it was first judged: the log says more by now.
-  void inherit(Incarnation member, Instant now, const Inherited& inherited);
+  void inherit(Incarnation member, Instant now, const Inherited& inherited);  // Known since.
   void forget(Incarnation member);  // Its lease bound is remembered.
 
   // The leader's own no-op of this term is applied: lease bounds count from here at the earliest.
