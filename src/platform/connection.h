@@ -16,6 +16,10 @@
 #include "base/time.h"
 #include "platform/frame.h"
 
+#ifndef ASIO_DISABLE_STD_ALIGNED_ALLOC
+#error "Files that include Asio are named in CMakeLists.txt"
+#endif
+
 namespace databridge::platform {
 
 // Lives as long as somebody holds it or an operation of the event loop is pending on it: therefore
