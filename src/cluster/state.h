@@ -88,7 +88,7 @@ class State {
   // How many results of requests are kept: the same on all nodes.
   static constexpr size_t kResultsKept = 100'000;  // With a key; without one, they come from our
   static constexpr size_t kRequestsKept = 20'000;  // own nodes, which do not ask again for long.
-  static constexpr int64_t kResultsKeptMs = 10 * 60 * 1000;
+  static constexpr int64_t kResultsKeptMs = 600'000;  // Ten minutes.
   static constexpr size_t kRemovedKept = 10'000;
 
  private:
