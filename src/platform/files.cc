@@ -242,7 +242,7 @@ Result<void> SandboxedFiles::write(const std::string& path, const std::string& c
   if (!directory) return tl::make_unexpected(directory.error());
   const std::string aside =
       fmt::format("{}{}-{}-{:016x}", kAside, ::getpid(), ++asides_, entropy64());
-  const auto written = write_aside(directory->get(), aside, parts->name, content, path);
+  auto written = write_aside(directory->get(), aside, parts->name, content, path);
   if (!written) {
     ::unlinkat(directory->get(), aside.c_str(), 0);
     return written;
