@@ -50,6 +50,8 @@ void nouns(Seeds& seeds) {
   env::Greeting greeting;
   greeting.incarnation = Incarnation{1};
   seeds.put("frame", platform::encode_greeting(greeting));
+  seeds.put("frame", platform::encode_frame(platform::FrameKind::reaped,
+                                            platform::encode_greeting(greeting)));
 }
 
 void states(Seeds& seeds) {

@@ -106,12 +106,14 @@ void NodeChecker::began(size_t node, const ProcessorId& processor, Epoch epoch, 
          " after its lease had ended");
   }
   Tenure& newest = begun_[processor];
-  const std::string who = "node " + std::to_string(node) + " began a trigger of " +
-                          processor.text() + " under epoch " + text(epoch);
-  if (epoch < newest.epoch) fail(who + " when " + text(newest.epoch) + " already ran");
+  const auto wrong = [&](const std::string& why) {
+    fail("node " + std::to_string(node) + " began a trigger of " + processor.text() +
+         " under epoch " + text(epoch) + why);
+  };
+  if (epoch < newest.epoch) wrong(" when " + text(newest.epoch) + " already ran");
   if (newest.epoch && epoch > newest.epoch && still_runs(processor, newest)) {
-    fail(who + " while node " + std::to_string(newest.node) + " still ran it under " +
-         text(newest.epoch) + " and its lease");
+    wrong(" while node " + std::to_string(newest.node) + " still ran it under " +
+          text(newest.epoch) + " and its lease");
   }
   if (epoch >= newest.epoch) newest = {node, epoch, lease_until};
 }

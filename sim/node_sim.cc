@@ -99,7 +99,7 @@ class NodeSim {
   void hold_back(const ProcessorId& sink);
   void let_go(const ProcessorId& sink);
   void boot(size_t node);
-  void crash(size_t node, bool for_good = false, Duration away_max = 1500ms);
+  void crash(size_t node, Duration away_max = 1500ms);
   bool may_move(size_t node) const;
   void divide(const std::set<size_t>& side, bool rejects);
   void turn(size_t node);
@@ -138,6 +138,7 @@ class NodeSim {
   NodeChecker checker_;
   std::vector<Node> nodes_;
   std::set<Incarnation> removed_;  // As nodes knew that have crashed since.
+  std::set<ProcessorId> held_back_;
   bool storming_ = true;
   uint64_t writes_ = 0;
   uint64_t writes_once_ = 0;
@@ -169,7 +170,7 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     if (!world_->is_on(tenure.node)) return false;
     if (world_->env_of(tenure.node).clock.now() >= tenure.lease_until) return false;
-    const auto running = nodes_[tenure.node].engine->running();
+    const auto running = nodes_[tenure.node].engine->host().running();
     return std::any_of(running.begin(), running.end(), [&](const Running& work) {
       return work.processor == processor && work.epoch == tenure.epoch;
     });
@@ -213,7 +214,7 @@ void NodeSim::boot(size_t node) {
       node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
 }
 
-void NodeSim::crash(size_t node, bool for_good, Duration away_max) {
+void NodeSim::crash(size_t node, Duration away_max) {
   if (!world_->is_on(node)) return;
   ++checker_.totals["crashes"];
   checker_.totals["snapshots"] += nodes_[node].engine->snapshots();
@@ -225,7 +226,6 @@ void NodeSim::crash(size_t node, bool for_good, Duration away_max) {
   }
   world_->power_off(node);
   nodes_[node].engine.reset();
-  if (for_good) return;
   if (addresses_change_ && storming_ && may_move(node)) {
     ++checker_.totals["new addresses"];
     world_->move_away(node);
@@ -364,7 +364,7 @@ void NodeSim::client() {
     // It may well be about to die: that is why it is sent away.
     if (whom != node && random.chance(0.5)) {
       world_->at(world_->now() + std::chrono::milliseconds(random.between(1, 300)),
-                 [this, whom] { crash(whom, false, 5s); });
+                 [this, whom] { crash(whom, 5s); });
     }
   } else if (!forced_ && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
@@ -531,7 +531,8 @@ void NodeSim::hold_back(const ProcessorId& sink) {
   if (!world_->is_on(by) || is_stray(by)) return;
   nodes_[by].engine->submit({cluster::Change{SetWanted{sink, false}}, {}},
                             [](const cluster::Answer&) {});
-  let_go(sink);
+  world_->wake(by);
+  if (held_back_.insert(sink).second) let_go(sink);
 }
 
 // Said again and again: a node that was asked may die of other things before it has passed it on.

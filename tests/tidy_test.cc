@@ -180,10 +180,8 @@ constexpr size_t kMainLinesMax = 100;
 // A ratchet: the headers that list every noun of their kind, the engine and one world. The numbers
 // may only go down.
 const std::map<std::string, size_t>& longer_than_allowed() {
-  static const std::map<std::string, size_t> known = {{"src/model/command.h", 200},
-                                                      {"src/model/message.h", 200},
-                                                      {"src/node/engine.h", 205},
-                                                      {"sim/raft_world.h", 190}};
+  static const std::map<std::string, size_t> known = {
+      {"src/model/command.h", 194}, {"src/node/engine.h", 187}, {"sim/raft_world.h", 190}};
   return known;
 }
 

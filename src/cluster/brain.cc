@@ -56,7 +56,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   now_ = now;
   if (!started_) {
     started_ = true;
-    if (state_.removed(self_) != nullptr) effects.push_back(Leave{true, "it was removed"});
+    if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
     member_.rebuild(state_, consensus_, effects);
     if (cluster_.empty()) discovery_.start(now);
     // A founder votes before it is admitted as a member: the seeds are dialled again at every
@@ -171,7 +171,7 @@ void Brain::on(Received& input, Effects& effects) {
   } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
     // Perhaps it was admitted once, and did not live to hear of it.
     if (joined->removed && (cluster_.empty() || joined->cluster == cluster_)) {
-      effects.push_back(Leave{true, joined->refused});
+      effects.push_back(Leave{joined->refused});
     } else if (cluster_.empty()) {
       discovery_.join_reply(from, *joined, now_);
       discover(effects);
@@ -265,8 +265,7 @@ void Brain::on(Reaped& input, Effects& effects) {
 }
 
 // Proof of death: our own connection has ended, a new one was refused, nothing was heard since; and
-// somebody who knows says that the process is gone (safety.md 2). Whichever comes last completes
-// it.
+// somebody who knows says that the process is gone (safety.md 2). The last of them completes it.
 void Brain::weigh_proof(Incarnation peer, bool process_gone) {
   const auto refused = refused_.find(peer);
   if (refused == refused_.end()) return;
@@ -356,7 +355,7 @@ void Brain::applied(LogIndex index, const Command& command, const Applied& appli
       member_.rebuild(state_, consensus_, effects);
     }
   } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
-    if (remove->incarnation == self_) effects.push_back(Leave{true, remove->reason});
+    if (remove->incarnation == self_) effects.push_back(Leave{remove->reason});
   }
 }
 
@@ -375,12 +374,12 @@ void Brain::on(const Installed& input, Effects& effects) {
   Result<State> state = State::from_snapshot(input.state);
   if (!state) {
     effects.push_back(
-        Leave{false, "a snapshot from the leader cannot be read: " + state.error().message});
+        Leave{"a snapshot from the leader cannot be read: " + state.error().message, false});
     return;
   }
   state_ = std::move(*state);
   state_.keep_events(options_.events_kept);
-  if (state_.removed(self_) != nullptr) effects.push_back(Leave{true, "it was removed"});
+  if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
   member_.rebuild(state_, consensus_, effects);
   state_.members().each([&](const Incarnation& who, const Member& member) {
     if (who != self_) effects.push_back(Dial{member.info.address});

@@ -81,8 +81,8 @@ struct Enter {
 struct Abandon {};
 // This node must not go on.
 struct Leave {
-  bool removed = true;  // Else it cannot follow: what the leader sent is beyond this version.
   std::string why;
+  bool removed = true;  // Else it cannot follow: what the leader sent is beyond this version.
 };
 
 enum class Weight : uint8_t { debug, info, warning, error };

@@ -3,7 +3,8 @@
 // Owns   for each member: when it was last heard, its latency, its link, its quarantine; and, for
 //        everybody ever heard in this term, the bound on leases that the leader may have renewed.
 // Hides  how suspicion grows, how trust comes back, how long a flapping member stays out.
-// Pure   on the engine's thread. One for each term of a leader: all silence starts at zero.
+// Pure   no clock, no socket, no log. The leader makes one for each term, so that all silence
+//        starts at zero. Called on the engine's thread.
 //
 //   healthy ──late, slow, in trouble, link lost──▶ degraded       keeps its work, gets no new
 //      │  └──link lost, then dial refused─────────▶ disconnected   the same, until T has passed
@@ -17,48 +18,11 @@
 #include <vector>
 
 #include "base/time.h"
+#include "cluster/health.h"
 #include "cluster/timing.h"
 #include "model/member.h"
 
 namespace databridge::cluster {
-
-// What a new leader inherits from the replicated state; nothing for a member that just joined.
-struct Inherited {
-  Health health = Health::healthy;
-  HealthReason reason = HealthReason::none;
-  Duration quarantine_left{};     // Zero: not quarantined.
-  uint32_t quarantine_count = 0;  // How often it was quarantined of late.
-};
-
-// A heartbeat as the leader heard it.
-struct Beat {
-  uint64_t boot = 0;                          // Of the process that sent it.
-  std::optional<Duration> round_trip{};       // If this heartbeat answers something.
-  HealthReason trouble = HealthReason::none;  // disk_full, disk_error, …: what it says it has.
-  bool loop_late = false;                     // It doubts itself.
-};
-
-enum class Heard : uint8_t {
-  fresh,
-  rebooted,  // From a newer boot of the same data directory than before.
-  stale,     // From an older boot: never acknowledge it.
-  unknown,   // Not watched: never acknowledge it.
-};
-
-struct VerdictChange {
-  Incarnation member;
-  Health from;
-  Health to;
-  HealthReason reason;
-  Duration quarantine{};    // For SetVerdict: out for at least so long from now. Zero = not at all.
-  bool loses_work = false;  // Its processors are to be released (each by its handover gate).
-};
-
-struct Latency {
-  Duration last{};
-  Duration smoothed{};  // 7/8 old + 1/8 new, as in RFC 6298.
-  Duration p99{};       // Of the newest 128.
-};
 
 class HealthChecker {
  public:
@@ -66,7 +30,8 @@ class HealthChecker {
 
   // From now on the member is judged; its silence starts at zero. Twice is once.
   void watch(Incarnation member, Instant now, const Inherited& inherited = {});
-  void inherit(Incarnation member, Instant now, const Inherited& inherited);  // Known since.
+  // The same of one that is watched already and was not judged yet: the log says more by now.
+  void inherit(Incarnation member, Instant now, const Inherited& inherited);
   void forget(Incarnation member);  // Its lease bound is remembered.
 
   // The leader's own no-op of this term is applied: lease bounds count from here at the earliest.

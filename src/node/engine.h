@@ -25,6 +25,7 @@
 #include "env/network.h"
 #include "env/store.h"
 #include "node/coordinator.h"
+#include "node/engine_options.h"
 #include "node/host.h"
 #include "node/identity.h"
 #include "node/raft_log_store.h"
@@ -33,25 +34,7 @@ namespace databridge::node {
 
 class Engine final : private HostEvents {
  public:
-  struct Options {
-    MemberInfo self;        // Incarnation and boot are filled in here; a node id if it has none.
-    env::Greeting process;  // What the platform knows of this process.
-    std::vector<Address> seeds;
-    uint32_t expect = 1;
-    bool clustered = true;  // False: stands alone, and opens no cluster port.
-    ClusterId wanted;       // Not empty: belongs to that cluster or to none.
-    cluster::LeaderDuty::Options leader;
-    HostWatch* watch = nullptr;
-    size_t snapshot_entries = 16'384;
-    size_t snapshot_bytes = 16 << 20;
-    uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
-    size_t snapshot_chunk = 256 << 10;    // Written with one sync, among all that is.
-    uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
-    uint32_t disk_free_percent = 5;       // sources stop.
-    size_t events_kept = cluster::State::kEventsKept;
-    std::function<void(cluster::Weight, const std::string&)> log;
-    std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
-  };
+  using Options = EngineOptions;
 
   // Reads what the store has; waits for the disk. Code::corrupt: this node must not start.
   static Result<std::unique_ptr<Engine>> open(Options options, env::Env env);
@@ -78,7 +61,6 @@ class Engine final : private HostEvents {
 
   const std::shared_ptr<LeaseBoard>& lease_board() const { return host_->board(); }
   const Identity& identity() const { return identity_; }
-  std::vector<Running> running() const { return host_->running(); }  // Engine thread.
   const cluster::Brain& brain() const { return *brain_; }
   const Coordinator* coordinator() const { return coordinator_.get(); }
   const Host& host() const { return *host_; }

@@ -1,0 +1,39 @@
+// What one start of the engine is told.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cluster/effect.h"
+#include "cluster/leader_duty.h"
+#include "cluster/state.h"
+#include "env/network.h"
+#include "model/address.h"
+#include "model/member.h"
+#include "node/host.h"
+
+namespace databridge::node {
+
+struct EngineOptions {
+  MemberInfo self;        // Incarnation and boot are filled in here; a node id if it has none.
+  env::Greeting process;  // What the platform knows of this process.
+  std::vector<Address> seeds;
+  uint32_t expect = 1;
+  bool clustered = true;  // False: stands alone, and opens no cluster port.
+  ClusterId wanted;       // Not empty: belongs to that cluster or to none.
+  cluster::LeaderDuty::Options leader;
+  HostWatch* watch = nullptr;
+  size_t snapshot_entries = 16'384;
+  size_t snapshot_bytes = 16 << 20;
+  uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
+  size_t snapshot_chunk = 256 << 10;    // Written with one sync, among all that is.
+  uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
+  uint32_t disk_free_percent = 5;       // sources stop.
+  size_t events_kept = cluster::State::kEventsKept;
+  std::function<void(cluster::Weight, const std::string&)> log;
+  std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
+};
+
+}  // namespace databridge::node
