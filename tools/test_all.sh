@@ -68,6 +68,7 @@ canaries() {
 }
 
 stage "packages" tools/deps.sh || finish
+stage "form" tools/tidy.sh --format
 stage "build" tools/build.sh release || finish
 stage "unit" suite release -L unit -j "$(nproc)"
 stage "simulation" build/release/databridge-sim

@@ -85,9 +85,10 @@ class State {
   Bytes backup() const;
 
   static constexpr size_t kEventsKept = 100'000;  // Unless keep_events() says otherwise.
-  // How many results of requests are kept: the same on all nodes.
-  static constexpr size_t kResultsKept = 100'000;  // With a key; without one, they come from our
-  static constexpr size_t kRequestsKept = 20'000;  // own nodes, which do not ask again for long.
+  // How many results of requests are kept: the same on all nodes. Those without a key come from our
+  // own nodes, which do not ask again for long.
+  static constexpr size_t kResultsKept = 100'000;     // With a key.
+  static constexpr size_t kRequestsKept = 20'000;     // Without.
   static constexpr int64_t kResultsKeptMs = 600'000;  // Ten minutes.
   static constexpr size_t kRemovedKept = 10'000;
 
