@@ -29,6 +29,8 @@ const std::vector<RunKind>& kinds() {
       {"node",
        run_node,
        {{"elect_with_half"},
+        {"append_without_log_check"},
+        {"commit_before_own_sync"},
         {"trigger_after_lease"},
         {"gate_left_open"},
         {"refused_is_proof"},

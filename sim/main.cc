@@ -166,7 +166,10 @@ int find_canaries([[maybe_unused]] const Asked& asked) {
       good &= find_canary(kind, bird, asked);
     }
   }
-  fmt::print("{} canaries sought, {}\n", sought, good ? "all found" : "SOME NOT FOUND");
+  const char* verdict = sought == 0 ? "there are none of that name"
+                        : good      ? "all found"
+                                    : "SOME NOT FOUND";
+  fmt::print("{} canaries sought, {}\n", sought, verdict);
   return good && sought > 0 ? 0 : 1;
 #else
   fmt::print(stderr, "this build has no canaries; build with -DDATABRIDGE_CANARIES=ON\n");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "node/raft_log_store.h"
+
 namespace databridge::sim {
 namespace {
 
@@ -53,6 +55,38 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
   if (next == acknowledged_.end()) return;
   looked_at_ = next->first;
   if (next->second.second <= version) check_kept(*next, view.state);
+}
+
+void NodeChecker::logged(size_t node, BytesView record) {
+  const auto entry = node::RaftLogStore::entry_of(record);
+  if (!entry) return fail("node " + std::to_string(node) + " logs what cannot be read");
+  std::map<LogIndex, Term>& log = logs_[node];
+  const auto before = log.find(entry->index - 1);
+  Logged now{hash64(entry->data.view(), static_cast<uint64_t>(entry->kind)), {}};
+  if (before != log.end()) now.before = before->second;
+  log[entry->index] = entry->term;
+  Logged& first = entries_.try_emplace({entry->index, entry->term}, now).first->second;
+  if (!first.before) first.before = now.before;
+  if (first.hash == now.hash && (!now.before || first.before == now.before)) return;
+  fail("node " + std::to_string(node) + " logs another entry " + std::to_string(entry->index) +
+       " of term " + std::to_string(entry->term) + " than a node before");
+}
+
+void NodeChecker::unlogged(size_t node, LogIndex from, LogIndex to) {
+  std::map<LogIndex, Term>& log = logs_[node];
+  log.erase(log.lower_bound(from), log.lower_bound(to));
+}
+
+void NodeChecker::arrived(const std::string& flow_file, uint64_t epoch) {
+  const uint64_t first = arrived_.try_emplace(flow_file, epoch).first->second;
+  if (first == epoch) return;
+  fail(flow_file + " was accepted from two owners, of the epochs " + std::to_string(first) +
+       " and " + std::to_string(epoch));
+}
+
+std::optional<uint64_t> NodeChecker::epoch_of(const std::string& flow_file) const {
+  const auto found = arrived_.find(flow_file);
+  return found == arrived_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void NodeChecker::check_kept(const Acknowledged::value_type& one, const cluster::State& state) {

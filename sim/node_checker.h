@@ -26,6 +26,11 @@ class NodeChecker {
 
   // A node has ended a turn and shows this.
   void observe(size_t node, const cluster::View& view, bool leading);
+  // Log matching: a node hands this record of its log to its store. Two entries of one index and
+  // term are the same, and so are those before them.
+  void logged(size_t node, BytesView record);
+  void unlogged(size_t node, LogIndex from, LogIndex to);  // It erases [from, to).
+
   // A client was told that its key is written, at this index.
   void acknowledged(const std::string& key, const std::string& json, LogIndex index);
   // The same, of a request that may be made several times under one idempotency key.
@@ -47,8 +52,11 @@ class NodeChecker {
   void began(size_t node, const ProcessorId& processor, Epoch epoch, Instant at,
              Instant lease_until);
   // Outputs that waited for their checkpoint may leave late, after a newer epoch has begun: the log
-  // has decided that they count. So releases are counted here, and checked by what arrives.
+  // has decided that they count. So releases are counted here, and checked by what arrives:
+  // a flow file that was accepted from one epoch's owner is never accepted from another's.
   void released() { ++totals["releases"]; }
+  void arrived(const std::string& flow_file, uint64_t epoch);
+  std::optional<uint64_t> epoch_of(const std::string& flow_file) const;  // None: it has not.
 
   // At the end: every acknowledged key is there, and nothing took effect twice.
   void check_all(const cluster::State& state);
@@ -56,6 +64,10 @@ class NodeChecker {
   std::map<std::string, uint64_t, std::less<>> totals;
 
  private:
+  struct Logged {  // An entry, as first seen.
+    uint64_t hash = 0;
+    std::optional<Term> before;
+  };
   using Acknowledged = std::map<std::string, std::pair<std::string, LogIndex>>;
 
   void observe_members(const cluster::View& view, bool leading);
@@ -63,6 +75,9 @@ class NodeChecker {
 
   std::optional<std::string> violation_;
   std::map<Term, Incarnation> leaders_;
+  std::map<std::pair<LogIndex, Term>, Logged> entries_;
+  std::map<size_t, std::map<LogIndex, Term>> logs_;  // Of each node, as far as it was seen.
+  std::map<std::string, uint64_t> arrived_;          // From which epoch each flow file came.
   std::map<LogIndex, uint64_t> hashes_;  // Of the state, at versions that some node showed.
   std::map<size_t, LogIndex> versions_;
   std::map<Incarnation, LogIndex> members_;  // At which version each was first seen,

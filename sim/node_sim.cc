@@ -103,6 +103,8 @@ class NodeSim {
   bool may_move(size_t node) const;
   void divide(const std::set<size_t>& side, bool rejects);
   void turn(size_t node);
+  void look_at(size_t node, const env::Batch& batch);
+  void look_at_log(size_t node);
   void part(size_t node);
   bool is_complete(const cluster::View& view) const;
   void misfortune();
@@ -120,7 +122,6 @@ class NodeSim {
   void calm();
   std::string missing() const;  // What is not well yet; empty: all is.
   std::string missing_file() const;
-  std::set<uint64_t> put(const std::string& path, const std::string& content) const;
 
   size_t steps_;
   Random draw_;
@@ -167,6 +168,11 @@ NodeSim::NodeSim(uint64_t seed, size_t steps) : steps_(steps), draw_(seed) {
   addresses_change_ = draw_.chance(0.7);
   nodes_.resize(founders_ + late);
   world_ = std::make_unique<World>(draw_.next(), nodes_.size(), faults_);
+  world_->on_submit = [this](size_t node, const env::Batch& batch) { look_at(node, batch); };
+  world_->on_file = [this](const std::string& content) {
+    const size_t name = content.rfind(' ');  // "flow-0 17 " and the epoch.
+    checker_.arrived(content.substr(0, name), std::stoull(content.substr(name + 1)));
+  };
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     if (!world_->is_on(tenure.node)) return false;
     if (world_->env_of(tenure.node).clock.now() >= tenure.lease_until) return false;
@@ -203,6 +209,7 @@ void NodeSim::boot(size_t node) {
   options.snapshot_entries = visits_ ? 400 : 40;  // What a visitor left shall still be in the log.
   options.snapshot_trailing = 8;
   options.snapshot_chunk = 2 << 10;
+  look_at_log(node);
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
   options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };
@@ -283,6 +290,31 @@ void NodeSim::turn(size_t node) {
   hash_ = hash64(
       BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
       view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
+}
+
+void NodeSim::look_at(size_t node, const env::Batch& batch) {
+  if (is_stray(node) && (nodes_[node].engine == nullptr || !is_home(node))) return;
+  for (const env::Write& write : batch.writes) {
+    if (write.space != env::Space::raft_log) continue;
+    if (write.kind == env::Write::Kind::put) {
+      checker_.logged(node, write.value);
+    } else {
+      const bool all = write.value.size() > 8;
+      checker_.unlogged(node, read_big64(write.key), all ? UINT64_MAX : read_big64(write.value));
+    }
+  }
+}
+
+// A process begins with what its machine's disk has kept of the log.
+void NodeSim::look_at_log(size_t node) {
+  checker_.unlogged(node, 0, UINT64_MAX);
+  if (is_stray(node)) return;
+  const auto read = world_->env_of(node).store.scan(env::Space::raft_log, "", "",
+                                                    [&](BytesView, BytesView record) {
+                                                      checker_.logged(node, record);
+                                                      return true;
+                                                    });
+  CHECK(read.has_value());
 }
 
 // A node has ended because it is no member any more. Some are started again as they are, to be told
@@ -601,8 +633,8 @@ std::string NodeSim::missing() const {
   return missing_file();
 }
 
-// No flow file that a source has made is lost, and none was accepted from two of its owners: each
-// was put somewhere, by whatever node, with the content that one epoch gave it.
+// No flow file that a source has made is lost: each was put somewhere, by whatever node, with the
+// content that one epoch gave it.
 std::string NodeSim::missing_file() const {
   std::set<std::string> flows = flows_;
   const cluster::State& state = nodes_[0].engine->view()->state;
@@ -616,29 +648,14 @@ std::string NodeSim::missing_file() const {
   for (const std::string& name : flows) {
     uint64_t newest = 0;
     for (uint64_t index = 0; index < kFlowFiles; ++index) {
-      const std::string path = "/out/" + name + "/" + std::to_string(index);
-      const std::set<uint64_t> epochs = put(path, name + " " + std::to_string(index) + " ");
-      if (epochs.empty()) return path + " has not arrived";
-      if (epochs.size() > 1) return path + " was accepted from two owners";
-      if (*epochs.begin() < newest) return path + " comes from an older epoch than the one before";
-      newest = *epochs.begin();
+      const std::string file = name + " " + std::to_string(index);
+      const std::optional<uint64_t> epoch = checker_.epoch_of(file);
+      if (!epoch) return file + " has not arrived";
+      if (*epoch < newest) return file + " comes from an older epoch than the one before";
+      newest = *epoch;
     }
   }
   return "";
-}
-
-// The epochs that the files of that path name after their common content.
-std::set<uint64_t> NodeSim::put(const std::string& path, const std::string& content) const {
-  std::set<uint64_t> epochs;
-  for (size_t node = 0; node < nodes_.size(); ++node) {
-    const auto& files = world_->files(node);
-    for (auto file = files.lower_bound(path + "."); file != files.end(); ++file) {
-      if (!file->first.starts_with(path + ".")) break;
-      if (!file->second.starts_with(content)) continue;
-      epochs.insert(std::stoull(file->second.substr(content.size())));
-    }
-  }
-  return epochs;
 }
 
 RunResult NodeSim::run() {

@@ -58,6 +58,7 @@ class SimStore final : public env::Store {
       : world_(world), node_(node), disk_(disk) {}
 
   uint64_t submit(env::Batch batch) override {
+    world_.on_submit(node_, batch);
     pending_.push_back(std::move(batch));
     if (!syncing_) begin_sync();
     return ++submitted_;
@@ -209,8 +210,8 @@ class SimWorkers final : public env::Workers {
 
 class SimFiles final : public env::Files {
  public:
-  SimFiles(World::NodeIndex node, std::map<std::string, std::string>& files)
-      : node_(node), files_(files) {}
+  SimFiles(World& world, World::NodeIndex node, std::map<std::string, std::string>& files)
+      : world_(world), node_(node), files_(files) {}
 
   Result<env::FileInfo> stat(const std::string& path) override {
     const auto found = files_.find(path);
@@ -231,6 +232,7 @@ class SimFiles final : public env::Files {
     return all;
   }
   Result<void> write(const std::string& path, const std::string& content) override {
+    world_.on_file(content);
     files_[path] = content;
     return {};
   }
@@ -260,6 +262,7 @@ class SimFiles final : public env::Files {
     info.size = file.second.size();
     return info;
   }
+  World& world_;
   World::NodeIndex node_;
   std::map<std::string, std::string>& files_;
 };
@@ -316,7 +319,7 @@ env::Env World::env_of(NodeIndex node) {
     machine.store = std::make_unique<SimStore>(*this, node, machine.disk);
     machine.network = std::make_unique<SimNetwork>(*this, node);
     machine.workers = std::make_unique<SimWorkers>(*this, node);
-    machine.user_files = std::make_unique<SimFiles>(node, machine.files);
+    machine.user_files = std::make_unique<SimFiles>(*this, node, machine.files);
     machine.probe = std::make_unique<SimProbe>(random_);
   }
   return {*machine.clock,      *machine.store, *machine.network, *machine.workers,
@@ -470,8 +473,6 @@ void World::move_away(NodeIndex node) {
   CHECK(!machines_[node]->on);
   ++machines_[node]->moves;
 }
-
-std::map<std::string, std::string>& World::files(NodeIndex node) { return machines_[node]->files; }
 
 bool World::connected(NodeIndex a, NodeIndex b) const {
   return side_.empty() || side_.contains(a) == side_.contains(b);

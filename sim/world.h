@@ -90,8 +90,9 @@ class World {
   // Delivers the next event; false when there is none. One step.
   bool step();
 
-  // The user's files on that machine, and what was written there.
-  std::map<std::string, std::string>& files(NodeIndex node);
+  // Who looks on: called when a node hands a batch to its store, or writes a whole file.
+  std::function<void(NodeIndex, const env::Batch&)> on_submit = [](NodeIndex, const env::Batch&) {};
+  std::function<void(const std::string& content)> on_file = [](const std::string&) {};
 
   struct Machine;
 

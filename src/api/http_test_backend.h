@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -77,7 +78,10 @@ class TestBackend : public Backend {
     }
     if (refuse) return done(tl::make_unexpected(*refuse));
     submitted.push_back(request);
-    done(carry_out(request));
+    if (request.idempotency_key.empty()) return done(carry_out(request));
+    const auto known = answered.find(request.idempotency_key);
+    if (known != answered.end()) return done(known->second);
+    done(answered.emplace(request.idempotency_key, carry_out(request)).first->second);
   }
 
   void on_publish(std::function<void()> published) override {
@@ -110,6 +114,7 @@ class TestBackend : public Backend {
 
   std::vector<std::string> warned;
   std::vector<cluster::Request> submitted;
+  std::map<std::string, cluster::Answer> answered;  // By the key that came with the request.
   std::optional<Error> refuse;
   bool silent = false;  // Requests are never answered.
   std::vector<std::function<void(cluster::Answer)>> held;

@@ -5,9 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/guard.h"
 #include "api/http_test_backend.h"
-#include "api/json_writer.h"
 #include "api/openapi.h"
 
 namespace databridge::api {
@@ -314,6 +312,15 @@ TEST_F(RoutesTest, FlowIsPutShownAndDeleted) {
   EXPECT_EQ(call("GET", "/api/cluster/flows/other").status, 404);
   EXPECT_EQ(call("DELETE", "/api/cluster/flows/logs").status, 200);
   EXPECT_EQ(call("DELETE", "/api/cluster/flows/logs").status, 404);
+}
+
+TEST_F(RoutesTest, AFlowThatIsPutAgainUnderTheSameKeyIsAnsweredAsAtFirst) {
+  ApiRequest put{"PUT", "/api/cluster/flows/logs", "application/json", "", "", "key-1", "", "{}"};
+  EXPECT_EQ(call(put).status, 201);
+  EXPECT_EQ(call(put).status, 201);
+  put.idempotency_key = "key-2";
+  EXPECT_EQ(call(put).status, 200);
+  EXPECT_EQ(call(put).status, 200);
 }
 
 TEST_F(RoutesTest, AFlowHasWhatWasAddedToIt) {
@@ -655,40 +662,6 @@ TEST_F(RoutesTest, OpenApiHasThePathsOfTheTable) {
   }
   const auto table = Routes::table();
   EXPECT_EQ(documented, (std::map<std::string, std::string>(table.begin(), table.end())));
-}
-
-TEST(JsonWriterTest, EscapesAndReplaces) {
-  std::string out;
-  append_quoted(out, "a\"\\\n\x01\xc3\xa9\xff");
-  EXPECT_EQ(out, "\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\"");
-}
-
-TEST(JsonWriterTest, TimesAreRfc3339) {
-  const std::vector<std::pair<int64_t, const char*>> cases = {
-      {0, "1970-01-01T00:00:00.000Z"},
-      {951'782'400'000, "2000-02-29T00:00:00.000Z"},
-      {1'795'377'600'123, "2026-11-22T20:00:00.123Z"}};
-  for (const auto& [ms, text] : cases) {
-    std::string out;
-    append_time(out, ms);
-    EXPECT_EQ(out, text);
-  }
-}
-
-TEST(GuardTest, OnlyOwnNamesAndOwnPages) {
-  const std::vector<std::string> hosts = {"localhost", "127.0.0.1", "::1", "10.0.1.1"};
-  EXPECT_FALSE(foreign("localhost:8080", "", hosts));
-  EXPECT_FALSE(foreign("LOCALHOST", "", hosts));
-  EXPECT_FALSE(foreign("[::1]:8080", "", hosts));
-  EXPECT_FALSE(foreign("10.0.1.1:8080", "http://10.0.1.1:8080", hosts));
-  for (const char* host : {"evil.example", "evil.example:8080", "", "localhost.evil.example",
-                           "[::1", "[::1]x", "localhost:80:80", "127.0.0.1@evil"}) {
-    EXPECT_TRUE(foreign(host, "", hosts)) << host;
-  }
-  for (const char* origin :
-       {"http://evil.example", "null", "http://localhost:3000", "file://", "http://localhost"}) {
-    EXPECT_TRUE(foreign("localhost:8080", origin, hosts)) << origin;
-  }
 }
 
 }  // namespace

@@ -263,6 +263,13 @@ Routed post_move(Call& call) {
 Routed post_stop(Call& call) { return set_wanted(call, false); }
 Routed post_start(Call& call) { return set_wanted(call, true); }
 
+// Whether the command at that index made a flow: also for who asks again under the same key.
+bool created_flow(const cluster::View& view, LogIndex index) {
+  const auto first = view.state.events_after({index - 1, UINT32_MAX}, 1);
+  return first && !first->empty() && first->front().id.index == index &&
+         first->front().type == "flow_created";
+}
+
 Routed put_flow(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
   const std::string& id = call.parameter;
@@ -280,13 +287,13 @@ Routed put_flow(Call& call) {
     }
   }
   if (!flow) return problem(flow.error());
-  const bool is_new = !call.at().state.flows().contains(FlowId(id));
   return call.ask(cluster::Change{PutFlow{std::move(*flow)}},
-                  [id, is_new](const ViewPtr& view, const Outcome&) {
+                  [id](const ViewPtr& view, const Outcome& outcome) {
                     const FlowSpec* now = view->state.flows().find(FlowId(id));
                     if (now == nullptr) {
                       return problem(Code::not_found, fmt::format("the flow {} is gone again", id));
                     }
+                    const bool is_new = created_flow(*view, outcome.index);
                     return json_response(show_flow(*view, *now), is_new ? 201 : 200);
                   });
 }

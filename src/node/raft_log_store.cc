@@ -131,18 +131,17 @@ Result<raft::Restored> RaftLogStore::load(env::Store& store) {
   uint64_t hash = base_hash_;
   const auto scanned = store.scan(
       Space::raft_log, entry_key(base_index_ + 1), "", [&](BytesView key, BytesView value) {
-        const auto content = unseal(value, "a log entry");
-        if (!content || key.size() != 8 || content->size() < 8) {
+        auto entry = entry_of(value);
+        if (!entry || key.size() != 8) {
           error = broken("entry " + std::to_string(last() + 1) + " is damaged");
           return false;
         }
-        auto entry = raft::decode_entry(content->substr(8));
-        if (!entry || entry->index != last() + 1 || read_big64(key) != entry->index ||
-            read_little64(*content) != hash) {
+        if (entry->index != last() + 1 || read_big64(key) != entry->index ||
+            read_little64(value.substr(4)) != hash) {
           error = broken("what follows entry " + std::to_string(last()) + " does not belong there");
           return false;
         }
-        hash = hash64(content->substr(8), hash);
+        hash = hash64(value.substr(12), hash);
         hashes_.push_back({hash, static_cast<uint32_t>(value.size())});
         bytes_ += value.size();
         restored.entries.push_back(std::move(*entry));
@@ -157,6 +156,13 @@ Result<raft::Restored> RaftLogStore::load(env::Store& store) {
                                       std::to_string(restored.hard_state.commit)));
   }
   return restored;
+}
+
+Result<raft::Entry> RaftLogStore::entry_of(BytesView record) {
+  const auto content = unseal(record, "a log entry");
+  if (!content) return tl::make_unexpected(content.error());
+  if (content->size() < 8) return tl::make_unexpected(broken("a log entry is short"));
+  return raft::decode_entry(content->substr(8));
 }
 
 void RaftLogStore::put_hard_state(env::Batch& batch, const raft::HardState& state) {

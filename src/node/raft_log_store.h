@@ -26,6 +26,8 @@ class RaftLogStore {
   void put_hard_state(env::Batch& batch, const raft::HardState& state);
   // Erases everything from the first entry's index on, then appends.
   void append(env::Batch& batch, const std::vector<raft::Entry>& entries);
+  // The entry in a record of Space::raft_log, as append put it there. Code::corrupt if it is none.
+  static Result<raft::Entry> entry_of(BytesView record);
   // At once; the snapshot replaces the log too.
   void install(env::Batch& batch, const raft::Snapshot& snapshot);
   // Bit by bit: the chunks of the snapshot at that index, from 0, in whichever batches, and when
