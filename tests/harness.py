@@ -222,9 +222,9 @@ class Node:
         except OSError:
             return False
 
-    def resident_kb(self):
+    def resident_kb(self, field="VmRSS"):
         with open(f"/proc/{self.pid}/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+            return next(int(line.split()[1]) for line in status if line.startswith(field + ":"))
 
     def cpu_seconds(self):
         with open(f"/proc/{self.pid}/stat") as stat:

@@ -1,5 +1,7 @@
 """What a node reports of its load is measured: a CPU hog shows within five seconds, idle stays small."""
 
+import concurrent.futures
+import json
 import multiprocessing
 import time
 import unittest
@@ -69,6 +71,20 @@ class Load(unittest.TestCase):
                 spent = (node.cpu_seconds() - before[node.name]) / (time.monotonic() - started)
                 self.assertLessEqual(node.resident_kb(), 30 * 1024, node.name)
                 self.assertLessEqual(spent, 0.01, f"{node.name}: {spent:.2%} of a core")
+
+    def test_a_node_that_rests_is_small_again(self):
+        with Cluster(count=1) as cluster:
+            cluster.wait_healthy()
+            node = cluster.nodes[0]
+            # Much that has to be taken apart before it is refused.
+            body = json.dumps({"value": [1] * 2_000_000}).encode()
+            headers = {"Content-Type": "application/json"}
+            with concurrent.futures.ThreadPoolExecutor(8) as clients:
+                answers = list(clients.map(
+                    lambda _: node.api("PUT", "/api/cluster/config/k", body, headers, timeout=60), range(16)))
+            self.assertEqual({answer.status for answer in answers}, {413})
+            self.assertGreater(node.resident_kb("VmHWM"), 50 * 1024, "it was not made to grow")
+            wait_until(lambda: node.resident_kb() <= 30 * 1024, 90, "it is small again", every=1.0)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@
 #include "platform/process.h"
 #include "platform/signals.h"
 #include "platform/store.h"
+#include "platform/trimmer.h"
 #include "platform/watchdog.h"
 #include "platform/workers.h"
 
@@ -58,7 +59,8 @@ struct Node {
   std::unique_ptr<platform::AppendFile> access_log;
   std::unique_ptr<EngineBackend> backend;
   std::unique_ptr<api::HttpServer> http;
-  std::unique_ptr<platform::Watchdog> watchdog;
+  std::unique_ptr<platform::Repeater> watchdog;
+  std::unique_ptr<platform::Repeater> trimmer;
   std::unique_ptr<platform::Signals> signals;
 
   ~Node() {
@@ -167,7 +169,7 @@ Result<void> serve_api(const Config& config, Node& node) {
 }
 
 // Work whose lease is long over and that still has not returned must not go on (safety.md 1.6).
-std::unique_ptr<platform::Watchdog> watch_leases(Node& node, Duration stop_budget) {
+std::unique_ptr<platform::Repeater> watch_leases(Node& node, Duration stop_budget) {
   return platform::make_watchdog(
       stop_budget / 4, [board = node.engine->lease_board(), &clock = *node.clock, stop_budget] {
         return board->overdue(clock.now(), stop_budget);
@@ -232,6 +234,7 @@ int run_node(const std::function<Result<Config>()>& read, platform::LastWill* wi
   if (auto served = serve_api(config, node); !served) return fail_start(served.error());
 
   node.watchdog = watch_leases(node, timing->stop_budget);
+  node.trimmer = platform::trim_when_quiet(20s);
   node.signals = platform::handle_signals(
       {.stop = [&] { node.engine->stop(); },
        .reload =

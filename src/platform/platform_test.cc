@@ -1,10 +1,13 @@
 // The small parts: clock, workers, files, load, processes, log lines.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -17,6 +20,7 @@
 #include "platform/process.h"
 #include "platform/system.h"
 #include "platform/testing.h"
+#include "platform/trimmer.h"
 #include "platform/workers.h"
 
 namespace databridge::platform {
@@ -116,6 +120,37 @@ TEST(Workers, WhatRunsApartDoesNotWaitForJobsThatDoNotReturn) {
   const auto workers = make_workers({.threads_max = 1});
   workers->run([&] { EXPECT_EQ(ran.get_future().wait_for(30s), std::future_status::ready); });
   workers->run_apart([&] { ran.set_value(); });
+}
+
+// Touched, private, and not of the allocator's.
+class Grown {
+ public:
+  explicit Grown(size_t bytes) : bytes_(bytes) {
+    at_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(at_ != MAP_FAILED);
+    std::memset(at_, 1, bytes);
+  }
+  ~Grown() { ::munmap(at_, bytes_); }
+  Grown(const Grown&) = delete;
+  Grown& operator=(const Grown&) = delete;
+
+ private:
+  void* at_;
+  size_t bytes_;
+};
+
+TEST(Trimmer, TrimsOnceWhatHasGrownWhenTheProcessRests) {
+  std::atomic<int> trims = 0;
+  const auto trimmer = trim_when_quiet(200ms, [&] { ++trims; });
+  const Grown first(16 << 20);
+  // Not while it works.
+  const std::clock_t until = std::clock() + CLOCKS_PER_SEC;
+  while (std::clock() < until) {
+  }
+  EXPECT_EQ(trims, 0);
+  EXPECT_TRUE(eventually([&] { return trims == 1; }));
+  const Grown second(16 << 20);
+  EXPECT_TRUE(eventually([&] { return trims == 2; }));
 }
 
 class FilesTest : public testing::Test {

@@ -1,4 +1,4 @@
-// Owns a thread that ends the process when it must not go on (safety.md 1.6).
+// Ends the process when it must not go on (safety.md 1.6).
 #pragma once
 
 #include <functional>
@@ -6,16 +6,12 @@
 #include <string>
 
 #include "base/time.h"
+#include "platform/repeater.h"
 
 namespace databridge::platform {
 
-class Watchdog {
- public:
-  virtual ~Watchdog() = default;  // Joins the thread.
-};
-
 // Asks `must_end` every `interval`, on a thread of its own; a reason ends the process at once, with
 // exit code 70 and the reason on standard error, without destructors: whoever is stuck stays stuck.
-std::unique_ptr<Watchdog> make_watchdog(Duration interval, std::function<std::string()> must_end);
+std::unique_ptr<Repeater> make_watchdog(Duration interval, std::function<std::string()> must_end);
 
 }  // namespace databridge::platform

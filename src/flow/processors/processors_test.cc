@@ -175,6 +175,16 @@ TEST(PutFile, WritesWholeFilesAgainWithoutHarm) {
   EXPECT_EQ(bench.files.content("/out/k/f"), "x");
 }
 
+TEST(PutFile, TwoOfOneNameAreBothKept) {
+  Bench bench("PutFile", {{"directory", "/out"}});
+  const FlowFile second = file("y", {{"filename", "f"}});
+  for (const bool commits : {false, true}) {
+    bench.trigger({file("x", {{"filename", "f"}}), second}, commits);
+    EXPECT_EQ(bench.files.content("/out/f"), "x");
+    EXPECT_EQ(bench.files.content("/out/f-" + second.id.text()), "y");
+  }
+}
+
 TEST(PutFile, StaysInItsDirectory) {
   Bench bench("PutFile", {{"directory", "/out"}});
   const auto delta = bench.trigger({file("x", {{"filename", "../etc"}})});
@@ -185,13 +195,13 @@ TEST(PutFile, StaysInItsDirectory) {
 }
 
 TEST(PutFile, WhatIsThereAlreadyIsTreatedAsAsked) {
-  for (const std::string conflict : {"fail", "ignore", "rename"}) {
+  for (const std::string conflict : {"fail", "ignore", "rename", "replace"}) {
     Bench bench("PutFile", {{"directory", "/out"}, {"conflict", conflict}});
     EXPECT_TRUE(bench.files.write("/out/f", "before"));
     const auto delta = bench.trigger({file("x", {{"filename", "f"}})});
-    EXPECT_EQ(bench.files.content("/out/f"), "before");
+    EXPECT_EQ(bench.files.content("/out/f"), conflict == "replace" ? "x" : "before");
     EXPECT_EQ(Bench::contents(delta, "failure").size(), conflict == "fail" ? 1u : 0u);
-    EXPECT_EQ(bench.files.writes, conflict == "rename" ? 2 : 1);
+    EXPECT_EQ(bench.files.writes, conflict == "rename" || conflict == "replace" ? 2 : 1);
   }
 }
 

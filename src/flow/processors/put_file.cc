@@ -1,8 +1,9 @@
 // PutFile: writes each flow file to a file of its own, or to the end of one.
 //
-// A trigger that was not committed (the node died, the lease ended) is done again. Whole files are
-// simply written again. Of files that it appends to, the state keeps the size that is committed:
-// what is found beyond it and is the beginning of what is to be written was written before.
+// A trigger that was not committed (the node died, the lease ended) is done again. A whole file
+// with that content is there then, or is written again. Of files that it appends to, the state
+// keeps the size that is committed: what is found beyond it and is the beginning of what is to be
+// written was written before.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -250,8 +251,9 @@ ProcessorType put_file_type() {
                      {"mode", PropertyKind::text, "whole", "whole, append"},
                      {"separator", PropertyKind::text, "newline",
                       "after each flow file when appending: newline, none"},
-                     {"conflict", PropertyKind::text, "replace",
-                      "when the file is there: replace, rename, ignore, fail"}},
+                     {"conflict", PropertyKind::text, "rename",
+                      "when another file is there: rename (the flow file's id is added), replace, "
+                      "ignore, fail"}},
       .rules = false,
       .make = make};
 }
