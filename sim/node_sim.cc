@@ -548,6 +548,8 @@ void NodeSim::calm() {
   Faults none = faults_;
   none.loss = 0;
   none.disk_error = 0;
+  // Near the edge of "slow", who was called so once stays so, rightly.
+  none.latency_max = std::min(none.latency_max, timing_.heartbeat_timeout / 100);
   world_->set_faults(none);
   world_->heal();
   const Instant deadline = world_->now() + 20 * timing_.heartbeat_timeout + 10s;
