@@ -8,12 +8,11 @@
 #include "cluster/timing.h"
 #include "node/engine.h"
 #include "sim/node_checker.h"
+#include "sim/node_flow.h"
 #include "sim/world.h"
 
 namespace databridge::sim {
 namespace {
-
-constexpr uint64_t kFlowFiles = 40;  // Made by each flow's source.
 
 class Watch final : public node::HostWatch {
  public:
@@ -43,42 +42,6 @@ Faults draw_faults(Random& random) {
   faults.guardians = !faults.same_host && random.chance(0.8);
   faults.report_max = random.chance(0.3) ? 20ms : 3s;
   return faults;
-}
-
-// A source of numbered files, which are put into a directory of that name in the end. And one who
-// is triggered all the time and never has any work: two owners of it do not go unseen.
-FlowSpec flow_of(const std::string& id, const std::string& name) {
-  FlowSpec flow;
-  flow.id = FlowId(id);
-  flow.name = name;
-  const auto add = [&](const std::string& label, const std::string& type,
-                       std::map<std::string, std::string> properties) {
-    ProcessorSpec spec;
-    spec.id = Uuid::from_name(id, label);
-    spec.name = label;
-    spec.type = type;
-    spec.properties = std::move(properties);
-    spec.flow = flow.id;
-    flow.processors.push_back(std::move(spec));
-    return flow.processors.back().id;
-  };
-  const auto connect = [&](ProcessorId from, ProcessorId to) {
-    flow.connections.push_back(
-        {Uuid::from_name(id, from.text() + " success " + to.text()), from, "success", to});
-  };
-  const ProcessorId source = add("make", "GenerateFlowFile",
-                                 {{"interval", "40ms"},
-                                  {"count", std::to_string(kFlowFiles)},
-                                  {"content", name + " ${index} ${generated.epoch}"}});
-  const ProcessorId middle = add("mark", "LogAttribute", {});
-  // Under names of their own: what two epochs made must not hide behind each other.
-  const ProcessorId sink =
-      add("put", "PutFile",
-          {{"directory", "/out/" + name}, {"filename", "${filename}.${generated.epoch}"}});
-  add("watch", "TailFile", {{"path", "/never/there"}, {"poll", "30ms"}});
-  connect(source, middle);
-  connect(middle, sink);
-  return flow;
 }
 
 class NodeSim {

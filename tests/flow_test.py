@@ -51,6 +51,33 @@ class Flows(unittest.TestCase):
             self.assertLessEqual(set(order), epochs)
             self.assertGreater(len(set(order)), ROUNDS // 2, "the owners hardly changed")
 
+    def test_what_is_written_into_a_rotated_file_arrives_too(self):
+        with Cluster(count=1, start=False) as cluster:
+            log, out = (os.path.join(cluster.directory, name) for name in ("a.log", "out.txt"))
+            cluster.nodes[0].flags.append(f"--file-root={cluster.directory}")
+            cluster.start()
+            cluster.put_flow("rotated", f"""
+processors:
+  - {{name: tail, type: TailFile, properties: {{path: {log}}}}}
+  - {{name: put, type: PutFile, properties: {{directory: {cluster.directory}, filename: out.txt, mode: append}}}}
+connections:
+  - {{from: tail, relationship: success, to: put}}
+""")
+
+            def write(file, line):
+                file.write(line + "\n")
+                wait_until(lambda: os.path.exists(out) and line in open(out).read().split(), 20, line)
+
+            with open(log, "w", buffering=1) as old:
+                write(old, "before")
+                os.rename(log, log + ".1")
+                write(old, "renamed")
+                with open(log, "w", buffering=1) as new:
+                    write(new, "new")
+                    write(old, "late")
+                    write(new, "newer")
+                    write(old, "later")
+
     def test_kill_and_restart_of_a_lone_node_loses_nothing(self):
         with Cluster(count=1, start=False) as cluster:
             node, out = cluster.nodes[0], os.path.join(cluster.directory, "out")

@@ -370,6 +370,11 @@ TEST_F(RoutesTest, DrainIsAnOperationThatEnds) {
   EXPECT_EQ(after["done"], true);
   EXPECT_EQ(after["moved"], 1);
   EXPECT_EQ(json(call("DELETE", "/api/cluster/nodes/node-1/drain"))["phase"], "cancelled");
+  backend.apply(AdmitMember{member_info(2)});
+  backend.apply(Assign{before.processor, {}, Incarnation{2}, "here"});
+  const Json never = json(call("DELETE", "/api/cluster/nodes/node-2/drain"));
+  EXPECT_EQ(never["moved"], 0);
+  EXPECT_EQ(never["remaining"], 0);
   EXPECT_EQ(call("GET", "/api/cluster/operations/drain-node-7").status, 404);
   EXPECT_EQ(call("GET", "/api/cluster/operations/dance").status, 404);
 }
@@ -404,6 +409,11 @@ TEST_F(RoutesTest, ARemovalSaysWhatItWaitsForAndCanBeTakenBack) {
   backend.apply(Release{p, {0, assigned}, "its node is being removed"});
   backend.apply(Unassign{p, {0, assigned}, "no place"});
   EXPECT_THAT(blocker("reason"), HasSubstr("may still wait in its queues"));
+  SoftMember busy;
+  busy.incarnation = Incarnation{2};
+  busy.load.queue_depth = 7;
+  backend.change([&](cluster::View& view) { view.soft.members = {busy}; });
+  EXPECT_THAT(blocker("reason"), HasSubstr("7 flow files wait there"));
   backend.apply(SetVerdict{Incarnation{2}, Health::unhealthy, HealthReason::heartbeat_lost, 0});
   EXPECT_THAT(blocker("reason"), HasSubstr("force=true"));
   backend.apply(SetDraining{Incarnation{2}, false, false});

@@ -93,7 +93,7 @@ Moved moved_away(const View& view, std::string_view node) {
     if (event.type == "node_draining" || event.type == "node_leaving") moved = {0, event.at_ms};
     if (event.type == "work_released") ++moved.count;
   });
-  return moved;
+  return moved.since_ms == 0 ? Moved{} : moved;
 }
 
 // The rest will take as long for each as those took that have gone; null before the first has.
@@ -108,7 +108,18 @@ void write_eta(JsonWriter& json, const View& view, const Moved& moved, uint64_t 
 }
 
 // What a removal waits for once the node owns nothing any more; empty: nothing.
-const char* why_not_removed(const Member& member) {
+std::string why_not_removed(const View& view, const Member& member) {
+  const auto of = [&](const SoftMember& soft) {
+    return soft.incarnation == member.info.incarnation && soft.load.queue_depth > 0;
+  };
+  const auto& all = view.soft.members;
+  const auto soft = std::find_if(all.begin(), all.end(), of);
+  if (soft != all.end() && member.health < Health::unhealthy) {
+    return fmt::format(
+        "{} flow files wait there: in its queues, or put out by processors that have been stopped, "
+        "which send them when they are started again",
+        soft->load.queue_depth);
+  }
   if (member.voter) return "it still votes: its vote goes as soon as that is safe";
   if (!member.holds_data) return "";
   if (member.health < Health::unhealthy) return "flow files may still wait in its queues";
@@ -202,7 +213,7 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
   if (cancelled && removal && !has_happened(view, node, "node_leaving")) return std::nullopt;
 
   std::vector<const Assignment*> left;
-  if (member != nullptr) {
+  if (member != nullptr && !cancelled) {
     view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
       if (assignment.owner == member->info.incarnation) left.push_back(&assignment);
     });
@@ -235,7 +246,7 @@ std::optional<std::string> show_operation(const View& view, std::string_view id)
   json.key("remaining").number(uint64_t{left.size()});
   write_eta(json, view, moved, left.size(), ended);
   const bool removing = phase == std::string_view("removing");
-  write_blockers(json, left, removing ? why_not_removed(*member) : "");
+  write_blockers(json, left, removing ? why_not_removed(view, *member) : "");
   json.key("version").number(view.state.version());
   json.end_object();
   return out;

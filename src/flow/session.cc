@@ -84,6 +84,10 @@ Result<Delta> Session::finish() {
     Item& item = *items_[at];
     const auto connections = offer_.outputs.find(item.relationship);
     if (connections == offer_.outputs.end() || connections->second.empty()) continue;
+    if (const uint64_t bytes = item.file.bytes(); bytes > kFlowFileMax) {
+      return fail(Code::too_large, "a flow file of " + std::to_string(bytes) + " bytes: at most " +
+                                       std::to_string(kFlowFileMax));
+    }
     ++delta.files_out;
     delta.bytes_out += item.file.content.size();
     const auto file = std::make_shared<const FlowFile>(std::move(item.file));

@@ -35,6 +35,7 @@ class MemoryFiles : public env::Files {
 
   std::string host = "here";
   bool broken = false;  // Every write fails as if the disk were full.
+  std::string locked;   // Cannot be read.
 
   Result<env::FileInfo> stat(const std::string& path) override {
     const auto it = files_.find(path);
@@ -42,6 +43,7 @@ class MemoryFiles : public env::Files {
     return info(path, it->second);
   }
   Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override {
+    if (path == locked) return fail(Code::forbidden, path + " is locked");
     const auto it = files_.find(path);
     if (it == files_.end()) return fail(Code::not_found, path + " is not there");
     if (offset >= it->second.content.size()) return std::string();

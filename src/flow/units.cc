@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "model/flow_file.h"
+
 namespace databridge::flow {
 namespace {
 
@@ -63,6 +65,21 @@ Result<bool> parse_flag(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;
   return fail(Code::unprocessable, "\"" + std::string(text) + "\" is neither true nor false");
+}
+
+Result<void> check_path(const std::string& property, std::string_view path) {
+  if (path.starts_with("/") || path.starts_with("${")) return {};
+  return fail(Code::unprocessable, "\"" + property + "\" must be an absolute path");
+}
+
+Result<void> check_poll(Duration poll) {
+  if (poll >= 10ms) return {};
+  return fail(Code::unprocessable, "\"poll\" must be at least 10ms");
+}
+
+Result<void> check_size(const std::string& property, uint64_t size) {
+  if (size <= kContentMax) return {};
+  return fail(Code::unprocessable, "\"" + property + "\" must be at most 60MiB");
 }
 
 Result<std::unique_ptr<re2::RE2>> compile(const std::string& pattern) {

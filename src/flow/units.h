@@ -20,6 +20,12 @@ Result<Duration> parse_duration(std::string_view text);  // 250ms, 10s, 5m, 1h; 
 Result<uint64_t> parse_size(std::string_view text);      // 512, 64KiB, 1MiB, 1GiB.
 Result<bool> parse_flag(std::string_view text);          // true, false.
 
+// What processors ask of their settings; the error names the property. A path must be absolute (a
+// template may begin with an attribute), a poll take 10 ms at least, a size fit a flow file.
+Result<void> check_path(const std::string& property, std::string_view path);
+Result<void> check_poll(Duration poll);
+Result<void> check_size(const std::string& property, uint64_t size);
+
 // RE2, with bounded memory. The error says what RE2 says.
 Result<std::unique_ptr<re2::RE2>> compile(const std::string& pattern);
 

@@ -9,11 +9,20 @@
 
 namespace databridge {
 
+// Content, and all of a flow file: a frame between nodes (64 MiB) has room for one.
+inline constexpr uint64_t kContentMax = 60 << 20;
+inline constexpr uint64_t kFlowFileMax = 63 << 20;
+
 struct FlowFile {
   Uuid id;
   std::map<std::string, std::string> attributes;
   std::string content;
 
+  uint64_t bytes() const {
+    uint64_t sum = content.size();
+    for (const auto& [name, value] : attributes) sum += name.size() + value.size();
+    return sum;
+  }
   bool operator==(const FlowFile&) const = default;
 };
 

@@ -18,6 +18,15 @@ constexpr Duration kRetryMost = 30s;
 constexpr Duration kCheckpointRetry = 1s;
 constexpr Duration kNothingDone = 10ms;
 constexpr uint32_t kFaultsTold = 3;
+constexpr size_t kWordsMax = 1000;  // Of a note or a fault, in bytes.
+
+// Whole characters of it.
+std::string shortened(std::string words) {
+  if (words.size() <= kWordsMax) return words;
+  size_t end = kWordsMax;
+  while (end > 0 && (static_cast<unsigned char>(words[end]) & 0xc0) == 0x80) --end;
+  return words.replace(end, std::string::npos, " …");
+}
 
 Bytes record_key(const ProcessorId& id) {
   Bytes key = "p";
@@ -411,7 +420,9 @@ void Host::Inside::finish(Trigger& trigger) {
   if (at == runners_.end()) return;
   Runner& runner = at->second;
   runner.open.reset();
-  for (std::string& note : trigger.notes) events_.note(trigger.processor, std::move(note));
+  for (std::string& note : trigger.notes) {
+    events_.note(trigger.processor, shortened(std::move(note)));
+  }
   lapse(now);
   const auto still = runners_.find(trigger.processor);  // It may have ended just now.
   if (still == runners_.end() || still->second.desk->gone || trigger.desk != still->second.desk) {
@@ -445,8 +456,8 @@ void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
   runner.due = now + back_off;
   runner.files_max = 1;  // So that one bad flow file does not hold up its neighbours.
   if ((runner.failures & (runner.failures - 1)) == 0) {
-    events_.note(runner.spec.id,
-                 "failed " + std::to_string(runner.failures) + " times in a row: " + why);
+    events_.note(runner.spec.id, shortened("failed " + std::to_string(runner.failures) +
+                                           " times in a row: " + why));
   }
   tell_fault(runner, runner.failures, "fails at every trigger: " + why);
 }
@@ -456,7 +467,7 @@ void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
 void Host::Inside::tell_fault(Runner& runner, uint32_t times, const std::string& words) {
   const bool rarely = (times & (times - 1)) == 0;
   if (times < kFaultsTold || (times > kFaultsTold && !rarely)) return;
-  runner.fault = words;
+  runner.fault = shortened(words);
   events_.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
 }
 

@@ -487,6 +487,7 @@ TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   EXPECT_LE(node.notes.size(), 6u);  // At powers of two.
   EXPECT_FALSE(node.notes.empty());
   EXPECT_THAT(node.details[Cluster::id("put")], StartsWith("fails at every trigger: "));
+  EXPECT_LE(node.details[Cluster::id("put")].size(), 1100u);
   EXPECT_LE(node.failures_told, 5u);
   EXPECT_EQ(node.reports.rbegin()->second, RunState::running);
   node.files.broken = false;

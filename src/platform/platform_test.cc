@@ -264,6 +264,14 @@ TEST_F(FilesTest, LinksThatStayInsideAreFine) {
   EXPECT_EQ(files_->list(root_ + "/alias")->size(), 1u);
 }
 
+TEST_F(FilesTest, NamesThatCanNeverBeWrittenAreInvalid) {
+  const std::string long_name = root_ + "/" + std::string(300, 'n');
+  EXPECT_EQ(code(files_->write(long_name, "x")), Code::invalid);
+  EXPECT_EQ(code(files_->append(long_name, "x")), Code::invalid);
+  ASSERT_TRUE(fs::create_directory(root_ + "/directory"));
+  EXPECT_EQ(code(files_->write(root_ + "/directory", "x")), Code::invalid);
+}
+
 TEST_F(FilesTest, OddPathsAreClearErrors) {
   EXPECT_EQ(files_->read("relative", 0, 1).error().code, Code::invalid);
   EXPECT_EQ(code(files_->write(root_ + "/", "x")), Code::invalid);

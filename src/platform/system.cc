@@ -23,6 +23,7 @@ Error system_error(const std::string& what, const std::string& path) {
   if (number == EACCES || number == EPERM || number == EXDEV || number == ELOOP) {
     code = Code::forbidden;
   }
+  if (number == ENAMETOOLONG || number == EISDIR) code = Code::invalid;
   return Error{
       code, fmt::format("cannot {} {}: {}", what, path, std::generic_category().message(number))};
 }

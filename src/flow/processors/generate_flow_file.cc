@@ -6,6 +6,7 @@
 #include "flow/record.h"
 #include "flow/session.h"
 #include "flow/template.h"
+#include "flow/units.h"
 
 namespace databridge::flow {
 namespace {
@@ -71,8 +72,8 @@ Result<std::unique_ptr<Processor>> make(const Settings& settings) {
   if (settings.number("batch") == 0) {
     return fail(Code::unprocessable, "GenerateFlowFile: \"batch\" must be at least 1");
   }
-  if (settings.number("size") > 64 << 20) {
-    return fail(Code::unprocessable, "GenerateFlowFile: \"size\" must be at most 64MiB");
+  if (auto size = check_size("size", settings.number("size")); !size) {
+    return tl::make_unexpected(size.error());
   }
   return std::make_unique<GenerateFlowFile>(settings, std::move(*content));
 }

@@ -73,7 +73,12 @@ class GetFile : public Processor {
                                          " files are kept in " + directory_ + ": move some away");
       }
       auto content = world.files.read(file.path, 0, file.size);
-      if (!content) return tl::make_unexpected(content.error());
+      if (!content) {
+        if (content.error().code != Code::forbidden) return tl::make_unexpected(content.error());
+        // It stays, and the others go on.
+        if (refused_.insert(id).second) world.note(content.error().message);
+        continue;
+      }
       const auto after = world.files.stat(file.path);
       if (!after || identity(*after) != id) continue;  // It is being written: later.
       FlowFile* flow_file = session.create();
@@ -93,11 +98,11 @@ class GetFile : public Processor {
   }
 
  private:
-  static bool remove(const env::FileInfo& file, uint64_t id, World& world) {
+  bool remove(const env::FileInfo& file, uint64_t id, World& world) {
     const auto now = world.files.stat(file.path);
     if (!now || identity(*now) != id) return false;  // It has changed: another file to take.
     const auto removed = world.files.remove(file.path);
-    if (!removed) world.note("cannot remove " + file.path + ": " + removed.error().message);
+    if (!removed && refused_.insert(id).second) world.note(removed.error().message);
     return removed.has_value();
   }
 
@@ -132,6 +137,15 @@ class GetFile : public Processor {
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
   auto pattern = compile(settings.text("pattern"));
   if (!pattern) return tl::make_unexpected(pattern.error());
+  if (auto path = check_path("directory", settings.text("directory")); !path) {
+    return tl::make_unexpected(path.error());
+  }
+  if (auto poll = check_poll(settings.duration("poll")); !poll) {
+    return tl::make_unexpected(poll.error());
+  }
+  if (auto size = check_size("sizeMax", settings.number("sizeMax")); !size) {
+    return tl::make_unexpected(size.error());
+  }
   if (settings.number("batch") == 0) {
     return fail(Code::unprocessable, "GetFile: \"batch\" must be at least 1");
   }

@@ -78,9 +78,60 @@ TEST(TailFile, ReadsTheRestOfARotatedFileFirst) {
   EXPECT_TRUE(bench.files.append("/log/a", "two\nno end"));
   EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
   EXPECT_TRUE(bench.files.append("/log/a", "three\n"));
-  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two", "no end"));
-  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());  // On to the new one.
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two"));
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("three"));
+  bench.trigger();
+  bench.clock.advance(5s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("no end"));
+}
+
+TEST(TailFile, FollowsARotatedFileAsLongAsItGrows) {
+  auto bench = tail();
+  const auto look = [&] {
+    bench.clock.advance(3s);
+    return Bench::contents(bench.trigger());
+  };
+  EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+  EXPECT_THAT(look(), ElementsAre("one"));
+  for (const std::string name : {"/log/a.1", "/log/a.2", "/log/a.3"}) {
+    EXPECT_TRUE(bench.files.rename("/log/a", name));
+    EXPECT_TRUE(bench.files.append("/log/a", ""));
+    EXPECT_THAT(look(), IsEmpty());
+    EXPECT_TRUE(bench.files.append("/log/a", "new\nand ha"));
+    EXPECT_THAT(look(), ElementsAre("new"));
+    EXPECT_TRUE(bench.files.append(name, "by who has it open\n"));
+    bench.reborn();
+    EXPECT_THAT(look(), ElementsAre(HasSubstr("by who has it open")));
+    EXPECT_TRUE(bench.files.append("/log/a", "lf\n"));
+    EXPECT_THAT(look(), ElementsAre("and half"));
+  }
+  // In the end it is let alone.
+  EXPECT_THAT(look(), IsEmpty());
+  bench.clock.advance(60s);
+  EXPECT_THAT(look(), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a.3", "too late\n"));
+  EXPECT_THAT(look(), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a", "last\n"));
+  EXPECT_THAT(look(), ElementsAre("last"));
+}
+
+TEST(TailFile, ALineWhoseFileIsRenamedMeanwhileStaysWhole) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "half-"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+  bench.clock.advance(20s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a.1", "line\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("half-line"));
+}
+
+TEST(TailFile, WhatAppearsLaterIsFollowedFromItsBeginning) {
+  auto bench = tail({{"start", "end"}});
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.append("/log/a", "first\n"));
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("first"));
 }
 
 TEST(TailFile, ReadsARotatedFileBeforeTheNewOneIsThere) {
@@ -92,7 +143,6 @@ TEST(TailFile, ReadsARotatedFileBeforeTheNewOneIsThere) {
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two"));
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
   EXPECT_TRUE(bench.files.append("/log/a", "three\n"));
-  bench.trigger();
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("three"));
 }
 
@@ -140,6 +190,39 @@ TEST(TailFile, ALineThatIsTooLongComesInPieces) {
 }
 
 // ---- GetFile
+
+TEST(GetFile, AFileThatCannotBeReadHoldsUpNoOther) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  for (const char* name : {"/in/a", "/in/b", "/in/c"}) EXPECT_TRUE(bench.files.write(name, name));
+  bench.files.locked = "/in/b";
+  bench.clock.advance(2s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("/in/a", "/in/c"));
+  EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("locked")));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_THAT(bench.notes, IsEmpty());
+  bench.files.locked.clear();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("/in/b"));
+}
+
+TEST(Settings, WhatCanNeverWorkIsRefused) {
+  const auto refused = [](const char* type, std::map<std::string, std::string> properties) {
+    ProcessorSpec spec;
+    spec.name = "it";
+    spec.type = type;
+    spec.properties = std::move(properties);
+    const auto made = make_processor(spec);
+    return made ? "" : made.error().message;
+  };
+  EXPECT_THAT(refused("TailFile", {{"path", "a.log"}}), HasSubstr("absolute"));
+  EXPECT_THAT(refused("TailFile", {{"path", "/a"}, {"poll", "0s"}}), HasSubstr("10ms"));
+  EXPECT_THAT(refused("GetFile", {{"directory", "in"}}), HasSubstr("absolute"));
+  EXPECT_THAT(refused("GetFile", {{"directory", "/in"}, {"sizeMax", "61MiB"}}), HasSubstr("60MiB"));
+  EXPECT_THAT(refused("PutFile", {{"directory", "out"}}), HasSubstr("absolute"));
+  EXPECT_EQ(refused("PutFile", {{"directory", "${path}"}}), "");
+  EXPECT_THAT(refused("GenerateFlowFile", {{"size", "61MiB"}}), HasSubstr("60MiB"));
+  EXPECT_THAT(refused("ReplaceText", {{"pattern", "a"}, {"replacement", "b"}, {"sizeMax", "1GiB"}}),
+              HasSubstr("60MiB"));
+}
 
 TEST(GetFile, RemovesTheSourceOnlyAfterItsCopyIsSafe) {
   Bench bench("GetFile", {{"directory", "/in"}});
@@ -224,9 +307,26 @@ TEST(PutFile, AppendsOnceWhateverIsDoneAgain) {
   bench.trigger(lines({"d", "e"}));
   EXPECT_EQ(bench.files.content("/out/all"), "old\na\nb\nc\nd\ne\n");
   // A write that was cut off in its middle.
+  bench.reborn();
   EXPECT_TRUE(bench.files.append("/out/all", "lon"));
   bench.trigger(lines({"long"}));
   EXPECT_EQ(bench.files.content("/out/all"), "old\na\nb\nc\nd\ne\nlong\n");
+}
+
+TEST(PutFile, TakesNothingOfOthersForItsOwn) {
+  Bench bench("PutFile", {{"directory", "/out"}, {"mode", "append"}});
+  bench.trigger(lines({"tick"}));
+  for (int i = 0; i < 3; ++i) {
+    bench.trigger(lines({"tick"}));
+    EXPECT_TRUE(bench.files.append("/out/all", "tick\n"));
+  }
+  EXPECT_EQ(bench.files.content("/out/all"), "tick\ntick\ntick\ntick\ntick\ntick\n");
+
+  Bench whole("PutFile", {{"directory", "/out"}});
+  whole.trigger(lines({"same"}));
+  const auto second = lines({"same"});
+  whole.trigger(second);
+  EXPECT_EQ(whole.files.content("/out/all-" + second[0].id.text()), "same");
 }
 
 TEST(PutFile, AppendsAfterWhatSomebodyElseWrote) {

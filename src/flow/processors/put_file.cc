@@ -5,6 +5,7 @@
 // keeps the size that is committed: what is found beyond it and is the beginning of what is to be
 // written was written before.
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -13,12 +14,14 @@
 #include "flow/record.h"
 #include "flow/session.h"
 #include "flow/template.h"
+#include "flow/units.h"
 
 namespace databridge::flow {
 namespace {
 
 constexpr uint8_t kFormat = 1;
 constexpr size_t kPathsMax = 1024;  // Whose size is remembered.
+constexpr char kTriggers[] = "";    // No path: under it the triggers that wrote whole files count.
 
 // Committed sizes, the most recently used last.
 class Sizes {
@@ -90,6 +93,20 @@ class PutFile : public Processor {
     return bad ? "" : directory + "/" + name;
   }
 
+  // Whether this trigger may be one that was done before, without its end having been committed. It
+  // is not if the state is the one that this object's last trigger left: then what is there and
+  // looks like ours is somebody else's.
+  bool may_be_again(const Sizes& sizes, const std::string& path) const {
+    const auto left = settled_.find(path);
+    const uint64_t* committed = sizes.find(path);
+    return left == settled_.end() || committed == nullptr || *committed != left->second;
+  }
+  void settle(Sizes& sizes, const std::string& path, uint64_t value) {
+    sizes.set(path, value);
+    if (settled_.size() >= kPathsMax) settled_.clear();
+    settled_[path] = value;
+  }
+
   static bool is_about_the_path(const Error& error) {
     return error.code == Code::forbidden || error.code == Code::invalid ||
            error.code == Code::not_found;
@@ -97,11 +114,18 @@ class PutFile : public Processor {
 
   static void refuse(Session& session, World& world, FlowFile* file, const std::string& why) {
     world.note("a flow file could not be written: " + why);
+    world.trouble = why;
     file->attributes["put.error"] = why;
     session.transfer(file, "failure");
   }
 
-  Result<void> write_all(Session& session, World& world) const {
+  Result<void> write_all(Session& session, World& world) {
+    auto sizes = Sizes::load(session.state());
+    if (!sizes) return tl::make_unexpected(sizes.error());
+    const bool again = may_be_again(*sizes, kTriggers);
+    const uint64_t* before = sizes->find(kTriggers);
+    settle(*sizes, kTriggers, (before == nullptr ? 0 : *before) + 1);
+    session.set_state(sizes->save());
     while (FlowFile* file = session.get()) {
       std::string path = path_of(*file);
       if (path.empty()) {
@@ -112,7 +136,7 @@ class PutFile : public Processor {
       bool write = true;
       if (present && conflict_ != Conflict::replace) {
         // Our own, from a trigger that was not committed?
-        const auto content = present->size == file->content.size()
+        const auto content = again && present->size == file->content.size()
                                  ? world.files.read(path, 0, present->size)
                                  : Result<std::string>(fail(Code::conflict, ""));
         const bool same = content && *content == file->content;
@@ -126,8 +150,7 @@ class PutFile : public Processor {
       if (write) {
         if (auto written = world.files.write(path, file->content); !written) {
           if (!is_about_the_path(written.error())) return written;
-          world.trouble = written.error().message;
-          refuse(session, world, file, world.trouble);
+          refuse(session, world, file, written.error().message);
           continue;
         }
       }
@@ -137,7 +160,7 @@ class PutFile : public Processor {
     return {};
   }
 
-  Result<void> append_all(Session& session, World& world) const {
+  Result<void> append_all(Session& session, World& world) {
     auto sizes = Sizes::load(session.state());
     if (!sizes) return tl::make_unexpected(sizes.error());
     std::map<std::string, std::vector<FlowFile*>> by_path;
@@ -153,15 +176,14 @@ class PutFile : public Processor {
       const auto info = world.files.stat(path);
       if (!info && info.error().code != Code::not_found) {
         if (!is_about_the_path(info.error())) return tl::make_unexpected(info.error());
-        world.trouble = info.error().message;
-        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
+        for (FlowFile* file : files) refuse(session, world, file, info.error().message);
         continue;
       }
       const uint64_t size = info ? info->size : 0;
       const uint64_t* committed = sizes->find(path);
       if (committed == nullptr) {
         // Its size is committed before the first byte is written, in a trigger of its own.
-        sizes->set(path, size);
+        settle(*sizes, path, size);
         for (FlowFile* file : files) session.put_back(file);
         continue;
       }
@@ -174,11 +196,13 @@ class PutFile : public Processor {
   }
 
   Result<void> append(Session& session, World& world, const std::string& path, uint64_t size,
-                      uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) const {
+                      uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) {
     std::string text;
     for (const FlowFile* file : files) text += file->content + separator_;
     uint64_t base = size, skip = 0;
-    if (size > committed) {
+    const bool again = may_be_again(sizes, path);
+    settled_.erase(path);  // Until this is done, anything may be there.
+    if (size > committed && again) {
       const uint64_t length = std::min<uint64_t>(size - committed, text.size());
       const auto found = world.files.read(path, committed, length);
       if (!found) return tl::make_unexpected(found.error());
@@ -192,12 +216,13 @@ class PutFile : public Processor {
     if (skip < text.size()) {
       if (auto written = world.files.append(path, text.substr(skip)); !written) {
         if (!is_about_the_path(written.error())) return written;
-        world.trouble = written.error().message;
-        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
+        for (FlowFile* file : files) refuse(session, world, file, written.error().message);
         return {};
       }
     }
-    sizes.set(path, base + text.size());
+    const uint64_t end = base + text.size();
+    settle(sizes, path, end);
+    if (end < size) settled_.erase(path);  // More of what was done before may follow.
     for (FlowFile* file : files) {
       file->attributes["put.path"] = path;
       session.transfer(file, "success");
@@ -205,6 +230,7 @@ class PutFile : public Processor {
     return {};
   }
 
+  std::map<std::string, uint64_t> settled_;  // What the last trigger left for each path.
   Template directory_;
   Template filename_;
   bool append_;
@@ -213,6 +239,9 @@ class PutFile : public Processor {
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
+  if (auto path = check_path("directory", settings.text("directory")); !path) {
+    return tl::make_unexpected(path.error());
+  }
   auto directory = Template::parse(settings.text("directory"));
   if (!directory) return tl::make_unexpected(directory.error());
   auto filename = Template::parse(settings.text("filename"));

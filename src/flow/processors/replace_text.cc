@@ -17,7 +17,7 @@ class ReplaceText : public Processor {
         all_(settings.text("scope") == "all"),
         size_max_(settings.number("sizeMax")) {}
 
-  Result<void> on_trigger(Session& session, World&) override {
+  Result<void> on_trigger(Session& session, World& world) override {
     while (FlowFile* file = session.get()) {
       std::string text = file->content;
       const std::string rewrite = replacement_.fill(escaped(file->attributes));
@@ -27,6 +27,7 @@ class ReplaceText : public Processor {
         re2::RE2::Replace(&text, *pattern_, rewrite);
       }
       if (text.size() > size_max_) {
+        world.trouble = "a result is over sizeMax";
         session.transfer(file, "failure");
         continue;
       }
@@ -56,6 +57,9 @@ class ReplaceText : public Processor {
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
+  if (auto size = check_size("sizeMax", settings.number("sizeMax")); !size) {
+    return tl::make_unexpected(size.error());
+  }
   auto pattern = compile(settings.text("pattern"));
   if (!pattern) return tl::make_unexpected(pattern.error());
   auto replacement = Template::parse(settings.text("replacement"));

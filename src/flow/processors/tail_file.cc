@@ -1,19 +1,27 @@
 // TailFile: follows a file that grows, line by line, through rotation and truncation.
 #include <algorithm>
-#include <optional>
+#include <map>
+#include <vector>
 
 #include "base/bytes.h"
+#include "env/clock.h"
 #include "env/files.h"
 #include "flow/processors/all.h"
 #include "flow/record.h"
 #include "flow/session.h"
+#include "flow/units.h"
 
 namespace databridge::flow {
 namespace {
 
-constexpr uint8_t kFormat = 1;
+constexpr uint8_t kFormat = 2;
 constexpr size_t kChunk = 1 << 20;  // Read at once; also the longest line that stays whole.
 constexpr uint64_t kCheckMax = 64;  // Bytes before the offset that are remembered by their hash.
+constexpr size_t kFollowedMax = 16;
+// A file that was rotated away is looked at for so long after it last grew: its writer may have it
+// open still. What it ends with, without the end of a line, is a line sooner.
+constexpr Duration kRestAfter = 5s;
+constexpr Duration kForgottenAfter = 60s;
 
 // Where it is: which file on which machine, and how far. The check tells a file that was emptied
 // and has grown again from one that only grew.
@@ -23,6 +31,7 @@ struct Place {
   uint64_t inode = 0;
   uint64_t offset = 0;
   uint64_t check = 0;
+  bool fresh = false;  // Not kept: nothing is known yet of what is before the offset.
 
   bool is(const env::FileInfo& file) const {
     return host == file.host && device == file.device && inode == file.inode;
@@ -47,124 +56,146 @@ class TailFile : public Processor {
   Result<void> on_trigger(Session& session, World& world) override {
     if (auto read = load(session, world); !read) return read;
     if (session.room() == 0) return {};
-    auto file = world.files.stat(path_);
+    const auto file = world.files.stat(path_);
     if (!file && file.error().code != Code::not_found) return tl::make_unexpected(file.error());
-    if (!place_ && !file) {
-      session.wait(poll_);  // It may come yet.
-      return {};
-    }
-    if (place_ && file && place_->host != file->host) {
-      world.note("the file is another one on this node (" + file->host + ", before " +
-                 place_->host + "): it is followed from its beginning");
-      place_.reset();
-      begin(*file, false);
-    } else if (!place_) {
-      begin(*file, from_end_);
-    }
-
-    const bool rotated = !file || !place_->is(*file);
-    if (!rotated) return follow(session, world, *file, false);
-    // The file that was followed has another name by now: what is left of it comes first.
-    auto old = find_moved(world);
-    if (!old) return tl::make_unexpected(old.error());
-    if (*old) return follow(session, world, **old, true);
-    if (file) {
-      world.note("the file was replaced, and the old one is gone");
-      begin(*file, false);
-      return follow(session, world, *file, false);
-    }
-    session.wait(poll_);
+    if (file) meet(*file, world);
+    const bool rotated = places_.size() > 1 || (!file && !places_.empty());
+    auto around = rotated ? world.files.list(directory_of(path_))
+                          : Result<std::vector<env::FileInfo>>(std::vector<env::FileInfo>());
+    if (!around) return tl::make_unexpected(around.error());
+    if (file) around->insert(around->begin(), *file);
+    const auto used = follow_all(session, world, *around);
+    if (!used) return tl::make_unexpected(used.error());
+    if (*used == 0) session.wait(poll_);
+    save(session);
     return {};
   }
 
  private:
   Result<void> load(Session& session, World& world) {
-    place_.reset();
+    places_.clear();
+    looked_ = false;
     if (session.state().empty()) return {};
     RecordReader from(session.state(), kFormat);
-    Place place;
-    place.host = std::string(from.text());
-    place.device = from.number();
-    place.inode = from.number();
-    place.offset = from.number();
-    place.check = from.number();
+    std::vector<Place> places;
+    for (uint64_t n = from.count(36); n > 0; --n) {
+      Place& place = places.emplace_back();
+      place.host = std::string(from.text());
+      place.device = from.number();
+      place.inode = from.number();
+      place.offset = from.number();
+      place.check = from.number();
+    }
     const std::string path(from.text());
     if (auto whole = from.finish("the state of TailFile"); !whole) return whole;
-    if (path == path_) {
-      place_ = place;
+    looked_ = path == path_;
+    if (looked_) {
+      places_ = std::move(places);
     } else {
-      world.note("it follows another path now, from its beginning");
+      world.note("it follows another path now");
     }
     return {};
   }
 
   void save(Session& session) const {
     RecordWriter to(kFormat);
-    to.text(place_->host);
-    to.number(place_->device);
-    to.number(place_->inode);
-    to.number(place_->offset);
-    to.number(place_->check);
+    to.number(places_.size());
+    for (const Place& place : places_) {
+      to.text(place.host);
+      to.number(place.device);
+      to.number(place.inode);
+      to.number(place.offset);
+      to.number(place.check);
+    }
     to.text(path_);
     session.set_state(to.seal());
   }
 
-  void begin(const env::FileInfo& file, bool at_end) {
-    place_ = Place{file.host, file.device, file.inode, at_end ? file.size : 0, 0};
-    fresh_ = at_end;  // Nothing is known yet of what is before the offset.
-  }
-
-  Result<std::optional<env::FileInfo>> find_moved(World& world) const {
-    const auto files = world.files.list(directory_of(path_));
-    if (!files) return tl::make_unexpected(files.error());
-    for (const env::FileInfo& file : *files) {
-      if (place_->is(file)) return file;
+  // The file that has the path now becomes the last of those that are followed.
+  void meet(const env::FileInfo& file, World& world) {
+    if (!places_.empty() && places_.back().host != file.host) {
+      world.note("the file is another one on this node (" + file.host + ", before " +
+                 places_.back().host + "): it is followed from its beginning");
+      places_.clear();
     }
-    return std::nullopt;
+    const auto known = std::find_if(places_.begin(), places_.end(),
+                                    [&](const Place& place) { return place.is(file); });
+    if (known != places_.end()) {
+      std::rotate(known, known + 1, places_.end());
+      return;
+    }
+    const bool at_end = from_end_ && !looked_;
+    places_.push_back({file.host, file.device, file.inode, at_end ? file.size : 0, 0, at_end});
+    if (places_.size() > kFollowedMax) places_.erase(places_.begin());
   }
 
-  // Reads on in the file of place_. `last`: it will not grow any more.
-  Result<void> follow(Session& session, World& world, const env::FileInfo& file, bool last) {
-    if (file.size < place_->offset) {
+  // The oldest that has something new; returns how many bytes became flow files.
+  Result<uint64_t> follow_all(Session& session, World& world,
+                              const std::vector<env::FileInfo>& around) {
+    for (size_t i = 0; i < places_.size();) {
+      Place& place = places_[i];
+      const bool newest = i + 1 == places_.size();
+      const auto file = std::find_if(around.begin(), around.end(),
+                                     [&](const auto& one) { return place.is(one); });
+      if (file == around.end()) {
+        if (newest) break;  // It has lost its name, and nobody has that yet.
+        if (quiet_since_.erase(place.inode) == 0) {
+          world.note("the file was replaced, and the old one is gone");
+        }
+        places_.erase(places_.begin() + static_cast<ptrdiff_t>(i));
+        continue;
+      }
+      const Instant now = world.clock.now();
+      const auto since = quiet_since_.find(place.inode);
+      const Duration quiet = since == quiet_since_.end() ? Duration(0) : now - since->second;
+      const auto used = follow(session, world, place, *file, !newest && quiet >= kRestAfter);
+      if (!used) return used;
+      if (*used > 0) {
+        quiet_since_.erase(place.inode);
+        return used;
+      }
+      quiet_since_.try_emplace(place.inode, now);
+      if (!newest && quiet >= kForgottenAfter) {
+        quiet_since_.erase(place.inode);
+        places_.erase(places_.begin() + static_cast<ptrdiff_t>(i));
+      } else {
+        ++i;
+      }
+    }
+    return 0;
+  }
+
+  // Reads on in a file. `last`: it will hardly grow any more.
+  Result<uint64_t> follow(Session& session, World& world, Place& place, const env::FileInfo& file,
+                          bool last) const {
+    if (file.size < place.offset) {
       world.note("the file was cut short: it is followed from its beginning");
-      place_->offset = 0;
+      place.offset = 0;
     }
-    uint64_t before = std::min(kCheckMax, place_->offset);
-    auto bytes = world.files.read(file.path, place_->offset - before, kChunk + before);
+    uint64_t before = std::min(kCheckMax, place.offset);
+    auto bytes = world.files.read(file.path, place.offset - before, kChunk + before);
     if (!bytes) return tl::make_unexpected(bytes.error());
     const auto after = world.files.stat(file.path);
-    if (!after || !place_->is(*after)) return {};  // It was rotated just now: look again.
-    const bool known = before > 0 && !fresh_;
-    if (known && hash64(BytesView(*bytes).substr(0, before)) != place_->check) {
+    if (!after || !place.is(*after)) return 0;  // It was rotated just now: look again.
+    const bool known = before > 0 && !place.fresh;
+    if (known && hash64(BytesView(*bytes).substr(0, before)) != place.check) {
       world.note("the file was emptied and written again: it is followed from its beginning");
-      place_->offset = before = 0;
+      place.offset = before = 0;
       bytes = world.files.read(file.path, 0, kChunk);
       if (!bytes) return tl::make_unexpected(bytes.error());
     }
-    fresh_ = false;
+    place.fresh = false;
 
-    const uint64_t used = emit(session, BytesView(*bytes).substr(before), file, last);
+    const uint64_t used = emit(session, BytesView(*bytes).substr(before), place, last);
     const uint64_t end = before + used;
-    const uint64_t check = std::min<uint64_t>(kCheckMax, place_->offset + used);
-    place_->offset += used;
-    place_->check = hash64(BytesView(*bytes).substr(end - std::min(end, check), check));
-    if (used == 0 && last) {
-      // The old file is read to its end: on to the one that has its name now.
-      const auto next = world.files.stat(path_);
-      if (next) {
-        begin(*next, false);
-      } else {
-        session.wait(poll_);
-      }
-    } else if (used == 0) {
-      session.wait(poll_);
-    }
-    save(session);
-    return {};
+    const uint64_t check = std::min<uint64_t>(kCheckMax, place.offset + used);
+    place.offset += used;
+    place.check = hash64(BytesView(*bytes).substr(end - std::min(end, check), check));
+    return used;
   }
 
   // Makes flow files of whole lines; returns how many bytes went into them.
-  uint64_t emit(Session& session, BytesView text, const env::FileInfo& file, bool last) const {
+  uint64_t emit(Session& session, BytesView text, const Place& place, bool last) const {
     uint64_t used = 0, lines = 0;
     size_t room = session.room();
     while (room > 0 && lines < lines_max_ && used < text.size()) {
@@ -193,8 +224,8 @@ class TailFile : public Processor {
       made->content = std::string(content);
       made->attributes["path"] = path_;
       made->attributes["filename"] = name_of(path_);
-      made->attributes["tail.offset"] = std::to_string(place_->offset + used);
-      made->attributes["tail.host"] = file.host;
+      made->attributes["tail.offset"] = std::to_string(place.offset + used);
+      made->attributes["tail.host"] = place.host;
       if (partial) made->attributes["tail.partial"] = "true";
       session.transfer(made, "success");
       used = end;
@@ -209,8 +240,10 @@ class TailFile : public Processor {
   uint64_t lines_;
   uint64_t lines_max_;
   Duration poll_;
-  std::optional<Place> place_;  // Of the present trigger.
-  bool fresh_ = false;
+  // Of the present trigger: the file of that path last, before it those that had the path.
+  std::vector<Place> places_;
+  bool looked_ = false;                      // Before this trigger, whether it was there or not.
+  std::map<uint64_t, Instant> quiet_since_;  // By inode. Known again soon after a restart.
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
@@ -221,8 +254,11 @@ Result<std::unique_ptr<Processor>> make(const Settings& settings) {
   if (settings.number("linesPerFlowFile") == 0 || settings.number("linesPerTrigger") == 0) {
     return fail(Code::unprocessable, "TailFile: a number of lines must be at least 1");
   }
-  if (settings.text("path").empty()) {
-    return fail(Code::unprocessable, "TailFile: \"path\" is empty");
+  if (auto path = check_path("path", settings.text("path")); !path) {
+    return tl::make_unexpected(path.error());
+  }
+  if (auto poll = check_poll(settings.duration("poll")); !poll) {
+    return tl::make_unexpected(poll.error());
   }
   return std::make_unique<TailFile>(settings);
 }
