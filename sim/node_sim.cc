@@ -262,8 +262,9 @@ void NodeSim::look_at(size_t node, const env::Batch& batch) {
     if (write.kind == env::Write::Kind::put) {
       checker_.logged(node, write.value);
     } else {
-      const bool all = write.value.size() > 8;
-      checker_.unlogged(node, read_big64(write.key), all ? UINT64_MAX : read_big64(write.value));
+      const uint64_t from = write.key.size() == 8 ? read_big64(write.key) : 0;
+      const uint64_t to = write.value.size() == 8 ? read_big64(write.value) : UINT64_MAX;
+      checker_.unlogged(node, from, to);
     }
   }
 }

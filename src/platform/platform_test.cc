@@ -141,7 +141,7 @@ class Grown {
 
 TEST(Trimmer, TrimsOnceWhatHasGrownWhenTheProcessRests) {
   std::atomic<int> trims = 0;
-  const auto trimmer = trim_when_quiet(200ms, [&] { ++trims; });
+  const auto trimmer = trim_when_quiet(500ms, [&] { ++trims; });
   const Grown first(16 << 20);
   // Not while it works.
   const std::clock_t until = std::clock() + CLOCKS_PER_SEC;

@@ -15,14 +15,18 @@ class ExtractText : public Processor {
  public:
   explicit ExtractText(std::unique_ptr<re2::RE2> pattern) : pattern_(std::move(pattern)) {}
 
-  Result<void> on_trigger(Session& session, World&) override {
+  Result<void> on_trigger(Session& session, World& world) override {
     const auto groups = static_cast<size_t>(pattern_->NumberOfCapturingGroups());
     std::vector<re2::StringPiece> found(groups + 1);
     while (FlowFile* file = session.get()) {
       const bool matched =
           pattern_->Match(file->content, 0, file->content.size(), re2::RE2::UNANCHORED,
                           found.data(), static_cast<int>(found.size()));
-      if (!matched) {
+      uint64_t bytes = file->bytes();
+      for (size_t i = 1; matched && i <= groups; ++i) bytes += found[i].size();
+      const bool fits = bytes <= kFlowFileMax;
+      if (!fits) world.note("what the pattern finds does not fit a flow file");
+      if (!matched || !fits) {
         session.transfer(file, "unmatched");
         continue;
       }

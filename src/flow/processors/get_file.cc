@@ -1,6 +1,8 @@
 // GetFile: takes the files of a directory, whole, and removes them unless told to keep them.
 #include <re2/re2.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -65,7 +67,7 @@ class GetFile : public Processor {
       const bool young = world.clock.unix_ms() - file.modified_ms < age_min_ms_;
       if (young || made >= batch_ || made >= session.room()) continue;
       if (file.size > size_max_) {
-        if (refused_.insert(id).second) world.note(file.path + " is over sizeMax: it stays");
+        tell(world, file.path, file.path + " is over sizeMax: it stays");
         continue;
       }
       if (present.size() >= kTakenMax) {
@@ -74,9 +76,10 @@ class GetFile : public Processor {
       }
       auto content = world.files.read(file.path, 0, file.size);
       if (!content) {
-        if (content.error().code != Code::forbidden) return tl::make_unexpected(content.error());
-        // It stays, and the others go on.
-        if (refused_.insert(id).second) world.note(content.error().message);
+        // It stays, if it is there at all, and the others go on.
+        if (content.error().code != Code::not_found) {
+          tell(world, file.path, content.error().message);
+        }
         continue;
       }
       const auto after = world.files.stat(file.path);
@@ -91,6 +94,10 @@ class GetFile : public Processor {
       present.insert(id);
       ++made;
     }
+    std::erase_if(told_, [&](const auto& one) {
+      return std::none_of(files->begin(), files->end(),
+                          [&](const auto& file) { return file.path == one.first; });
+    });
     save(session, present);
     const bool more = made > 0 && (made >= batch_ || !keep_);
     if (!more) session.wait(poll_);
@@ -98,11 +105,18 @@ class GetFile : public Processor {
   }
 
  private:
+  void tell(World& world, const std::string& path, const std::string& words) {
+    std::string& last = told_[path];
+    if (last == words) return;
+    last = words;
+    world.note(words);
+  }
+
   bool remove(const env::FileInfo& file, uint64_t id, World& world) {
     const auto now = world.files.stat(file.path);
     if (!now || identity(*now) != id) return false;  // It has changed: another file to take.
     const auto removed = world.files.remove(file.path);
-    if (!removed && refused_.insert(id).second) world.note(removed.error().message);
+    if (!removed) tell(world, file.path, removed.error().message);
     return removed.has_value();
   }
 
@@ -131,7 +145,7 @@ class GetFile : public Processor {
   uint64_t size_max_;
   int64_t age_min_ms_;
   Duration poll_;
-  std::set<uint64_t> refused_;  // Said so already.
+  std::map<std::string, std::string> told_;  // What was said of each path last.
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {

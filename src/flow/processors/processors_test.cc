@@ -115,6 +115,41 @@ TEST(TailFile, FollowsARotatedFileAsLongAsItGrows) {
   EXPECT_THAT(look(), ElementsAre("last"));
 }
 
+TEST(TailFile, AQuietLogIsNotForgottenAtItsRotation) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+  bench.trigger();
+  bench.trigger();
+  bench.clock.advance(2h);
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+  EXPECT_TRUE(bench.files.append("/log/a", ""));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.clock.advance(59s);
+  EXPECT_TRUE(bench.files.append("/log/a.1", "late\nha"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("late"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.clock.advance(4s);
+  EXPECT_TRUE(bench.files.append("/log/a.1", "l"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.clock.advance(4s);
+  EXPECT_TRUE(bench.files.append("/log/a.1", "f\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("half"));
+}
+
+TEST(TailFile, ARotatedFileThatCannotBeReadHoldsUpNoOther) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+  bench.trigger();
+  EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+  bench.files.locked = "/log/a.1";
+  EXPECT_TRUE(bench.files.append("/log/a", "two\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two"));
+  EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("locked")));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_THAT(bench.notes, IsEmpty());
+}
+
 TEST(TailFile, ALineWhoseFileIsRenamedMeanwhileStaysWhole) {
   auto bench = tail();
   EXPECT_TRUE(bench.files.append("/log/a", "half-"));
@@ -323,10 +358,24 @@ TEST(PutFile, TakesNothingOfOthersForItsOwn) {
   EXPECT_EQ(bench.files.content("/out/all"), "tick\ntick\ntick\ntick\ntick\ntick\n");
 
   Bench whole("PutFile", {{"directory", "/out"}});
-  whole.trigger(lines({"same"}));
-  const auto second = lines({"same"});
-  whole.trigger(second);
-  EXPECT_EQ(whole.files.content("/out/all-" + second[0].id.text()), "same");
+  const auto same = lines({"same", "same"});
+  whole.trigger(same);
+  const auto third = lines({"same"});
+  whole.trigger(third);
+  EXPECT_EQ(whole.files.content("/out/all-" + same[1].id.text()), "same");
+  EXPECT_EQ(whole.files.content("/out/all-" + third[0].id.text()), "same");
+}
+
+TEST(PutFile, AFileThatWasEmptiedIsANewOne) {
+  Bench bench("PutFile", {{"directory", "/out"}, {"mode", "append"}});
+  bench.trigger(lines({"a"}));
+  bench.trigger(lines({"a"}));
+  bench.files.content("/out/all").clear();
+  EXPECT_TRUE(bench.trigger(lines({"b"}))->consumed.empty());  // Its size is noted again.
+  bench.trigger(lines({"b"}), false);
+  bench.reborn();
+  bench.trigger(lines({"b"}));
+  EXPECT_EQ(bench.files.content("/out/all"), "b\n");
 }
 
 TEST(PutFile, AppendsAfterWhatSomebodyElseWrote) {

@@ -6,6 +6,7 @@
 // written was written before.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -114,7 +115,6 @@ class PutFile : public Processor {
 
   static void refuse(Session& session, World& world, FlowFile* file, const std::string& why) {
     world.note("a flow file could not be written: " + why);
-    world.trouble = why;
     file->attributes["put.error"] = why;
     session.transfer(file, "failure");
   }
@@ -126,6 +126,7 @@ class PutFile : public Processor {
     const uint64_t* before = sizes->find(kTriggers);
     settle(*sizes, kTriggers, (before == nullptr ? 0 : *before) + 1);
     session.set_state(sizes->save());
+    std::set<std::string> ours;  // Written in this very trigger.
     while (FlowFile* file = session.get()) {
       std::string path = path_of(*file);
       if (path.empty()) {
@@ -136,7 +137,7 @@ class PutFile : public Processor {
       bool write = true;
       if (present && conflict_ != Conflict::replace) {
         // Our own, from a trigger that was not committed?
-        const auto content = again && present->size == file->content.size()
+        const auto content = again && ours.count(path) == 0 && present->size == file->content.size()
                                  ? world.files.read(path, 0, present->size)
                                  : Result<std::string>(fail(Code::conflict, ""));
         const bool same = content && *content == file->content;
@@ -150,10 +151,12 @@ class PutFile : public Processor {
       if (write) {
         if (auto written = world.files.write(path, file->content); !written) {
           if (!is_about_the_path(written.error())) return written;
-          refuse(session, world, file, written.error().message);
+          world.trouble = written.error().message;
+          refuse(session, world, file, world.trouble);
           continue;
         }
       }
+      ours.insert(path);
       file->attributes["put.path"] = path;
       session.transfer(file, "success");
     }
@@ -176,12 +179,13 @@ class PutFile : public Processor {
       const auto info = world.files.stat(path);
       if (!info && info.error().code != Code::not_found) {
         if (!is_about_the_path(info.error())) return tl::make_unexpected(info.error());
-        for (FlowFile* file : files) refuse(session, world, file, info.error().message);
+        world.trouble = info.error().message;
+        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
         continue;
       }
       const uint64_t size = info ? info->size : 0;
       const uint64_t* committed = sizes->find(path);
-      if (committed == nullptr) {
+      if (committed == nullptr || size < *committed) {  // A new one, perhaps once more.
         // Its size is committed before the first byte is written, in a trigger of its own.
         settle(*sizes, path, size);
         for (FlowFile* file : files) session.put_back(file);
@@ -216,7 +220,8 @@ class PutFile : public Processor {
     if (skip < text.size()) {
       if (auto written = world.files.append(path, text.substr(skip)); !written) {
         if (!is_about_the_path(written.error())) return written;
-        for (FlowFile* file : files) refuse(session, world, file, written.error().message);
+        world.trouble = written.error().message;
+        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
         return {};
       }
     }

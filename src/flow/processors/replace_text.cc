@@ -17,7 +17,7 @@ class ReplaceText : public Processor {
         all_(settings.text("scope") == "all"),
         size_max_(settings.number("sizeMax")) {}
 
-  Result<void> on_trigger(Session& session, World& world) override {
+  Result<void> on_trigger(Session& session, World&) override {
     while (FlowFile* file = session.get()) {
       std::string text = file->content;
       const std::string rewrite = replacement_.fill(escaped(file->attributes));
@@ -27,7 +27,6 @@ class ReplaceText : public Processor {
         re2::RE2::Replace(&text, *pattern_, rewrite);
       }
       if (text.size() > size_max_) {
-        world.trouble = "a result is over sizeMax";
         session.transfer(file, "failure");
         continue;
       }

@@ -1,6 +1,7 @@
 // TailFile: follows a file that grows, line by line, through rotation and truncation.
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -38,6 +39,15 @@ struct Place {
   }
 };
 
+// How it was at the last look, and since when.
+struct Seen {
+  uint64_t size = 0;
+  bool newest = false;
+  Instant since{};
+  bool read = false;  // To its end.
+  bool told = false;  // That it cannot be read.
+};
+
 std::string directory_of(const std::string& path) {
   const auto slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
@@ -64,10 +74,13 @@ class TailFile : public Processor {
                           : Result<std::vector<env::FileInfo>>(std::vector<env::FileInfo>());
     if (!around) return tl::make_unexpected(around.error());
     if (file) around->insert(around->begin(), *file);
-    const auto used = follow_all(session, world, *around);
+    const auto used = follow_all(session, world, *around, file.has_value());
     if (!used) return tl::make_unexpected(used.error());
     if (*used == 0) session.wait(poll_);
-    save(session);
+    // One that has not been looked into has no check yet.
+    const bool whole = std::none_of(places_.begin(), places_.end(),
+                                    [](const Place& place) { return place.fresh; });
+    if (whole) save(session);
     return {};
   }
 
@@ -126,43 +139,59 @@ class TailFile : public Processor {
     }
     const bool at_end = from_end_ && !looked_;
     places_.push_back({file.host, file.device, file.inode, at_end ? file.size : 0, 0, at_end});
-    if (places_.size() > kFollowedMax) places_.erase(places_.begin());
+    if (places_.size() > kFollowedMax) {
+      world.note("more than " + std::to_string(kFollowedMax) +
+                 " rotated files still grow: the oldest is let alone");
+      places_.erase(places_.begin());
+    }
   }
 
-  // The oldest that has something new; returns how many bytes became flow files.
+  // The oldest that has something new; returns how many bytes became flow files. `present`: a file
+  // has the path.
   Result<uint64_t> follow_all(Session& session, World& world,
-                              const std::vector<env::FileInfo>& around) {
+                              const std::vector<env::FileInfo>& around, bool present) {
     for (size_t i = 0; i < places_.size();) {
       Place& place = places_[i];
       const bool newest = i + 1 == places_.size();
       const auto file = std::find_if(around.begin(), around.end(),
                                      [&](const auto& one) { return place.is(one); });
       if (file == around.end()) {
-        if (newest) break;  // It has lost its name, and nobody has that yet.
-        if (quiet_since_.erase(place.inode) == 0) {
-          world.note("the file was replaced, and the old one is gone");
+        // The newest has lost its name, and nobody has that yet; or the directory is not there.
+        if (newest || !present) {
+          ++i;
+          continue;
         }
+        if (!seen_[place.inode].read) world.note("the file was replaced, and the old one is gone");
         places_.erase(places_.begin() + static_cast<ptrdiff_t>(i));
         continue;
       }
       const Instant now = world.clock.now();
-      const auto since = quiet_since_.find(place.inode);
-      const Duration quiet = since == quiet_since_.end() ? Duration(0) : now - since->second;
+      Seen& seen = seen_.try_emplace(place.inode, Seen{file->size, newest, now}).first->second;
+      if (seen.size != file->size || seen.newest != newest) seen = {file->size, newest, now};
+      const Duration quiet = now - seen.since;
       const auto used = follow(session, world, place, *file, !newest && quiet >= kRestAfter);
-      if (!used) return used;
-      if (*used > 0) {
-        quiet_since_.erase(place.inode);
-        return used;
-      }
-      quiet_since_.try_emplace(place.inode, now);
+      if (!used && !may_pass(used.error(), newest)) return used;
+      if (!used && newest) break;
+      if (!used && !std::exchange(seen.told, true)) world.note(used.error().message);
+      if (used && *used > 0) return used;
+      seen.read = seen.read || used.has_value();
       if (!newest && quiet >= kForgottenAfter) {
-        quiet_since_.erase(place.inode);
         places_.erase(places_.begin() + static_cast<ptrdiff_t>(i));
       } else {
         ++i;
       }
     }
+    std::erase_if(seen_, [&](const auto& one) {
+      return std::none_of(places_.begin(), places_.end(),
+                          [&](const Place& place) { return place.inode == one.first; });
+    });
     return 0;
+  }
+
+  // A file that is renamed while it is looked at; an old one that cannot be read holds up no other.
+  static bool may_pass(const Error& error, bool newest) {
+    return error.code == Code::not_found ||
+           (!newest && (error.code == Code::forbidden || error.code == Code::invalid));
   }
 
   // Reads on in a file. `last`: it will hardly grow any more.
@@ -176,7 +205,7 @@ class TailFile : public Processor {
     auto bytes = world.files.read(file.path, place.offset - before, kChunk + before);
     if (!bytes) return tl::make_unexpected(bytes.error());
     const auto after = world.files.stat(file.path);
-    if (!after || !place.is(*after)) return 0;  // It was rotated just now: look again.
+    if (!after || !place.is(*after)) return fail(Code::not_found, file.path + " was rotated");
     const bool known = before > 0 && !place.fresh;
     if (known && hash64(BytesView(*bytes).substr(0, before)) != place.check) {
       world.note("the file was emptied and written again: it is followed from its beginning");
@@ -242,8 +271,8 @@ class TailFile : public Processor {
   Duration poll_;
   // Of the present trigger: the file of that path last, before it those that had the path.
   std::vector<Place> places_;
-  bool looked_ = false;                      // Before this trigger, whether it was there or not.
-  std::map<uint64_t, Instant> quiet_since_;  // By inode. Known again soon after a restart.
+  bool looked_ = false;            // Before this trigger, whether it was there or not.
+  std::map<uint64_t, Seen> seen_;  // By inode. Known again soon after a restart.
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
