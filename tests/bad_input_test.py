@@ -254,10 +254,13 @@ class BadInput(unittest.TestCase):
 
     def test_the_answer_of_a_transfer_names_the_new_leader(self):
         for asked in self.cluster.nodes:
-            old = self.cluster.leader()
-            new = self.cluster.others(old)[0]
-            answer = asked.api("POST", "/api/cluster/leader/transfer", {"nodeId": new.name}, timeout=30)
-            self.assertEqual((answer.status, answer.json["leader"]), (200, new.name), answer)
+            def hand_over(asked=asked):
+                new = self.cluster.others(self.cluster.leader())[0]
+                answer = asked.api("POST", "/api/cluster/leader/transfer", {"nodeId": new.name}, timeout=30)
+                # Nobody promises that it comes about: on a busy machine it may have to be asked for again.
+                return answer.status not in (503, 504) and (answer, new)
+            answer, new = wait_until(hand_over, 90, "leadership is handed over")
+            self.assertEqual((answer.status, answer.json.get("leader")), (200, new.name), answer)
         type(self).node = self.cluster.leader()
         type(self).other = self.cluster.others(self.node)[0]
 
