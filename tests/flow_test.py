@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import random
 import unittest
 
@@ -53,7 +54,7 @@ class Flows(unittest.TestCase):
 
     def test_what_is_written_into_a_rotated_file_arrives_too(self):
         with Cluster(count=1, start=False) as cluster:
-            log, out = (os.path.join(cluster.directory, name) for name in ("a.log", "out.txt"))
+            log, out = (pathlib.Path(cluster.directory, name) for name in ("a.log", "out.txt"))
             cluster.nodes[0].flags.append(f"--file-root={cluster.directory}")
             cluster.start()
             cluster.put_flow("rotated", f"""
@@ -66,11 +67,11 @@ connections:
 
             def write(file, line):
                 file.write(line + "\n")
-                wait_until(lambda: os.path.exists(out) and line in open(out).read().split(), 20, line)
+                wait_until(lambda: out.exists() and line in out.read_text().split(), 20, line)
 
             with open(log, "w", buffering=1) as old:
                 write(old, "before")
-                os.rename(log, log + ".1")
+                log.rename(f"{log}.1")
                 write(old, "renamed")
                 with open(log, "w", buffering=1) as new:
                     write(new, "new")

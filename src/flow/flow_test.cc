@@ -144,6 +144,20 @@ TEST(Session, BecomesOneDelta) {
   EXPECT_EQ(delta->wait, Duration(2s));
 }
 
+TEST(Session, AFlowFileHasABound) {
+  const auto made = [](size_t content, size_t attribute) {
+    Random random(1);
+    Session session(offer(0), random, 0);
+    FlowFile* file = session.create();
+    file->content.assign(content, 'x');
+    file->attributes["a"].assign(attribute, 'x');
+    session.transfer(file, "success");
+    return session.finish();
+  };
+  EXPECT_TRUE(made(kContentMax, kFlowFileMax - kContentMax - 1));
+  EXPECT_EQ(made(kContentMax, kFlowFileMax - kContentMax).error().code, Code::too_large);
+}
+
 TEST(Session, ForgettingAFlowFileIsAnError) {
   Random random(1);
   Session taken(offer(1), random, 0);

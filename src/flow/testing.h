@@ -58,7 +58,7 @@ class MemoryFiles : public env::Files {
   }
   Result<void> write(const std::string& path, const std::string& content) override {
     if (path.rfind("/outside", 0) == 0) return fail(Code::forbidden, path + " is outside");
-    if (broken) return fail(Code::io, "no space left");
+    if (broken) return fail(Code::io, "no space left for " + path);
     files_[path] = {next_inode_++, clock_.unix_ms(), content};
     ++writes;
     return {};

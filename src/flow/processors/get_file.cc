@@ -95,8 +95,7 @@ class GetFile : public Processor {
       ++made;
     }
     std::erase_if(told_, [&](const auto& one) {
-      return std::none_of(files->begin(), files->end(),
-                          [&](const auto& file) { return file.path == one.first; });
+      return !std::ranges::binary_search(*files, one.first, {}, &env::FileInfo::path);
     });
     save(session, present);
     const bool more = made > 0 && (made >= batch_ || !keep_);

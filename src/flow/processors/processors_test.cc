@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "flow/testing.h"
 
 namespace databridge::flow {
@@ -113,6 +115,66 @@ TEST(TailFile, FollowsARotatedFileAsLongAsItGrows) {
   EXPECT_THAT(look(), IsEmpty());
   EXPECT_TRUE(bench.files.append("/log/a", "last\n"));
   EXPECT_THAT(look(), ElementsAre("last"));
+}
+
+// A daemon that rotates its log and goes on writing to the old file for a while, a tail whose
+// triggers are lost or that begins anew, in any order.
+TEST(TailFile, EveryLineArrivesOnceWhateverIsRotated) {
+  for (uint64_t seed = 1; seed <= 500; ++seed) {
+    Random random(seed);
+    auto bench = tail();
+    std::vector<std::string> written, arrived;
+    std::string old;     // Where the daemon may still write,
+    Instant until{};     // until then.
+    bool there = false;  // The file of the path,
+    bool looked = true;  // and a trigger that counted has seen it.
+    int rotations = 0;
+    const auto write = [&](const std::string& path) {
+      written.push_back(std::to_string(written.size()));
+      EXPECT_TRUE(bench.files.append(path, written.back() + "\n"));
+    };
+    const auto look = [&](bool committed) {
+      const auto lines = Bench::contents(bench.trigger({}, committed));
+      if (!committed) return;
+      arrived.insert(arrived.end(), lines.begin(), lines.end());
+      looked = looked || there;
+    };
+    for (int step = 0; step < 300; ++step) {
+      bench.room = random.between(1, 5);
+      switch (random.below(7)) {
+        case 0:
+          if (!there) looked = false;
+          there = true;
+          write("/log/a");
+          break;
+        case 1:
+          if (bench.clock.now() < until) write(old);
+          break;
+        case 2:
+          // At most as many at once as are followed, and none that nobody has seen.
+          if (!there || !looked || rotations >= 14) break;
+          old = "/log/a." + std::to_string(++rotations);
+          EXPECT_TRUE(bench.files.rename("/log/a", old));
+          there = random.chance(0.5);
+          EXPECT_TRUE(!there || bench.files.append("/log/a", ""));
+          looked = false;
+          until = bench.clock.now() + 50s;
+          break;
+        case 3:
+          bench.clock.advance(std::chrono::seconds(random.below(20)));
+          break;
+        case 4:
+          bench.reborn();
+          break;
+        default:
+          look(random.chance(0.7));
+      }
+    }
+    for (size_t i = 0; i < written.size() + 20; ++i) look(true);
+    std::sort(arrived.begin(), arrived.end());
+    std::sort(written.begin(), written.end());
+    ASSERT_EQ(arrived, written) << "seed " << seed;
+  }
 }
 
 TEST(TailFile, AQuietLogIsNotForgottenAtItsRotation) {
@@ -414,6 +476,14 @@ TEST(ExtractText, NamedGroupsBecomeAttributes) {
   const auto delta = bench.trigger({file("10:00 removed vim"), file("nothing")});
   EXPECT_EQ(delta->outputs.at(0).file->attributes.at("what"), "removed");
   EXPECT_THAT(Bench::contents(delta, "unmatched"), ElementsAre("nothing"));
+}
+
+TEST(ExtractText, WhatDoesNotFitAFlowFileIsUnmatched) {
+  Bench bench("ExtractText", {{"pattern", "(?s)^(?P<all>.*)$"}});
+  const auto delta = bench.trigger({file(std::string(kFlowFileMax / 2 + 1, 'x')), file("small")});
+  EXPECT_THAT(Bench::contents(delta, "matched"), ElementsAre("small"));
+  EXPECT_EQ(Bench::contents(delta, "unmatched").size(), 1u);
+  EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("does not fit")));
 }
 
 TEST(RouteOnAttribute, GoesToEveryRuleThatHolds) {
