@@ -1,0 +1,39 @@
+// Clients: they write configuration, read it back, ask again under idempotency keys.
+//
+// Owns what was acknowledged to those who spoke to a stray's own cluster; the checker has the rest.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "sim/node_cluster.h"
+#include "sim/node_operators.h"
+
+namespace databridge::sim {
+
+class NodeClients {
+ public:
+  NodeClients(NodeCluster& cluster, NodeOperators& operators)
+      : cluster_(cluster), operators_(operators) {}
+
+  void act();  // One of them, or an operator, asks a node for something; the next one follows.
+
+  // Of the stray's own cluster. What was acknowledged by it is there for ever: it must not be given
+  // up.
+  bool stray_stays_alone() const { return !stray_wrote_.empty(); }
+  std::string stray_is_wrong() const;  // Empty: it is not.
+
+ private:
+  void read(size_t node);
+  void write(size_t node);
+  void write_once(uint64_t number, int times);
+  void ask_stray();
+
+  NodeCluster& cluster_;
+  NodeOperators& operators_;
+  uint64_t writes_ = 0;
+  uint64_t writes_once_ = 0;
+  std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.
+};
+
+}  // namespace databridge::sim

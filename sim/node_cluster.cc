@@ -1,0 +1,240 @@
+#include "sim/node_cluster.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace databridge::sim {
+namespace {
+
+class Watch final : public node::HostWatch {
+ public:
+  Watch(NodeChecker& checker, size_t node) : checker_(checker), node_(node) {}
+  void began(const ProcessorId& processor, Epoch epoch, Instant at, Instant until) override {
+    checker_.began(node_, processor, epoch, at, until);
+  }
+  void released(const ProcessorId&, Epoch, uint64_t, Instant) override { checker_.released(); }
+
+ private:
+  NodeChecker& checker_;
+  size_t node_;
+};
+
+}  // namespace
+
+NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nodes_(draw.nodes()) {
+  world_ = std::make_unique<World>(seed, nodes_.size(), draw_.faults);
+  world_->on_submit = [this](size_t node, const env::Batch& batch) { look_at(node, batch); };
+  world_->on_file = [this](const std::string& content) {
+    const size_t name = content.rfind(' ');  // "flow-0 17 " and the epoch.
+    checker_.arrived(content.substr(0, name), std::stoull(content.substr(name + 1)));
+  };
+  checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
+    return still_runs(processor, tenure);
+  };
+  for (const char* name :
+       {"crashes",    "elections",         "commits",         "moves",        "snapshots",
+        "lost bytes", "triggers",          "releases",        "acknowledged", "reads",
+        "pauses",     "partitions",        "disk errors",     "disk hangs",   "joins",
+        "removals",   "came back removed", "purged as stale", "visits",       "deaths reported",
+        "firewalls",  "answered again",    "new addresses"}) {
+    checker_.totals[name] = 0;
+  }
+}
+
+bool NodeCluster::still_runs(const ProcessorId& processor,
+                             const NodeChecker::Tenure& tenure) const {
+  if (!world_->is_on(tenure.node)) return false;
+  if (world_->env_of(tenure.node).clock.now() >= tenure.lease_until) return false;
+  const auto running = engine(tenure.node).host().running();
+  return std::any_of(running.begin(), running.end(), [&](const Running& work) {
+    return work.processor == processor && work.epoch == tenure.epoch;
+  });
+}
+
+node::EngineOptions NodeCluster::options_of(size_t node) const {
+  node::EngineOptions options;
+  options.self.node = id_of(node);
+  options.self.address = world_->present_address(node);
+  options.self.capacity.processors_max = 100;
+  for (size_t other = 0; other < draw_.founders; ++other) {
+    if (other != node && !is_stray(node)) options.seeds.push_back(world_->present_address(other));
+  }
+  options.expect = is_stray(node) ? 1 : static_cast<uint32_t>(draw_.founders);
+  const cluster::Timing& timing = draw_.timing;
+  options.leader.timing = timing;
+  options.leader.replica_count = 3;
+  options.leader.voter_replace_after = 3 * timing.heartbeat_timeout;
+  if (draw_.removals) options.leader.stale_after = 2 * timing.heartbeat_timeout;
+  options.leader.rebalance.window = 2 * timing.heartbeat_timeout;
+  // What a visitor left shall still be in the log.
+  options.snapshot_entries = draw_.visits ? 400 : 40;
+  options.snapshot_trailing = 8;
+  options.snapshot_chunk = 2 << 10;
+  return options;
+}
+
+void NodeCluster::boot(size_t node) {
+  Node& place = nodes_[node];
+  node::EngineOptions options = options_of(node);
+  look_at_log(node);
+  place.watch = std::make_unique<Watch>(checker_, node);
+  options.watch = place.watch.get();
+  options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };
+  auto opened = node::Engine::open(std::move(options), world_->env_of(node));
+  CHECK(opened.has_value());
+  place.engine = std::move(*opened);
+  place.engine->start();
+  world_->power_on(
+      node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
+}
+
+void NodeCluster::crash(size_t node, Duration away_max) {
+  if (!world_->is_on(node)) return;
+  count("crashes");
+  checker_.totals["snapshots"] += engine(node).snapshots();
+  // What it has told others may arrive when it is gone.
+  for (const Node& other : nodes_) {
+    if (!other.engine) continue;
+    const Incarnation who = other.engine->identity().incarnation;
+    if (engine(node).brain().state().removed(who) != nullptr) removed_.insert(who);
+  }
+  world_->power_off(node);
+  nodes_[node].engine.reset();
+  if (draw_.addresses_change && storming_ && may_move(node)) {
+    count("new addresses");
+    world_->move_away(node);
+  }
+  const Duration away = some_ms(1, static_cast<uint64_t>(away_max / 1ms));
+  in(away, [this, node] {
+    if (!world_->is_on(node)) boot(node);
+  });
+  if (storming_) on_crashed(node, away);
+}
+
+// One at a time: when the leader knows where everybody is. Two that have not been heard of since
+// they moved could not find each other.
+bool NodeCluster::may_move(size_t node) const {
+  if (is_stray(node)) return false;
+  for (const Node& other : nodes_) {
+    if (other.engine == nullptr) continue;
+    const auto* coordinator = other.engine->coordinator();
+    if (coordinator == nullptr || !coordinator->leads()) continue;
+    const cluster::ViewPtr view = other.engine->view();
+    bool all_known = view->state.members().size() == nodes_.size();
+    view->state.members().each([&](const Incarnation&, const Member& member) {
+      const size_t who = std::stoul(member.info.node.value.substr(1));
+      all_known = all_known && member.info.address == world_->present_address(who);
+    });
+    return all_known;
+  }
+  return false;
+}
+
+void NodeCluster::turn(size_t node) {
+  node::Engine& engine = *nodes_[node].engine;
+  engine.turn();
+  if (engine.stopped()) {
+    const bool removed = nodes_[node].was_removed;
+    if (!removed) count("disk errors");
+    // Not from inside its own turn.
+    in(Duration::zero(), [this, node, removed] { removed ? part(node) : crash(node); });
+    return;
+  }
+  const cluster::ViewPtr view = engine.view();
+  const auto* coordinator = engine.coordinator();
+  const bool leading = coordinator != nullptr && coordinator->leads();
+  if (!view->cluster.empty() && !is_stray(node)) {
+    if (home_.empty()) home_ = view->cluster;
+    if (view->cluster != home_) checker_.fail("the founders founded two clusters");
+  }
+  if (!is_lost(node)) checker_.observe(node, *view, leading);
+  hash_ = hash64(
+      BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
+      view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
+}
+
+void NodeCluster::look_at(size_t node, const env::Batch& batch) {
+  if (is_stray(node) && (nodes_[node].engine == nullptr || !is_home(node))) return;
+  for (const env::Write& write : batch.writes) {
+    if (write.space != env::Space::raft_log) continue;
+    if (write.kind == env::Write::Kind::put) {
+      checker_.logged(node, write.value);
+    } else {
+      const uint64_t from = write.key.size() == 8 ? read_big64(write.key) : 0;
+      const uint64_t to = write.value.size() == 8 ? read_big64(write.value) : UINT64_MAX;
+      checker_.unlogged(node, from, to);
+    }
+  }
+}
+
+// A process begins with what its machine's disk has kept of the log.
+void NodeCluster::look_at_log(size_t node) {
+  checker_.unlogged(node, 0, UINT64_MAX);
+  if (is_stray(node)) return;
+  const auto read = world_->env_of(node).store.scan(env::Space::raft_log, "", "",
+                                                    [&](BytesView, BytesView record) {
+                                                      checker_.logged(node, record);
+                                                      return true;
+                                                    });
+  CHECK(read.has_value());
+}
+
+// A node has ended because it is no member any more. Some are started again as they are, to be told
+// so once more; in the end each is given an empty disk, and comes as a newcomer.
+void NodeCluster::part(size_t node) {
+  Node& place = nodes_[node];
+  const Incarnation self = place.engine->identity().incarnation;
+  const bool removed =
+      removed_.contains(self) || std::any_of(nodes_.begin(), nodes_.end(), [&](const Node& other) {
+        return other.engine != nullptr && other.engine->brain().state().removed(self) != nullptr;
+      });
+  if (!removed) checker_.fail("a node ended as if it had been removed");
+  count(place.came_back ? "came back removed" : "removals");
+  world_->power_off(node);
+  place.engine.reset();
+  place.was_removed = false;
+  place.came_back = !place.came_back && random().chance(0.5);
+  in(some_ms(1, 1500), [this, node] {
+    if (!nodes_[node].came_back) world_->wipe(node);
+    boot(node);
+  });
+}
+
+bool NodeCluster::is_home(size_t node) const {
+  return !home_.empty() && engine(node).view()->cluster == home_;
+}
+
+// Who is no founder comes once there is a cluster: one too many at the founding rightly stops it.
+void NodeCluster::arrive(size_t node) {
+  const bool founded = std::any_of(nodes_.begin(), nodes_.end(), [](const Node& other) {
+    return other.engine != nullptr && other.engine->coordinator() != nullptr;
+  });
+  if (node >= draw_.founders && !founded && !draw_.stray) {
+    in(300ms, [this, node] { arrive(node); });
+  } else if (!world_->is_on(node)) {
+    boot(node);
+  }
+}
+
+void NodeCluster::ask(size_t node, cluster::RequestBody body, node::Engine::Done done,
+                      const std::string& key) {
+  engine(node).submit({std::move(body), key}, std::move(done));
+  world_->wake(node);
+}
+
+void NodeCluster::count_at_end() {
+  for (const Node& node : nodes_) {
+    if (node.engine) checker_.totals["snapshots"] += node.engine->snapshots();
+  }
+  const auto count_purges = [this](uint64_t, const Event& event) {
+    const auto reason = event.data.find("reason");
+    const bool stale = reason != event.data.end() && reason->second == "stale";
+    if (event.type == "node_left" && stale) count("purged as stale");
+  };
+  if (nodes_[0].engine) engine(0).view()->state.events().each(count_purges);
+  checker_.totals["lost bytes"] = world_->lost_bytes();
+  checker_.totals["deaths reported"] = world_->deaths_reported();
+}
+
+}  // namespace databridge::sim

@@ -1,0 +1,92 @@
+// The nodes of one run: each a whole engine on a machine of the simulated world, started, ended and
+// looked at after every turn.
+//
+// Owns   the world, the checker and the engines. Hides how a process begins and ends.
+// Knows nothing of clients, operators or misfortunes: those act on it from outside.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "node/engine.h"
+#include "sim/node_checker.h"
+#include "sim/node_draw.h"
+#include "sim/world.h"
+
+namespace databridge::sim {
+
+class NodeCluster {
+ public:
+  NodeCluster(const NodeDraw& draw, uint64_t seed);
+
+  const NodeDraw& draw() const { return draw_; }
+  World& world() { return *world_; }
+  const World& world() const { return *world_; }
+  Random& random() { return world_->random(); }
+  NodeChecker& checker() { return checker_; }
+  const NodeChecker& checker() const { return checker_; }
+  void count(const char* what) { ++checker_.totals[what]; }
+
+  size_t size() const { return nodes_.size(); }
+  size_t random_node() { return random().below(nodes_.size()); }
+  static NodeId id_of(size_t node) { return NodeId("n" + std::to_string(node)); }
+  bool is_on(size_t node) const { return world_->is_on(node); }
+  // A stray founds a cluster of its own and is told, again and again, to join the others.
+  bool is_stray(size_t node) const { return draw_.stray && node == draw_.founders; }
+  bool is_home(size_t node) const;  // In the cluster of the founders.
+  bool is_lost(size_t node) const { return is_stray(node) && !is_home(node); }
+  node::Engine& engine(size_t node) { return *nodes_[node].engine; }
+  const node::Engine& engine(size_t node) const { return *nodes_[node].engine; }
+
+  void arrive(size_t node);  // For the first time.
+  void crash(size_t node, Duration away_max = 1500ms);
+  // Somebody asks that node, which is on.
+  void ask(size_t node, cluster::RequestBody body, node::Engine::Done done = nothing,
+           const std::string& key = "");
+  void in(Duration how_long, std::function<void()> what) {
+    world_->at(world_->now() + how_long, std::move(what));
+  }
+  Duration some_ms(uint64_t least, uint64_t most) {
+    return std::chrono::milliseconds(random().between(least, most));
+  }
+
+  bool storming() const { return storming_; }
+  void end_storm() { storming_ = false; }
+  // A process has ended by a misfortune; the next one begins after that time.
+  std::function<void(size_t node, Duration away)> on_crashed = [](size_t, Duration) {};
+
+  uint64_t hash() const { return hash_; }  // Of everything that nodes have shown, in order.
+  void count_at_end();
+
+ private:
+  struct Node {
+    std::unique_ptr<node::Engine> engine;
+    std::unique_ptr<node::HostWatch> watch;
+    bool was_removed = false;  // Its process has ended with that word,
+    bool came_back = false;    // and another one was started on the same disk.
+  };
+
+  static void nothing(const cluster::Answer&) {}
+  node::EngineOptions options_of(size_t node) const;
+  void boot(size_t node);
+  bool may_move(size_t node) const;
+  void turn(size_t node);
+  void look_at(size_t node, const env::Batch& batch);
+  void look_at_log(size_t node);
+  void part(size_t node);
+  bool still_runs(const ProcessorId& processor, const NodeChecker::Tenure& tenure) const;
+
+  NodeDraw draw_;
+  NodeChecker checker_;
+  std::vector<Node> nodes_;
+  std::unique_ptr<World> world_;
+  std::set<Incarnation> removed_;  // As nodes knew that have crashed since.
+  ClusterId home_;                 // The cluster of the founders.
+  bool storming_ = true;
+  uint64_t hash_ = 0;
+};
+
+}  // namespace databridge::sim

@@ -1,0 +1,59 @@
+#include "sim/node_health.h"
+
+#include <utility>
+
+namespace databridge::sim {
+namespace {
+
+// One that some node calls anything but healthy.
+std::string unwell(const std::string& who, const cluster::State& state) {
+  std::string found;
+  state.members().each([&](const Incarnation&, const Member& member) {
+    if (member.health == Health::healthy) return;
+    found = who + " calls " + member.info.node.value + " " + name(member.health) + " (" +
+            name(member.reason) + ")";
+  });
+  return found;
+}
+
+std::string idle(const std::string& who, const cluster::State& state) {
+  std::string found;
+  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (assignment.state == RunState::running) return;
+    const ProcessorSpec* spec = state.processors().find(processor);
+    found = who + " shows " + (spec == nullptr ? processor.text() : spec->name) + " as " +
+            name(assignment.state) + " under epoch " + std::to_string(assignment.epoch.index) +
+            ": " + assignment.reason;
+  });
+  return found;
+}
+
+}  // namespace
+
+std::string missing(const NodeCluster& cluster, const NodeClients& clients,
+                    const NodeOperators& operators) {
+  size_t leaders = 0;
+  const bool alone = cluster.draw().stray && clients.stray_stays_alone();
+  for (size_t node = 0; node < cluster.size(); ++node) {
+    const std::string who = "node " + std::to_string(node);
+    if (!cluster.is_on(node)) return who + " is off";
+    if (cluster.is_stray(node)) {
+      if (std::string wrong = clients.stray_is_wrong(); !wrong.empty()) return wrong;
+      if (alone) continue;
+    }
+    const auto* coordinator = cluster.engine(node).coordinator();
+    const cluster::ViewPtr view = cluster.engine(node).view();
+    if (coordinator == nullptr) return who + " is in no cluster: " + view->note;
+    if (coordinator->leads()) ++leaders;
+    if (view->state.version() < cluster.checker().acknowledged_upto()) return who + " lags behind";
+    if (view->state.members().size() != cluster.size() - (alone ? 1 : 0)) {
+      return who + " knows " + std::to_string(view->state.members().size()) + " members";
+    }
+    if (std::string found = unwell(who, view->state); !found.empty()) return found;
+    if (std::string found = idle(who, view->state); !found.empty()) return found;
+  }
+  if (leaders != 1) return std::to_string(leaders) + " leaders";
+  return operators.missing_file();
+}
+
+}  // namespace databridge::sim

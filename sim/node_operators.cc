@@ -1,0 +1,148 @@
+#include "sim/node_operators.h"
+
+#include <optional>
+
+#include "sim/node_flow.h"
+
+namespace databridge::sim {
+
+bool NodeOperators::act(size_t node) {
+  Random& random = cluster_.random();
+  const NodeDraw& draw = cluster_.draw();
+  const bool storming = cluster_.storming();
+  if (storming && draw.removals && random.chance(0.3) &&
+      is_complete(*cluster_.engine(node).view())) {
+    remove(node);
+  } else if (!draw.forced && flows_.size() < 2 && random.chance(0.2)) {
+    put_flow(flows_.size());
+  } else if (storming && draw.visits && random.chance(visitor_.gone ? 0.7 : 0.2)) {
+    come_or_go(node);
+  } else if (!flows_.empty() && random.chance(0.1)) {
+    move_about(node);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// All are members and none is leaving. An operator who sends a second one away before the first has
+// come back may send all founders away; given empty disks, they found anew, rightly.
+bool NodeOperators::is_complete(const cluster::View& view) const {
+  size_t staying = 0;
+  view.state.members().each(
+      [&](const Incarnation&, const Member& member) { staying += member.leaving ? 0 : 1; });
+  return staying == cluster_.size() && view.state.members().size() == staying;
+}
+
+void NodeOperators::remove(size_t node) {
+  const size_t whom = cluster_.random_node();
+  cluster_.ask(node, cluster::RemoveNode{NodeCluster::id_of(whom), cluster_.draw().forced});
+  // It may well be about to die: that is why it is sent away.
+  if (whom == node || !cluster_.random().chance(0.5)) return;
+  cluster_.in(cluster_.some_ms(1, 300), [this, whom] { cluster_.crash(whom, 5s); });
+}
+
+void NodeOperators::put_flow(size_t number) {
+  const std::string name = "flow-" + std::to_string(number);
+  const size_t node = cluster_.random_node();
+  if (!cluster_.is_on(node) || cluster_.is_lost(node)) return;
+  cluster_.ask(node, cluster::Change{PutFlow{flow_of(name, name)}},
+               [this, name](const cluster::Answer& answer) {
+                 if (answer) flows_.insert(name);
+               });
+}
+
+// What was put after it was certainly gone is a new flow: it makes all its files.
+void NodeOperators::come_or_go(size_t node) {
+  if (visitor_.asked) return;
+  visitor_.asked = true;
+  if (!visitor_.gone) {
+    visitor_.there = 0;
+    cluster_.ask(node, cluster::Change{DeleteFlow{FlowId("visitor")}},
+                 [this](const cluster::Answer& answer) {
+                   visitor_.asked = false;
+                   visitor_.gone = answer || answer.error().code == Code::not_found;
+                 });
+    return;
+  }
+  visitor_.gone = false;
+  const std::string name = "visitor-" + std::to_string(++visitor_.number);
+  cluster_.ask(node, cluster::Change{PutFlow{flow_of("visitor", name)}},
+               [this](const cluster::Answer& answer) {
+                 visitor_.asked = false;
+                 if (!answer) return;
+                 visitor_.there = answer->index;
+                 cluster_.count("visits");
+               });
+}
+
+// An operator moves work about, or drains a node and thinks better of it.
+void NodeOperators::move_about(size_t node) {
+  Random& random = cluster_.random();
+  const bool storming = cluster_.storming();
+  const NodeId to = NodeCluster::id_of(cluster_.random_node());
+  const char* label = random.chance(0.5) ? "make" : "mark";
+  if (storming && random.chance(0.2)) hold_back(Uuid::from_name(*flows_.begin(), "put"));
+  cluster::RequestBody wish = cluster::MoveWork{Uuid::from_name(*flows_.begin(), label), to};
+  if (storming && random.chance(0.2)) wish = cluster::DrainNode{to, random.chance(0.4)};
+  cluster_.ask(node, std::move(wish));
+}
+
+// An operator stops a sink for a while: what comes meanwhile waits in its queue.
+void NodeOperators::hold_back(const ProcessorId& sink) {
+  const size_t by = cluster_.random_node();
+  if (!cluster_.is_on(by) || cluster_.is_stray(by)) return;
+  cluster_.ask(by, cluster::Change{SetWanted{sink, false}});
+  if (held_back_.insert(sink).second) let_go(sink);
+}
+
+// Said again and again: a node that was asked may die of other things before it has passed it on.
+void NodeOperators::let_go(const ProcessorId& sink) {
+  cluster_.in(cluster_.some_ms(200, 2000), [this, sink] {
+    let_go(sink);
+    const size_t by = cluster_.random_node();
+    if (!cluster_.is_on(by) || cluster_.is_stray(by)) return;
+    cluster_.ask(by, cluster::Change{SetWanted{sink, true}});
+  });
+}
+
+void NodeOperators::end_storm() {
+  for (size_t node = 0; node < cluster_.size(); ++node) undrain(node);
+}
+
+// Said again until it is done.
+void NodeOperators::undrain(size_t node) {
+  cluster_.in(500ms, [this, node] {
+    const size_t by = cluster_.random().below(cluster_.draw().founders);
+    if (!cluster_.is_on(by)) return undrain(node);
+    cluster_.ask(by, cluster::DrainNode{NodeCluster::id_of(node), false},
+                 [this, node](const cluster::Answer& answer) {
+                   if (!answer) undrain(node);
+                 });
+  });
+}
+
+std::string NodeOperators::missing_file() const {
+  std::set<std::string> flows = flows_;
+  const cluster::State& state = cluster_.engine(0).view()->state;
+  state.events().visit_from(0, [&](uint64_t, const Event& event) {
+    const auto flow = event.data.find("flow");
+    const bool created = event.id.index == visitor_.there && event.type == "flow_created" &&
+                         flow != event.data.end() && flow->second == "visitor";
+    if (created) flows.insert("visitor-" + std::to_string(visitor_.number));
+    return !created;
+  });
+  for (const std::string& name : flows) {
+    uint64_t newest = 0;
+    for (uint64_t index = 0; index < kFlowFiles; ++index) {
+      const std::string file = name + " " + std::to_string(index);
+      const std::optional<uint64_t> epoch = cluster_.checker().epoch_of(file);
+      if (!epoch) return file + " has not arrived";
+      if (*epoch < newest) return file + " comes from an older epoch than the one before";
+      newest = *epoch;
+    }
+  }
+  return "";
+}
+
+}  // namespace databridge::sim

@@ -1,0 +1,24 @@
+// Misfortunes: crashes, pauses, partitions, hanging disks, cut links.
+//
+// Owns the dice of what strikes next. A new fault of the world is one more row of misfortune().
+#pragma once
+
+#include <set>
+
+#include "sim/node_cluster.h"
+
+namespace databridge::sim {
+
+class NodeStorm {
+ public:
+  explicit NodeStorm(NodeCluster& cluster);
+
+  void misfortune();  // One strikes, and the next one is on its way; none once the storm is over.
+
+ private:
+  void divide(const std::set<size_t>& side, bool rejects);
+
+  NodeCluster& cluster_;
+};
+
+}  // namespace databridge::sim
