@@ -32,13 +32,59 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     return still_runs(processor, tenure);
   };
-  for (const char* name :
-       {"crashes",    "elections",         "commits",         "moves",        "snapshots",
-        "lost bytes", "triggers",          "releases",        "acknowledged", "reads",
-        "pauses",     "partitions",        "disk errors",     "disk hangs",   "joins",
-        "removals",   "came back removed", "purged as stale", "visits",       "deaths reported",
-        "firewalls",  "answered again",    "new addresses"}) {
+  for (const char* name : {"crashes",
+                           "elections",
+                           "commits",
+                           "moves",
+                           "snapshots",
+                           "lost bytes",
+                           "triggers",
+                           "releases",
+                           "acknowledged",
+                           "reads",
+                           "pauses",
+                           "partitions",
+                           "disk errors",
+                           "disk hangs",
+                           "joins",
+                           "removals",
+                           "came back removed",
+                           "purged as stale",
+                           "visits",
+                           "deaths reported",
+                           "firewalls",
+                           "answered again",
+                           "new addresses",
+                           "stops",
+                           "one-way partitions",
+                           "dropped by full links"}) {
     checker_.totals[name] = 0;
+  }
+  begin_slowness();
+}
+
+void NodeCluster::begin_slowness() {
+  const cluster::Timing& timing = draw_.timing;
+  if (draw_.slow_engine < size()) {
+    world_->slow_turns(draw_.slow_engine, timing.heartbeat_timeout / 5);
+  }
+  if (draw_.slow_disk < size()) world_->slow_disk(draw_.slow_disk, timing.raft_base);
+}
+
+// Everything is as fast as the faults say, and nothing is lost.
+void NodeCluster::end_storm() {
+  storming_ = false;
+  Faults none = draw_.faults;
+  none.loss = none.disk_error = none.doubled = 0;
+  none.bandwidth = 0;
+  // Near the edge of "slow", who was called so once stays so, rightly.
+  none.latency_max = std::min(none.latency_max, draw_.timing.heartbeat_timeout / 100);
+  world_->set_faults(none);
+  world_->heal();
+  for (size_t node = 0; node < size(); ++node) {
+    world_->slow_turns(node, Duration::zero());
+    world_->slow_disk(node, Duration::zero());
+    if (draw_.clocks_mend) world_->set_wall_clock(node, Duration::zero());
   }
 }
 
@@ -89,9 +135,22 @@ void NodeCluster::boot(size_t node) {
       node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
 }
 
-void NodeCluster::crash(size_t node, Duration away_max) {
+void NodeCluster::crash(size_t node, uint64_t away_max_ms) {
   if (!world_->is_on(node)) return;
   count("crashes");
+  end_process(node, away_max_ms);
+}
+
+void NodeCluster::stop(size_t node) {
+  if (!world_->is_on(node) || nodes_[node].stopping) return;
+  count("stops");
+  nodes_[node].stopping = true;
+  engine(node).stop();
+  world_->wake(node);
+}
+
+void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
+  nodes_[node].stopping = false;
   checker_.totals["snapshots"] += engine(node).snapshots();
   // What it has told others may arrive when it is gone.
   for (const Node& other : nodes_) {
@@ -105,7 +164,7 @@ void NodeCluster::crash(size_t node, Duration away_max) {
     count("new addresses");
     world_->move_away(node);
   }
-  const Duration away = some_ms(1, static_cast<uint64_t>(away_max / 1ms));
+  const Duration away = some_ms(1, away_max_ms);
   in(away, [this, node] {
     if (!world_->is_on(node)) boot(node);
   });
@@ -136,9 +195,12 @@ void NodeCluster::turn(size_t node) {
   engine.turn();
   if (engine.stopped()) {
     const bool removed = nodes_[node].was_removed;
-    if (!removed) count("disk errors");
+    if (!removed && !nodes_[node].stopping) count("disk errors");
     // Not from inside its own turn.
-    in(Duration::zero(), [this, node, removed] { removed ? part(node) : crash(node); });
+    in(Duration::zero(), [this, node, removed] {
+      if (!world_->is_on(node)) return;
+      removed ? part(node) : end_process(node, 1500);
+    });
     return;
   }
   const cluster::ViewPtr view = engine.view();
@@ -193,7 +255,7 @@ void NodeCluster::part(size_t node) {
   count(place.came_back ? "came back removed" : "removals");
   world_->power_off(node);
   place.engine.reset();
-  place.was_removed = false;
+  place.was_removed = place.stopping = false;
   place.came_back = !place.came_back && random().chance(0.5);
   in(some_ms(1, 1500), [this, node] {
     if (!nodes_[node].came_back) world_->wipe(node);
@@ -211,7 +273,7 @@ void NodeCluster::arrive(size_t node) {
     return other.engine != nullptr && other.engine->coordinator() != nullptr;
   });
   if (node >= draw_.founders && !founded && !draw_.stray) {
-    in(300ms, [this, node] { arrive(node); });
+    in(draw_.paced(300ms), [this, node] { arrive(node); });
   } else if (!world_->is_on(node)) {
     boot(node);
   }
@@ -235,6 +297,7 @@ void NodeCluster::count_at_end() {
   if (nodes_[0].engine) engine(0).view()->state.events().each(count_purges);
   checker_.totals["lost bytes"] = world_->lost_bytes();
   checker_.totals["deaths reported"] = world_->deaths_reported();
+  checker_.totals["dropped by full links"] = world_->dropped();
 }
 
 }  // namespace databridge::sim

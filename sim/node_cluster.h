@@ -42,19 +42,21 @@ class NodeCluster {
   const node::Engine& engine(size_t node) const { return *nodes_[node].engine; }
 
   void arrive(size_t node);  // For the first time.
-  void crash(size_t node, Duration away_max = 1500ms);
+  void crash(size_t node, uint64_t away_max_ms = 1500);
+  void stop(size_t node);  // As by SIGTERM: it ends by itself, and begins anew some time later.
   // Somebody asks that node, which is on.
   void ask(size_t node, cluster::RequestBody body, node::Engine::Done done = nothing,
            const std::string& key = "");
   void in(Duration how_long, std::function<void()> what) {
     world_->at(world_->now() + how_long, std::move(what));
   }
+  // Between so many milliseconds, at a T of 750 ms.
   Duration some_ms(uint64_t least, uint64_t most) {
-    return std::chrono::milliseconds(random().between(least, most));
+    return draw_.paced(std::chrono::microseconds(random().between(1000 * least, 1000 * most)));
   }
 
   bool storming() const { return storming_; }
-  void end_storm() { storming_ = false; }
+  void end_storm();
   // A process has ended by a misfortune; the next one begins after that time.
   std::function<void(size_t node, Duration away)> on_crashed = [](size_t, Duration) {};
 
@@ -65,13 +67,16 @@ class NodeCluster {
   struct Node {
     std::unique_ptr<node::Engine> engine;
     std::unique_ptr<node::HostWatch> watch;
+    bool stopping = false;     // By SIGTERM.
     bool was_removed = false;  // Its process has ended with that word,
     bool came_back = false;    // and another one was started on the same disk.
   };
 
   static void nothing(const cluster::Answer&) {}
   node::EngineOptions options_of(size_t node) const;
+  void begin_slowness();
   void boot(size_t node);
+  void end_process(size_t node, uint64_t away_max_ms);
   bool may_move(size_t node) const;
   void turn(size_t node);
   void look_at(size_t node, const env::Batch& batch);

@@ -1,15 +1,26 @@
 #include "sim/node_draw.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace databridge::sim {
 namespace {
 
-Faults draw_faults(Random& random) {
+// How often clocks jump. Not yet: keys are forgotten and nodes put out by what clocks say.
+constexpr double kClocksJump = 0;
+
+// Rounds over the network and the disk must stay short beside the base of elections: at its edge
+// nobody leads for long, rightly.
+Faults draw_faults(Random& random, const NodeDraw& draw) {
+  const auto some = [&](uint64_t least, uint64_t usual, uint64_t bad) {
+    const std::chrono::microseconds time(random.between(least, random.chance(0.2) ? bad : usual));
+    const Duration paced = random.chance(0.3) ? draw.paced(time) : Duration(time);
+    return std::clamp<Duration>(paced, 20us, draw.timing.raft_base / 4);
+  };
   Faults faults;
   faults.loss = random.chance(0.3) ? random.unit() * 0.05 : 0;
-  faults.latency_max =
-      std::chrono::microseconds(random.between(50, random.chance(0.2) ? 20'000 : 2'000));
-  faults.sync_max =
-      std::chrono::microseconds(random.between(50, random.chance(0.2) ? 20'000 : 1'000));
+  faults.latency_max = some(50, 2'000, 20'000);
+  faults.sync_max = some(50, 1'000, 20'000);
   faults.drift = random.chance(0.5) ? 0.02 : 0;
   faults.disk_error = random.chance(0.2) ? 0.002 : 0;
   faults.job_max =
@@ -17,15 +28,29 @@ Faults draw_faults(Random& random) {
   faults.same_host = random.chance(0.3);
   faults.guardians = !faults.same_host && random.chance(0.8);
   faults.report_max = random.chance(0.3) ? 20ms : 3s;
+  faults.doubled = random.chance(0.3) ? random.unit() * 0.05 : 0;
+  if (random.chance(0.15)) {
+    faults.bandwidth = uint64_t(20'000 * std::pow(100, random.unit()));
+    faults.queue_max = random.between(2 << 10, 64 << 10);
+  }
   return faults;
+}
+
+// T from half a second to a minute, few of them long; E from T to ten times as much.
+cluster::Timing draw_timing(Random& random) {
+  Duration t = random.chance(0.5) ? 500ms : 1000ms;
+  if (random.chance(0.4))
+    t = std::chrono::milliseconds(int64_t(500 * std::pow(120, random.unit())));
+  const double times = random.chance(0.5) ? 3 : 1.05 + random.unit() * 8.95;
+  const auto e = std::chrono::milliseconds(int64_t(double(t / 1ms) * times));
+  return cluster::Timing::from(t, e).value();
 }
 
 }  // namespace
 
 NodeDraw::NodeDraw(Random& random) {
-  faults = draw_faults(random);
-  const Duration t = std::chrono::milliseconds(random.chance(0.5) ? 500 : 1000);
-  timing = cluster::Timing::from(t, t * 3).value();
+  timing = draw_timing(random);
+  faults = draw_faults(random, *this);
   founders = random.chance(0.7) ? 3 : 5;
   late = random.chance(0.4) ? 1 : 0;
   stray = late == 1 && random.chance(0.5);
@@ -33,11 +58,31 @@ NodeDraw::NodeDraw(Random& random) {
   forced = removals && random.chance(0.2);
   visits = !forced && random.chance(0.5);
   addresses_change = random.chance(0.7);
+  clocks_jump = random.chance(kClocksJump);
+  clocks_mend = random.chance(0.5);
+  if (random.chance(0.2)) slow_engine = random.below(nodes());
+  if (random.chance(0.2)) slow_disk = random.below(nodes());
+}
+
+Duration NodeDraw::paced(Duration time) const {
+  return Duration(time.count() * (timing.heartbeat_timeout / 1ms) / 750);
 }
 
 std::string NodeDraw::text() const {
-  return std::to_string(nodes()) + " nodes, T=" + std::to_string(timing.heartbeat_timeout / 1ms) +
-         "ms, " + faults.text();
+  const auto ms = [](Duration d) { return std::to_string(d / 1ms) + "ms"; };
+  std::string all = std::to_string(founders) + "+" + std::to_string(late) +
+                    " nodes, T=" + ms(timing.heartbeat_timeout) +
+                    " E=" + ms(timing.election_timeout) + ", " + faults.text();
+  const auto say = [&](bool is, const std::string& what) {
+    if (is) all += ", " + what;
+  };
+  say(stray, "stray");
+  say(removals, forced ? "forced removals" : "removals");
+  say(visits, "visits");
+  say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
+  say(slow_engine < nodes(), "slow engine " + std::to_string(slow_engine));
+  say(slow_disk < nodes(), "slow disk " + std::to_string(slow_disk));
+  return all;
 }
 
 }  // namespace databridge::sim

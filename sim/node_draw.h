@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "base/random.h"
@@ -17,6 +18,8 @@ struct NodeDraw {
   explicit NodeDraw(Random& random);
 
   size_t nodes() const { return founders + late; }
+  // What people and misfortunes do takes its time by T: as long as written at a T of 750 ms.
+  Duration paced(Duration time) const;
   std::string text() const;
 
   Faults faults;
@@ -28,6 +31,10 @@ struct NodeDraw {
   bool forced = false;            // by force, so no flow file is promised.
   bool visits = false;            // A flow comes and goes.
   bool addresses_change = false;  // Who starts again does so elsewhere.
+  bool clocks_jump = false;       // Wall clocks are wrong, and are set while nodes run;
+  bool clocks_mend = false;       // in the end they are right.
+  // One node has a slow engine, and one a slow disk; SIZE_MAX: none has.
+  size_t slow_engine = SIZE_MAX, slow_disk = SIZE_MAX;
 };
 
 }  // namespace databridge::sim

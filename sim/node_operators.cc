@@ -39,7 +39,7 @@ void NodeOperators::remove(size_t node) {
   cluster_.ask(node, cluster::RemoveNode{NodeCluster::id_of(whom), cluster_.draw().forced});
   // It may well be about to die: that is why it is sent away.
   if (whom == node || !cluster_.random().chance(0.5)) return;
-  cluster_.in(cluster_.some_ms(1, 300), [this, whom] { cluster_.crash(whom, 5s); });
+  cluster_.in(cluster_.some_ms(1, 300), [this, whom] { cluster_.crash(whom, 5000); });
 }
 
 void NodeOperators::put_flow(size_t number) {
@@ -112,7 +112,7 @@ void NodeOperators::end_storm() {
 
 // Said again until it is done.
 void NodeOperators::undrain(size_t node) {
-  cluster_.in(500ms, [this, node] {
+  cluster_.in(cluster_.some_ms(500, 500), [this, node] {
     const size_t by = cluster_.random().below(cluster_.draw().founders);
     if (!cluster_.is_on(by)) return undrain(node);
     cluster_.ask(by, cluster::DrainNode{NodeCluster::id_of(node), false},

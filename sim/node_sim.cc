@@ -1,7 +1,5 @@
 #include "sim/node_sim.h"
 
-#include <algorithm>
-
 #include "sim/node_clients.h"
 #include "sim/node_cluster.h"
 #include "sim/node_draw.h"
@@ -35,10 +33,10 @@ class NodeSim {
 void NodeSim::storm() {
   for (size_t node = 0; node < cluster_.size(); ++node) {
     const auto late = std::chrono::milliseconds(node < draw_.founders ? random_.below(50) : 700);
-    cluster_.in(late, [this, node] { cluster_.arrive(node); });
+    cluster_.in(draw_.paced(late), [this, node] { cluster_.arrive(node); });
   }
-  cluster_.in(100ms, [this] { clients_.act(); });
-  cluster_.in(250ms, [this] { storm_.misfortune(); });
+  cluster_.in(draw_.paced(100ms), [this] { clients_.act(); });
+  cluster_.in(draw_.paced(250ms), [this] { storm_.misfortune(); });
   World& world = cluster_.world();
   while (world.steps() < steps_ && !cluster_.checker().violation() && world.step()) {
   }
@@ -48,15 +46,9 @@ void NodeSim::storm() {
 void NodeSim::calm() {
   cluster_.end_storm();
   operators_.end_storm();
-  Faults none = draw_.faults;
-  none.loss = 0;
-  none.disk_error = 0;
-  // Near the edge of "slow", who was called so once stays so, rightly.
-  none.latency_max = std::min(none.latency_max, draw_.timing.heartbeat_timeout / 100);
   World& world = cluster_.world();
-  world.set_faults(none);
-  world.heal();
-  const Instant deadline = world.now() + 20 * draw_.timing.heartbeat_timeout + 10s;
+  const Instant deadline =
+      world.now() + 20 * draw_.timing.heartbeat_timeout + draw_.timing.election_timeout + 10s;
   while (!cluster_.checker().violation() && world.step()) {
     if (world.now() > deadline) break;
     if (world.steps() % 256 == 0 && missing().empty()) return;

@@ -1,4 +1,4 @@
-// Misfortunes: crashes, pauses, partitions, hanging disks, cut links.
+// Misfortunes: crashes, stops, pauses, partitions, hanging disks, cut links, wrong clocks.
 //
 // Owns the dice of what strikes next. A new fault of the world is one more row of misfortune().
 #pragma once
@@ -17,6 +17,8 @@ class NodeStorm {
 
  private:
   void divide(const std::set<size_t>& side, bool rejects);
+  void divide_one_way(const std::set<size_t>& side);
+  void set_clock(size_t node);
 
   NodeCluster& cluster_;
 };

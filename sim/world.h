@@ -38,6 +38,9 @@ struct Faults {
   bool same_host = true;       // A refused dial proves that the process is gone.
   bool guardians = false;      // Each process has one, which tells the others of its end.
   Duration report_max = 20ms;  // It tells so late: perhaps when the next process runs.
+  double doubled = 0;          // Of messages: they come once more, a little later.
+  uint64_t bandwidth = 0;      // Of each link, in bytes a second; 0: without bound.
+  uint64_t queue_max = 0;      // Bytes that wait on a link; what would be more is dropped.
   std::string text() const;
 };
 
@@ -54,6 +57,7 @@ class World {
   uint64_t steps() const { return steps_; }
   uint64_t lost_bytes() const { return lost_bytes_; }
   uint64_t deaths_reported() const { return deaths_reported_; }
+  uint64_t dropped() const { return dropped_; }  // Messages, by queues that were full.
   void set_faults(const Faults& faults) { faults_ = faults; }
 
   static Address address_of(NodeIndex node) { return {"sim", static_cast<uint16_t>(1000 + node)}; }
@@ -76,10 +80,20 @@ class World {
   void wipe(NodeIndex node);  // The disk is lost.
   // Whatever is submitted from now on is not durable before that time is over: no error is told.
   void hang_disk(NodeIndex node, Duration how_long);
+  // From now on a sync of that machine takes up to so much longer than the faults say.
+  void slow_disk(NodeIndex node, Duration more);
+  // From now on some turns of that machine take up to so long before their effects leave, and
+  // nothing is looked at meanwhile.
+  void slow_turns(NodeIndex node, Duration most);
+  // Its wall clock is set, and stays so: it then is wrong by `error`. It also drifts by itself.
+  void set_wall_clock(NodeIndex node, Duration error);
 
   // Nothing passes between the two groups any more; nobody is told. `rejects`: by a firewall that
   // resets connections and refuses new ones, as the kernel of a dead process would.
   void partition(const std::set<NodeIndex>& one_side, bool rejects = false);
+  // Nothing passes from the one group to the other; the other way all does. So no new connection
+  // comes about.
+  void partition_one_way(const std::set<NodeIndex>& from);
   void heal();
   void cut_link(NodeIndex from, NodeIndex to);  // A reset: the dialler learns of it and redials.
 
@@ -116,8 +130,9 @@ class World {
   void at_node(NodeIndex node, Instant when, std::function<void()> what);
   void run_turn(NodeIndex node);
   static NodeIndex who_had(const Address& address) { return (address.port - 1000u) % 100; }
-  bool connected(NodeIndex a, NodeIndex b) const;
-  Instant hung_until(NodeIndex node) const;
+  bool reaches(NodeIndex from, NodeIndex to) const;
+  bool connected(NodeIndex a, NodeIndex b) const { return reaches(a, b) && reaches(b, a); }
+  Duration between(Duration least, Duration most);
   Duration latency();
   void report_death(NodeIndex node);
 
@@ -128,8 +143,10 @@ class World {
   uint64_t steps_ = 0;
   uint64_t lost_bytes_ = 0;
   uint64_t deaths_reported_ = 0;
+  uint64_t dropped_ = 0;
   std::set<NodeIndex> side_;
   bool rejects_ = false;
+  bool one_way_ = false;  // Only what `side_` sends is lost.
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<std::unique_ptr<Machine>> machines_;
 };

@@ -1,0 +1,201 @@
+// One machine of the simulated world: what outlives a process, and the env of the present process.
+// Internal to sim/world*.cc.
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/message.h"
+#include "sim/world.h"
+
+namespace databridge::sim {
+
+// The wall clock of a machine: people and time servers set it, and it goes at its own rate.
+struct WallClock {
+  Duration error{};
+  double rate = 1.0;
+
+  int64_t ms(Instant now) const {
+    const auto passed = static_cast<double>(now.time_since_epoch().count()) * rate;
+    return 1'700'000'000'000 +
+           (Duration(static_cast<int64_t>(passed)) + error) / std::chrono::milliseconds(1);
+  }
+};
+
+class SimClock final : public env::Clock {
+ public:
+  SimClock(const World& world, double rate, const WallClock& wall)
+      : world_(world), rate_(rate), since_(world.now()), wall_(wall) {}
+  Instant now() const override {
+    const auto passed = static_cast<double>((world_.now() - since_).count()) * rate_;
+    return since_ + Duration(static_cast<int64_t>(passed));
+  }
+  int64_t unix_ms() const override { return wall_.ms(now()); }
+  // How long the world has to wait until this clock shows `when`.
+  Instant world_time(Instant when) const {
+    if (when == Instant::max()) return when;
+    const auto left = static_cast<double>((when - now()).count()) / rate_;
+    return world_.now() + Duration(static_cast<int64_t>(std::max(left, 0.0)) + 1);
+  }
+
+ private:
+  const World& world_;
+  double rate_;
+  Instant since_;
+  const WallClock& wall_;
+};
+
+using Disk = std::array<std::map<Bytes, Bytes>, env::kSpaces>;
+
+class SimStore final : public env::Store {
+ public:
+  SimStore(World& world, World::NodeIndex node, Disk& disk)
+      : world_(world), node_(node), disk_(disk) {}
+
+  uint64_t submit(env::Batch batch) override;
+  void on_durable(std::function<void(Result<uint64_t>)> told) override { told_ = std::move(told); }
+  Result<std::optional<Bytes>> get(env::Space space, BytesView key) override;
+  Result<void> scan(env::Space space, BytesView from, BytesView to,
+                    const std::function<bool(BytesView, BytesView)>& visit) override;
+  Room room() const override { return {100ull << 30, 200ull << 30}; }
+
+  // The power goes: a prefix of what was not synced may have reached the disk, whole batches only.
+  uint64_t lose_unsynced();
+
+ private:
+  void begin_sync();
+  void write(const env::Batch& batch);
+
+  World& world_;
+  World::NodeIndex node_;
+  Disk& disk_;
+  std::function<void(Result<uint64_t>)> told_;
+  std::vector<env::Batch> pending_;
+  uint64_t submitted_ = 0;
+  uint64_t durable_ = 0;
+  bool syncing_ = false;
+};
+
+class SimNetwork final : public env::Network {
+ public:
+  SimNetwork(World& world, World::NodeIndex node) : world_(world), node_(node) {}
+
+  Result<void> start(env::Greeting self, Receiver receiver) override {
+    self_ = std::move(self);
+    receiver_ = std::move(receiver);
+    listening_ = true;
+    for (auto& [address, link] : links_) connect(address, link.generation, Duration::zero());
+    return {};
+  }
+  void set_cluster(const ClusterId& cluster) override;
+  void dial(const Address& address) override {
+    if (address == world_.present_address(node_)) return;
+    const auto [link, fresh] = links_.try_emplace(address);
+    if (fresh && listening_) connect(address, link->second.generation, Duration::zero());
+  }
+  void hang_up(const Address& address) override { links_.erase(address); }
+  void send(Incarnation to, Message message) override;
+
+  void break_link(const Address& address, bool notify);
+  void break_links_to(World::NodeIndex peer, bool notify);
+  void peer_gone(World::NodeIndex peer);
+
+ private:
+  friend class World;
+  struct Link {
+    uint64_t generation = 0;
+    bool up = false;
+    env::Greeting peer;
+    Instant last_delivery{};
+    Instant pipe_free{};  // When all that was sent will have left.
+    Duration backoff = 10ms;
+  };
+  bool through_pipe(Link& link, const Message& message);
+  void deliver(World::NodeIndex there, Instant when, Message message);
+  void connect(const Address& address, uint64_t generation, Duration wait);
+  void attempt(const Address& address);
+
+  World& world_;
+  World::NodeIndex node_;
+  env::Greeting self_;
+  Receiver receiver_;
+  bool listening_ = false;
+  std::map<Address, Link> links_;
+};
+
+class SimWorkers final : public env::Workers {
+ public:
+  SimWorkers(World& world, World::NodeIndex node) : world_(world), node_(node) {}
+  void run(std::function<void()> job) override;
+
+ private:
+  World& world_;
+  World::NodeIndex node_;
+};
+
+class SimFiles final : public env::Files {
+ public:
+  SimFiles(World& world, World::NodeIndex node, std::map<std::string, std::string>& files)
+      : world_(world), node_(node), files_(files) {}
+
+  Result<env::FileInfo> stat(const std::string& path) override;
+  Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override;
+  Result<std::vector<env::FileInfo>> list(const std::string& directory) override;
+  Result<void> write(const std::string& path, const std::string& content) override;
+  Result<void> append(const std::string& path, const std::string& content) override;
+  Result<void> remove(const std::string& path) override;
+  Result<void> rename(const std::string& from, const std::string& to) override;
+
+ private:
+  env::FileInfo info(const std::pair<const std::string, std::string>& file) const;
+
+  World& world_;
+  World::NodeIndex node_;
+  std::map<std::string, std::string>& files_;
+};
+
+class SimProbe final : public env::LoadProbe {
+ public:
+  explicit SimProbe(Random& random) : random_(random) {}
+  env::Machine machine() const override { return {4, 16}; }
+  std::optional<env::LoadSample> sample() override {
+    return env::LoadSample{random_.unit() * 50, random_.unit() * 50};
+  }
+
+ private:
+  Random& random_;
+};
+
+struct World::Machine {
+  // Outlive the process.
+  Disk disk;
+  uint16_t moves = 0;  // To another address.
+  std::map<std::string, std::string> files;
+  uint64_t life = 0;
+  bool on = false;
+  Instant paused_until{};
+  Instant hung_until{};
+  Duration sync_more{};
+  Duration turn_max{};
+  WallClock wall;
+  // Of the present process.
+  Duration lag{};        // Of the turn under way: its effects leave so much later.
+  Instant busy_until{};  // The last turn's.
+  std::unique_ptr<SimClock> clock;
+  std::unique_ptr<SimStore> store;
+  std::unique_ptr<SimNetwork> network;
+  std::unique_ptr<SimWorkers> workers;
+  std::unique_ptr<SimFiles> user_files;
+  std::unique_ptr<SimProbe> probe;
+  uint64_t seed = 0;
+  std::function<void()> turn;
+  std::function<Instant()> due;
+  Instant wake_at = Instant::max();
+};
+
+}  // namespace databridge::sim

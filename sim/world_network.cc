@@ -1,0 +1,149 @@
+// Links of the simulated world.
+#include <algorithm>
+
+#include "base/check.h"
+#include "sim/world_machine.h"
+
+namespace databridge::sim {
+namespace {
+
+constexpr Duration kRedialMax = 1s;
+
+}  // namespace
+
+void SimNetwork::connect(const Address& address, uint64_t generation, Duration wait) {
+  wait += world_.machines_[node_]->lag + world_.latency();
+  world_.at_node(node_, world_.now() + wait, [this, address, generation] {
+    const auto link = links_.find(address);
+    if (link == links_.end() || link->second.generation != generation || link->second.up) return;
+    attempt(address);
+  });
+}
+
+void SimNetwork::attempt(const Address& address) {
+  Link& link = links_.find(address)->second;
+  const World::NodeIndex there = World::who_had(address);
+  CHECK(there < world_.size());
+  World::Machine& machine = *world_.machines_[there];
+  const auto again = [&](env::LinkNews news, bool gone,
+                         const std::optional<env::Greeting>& stranger = {}) {
+    receiver_.on_link({news, address, stranger.value_or(link.peer), gone});
+    world_.wake(node_);
+    connect(address, link.generation, link.backoff);
+    link.backoff = std::min<Duration>(link.backoff * 2, kRedialMax);
+  };
+  if (!world_.connected(node_, there)) {
+    return again(world_.rejects_ ? env::LinkNews::refused : env::LinkNews::failed, false);
+  }
+  if (!machine.on || !machine.network->listening_ || world_.present_address(there) != address) {
+    return again(env::LinkNews::refused, link.peer.incarnation && world_.faults_.same_host);
+  }
+  const env::Greeting& other = machine.network->self_;
+  if (!self_.cluster.empty() && !other.cluster.empty() && self_.cluster != other.cluster) {
+    return again(env::LinkNews::failed, false, other);
+  }
+  link.up = true;
+  link.peer = other;
+  link.backoff = 10ms;
+  receiver_.on_link({env::LinkNews::up, address, other, false});
+  world_.wake(node_);
+  world_.at_node(there, world_.now() + world_.latency(),
+                 [network = machine.network.get(), greeting = self_] {
+                   network->receiver_.on_greeting(greeting);
+                   network->world_.wake(network->node_);
+                 });
+}
+
+void SimNetwork::break_link(const Address& address, bool notify) {
+  const auto found = links_.find(address);
+  if (found == links_.end() || !found->second.up) return;
+  Link& link = found->second;
+  link.up = false;
+  ++link.generation;
+  if (notify) {
+    // Before the redial's own news, as on one thread of one network.
+    world_.at_node(node_, world_.now() + 1us, [this, address, peer = link.peer] {
+      receiver_.on_link({env::LinkNews::lost, address, peer, false});
+      world_.wake(node_);
+    });
+  }
+  connect(address, link.generation, 20us);
+}
+
+// Every connection is greeted anew, both ways; one to another cluster ends by it.
+void SimNetwork::set_cluster(const ClusterId& cluster) {
+  self_.cluster = cluster;
+  if (cluster.empty()) return;
+  const auto is_foreign = [&](const env::Greeting& other) {
+    return !other.cluster.empty() && other.cluster != cluster;
+  };
+  for (World::NodeIndex other = 0; other < world_.size(); ++other) {
+    World::Machine& machine = *world_.machines_[other];
+    if (other == node_ || !machine.on || !is_foreign(machine.network->self_)) continue;
+    break_links_to(other, true);
+    machine.network->break_links_to(node_, true);
+  }
+}
+
+void SimNetwork::peer_gone(World::NodeIndex peer) {
+  // Nobody is told across a partition; the link is dead all the same.
+  break_links_to(peer, world_.reaches(peer, node_));
+}
+
+void SimNetwork::break_links_to(World::NodeIndex peer, bool notify) {
+  std::vector<Address> all;
+  for (const auto& [address, link] : links_) {
+    if (World::who_had(address) == peer) all.push_back(address);
+  }
+  for (const Address& address : all) break_link(address, notify);
+}
+
+void SimNetwork::send(Incarnation to, Message message) {
+  for (auto& [address, link] : links_) {
+    if (!link.up || link.peer.incarnation != to) continue;
+    const World::NodeIndex there = World::who_had(address);
+    World::Machine& machine = *world_.machines_[there];
+    if (!world_.reaches(node_, there) || world_.random_.chance(world_.faults_.loss)) return;
+    if (!machine.on || machine.network->self_.incarnation != to) return;
+    if (!through_pipe(link, message)) return;
+    // In order on one link, as TCP has it.
+    const Instant when = std::max(link.last_delivery + 1us, link.pipe_free + world_.latency());
+    link.last_delivery = when;
+    if (world_.random_.chance(world_.faults_.doubled)) {
+      deliver(there, when + world_.between(1us, 20 * world_.faults_.latency_max), message);
+    }
+    deliver(there, when, std::move(message));
+    return;
+  }
+}
+
+// When it has left for the other end; false: what waits there already is too much.
+bool SimNetwork::through_pipe(Link& link, const Message& message) {
+  const Instant leaves = world_.now() + world_.machines_[node_]->lag;
+  const uint64_t bandwidth = world_.faults_.bandwidth;
+  if (bandwidth == 0) {
+    link.pipe_free = leaves;
+    return true;
+  }
+  const uint64_t size = encode(message).size();
+  const Duration waits = std::max(link.pipe_free - leaves, Duration::zero());
+  const double waiting = std::chrono::duration<double>(waits).count() * double(bandwidth);
+  if (waiting > 0 && waiting + double(size) > double(world_.faults_.queue_max)) {
+    ++world_.dropped_;
+    return false;
+  }
+  link.pipe_free =
+      leaves + waits + Duration(static_cast<int64_t>(double(size) / double(bandwidth) * 1e9));
+  return true;
+}
+
+void SimNetwork::deliver(World::NodeIndex there, Instant when, Message message) {
+  world_.at_node(there, when,
+                 [network = world_.machines_[there]->network.get(), from = self_.incarnation,
+                  message = std::move(message)]() mutable {
+                   network->receiver_.on_message(from, std::move(message));
+                   network->world_.wake(network->node_);
+                 });
+}
+
+}  // namespace databridge::sim
