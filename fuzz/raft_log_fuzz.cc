@@ -33,7 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Bytes key;
     if (kind == 0) batch.put(env::Space::meta, "raft/hard/a", seal(content));
     if (kind == 1) batch.put(env::Space::meta, "raft/hard/b", seal(content));
-    if (kind == 2) batch.put(env::Space::snapshot, "head", seal(content));
+    if (kind == 2) {
+      batch.put(env::Space::snapshot, data[1] % 2 == 0 ? "head" : "head/2", seal(content));
+    }
     if (kind == 3) {
       Bytes chunk = "chunk/";
       append_big64(chunk, data[3]);  // Of the snapshot at that index.

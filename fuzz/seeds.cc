@@ -86,11 +86,19 @@ void records(Seeds& seeds) {
 
   raft::Message message;
   message.kind = raft::Message::Kind::append;
+  message.hash = 77;
   message.entries = {{1, 1, raft::Entry::Kind::command, raft::Payload("data")}};
   seeds.put("raft", raft::encode(message));
   message.kind = raft::Message::Kind::snapshot_chunk;
   message.configuration.voters = {1, 2, 3};
   seeds.put("raft", raft::encode(message));
+  Bytes former = raft::encode(message);  // Without a hash.
+  former.resize(former.size() - 8);
+  seeds.put("raft", former);
+  message.kind = raft::Message::Kind::append_reply;
+  message.reject = message.older_copy = true;
+  seeds.put("raft", raft::encode(message));
+  seeds.put("raft", raft::encode_snapshot_head({5, 2, {{1, 2}, {3}}, {}, 77}));
   seeds.put("raft", raft::encode_entry(message.entries[0]));
   const Bytes hard = raft::encode_hard_state({1, 1, 0});
   seeds.put("raft", hard);

@@ -113,10 +113,11 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.leader.voter_replace_after = 3 * timing.heartbeat_timeout;
   if (draw_.removals) options.leader.stale_after = 2 * timing.heartbeat_timeout;
   options.leader.rebalance.window = 2 * timing.heartbeat_timeout;
-  // What a visitor left shall still be in the log.
-  options.snapshot_entries = draw_.visits ? 400 : 40;
-  options.snapshot_trailing = 8;
-  options.snapshot_chunk = 2 << 10;
+  const NodeDraw::Constants& drawn = draw_.constants[node];
+  options.snapshot_entries = drawn.snapshot_entries;
+  options.snapshot_trailing = drawn.snapshot_trailing;
+  options.snapshot_chunk = drawn.snapshot_chunk;
+  options.events_kept = drawn.events_kept;
   return options;
 }
 

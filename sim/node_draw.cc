@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cluster/state.h"
+
 namespace databridge::sim {
 namespace {
 
@@ -46,6 +48,18 @@ cluster::Timing draw_timing(Random& random) {
   return cluster::Timing::from(t, e).value();
 }
 
+// Node 0 forgets no event: it is asked for them in the end. What a visitor left shall still be in
+// the log.
+NodeDraw::Constants draw_constants(Random& random, size_t node, bool visits) {
+  NodeDraw::Constants drawn;
+  drawn.snapshot_entries = visits ? 400 : random.between(20, 60);
+  drawn.snapshot_trailing = random.between(2, 40);
+  drawn.snapshot_chunk = random.between(1 << 9, 1 << 14);
+  drawn.events_kept =
+      node != 0 && random.chance(0.5) ? random.between(20, 200) : cluster::State::kEventsKept;
+  return drawn;
+}
+
 }  // namespace
 
 NodeDraw::NodeDraw(Random& random) {
@@ -62,6 +76,9 @@ NodeDraw::NodeDraw(Random& random) {
   clocks_mend = random.chance(0.5);
   if (random.chance(0.2)) slow_engine = random.below(nodes());
   if (random.chance(0.2)) slow_disk = random.below(nodes());
+  for (size_t node = 0; node < nodes(); ++node) {
+    constants.push_back(draw_constants(random, node, visits));
+  }
 }
 
 Duration NodeDraw::paced(Duration time) const {
@@ -82,6 +99,10 @@ std::string NodeDraw::text() const {
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
   say(slow_engine < nodes(), "slow engine " + std::to_string(slow_engine));
   say(slow_disk < nodes(), "slow disk " + std::to_string(slow_disk));
+  all += ", snapshots every";
+  for (const Constants& drawn : constants) all += " " + std::to_string(drawn.snapshot_entries);
+  all += " entries, events kept";
+  for (const Constants& drawn : constants) all += " " + std::to_string(drawn.events_kept);
   return all;
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/random.h"
 #include "cluster/timing.h"
@@ -16,6 +17,14 @@ namespace databridge::sim {
 
 struct NodeDraw {
   explicit NodeDraw(Random& random);
+
+  // Of one node: no two need to keep their log and state alike.
+  struct Constants {
+    size_t snapshot_entries = 0;
+    uint64_t snapshot_trailing = 0;
+    size_t snapshot_chunk = 0;
+    size_t events_kept = 0;
+  };
 
   size_t nodes() const { return founders + late; }
   // What people and misfortunes do takes its time by T: as long as written at a T of 750 ms.
@@ -35,6 +44,7 @@ struct NodeDraw {
   bool clocks_mend = false;       // in the end they are right.
   // One node has a slow engine, and one a slow disk; SIZE_MAX: none has.
   size_t slow_engine = SIZE_MAX, slow_disk = SIZE_MAX;
+  std::vector<Constants> constants;
 };
 
 }  // namespace databridge::sim

@@ -25,14 +25,18 @@ void RaftChecker::fail(std::string what) {
   if (!violation_) violation_ = std::move(what);
 }
 
+void RaftChecker::claim(std::string what) {
+  if (!forgiving_) fail(std::move(what));
+}
+
 void RaftChecker::appended(ServerId who, const raft::Entry& entry, Term before) {
   if (seen_.size() <= entry.index) seen_.resize(entry.index + 64);
   const uint64_t hash = hash_of(entry);
   for (const Record& record : seen_[entry.index]) {
     if (record.term != entry.term) continue;
     if (record.hash != hash || record.before != before) {
-      fail(fmt::format("log matching: {:x} holds another entry {} of term {} than a server before",
-                       who, entry.index, entry.term));
+      claim(fmt::format("log matching: {:x} holds another entry {} of term {} than a server before",
+                        who, entry.index, entry.term));
     }
     return;
   }
@@ -45,30 +49,30 @@ uint64_t RaftChecker::applied(ServerId who, const raft::Entry& entry, uint64_t s
   if (entry.index == committed_.size() + 1) {
     committed_.push_back({entry.term, hash, next});
   } else if (entry.index > committed_.size()) {
-    fail(fmt::format("state machine safety: {:x} applies {} before anybody applied {}", who,
-                     entry.index, committed_.size() + 1));
+    claim(fmt::format("state machine safety: {:x} applies {} before anybody applied {}", who,
+                      entry.index, committed_.size() + 1));
   }
-  if (violation_) return next;
+  if (violation_ || forgiving_) return next;
   const Committed& known = committed_[entry.index - 1];
   if (known.hash != hash || known.state != next) {
-    fail(fmt::format("state machine safety: {:x} applies {} of term {}, another applied term {}",
-                     who, entry.index, entry.term, known.term));
+    claim(fmt::format("state machine safety: {:x} applies {} of term {}, another applied term {}",
+                      who, entry.index, entry.term, known.term));
   }
   return next;
 }
 
 void RaftChecker::installed(ServerId who, Index index, uint64_t state_there) {
   if (index > committed_.size() || state(index) != state_there) {
-    fail(fmt::format("state machine safety: {:x} installs a snapshot {} of another history", who,
-                     index));
+    claim(fmt::format("state machine safety: {:x} installs a snapshot {} of another history", who,
+                      index));
   }
 }
 
 bool RaftChecker::leads(ServerId who, Term term, int64_t true_time) {
   const auto [reign, fresh] = leaders_.try_emplace(term, Reign{who, true_time});
   if (reign->second.leader != who) {
-    fail(fmt::format("election safety: {:x} and {:x} both lead term {}", who, reign->second.leader,
-                     term));
+    claim(fmt::format("election safety: {:x} and {:x} both lead term {}", who, reign->second.leader,
+                      term));
   }
   return fresh;
 }
@@ -77,7 +81,7 @@ void RaftChecker::elected(ServerId who, Term term, std::optional<Term> log_term)
   // A leader of an old term, elected by late votes, may well lack what its successors committed.
   if (term < newest_term() || committed_.empty()) return;
   if (log_term == committed_.back().term) return;
-  fail(fmt::format(
+  claim(fmt::format(
       "leader completeness: {:x} leads term {} without the committed entry {} of term {}", who,
       term, committed_.size(), committed_.back().term));
 }
@@ -85,32 +89,32 @@ void RaftChecker::elected(ServerId who, Term term, std::optional<Term> log_term)
 void RaftChecker::voted(ServerId who, Term term, ServerId whom) {
   const auto [vote, fresh] = votes_.try_emplace({term, who}, whom);
   if (vote->second != whom) {
-    fail(fmt::format("one vote: {:x} voted for {:x} and {:x} in term {}", who, vote->second, whom,
-                     term));
+    claim(fmt::format("one vote: {:x} voted for {:x} and {:x} in term {}", who, vote->second, whom,
+                      term));
   }
 }
 
 void RaftChecker::commit_moved(ServerId who, Index before, Index now) {
   if (now < before)
-    fail(fmt::format("{:x} moves its commit index from {} to {}", who, before, now));
+    claim(fmt::format("{:x} moves its commit index from {} to {}", who, before, now));
 }
 
 void RaftChecker::durable_on(ServerId who, Index index, size_t holders, size_t voters) {
   if (holders >= raft::majority(voters)) return;
-  fail(fmt::format("durability: {:x} applies {}, durable on {} of {} voters", who, index, holders,
-                   voters));
+  claim(fmt::format("durability: {:x} applies {}, durable on {} of {} voters", who, index, holders,
+                    voters));
 }
 
 void RaftChecker::read(ServerId who, Index index, Index committed_when_asked) {
   if (index >= committed_when_asked) return;
-  fail(fmt::format("stale read: {:x} reads at {}, but {} was applied when it was asked", who, index,
-                   committed_when_asked));
+  claim(fmt::format("stale read: {:x} reads at {}, but {} was applied when it was asked", who,
+                    index, committed_when_asked));
 }
 
 void RaftChecker::claims_contact(ServerId who, Term term, int64_t true_time) {
   for (auto later = leaders_.upper_bound(term); later != leaders_.end(); ++later) {
     if (later->second.since >= true_time) continue;
-    fail(fmt::format(
+    claim(fmt::format(
         "lease: {:x} of term {} claims a quorum at {} us, when term {} was led since {} us", who,
         term, true_time / 1000, later->first, later->second.since / 1000));
   }
@@ -118,8 +122,8 @@ void RaftChecker::claims_contact(ServerId who, Term term, int64_t true_time) {
 
 void RaftChecker::changed_members(ServerId who, Index before, Index commit) {
   if (before <= commit) return;
-  fail(fmt::format("membership: {:x} changes the members while the change at {} is uncommitted",
-                   who, before));
+  claim(fmt::format("membership: {:x} changes the members while the change at {} is uncommitted",
+                    who, before));
 }
 
 }  // namespace databridge::sim

@@ -24,6 +24,8 @@ class RaftChecker {
 
   const std::optional<std::string>& violation() const { return violation_; }
   void fail(std::string what);  // The first one stays.
+  // A vote or an acknowledgement was forgotten and nobody knows: what is below is promised no more.
+  void forgive() { forgiving_ = true; }
 
   // Log matching: two entries of one index and term are the same, and so are those before them.
   void appended(ServerId who, const raft::Entry& entry, Term before);
@@ -74,7 +76,10 @@ class RaftChecker {
     int64_t since;
   };
 
+  void claim(std::string what);  // Fails, unless it is forgiven.
+
   std::optional<std::string> violation_;
+  bool forgiving_ = false;
   std::vector<std::vector<Record>> seen_;  // By index.
   std::vector<Committed> committed_;       // Place 0 holds index 1.
   std::map<Term, Reign> leaders_;

@@ -53,6 +53,11 @@ Weather::Weather(Random& random) {
   options.uncommitted_max = random.chance(0.2) ? 20 : 300;
   options.committed_max = random.chance(0.2) ? 3 : 4096;
   options.promote_lag_max = random.between(1, 20);
+  options.longer_log_wait = options.election * static_cast<int64_t>(random.between(1, 10));
+  puts_back = random.chance(0.3);
+  unseen = puts_back && random.chance(0.5);
+  uint64_t& weight = nemeses[static_cast<size_t>(Nemesis::put_back)];
+  weight = puts_back ? random.between(5, 30) : 0;
 }
 
 std::string Weather::text() const {
@@ -62,12 +67,13 @@ std::string Weather::text() const {
       "nemesis "
       "every {} us, weights {}; compact every {} keeping {}; state {} bytes in chunks of {}; "
       "appends "
-      "of {} entries, {} in flight; hints {}",
+      "of {} entries, {} in flight; hints {}; longer logs wait {} us; disks put back {}, unseen {}",
       voters, spares, latency_min / kUs, latency_jitter / kUs, fifo ? " in order" : "", loss,
       duplicate, late, disk_min / kUs, disk_jitter / kUs, drift, options.election.count() / kUs,
       options.heartbeat.count() / kUs, client_gap / kUs, reads, nemesis_gap / kUs,
       fmt::join(nemeses, " "), compact_every, compact_keep, state_bytes, options.snapshot_chunk,
-      options.append_entries_max, options.appends_in_flight_max, hints);
+      options.append_entries_max, options.appends_in_flight_max, hints,
+      options.longer_log_wait.count() / kUs, puts_back, unseen);
 }
 
 // A client asks any server that thinks it leads, or any at all.
@@ -99,6 +105,8 @@ void RaftWorld::client() {
 }
 
 void RaftWorld::strike() {
+  copy_a_disk();
+  if (watch_) return;  // What is promised is promised while the leader lives.
   uint64_t sum = 0;
   for (const uint64_t weight : weather_.nemeses) sum += weight;
   if (sum == 0) return;
@@ -165,6 +173,12 @@ void RaftWorld::strike() {
     case Nemesis::wipe:
       wipe();
       break;
+    case Nemesis::put_back:
+      put_back(slot);
+      break;
+    case Nemesis::stranger:
+      stranger(slot);
+      break;
   }
 }
 
@@ -214,29 +228,12 @@ void RaftWorld::change_members() {
   process(slot);
 }
 
-// A disk is lost: the server comes back as somebody else (safety.md 5.1). Only if nobody still
-// counts on an earlier loss, for with two disks of three gone nothing can be promised.
+// A disk is lost: the server comes back as somebody else (safety.md 5.1).
 void RaftWorld::wipe() {
-  for (const Server& server : servers_) {
-    for (const ServerId gone : wiped_) {
-      if (server.disk.snapshot.configuration.has(gone)) return;
-      if (server.raft && server.raft->configuration().has(gone)) return;
-      if (!server.raft) return;
-    }
-  }
   const size_t slot = random_.below(servers_.size());
-  for (const Server& server : servers_) {
-    if (!server.raft) return;
-    const raft::Configuration& now = server.raft->configuration();
-    if (now.is_voter(servers_[slot].id) && now.voters.size() < 3) return;
-  }
-  stop(slot, false);
-  Server& server = servers_[slot];
-  wiped_.push_back(server.id);
-  server.id = random_.next() | 1;
-  server.disk = {};
+  if (!may_lose(slot)) return;
   ++totals_.wiped;
-  push(between(random_, 1 * kMs, 100 * kMs), Event::Kind::restart, slot);
+  replace(slot);
 }
 
 // Connections to a dead process break; who tries again is refused.
@@ -268,6 +265,7 @@ void RaftWorld::settle() {
     servers_[slot].paused_till = servers_[slot].disk_busy_till = 0;
     if (!servers_[slot].raft) start(slot);
   }
+  greet_all();
   const Index goal = checker_.committed() + 1;
   const int64_t deadline = now_ + 60 * weather_.options.election.count();
   std::string why;
@@ -279,12 +277,20 @@ void RaftWorld::settle() {
       change_members();  // A server that joins a silent cluster gets everything, too.
     }
     if (now_ > deadline || handled > kSettleSteps) {
+      if (forgiving_) break;
       checker_.fail(fmt::format("liveness: {} long after the storm has ended", why));
     }
     next(false);
   }
+  if (forgiving_) return check_silence();
   for (const Server& server : servers_) {
-    if (server.raft && server.raft->status().removed) ++totals_.learned_removal;
+    if (!server.raft) continue;
+    const raft::Status status = server.raft->status();
+    if (status.removed) ++totals_.learned_removal;
+    for (const raft::PeerStatus& peer : status.peers) {
+      if (peer.older_copy.empty() || slot_of(peer.id) < 0) continue;
+      checker_.fail(fmt::format("{:x} is called an older copy and is none", peer.id));
+    }
   }
 }
 
@@ -301,6 +307,10 @@ bool RaftWorld::settled(Index goal, std::string& why) {
   }
   const raft::Configuration& members = first.raft->configuration();
   for (const Server& server : servers_) {
+    if (!server.raft) {
+      why = fmt::format("{:x} is not there yet", server.id);
+      return false;
+    }
     if (members.has(server.id)) {
       const Index needed = quiet_ ? first.raft->last_index() : goal;
       if (server.applied >= needed && server.raft->term() == first.raft->term()) continue;

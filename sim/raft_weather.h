@@ -26,7 +26,9 @@ struct Weather {
   raft::Index compact_every = 0, compact_keep = 0;
   size_t state_bytes = 0;
   bool hints = false;
-  std::array<uint64_t, 11> nemeses{};  // Weights; see Nemesis.
+  bool puts_back = false;              // Disks are put back to an older copy,
+  bool unseen = false;                 // also when no leader knows it: then little is promised.
+  std::array<uint64_t, 13> nemeses{};  // Weights; see Nemesis.
   raft::Options options;
 
   explicit Weather(Random& random);
@@ -45,6 +47,8 @@ enum class Nemesis : uint8_t {
   transfer,
   change,
   wipe,
+  put_back,
+  stranger,
 };
 
 }  // namespace databridge::sim

@@ -77,7 +77,10 @@ RunResult RaftWorld::run() {
                    {"leader-lost hints", t.hints},
                    {"servers wiped", t.wiped},
                    {"entries truncated", t.truncated},
-                   {"removals learned", t.learned_removal}};
+                   {"removals learned", t.learned_removal},
+                   {"disks put back", t.put_back},
+                   {"older copies noticed", t.noticed},
+                   {"strangers", t.strangers}};
   return result;
 }
 
@@ -107,7 +110,8 @@ bool RaftWorld::next(bool count) {
   Server& server = servers_[event.slot];
 
   const bool of_server = event.kind == Kind::deliver || event.kind == Kind::wake ||
-                         event.kind == Kind::disk_done || event.kind == Kind::hint;
+                         event.kind == Kind::disk_done || event.kind == Kind::hint ||
+                         event.kind == Kind::greet || event.kind == Kind::gone;
   if (of_server && server.paused_till > now_ &&
       (event.kind == Kind::deliver || event.boot == server.boot)) {
     // A stopped process: its inputs wait, in order.
@@ -143,6 +147,7 @@ bool RaftWorld::next(bool count) {
       hash_ =
           mix(mix(hash_, message.term), message.index << 8 | static_cast<uint64_t>(message.kind));
       server.raft->step(message, local(server, now_));
+      heard(event.slot, message);
       process(event.slot);
       break;
     case Kind::wake:
@@ -157,6 +162,13 @@ bool RaftWorld::next(bool count) {
       server.raft->leader_lost(event.what, local(server, now_));
       process(event.slot);
       break;
+    case Kind::greet:
+      greeted(event.slot, event.what);
+      break;
+    case Kind::gone:
+      server.raft->peer_gone(event.what);
+      server.linked.erase(event.what);
+      break;
     case Kind::client:
       client();
       push(static_cast<int64_t>(random_.below(static_cast<uint64_t>(2 * weather_.client_gap)) + 1),
@@ -170,6 +182,7 @@ bool RaftWorld::next(bool count) {
       break;
     case Kind::heal:
       blocked_ = {};
+      greet_all();
       break;
     case Kind::restart:
       if (!server.raft && event.boot == server.boot) start(event.slot);
@@ -209,6 +222,11 @@ void RaftWorld::start(size_t slot) {
   options.seed = random_.next();
   server.raft.emplace(options, std::move(restored), local(server, now_));
   server.commit_seen = server.raft->commit();
+  server.linked.clear();
+  server.acknowledged_to.clear();
+  server.states.clear();
+  server.heard = local(server, now_);
+  greet(slot);
   process(slot);
 }
 
@@ -219,6 +237,7 @@ void RaftWorld::stop(size_t slot, bool torn) {
   if (!server.raft) return;
   server.raft.reset();
   ++server.boot;
+  say_gone(slot);
   size_t made_it = torn && !server.writes.empty() ? random_.below(server.writes.size() + 1) : 0;
   for (Write& write : server.writes) {
     if (made_it > 0) {
@@ -234,6 +253,7 @@ void RaftWorld::stop(size_t slot, bool torn) {
 
 void RaftWorld::process(size_t slot) {
   Server& server = servers_[slot];
+  mind_losses(slot);
   check(slot);
   while (server.raft->has_ready()) {
     take(slot, server.raft->ready());
@@ -252,13 +272,17 @@ void RaftWorld::process(size_t slot) {
     }
   }
   schedule_wake(slot);
+  // Its body marks it so for ever, and it comes back as somebody else.
+  if (!server.raft->older_copy().empty()) replace(slot);
 }
 
 // The body of a server: what ready.h asks for, in its order.
 void RaftWorld::take(size_t slot, raft::Ready ready) {
   Server& server = servers_[slot];
+  check_campaign(slot, ready);
   for (raft::Message& message : ready.send_now) send(std::move(message));
   if (ready.install) {
+    server.states.clear();
     server.terms.clear();
     server.terms_base = ready.snapshot->index;
     server.terms_base_term = ready.snapshot->term;
@@ -355,7 +379,7 @@ void RaftWorld::apply(size_t slot, const raft::Ready& ready) {
       return;
     }
     const bool first = entry.index > checker_.committed();
-    if (first && ready.role == raft::Role::leader) {
+    if (first && ready.role == raft::Role::leader && !watch_) {
       const auto& configuration = server.raft->configuration();
       checker_.durable_on(server.id, entry.index, holders(configuration, entry.index, entry.term),
                           configuration.voters.size());
@@ -367,6 +391,7 @@ void RaftWorld::apply(size_t slot, const raft::Ready& ready) {
     }
     server.state = checker_.applied(server.id, entry, server.state);
     server.applied = entry.index;
+    if (weather_.puts_back) server.states[entry.index] = server.state;
   }
   for (const raft::ReadState& answer : ready.reads) {
     const auto asked = std::find_if(server.reads.begin(), server.reads.end(),
@@ -413,8 +438,14 @@ void RaftWorld::check(size_t slot) {
 
 void RaftWorld::send(raft::Message message) {
   using Kind = raft::Message::Kind;
-  if (message.kind == Kind::vote) checker_.voted(message.from, message.term, message.from);
-  if (message.kind == Kind::vote_reply && !message.reject) {
+  check_answer(message);
+  const int voter = slot_of(message.from);
+  // Who has forgotten its votes gives them again.
+  const bool remembers = voter >= 0 && !servers_[static_cast<size_t>(voter)].was_put_back;
+  if (message.kind == Kind::vote && remembers) {
+    checker_.voted(message.from, message.term, message.from);
+  }
+  if (message.kind == Kind::vote_reply && !message.reject && remembers) {
     checker_.voted(message.from, message.term, message.to);
   }
   if (message.kind == Kind::timeout_now) ++totals_.transfers;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,16 +80,33 @@ class RaftWorld {
     Index snapshot_index = 0;
     bool led = false;
     std::vector<Asked> reads;
+    std::map<ServerId, raft::Position> linked;  // What those that it is linked with have named.
+    Instant heard{};                            // Its clock when it last heard a leader, or led.
+    std::optional<Disk> copy;                   // Of its disk, some time ago.
+    bool was_put_back = false;                  // It runs on such a copy.
+    std::map<Term, ServerId> acknowledged_to;   // Since its start.
+    std::map<Index, uint64_t> states;           // Of what it has applied since its start.
   };
 
   struct Event {
-    enum class Kind : uint8_t { deliver, wake, disk_done, client, nemesis, heal, restart, hint };
+    enum class Kind : uint8_t {
+      deliver,
+      wake,
+      disk_done,
+      client,
+      nemesis,
+      heal,
+      restart,
+      hint,
+      greet,
+      gone
+    };
     int64_t at;
     uint64_t order;
     Kind kind;
     uint8_t slot;
     uint32_t boot;
-    uint64_t what;  // deliver: place in the pool. hint: whom it is about.
+    uint64_t what;  // deliver: place in the pool. hint, greet, gone: whom it is about.
 
     bool operator<(const Event& other) const {  // The heap's top is the earliest.
       return at != other.at ? at > other.at : order > other.order;
@@ -126,6 +144,25 @@ class RaftWorld {
   void settle();
   bool settled(Index goal, std::string& why);
 
+  // raft_loss.cc: disks that are put back, strangers, greetings.
+  void greet(size_t slot);
+  void greet_all();
+  void say_gone(size_t slot);
+  void greeted(size_t slot, ServerId by);
+  void heard(size_t slot, const raft::Message& message);
+  void copy_a_disk();
+  bool may_lose(size_t slot) const;
+  bool leader_knows(size_t slot) const;
+  void put_back(size_t slot);
+  void stranger(size_t slot);
+  void mind_losses(size_t slot);
+  void check_campaign(size_t slot, const raft::Ready& ready);
+  void check_answer(const raft::Message& message);
+  bool has_it_again(const raft::Status& leader) const;
+  void forgive();
+  void check_silence();
+  void replace(size_t slot);
+
   Random random_;
   Weather weather_;
   size_t steps_;
@@ -144,12 +181,21 @@ class RaftWorld {
   uint64_t commands_ = 0;
   uint64_t contexts_ = 0;
   uint64_t hash_ = 0;
+  // A server was put back while this leader knew more of it: it must be noticed soon.
+  struct Watch {
+    size_t slot;
+    ServerId leader;
+    Term term;
+    int64_t until;
+  };
+  std::optional<Watch> watch_;
+  bool forgiving_ = false;  // See RaftChecker::forgive.
 
   struct Totals {
     uint64_t steps = 0, elections = 0, crashes = 0, lost_bytes = 0, disk_errors = 0, commits = 0,
              acknowledged = 0, compactions = 0, installs = 0, changes = 0, reads = 0, transfers = 0,
              pauses = 0, partitions = 0, lost = 0, duplicated = 0, hints = 0, wiped = 0,
-             truncated = 0, learned_removal = 0;
+             truncated = 0, learned_removal = 0, put_back = 0, noticed = 0, strangers = 0;
   } totals_;
 };
 

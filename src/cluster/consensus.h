@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "base/time.h"
@@ -14,11 +15,15 @@ struct PeerProgress {
   LogIndex match = 0;      // Leader only: known to be on that server's disk.
   Instant contact_last{};  // When the newest answered message was sent to it (leader), or when it
                            // was last heard (others). Zero: never.
+  std::string
+      older_copy{};  // Leader only. Not empty: it has lost what it had acknowledged, and why
+                     // this is known; it counts in the size of a quorum and nowhere else.
 };
 
 struct Consensus {
   int64_t unix_ms = 0;  // Wall time of this step: for stamps, never for decisions.
   Term term = 0;
+  Incarnation vote;    // In that term; none: not given.
   Incarnation leader;  // 0: none known.
   bool leading = false;
   bool ready = false;        // Leading, and the own-term no-op is committed (safety.md 1.3).
@@ -26,10 +31,23 @@ struct Consensus {
                              // something sent at or after it.
   LogIndex commit = 0;
   LogIndex last = 0;
-  bool changing = false;              // A membership change is appended and not yet committed.
-  std::vector<Incarnation> voters;    // Of the latest appended configuration, sorted.
-  std::vector<Incarnation> learners;  // Likewise.
+  Term last_term = 0;      // Of the entry `last`,
+  uint64_t last_hash = 0;  // and what the log holds up to there, in one number; 0: not known.
+  bool changing = false;   // A membership change is appended and not yet committed.
+  std::vector<Incarnation> voters;     // Of the latest appended configuration, sorted.
+  std::vector<Incarnation> learners;   // Likewise.
+  std::vector<Incarnation> committed;  // Voters and learners of the newest committed one, sorted.
   std::map<Incarnation, PeerProgress> peers;  // Without itself.
+
+  // Not empty: this node's log contradicts the leader's, or a term has two leaders. Then it is
+  // never ready.
+  std::string diverged;
+  // Not empty: this node has lost what it had acknowledged. It neither votes nor acknowledges, and
+  // must come back as a new member.
+  std::string older_copy;
+  // Not empty: who named a term too far above ours, which was refused.
+  std::string term_refused;
+  uint64_t terms_refused = 0;
 
   // By the brain, which sees links and time: whether a message to the leader would go out (to
   // itself always), and since when this node leads.

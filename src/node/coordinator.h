@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,15 @@ class Coordinator {
   // This node's disk hangs: it leads no more until somebody elects it again.
   virtual void resign(Instant now) = 0;
   virtual void leader_lost(Incarnation leader, Instant now) = 0;
+
+  // A voter's greeting named its last entry; its link has ended (safety.md 9.1).
+  virtual void peer_log(Incarnation peer, Term last_term, LogIndex last) = 0;
+  virtual void peer_gone(Incarnation peer) = 0;
+  // That node, or this one, is known to run on an older copy of its data directory, and why.
+  virtual void peer_is_older_copy(Incarnation peer, std::string why) = 0;
+  virtual void is_older_copy(std::string why) = 0;
+  // Named by the greeting on a link that this node dialled to a known member (safety.md 10).
+  virtual void term_named(Term term) = 0;
 
   // The state after `index` is `state`: what was before may be forgotten, but for the newest
   // `trailing` entries of at most `bytes` together, which serve those who are a little late.

@@ -73,6 +73,8 @@ Result<void> Engine::restore() {
     auto read = cluster::State::from_snapshot(restored->snapshot.data.view());
     if (!read) return tl::make_unexpected(read.error());
     state = std::move(*read);
+    snapshot_index_ = restored->snapshot.index;
+    snapshot_size_ = restored->snapshot.data.size();
   }
   if (auto host = host_->restore(); !host) return host;
   // A promise to found that cannot be read might be given twice: then this node must not start.
@@ -111,6 +113,7 @@ raft::Options Engine::raft_options() const {
   raft.id = identity_.incarnation.value;
   raft.election = options_.leader.timing.raft_base;
   raft.heartbeat = options_.leader.timing.raft_heartbeat;
+  raft.longer_log_wait = options_.leader.timing.election_timeout;
   raft.seed = env_.seed ^ identity_.boot;
   return raft;
 }
@@ -253,7 +256,9 @@ bool Engine::collect() {
   refresh_consensus();
   if (output.installed) {
     ++snapshots_;
+    snapshot_size_ = output.installed->size();
     step(cluster::Installed{std::move(*output.installed)});
+    snapshot_index_ = brain_->state().version();  // One of our own would bring nothing new.
     host_->applied(brain_->state(), nullptr);
   }
   for (const Coordinator::Entry& entry : output.committed) {
@@ -328,10 +333,28 @@ void Engine::say_what_is_durable() {
 void Engine::refresh_consensus() {
   if (coordinator_) {
     consensus_ = coordinator_->consensus(now_, unix_ms_);
+    say_what_was_lost();
   } else {
     consensus_ = {};
     consensus_.unix_ms = unix_ms_;
   }
+}
+
+// Each thing once, in the words of the consensus.
+void Engine::say_what_was_lost() {
+  Bytes lost = consensus_.diverged + consensus_.older_copy;
+  for (const auto& [peer, progress] : consensus_.peers) lost += progress.older_copy;
+  if (lost == lost_said_) return;
+  if (!consensus_.diverged.empty()) log(Weight::error, "diverged: " + consensus_.diverged);
+  if (!consensus_.older_copy.empty()) {
+    log(Weight::error, "no vote and no acknowledgement counts: " + consensus_.older_copy);
+  }
+  for (const auto& [peer, progress] : consensus_.peers) {
+    if (progress.older_copy.empty()) continue;
+    log(Weight::error,
+        "server " + std::to_string(peer.value) + " counts no more: " + progress.older_copy);
+  }
+  lost_said_ = std::move(lost);
 }
 
 // ---- What comes in

@@ -111,6 +111,7 @@ class Engine final : private HostEvents {
   void refresh_consensus();
   void sample_load();
   void maybe_snapshot();
+  void say_what_was_lost();
   void retry_proposals();
   void mind_the_disk();
   void offer(Bytes command);
@@ -157,6 +158,7 @@ class Engine final : private HostEvents {
   Instant now_{};
   int64_t unix_ms_ = 0;
   cluster::Consensus consensus_;
+  Bytes lost_said_;  // Of it, to people.
   env::Batch batch_;
   std::vector<Said> said_;             // In this turn: waits for its batch.
   std::deque<cluster::Input> inputs_;  // What the host and this node itself say meanwhile.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "raft/codec.h"
 
 namespace databridge::node {
@@ -36,7 +37,10 @@ RaftCoordinator::RaftCoordinator(const raft::Options& options, raft::Restored re
     : raft_(options, restored, now),
       log_(std::move(log)),
       snapshot_chunk_(snapshot_chunk),
-      written_(restored.hard_state) {}
+      snapshot_index_(restored.snapshot.index),
+      written_(restored.hard_state),
+      mark_after_(options.election),
+      mark_due_(now + mark_after_) {}
 
 raft::Restored RaftCoordinator::founding(const std::vector<Incarnation>& voters) {
   raft::Restored restored;
@@ -46,6 +50,20 @@ raft::Restored RaftCoordinator::founding(const std::vector<Incarnation>& voters)
   std::sort(restored.snapshot.configuration.voters.begin(),
             restored.snapshot.configuration.voters.end());
   return restored;
+}
+
+void RaftCoordinator::tick(Instant now) {
+  raft_.tick(now);
+  if (now < mark_due_) return;
+  mark_due_ = now + mark_after_;
+  mark_now_ = true;
+}
+
+// The commit mark travels with what is written anyway. After the last entry of a while nothing is:
+// then it goes alone, so that what was acknowledged is known as such after a restart, too.
+Instant RaftCoordinator::due() const {
+  const Instant wake = raft_.next_wake();
+  return raft_.commit() > written_.commit ? std::min(wake, mark_due_) : wake;
 }
 
 void RaftCoordinator::receive(Incarnation from, const RaftPacket& packet, Instant now) {
@@ -75,15 +93,17 @@ void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
 }
 
 void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) {
+  if (index <= snapshot_index_) return;  // One that was installed meanwhile reaches further.
   writing_ = Writing{.index = index,
                      .compact_to = log_.tail(index, trailing, bytes),
                      .state = raft::Payload(std::move(state))};
 }
 
 void RaftCoordinator::write_on(env::Batch& batch) {
-  if (!writing_ || writing_->under_way) return;
+  if (!writing_ || writing_->under_way || writing_->complete) return;
+  if (writing_->written == 0) log_.begin_chunks(batch);
   const BytesView chunk = writing_->state.view().substr(writing_->written, snapshot_chunk_);
-  log_.put_chunk(batch, writing_->index, writing_->written / snapshot_chunk_, chunk);
+  log_.put_chunk(batch, writing_->written / snapshot_chunk_, chunk);
   writing_->written += chunk.size();
   writing_->under_way = true;
   writing_->batch = 0;
@@ -96,7 +116,13 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
     output.empty = false;
   }
   write_on(batch);
-  if (!raft_.has_ready()) return output;
+  const bool mark = std::exchange(mark_now_, false);
+  if (!raft_.has_ready()) {
+    raft::HardState marked = written_;  // Term and vote as they are on the disk.
+    marked.commit = raft_.commit();
+    if (mark && marked.commit > written_.commit) put_hard_state(batch, marked);
+    return output;
+  }
   raft::Ready ready = raft_.ready();
   output.empty = false;
   collected_ = ready.number;
@@ -126,24 +152,30 @@ void RaftCoordinator::persist(raft::Ready& ready, env::Batch& batch) {
     // The commit mark alone is worth no sync: it only saves time after a restart.
     commit_mark_ = ready.hard_state;
     if (commit_mark_->term != written_.term || commit_mark_->vote != written_.vote) {
-      log_.put_hard_state(batch, *commit_mark_);
-      written_ = *commit_mark_;
-      commit_mark_.reset();
+      put_hard_state(batch, *commit_mark_);
     }
   }
   if (ready.install) {
-    writing_.reset();
     log_.install(batch, *ready.snapshot);
   } else if (ready.snapshot) {
-    log_.put_head(batch, *ready.snapshot);  // Its chunks are durable.
+    CHECK(writing_ && writing_->complete && writing_->index == ready.snapshot->index);
+    log_.put_head(batch, *ready.snapshot);
+  }
+  if (ready.snapshot) {
+    writing_.reset();
+    snapshot_index_ = ready.snapshot->index;
   }
   log_.append(batch, ready.entries);
   if (ready.compact_to != 0) log_.compact(batch, ready.compact_to);
   if (commit_mark_ && (!ready.entries.empty() || ready.snapshot)) {
-    log_.put_hard_state(batch, *commit_mark_);
-    written_ = *commit_mark_;
-    commit_mark_.reset();
+    put_hard_state(batch, *commit_mark_);
   }
+}
+
+void RaftCoordinator::put_hard_state(env::Batch& batch, const raft::HardState& state) {
+  log_.put_hard_state(batch, state);
+  written_ = state;
+  commit_mark_.reset();
 }
 
 void RaftCoordinator::submitted(uint64_t batch_number) {
@@ -164,9 +196,9 @@ void RaftCoordinator::durable(uint64_t batch_number, Instant now) {
   writing_->under_way = false;
   writing_->batch = 0;
   if (writing_->written < writing_->state.size()) return;
-  // Not newer than what was installed meanwhile: its chunks go with the next head.
-  (void)raft_.compact(writing_->compact_to, writing_->index, writing_->state);
-  writing_.reset();
+  writing_->complete = true;
+  // If it is not newer than what was installed meanwhile, its chunks go with the next head.
+  if (!raft_.compact(writing_->compact_to, writing_->index, writing_->state)) writing_.reset();
 }
 
 cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) const {
@@ -175,17 +207,32 @@ cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) cons
   consensus.unix_ms = unix_ms;
   consensus.term = status.term;
   consensus.leader = Incarnation{status.leader};
+  consensus.vote = Incarnation{status.vote};
   consensus.leading = status.role == raft::Role::leader;
   consensus.ready = consensus.leading && status.committed_in_term;
   consensus.quorum_contact = consensus.leading ? raft_.quorum_contact(now) : Instant::min();
   consensus.commit = status.commit;
   consensus.last = status.last;
+  consensus.last_term = status.last_term;
+  consensus.last_hash = status.last_hash;
   consensus.changing = status.change_pending;
   consensus.voters = incarnations(status.configuration.voters);
   consensus.learners = incarnations(status.configuration.learners);
+  consensus.committed = incarnations(status.committed.voters);
+  for (const raft::ServerId id : status.committed.learners) {
+    consensus.committed.push_back(Incarnation{id});
+  }
+  std::sort(consensus.committed.begin(), consensus.committed.end());
+  consensus.diverged = status.diverged;
+  consensus.older_copy = status.older_copy;
+  consensus.terms_refused = status.leaps_refused;
+  if (status.leaps_refused != 0) {
+    consensus.term_refused = "server " + std::to_string(status.leap_from) + " named term " +
+                             std::to_string(status.leap_term) + ", too far above ours";
+  }
   for (const auto& [server, when] : heard_) consensus.peers[server].contact_last = when;
   for (const raft::PeerStatus& peer : status.peers) {
-    consensus.peers[Incarnation{peer.id}] = {peer.match, peer.contact};
+    consensus.peers[Incarnation{peer.id}] = {peer.match, peer.contact, peer.older_copy};
   }
   return consensus;
 }

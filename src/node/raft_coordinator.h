@@ -3,6 +3,8 @@
 
 #include <map>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "node/coordinator.h"
 #include "node/raft_log_store.h"
@@ -20,14 +22,23 @@ class RaftCoordinator final : public Coordinator {
   static raft::Restored founding(const std::vector<Incarnation>& voters);
 
   void receive(Incarnation from, const RaftPacket& packet, Instant now) override;
-  void tick(Instant now) override { raft_.tick(now); }
-  Instant due() const override { return raft_.next_wake(); }
+  void tick(Instant now) override;
+  Instant due() const override;
   bool propose(const Bytes& command, Instant now) override;
   void read(uint64_t context, Instant now) override;
   void change(cluster::VoterChange change, Incarnation server, Instant now) override;
   void transfer(Incarnation to, Instant now) override;
   void resign(Instant now) override { raft_.resign(now); }
   void leader_lost(Incarnation leader, Instant now) override;
+  void peer_log(Incarnation peer, Term last_term, LogIndex last) override {
+    raft_.peer_log(peer.value, {last_term, last});
+  }
+  void peer_gone(Incarnation peer) override { raft_.peer_gone(peer.value); }
+  void peer_is_older_copy(Incarnation peer, std::string why) override {
+    raft_.peer_is_older_copy(peer.value, std::move(why));
+  }
+  void is_older_copy(std::string why) override { raft_.is_older_copy(std::move(why)); }
+  void term_named(Term term) override { raft_.term_named(term); }
   void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) override;
   bool compacting() const override { return writing_.has_value(); }
   Output collect(env::Batch& batch) override;
@@ -41,6 +52,7 @@ class RaftCoordinator final : public Coordinator {
  private:
   void persist(raft::Ready& ready, env::Batch& batch);
   void write_on(env::Batch& batch);
+  void put_hard_state(env::Batch& batch, const raft::HardState& state);
 
   // A snapshot of our own on its way to the disk, a chunk a sync: a large one in one batch would
   // hold up all that waits for that batch.
@@ -50,14 +62,19 @@ class RaftCoordinator final : public Coordinator {
     raft::Payload state;
     size_t written = 0;  // Bytes, those of the chunk under way included.
     bool under_way = false;
-    uint64_t batch = 0;  // Of the chunk under way; 0: not submitted yet.
+    uint64_t batch = 0;     // Of the chunk under way; 0: not submitted yet.
+    bool complete = false;  // All are durable; the head goes with the next Ready.
   };
 
   raft::Raft raft_;
   RaftLogStore log_;
   const size_t snapshot_chunk_;
   std::optional<Writing> writing_;
+  LogIndex snapshot_index_;  // Of the newest head.
   raft::HardState written_;  // As in the newest batch.
+  const Duration mark_after_;
+  Instant mark_due_;  // What is known to be committed is marked then, if nothing else was written.
+  bool mark_now_ = false;
   std::optional<raft::HardState>
       commit_mark_;                         // Only the commit differs: goes with the next batch.
   std::optional<uint64_t> collected_;       // The newest Ready that belongs to no batch yet.

@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "node/test_world.h"
+#include "raft/codec.h"
+
 namespace databridge::node {
 namespace {
 
@@ -53,6 +58,50 @@ TEST(RaftCoordinator, AReadByTheLeaderHasAnIndex) {
   const auto reads = leader.reads();
   ASSERT_EQ(reads.size(), 1u);
   EXPECT_TRUE(reads[0].index);
+}
+
+// Otherwise a node that is started again would not know that its last entry was committed, and
+// would have it cut by whoever has lost it.
+TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
+  TestCoordinator leader({Incarnation{1}});
+  for (int i = 0; i < 10 && !leader.coordinator.leads(); ++i) {
+    leader.elapse(1s);
+    leader.reads();
+  }
+  ASSERT_TRUE(leader.coordinator.propose("command", leader.now));
+  leader.reads();
+  const LogIndex commit = leader.coordinator.consensus(leader.now, 0).commit;
+  EXPECT_LE(leader.coordinator.due(), leader.now + 1500ms);
+  leader.elapse(1500ms);
+  env::Batch batch;
+  leader.coordinator.collect(batch);
+  const auto mark = std::find_if(batch.writes.begin(), batch.writes.end(),
+                                 [](const env::Write& w) { return w.key == "raft/hard/a"; });
+  ASSERT_NE(mark, batch.writes.end());
+  const auto state = raft::decode_hard_state(BytesView(mark->value).substr(4));
+  ASSERT_TRUE(state);
+  EXPECT_EQ(state->commit, commit);
+  EXPECT_EQ(state->vote, 1u);
+  leader.reads();
+  leader.elapse(1500ms);
+  env::Batch again;
+  leader.coordinator.collect(again);
+  EXPECT_TRUE(again.empty()) << "once is enough";
+}
+
+// The index of a snapshot that was installed is known: none of our own is written for it.
+TEST(RaftCoordinator, NoSnapshotIsWrittenThatIsNotNewer) {
+  raft::Restored restored = RaftCoordinator::founding({Incarnation{1}});
+  restored.snapshot.index = 9;
+  restored.snapshot.term = 1;
+  restored.hard_state = {1, 1, 9};
+  ForgetfulStore store;
+  RaftLogStore log;
+  env::Batch batch;
+  log.install(batch, restored.snapshot);
+  RaftCoordinator coordinator({.id = 1}, restored, std::move(log), Instant(1s));
+  coordinator.compact(9, Bytes(10, 's'), 1, 100);
+  EXPECT_FALSE(coordinator.compacting());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "base/check.h"
 #include "raft/codec.h"
 
@@ -13,7 +14,8 @@ using env::Space;
 constexpr char kHardA[] = "raft/hard/a";
 constexpr char kHardB[] = "raft/hard/b";
 constexpr char kBase[] = "raft/base";
-constexpr char kSnapshotHead[] = "head";
+constexpr char kSnapshotHead[] = "head/2";
+constexpr char kFormerHead[] = "head";  // Names no generation: its chunks lie under its index.
 constexpr char kChunksFrom[] = "chunk/";
 constexpr char kChunksTo[] = "chunk0";  // '0' follows '/'.
 constexpr size_t kChunk = 1 << 20;
@@ -24,9 +26,9 @@ Bytes entry_key(raft::Index index) {
   return key;
 }
 
-Bytes chunk_key(raft::Index index, uint64_t number) {
+Bytes chunk_key(uint64_t generation, uint64_t number) {
   Bytes key = kChunksFrom;
-  append_big64(key, index);
+  append_big64(key, generation);
   append_big64(key, number);
   return key;
 }
@@ -80,30 +82,68 @@ Result<raft::HardState> load_hard(env::Store& store) {
   return newest;
 }
 
-Result<raft::Snapshot> load_snapshot(env::Store& store) {
-  const auto record = store.get(Space::snapshot, kSnapshotHead);
+struct StoredSnapshot {
+  raft::Snapshot snapshot;
+  uint64_t generation = 0;  // Of its chunks.
+};
+
+// The head that counts, of whichever version, without its chunks.
+struct Head {
+  uint64_t generation = 0;
+  uint64_t size = 0;
+  uint64_t hash = 0;
+  raft::Snapshot snapshot;
+};
+
+Result<std::optional<Head>> load_head(env::Store& store) {
+  bool former = false;
+  auto record = store.get(Space::snapshot, kSnapshotHead);
+  if (record && !*record) {
+    former = true;
+    record = store.get(Space::snapshot, kFormerHead);
+  }
   if (!record) return tl::make_unexpected(record.error());
-  if (!*record) return raft::Snapshot{};
-  const auto content = unseal(**record, "the snapshot's head");
+  if (!*record) return std::optional<Head>();
+  auto content = unseal(**record, "the snapshot's head");
   if (!content) return tl::make_unexpected(content.error());
-  if (content->size() < 16) return tl::make_unexpected(broken("the snapshot's head is short"));
-  const uint64_t size = read_little64(*content);
-  const uint64_t hash = read_little64(content->substr(8));
+  if (content->size() < (former ? 16 : 24)) {
+    return tl::make_unexpected(broken("the snapshot's head is short"));
+  }
+  Head head;
+  if (!former) {
+    head.generation = read_little64(*content);
+    content->remove_prefix(8);
+  }
+  head.size = read_little64(*content);
+  head.hash = read_little64(content->substr(8));
   auto snapshot = raft::decode_snapshot_head(content->substr(16));
-  if (!snapshot) return snapshot;
+  if (!snapshot) return tl::make_unexpected(snapshot.error());
+  head.snapshot = std::move(*snapshot);
+  if (former) head.generation = head.snapshot.index;
+  return std::optional(std::move(head));
+}
+
+Result<StoredSnapshot> load_snapshot(env::Store& store) {
+  auto head = load_head(store);
+  if (!head) return tl::make_unexpected(head.error());
+  if (!*head) return StoredSnapshot{};
+  StoredSnapshot stored{std::move((*head)->snapshot), (*head)->generation};
+  if (stored.generation == UINT64_MAX) {
+    return tl::make_unexpected(broken("the snapshot's generation is absurd"));
+  }
   Bytes data;
   const auto scanned =
-      store.scan(Space::snapshot, chunk_key(snapshot->index, 0), chunk_key(snapshot->index + 1, 0),
-                 [&](BytesView, BytesView value) {
+      store.scan(Space::snapshot, chunk_key(stored.generation, 0),
+                 chunk_key(stored.generation + 1, 0), [&](BytesView, BytesView value) {
                    data.append(value);
                    return true;
                  });
   if (!scanned) return tl::make_unexpected(scanned.error());
-  if (data.size() != size || hash64(data) != hash) {
+  if (data.size() != (*head)->size || hash64(data) != (*head)->hash) {
     return tl::make_unexpected(broken("the snapshot does not add up"));
   }
-  snapshot->data = raft::Payload(std::move(data));
-  return snapshot;
+  stored.snapshot.data = raft::Payload(std::move(data));
+  return stored;
 }
 
 }  // namespace
@@ -115,7 +155,8 @@ Result<raft::Restored> RaftLogStore::load(env::Store& store) {
   restored.hard_state = *hard;
   auto snapshot = load_snapshot(store);
   if (!snapshot) return tl::make_unexpected(snapshot.error());
-  restored.snapshot = std::move(*snapshot);
+  restored.snapshot = std::move(snapshot->snapshot);
+  head_generation_ = generation_ = snapshot->generation;
 
   const auto base = store.get(Space::meta, kBase);
   if (!base) return tl::make_unexpected(base.error());
@@ -149,9 +190,14 @@ Result<raft::Restored> RaftLogStore::load(env::Store& store) {
       });
   if (!scanned) return tl::make_unexpected(scanned.error());
   if (error) return tl::make_unexpected(*error);
-  const raft::Index newest = std::max(last(), restored.snapshot.index);
-  if (newest < restored.hard_state.commit) {
-    return tl::make_unexpected(broken("it ends at " + std::to_string(newest) +
+  // The log begins where the snapshot ends, or before it, and reaches at least to its end.
+  if (base_index_ > restored.snapshot.index || last() < restored.snapshot.index) {
+    return tl::make_unexpected(broken("it holds " + std::to_string(base_index_ + 1) + " to " +
+                                      std::to_string(last()) + ", the snapshot ends at " +
+                                      std::to_string(restored.snapshot.index)));
+  }
+  if (last() < restored.hard_state.commit) {
+    return tl::make_unexpected(broken("it ends at " + std::to_string(last()) +
                                       ", before the commit mark " +
                                       std::to_string(restored.hard_state.commit)));
   }
@@ -212,26 +258,39 @@ void RaftLogStore::put_base(env::Batch& batch) const {
   batch.put(Space::meta, kBase, seal(content));
 }
 
-void RaftLogStore::put_chunk(env::Batch& batch, raft::Index index, uint64_t number,
-                             BytesView chunk) {
-  batch.put(Space::snapshot, chunk_key(index, number), Bytes(chunk));
+// What an earlier attempt has left goes first: its chunks may lie where this one's shall.
+void RaftLogStore::begin_chunks(env::Batch& batch) {
+  erase_chunks_but(batch, head_generation_);
+  generation_ = head_generation_ + 1;
+}
+
+void RaftLogStore::put_chunk(env::Batch& batch, uint64_t number, BytesView chunk) {
+  const uint64_t generation = CANARY(chunks_over_the_head) ? head_generation_ : generation_;
+  batch.put(Space::snapshot, chunk_key(generation, number), Bytes(chunk));
+}
+
+void RaftLogStore::erase_chunks_but(env::Batch& batch, uint64_t generation) const {
+  batch.erase_range(Space::snapshot, kChunksFrom, chunk_key(generation, 0));
+  batch.erase_range(Space::snapshot, chunk_key(generation + 1, 0), kChunksTo);
 }
 
 void RaftLogStore::put_head(env::Batch& batch, const raft::Snapshot& snapshot) {
+  if (!CANARY(chunks_over_the_head)) head_generation_ = generation_;
   Bytes content;
+  append_little64(content, head_generation_);
   append_little64(content, snapshot.data.size());
   append_little64(content, hash64(snapshot.data.view()));
   content.append(raft::encode_snapshot_head(snapshot));
   batch.put(Space::snapshot, kSnapshotHead, seal(content));
-  batch.erase_range(Space::snapshot, kChunksFrom, chunk_key(snapshot.index, 0));
-  batch.erase_range(Space::snapshot, chunk_key(snapshot.index + 1, 0), kChunksTo);
+  batch.erase(Space::snapshot, kFormerHead);
+  erase_chunks_but(batch, head_generation_);
 }
 
 void RaftLogStore::install(env::Batch& batch, const raft::Snapshot& snapshot) {
   const BytesView data = snapshot.data.view();
-  batch.erase_range(Space::snapshot, kChunksFrom, kChunksTo);
+  begin_chunks(batch);
   for (uint64_t number = 0; number * kChunk < data.size(); ++number) {
-    put_chunk(batch, snapshot.index, number, data.substr(number * kChunk, kChunk));
+    put_chunk(batch, number, data.substr(number * kChunk, kChunk));
   }
   put_head(batch, snapshot);
   batch.erase_range(Space::raft_log, entry_key(0), Bytes(9, '\xff'));

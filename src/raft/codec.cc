@@ -21,6 +21,7 @@ class Writer {
   }
   // Ids are random: fixed width is shorter for them.
   void id(ServerId value) { append_little64(out_, value); }
+  void hash(ChainHash value) { append_little64(out_, value); }
   void instant(Instant value) {
     append_little64(out_, static_cast<uint64_t>(value.time_since_epoch().count()));
   }
@@ -48,6 +49,7 @@ class Reader {
   explicit Reader(BytesView bytes) : rest_(bytes) {}
 
   bool good() const { return good_; }
+  bool at_end() const { return rest_.empty(); }
   uint8_t byte() {
     if (rest_.empty()) return stop();
     const auto value = static_cast<uint8_t>(rest_.front());
@@ -71,6 +73,8 @@ class Reader {
     return value;
   }
   ServerId id() { return fixed(); }
+  // What earlier versions did not write: 0 from them.
+  ChainHash later_hash() { return at_end() ? 0 : fixed(); }
   Instant instant() { return Instant(Duration(static_cast<Duration::rep>(fixed()))); }
   BytesView bytes() {
     const uint64_t size = number();
@@ -147,7 +151,7 @@ void read_entry(Reader& in, Entry& entry) {
   if (!data.empty()) entry.data = Payload(Bytes(data));
 }
 
-enum Flag : uint8_t { kReject = 1, kLeaderLost = 2, kTransfer = 4, kRemoved = 8 };
+enum Flag : uint8_t { kReject = 1, kLeaderLost = 2, kTransfer = 4, kRemoved = 8, kOlderCopy = 16 };
 
 }  // namespace
 
@@ -164,7 +168,8 @@ Bytes encode(const Message& m) {
   out.id(m.to);
   out.number(m.term);
   out.byte(static_cast<uint8_t>((m.reject ? kReject : 0) | (m.leader_lost ? kLeaderLost : 0) |
-                                (m.transfer ? kTransfer : 0) | (m.removed ? kRemoved : 0)));
+                                (m.transfer ? kTransfer : 0) | (m.removed ? kRemoved : 0) |
+                                (m.older_copy ? kOlderCopy : 0)));
   out.number(m.index);
   out.number(m.log_term);
   out.number(m.commit);
@@ -178,6 +183,7 @@ Bytes encode(const Message& m) {
   for (const Entry& entry : m.entries) write_entry(out, entry);
   out.configuration(m.configuration);
   out.bytes(m.chunk.view());
+  out.hash(m.hash);
   return bytes;
 }
 
@@ -194,6 +200,7 @@ Result<Message> decode(BytesView bytes) {
   m.leader_lost = (flags & kLeaderLost) != 0;
   m.transfer = (flags & kTransfer) != 0;
   m.removed = (flags & kRemoved) != 0;
+  m.older_copy = (flags & kOlderCopy) != 0;
   m.index = in.number();
   m.log_term = in.number();
   m.commit = in.number();
@@ -211,6 +218,7 @@ Result<Message> decode(BytesView bytes) {
   m.configuration = in.configuration();
   const BytesView chunk = in.bytes();
   if (!chunk.empty()) m.chunk = Payload(Bytes(chunk));
+  m.hash = in.later_hash();
   return finish(in, std::move(m), "consensus message");
 }
 
@@ -275,6 +283,7 @@ Bytes encode_snapshot_head(const Snapshot& snapshot) {
   out.number(snapshot.index);
   out.number(snapshot.term);
   out.configuration(snapshot.configuration);
+  out.hash(snapshot.hash);
   return bytes;
 }
 
@@ -285,6 +294,7 @@ Result<Snapshot> decode_snapshot_head(BytesView bytes) {
   snapshot.index = in.number();
   snapshot.term = in.number();
   snapshot.configuration = in.configuration();
+  snapshot.hash = in.later_hash();
   return finish(in, std::move(snapshot), "snapshot head");
 }
 

@@ -48,7 +48,8 @@ Core::Core(const Options& options, Restored restored, Instant now)
     : options_(options),
       random_(options.seed ^ options.id),
       now_(now),
-      log_({restored.snapshot.term, restored.snapshot.index}, std::move(restored.entries)),
+      log_({restored.snapshot.term, restored.snapshot.index}, restored.snapshot.hash,
+           std::move(restored.entries)),
       members_({restored.snapshot.term, restored.snapshot.index}, restored.snapshot.configuration),
       snapshot_(std::move(restored.snapshot)),
       hard_(restored.hard_state) {
@@ -70,6 +71,7 @@ Core::Core(const Options& options, Restored restored, Instant now)
   handed_hard_ = hard_;
   durable_term_ = restored.hard_state.term;
   told_term_ = hard_.term;
+  led_ = now_;
   arm_election_timer();
 }
 
@@ -113,7 +115,7 @@ bool Core::well_formed(const Message& m) const {
 
 void Core::step(const Message& m, Instant now) {
   now_ = std::max(now_, now);
-  if (!well_formed(m)) return;
+  if (!well_formed(m) || leaps(m)) return;
   using Kind = Message::Kind;
 
   const bool from_leader = m.kind == Kind::append || m.kind == Kind::heartbeat ||
@@ -136,6 +138,7 @@ void Core::step(const Message& m, Instant now) {
     // The old leader's or candidate's late answers say nothing about this term.
     if (!CANARY(late_answer_counts) || m.kind != Kind::append_reply) return;
   }
+  if (from_leader && !obeys(m)) return;
 
   switch (m.kind) {
     case Kind::pre_vote_reply:
@@ -186,6 +189,7 @@ void Core::enter_term(Term term) {
   CHECK(term > hard_.term);
   hard_.term = term;
   hard_.vote = 0;
+  term_leader_ = 0;
   verified_ = acknowledged_ = 0;
   append_sent_at_ = {};
   incoming_.reset();
@@ -197,6 +201,8 @@ void Core::become_follower(Term term, ServerId leader) {
     drop_reads();
     peers_.clear();
     stop_transfer();
+    term_leader_ = 0;  // Another leader of this term may well be the one to follow.
+    led_ = now_;
   }
   if (role_ != Role::follower) {
     role_ = Role::follower;
@@ -209,7 +215,8 @@ void Core::become_follower(Term term, ServerId leader) {
 
 void Core::heard_from_leader(const Message& m) {
   if (role_ != Role::follower || leader_ != m.from) become_follower(m.term, m.from);
-  heard_leader_ = now_;
+  heard_leader_ = led_ = now_;
+  term_leader_ = m.from;
   lost_leader_ = false;
   failed_rounds_ = 0;
   early_vote_.reset();
@@ -220,6 +227,7 @@ void Core::set_commit(Index index) {
   CHECK(index <= log_.last());
   if (index <= hard_.commit) return;  // Never backwards.
   hard_.commit = index;
+  heal();
   after_commit();
 }
 
@@ -300,18 +308,27 @@ Status Core::status() const {
   s.vote = hard_.vote;
   s.first = log_.first();
   s.last = log_.last();
+  s.last_term = log_.last_term();
+  s.last_hash = log_.last_hash();
   s.stable = log_.stable();
   s.commit = hard_.commit;
   s.applied = applied_;
   s.committed_in_term = role_ == Role::leader && hard_.commit >= term_start_;
   s.configuration = members_.latest();
+  s.committed = members_.at(hard_.commit);
   s.configuration_index = members_.latest_index();
   s.change_pending = members_.latest_index() > hard_.commit;
   s.removed = removed_;
   s.transferee = transferee_;
+  s.diverged = diverged_;
+  s.older_copy = older_copy_;
+  s.leap_from = leap_from_;
+  s.leap_term = leap_term_;
+  s.leaps_refused = leaps_refused_;
   for (const auto& [id, peer] : peers_) {
-    s.peers.push_back(
-        {id, members_.latest().is_voter(id), peer.flow, peer.match, peer.next, peer.contact});
+    const auto older = older_ones_.find(id);
+    s.peers.push_back({id, members_.latest().is_voter(id), peer.flow, peer.match, peer.next,
+                       peer.contact, older == older_ones_.end() ? "" : older->second});
   }
   return s;
 }

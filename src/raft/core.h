@@ -1,14 +1,16 @@
 // The inside of Raft: one class, because Raft's rules share one state; its methods are spread by
-// topic over raft.cc (terms, Ready), election.cc, replication.cc, snapshot.cc, change.cc and
-// read.cc.
+// topic over core.cc (terms, Ready), election.cc, replication.cc, snapshot.cc, change.cc, read.cc
+// and loss.cc (what other servers, or this one, have lost).
 //
 // Owns  everything that raft.h says. Pure. Private to this room.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
@@ -38,6 +40,11 @@ class Core {
   void resign(Instant now);
   Result<void> transfer(ServerId to, Instant now);
   void leader_lost(ServerId leader, Instant now);
+  void peer_log(ServerId peer, Position last);
+  void peer_gone(ServerId peer) { peer_logs_.erase(peer); }
+  void peer_is_older_copy(ServerId peer, std::string why);
+  void is_older_copy(std::string why);
+  void term_named(Term term) { term_named_ = std::max(term_named_, term); }
   Instant quorum_contact(Instant now) const;
   bool compact(Index upto, Index snapshot_index, Payload state);
   Role role() const { return role_; }
@@ -45,10 +52,12 @@ class Core {
   const HardState& hard_state() const { return hard_; }
   const Log& log() const { return log_; }
   const Membership& members() const { return members_; }
+  const std::string& diverged() const { return diverged_; }
+  const std::string& older_copy() const { return older_copy_; }
   Status status() const;
 
  private:
-  // raft.cc: terms, timers' common part, Ready.
+  // core.cc: terms, timers' common part, Ready.
   void enter_term(Term term);
   void become_follower(Term term, ServerId leader);
   void heard_from_leader(const Message& message);
@@ -97,6 +106,18 @@ class Core {
   void forget_the_departed();
   void after_commit();
 
+  // loss.cc
+  bool leaps(const Message& message);
+  bool obeys(const Message& message);
+  bool sits_out() const { return diverged_for_good_ || !older_copy_.empty(); }
+  bool lacks_a_longer_log(Position position, ServerId candidate) const;
+  bool contradicts(const Message& message) const;
+  void diverge(const Message& message);
+  bool has_lost(const Message& heartbeat);
+  void tell_loss(const Message& message);
+  bool refused_what_it_had(ServerId from, Progress& peer, const Message& message);
+  void heal();
+
   // read.cc
   void assign_reads();
   void confirm_reads();
@@ -115,6 +136,7 @@ class Core {
   struct Incoming {  // A snapshot on its way in.
     Position position;
     Configuration configuration;
+    ChainHash hash = 0;
     uint64_t total = 0;
     Bytes data;
   };
@@ -132,6 +154,20 @@ class Core {
   ServerId leader_ = 0;
   bool was_member_ = false;
   bool removed_ = false;
+
+  // What was lost.
+  std::string diverged_;
+  bool diverged_for_good_ = false;              // Else: until heal().
+  ServerId term_leader_ = 0;                    // Whom this server knew to lead this term.
+  Instant second_leader_heard_{};               // Another one than that.
+  std::string older_copy_;                      // Of this server itself.
+  std::map<ServerId, std::string> older_ones_;  // Of others, with the reason.
+  std::map<ServerId, Position> peer_logs_;      // Of those that are linked.
+  Instant led_{};                               // A leader was heard then, or this server began.
+  Term term_named_ = 0;
+  ServerId leap_from_ = 0;
+  Term leap_term_ = 0;
+  uint64_t leaps_refused_ = 0;
 
   // As a follower.
   Instant heard_leader_ = Instant::min();

@@ -58,13 +58,16 @@ void Core::arm_election_timer() {
 bool Core::may_campaign() const {
   const bool voter =
       members_.latest().is_voter(options_.id) || members_.at(hard_.commit).is_voter(options_.id);
-  return voter && !removed_ && log_.all_stable();
+  return voter && !removed_ && !sits_out() && log_.all_stable();
 }
 
 void Core::campaign_if_due() {
   if (now_ < election_deadline_) return;
   leader_ = 0;
   if (!may_campaign()) return;
+  if (lacks_a_longer_log({log_.last_term(), log_.last()}, options_.id)) {
+    return arm_election_timer();  // Whoever has it shall lead.
+  }
   const auto& voters = members_.latest().voters;
   start_round(voters.size() == 1 && voters.front() == options_.id, false);
 }
@@ -88,6 +91,7 @@ void Core::start_round(bool real, bool transfer) {
     if (!real) ask.term = hard_.term + 1;
     ask.index = log_.last();
     ask.log_term = log_.last_term();
+    ask.hash = log_.last_hash();
     ask.leader_lost = lost_leader_;
     ask.transfer = transfer;
     send_after_persist_.push_back(std::move(ask));
@@ -98,7 +102,7 @@ void Core::start_round(bool real, bool transfer) {
 
 void Core::count_vote(ServerId from, bool granted) {
   const auto& configuration = members_.latest();
-  if (!configuration.is_voter(from)) return;
+  if (!configuration.is_voter(from) || older_ones_.contains(from)) return;
   votes_[from] = granted;
   size_t yes = 0;
   for (const auto& [id, vote] : votes_) yes += vote ? 1 : 0;
@@ -111,6 +115,10 @@ void Core::count_vote(ServerId from, bool granted) {
     case Verdict::pending:
       return;
     case Verdict::won:
+      if (role_ == Role::pre_candidate &&
+          lacks_a_longer_log({log_.last_term(), log_.last()}, options_.id)) {
+        return become_follower(hard_.term, 0);
+      }
       return role_ == Role::pre_candidate ? start_round(true, false) : become_leader();
     case Verdict::lost:
       ++failed_rounds_;
@@ -120,7 +128,7 @@ void Core::count_vote(ServerId from, bool granted) {
 
 void Core::become_leader() {
   role_ = Role::leader;
-  leader_ = options_.id;
+  leader_ = term_leader_ = options_.id;
   votes_.clear();
   failed_rounds_ = 0;
   lost_leader_ = false;
@@ -145,6 +153,7 @@ bool Core::protects_leader() const {
 }
 
 void Core::on_vote_request(const Message& m) {
+  if (sits_out() || older_ones_.contains(m.from)) return;
   const bool pre = m.kind == Message::Kind::pre_vote;
   Message reply = message(pre ? Message::Kind::pre_vote_reply : Message::Kind::vote_reply, m.from);
   reply.reject = true;
@@ -167,9 +176,11 @@ void Core::on_vote_request(const Message& m) {
   if (m.term > hard_.term && !pre) become_follower(m.term, 0);
   reply.term = hard_.term;
 
-  const bool up_to_date = m.log_term > log_.last_term() ||
-                          (m.log_term == log_.last_term() && m.index >= log_.last()) ||
-                          CANARY(vote_for_shorter_log);
+  const bool longer =
+      m.log_term > log_.last_term() || (m.log_term == log_.last_term() && m.index >= log_.last());
+  const bool up_to_date =
+      (longer && !contradicts(m) && !lacks_a_longer_log({m.log_term, m.index}, m.from)) ||
+      CANARY(vote_for_shorter_log);
   bool grant = false;
   if (pre) {
     grant = m.term > hard_.term && up_to_date;

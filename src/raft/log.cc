@@ -2,11 +2,22 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "base/check.h"
 
 namespace databridge::raft {
 
-Log::Log(Position base, std::vector<Entry> entries) : base_(base) {
+// Never 0 when it is known: what follows the unknown is unknown.
+ChainHash chained(ChainHash before, const Entry& entry) {
+  if (before == 0 && entry.index != 1) return 0;
+  uint64_t hash = before * 0x9e3779b97f4a7c15 ^ entry.index;
+  hash = (hash ^ (hash >> 29)) * 0xbf58476d1ce4e5b9 ^ entry.term;
+  hash = (hash ^ (hash >> 32)) * 0x94d049bb133111eb ^ static_cast<uint64_t>(entry.kind);
+  return std::max<ChainHash>(1, hash64(entry.data.view(), hash));
+}
+
+Log::Log(Position base, ChainHash hash, std::vector<Entry> entries)
+    : base_(base), base_hash_(hash) {
   for (Entry& entry : entries) {
     if (entry.index <= base_.index) continue;  // The snapshot covers it.
     append(std::move(entry));
@@ -18,6 +29,17 @@ std::optional<Term> Log::term(Index index) const {
   if (index == base_.index) return base_.term;
   if (index < base_.index || index > last()) return std::nullopt;
   return entries_[index - base_.index - 1].term;
+}
+
+ChainHash Log::hash(Index index) const {
+  if (index == base_.index) return base_hash_;
+  if (index < base_.index || index > last()) return 0;
+  return hashes_[index - base_.index - 1];
+}
+
+bool Log::differs(Index index, ChainHash at) const {
+  const ChainHash own = hash(index);
+  return own != 0 && at != 0 && own != at && !CANARY(term_is_identity);
 }
 
 const Entry& Log::at(Index index) const {
@@ -51,9 +73,10 @@ std::vector<Entry> Log::slice(Index from, size_t count, size_t bytes) const {
   return part;
 }
 
-void Log::append(Entry entry) {
+void Log::append(Entry entry, ChainHash hash) {
   CHECK(entry.index == last() + 1);
   CHECK(entry.term >= last_term());
+  hashes_.push_back(hash != 0 ? hash : chained(last_hash(), entry));
   entries_.push_back(std::move(entry));
 }
 
@@ -61,14 +84,17 @@ void Log::truncate_from(Index index) {
   CHECK(index > base_.index);
   if (index > last()) return;
   entries_.resize(index - base_.index - 1);
+  hashes_.resize(entries_.size());
   stable_ = std::min(stable_, index - 1);
   handed_ = std::min(handed_, index - 1);
   for (InFlight& write : in_flight_) write.last = std::min(write.last, index - 1);
 }
 
-void Log::restore(Position snapshot) {
+void Log::restore(Position snapshot, ChainHash hash) {
   base_ = snapshot;
+  base_hash_ = hash;
   entries_.clear();
+  hashes_.clear();
   stable_ = 0;
   handed_ = snapshot.index;
   for (InFlight& write : in_flight_) write.last = 0;
@@ -78,8 +104,10 @@ void Log::compact(Index upto) {
   CHECK(upto <= stable_);
   if (upto <= base_.index) return;
   const Term term_there = *term(upto);
-  entries_.erase(entries_.begin(),
-                 entries_.begin() + static_cast<std::ptrdiff_t>(upto - base_.index));
+  base_hash_ = hash(upto);
+  const auto count = static_cast<std::ptrdiff_t>(upto - base_.index);
+  entries_.erase(entries_.begin(), entries_.begin() + count);
+  hashes_.erase(hashes_.begin(), hashes_.begin() + count);
   base_ = {term_there, upto};
 }
 

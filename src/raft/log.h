@@ -16,8 +16,8 @@ namespace databridge::raft {
 
 class Log {
  public:
-  // `base`: the entry before the first one held. Everything given is durable.
-  Log(Position base, std::vector<Entry> entries);
+  // `base`: the entry before the first one held, and the hash there. Everything given is durable.
+  Log(Position base, ChainHash hash, std::vector<Entry> entries);
 
   Index first() const { return base_.index + 1; }
   Index last() const { return base_.index + entries_.size(); }
@@ -26,7 +26,14 @@ class Log {
   bool all_stable() const { return stable_ == last(); }
 
   std::optional<Term> term(Index index) const;  // Nothing if compacted away or beyond the end.
+  ChainHash hash(Index index) const;            // 0 if it is not known, or not held.
+  ChainHash last_hash() const { return hash(last()); }
   bool matches(Position position) const { return term(position.index) == position.term; }
+  // Index, term and, as far as both are known, what the logs hold up to there.
+  bool matches(Position position, ChainHash at) const {
+    return matches(position) && !differs(position.index, at);
+  }
+  bool differs(Index index, ChainHash at) const;  // Both are known, and not the same.
   const Entry& at(Index index) const;
 
   // The last index ≤ `from` whose term is ≤ `term`; the base's if there is none.
@@ -35,10 +42,12 @@ class Log {
   // Entries from `from` on, at most `count` and about `bytes`, but at least one.
   std::vector<Entry> slice(Index from, size_t count, size_t bytes) const;
 
-  void append(Entry entry);         // Its index must be last() + 1.
+  // Its index must be last() + 1. `hash`: what is known of it there; 0: it is computed.
+  void append(Entry entry, ChainHash hash = 0);
   void truncate_from(Index index);  // Forgets `index` and all after it.
-  void restore(Position snapshot);  // A snapshot replaces everything; durable once persisted.
-  void compact(Index upto);         // Forgets up to and with `upto`, which must be stable.
+  // A snapshot replaces everything; durable once persisted.
+  void restore(Position snapshot, ChainHash hash);
+  void compact(Index upto);  // Forgets up to and with `upto`, which must be stable.
 
   // The entries that no Ready has carried yet, for Ready `number`. Call it for every Ready that has
   // something to persist, even without entries: it remembers what that Ready makes durable.
@@ -54,7 +63,9 @@ class Log {
   };
 
   Position base_;
+  ChainHash base_hash_;
   std::deque<Entry> entries_;
+  std::deque<ChainHash> hashes_;  // Of the entries.
   Index stable_ = 0;
   Index handed_ = 0;
   std::deque<InFlight> in_flight_;

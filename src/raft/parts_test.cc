@@ -52,7 +52,7 @@ Entry entry(Term term, Index index) { return {term, index, Entry::Kind::command,
 TEST(LogTwin, WhatIsCalledStableIsOnTheDiskNowAndAfterEveryWriteToCome) {
   Random random(3);
   for (int run = 0; run < 300; ++run) {
-    Log log({}, {});
+    Log log({}, 0, {});
     struct Write {
       uint64_t number;
       std::vector<Entry> entries;
@@ -101,7 +101,7 @@ TEST(LogTwin, WhatIsCalledStableIsOnTheDiskNowAndAfterEveryWriteToCome) {
 }
 
 TEST(Log, FindsTheLastEntryNotAfterATerm) {
-  Log log({2, 5}, {entry(2, 6), entry(4, 7), entry(4, 8), entry(9, 9)});
+  Log log({2, 5}, 0, {entry(2, 6), entry(4, 7), entry(4, 8), entry(9, 9)});
   EXPECT_EQ(log.last_not_after(9, 100), 9u);
   EXPECT_EQ(log.last_not_after(8, 100), 8u);
   EXPECT_EQ(log.last_not_after(3, 100), 6u);
@@ -110,14 +110,14 @@ TEST(Log, FindsTheLastEntryNotAfterATerm) {
 }
 
 TEST(Log, DropsWhatTheSnapshotCovers) {
-  Log log({1, 2}, {entry(1, 1), entry(1, 2), entry(1, 3)});
+  Log log({1, 2}, 0, {entry(1, 1), entry(1, 2), entry(1, 3)});
   EXPECT_EQ(log.first(), 3u);
   EXPECT_EQ(log.last(), 3u);
   EXPECT_EQ(log.stable(), 3u);
 }
 
 TEST(Log, CompactionKeepsTheTermOfTheLastForgottenEntry) {
-  Log log({}, {entry(1, 1), entry(3, 2), entry(3, 3)});
+  Log log({}, 0, {entry(1, 1), entry(3, 2), entry(3, 3)});
   log.compact(2);
   EXPECT_EQ(log.term(2), 3u);
   EXPECT_EQ(log.term(1), std::nullopt);
@@ -160,6 +160,8 @@ Message some_message(Random& random) {
   m.reject = random.chance(0.5);
   m.leader_lost = random.chance(0.5);
   m.transfer = random.chance(0.5);
+  m.older_copy = random.chance(0.1);
+  m.hash = random.next();
   m.removed = random.chance(0.5);
   m.hint = number();
   m.hint_term = number();
@@ -212,6 +214,7 @@ TEST(Codec, EveryTruncationIsRefused) {
   for (int i = 0; i < 50; ++i) {
     const Bytes bytes = encode(some_message(random));
     for (size_t size = 0; size < bytes.size(); ++size) {
+      if (size + 8 == bytes.size()) continue;  // As from before there were hashes.
       ASSERT_FALSE(decode(BytesView(bytes).substr(0, size))) << size << " of " << bytes.size();
     }
   }
@@ -245,11 +248,15 @@ TEST(Codec, RecordsComeBack) {
   EXPECT_EQ(decode_entry(encode_entry(e)).value(), e);
   const HardState h{9, 0xffffffffffffffff, 12};
   EXPECT_EQ(decode_hard_state(encode_hard_state(h)).value(), h);
-  const Snapshot s{5, 2, {{1, 2}, {3}}, {}};
+  const Snapshot s{5, 2, {{1, 2}, {3}}, {}, 77};
   const Snapshot back = decode_snapshot_head(encode_snapshot_head(s)).value();
   EXPECT_EQ(back.index, s.index);
   EXPECT_EQ(back.term, s.term);
   EXPECT_EQ(back.configuration, s.configuration);
+  EXPECT_EQ(back.hash, s.hash);
+  Bytes former = encode_snapshot_head(s);
+  former.resize(former.size() - 8);
+  EXPECT_EQ(decode_snapshot_head(former).value().hash, 0u) << "not known";
 }
 
 // libraft PR #305: entries of odd lengths came back corrupt.
@@ -275,6 +282,7 @@ TEST(Codec, TheFormatIsThis) {
   m.log_term = 5;
   m.commit = 6;
   m.sent_at = Instant(9ns);
+  m.hash = 0x0102030405060708;
   m.entries = {{300, 8, Entry::Kind::command, Payload(Bytes("hi"))}};
   EXPECT_EQ(to_hex(encode(m)),
             "0105"
@@ -297,7 +305,13 @@ TEST(Codec, TheFormatIsThis) {
             "026869"
             "00"
             "00"
-            "00");
+            "00"
+            "0807060504030201");
+  // From before there were hashes: none is known.
+  Bytes former = encode(m);
+  former.resize(former.size() - 8);
+  m.hash = 0;
+  EXPECT_EQ(decode(former).value(), m);
   EXPECT_EQ(to_hex(encode_hard_state({1, 2, 3})),
             "0101"
             "0200000000000000"

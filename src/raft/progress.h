@@ -23,7 +23,9 @@ struct Progress {
   std::deque<Index> in_flight;       // replicate: last index of each unanswered append.
   Instant contact = Instant::min();  // Send time of the newest message it answered in this term.
   Instant moved{};                   // When it last made progress, or was last nudged.
+  Instant matched_at{};              // When its newest acknowledgement came in.
   uint64_t round = 0;                // The newest read round it answered.
+  Index lost = 0;                    // It is an older copy, and had acknowledged so much.
   Index leaving = 0;  // Removed by this entry; served until it had a chance to learn of it.
 
   Snapshot snapshot;         // snapshot: what is being sent.

@@ -28,6 +28,13 @@ Result<void> Raft::read_index(uint64_t context, Instant now) {
 }
 Result<void> Raft::transfer(ServerId to, Instant now) { return core_->transfer(to, now); }
 void Raft::leader_lost(ServerId leader, Instant now) { core_->leader_lost(leader, now); }
+void Raft::peer_log(ServerId peer, Position last) { core_->peer_log(peer, last); }
+void Raft::peer_gone(ServerId peer) { core_->peer_gone(peer); }
+void Raft::peer_is_older_copy(ServerId peer, std::string why) {
+  core_->peer_is_older_copy(peer, std::move(why));
+}
+void Raft::is_older_copy(std::string why) { core_->is_older_copy(std::move(why)); }
+void Raft::term_named(Term term) { core_->term_named(term); }
 void Raft::resign(Instant now) { core_->resign(now); }
 Instant Raft::quorum_contact(Instant now) const { return core_->quorum_contact(now); }
 bool Raft::compact(Index upto, Index snapshot_index, Payload state) {
@@ -39,7 +46,10 @@ Term Raft::term() const { return core_->hard_state().term; }
 ServerId Raft::leader() const { return core_->leader(); }
 Index Raft::commit() const { return core_->hard_state().commit; }
 Index Raft::last_index() const { return core_->log().last(); }
+Position Raft::last() const { return {core_->log().last_term(), core_->log().last()}; }
 const Configuration& Raft::configuration() const { return core_->members().latest(); }
+const std::string& Raft::diverged() const { return core_->diverged(); }
+const std::string& Raft::older_copy() const { return core_->older_copy(); }
 Status Raft::status() const { return core_->status(); }
 
 }  // namespace databridge::raft

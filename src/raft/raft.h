@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "raft/ready.h"
@@ -61,6 +62,20 @@ class Raft {
   // when this server's own evidence comes.)
   void leader_lost(ServerId leader, Instant now);
 
+  // A voter's greeting named its last entry; its link has ended. While it is linked nobody is
+  // elected with a shorter log than that for `longer_log_wait` after a leader was last heard: it
+  // alone may hold what a server that lost its disk had acknowledged with it (safety.md 9.1).
+  void peer_log(ServerId peer, Position last);
+  void peer_gone(ServerId peer);
+  // That peer is known to have lost what it had acknowledged; so is this server itself. Such a
+  // one's votes and acknowledgements count nowhere; it counts in the size of a quorum until it is
+  // removed.
+  void peer_is_older_copy(ServerId peer, std::string why);
+  void is_older_copy(std::string why);
+  // A greeting on a link that this server dialled to a known member named this term: it and those
+  // up to `term_leap_max` above are taken from now on (safety.md 10).
+  void term_named(Term term);
+
   // Whoever leads does so no more, in this term; nobody is told. For a leader that is of no use:
   // its disk hangs, so it cannot say what must be durable first. It may be elected again.
   void resign(Instant now);
@@ -80,7 +95,10 @@ class Raft {
   ServerId leader() const;  // 0: unknown.
   Index commit() const;
   Index last_index() const;
+  Position last() const;
   const Configuration& configuration() const;  // The newest in the log, committed or not.
+  const std::string& diverged() const;         // As in Status.
+  const std::string& older_copy() const;       // Likewise.
   Status status() const;
 
  private:

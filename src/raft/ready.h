@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "raft/types.h"
@@ -33,7 +34,11 @@ struct Options {
   size_t uncommitted_max = 1 << 20;      // Entries; beyond it propose() says `unavailable`.
   size_t committed_max = 4096;           // Entries handed out by one Ready.
   Index promote_lag_max = 1024;          // A learner further behind is not promoted.
-  uint64_t seed = 1;                     // Of the timers' jitter.
+  // So long after a leader was last heard (or the start) nobody is elected past a linked voter that
+  // named a longer log (safety.md 9.1).
+  Duration longer_log_wait = 30s;
+  Term term_leap_max = 1000;  // Higher above ours, a term is refused (safety.md 10).
+  uint64_t seed = 1;          // Of the timers' jitter.
 };
 
 // What the disk held. A founder that never ran: snapshot = {0, 0, founders, {}}. A joiner:
@@ -111,6 +116,7 @@ struct PeerStatus {
   Index match = 0;    // Durable there, and equal to this leader's log.
   Index next = 0;     // Next entry to send.
   Instant contact{};  // When the newest message was *sent* that it has answered in this term.
+  std::string older_copy{};  // Not empty: why it counts nowhere but in the size of a quorum.
 };
 
 struct Status {
@@ -121,15 +127,27 @@ struct Status {
   ServerId vote = 0;
   Index first = 0;  // Of the entries still held.
   Index last = 0;
+  Term last_term = 0;
+  ChainHash last_hash = 0;
   Index stable = 0;  // Durable here up to this.
   Index commit = 0;
   Index applied = 0;               // Handed out up to this.
   bool committed_in_term = false;  // Leader only: its own no-op is committed.
   Configuration configuration;     // The newest in the log, committed or not.
+  Configuration committed;         // The newest that is committed.
   Index configuration_index = 0;
   bool change_pending = false;  // It is not committed yet.
   bool removed = false;         // It was a member and learned that it is none any more.
   ServerId transferee = 0;
+  // Not empty: what this server heard contradicts what it holds as committed (then it takes part no
+  // more), or a term has two leaders (then it takes nothing from the second one).
+  std::string diverged;
+  // Not empty: this server lost what it had acknowledged. It neither votes nor acknowledges.
+  std::string older_copy;
+  // The newest message that was refused for its term, and how many were.
+  ServerId leap_from = 0;
+  Term leap_term = 0;
+  uint64_t leaps_refused = 0;
   std::vector<PeerStatus> peers;  // Leader only; sorted by id.
 };
 

@@ -49,6 +49,9 @@ void Core::broadcast_heartbeat() {
 void Core::send_heartbeat(ServerId to, Progress& peer) {
   Message beat = message(Message::Kind::heartbeat, to);
   // Never beyond what this follower is known to hold: a heartbeat does not check its log.
+  beat.index = std::max(peer.match, peer.lost);
+  beat.log_term = log_.term(beat.index).value_or(0);
+  beat.hash = log_.hash(beat.index);
   beat.commit = CANARY(commit_beyond_match) ? hard_.commit : std::min(hard_.commit, peer.match);
   beat.sent_at = now_;
   beat.round = round_;
@@ -59,6 +62,7 @@ void Core::send_heartbeat(ServerId to, Progress& peer) {
 // Everything that may be sent is sent once per Ready, so the proposals of a turn share an append.
 void Core::fill_pipelines() {
   for (auto& [id, peer] : peers_) {
+    if (older_ones_.contains(id)) continue;  // It takes nothing; heartbeats say why.
     while (peer.lacks(log_.last()) && peer.may_append(options_.appends_in_flight_max)) {
       send_append(id, peer, options_.append_entries_max);
     }
@@ -77,6 +81,7 @@ void Core::send_append(ServerId to, Progress& peer, size_t entries_max) {
   Message append = message(Message::Kind::append, to);
   append.index = before;
   append.log_term = *before_term;
+  append.hash = log_.hash(before);
   append.commit = hard_.commit;
   append.sent_at = now_;
   append.entries = log_.slice(peer.next, entries_max, options_.append_bytes_max);
@@ -88,38 +93,39 @@ void Core::send_append(ServerId to, Progress& peer, size_t entries_max) {
 }
 
 void Core::on_append(const Message& m) {
-  if (role_ == Role::leader) return;  // Two leaders of one term: this one trusts itself.
   heard_from_leader(m);
   append_sent_at_ = std::max(append_sent_at_, m.sent_at);
 
   // What is committed here is in every leader's log; the message is read from there on.
+  if (contradicts(m)) return diverge(m);
   const bool reaches_back = m.index < hard_.commit;
   const Index before = reaches_back ? hard_.commit : m.index;
-  if (!reaches_back && !log_.matches({m.log_term, m.index}) &&
+  if (!reaches_back && !log_.matches({m.log_term, m.index}, m.hash) &&
       !(CANARY(append_without_log_check) && m.index <= log_.last())) {
     Message reply = message(Message::Kind::append_reply, m.from);
     reply.reject = true;
     reply.index = m.index;
-    reply.hint = log_.last_not_after(m.log_term, std::min(m.index, log_.last()));
+    // Where only the hash differs, one term had two leaders: back step by step.
+    const bool same_place = log_.matches({m.log_term, m.index});
+    reply.hint =
+        same_place ? m.index - 1 : log_.last_not_after(m.log_term, std::min(m.index, log_.last()));
     reply.hint_term = log_.term(reply.hint).value_or(0);
     reply.sent_at = m.sent_at;
     answer(std::move(reply));
     return;
   }
   const Index last = m.index + m.entries.size();
-  if (reaches_back && last >= before &&
-      !log_.matches({m.entries[before - m.index - 1].term, before})) {
-    return;  // No leader lacks what is committed: this is not one's message.
-  }
+  ChainHash hash = m.hash;
   for (const Entry& entry : m.entries) {
+    hash = chained(hash, entry);
     if (entry.index <= before) continue;
-    if (log_.matches({entry.term, entry.index})) continue;  // Held already; perhaps more behind it.
+    if (log_.matches({entry.term, entry.index}, hash)) continue;  // Held; perhaps more behind it.
     if (entry.index <= log_.last()) {
       CHECK(entry.index > hard_.commit);
       log_.truncate_from(entry.index);
       if (members_.truncate_from(entry.index)) configuration_changed();
     }
-    log_.append(entry);
+    log_.append(entry, hash);
     if (entry.kind == Entry::Kind::configuration) {
       members_.append({entry.term, entry.index}, decode_configuration(entry.data.view()).value());
       configuration_changed();
@@ -141,7 +147,7 @@ void Core::on_append(const Message& m) {
 // Tells the leader of this term what has become durable of that which it sent in this term. What
 // else lies behind in the log may be an old leader's tail, and is nobody's business.
 void Core::acknowledge_persisted() {
-  if (role_ != Role::follower || leader_ == 0) return;
+  if (role_ != Role::follower || leader_ == 0 || sits_out()) return;
   const Index done =
       CANARY(ack_unverified_tail) ? log_.stable() : std::min(verified_, log_.stable());
   if (done <= acknowledged_) return;
@@ -161,6 +167,7 @@ void Core::on_append_reply(const Message& m) {
   const auto found = peers_.find(m.from);
   if (role_ != Role::leader || found == peers_.end()) return;
   Progress& peer = found->second;
+  if (older_ones_.contains(m.from) || refused_what_it_had(m.from, peer, m)) return;
   answered(peer, m);
   if (m.reject) {
     const Index hint = log_.last_not_after(m.hint_term, m.hint);
@@ -171,7 +178,7 @@ void Core::on_append_reply(const Message& m) {
   const bool was_paused = !peer.may_append(options_.appends_in_flight_max);
   const bool moved = peer.accepted(m.index);
   if (moved) {
-    peer.moved = now_;
+    peer.moved = peer.matched_at = now_;
     advance_commit();
     if (role_ != Role::leader) return;
     if (m.from == transferee_) send_timeout_now();
@@ -180,8 +187,8 @@ void Core::on_append_reply(const Message& m) {
 }
 
 void Core::on_heartbeat(const Message& m) {
-  if (role_ == Role::leader) return;
   heard_from_leader(m);
+  if (has_lost(m)) return tell_loss(m);
   // The leader cut this to what it knows to be durable here; the log's end is a second fence.
   set_commit(std::min(m.commit, log_.last()));
   Message reply = message(Message::Kind::heartbeat_reply, m.from);
@@ -192,7 +199,7 @@ void Core::on_heartbeat(const Message& m) {
 
 void Core::on_heartbeat_reply(const Message& m) {
   const auto found = peers_.find(m.from);
-  if (role_ != Role::leader || found == peers_.end()) return;
+  if (role_ != Role::leader || found == peers_.end() || older_ones_.contains(m.from)) return;
   Progress& peer = found->second;
   answered(peer, m);
   if (m.round > peer.round && m.round <= round_) {

@@ -13,6 +13,7 @@ bool Core::compact(Index upto, Index snapshot_index, Payload state) {
   if (snapshot_index <= snapshot_.index || snapshot_index < log_.first()) return false;
   snapshot_.term = *log_.term(snapshot_index);
   snapshot_.index = snapshot_index;
+  snapshot_.hash = log_.hash(snapshot_index);
   snapshot_.configuration = members_.at(snapshot_index);
   snapshot_.data = std::move(state);
   snapshot_unhanded_ = true;
@@ -31,6 +32,7 @@ void Core::send_chunks(ServerId to, Progress& peer) {
     Message chunk = message(Message::Kind::snapshot_chunk, to);
     chunk.index = snapshot.index;
     chunk.log_term = snapshot.term;
+    chunk.hash = snapshot.hash;
     chunk.configuration = snapshot.configuration;
     chunk.offset = peer.chunk_next;
     chunk.total = total;
@@ -43,12 +45,13 @@ void Core::send_chunks(ServerId to, Progress& peer) {
 }
 
 void Core::on_snapshot_chunk(const Message& m) {
-  if (role_ == Role::leader) return;
   heard_from_leader(m);
   append_sent_at_ = std::max(append_sent_at_, m.sent_at);
   const Position position{m.log_term, m.index};
+  if (contradicts(m)) return diverge(m);
 
-  if (!CANARY(install_stale_snapshot) && (m.index <= hard_.commit || log_.matches(position))) {
+  if (!CANARY(install_stale_snapshot) &&
+      (m.index <= hard_.commit || log_.matches(position, m.hash))) {
     // Nothing new: the entries up to there are here, and what is in a snapshot is committed.
     verified_ = std::max({verified_, hard_.commit, m.index});
     set_commit(m.index);
@@ -66,7 +69,7 @@ void Core::on_snapshot_chunk(const Message& m) {
   reply.sent_at = m.sent_at;
   if (!incoming_ || incoming_->position != position) {
     if (m.offset == 0) {
-      incoming_ = Incoming{position, m.configuration, m.total, {}};
+      incoming_ = Incoming{position, m.configuration, m.hash, m.total, {}};
     } else {
       incoming_.reset();
     }
@@ -78,14 +81,14 @@ void Core::on_snapshot_chunk(const Message& m) {
 
   if (!incoming_ || incoming_->data.size() < incoming_->total) return;
   Snapshot whole{m.index, m.log_term, std::move(incoming_->configuration),
-                 Payload(std::move(incoming_->data))};
+                 Payload(std::move(incoming_->data)), incoming_->hash};
   incoming_.reset();
   install(std::move(whole));
 }
 
 // Acknowledged like any append, once it is durable.
 void Core::install(Snapshot snapshot) {
-  log_.restore({snapshot.term, snapshot.index});
+  log_.restore({snapshot.term, snapshot.index}, snapshot.hash);
   members_.reset({snapshot.term, snapshot.index}, snapshot.configuration);
   snapshot_ = std::move(snapshot);
   applied_ = snapshot_.index;
@@ -99,7 +102,7 @@ void Core::install(Snapshot snapshot) {
 
 void Core::on_snapshot_reply(const Message& m) {
   const auto found = peers_.find(m.from);
-  if (role_ != Role::leader || found == peers_.end()) return;
+  if (role_ != Role::leader || found == peers_.end() || older_ones_.contains(m.from)) return;
   Progress& peer = found->second;
   answered(peer, m);
   if (peer.flow != Progress::Flow::snapshot || peer.snapshot.index != m.index) return;

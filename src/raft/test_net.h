@@ -49,12 +49,28 @@ class Net {
     return o;
   }
 
+  // As between linked servers: each names its log to the others when a link comes to be, and is
+  // known to be gone when it ends.
+  void greet(ServerId id) {
+    if (!greets || cut_.contains(id) || !servers_[id].raft) return;
+    for (auto& [other, s] : servers_) {
+      if (other == id || !s.raft || cut_.contains(other)) continue;
+      s.raft->peer_log(id, raft(id).last());
+      raft(id).peer_log(other, s.raft->last());
+      s.raft->term_named(raft(id).term());
+      raft(id).term_named(s.raft->term());
+    }
+  }
+
   void join(ServerId id) {
     servers_[id] = {};
     start(id);
   }
   void crash(ServerId id) {
     servers_[id].raft.reset();
+    for (auto& [other, s] : servers_) {
+      if (greets && s.raft) s.raft->peer_gone(id);
+    }
     servers_[id].writes.clear();
     std::erase_if(under_way_, [&](const Message& m) { return m.to == id; });
   }
@@ -66,9 +82,27 @@ class Net {
     s.writes.clear();
     s.applied.clear();
     s.raft = std::make_unique<Raft>(o, Restored{s.hard, s.snapshot, s.log}, now_);
+    greet(id);
   }
   void cut(ServerId id) { cut_.insert(id); }
-  void heal() { cut_.clear(); }
+  void heal() {
+    cut_.clear();
+    for (auto& [id, s] : servers_) greet(id);
+  }
+  // A disk, and what becomes of the server that is put back to it.
+  struct Disk {
+    HardState hard;
+    Snapshot snapshot;
+    std::vector<Entry> log;
+  };
+  Disk copy(ServerId id) { return {servers_[id].hard, servers_[id].snapshot, servers_[id].log}; }
+  void put_back(ServerId id, const Disk& disk) {
+    crash(id);
+    servers_[id].hard = disk.hard;
+    servers_[id].snapshot = disk.snapshot;
+    servers_[id].log = disk.log;
+    start(id);
+  }
   void hold_disk(ServerId id) { servers_[id].disk_held = true; }
   void release_disk(ServerId id) {
     servers_[id].disk_held = false;
@@ -141,6 +175,7 @@ class Net {
   }
   std::deque<Message>& under_way() { return under_way_; }
 
+  bool greets = false;
   std::function<bool(const Message&)> drop;
   std::function<void(const Message&)> watch;  // Sees everything that is sent.
 

@@ -80,6 +80,12 @@ struct Configuration {
   bool has(ServerId id) const { return is_voter(id) || is_learner(id); }
 };
 
+// What a log holds up to an entry, in one number: the hash of the entry before it, chained with its
+// own term, index, kind and data. Of the place before the first entry: 0. Elsewhere 0 means that it
+// is not known (a snapshot from before there were such hashes) and contradicts nothing.
+using ChainHash = uint64_t;
+ChainHash chained(ChainHash before, const Entry& entry);
+
 // What a server must never forget.
 struct HardState {
   Term term = 0;
@@ -95,6 +101,7 @@ struct Snapshot {
   Term term = 0;
   Configuration configuration;  // The newest at `index`.
   Payload data;
+  ChainHash hash = 0;  // At `index`.
 };
 
 struct Message {
@@ -118,14 +125,17 @@ struct Message {
 
   // append: position before the entries. votes: the candidate's last entry. append_reply: index =
   // what is verified and durable, or, if rejected, the `index` of the refused append. snapshot_*:
-  // position.
+  // position. heartbeat: what its receiver acknowledged to this leader in this term; log_term 0 if
+  // the leader's log begins after it.
   Index index = 0;
   Term log_term = 0;
-  Index commit = 0;  // append, heartbeat: the leader's.
+  ChainHash hash = 0;  // append, votes, heartbeat, snapshot_chunk: at that position.
+  Index commit = 0;    // append, heartbeat: the leader's.
 
   bool reject = false;       // *_reply.
   bool leader_lost = false;  // pre_vote, vote: the candidate has evidence that the leader is gone.
   bool transfer = false;     // vote: the leader asked for it; skips leader stickiness.
+  bool older_copy = false;   // append_reply: this server has lost what it had acknowledged.
   bool removed = false;      // pre_vote_reply, vote_reply: since `index` you are no member.
 
   Index hint = 0;       // append_reply, rejected: the follower's last index that may match.

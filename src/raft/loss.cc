@@ -1,0 +1,158 @@
+// What must not be, and happens all the same when a disk is put back to an older copy: votes and
+// acknowledgements are forgotten, a term has two leaders, logs differ where they should be equal.
+// It is noticed wherever somebody who knows is asked (safety.md 9.1); where nobody who knew is
+// alive, nothing here can.
+#include <algorithm>
+#include <utility>
+
+#include "base/canary.h"
+#include "raft/core.h"
+
+namespace databridge::raft {
+namespace {
+
+std::string text(ServerId id) { return "server " + std::to_string(id); }
+
+}  // namespace
+
+// A single frame with an absurd term would otherwise end all elections for ever. A server that is
+// new (term 0) has nothing to compare with; one that was away for long learns the term from the
+// greeting of a member that it dialled.
+bool Core::leaps(const Message& m) {
+  if (hard_.term == 0 || CANARY(any_term_goes)) return false;
+  if (m.term <= std::max(hard_.term, term_named_) + options_.term_leap_max) return false;
+  leap_from_ = m.from;
+  leap_term_ = m.term;
+  ++leaps_refused_;
+  return true;
+}
+
+// Whether a leader's message is taken. The second leader of a term is not obeyed, whoever is right:
+// a vote was forgotten. One of them gets no quorum and steps down.
+bool Core::obeys(const Message& m) {
+  if (term_leader_ != 0 && term_leader_ != m.from && !CANARY(second_leader_obeyed)) {
+    second_leader_heard_ = now_;
+    if (!diverged_for_good_) {
+      diverged_ = "term " + std::to_string(m.term) + " has two leaders, " + text(term_leader_) +
+                  " and " + text(m.from) +
+                  ": a voter has forgotten its vote; was a data directory put back?";
+    }
+    return false;
+  }
+  if (role_ == Role::leader) return false;
+  if (!sits_out()) return true;
+  heard_from_leader(m);
+  tell_loss(m);
+  return false;
+}
+
+// Two leaders were a misfortune of the past once no second one is heard for long, and a quorum
+// commits something new: logs are compared by their hashes.
+void Core::heal() {
+  if (diverged_.empty() || diverged_for_good_) return;
+  if (now_ >= second_leader_heard_ + options_.longer_log_wait) diverged_.clear();
+}
+
+void Core::peer_log(ServerId peer, Position last) {
+  if (peer != options_.id) peer_logs_[peer] = last;
+}
+
+// Whether a linked voter, for as long as that matters, has named a longer log than the candidate's.
+bool Core::lacks_a_longer_log(Position own, ServerId candidate) const {
+  if (now_ >= led_ + options_.longer_log_wait || CANARY(longer_log_passed_over)) return false;
+  const auto& voters = members_.latest().voters;
+  return std::any_of(voters.begin(), voters.end(), [&](ServerId voter) {
+    const auto log = peer_logs_.find(voter);
+    if (voter == options_.id || voter == candidate || log == peer_logs_.end()) return false;
+    if (older_ones_.contains(voter)) return false;
+    const Position& other = log->second;
+    return other.term > own.term || (other.term == own.term && other.index > own.index);
+  });
+}
+
+// Whether what is committed here differs from what the sender holds there. No leader and no
+// rightful candidate lacks what is committed.
+bool Core::contradicts(const Message& m) const {
+  Position place{m.log_term, m.index};
+  ChainHash hash = m.hash;
+  for (const Entry& entry : m.entries) {
+    if (entry.index > hard_.commit) break;
+    place = {entry.term, entry.index};
+    hash = chained(hash, entry);
+  }
+  if (place.index > hard_.commit) return false;
+  const bool candidate = m.kind == Message::Kind::vote || m.kind == Message::Kind::pre_vote;
+  if (candidate && place.index < hard_.commit) return true;
+  return place.index + 1 >= log_.first() && !log_.matches(place, hash);
+}
+
+void Core::diverge(const Message& m) {
+  become_follower(hard_.term, m.from);
+  diverged_for_good_ = true;
+  diverged_ = "what is committed here up to " + std::to_string(hard_.commit) +
+              " differs from what " + text(m.from) + ", leader of term " + std::to_string(m.term) +
+              ", holds: somebody has lost what it had acknowledged; this server takes part no more";
+}
+
+// A heartbeat names what this server acknowledged to that leader in this term. Acknowledged is only
+// what is durable, and nothing cuts it within the term: who lacks it was put back.
+bool Core::has_lost(const Message& beat) {
+  if (CANARY(loss_unnoticed)) return false;
+  const bool held = beat.index + 1 >= log_.first();
+  const bool ends = beat.index > log_.last();
+  const bool differs =
+      held && beat.log_term != 0 && !log_.matches({beat.log_term, beat.index}, beat.hash);
+  if (!ends && !differs) return false;
+  if (!ends && beat.index <= hard_.commit) {
+    diverge(beat);
+    return true;
+  }
+  is_older_copy("its log ends at " + std::to_string(log_.last()) + ", and it had acknowledged " +
+                std::to_string(beat.index) + " to " + text(beat.from) + " in term " +
+                std::to_string(beat.term) + ": its data directory is an older copy");
+  return true;
+}
+
+void Core::is_older_copy(std::string why) {
+  if (!older_copy_.empty()) return;
+  if (role_ != Role::follower) become_follower(hard_.term, 0);
+  older_copy_ = std::move(why);
+}
+
+// The leader is told what is missing, so that it counts this server no more.
+void Core::tell_loss(const Message& m) {
+  if (older_copy_.empty()) return;
+  Message reply = message(Message::Kind::append_reply, m.from);
+  reply.reject = reply.older_copy = true;
+  reply.sent_at = m.sent_at;
+  answer(std::move(reply));
+}
+
+// A follower that still holds what it acknowledged matches there. An answer to what was sent before
+// that acknowledgement came in proves nothing: it may only be late.
+bool Core::refused_what_it_had(ServerId from, Progress& peer, const Message& m) {
+  if (!m.reject || CANARY(loss_unnoticed)) return false;
+  const bool after = m.sent_at > peer.matched_at && m.sent_at <= now_;
+  if (m.older_copy) {
+    peer_is_older_copy(from, "it says that its data directory is an older copy");
+  } else if (m.hint < peer.match && after) {
+    peer_is_older_copy(from, "it had acknowledged " + std::to_string(peer.match) + " in term " +
+                                 std::to_string(hard_.term) + ", and its log matches only up to " +
+                                 std::to_string(m.hint) + ": its data directory is an older copy");
+  }
+  return older_ones_.contains(from);
+}
+
+void Core::peer_is_older_copy(ServerId peer, std::string why) {
+  if (peer == options_.id || !members_.latest().has(peer)) return;
+  older_ones_.try_emplace(peer, std::move(why));
+  votes_.erase(peer);
+  const auto found = peers_.find(peer);
+  if (found == peers_.end()) return;
+  found->second.lost = std::exchange(found->second.match, 0);
+  found->second.become_probe();
+  found->second.round = 0;
+  found->second.contact = Instant::min();
+}
+
+}  // namespace databridge::raft
