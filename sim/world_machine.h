@@ -149,6 +149,7 @@ class SimFiles final : public env::Files {
   Result<void> write(const std::string& path, const std::string& content) override;
   Result<void> append(const std::string& path, const std::string& content) override;
   Result<void> remove(const std::string& path) override;
+  Result<void> sync(const std::string&) override { return {}; }
   Result<void> rename(const std::string& from, const std::string& to) override;
 
  private:

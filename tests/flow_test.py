@@ -60,7 +60,7 @@ class Flows(unittest.TestCase):
             cluster.put_flow("rotated", f"""
 processors:
   - {{name: tail, type: TailFile, properties: {{path: {log}}}}}
-  - {{name: put, type: PutFile, properties: {{directory: {cluster.directory}, filename: out.txt, mode: append}}}}
+  - {{name: put, type: PutFile, terminate: [failure], properties: {{directory: {cluster.directory}, filename: out.txt, mode: append}}}}
 connections:
   - {{from: tail, relationship: success, to: put}}
 """)
@@ -110,6 +110,7 @@ processors:
     properties: {{path: "{source}", poll: 50ms}}
   - name: sink
     type: PutFile
+    terminate: [failure]
     constraints: {{require: {{side: back}}}}
     properties: {{directory: "{out}", filename: lines, mode: append}}
 connections:
@@ -155,18 +156,22 @@ processors:
     properties: {{notes: 'filename =~ "note-.*"', images: 'filename =~ "image-.*"'}}
   - name: change
     type: ReplaceText
+    terminate: [failure]
     constraints: {{require: {{side: front}}}}
     properties: {{pattern: '(?m)^(\\w+)=(\\w+)$', replacement: '\\2 is ${{filename}} of \\1'}}
   - name: notes
     type: PutFile
+    terminate: [failure]
     constraints: {{require: {{side: back}}}}
     properties: {{directory: "{directory}/notes"}}
   - name: images
     type: PutFile
+    terminate: [failure]
     constraints: {{require: {{side: back}}}}
     properties: {{directory: "{directory}/images"}}
   - name: rest
     type: PutFile
+    terminate: [failure]
     constraints: {{require: {{side: back}}}}
     properties: {{directory: "{directory}/rest"}}
 connections:
@@ -236,17 +241,51 @@ class Faults(unittest.TestCase):
             cluster.put_flow("faulty", f"""
 processors:
   - {{name: source, type: GenerateFlowFile, properties: {{interval: 100ms}}}}
-  - {{name: sink, type: PutFile, properties: {{directory: {out}}}}}
+  - {{name: sink, type: PutFile, terminate: [failure], properties: {{directory: {out}}}}}
 connections:
   - {{from: source, relationship: success, to: sink}}
 """)
             def sink():
                 return cluster.assignment("sink")
-            wait_until(lambda: f"go to failure: cannot open {out}" in sink()["reason"], 20,
+            wait_until(lambda: f"tries again: cannot open {out}" in sink()["reason"], 20,
                        "the reason says so")
             self.assertEqual(sink()["state"], "running")
+            with open(cluster.nodes[0].log_path) as log:
+                lines = sum(f"waits: cannot open {out}" in line for line in log)
+            self.assertEqual(lines, 1, "one line a state")
             os.remove(out)
-            wait_until(lambda: "failure" not in sink()["reason"], 20, "it has succeeded")
+            wait_until(lambda: "tries again" not in sink()["reason"], 40, "it has succeeded")
+            wait_until(lambda: len(os.listdir(out)) > 10, 20, "flow files go on")
+            written = sorted(int(name) for name in os.listdir(out) if name.isdigit())
+            self.assertEqual(written, list(range(len(written))), "nothing was lost meanwhile")
+
+    def test_what_would_be_lost_or_lies_outside_the_roots_is_refused(self):
+        with Cluster(count=1) as cluster:
+            node, out = cluster.nodes[0], os.path.join(cluster.directory, "out")
+
+            def put(directory, more=""):
+                return node.api("PUT", "/api/cluster/flows/ruled", f"""processors:
+  - {{name: source, type: GenerateFlowFile, properties: {{count: "3", interval: 10ms}}}}
+  - {{name: sink, type: PutFile{more}, properties: {{directory: {directory}}}}}
+connections: [{{from: source, relationship: success, to: sink}}]
+""".encode(), headers={"Content-Type": "application/yaml"})
+
+            refused = put(out)
+            self.assertEqual(refused.status, 422)
+            self.assertIn("line 3, column 5: ", refused.json["detail"])
+            self.assertIn("say terminate: [failure]", refused.json["detail"])
+            refused = put("/nowhere/of/ours", ", terminate: [failure]")
+            self.assertEqual(refused.status, 422)
+            self.assertIn("/nowhere/of/ours: start one with --file-root", refused.json["detail"])
+            self.assertEqual(put(out, ", terminate: [failure]").status, 201)
+            wait_until(lambda: os.path.isdir(out) and len(os.listdir(out)) == 3, 20, "they arrive")
+
+            alone = {"type": "PutFile", "properties": {"directory": out}}
+            self.assertEqual(node.api("POST", "/api/cluster/processors", alone).status, 422)
+            alone["terminate"] = ["failure"]
+            self.assertEqual(node.api("POST", "/api/cluster/processors", alone).status, 201)
+            self.assertEqual(node.api("GET", "/api/cluster/nodes/node-1").json["fileRoots"],
+                             [os.path.realpath(cluster.directory)])
 
     def test_a_busy_flow_is_deleted_and_made_again(self):
         """At any moment: while its sink holds what it was offered, too."""
@@ -285,7 +324,7 @@ class Minority(unittest.TestCase):
             cluster.put_flow("pair", f"""
 processors:
   - {{name: source, type: GenerateFlowFile, properties: {{interval: 20ms, content: "${{index}}"}}}}
-  - {{name: sink, type: PutFile, shared: true, properties: {{directory: "{common}"}}}}
+  - {{name: sink, type: PutFile, terminate: [failure], shared: true, properties: {{directory: "{common}"}}}}
 connections:
   - {{from: source, relationship: success, to: sink}}
 """)

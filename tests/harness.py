@@ -126,10 +126,14 @@ class Node:
         self.wrapper = ()  # In front of the command, at every start.
 
     def command(self):
+        # Tests that say nothing of it may have files anywhere below their directory.
+        roots = [] if any(flag.startswith("--file-root") for flag in self.flags) else \
+            [f"--file-root={os.path.dirname(self.data_dir)}"]
         return [PROGRAM, "--cluster-enabled=true", f"--cluster-node-id={self.name}",
                 f"--cluster-bind-address={self.bind}", f"--cluster-bind-port={self.cluster_port}",
                 f"--cluster-seeds={','.join(self.seeds)}", f"--port={self.api_port}",
-                f"--data-dir={self.data_dir}", f"--api-access-log={self.access_log}", *self.flags]
+                f"--data-dir={self.data_dir}", f"--api-access-log={self.access_log}", *roots,
+                *self.flags]
 
     def start(self, wrapper=None):
         assert self.process is None or self.process.poll() is not None, self.name + " runs already"

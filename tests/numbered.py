@@ -16,6 +16,7 @@ processors:
     properties: {{interval: 10ms, count: "{count}", content: "${{index}}"}}
   - name: sink
     type: PutFile
+    terminate: [failure]
     constraints: {{require: {{side: back}}}}
     properties: {{directory: "{directory}", filename: "${{index}}-${{generated.epoch}}-${{generated.at}}"}}
 connections:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -137,6 +138,21 @@ std::map<std::string, std::string> Fields::optional_texts(const char* key) {
     }
   }
   return texts;
+}
+
+std::vector<std::string> Fields::optional_list(const char* key) {
+  std::vector<std::string> list;
+  const json* value = find(key);
+  if (value == nullptr || value->is_null()) return list;
+  const bool fine =
+      value->is_array() &&
+      std::all_of(value->begin(), value->end(), [](const json& one) { return one.is_string(); });
+  if (!fine) {
+    wrong(fmt::format("\"{}\" must be a list of strings", key));
+    return list;
+  }
+  for (const json& one : *value) list.push_back(one.get<std::string>());
+  return list;
 }
 
 std::optional<Error> Fields::done() {

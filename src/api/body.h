@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -29,6 +30,7 @@ class Fields {
   std::optional<std::string> optional_text(const char* key, size_t length_max = 1024);
   bool optional_bool(const char* key, bool otherwise);
   std::map<std::string, std::string> optional_texts(const char* key);  // Numbers, too, as text.
+  std::vector<std::string> optional_list(const char* key);             // Of strings.
   const nlohmann::json* any(const char* key);                          // nullptr: not there.
 
   void wrong(std::string message);

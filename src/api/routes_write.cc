@@ -72,6 +72,7 @@ Result<ProcessorSpec> read_processor(const Json& body) {
   spec.name = fields.optional_text("name", 256).value_or("");
   const std::string id = fields.optional_text("id").value_or("");
   spec.properties = fields.optional_texts("properties");
+  spec.terminate = fields.optional_list("terminate");
   spec.flow = FlowId(fields.optional_text("flowId", 128).value_or(""));
   const auto replication = fields.optional_text("replication");
   if (!id.empty()) {

@@ -42,6 +42,12 @@ void write_pairs(JsonWriter& json, const std::map<std::string, std::string>& pai
   json.end_object();
 }
 
+void write_texts(JsonWriter& json, const std::vector<std::string>& texts) {
+  json.array();
+  for (const std::string& text : texts) json.text(text);
+  json.end_array();
+}
+
 void write_load(JsonWriter& json, const Member& member, const SoftMember* soft) {
   const NodeLoad load = soft != nullptr ? soft->load : NodeLoad{};
   json.key("load").object();
@@ -77,6 +83,8 @@ void write_node(JsonWriter& json, const View& view, const Member& member, const 
   write_pairs(json, info.metadata);
   json.key("labels");
   write_pairs(json, info.labels);
+  json.key("fileRoots");
+  write_texts(json, info.file_roots);
   json.key("capacity").object();
   json.key("cpuCores").number(uint64_t{info.capacity.cpu_cores});
   json.key("memoryGB").number(info.capacity.memory_gb);
@@ -160,6 +168,8 @@ void write_flow_processor(JsonWriter& json, const View& view, const ProcessorSpe
   json.key("reason").text(assignment != nullptr ? reason_of(*assignment) : "");
   json.key("properties");
   write_pairs(json, spec.properties);
+  json.key("terminate");
+  write_texts(json, spec.terminate);
   json.end_object();
 }
 

@@ -65,6 +65,7 @@ Board Board::gather(const State& state, const SoftTable& soft,
     candidate.node = member.info.node;
     candidate.capacity = member.info.capacity;
     candidate.labels = member.info.labels;
+    candidate.file_roots = member.info.file_roots;
     candidate.host = member.info.address.host;
     candidate.assigned = state.owned(id);
     candidate.unfit = why_unfit(state, member, now_ms);
@@ -158,6 +159,9 @@ std::optional<Board::Why> Board::why_never(const ProcessorSpec& spec, const Node
     if (has != nullptr && *has == value) continue;
     return Why{Why::Rule::label, "label: " + key + "=" + value + " is required, it has " +
                                      (has == nullptr ? "none" : *has)};
+  }
+  if (auto why = why_not_files(spec, candidate.file_roots)) {
+    return Why{Why::Rule::files, std::move(*why)};
   }
   if (!candidate.unfit.empty()) return Why{Why::Rule::unfit, candidate.unfit};
   return std::nullopt;

@@ -25,6 +25,7 @@ struct Candidate {
   NodeId node;
   Capacity capacity;
   Labels labels;
+  std::vector<std::string> file_roots;
   std::string host;  // Members with the same one share its CPU and memory: their samples differ by
                      // noise only, so the mean of them counts for each. Empty: its own.
   std::optional<NodeLoad> load;  // None: never sampled in this term.
@@ -69,10 +70,10 @@ class Board {
   void lift(const ProcessorSpec& spec, Incarnation from);
 
   // A hard reason why the processor may not be given to that node; none if it may. The first word
-  // names the rule: source_local, label, unfit, capacity, spread (as cluster/constraints.h does,
-  // which says the same of one state; here promised work counts too).
+  // names the rule: source_local, label, files, unfit, capacity, spread (as cluster/constraints.h
+  // does, which says the same of one state; here promised work counts too).
   struct Why {
-    enum class Rule : uint8_t { source_local, label, unfit, capacity, spread };
+    enum class Rule : uint8_t { source_local, label, files, unfit, capacity, spread };
     Rule rule;
     std::string words;
   };

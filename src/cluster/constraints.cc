@@ -1,5 +1,7 @@
 #include "cluster/constraints.h"
 
+#include <algorithm>
+
 namespace databridge::cluster {
 namespace {
 
@@ -19,7 +21,46 @@ std::optional<std::string> why_not_label(const ProcessorSpec& spec, const Member
   return std::nullopt;
 }
 
+bool is_below(const std::string& path, const std::string& root) {
+  const std::string front = root.ends_with('/') ? root : root + "/";
+  return path == root || path.starts_with(front);
+}
+
 }  // namespace
+
+std::optional<std::string> why_not_files(const ProcessorSpec& spec,
+                                         const std::vector<std::string>& roots) {
+  for (const std::string& path : spec.files) {
+    const bool inside = std::any_of(roots.begin(), roots.end(), [&](const std::string& root) {
+      // What follows the first attribute may lead into a root, or out of it.
+      return is_below(path, root) || (path.ends_with('/') && is_below(root + "/", path));
+    });
+    if (inside) continue;
+    if (roots.empty()) return "files: " + path + " is needed, it has no --file-root";
+    return "files: " + path + " is needed, it lies outside its --file-root";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> why_no_files(const State& state, const ProcessorSpec& spec) {
+  if (spec.files.empty()) return std::nullopt;
+  bool labelled = false, some = false, possible = false;
+  state.members().each([&](Incarnation, const Member& member) {
+    const bool has_labels = !why_not_label(spec, member);
+    const bool has_files = !why_not_files(spec, member.info.file_roots);
+    labelled |= has_labels;
+    some |= has_files;
+    possible |= has_labels && has_files;
+  });
+  if (possible || (some && !labelled)) return std::nullopt;
+  std::string paths;
+  for (const std::string& path : spec.files) paths += (paths.empty() ? "" : ", ") + path;
+  return "no " +
+         std::string(labelled && !spec.constraints.require.empty() ? "node with the required labels"
+                                                                   : "node") +
+         " may touch " + paths +
+         ": start one with --file-root (node.fileRoot) set to a directory " + "that holds it";
+}
 
 std::optional<std::string> why_not(const State& state, const ProcessorSpec& spec,
                                    const Member& member) {
@@ -35,6 +76,7 @@ std::optional<std::string> why_not(const State& state, const ProcessorSpec& spec
     return "source_local: its source is on " + assignment->pinned.value;
   }
   if (auto why = why_not_label(spec, member)) return why;
+  if (auto why = why_not_files(spec, member.info.file_roots)) return why;
 
   const uint32_t owned = state.owned(id) - (there ? 1 : 0);
   if (owned >= member.info.capacity.processors_max) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/constraints.h"
 #include "cluster/leader_duty.h"
 
 namespace databridge::cluster {
@@ -46,12 +47,26 @@ void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
   std::visit([&](auto& body) { on(body, with); }, served.request.body);
 }
 
-void LeaderDuty::on(Change& change, const Served& with) { with.propose(std::move(change.body)); }
+void LeaderDuty::on(Change& change, const Served& with) {
+  if (const auto* put = std::get_if<PutFlow>(&change.body)) {
+    // Asked here and not by `apply`: a flow that is in the log goes on, whatever becomes of its
+    // nodes.
+    for (const ProcessorSpec& spec : put->flow.processors) {
+      if (const auto why = why_no_files(with.state, spec)) {
+        return with.refuse(Code::unprocessable, "processor \"" + spec.name + "\": " + *why);
+      }
+    }
+  }
+  with.propose(std::move(change.body));
+}
 
 void LeaderDuty::on(Place& place, const Served& with) {
   const FlowId& flow = place.spec.flow;
   if (!flow.empty() && !with.state.flows().contains(flow)) {
     return with.refuse(Code::unprocessable, "there is no flow " + flow.value);
+  }
+  if (const auto why = why_no_files(with.state, place.spec)) {
+    return with.refuse(Code::unprocessable, "processor \"" + place.spec.name + "\": " + *why);
   }
   const ProcessorId processor = place.spec.id;
   with.desk.propose_placed(with.request, AddProcessor{std::move(place.spec)}, processor, with.state,

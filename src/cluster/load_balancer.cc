@@ -152,13 +152,14 @@ std::string why_there(const Board& board, Strategy strategy, const Placement& pl
 std::string why_nowhere(const Board& board, const Wanted& wanted) {
   const auto& candidates = board.candidates();
   if (candidates.empty()) return "no_node: the cluster has no member";
-  bool source = false, labelled = false, fit = false, room = false;
+  bool source = false, labelled = false, rooted = false, fit = false, room = false;
   std::string unfit;
   for (const Candidate& candidate : candidates) {
     const auto why = board.why_not(*wanted.spec, wanted.pinned, candidate);
     CHECK(why);
     source |= why->rule != Rule::source_local;
     labelled |= why->rule > Rule::label;
+    rooted |= why->rule > Rule::files;
     fit |= why->rule > Rule::unfit;
     room |= why->rule > Rule::capacity;
     if (why->rule == Rule::unfit) {
@@ -175,6 +176,12 @@ std::string why_nowhere(const Board& board, const Wanted& wanted) {
       labels += (labels.empty() ? "" : ", ") + key + "=" + value;
     }
     return "no_node_with_labels: no member has " + labels;
+  }
+  if (!rooted) {
+    std::string paths;
+    for (const std::string& path : wanted.spec->files) paths += (paths.empty() ? "" : ", ") + path;
+    return "no_node_with_files: no member that could run it has " + paths +
+           " below a --file-root of its own";
   }
   if (!fit && is_pinned) return "source_local: its source is on a node that gets no work: " + unfit;
   if (!fit) return "no_healthy_node: nobody that could run it takes new work: " + unfit;

@@ -30,9 +30,9 @@ struct Rejected {
 
 struct Choice {
   std::optional<Incarnation> node;
-  std::string
-      reason;  // Why there; or, with no numbers in it, why nowhere: no_node, no_healthy_node,
-               // no_capacity, no_node_with_labels, anti_affinity, source_local (+ ": …").
+  std::string reason;  // Why there; or, with no numbers in it, why nowhere: no_node,
+                       // no_healthy_node, no_capacity, no_node_with_labels, no_node_with_files,
+                       // anti_affinity, source_local (+ ": …").
   std::vector<Rejected> rejected;  // Only from place(); empty from place_all().
 };
 

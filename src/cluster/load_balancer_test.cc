@@ -324,6 +324,15 @@ TEST(Placement, SaysWhyNobodyCanHaveIt) {
   picky.constraints.require["zone"] = "b";
   EXPECT_EQ(why({sick, full}, picky), "no_node_with_labels: no member has zone=b");
 
+  ProcessorSpec filed = spec;
+  filed.files = {"/srv/in"};
+  EXPECT_EQ(why({sick, full}, filed),
+            "no_node_with_files: no member that could run it has /srv/in below a --file-root of "
+            "its own");
+  Candidate rooted = node(2);
+  rooted.file_roots = {"/srv"};
+  EXPECT_THAT(why({node(3), rooted}, filed), StartsWith("least_loaded"));
+
   ProcessorSpec by_name = spec;
   by_name.constraints.require["node"] = "node-1";
   EXPECT_THAT(why({sick, node(2)}, by_name), StartsWith("no_healthy_node"));

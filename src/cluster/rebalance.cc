@@ -176,9 +176,10 @@ class Matching {
       const ProcessorSpec& spec = *placed_[i].spec;
       if (!apart_flows.empty() && !spec.flow.empty() && apart_flows.contains(spec.flow)) {
         apart_[at].push_back(i);
-      } else if (!spec.constraints.require.empty()) {
-        labelled_[spec.constraints.require].resize(n);
-        labelled_[spec.constraints.require][at].push_back(i);
+      } else if (!spec.constraints.require.empty() || !spec.files.empty()) {
+        auto& by_node = labelled_[{spec.constraints.require, spec.files}];
+        by_node.resize(n);
+        by_node[at].push_back(i);
       } else if (free_[at].size() < gives_[at]) {
         free_[at].push_back(i);
       }
@@ -194,10 +195,11 @@ class Matching {
     if (classes == 0) return;
     std::vector<const std::vector<std::vector<size_t>>*> members;
     std::vector<std::vector<char>> allowed;
-    for (const auto& [labels, by_node] : labelled_) {
+    for (const auto& [needs, by_node] : labelled_) {
       members.push_back(&by_node);
       ProcessorSpec probe;
-      probe.constraints.require = labels;
+      probe.constraints.require = needs.first;
+      probe.files = needs.second;
       auto& row = allowed.emplace_back(n, 0);
       for (size_t j = 0; j < n; ++j) {
         row[j] = gets_[j] > 0 &&
@@ -327,7 +329,8 @@ class Matching {
   const Ledger& ledger_;
   std::vector<uint32_t> gives_, gets_;  // Still, by place in the ledger.
   std::vector<std::vector<size_t>> free_, apart_;
-  std::map<Labels, std::vector<std::vector<size_t>>> labelled_;  // By labels, by giver.
+  using Needs = std::pair<Labels, std::vector<std::string>>;    // Labels, and paths of files.
+  std::map<Needs, std::vector<std::vector<size_t>>> labelled_;  // By needs, by giver.
   std::vector<std::pair<size_t, size_t>> moves_;
   std::vector<size_t> stuck_;
 };

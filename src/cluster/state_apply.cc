@@ -73,8 +73,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   }
   if (!are_fine(info.labels, 256, 1024) || !are_fine(info.metadata, 256, 4096) ||
       !is_utf8(info.address.host) || !is_utf8(info.api_address.host) ||
-      !is_utf8(info.software_version)) {
-    return Error{Code::invalid, "labels or metadata of " + info.node.value +
+      !is_utf8(info.software_version) || !are_fine(info.file_roots, 256, 4096)) {
+    return Error{Code::invalid, "labels, metadata or file roots of " + info.node.value +
                                     " are too many, too long or not UTF-8"};
   }
   if (state_.removed(info.incarnation) != nullptr && !CANARY(admits_the_removed)) {

@@ -108,5 +108,6 @@ std::optional<Error> why_bad(const ProcessorSpec& spec);
 std::optional<Error> why_bad_config(const std::string& key, const std::string& json);
 // All texts are UTF-8, the keys not longer than 256 and the values than `value_max`.
 bool are_fine(const std::map<std::string, std::string>& texts, size_t count_max, size_t value_max);
+bool are_fine(const std::vector<std::string>& texts, size_t count_max, size_t size_max);
 
 }  // namespace databridge::cluster

@@ -32,6 +32,12 @@ bool are_fine(const std::map<std::string, std::string>& texts, size_t count_max,
          });
 }
 
+bool are_fine(const std::vector<std::string>& texts, size_t count_max, size_t size_max) {
+  return texts.size() <= count_max &&
+         std::all_of(texts.begin(), texts.end(),
+                     [&](const std::string& text) { return is_fine_text(text, size_max); });
+}
+
 std::optional<Error> why_bad(const ProcessorSpec& spec) {
   if (spec.id.empty()) return unprocessable("a processor needs an id");
   const std::string who = "processor " + spec.id.text();
@@ -48,6 +54,9 @@ std::optional<Error> why_bad(const ProcessorSpec& spec) {
   if (!are_fine(spec.constraints.require, 100, 1024) ||
       !are_fine(spec.constraints.prefer, 100, 1024)) {
     return unprocessable(who + ": its constraints are too many, too long or not UTF-8");
+  }
+  if (!are_fine(spec.terminate, 1100, 256) || !are_fine(spec.files, 100, 1 << 20)) {
+    return unprocessable(who + ": what it terminates, or its paths, are too many or too long");
   }
   return std::nullopt;
 }

@@ -125,6 +125,7 @@ Result<ProcessorSpec> EngineBackend::check_processor(ProcessorSpec spec) const {
     return tl::make_unexpected(checked.error());
   }
   spec.node_local = flow::find_type(spec.type)->node_local;
+  spec.files = flow::files_of(spec);
   return spec;
 }
 

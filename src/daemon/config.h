@@ -63,7 +63,7 @@ struct Config {
     uint32_t max_processors = 1000;
     DiskFreeMin disk_free_min;
     std::vector<std::string> exec_allow;  // Empty: no foreign commands at all.
-    std::vector<std::string> file_root;   // Empty: file processors may go anywhere.
+    std::vector<std::string> file_root;   // Empty: no file processors run here.
     bool guardian = false;
     bool allow_drills = false;
   } node;

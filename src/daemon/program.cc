@@ -1,5 +1,6 @@
 #include "daemon/program.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "daemon/backend.h"
 #include "env/clock.h"
 #include "env/load_probe.h"
+#include "flow/units.h"
 #include "node/engine.h"
 #include "platform/append_file.h"
 #include "platform/clock.h"
@@ -52,6 +54,7 @@ struct Node {
   std::unique_ptr<env::Clock> clock;
   std::unique_ptr<env::Store> store;
   std::unique_ptr<env::Files> files;
+  std::vector<std::string> file_roots;  // As the others hear them.
   std::unique_ptr<env::LoadProbe> probe;
   std::unique_ptr<node::Engine> engine;
   std::unique_ptr<env::Workers> workers;
@@ -88,6 +91,7 @@ MemberInfo self_of(const Config& config, const Node& node) {
   self.metadata["host"] = platform::this_process().host_boot_id;
   self.software_version = DATABRIDGE_VERSION;
   self.started_at_ms = node.clock->unix_ms();
+  self.file_roots = node.file_roots;
   return self;
 }
 
@@ -132,7 +136,17 @@ Result<void> build_world(const Config& config, Node& node, platform::LastWill* w
   node.store = std::move(*store);
   platform::FilesOptions files;
   files.roots = config.node.file_root;
-  if (files.roots.empty()) files.roots = {"/"};
+  auto real = platform::real_directories(files.roots);
+  if (!real) return tl::make_unexpected(real.error());
+  // A path may be written by either name of a root.
+  node.file_roots = std::move(*real);
+  for (const std::string& root : files.roots) {
+    std::string given = flow::normal_path(root);
+    if (given.size() > 1 && given.ends_with('/')) given.pop_back();
+    if (std::ranges::find(node.file_roots, given) == node.file_roots.end()) {
+      node.file_roots.push_back(std::move(given));
+    }
+  }
   files.host = platform::this_process().host_boot_id;
   auto opened = platform::make_files(files);
   if (!opened) return tl::make_unexpected(opened.error());

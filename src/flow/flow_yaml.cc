@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -79,20 +80,18 @@ class Builder : public YAML::EventHandler {
     const ItemPtr item = make(Item::Kind::scalar, at);
     item->text = value;
     item->quoted = tag == "!";
-    if (tag != "?" && tag != "!") {
-      refuse(Code::unprocessable, at, "tags like " + tag + " are not taken");
-    }
+    if (tag != "?" && tag != "!") refuse_tag(at, tag);
     if (!is_utf8(value)) refuse(Code::invalid, at, "text that is not UTF-8");
     add(item, anchor);
   }
-  void OnSequenceStart(const YAML::Mark& at, const std::string&, YAML::anchor_t anchor,
+  void OnSequenceStart(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
-    open(Item::Kind::list, at, anchor);
+    open(Item::Kind::list, at, tag, anchor);
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& at, const std::string&, YAML::anchor_t anchor,
+  void OnMapStart(const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
-    open(Item::Kind::map, at, anchor);
+    open(Item::Kind::map, at, tag, anchor);
   }
   void OnMapEnd() override { close(); }
 
@@ -103,10 +102,14 @@ class Builder : public YAML::EventHandler {
     ItemPtr key;  // Of a map, waiting for its value.
   };
 
+  [[noreturn]] static void refuse_tag(const YAML::Mark& at, const std::string& tag) {
+    refuse(Code::unprocessable, at, "tags like " + tag + " are not taken");
+  }
   static ItemPtr make(Item::Kind kind, const YAML::Mark& at) {
     return std::make_shared<Item>(Item{kind, at, "", false, {}, {}});
   }
-  void open(Item::Kind kind, const YAML::Mark& at, YAML::anchor_t anchor) {
+  void open(Item::Kind kind, const YAML::Mark& at, const std::string& tag, YAML::anchor_t anchor) {
+    if (!tag.empty() && tag != "?") refuse_tag(at, tag);
     if (levels_.size() == kDepthMax) {
       refuse(Code::unprocessable, at, "more than " + std::to_string(kDepthMax) + " levels deep");
     }
@@ -269,9 +272,33 @@ const ItemPtr& needed(const Item& map, const std::string& key, const std::string
   return *found;
 }
 
+std::vector<std::string> ends_of(const ItemPtr& item, const ProcessorSpec& spec) {
+  std::vector<std::string> ends;
+  for (const ItemPtr& one : list_of(item, "terminate").items) {
+    const std::string name = name_of(one, "a relationship");
+    if (auto why = why_bad_end(spec, name)) refuse(Code::unprocessable, one->at, *why);
+    if (std::find(ends.begin(), ends.end(), name) != ends.end()) {
+      refuse(Code::unprocessable, one->at, "\"" + name + "\" is there twice");
+    }
+    ends.push_back(name);
+  }
+  return ends;
+}
+
+// What a processor says of a property has the property's name in quotes.
+YAML::Mark place_of(const Error& error, const ItemPtr* properties, const ItemPtr& processor) {
+  if (properties != nullptr) {
+    for (const auto& [key, value] : (*properties)->entries) {
+      if (error.message.find(": \"" + key->text + "\"") != std::string::npos) return value->at;
+    }
+  }
+  return processor->at;
+}
+
 ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
   const Item& map = map_of(item, "a processor");
-  only(map, "a processor", {"name", "type", "properties", "replication", "constraints", "shared"});
+  only(map, "a processor",
+       {"name", "type", "properties", "replication", "constraints", "shared", "terminate"});
   ProcessorSpec spec;
   spec.flow = flow;
   spec.name = name_of(needed(map, "name", "a processor"), "a processor's name");
@@ -303,6 +330,9 @@ ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
   const ProcessorType* known = find_type(spec.type);
   spec.node_local = known != nullptr && known->node_local && !is_shared;
 
+  spec.files = files_of(spec);
+  if (const ItemPtr* ends = map.find("terminate")) spec.terminate = ends_of(*ends, spec);
+
   if (spec.type == "external") return spec;
   std::string culprit;
   if (auto checked = check_properties(spec, &culprit); !checked) {
@@ -311,7 +341,7 @@ ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
     refuse(checked.error().code, at, checked.error().message);
   }
   if (auto made = make_processor(spec); !made) {
-    refuse(made.error().code, item->at, made.error().message);
+    refuse(made.error().code, place_of(made.error(), properties, item), made.error().message);
   }
   return spec;
 }
@@ -421,6 +451,16 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
       refuse(Code::unprocessable, (*connections)->at, "a flow has at most 10000 connections");
     }
   }
+  std::map<ProcessorId, std::set<std::string>> connected;
+  for (const ConnectionSpec& spec : flow.connections) {
+    connected[spec.from].insert(spec.relationship);
+  }
+  for (size_t i = 0; i < flow.processors.size(); ++i) {
+    const ProcessorSpec& spec = flow.processors[i];
+    if (auto why = why_lossy(spec, connected[spec.id])) {
+      refuse(Code::unprocessable, processors.items[i]->at, *why);
+    }
+  }
   return flow;
 }
 
@@ -438,6 +478,10 @@ Result<void> check_processor(const ProcessorSpec& spec) {
   if (spec.type == "external") return {};
   auto made = make_processor(spec);
   if (!made) return tl::make_unexpected(made.error());
+  for (const std::string& name : spec.terminate) {
+    if (auto why = why_bad_end(spec, name)) return fail(Code::unprocessable, *why);
+  }
+  if (auto why = why_lossy(spec, {})) return fail(Code::unprocessable, *why);
   return {};
 }
 

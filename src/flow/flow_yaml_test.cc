@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "flow/registry.h"
+
 namespace databridge::flow {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr const char* kGood = R"(id: logs
 name: The logs
@@ -20,8 +24,8 @@ processors:
     shared: true
     replication: sync
     constraints: {require: {zone: a}, prefer: {disk: "010"}, spread: true}
-    properties:
-      directory: /out
+    properties: {directory: /out}
+    terminate: [failure]
 connections:
   - {from: tail, relationship: success, to: route, maxCount: 5, maxBytes: 1MiB}
   - {from: route, relationships: [bad, unmatched], to: out}
@@ -92,6 +96,15 @@ TEST(FlowYaml, EveryMistakeHasItsLineAndColumn) {
       {"- name: out", "- name: tail", "is there twice"},
       {"zone: a", "zone: [a", "line 12"},
       {"name: The logs", "name: !!binary aGk=", "line 2, column 7: tags like"},
+      {"constraints: {", "constraints: !secret {", "line 12, column 18: tags like !secret"},
+      {"[bad, unmatched]", "!!seq [bad, unmatched]", "tags like"},
+      {"terminate: [failure]", "shared: true",
+       "line 8, column 5: processor \"out\" (PutFile): its relationship \"failure\" leads nowhere"},
+      {"[bad, unmatched]", "[bad]",
+       "line 7, column 5: processor \"route\" (RouteOnAttribute): its relationship \"unmatched\""},
+      {"terminate: [failure]", "terminate: [failed]", "line 14, column 17: processor \"out\""},
+      {"terminate: [failure]", "terminate: [failure, failure]", "line 14, column 26: \"failure\""},
+      {"poll: 1s", "start: middle", "line 6, column 43: processor \"tail\" (TailFile): TailFile: "},
       {"name: The logs", "name: \xff", "not UTF-8"},
       {"id: logs", "--- {id: a}\n---\nid: logs", "a second document"},
   };
@@ -135,6 +148,47 @@ TEST(FlowYaml, WhatIsNoYamlIsToldFromWhatIsNoFlow) {
               HasSubstr("line 2, column 7: the flow's name has at most 256 bytes"));
   EXPECT_THAT(read_flow("id: f\nname: \xc3\xa4\xff").error().message,
               HasSubstr("line 2, column 8: "));
+}
+
+TEST(FlowYaml, WhatWouldBeLostIsConnectedOrTerminated) {
+  const auto flow = read_flow(kGood);
+  ASSERT_TRUE(flow);
+  EXPECT_THAT(flow->processors[2].terminate, ElementsAre("failure"));
+  ProcessorSpec alone = flow->processors[2];
+  EXPECT_TRUE(check_processor(alone));
+  alone.terminate = {"failed"};
+  EXPECT_THAT(check_processor(alone).error().message, HasSubstr("no relationship \"failed\""));
+  alone.terminate = {};
+  EXPECT_EQ(check_processor(alone).error().code, Code::unprocessable);
+  EXPECT_THAT(check_processor(alone).error().message, HasSubstr("say terminate: [failure]"));
+}
+
+TEST(FlowYaml, AProcessorNamesThePathsThatItTouches) {
+  const auto files = [](const char* type, std::map<std::string, std::string> properties) {
+    ProcessorSpec spec;
+    spec.type = type;
+    spec.properties = std::move(properties);
+    return files_of(spec);
+  };
+  EXPECT_THAT(read_flow(kGood)->processors[0].files, ElementsAre("/var/log/a"));
+  EXPECT_THAT(files("TailFile", {{"path", "/var//log/./b/../*.log"}}),
+              ElementsAre("/var/log/*.log"));
+  EXPECT_THAT(files("GetFile", {{"directory", "/in/"}}), ElementsAre("/in"));
+  EXPECT_THAT(files("PutFile", {{"directory", "/out/$$a/b-${c}/d"}}), ElementsAre("/out/$a/"));
+  EXPECT_THAT(files("PutFile", {{"directory", "${path}"}}), ElementsAre("/"));
+  EXPECT_THAT(files("PutFile", {{"directory", "/../../etc"}}), ElementsAre("/etc"));
+  EXPECT_THAT(files("LogAttribute", {}), IsEmpty());
+}
+
+// Text stays text: no digit is lost, and what is too large for a number is refused.
+TEST(FlowYaml, LargeNumbersAreKeptOrRefused) {
+  const std::string large = "123456789012345678901234567890";
+  const std::string front = "processors: [{name: g, type: GenerateFlowFile, properties: {";
+  const auto kept = read_flow(front + "content: " + large + "}}]", "f");
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->processors[0].properties.at("content"), large);
+  EXPECT_FALSE(read_flow(front + "count: " + large + "}}]", "f"));
+  EXPECT_FALSE(read_flow(front + "size: 18446744073709551616}}]", "f"));
 }
 
 TEST(FlowYaml, TheIdOfTheRequestMustAgree) {

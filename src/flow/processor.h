@@ -26,8 +26,8 @@ struct World {
   const env::Clock& clock;
   Random random;                   // Seeded by node, processor and epoch.
   std::vector<std::string> notes;  // For people: logged after the trigger, whatever became of it.
-  std::string trouble{};  // Why this trigger's inputs went to `failure`, if the world is to blame:
-                          // when that goes on, everybody is told.
+  std::string trouble{};  // What in the world keeps it from work: no room, no permission. It tries
+                          // again by itself; when that goes on, everybody is told.
 
   void note(std::string text) { notes.push_back(std::move(text)); }
 };
@@ -38,8 +38,9 @@ class Processor {
 
   // Takes what it likes from the session and puts results there. An error (or an exception) undoes
   // the session: inputs stay, outputs and state vanish, and the next trigger waits for a back-off
-  // that grows to 30 s. An input that fails alone belongs to `failure` instead, where the type has
-  // that relationship.
+  // that grows to 30 s. An input that fails by its own fault belongs to `failure` instead, where
+  // the type has that relationship; one that the world will not have yet is put back, with
+  // `trouble`.
   virtual Result<void> on_trigger(Session& session, World& world) = 0;
 };
 

@@ -135,6 +135,51 @@ Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec) {
   return made;
 }
 
+std::vector<std::string> files_of(const ProcessorSpec& spec) {
+  const ProcessorType* type = find_type(spec.type);
+  if (type == nullptr || type->path == nullptr) return {};
+  const auto given = spec.properties.find(type->path);
+  if (given == spec.properties.end()) return {};
+  std::string path = given->second;
+  bool whole = true;
+  for (const Property& property : type->properties) {
+    if (property.kind != PropertyKind::tmpl || given->first != property.name) continue;
+    const auto parsed = Template::parse(path);
+    whole = !parsed || parsed->plain();
+    if (parsed) path = parsed->front();
+  }
+  if (!whole) return {normal_path(path.substr(0, path.rfind('/') + 1))};
+  path = normal_path(path);
+  if (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return {path};
+}
+
+std::optional<std::string> why_lossy(const ProcessorSpec& spec,
+                                     const std::set<std::string>& connected) {
+  const ProcessorType* type = find_type(spec.type);
+  if (type == nullptr) return std::nullopt;  // "external": what it has is its engine's affair.
+  const auto& ends = spec.terminate;
+  for (const std::string& name : type->losses) {
+    if (connected.contains(name) || std::find(ends.begin(), ends.end(), name) != ends.end()) {
+      continue;
+    }
+    return label(spec) + ": its relationship \"" + name +
+           "\" leads nowhere, so what goes there would be lost: connect it, or say terminate: [" +
+           name + "]";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name) {
+  if (find_type(spec.type) == nullptr) return std::nullopt;
+  std::string list;
+  for (const std::string& known : relationships(spec)) {
+    if (known == name) return std::nullopt;
+    list += (list.empty() ? "" : ", ") + known;
+  }
+  return label(spec) + ": it has no relationship \"" + name + "\" to terminate; it has " + list;
+}
+
 std::vector<std::string> relationships(const ProcessorSpec& spec) {
   const ProcessorType* type = find_type(spec.type);
   if (type == nullptr) return {};

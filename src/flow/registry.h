@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,8 @@ struct ProcessorType {
   bool settles;     // The next trigger waits until the last one is safe and released.
   StateScope state;
   std::vector<std::string> relationships;
+  std::vector<std::string> losses;  // Of them, what carries failures or leftovers.
+  const char* path;                 // The property that says which files it touches; nullptr: none.
   std::vector<Property> properties;
   bool rules;  // Every other property is a condition, and a relationship of that name.
   Result<std::unique_ptr<Processor>> (*make)(const Settings& settings);
@@ -81,6 +84,18 @@ const ProcessorType* find_type(std::string_view name);
 // Errors name the processor, the property and the remedy; `culprit` becomes the property's name.
 Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit = nullptr);
 Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec);
+
+// Which paths it touches, as ProcessorSpec::files has them.
+std::vector<std::string> files_of(const ProcessorSpec& spec);
+
+// Why flow files would be lost without a word, and the remedy: a relationship that carries failures
+// or leftovers is neither connected nor terminated.
+// `connected`: its relationships that have a connection.
+std::optional<std::string> why_lossy(const ProcessorSpec& spec,
+                                     const std::set<std::string>& connected);
+
+// Why this name cannot be among what it terminates.
+std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name);
 
 // The relationships that this processor has: those of its type and its rules.
 std::vector<std::string> relationships(const ProcessorSpec& spec);

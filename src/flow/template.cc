@@ -52,6 +52,10 @@ std::string Template::fill(const std::map<std::string, std::string>& attributes)
   return text;
 }
 
+std::string Template::front() const {
+  return pieces_.empty() || !pieces_.front().attribute.empty() ? "" : pieces_.front().text;
+}
+
 bool Template::plain() const {
   for (const Piece& piece : pieces_) {
     if (!piece.attribute.empty()) return false;

@@ -18,7 +18,8 @@ class Template {
   static Result<Template> parse(std::string_view text);
 
   std::string fill(const std::map<std::string, std::string>& attributes) const;
-  bool plain() const;  // No attributes in it.
+  bool plain() const;         // No attributes in it.
+  std::string front() const;  // What is before the first attribute.
 
  private:
   struct Piece {

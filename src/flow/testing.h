@@ -34,8 +34,9 @@ class MemoryFiles : public env::Files {
   explicit MemoryFiles(const env::Clock& clock) : clock_(clock) {}
 
   std::string host = "here";
-  bool broken = false;  // Every write fails as if the disk were full.
-  std::string locked;   // Cannot be read.
+  bool broken = false;     // Every write fails as if the disk were full.
+  bool forbidden = false;  // Every write fails for want of permission.
+  std::string locked;      // Cannot be read.
 
   Result<env::FileInfo> stat(const std::string& path) override {
     const auto it = files_.find(path);
@@ -51,21 +52,24 @@ class MemoryFiles : public env::Files {
   }
   Result<std::vector<env::FileInfo>> list(const std::string& directory) override {
     std::vector<env::FileInfo> found;
+    ++lists;
     for (const auto& [path, file] : files_) {
       if (path.substr(0, path.rfind('/')) == directory) found.push_back(info(path, file));
     }
     return found;
   }
   Result<void> write(const std::string& path, const std::string& content) override {
-    if (path.rfind("/outside", 0) == 0) return fail(Code::forbidden, path + " is outside");
+    if (path.rfind("/outside", 0) == 0) return fail(Code::unprocessable, path + " is outside");
     if (broken) return fail(Code::io, "no space left for " + path);
+    if (forbidden) return fail(Code::forbidden, "no permission for " + path);
     files_[path] = {next_inode_++, clock_.unix_ms(), content};
     ++writes;
     return {};
   }
   Result<void> append(const std::string& path, const std::string& content) override {
-    if (path.rfind("/outside", 0) == 0) return fail(Code::forbidden, path + " is outside");
+    if (path.rfind("/outside", 0) == 0) return fail(Code::unprocessable, path + " is outside");
     if (broken) return fail(Code::io, "no space left");
+    if (forbidden) return fail(Code::forbidden, "no permission for " + path);
     auto [it, made] = files_.try_emplace(path);
     if (made) it->second.inode = next_inode_++;
     it->second.content += content;
@@ -76,6 +80,7 @@ class MemoryFiles : public env::Files {
     if (files_.erase(path) == 0) return fail(Code::not_found, path + " is not there");
     return {};
   }
+  Result<void> sync(const std::string&) override { return {}; }
   Result<void> rename(const std::string& from, const std::string& to) override {
     auto file = files_.extract(from);
     if (file.empty()) return fail(Code::not_found, from + " is not there");
@@ -88,7 +93,9 @@ class MemoryFiles : public env::Files {
   // What a user or a log daemon does.
   std::string& content(const std::string& path) { return files_.at(path).content; }
   bool has(const std::string& path) const { return files_.count(path) > 0; }
+  void modify(const std::string& path, int64_t unix_ms) { files_.at(path).modified_ms = unix_ms; }
   int writes = 0;
+  int lists = 0;
 
  private:
   struct File {
@@ -97,7 +104,7 @@ class MemoryFiles : public env::Files {
     std::string content;
   };
   env::FileInfo info(const std::string& path, const File& file) const {
-    return {path, host, 1, file.inode, file.content.size(), file.modified_ms};
+    return {path, host, 1, file.inode, file.content.size(), file.modified_ms, ""};
   }
 
   const env::Clock& clock_;
@@ -138,6 +145,7 @@ class Bench {
     Session session(std::move(offer), world_.random, clock.unix_ms());
     const auto done = processor_->on_trigger(session, world_);
     notes = std::exchange(world_.notes, {});
+    trouble = std::exchange(world_.trouble, {});
     if (!done) return tl::make_unexpected(done.error());
     auto delta = session.finish();
     if (delta && delta->state && committed) state = *delta->state;
@@ -163,6 +171,7 @@ class Bench {
   Bytes state;
   size_t room = 1000;
   std::vector<std::string> notes;
+  std::string trouble;
 
  private:
   World world_;

@@ -2,7 +2,9 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "model/flow_file.h"
 
@@ -70,6 +72,21 @@ Result<bool> parse_flag(std::string_view text) {
 Result<void> check_path(const std::string& property, std::string_view path) {
   if (path.starts_with("/") || path.starts_with("${")) return {};
   return fail(Code::unprocessable, "\"" + property + "\" must be an absolute path");
+}
+
+std::string normal_path(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (size_t at = 0; at < path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    const std::string_view part = path.substr(at, end - at);
+    at = end + 1;
+    if (part == ".." && !parts.empty()) parts.pop_back();
+    if (!part.empty() && part != "." && part != "..") parts.push_back(part);
+  }
+  std::string normal;
+  for (const std::string_view part : parts) normal.append("/").append(part);
+  if (normal.empty() || path.ends_with('/')) normal += "/";
+  return normal;
 }
 
 Result<void> check_poll(Duration poll) {

@@ -23,6 +23,8 @@ Result<bool> parse_flag(std::string_view text);          // true, false.
 // What processors ask of their settings; the error names the property. A path must be absolute (a
 // template may begin with an attribute), a poll take 10 ms at least, a size fit a flow file.
 Result<void> check_path(const std::string& property, std::string_view path);
+// Without empty parts, `.` and `..`, read as text; a slash at the end stays.
+std::string normal_path(std::string_view path);
 Result<void> check_poll(Duration poll);
 Result<void> check_size(const std::string& property, uint64_t size);
 

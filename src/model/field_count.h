@@ -19,8 +19,8 @@ constexpr size_t field_count() {
     return sizeof...(Fields);
   }
 }
-static_assert(field_count<MemberInfo>() == 10 && field_count<Member>() == 11);
-static_assert(field_count<ProcessorSpec>() == 8 && field_count<ConnectionSpec>() == 6);
+static_assert(field_count<MemberInfo>() == 11 && field_count<Member>() == 11);
+static_assert(field_count<ProcessorSpec>() == 10 && field_count<ConnectionSpec>() == 6);
 static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 14);
 static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 7);
 static_assert(field_count<SoftMember>() == 8 && field_count<SoftTable>() == 4);

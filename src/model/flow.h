@@ -31,6 +31,10 @@ struct ProcessorSpec {
   Replication replication = Replication::quorum;
   Constraints constraints;
   bool node_local = false;  // Its source is on the node (TailFile …) and it is not `shared`.
+  std::vector<std::string> terminate;  // Relationships whose flow files may end there.
+  // Paths of files that it touches: below a root of its node. One that ends with a slash is the
+  // part of a path before its first attribute.
+  std::vector<std::string> files;
 
   bool operator==(const ProcessorSpec&) const = default;
 };

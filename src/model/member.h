@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "model/address.h"
 #include "model/ids.h"
@@ -41,7 +42,8 @@ struct MemberInfo {
   Capacity capacity;
   std::string software_version;
   uint64_t boot = 0;  // How often its data directory was started: a restart kills its epochs.
-  int64_t started_at_ms = 0;  // Unix time of this start.
+  int64_t started_at_ms = 0;            // Unix time of this start.
+  std::vector<std::string> file_roots;  // Below them its file processors work; none: it runs none.
 
   bool operator==(const MemberInfo&) const = default;
 };

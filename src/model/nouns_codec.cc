@@ -67,6 +67,7 @@ void put(const MemberInfo& from, proto::MemberInfo* to) {
   to->set_software_version(from.software_version);
   to->set_boot(from.boot);
   to->set_started_at_ms(from.started_at_ms);
+  for (const auto& root : from.file_roots) to->add_file_roots(root);
 }
 void get(const proto::MemberInfo& from, MemberInfo& to, Check& check) {
   check.that(from.has_capacity(), "a member without its capacity");
@@ -83,6 +84,7 @@ void get(const proto::MemberInfo& from, MemberInfo& to, Check& check) {
   to.software_version = from.software_version();
   to.boot = from.boot();
   to.started_at_ms = from.started_at_ms();
+  to.file_roots.assign(from.file_roots().begin(), from.file_roots().end());
 }
 
 void put(const Member& from, proto::Member* to) {
@@ -123,6 +125,8 @@ void put(const ProcessorSpec& from, proto::ProcessorSpec* to) {
   put(from.constraints.prefer, to->mutable_constraints()->mutable_prefer());
   to->mutable_constraints()->set_spread(from.constraints.spread);
   to->set_node_local(from.node_local);
+  for (const auto& name : from.terminate) to->add_terminate(name);
+  for (const auto& path : from.files) to->add_files(path);
 }
 void get(const proto::ProcessorSpec& from, ProcessorSpec& to, Check& check) {
   check.that(from.has_id(), "a processor without its id");
@@ -136,6 +140,8 @@ void get(const proto::ProcessorSpec& from, ProcessorSpec& to, Check& check) {
   get(from.constraints().prefer(), to.constraints.prefer, check);
   to.constraints.spread = from.constraints().spread();
   to.node_local = from.node_local();
+  to.terminate.assign(from.terminate().begin(), from.terminate().end());
+  to.files.assign(from.files().begin(), from.files().end());
 }
 
 void put(const ConnectionSpec& from, proto::ConnectionSpec* to) {

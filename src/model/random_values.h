@@ -73,7 +73,8 @@ class RandomValues {
             {small(), number(), small(), small()},
             text(),
             number(),
-            time()};
+            time(),
+            list([&] { return text(); })};
   }
   ProcessorSpec spec() {
     return {uuid(),
@@ -83,7 +84,9 @@ class RandomValues {
             FlowId(text()),
             one_of(Replication::async),
             {texts(), texts(), flip()},
-            flip()};
+            flip(),
+            list([&] { return text(); }),
+            list([&] { return text(); })};
   }
   ConnectionSpec connection() { return {uuid(), uuid(), text(), uuid(), number(), number()}; }
   FlowSpec flow() {

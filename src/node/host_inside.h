@@ -86,6 +86,7 @@ class Host::Inside {
   // ---- host_runner.cc
   void try_start(const ProcessorId& processor);
   flow::Saved continue_from(const Assignment& assignment, bool& adopted);
+  void warn_of_losses(const Runner& runner);
   Result<void> make_desk(Runner& runner);
   void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
   void lapse(Instant now);

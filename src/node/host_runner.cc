@@ -157,10 +157,22 @@ void Host::Inside::try_start(const ProcessorId& processor) {
     return;
   }
   Runner& placed = runners_.emplace(processor, std::move(runner)).first->second;
+  warn_of_losses(placed);
   // That the epoch began is on disk before its first trigger: it never begins twice.
   write_record(placed, false);
   if (adopted) placed.needs_cover = placed.record.commit;
   events_.report(processor, epoch, RunState::starting, "");
+}
+
+// A flow that is older than the rule goes on; whoever reads the log is told.
+void Host::Inside::warn_of_losses(const Runner& runner) {
+  std::set<std::string> connected;
+  if (const auto outputs = outputs_.find(runner.spec.id); outputs != outputs_.end()) {
+    for (const auto& [relationship, ids] : outputs->second) connected.insert(relationship);
+  }
+  if (auto why = flow::why_lossy(runner.spec, connected)) {
+    events_.note(runner.spec.id, "warning: " + *why);
+  }
 }
 
 // Where the processor goes on: from this node's own records if nobody else has said anything since,
@@ -477,8 +489,12 @@ void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string&
   runner.failures = 0;
   runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
   if (!trouble.empty()) {
-    tell_fault(runner, ++runner.refusals, "its inputs go to failure: " + trouble);
+    // One line a state, however long it lasts.
+    if (trouble != runner.trouble) events_.note(runner.spec.id, shortened("waits: " + trouble));
+    tell_fault(runner, ++runner.refusals, "waits, and tries again: " + trouble);
+    runner.trouble = trouble;
   } else {
+    if (!std::exchange(runner.trouble, {}).empty()) events_.note(runner.spec.id, "goes on");
     runner.refusals = 0;
     if (!std::exchange(runner.fault, {}).empty()) {
       events_.report(runner.spec.id, runner.record.epoch, runner.state, "");

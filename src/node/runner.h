@@ -62,11 +62,12 @@ struct Runner {
   std::shared_ptr<Trigger> open;                  // With a worker.
   std::map<Uuid, std::vector<uint64_t>> offered;  // To that trigger, by connection.
   flow::ProcessorRecord record;
-  std::string fault;  // Of its last trigger.
+  std::string fault;    // Of its last trigger.
+  std::string trouble;  // In the world, as of its last trigger.
 
   Instant due;               // No trigger before.
   uint32_t failures = 0;     // In a row, as are the next.
-  uint32_t refusals = 0;     // Triggers whose inputs went to `failure` through no fault of theirs.
+  uint32_t refusals = 0;     // Triggers that the world kept from their work.
   size_t files_max = 0;      // Inputs a trigger; few after a failure.
   size_t turn = 0;           // Which input connection goes first.
   uint64_t durable = 0;      // The last commit that is.

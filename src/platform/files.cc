@@ -51,6 +51,7 @@ class SandboxedFiles : public env::Files {
   Result<void> write(const std::string& path, const std::string& content) override;
   Result<void> append(const std::string& path, const std::string& content) override;
   Result<void> remove(const std::string& path) override;
+  Result<void> sync(const std::string& directory) override;
   Result<void> rename(const std::string& from, const std::string& to) override;
 
  private:
@@ -60,6 +61,7 @@ class SandboxedFiles : public env::Files {
   Result<Split> split(const std::string& path) const;
   Result<Descriptor> make_directory(const std::string& directory) const;
   Result<env::FileInfo> info(int fd, const std::string& path) const;
+  env::FileInfo info(const struct stat& status, const std::string& path) const;
   Result<void> write_aside(int directory, const std::string& aside, const std::string& name,
                            const std::string& content, const std::string& path) const;
 
@@ -79,7 +81,11 @@ Result<void> SandboxedFiles::check_inside(int place, const std::string& path) co
   for (const auto& root : roots_) {
     if (is_below(where, root)) return {};
   }
-  return fail(Code::forbidden,
+  if (roots_.empty()) {
+    return fail(Code::unprocessable,
+                fmt::format("{} may not be touched: this node has no --file-root", path));
+  }
+  return fail(Code::unprocessable,
               fmt::format("{} lies outside the directories that --file-root allows", path));
 }
 
@@ -144,6 +150,10 @@ Result<Descriptor> SandboxedFiles::make_directory(const std::string& directory) 
 Result<env::FileInfo> SandboxedFiles::info(int fd, const std::string& path) const {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return unexpected_system("stat", path);
+  return info(status, path);
+}
+
+env::FileInfo SandboxedFiles::info(const struct stat& status, const std::string& path) const {
   env::FileInfo info;
   info.path = path;
   info.host = host_;
@@ -196,13 +206,23 @@ Result<std::vector<env::FileInfo>> SandboxedFiles::list(const std::string& direc
 
   std::vector<env::FileInfo> files;
   for (const auto& name : names) {
+    const std::string path = (directory.ends_with("/") ? directory : directory + "/") + name;
     const Descriptor file(::openat(place->get(), name.c_str(), O_PATH | O_CLOEXEC));
     struct stat status {};
-    // Gone meanwhile, a directory, a link that leads out: not a file of this directory.
-    if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
-    const std::string path = (directory.ends_with("/") ? directory : directory + "/") + name;
-    if (!check_inside(file.get(), path)) continue;
-    if (auto known = info(file.get(), path)) files.push_back(std::move(*known));
+    if (!file) {
+      const Error error = system_error("open", path);
+      // A name that is gone meanwhile is no trouble.
+      if (::fstatat(place->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        files.push_back({.path = path, .host = host_, .trouble = error.message});
+      }
+      continue;
+    }
+    if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    if (auto inside = check_inside(file.get(), path); !inside) {
+      files.push_back({.path = path, .host = host_, .trouble = inside.error().message});
+      continue;
+    }
+    files.push_back(info(status, path));
   }
   return files;
 }
@@ -282,7 +302,13 @@ Result<void> SandboxedFiles::remove(const std::string& path) {
   if (::unlinkat(directory->get(), parts->name.c_str(), 0) != 0) {
     return unexpected_system("remove", path);
   }
-  return sync_directory(fmt::format("/proc/self/fd/{}", directory->get()));
+  return {};
+}
+
+Result<void> SandboxedFiles::sync(const std::string& directory) {
+  const auto place = find(directory, O_DIRECTORY);
+  if (!place) return tl::make_unexpected(place.error());
+  return sync_directory(fmt::format("/proc/self/fd/{}", place->get()));
 }
 
 Result<void> SandboxedFiles::rename(const std::string& from, const std::string& to) {
@@ -306,21 +332,27 @@ Result<void> SandboxedFiles::rename(const std::string& from, const std::string& 
 
 }  // namespace
 
-Result<std::unique_ptr<env::Files>> make_files(const FilesOptions& options) {
-  std::vector<std::string> roots;
-  for (const auto& root : options.roots) {
+Result<std::vector<std::string>> real_directories(const std::vector<std::string>& directories) {
+  std::vector<std::string> found;
+  for (const auto& directory : directories) {
     char real[PATH_MAX];
-    if (::realpath(root.c_str(), real) == nullptr) {
-      return unexpected_system("use as a file root", root);
+    if (::realpath(directory.c_str(), real) == nullptr) {
+      return unexpected_system("use as a file root", directory);
     }
     struct stat status {};
     if (::stat(real, &status) != 0 || !S_ISDIR(status.st_mode)) {
-      return fail(Code::invalid, fmt::format("file root {} is not a directory", root));
+      return fail(Code::invalid, fmt::format("file root {} is not a directory", directory));
     }
-    roots.emplace_back(real);
+    found.emplace_back(real);
   }
+  return found;
+}
+
+Result<std::unique_ptr<env::Files>> make_files(const FilesOptions& options) {
+  auto roots = real_directories(options.roots);
+  if (!roots) return tl::make_unexpected(roots.error());
   return std::unique_ptr<env::Files>(
-      std::make_unique<SandboxedFiles>(std::move(roots), options.host));
+      std::make_unique<SandboxedFiles>(std::move(*roots), options.host));
 }
 
 }  // namespace databridge::platform

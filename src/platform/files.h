@@ -16,6 +16,9 @@ struct FilesOptions {
   std::string host;                // For FileInfo: this machine's name.
 };
 
+// What the directories are called when all links are resolved. An error if one is not there.
+Result<std::vector<std::string>> real_directories(const std::vector<std::string>& directories);
+
 Result<std::unique_ptr<env::Files>> make_files(const FilesOptions& options);
 
 }  // namespace databridge::platform

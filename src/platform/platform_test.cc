@@ -242,12 +242,17 @@ TEST_F(FilesTest, StaysInsideTheRoots) {
     }
     EXPECT_FALSE(files_->append(path, "x")) << path;
   }
-  EXPECT_EQ(files_->read(root_ + "/way-out/secret", 0, 10).error().code, Code::forbidden);
+  EXPECT_EQ(files_->read(root_ + "/way-out/secret", 0, 10).error().code, Code::unprocessable);
   EXPECT_FALSE(files_->append(root_ + "/dangling", "x"));
   EXPECT_FALSE(files_->write(root_ + "/way-out/deep/new", "x"));
   EXPECT_FALSE(files_->remove(root_ + "/way-out/secret"));
   EXPECT_FALSE(files_->rename(outside_ + "/secret", root_ + "/mine"));
-  EXPECT_TRUE(files_->list(root_)->empty()) << "links that lead out are not listed";
+  const auto listed = files_->list(root_).value();
+  EXPECT_EQ(listed.size(), 2u) << "way-out is a directory";
+  for (const env::FileInfo& file : listed) {
+    EXPECT_FALSE(file.trouble.empty()) << file.path;
+    EXPECT_EQ(file.inode, 0u);
+  }
   // Writing replaces the link itself, inside.
   EXPECT_TRUE(files_->write(root_ + "/link", "replaced"));
   std::string secret;
@@ -287,7 +292,7 @@ TEST_F(FilesTest, OddPathsAreClearErrors) {
 TEST_F(FilesTest, WithoutRootsNothingIsAllowed) {
   const auto none = make_files({.roots = {}, .host = ""});
   ASSERT_TRUE(none);
-  EXPECT_EQ((*none)->read("/etc/passwd", 0, 1).error().code, Code::forbidden);
+  EXPECT_EQ((*none)->read("/etc/passwd", 0, 1).error().code, Code::unprocessable);
   EXPECT_FALSE(make_files({.roots = {at_.path() + "/missing"}, .host = ""}));
 }
 

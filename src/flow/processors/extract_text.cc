@@ -63,6 +63,8 @@ ProcessorType extract_text_type() {
           .settles = false,
           .state = StateScope::none,
           .relationships = {"matched", "unmatched"},
+          .losses = {"unmatched"},
+          .path = nullptr,
           .properties = {{"pattern", PropertyKind::pattern, nullptr,
                           "RE2 syntax, with groups (?P<attribute>…)"}},
           .rules = false,

@@ -91,6 +91,8 @@ ProcessorType generate_flow_file_type() {
       .settles = false,
       .state = StateScope::cluster,
       .relationships = {"success"},
+      .losses = {},
+      .path = nullptr,
       .properties = {{"interval", PropertyKind::duration, "1s", "between two triggers"},
                      {"size", PropertyKind::size, "0", "content is filled up to it with letters"},
                      {"content", PropertyKind::tmpl, "", "may use ${index}"},

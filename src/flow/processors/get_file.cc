@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -20,6 +21,9 @@ namespace {
 constexpr uint8_t kFormat = 1;
 // As many as the state has room for.
 constexpr size_t kTakenMax = (kStateMax - 64) / 8;
+constexpr size_t kTold = 16;
+
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // A file as it was: the same name with other content is another file.
 uint64_t identity(const env::FileInfo& file) {
@@ -33,6 +37,24 @@ uint64_t identity(const env::FileInfo& file) {
   return hash64(to.seal());
 }
 
+// Text of any name: what is no UTF-8 becomes %XX.
+std::string shown(std::string_view name) {
+  std::string text;
+  for (size_t from = 0; from < name.size();) {
+    size_t size = 1;
+    while (size < 4 && !is_utf8(name.substr(from, size))) ++size;
+    if (is_utf8(name.substr(from, size))) {
+      text += name.substr(from, size);
+      from += size;
+      continue;
+    }
+    constexpr char kHex[] = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(name[from++]);
+    text += {'%', kHex[byte / 16], kHex[byte % 16]};
+  }
+  return text;
+}
+
 class GetFile : public Processor {
  public:
   GetFile(const Settings& settings, std::unique_ptr<re2::RE2> pattern)
@@ -41,9 +63,7 @@ class GetFile : public Processor {
         keep_(settings.flag("keepSource")),
         batch_(settings.number("batch")),
         size_max_(settings.number("sizeMax")),
-        age_min_ms_(
-            std::chrono::duration_cast<std::chrono::milliseconds>(settings.duration("minAge"))
-                .count()),
+        age_min_(settings.duration("minAge")),
         poll_(settings.duration("poll")) {}
 
   // The next trigger comes only when this one is safe (`settles`): so whatever the state says is
@@ -51,72 +71,170 @@ class GetFile : public Processor {
   Result<void> on_trigger(Session& session, World& world) override {
     auto taken = load(session);
     if (!taken) return tl::make_unexpected(taken.error());
-    const auto files = world.files.list(directory_);
-    if (!files) return tl::make_unexpected(files.error());
-
-    std::set<uint64_t> present;
-    size_t made = 0;
-    for (const env::FileInfo& file : *files) {
-      const std::string name = file.path.substr(file.path.rfind('/') + 1);
-      if (!re2::RE2::FullMatch(name, *pattern_)) continue;
-      const uint64_t id = identity(file);
-      if (taken->count(id) > 0) {
-        if (keep_ || !remove(file, id, world)) present.insert(id);
-        continue;
-      }
-      const bool young = world.clock.unix_ms() - file.modified_ms < age_min_ms_;
-      if (young || made >= batch_ || made >= session.room()) continue;
-      if (file.size > size_max_) {
-        tell(world, file.path, file.path + " is over sizeMax: it stays");
-        continue;
-      }
-      if (present.size() >= kTakenMax) {
-        return fail(Code::too_large, "more than " + std::to_string(kTakenMax) +
-                                         " files are kept in " + directory_ + ": move some away");
-      }
-      auto content = world.files.read(file.path, 0, file.size);
-      if (!content) {
-        // It stays, if it is there at all, and the others go on.
-        if (content.error().code != Code::not_found) {
-          tell(world, file.path, content.error().message);
-        }
-        continue;
-      }
-      const auto after = world.files.stat(file.path);
-      if (!after || identity(*after) != id) continue;  // It is being written: later.
-      FlowFile* flow_file = session.create();
-      flow_file->content = std::move(*content);
-      flow_file->attributes["filename"] = name;
-      flow_file->attributes["path"] = file.path;
-      flow_file->attributes["file.modified"] = std::to_string(file.modified_ms);
-      flow_file->attributes["file.host"] = file.host;
-      session.transfer(flow_file, "success");
-      present.insert(id);
-      ++made;
+    if (session.state() != left_) {
+      // The last trigger does not count: what it took is to be found again.
+      next_ = waiting_.size();
+      looked_.reset();
     }
-    std::erase_if(told_, [&](const auto& one) {
-      return !std::ranges::binary_search(*files, one.first, {}, &env::FileInfo::path);
-    });
-    save(session, present);
-    const bool more = made > 0 && (made >= batch_ || !keep_);
-    if (!more) session.wait(poll_);
+    if (!keep_) remove_sources(*taken, world);
+    const Instant now = world.clock.now();
+    if (next_ == waiting_.size() && (!looked_ || now >= *looked_ + poll_)) {
+      if (auto done = look(*taken, world); !done) return done;
+      if (!keep_) remove_sources(*taken, world);  // Those of an earlier start.
+      looked_ = now;
+    }
+    const size_t made = take(session, world, *taken);
+    if (!stuck_.empty()) {
+      world.trouble = stuck_.begin()->second;
+      if (stuck_.size() > 1) {
+        world.trouble += " (and " + std::to_string(stuck_.size() - 1) + " more files)";
+      }
+    }
+    save(session, *taken);
+    // What was taken is removed soon; otherwise there is nothing to do before the next look.
+    if (made == 0) session.wait(std::max<Duration>(*looked_ + poll_ - now, 10ms));
     return {};
   }
 
  private:
+  struct Waiting {
+    std::string path;
+    uint64_t id;
+  };
+
+  // One line for each file that stays, and not for thousands.
   void tell(World& world, const std::string& path, const std::string& words) {
     std::string& last = told_[path];
     if (last == words) return;
     last = words;
-    world.note(words);
+    if (told_.size() <= kTold) world.note(words);
+    if (told_.size() == kTold + 1) world.note("more files stay in " + directory_);
+  }
+  void stay(World& world, const std::string& path, const std::string& words) {
+    stuck_[path] = words;
+    tell(world, path, words);
   }
 
-  bool remove(const env::FileInfo& file, uint64_t id, World& world) {
-    const auto now = world.files.stat(file.path);
-    if (!now || identity(*now) != id) return false;  // It has changed: another file to take.
-    const auto removed = world.files.remove(file.path);
-    if (!removed) tell(world, file.path, removed.error().message);
-    return removed.has_value();
+  // One look at the directory feeds many triggers.
+  Result<void> look(std::set<uint64_t>& taken, World& world) {
+    const auto files = world.files.list(directory_);
+    if (!files) return tl::make_unexpected(files.error());
+    waiting_.clear();
+    stuck_.clear();
+    next_ = 0;
+    std::set<uint64_t> present;
+    std::map<uint64_t, Instant> ahead;
+    for (const env::FileInfo& file : *files) {
+      const std::string name = shown(name_of(file.path));
+      if (!re2::RE2::FullMatch(name, *pattern_)) continue;
+      if (!file.trouble.empty()) {
+        tell(world, file.path, file.trouble + ": it stays");
+        continue;
+      }
+      const uint64_t id = identity(file);
+      if (taken.contains(id)) {
+        present.insert(id);
+        sources_[id] = file.path;
+      } else if (is_old(file, id, ahead, world)) {
+        if (file.size <= size_max_) {
+          waiting_.push_back({file.path, id});
+        } else {
+          tell(world, file.path, shown(file.path) + " is over sizeMax: it stays");
+        }
+      }
+    }
+    ahead_ = std::move(ahead);
+    taken = std::move(present);
+    std::erase_if(sources_, [&](const auto& one) { return !taken.contains(one.first); });
+    std::erase_if(told_, [&](const auto& one) {
+      return !std::ranges::binary_search(*files, one.first, {}, &env::FileInfo::path);
+    });
+    return {};
+  }
+
+  // A time that lies ahead of this machine's clock says nothing: then the file is old once it has
+  // been seen unchanged for so long.
+  bool is_old(const env::FileInfo& file, uint64_t id, std::map<uint64_t, Instant>& ahead,
+              World& world) {
+    const int64_t age_ms = world.clock.unix_ms() - file.modified_ms;
+    const Instant now = world.clock.now();
+    if (age_ms >= 0) {
+      return std::chrono::milliseconds(age_ms) >= age_min_;
+    }
+    const auto seen = ahead_.find(id);
+    const Instant since = seen == ahead_.end() ? now : seen->second;
+    ahead[id] = since;
+    return seen != ahead_.end() && now - since >= age_min_;
+  }
+
+  size_t take(Session& session, World& world, std::set<uint64_t>& taken) {
+    size_t made = 0;
+    while (next_ < waiting_.size() && made < batch_ && made < session.room()) {
+      if (taken.size() >= kTakenMax) {
+        world.trouble = "more than " + std::to_string(kTakenMax) + " files are kept in " +
+                        directory_ + ": move some away";
+        break;
+      }
+      const Waiting& file = waiting_[next_++];
+      const auto before = world.files.stat(file.path);
+      if (!before || identity(*before) != file.id) continue;  // Gone, or another one: later.
+      auto content = world.files.read(file.path, 0, before->size);
+      if (!content) {
+        // It stays, if it is there at all, and the others go on.
+        if (content.error().code != Code::not_found) {
+          stay(world, file.path, content.error().message);
+        }
+        continue;
+      }
+      const auto after = world.files.stat(file.path);
+      if (!after || identity(*after) != file.id) continue;  // It is being written: later.
+      emit(session, *after, std::move(*content));
+      taken.insert(file.id);
+      sources_[file.id] = file.path;
+      ++made;
+    }
+    return made;
+  }
+
+  static void emit(Session& session, const env::FileInfo& file, std::string content) {
+    FlowFile* flow_file = session.create();
+    flow_file->content = std::move(content);
+    flow_file->attributes["filename"] = shown(name_of(file.path));
+    flow_file->attributes["path"] = shown(file.path);
+    flow_file->attributes["file.modified"] = std::to_string(file.modified_ms);
+    flow_file->attributes["file.host"] = file.host;
+    session.transfer(flow_file, "success");
+  }
+
+  // Of what is safe. Nothing is forgotten before the directory is: a file that came back after a
+  // power failure would be taken twice.
+  void remove_sources(std::set<uint64_t>& taken, World& world) {
+    std::vector<uint64_t> gone;
+    bool removed = false;
+    for (const uint64_t id : taken) {
+      const auto source = sources_.find(id);
+      if (source == sources_.end()) continue;  // Of an earlier start: the next look finds it.
+      const std::string& path = source->second;
+      const auto now = world.files.stat(path);
+      if (now && identity(*now) == id) {
+        if (auto done = world.files.remove(path); !done) {
+          stay(world, path, done.error().message);
+          continue;
+        }
+        removed = true;
+      }
+      gone.push_back(id);  // Or it has changed: another file to take.
+    }
+    if (removed) {
+      if (auto synced = world.files.sync(directory_); !synced) {
+        world.trouble = synced.error().message;
+        return;
+      }
+    }
+    for (const uint64_t id : gone) {
+      taken.erase(id);
+      sources_.erase(id);
+    }
   }
 
   static Result<std::set<uint64_t>> load(const Session& session) {
@@ -130,11 +248,12 @@ class GetFile : public Processor {
     return taken;
   }
 
-  static void save(Session& session, const std::set<uint64_t>& taken) {
+  void save(Session& session, const std::set<uint64_t>& taken) {
     RecordWriter to(kFormat);
     to.number(taken.size());
     for (const uint64_t id : taken) to.number(id);
-    session.set_state(to.seal());
+    left_ = to.seal();
+    session.set_state(left_);
   }
 
   std::string directory_;
@@ -142,9 +261,16 @@ class GetFile : public Processor {
   bool keep_;
   uint64_t batch_;
   uint64_t size_max_;
-  int64_t age_min_ms_;
+  Duration age_min_;
   Duration poll_;
-  std::map<std::string, std::string> told_;  // What was said of each path last.
+  std::vector<Waiting> waiting_;  // Of the last look, from next_ on.
+  size_t next_ = 0;
+  std::optional<Instant> looked_;
+  Bytes left_;                                // The state as the last trigger left it.
+  std::map<uint64_t, std::string> sources_;   // Where the taken ones are.
+  std::map<uint64_t, Instant> ahead_;         // Whose times lie ahead, and since when.
+  std::map<std::string, std::string> stuck_;  // Of the last look: what cannot be taken, and why.
+  std::map<std::string, std::string> told_;   // What was said of each path last.
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
@@ -177,6 +303,8 @@ ProcessorType get_file_type() {
           .settles = true,
           .state = StateScope::cluster,
           .relationships = {"success"},
+          .losses = {},
+          .path = "directory",
           .properties = {{"directory", PropertyKind::text, nullptr, "not the ones below it"},
                          {"pattern", PropertyKind::pattern, "[^.].*", "of the whole name"},
                          {"keepSource", PropertyKind::boolean, "false", "the files stay"},

@@ -54,6 +54,8 @@ ProcessorType log_attribute_type() {
       .settles = false,
       .state = StateScope::none,
       .relationships = {"success"},
+      .losses = {},
+      .path = nullptr,
       .properties = {{"attributes", PropertyKind::pattern, ".*", "names of those to show"},
                      {"prefix", PropertyKind::text, "", "at the front of the line"},
                      {"logContent", PropertyKind::boolean, "false", "its first 1024 bytes too"}},

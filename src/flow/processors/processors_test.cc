@@ -297,8 +297,47 @@ TEST(GetFile, AFileThatCannotBeReadHoldsUpNoOther) {
   EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("locked")));
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
   EXPECT_THAT(bench.notes, IsEmpty());
+  EXPECT_THAT(bench.trouble, HasSubstr("locked"));
   bench.files.locked.clear();
+  bench.clock.advance(1s);
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("/in/b"));
+  EXPECT_EQ(bench.trouble, "");
+}
+
+TEST(GetFile, OneLookAtTheDirectoryFeedsManyTriggers) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_TRUE(bench.files.write("/in/" + std::to_string(10000 + i), "x"));
+  }
+  bench.clock.advance(2s);
+  size_t taken = 0;
+  for (int i = 0; i < 101; ++i) taken += Bench::contents(bench.trigger()).size();
+  EXPECT_EQ(taken, 1000u);
+  EXPECT_EQ(bench.files.lists, 1);
+  EXPECT_TRUE(bench.files.list("/in")->empty());
+}
+
+// It says nothing about how long the file has been there: what counts is how long it was seen so.
+TEST(GetFile, AFileWhoseTimeLiesAheadIsTakenOnceItRests) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  bench.files.modify("/in/a", bench.clock.unix_ms() + 86'400'000);
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.clock.advance(1s);
+  EXPECT_TRUE(bench.files.append("/in/a", "B"));
+  bench.files.modify("/in/a", bench.clock.unix_ms() + 86'400'000);
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.clock.advance(1s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("AB"));
+}
+
+TEST(GetFile, NamesThatAreNoTextAreTakenAndShown) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  EXPECT_TRUE(bench.files.write("/in/n\xe9-\xc3\xa9", "A"));
+  bench.clock.advance(2s);
+  const auto delta = bench.trigger();
+  EXPECT_THAT(Bench::contents(delta), ElementsAre("A"));
+  EXPECT_EQ(delta->outputs[0].file->attributes.at("filename"), "n%E9-\xc3\xa9");
 }
 
 TEST(Settings, WhatCanNeverWorkIsRefused) {
@@ -369,7 +408,7 @@ TEST(PutFile, StaysInItsDirectory) {
   Bench bench("PutFile", {{"directory", "/out"}});
   const auto delta = bench.trigger({file("x", {{"filename", "../etc"}})});
   EXPECT_THAT(Bench::contents(delta, "failure"), ElementsAre("x"));
-  Bench outside("PutFile", {{"directory", "/outside"}});
+  Bench outside("PutFile", {{"directory", "/outside${more}"}});
   EXPECT_THAT(Bench::contents(outside.trigger({file("y", {{"filename", "f"}})}), "failure"),
               ElementsAre("y"));
 }
@@ -449,10 +488,39 @@ TEST(PutFile, AppendsAfterWhatSomebodyElseWrote) {
   EXPECT_EQ(bench.files.content("/out/all"), "a\ntheirs\nb\n");
 }
 
-TEST(PutFile, AFullDiskIsAnErrorToTryAgain) {
-  Bench bench("PutFile", {{"directory", "/out"}});
-  bench.files.broken = true;
-  EXPECT_FALSE(bench.trigger({file("x", {{"filename", "f"}})}));
+// No room, no permission: the flow file is not to blame, and waits.
+TEST(PutFile, WhatTheWorldRefusesWaitsInGrowingPauses) {
+  for (const std::string mode : {"whole", "append"}) {
+    for (const bool full : {true, false}) {
+      Bench bench("PutFile", {{"directory", "/out"}, {"mode", mode}});
+      const std::vector<FlowFile> files = {file("x", {{"filename", "f"}}),
+                                           file("y", {{"filename", "g"}})};
+      if (mode == "append") bench.trigger(files);  // Their sizes are noted.
+      (full ? bench.files.broken : bench.files.forbidden) = true;
+      Duration last{};
+      for (int i = 0; i < 12; ++i) {
+        const auto delta = bench.trigger(files);
+        ASSERT_TRUE(delta);
+        EXPECT_THAT(delta->consumed, IsEmpty());
+        EXPECT_THAT(delta->outputs, IsEmpty());
+        EXPECT_THAT(bench.trouble, HasSubstr(full ? "no space" : "no permission"));
+        EXPECT_THAT(bench.notes, IsEmpty());
+        EXPECT_GE(delta->wait.value(), last);
+        last = *delta->wait;
+      }
+      EXPECT_EQ(last, Duration(30s));
+      bench.files.broken = bench.files.forbidden = false;
+      EXPECT_EQ(bench.trigger(files)->consumed.size(), 2u);
+      EXPECT_EQ(bench.trouble, "");
+      EXPECT_EQ(bench.files.content("/out/f"), mode == "whole" ? "x" : "x\n");
+    }
+  }
+}
+
+TEST(PutFile, APlaceThatAllFlowFilesShareIsNoFaultOfTheirs) {
+  Bench bench("PutFile", {{"directory", "/outside"}, {"filename", "all"}});
+  EXPECT_THAT(bench.trigger({file("x")})->outputs, IsEmpty());
+  EXPECT_THAT(bench.trouble, HasSubstr("outside"));
 }
 
 // ---- ReplaceText, ExtractText, RouteOnAttribute, LogAttribute

@@ -22,7 +22,9 @@ namespace {
 
 constexpr uint8_t kFormat = 1;
 constexpr size_t kPathsMax = 1024;  // Whose size is remembered.
-constexpr char kTriggers[] = "";    // No path: under it the triggers that wrote whole files count.
+constexpr Duration kPauseFirst = 100ms;
+constexpr Duration kPauseMost = 30s;
+constexpr char kTriggers[] = "";  // No path: under it the triggers that wrote whole files count.
 
 // Committed sizes, the most recently used last.
 class Sizes {
@@ -75,10 +77,17 @@ class PutFile : public Processor {
         filename_(std::move(filename)),
         append_(settings.text("mode") == "append"),
         separator_(settings.text("separator") == "newline" ? "\n" : ""),
-        conflict_(conflict) {}
+        conflict_(conflict),
+        plain_directory_(directory_.plain()),
+        plain_(plain_directory_ && filename_.plain() && !filename_.front().empty()) {}
 
   Result<void> on_trigger(Session& session, World& world) override {
-    return append_ ? append_all(session, world) : write_all(session, world);
+    done_ = 0;
+    auto result = append_ ? append_all(session, world) : write_all(session, world);
+    // Growing pauses, for as long as nothing at all is done.
+    pause_ = world.trouble.empty() || done_ > 0 ? kPauseFirst : std::min(pause_ * 2, kPauseMost);
+    if (!world.trouble.empty()) session.wait(pause_);
+    return result;
   }
 
  private:
@@ -108,15 +117,29 @@ class PutFile : public Processor {
     settled_[path] = value;
   }
 
-  static bool is_about_the_path(const Error& error) {
-    return error.code == Code::forbidden || error.code == Code::invalid ||
-           error.code == Code::not_found;
+  // Whether the flow file is to blame: its attributes made a path that can never be written. All
+  // else (no room, no permission, read-only) is the world's doing and may pass.
+  bool is_own_fault(const Error& error) const {
+    if (plain_) return false;
+    const bool of_directory = error.code == Code::unprocessable || error.code == Code::not_found;
+    return error.code == Code::invalid || (of_directory && !plain_directory_);
   }
 
-  static void refuse(Session& session, World& world, FlowFile* file, const std::string& why) {
-    world.note("a flow file could not be written: " + why);
+  static void refuse(Session& session, FlowFile* file, const std::string& why) {
     file->attributes["put.error"] = why;
     session.transfer(file, "failure");
+  }
+  // It waits where it is.
+  static void hold(Session& session, World& world, FlowFile* file, const std::string& why) {
+    world.trouble = why;
+    session.put_back(file);
+  }
+  void fail_one(Session& session, World& world, FlowFile* file, const Error& error) const {
+    if (is_own_fault(error)) {
+      refuse(session, file, error.message);
+    } else {
+      hold(session, world, file, error.message);
+    }
   }
 
   Result<void> write_all(Session& session, World& world) {
@@ -130,10 +153,14 @@ class PutFile : public Processor {
     while (FlowFile* file = session.get()) {
       std::string path = path_of(*file);
       if (path.empty()) {
-        refuse(session, world, file, "its attributes make no path");
+        refuse(session, file, "its attributes make no path");
         continue;
       }
       const auto present = world.files.stat(path);
+      if (!present && present.error().code != Code::not_found) {
+        fail_one(session, world, file, present.error());
+        continue;
+      }
       bool write = true;
       if (present && conflict_ != Conflict::replace) {
         // Our own, from a trigger that was not committed?
@@ -144,18 +171,17 @@ class PutFile : public Processor {
         write = !same && conflict_ == Conflict::rename;
         if (write) path += "-" + file->id.text();
         if (!same && conflict_ == Conflict::fail) {
-          refuse(session, world, file, path + " is there already");
+          refuse(session, file, path + " is there already");
           continue;
         }
       }
       if (write) {
         if (auto written = world.files.write(path, file->content); !written) {
-          if (!is_about_the_path(written.error())) return written;
-          world.trouble = written.error().message;
-          refuse(session, world, file, world.trouble);
+          fail_one(session, world, file, written.error());
           continue;
         }
       }
+      ++done_;
       ours.insert(path);
       file->attributes["put.path"] = path;
       session.transfer(file, "success");
@@ -170,7 +196,7 @@ class PutFile : public Processor {
     while (FlowFile* file = session.get()) {
       const std::string path = path_of(*file);
       if (path.empty()) {
-        refuse(session, world, file, "its attributes make no path");
+        refuse(session, file, "its attributes make no path");
       } else {
         by_path[path].push_back(file);
       }
@@ -178,9 +204,7 @@ class PutFile : public Processor {
     for (auto& [path, files] : by_path) {
       const auto info = world.files.stat(path);
       if (!info && info.error().code != Code::not_found) {
-        if (!is_about_the_path(info.error())) return tl::make_unexpected(info.error());
-        world.trouble = info.error().message;
-        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
+        for (FlowFile* file : files) fail_one(session, world, file, info.error());
         continue;
       }
       const uint64_t size = info ? info->size : 0;
@@ -189,18 +213,17 @@ class PutFile : public Processor {
         // Its size is committed before the first byte is written, in a trigger of its own.
         settle(*sizes, path, size);
         for (FlowFile* file : files) session.put_back(file);
+        ++done_;
         continue;
       }
-      if (auto done = append(session, world, path, size, *committed, files, *sizes); !done) {
-        return done;
-      }
+      append(session, world, path, size, *committed, files, *sizes);
     }
     session.set_state(sizes->save());
     return {};
   }
 
-  Result<void> append(Session& session, World& world, const std::string& path, uint64_t size,
-                      uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) {
+  void append(Session& session, World& world, const std::string& path, uint64_t size,
+              uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) {
     std::string text;
     for (const FlowFile* file : files) text += file->content + separator_;
     uint64_t base = size, skip = 0;
@@ -209,7 +232,10 @@ class PutFile : public Processor {
     if (size > committed && again) {
       const uint64_t length = std::min<uint64_t>(size - committed, text.size());
       const auto found = world.files.read(path, committed, length);
-      if (!found) return tl::make_unexpected(found.error());
+      if (!found) {
+        for (FlowFile* file : files) fail_one(session, world, file, found.error());
+        return;
+      }
       if (*found == text.substr(0, length)) {
         base = committed;
         skip = length;
@@ -219,12 +245,11 @@ class PutFile : public Processor {
     }
     if (skip < text.size()) {
       if (auto written = world.files.append(path, text.substr(skip)); !written) {
-        if (!is_about_the_path(written.error())) return written;
-        world.trouble = written.error().message;
-        for (FlowFile* file : files) refuse(session, world, file, world.trouble);
-        return {};
+        for (FlowFile* file : files) fail_one(session, world, file, written.error());
+        return;
       }
     }
+    done_ += files.size();
     const uint64_t end = base + text.size();
     settle(sizes, path, end);
     if (end < size) settled_.erase(path);  // More of what was done before may follow.
@@ -232,7 +257,6 @@ class PutFile : public Processor {
       file->attributes["put.path"] = path;
       session.transfer(file, "success");
     }
-    return {};
   }
 
   std::map<std::string, uint64_t> settled_;  // What the last trigger left for each path.
@@ -241,6 +265,10 @@ class PutFile : public Processor {
   bool append_;
   std::string separator_;
   Conflict conflict_;
+  bool plain_directory_;
+  bool plain_;  // Every flow file has the same path.
+  size_t done_ = 0;
+  Duration pause_ = kPauseFirst;
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
@@ -280,6 +308,8 @@ ProcessorType put_file_type() {
       .settles = false,
       .state = StateScope::node,
       .relationships = {"success", "failure"},
+      .losses = {"failure"},
+      .path = "directory",
       .properties = {{"directory", PropertyKind::tmpl, nullptr, "inside the file roots"},
                      {"filename", PropertyKind::tmpl, "${filename}", "empty: the flow file's id"},
                      {"mode", PropertyKind::text, "whole", "whole, append"},

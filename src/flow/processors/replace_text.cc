@@ -84,6 +84,8 @@ ProcessorType replace_text_type() {
           .settles = false,
           .state = StateScope::none,
           .relationships = {"success", "failure"},
+          .losses = {"failure"},
+          .path = nullptr,
           .properties = {{"pattern", PropertyKind::pattern, nullptr, "RE2 syntax"},
                          {"replacement", PropertyKind::tmpl, nullptr,
                           "\\1 is the first group, \\0 all, ${name} an attribute"},

@@ -59,6 +59,8 @@ ProcessorType route_on_attribute_type() {
           .settles = false,
           .state = StateScope::none,
           .relationships = {"unmatched"},
+          .losses = {"unmatched"},
+          .path = nullptr,
           .properties = {},
           .rules = true,
           .make = make};

@@ -305,6 +305,8 @@ ProcessorType tail_file_type() {
       .settles = false,
       .state = StateScope::cluster,
       .relationships = {"success"},
+      .losses = {},
+      .path = "path",
       .properties = {{"path", PropertyKind::text, nullptr, "of the file"},
                      {"start", PropertyKind::text, "beginning",
                       "where a new file begins: beginning, end"},
