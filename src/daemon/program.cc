@@ -184,10 +184,10 @@ Result<void> serve_api(const Config& config, Node& node) {
 
 // Work whose lease is long over and that still has not returned must not go on (safety.md 1.6).
 std::unique_ptr<platform::Repeater> watch_leases(Node& node, Duration stop_budget) {
+  const Duration interval = stop_budget / 4;
   return platform::make_watchdog(
-      stop_budget / 4, [board = node.engine->lease_board(), &clock = *node.clock, stop_budget] {
-        return board->overdue(clock.now(), stop_budget);
-      });
+      interval, [watch = node::LeaseWatch(node.engine->lease_board(), interval, stop_budget),
+                 &clock = *node.clock]() mutable { return watch.look(clock.now()); });
 }
 
 int exit_code_of(const Error& error) {

@@ -144,6 +144,27 @@ TEST(Session, BecomesOneDelta) {
   EXPECT_EQ(delta->wait, Duration(2s));
 }
 
+TEST(Session, GivesNothingMoreWhenTheTriggerMustEnd) {
+  SetClock clock;
+  MemoryFiles files(clock);
+  World world{files, clock, Random(1), {}};
+  std::atomic<bool> stop{false};
+  world.stop = &stop;
+  for (const bool stopped : {false, true}) {
+    Session session(offer(3), world.random, 0, &world);
+    world.end = clock.now() + 1s;
+    session.remove(session.get());
+    EXPECT_FALSE(world.must_end());
+    stopped ? void(stop = true) : clock.advance(1s);
+    EXPECT_TRUE(world.must_end());
+    EXPECT_EQ(session.get(), nullptr);
+    EXPECT_EQ(session.finish()->consumed.size(), 1u);
+    Session late(offer(3), world.random, 0, &world);
+    EXPECT_NE(late.get(), nullptr) << "a trigger does one piece of work";
+    EXPECT_EQ(late.get(), nullptr);
+  }
+}
+
 TEST(Session, AFlowFileHasABound) {
   const auto made = [](size_t content, size_t attribute) {
     Random random(1);

@@ -5,14 +5,16 @@
 // puts into the session's state: members of the object die with the epoch.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "base/result.h"
+#include "base/time.h"
+#include "env/clock.h"
 
 namespace databridge::env {
-class Clock;
 class Files;
 }  // namespace databridge::env
 
@@ -29,6 +31,15 @@ struct World {
   std::string trouble{};  // What in the world keeps it from work: no room, no permission. It tries
                           // again by itself; when that goes on, everybody is told.
 
+  // Set by the host for each trigger: its time, its lease or its epoch ends.
+  Instant end = Instant::max();
+  const std::atomic<bool>* stop = nullptr;
+
+  // True: the trigger has had its time. A processor asks after each file, chunk or page of work:
+  // what is done by then is handed in, the rest is left for the next trigger. A trigger does one
+  // piece of work even so; the process ends if one does not return (safety.md 1.6).
+  bool must_end() const { return clock.now() >= end || (stop != nullptr && *stop); }
+
   void note(std::string text) { notes.push_back(std::move(text)); }
 };
 
@@ -36,11 +47,12 @@ class Processor {
  public:
   virtual ~Processor() = default;
 
-  // Takes what it likes from the session and puts results there. An error (or an exception) undoes
-  // the session: inputs stay, outputs and state vanish, and the next trigger waits for a back-off
-  // that grows to 30 s. An input that fails by its own fault belongs to `failure` instead, where
-  // the type has that relationship; one that the world will not have yet is put back, with
-  // `trouble`.
+  // Takes what it likes from the session and puts results there, and returns soon after
+  // world.must_end(): session.get() gives no more then, but for the first. An error (or an
+  // exception) undoes the session: inputs stay, outputs and state vanish, and the next trigger
+  // waits for a back-off that grows to 30 s. An input that fails by its own fault belongs to
+  // `failure` instead, where the type has that relationship; one that the world will not have yet
+  // is put back, with `trouble`.
   virtual Result<void> on_trigger(Session& session, World& world) = 0;
 };
 

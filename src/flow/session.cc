@@ -13,12 +13,13 @@ struct Session::Item {
   std::string relationship;
 };
 
-Session::Session(Offer offer, Random& random, int64_t unix_ms)
-    : offer_(std::move(offer)), random_(random), unix_ms_(unix_ms) {}
+Session::Session(Offer offer, Random& random, int64_t unix_ms, const World* world)
+    : offer_(std::move(offer)), random_(random), unix_ms_(unix_ms), world_(world) {}
 Session::~Session() = default;
 
 FlowFile* Session::get() {
   if (next_ == offer_.inputs.size()) return nullptr;
+  if (next_ > 0 && world_ != nullptr && world_->must_end()) return nullptr;
   const Input& input = offer_.inputs[next_++];
   items_.push_back(std::make_unique<Item>());
   items_.back()->file = *input.file;

@@ -61,10 +61,12 @@ struct Delta {
 
 class Session {
  public:
-  Session(Offer offer, Random& random, int64_t unix_ms);
+  // `world`, if given, says when the trigger must end: then there is nothing more to get.
+  Session(Offer offer, Random& random, int64_t unix_ms, const World* world = nullptr);
   ~Session();
 
-  // The next waiting flow file, or nullptr. Valid until the session ends; may be changed in place.
+  // The next waiting flow file, or nullptr: there is none, or no time for it (the first is always
+  // given). Valid until the session ends; may be changed in place.
   FlowFile* get();
 
   FlowFile* create();                       // With an id of its own.
@@ -95,6 +97,7 @@ class Session {
   Offer offer_;
   Random& random_;
   int64_t unix_ms_;
+  const World* world_;
   size_t next_ = 0;  // Of offer_.inputs.
   std::vector<std::unique_ptr<Item>> items_;
   std::vector<size_t> transferred_;  // Of items_, in order.

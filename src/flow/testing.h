@@ -2,6 +2,7 @@
 // on a bench.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -64,6 +65,7 @@ class MemoryFiles : public env::Files {
     if (forbidden) return fail(Code::forbidden, "no permission for " + path);
     files_[path] = {next_inode_++, clock_.unix_ms(), content};
     ++writes;
+    if (on_write) on_write();
     return {};
   }
   Result<void> append(const std::string& path, const std::string& content) override {
@@ -96,6 +98,7 @@ class MemoryFiles : public env::Files {
   void modify(const std::string& path, int64_t unix_ms) { files_.at(path).modified_ms = unix_ms; }
   int writes = 0;
   int lists = 0;
+  std::function<void()> on_write{};  // It takes time, say.
 
  private:
   struct File {
@@ -142,7 +145,8 @@ class Bench {
     for (const auto& name : relationships(spec)) {
       offer.outputs[name] = {Uuid::from_name("bench", name)};
     }
-    Session session(std::move(offer), world_.random, clock.unix_ms());
+    world_.end = end;
+    Session session(std::move(offer), world_.random, clock.unix_ms(), &world_);
     const auto done = processor_->on_trigger(session, world_);
     notes = std::exchange(world_.notes, {});
     trouble = std::exchange(world_.trouble, {});
@@ -170,6 +174,7 @@ class Bench {
   ProcessorSpec spec;
   Bytes state;
   size_t room = 1000;
+  Instant end = Instant::max();  // When its triggers must end.
   std::vector<std::string> notes;
   std::string trouble;
 

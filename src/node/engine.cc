@@ -102,6 +102,7 @@ void Engine::make_host() {
   Host::Options host;
   host.self = identity_.incarnation;
   host.watch = options_.watch;
+  host.trigger_time_max = options_.leader.timing.stop_budget / 2;
   if (host_) host.board = host_->board();  // The watchdog keeps looking at the same one.
   host_ = std::make_unique<Host>(
       host, env_, [this](std::function<void()> call) { post(std::move(call)); },

@@ -12,17 +12,6 @@ namespace databridge::node {
 using flow::Connection;
 using flow::Verdict;
 
-std::string LeaseBoard::overdue(Instant now, Duration stop_budget) const {
-  const int64_t late = (now - stop_budget).time_since_epoch().count();
-  if (open > 0 && until != 0 && late >= until) {
-    return "a trigger goes on after its lease has ended: this process ends";
-  }
-  if (orphans > 0 && late >= orphaned_at) {
-    return "a trigger goes on after its epoch has ended: this process ends";
-  }
-  return {};
-}
-
 Host::Inside::Inside(Options options, env::Env& env,
                      std::function<void(std::function<void()>)> post, HostEvents& events)
     : options_(options), env_(env), post_(std::move(post)), events_(events) {}

@@ -10,7 +10,6 @@
 // the batch and says submitted(n); when the store says that n is durable, on_durable(n).
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +22,7 @@
 #include "env/store.h"
 #include "flow/connection.h"
 #include "model/message.h"
+#include "node/lease_board.h"
 
 namespace databridge::node {
 
@@ -57,25 +57,13 @@ class HostWatch {
                         uint64_t /*sequence*/) {}
 };
 
-// The lease and what runs under it, for a watchdog on another thread: when `until` is more than S
-// past and triggers are still open, the process must exit (safety.md 1.6). So it must when a
-// trigger goes on for longer than S after its epoch was ended: a newer lease is not its own.
-struct LeaseBoard {
-  std::atomic<int64_t> until{0};        // Nanoseconds of env's clock; 0: no lease.
-  std::atomic<int> open{0};             // Triggers that are running.
-  std::atomic<int> orphans{0};          // Of them, those whose epoch is over,
-  std::atomic<int64_t> orphaned_at{0};  // the first of them since then.
-
-  // Why the process must exit at `now`; empty: it need not. Any thread.
-  std::string overdue(Instant now, Duration stop_budget) const;
-};
-
 class Host {
  public:
   struct Options {
     Incarnation self;
     size_t trigger_files_max = 256;
     uint64_t trigger_bytes_max = 4 << 20;
+    Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
     HostWatch* watch = nullptr;
     std::shared_ptr<LeaseBoard> board = std::make_shared<LeaseBoard>();
   };

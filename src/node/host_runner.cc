@@ -36,13 +36,19 @@ Bytes record_key(const ProcessorId& id) {
 
 Instant until_of(const LeaseBoard& board) { return Instant(Duration(board.until.load())); }
 
+// What the processor may know of its time: less than is left of the lease, for what ends after that
+// is not handed in.
+void limit(Trigger& trigger, flow::World& world) {
+  world.end = std::min(trigger.began_at + trigger.time_max, trigger.lease_until);
+}
+
 // On a worker. Nothing begins at or after the lease's end, even if the engine is stuck; and what
 // ends after it is not handed in.
 void run(Trigger& trigger, const env::Clock& clock) {
   Desk& desk = *trigger.desk;
-  trigger.board->open.fetch_add(1);
-  trigger.stage = Trigger::Stage::running;  // Before it looks whether its epoch is over.
   trigger.began_at = clock.now();
+  // It is on the board before it looks whether its epoch is over.
+  if (!enter(trigger, trigger.began_at)) return;
   trigger.lease_until = until_of(*trigger.board);
   const bool leased = trigger.began_at < trigger.lease_until || CANARY(trigger_after_lease);
   if (!desk.gone && leased) {
@@ -50,7 +56,9 @@ void run(Trigger& trigger, const env::Clock& clock) {
     if (trigger.watch != nullptr) {
       trigger.watch->began(trigger.processor, trigger.epoch, trigger.began_at, trigger.lease_until);
     }
-    flow::Session session(std::move(trigger.offer), desk.world.random, clock.unix_ms());
+    limit(trigger, desk.world);
+    flow::Session session(std::move(trigger.offer), desk.world.random, clock.unix_ms(),
+                          &desk.world);
     try {
       const Result<void> done = desk.processor->on_trigger(session, desk.world);
       trigger.result = done ? session.finish() : tl::make_unexpected(done.error());
@@ -63,26 +71,23 @@ void run(Trigger& trigger, const env::Clock& clock) {
       trigger.result = fail(Code::unavailable, "the lease ended during the trigger");
     }
   }
-  trigger.board->open.fetch_sub(1);
-  returned(trigger);
+  leave(trigger);
 }
 
 }  // namespace
 
-void returned(Trigger& trigger) {
-  if (trigger.stage.exchange(Trigger::Stage::returned) == Trigger::Stage::orphaned) {
-    trigger.board->orphans.fetch_sub(1);
-  }
+bool enter(Trigger& trigger, Instant now) {
+  LeaseBoard::Slot* slot = trigger.board->take();
+  if (slot == nullptr) return false;
+  slot->since = now.time_since_epoch().count();
+  trigger.slot = slot;
+  return true;
 }
 
+void leave(Trigger& trigger) { trigger.slot.load()->since = 0; }
+
 void orphan(Trigger& trigger, Instant now) {
-  LeaseBoard& board = *trigger.board;
-  if (board.orphans == 0) board.orphaned_at = now.time_since_epoch().count();
-  board.orphans.fetch_add(1);
-  auto running = Trigger::Stage::running;
-  if (!trigger.stage.compare_exchange_strong(running, Trigger::Stage::orphaned)) {
-    board.orphans.fetch_sub(1);  // It has just returned, or will not begin.
-  }
+  if (LeaseBoard::Slot* slot = trigger.slot) slot->orphaned = now.time_since_epoch().count();
 }
 
 // ---- The lease
@@ -219,6 +224,7 @@ Result<void> Host::Inside::make_desk(Runner& runner) {
   runner.desk = std::make_shared<Desk>(
       std::move(*processor),
       flow::World{env_.files, env_.clock, Random(hash64(seed, env_.seed)), {}});
+  runner.desk->world.stop = &runner.desk->gone;
   return {};
 }
 
@@ -386,6 +392,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   trigger->watch = options_.watch;
   trigger->desk = runner.desk;
   trigger->board = options_.board;
+  trigger->time_max = options_.trigger_time_max;
   trigger->offer = make_offer(runner);
   runner.open = trigger;
   env_.workers.run([this, trigger, alive = alive_, post = post_, &clock = env_.clock] {

@@ -374,7 +374,7 @@ TEST(Host, NothingBeginsOrIsCommittedAfterTheLease) {
   // The engine is stuck, and time passes: the worker does not begin.
   cluster.clock.advance(5s);
   cluster.run_job(node, 0);
-  EXPECT_EQ(node.host->board()->open, 0);
+  EXPECT_EQ(node.host->board()->running(), 0u);
   cluster.run_posted(node);
   cluster.sync(node, SIZE_MAX);
   EXPECT_EQ(node.host->queue_depth(), 0u);
@@ -398,22 +398,61 @@ TEST(Host, TheWatchdogSeesATriggerThatOutlivesItsEpochUnderANewerLease) {
   cluster.start(node, "gen");
   cluster.sync(node, SIZE_MAX);
   ASSERT_EQ(node.workers.size(), 1u);
-  const auto board = node.host->board();
-  Trigger stuck;
-  stuck.board = board;
-  stuck.stage = Trigger::Stage::running;
-  orphan(stuck, cluster.clock.now());
-  EXPECT_EQ(board->overdue(cluster.clock.now(), 1s), "");
-  cluster.clock.advance(1s);
-  cluster.renew(node);
-  EXPECT_NE(board->overdue(cluster.clock.now(), 1s), "");
-  returned(stuck);
-  EXPECT_EQ(board->overdue(cluster.clock.now(), 1s), "");
+  LeaseWatch watch(node.host->board(), 250ms, 1s);
+  const auto look = [&] { return watch.look(cluster.clock.now()); };
+  {
+    Trigger stuck;
+    stuck.board = node.host->board();
+    ASSERT_TRUE(enter(stuck, cluster.clock.now()));
+    orphan(stuck, cluster.clock.now());
+    EXPECT_EQ(look(), "");
+    for (int i = 0; i < 4; ++i) {
+      cluster.clock.advance(250ms);
+      cluster.renew(node);
+      if (i < 3) {
+        EXPECT_EQ(look(), "");
+      }
+    }
+    EXPECT_THAT(look(), StartsWith("a trigger goes on after its epoch"));
+    leave(stuck);
+    EXPECT_EQ(look(), "");
+  }
   // One that waits for a worker does not begin any more: nothing to wait for.
   Trigger waiting;
-  waiting.board = board;
+  waiting.board = node.host->board();
   orphan(waiting, cluster.clock.now());
-  EXPECT_EQ(board->orphans, 0);
+  cluster.clock.advance(2s);
+  EXPECT_EQ(look(), "");
+}
+
+// A processor that is slow with each file hands in what it has done, long before anybody ends the
+// process for it.
+TEST(Host, ATriggerThatHasHadItsTimeHandsInWhatItHasDone) {
+  Cluster cluster(1);
+  cluster.put_flow(
+      "processors:\n"
+      "  - {name: gen, type: GenerateFlowFile, properties: {interval: 0s, batch: 4, count: 4}}\n"
+      "  - {name: put, type: PutFile, terminate: [success, failure], properties: {directory: "
+      "/out}}\n"
+      "connections: [{from: gen, relationship: success, to: put}]\n");
+  auto& node = *cluster.nodes[0];
+  node.files.on_write = [&] { cluster.clock.advance(300ms); };
+  cluster.calm({"gen"});
+  cluster.lead("put", false, node.id);
+  while (node.applied < cluster.log.size()) cluster.apply_next(node);
+  cluster.renew(node);
+  cluster.start(node, "put");
+  cluster.sync(node, SIZE_MAX);
+  for (const uint64_t left : {2, 0}) {
+    cluster.renew(node);
+    cluster.tick(node);
+    ASSERT_EQ(node.workers.size(), 1u);
+    cluster.run_job(node, 0);
+    cluster.run_posted(node);
+    cluster.sync(node, SIZE_MAX);
+    EXPECT_EQ(node.host->queue_depth(), left);
+  }
+  EXPECT_EQ(node.files.writes, 4);
 }
 
 // It once asked to be woken at the end of a lease that was over, again and again.

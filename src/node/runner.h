@@ -37,6 +37,7 @@ struct Trigger {
   HostWatch* watch = nullptr;
   std::shared_ptr<Desk> desk;
   std::shared_ptr<LeaseBoard> board;
+  Duration time_max{};
   flow::Offer offer;
   bool began = false;
   Instant began_at;
@@ -45,12 +46,18 @@ struct Trigger {
   std::vector<std::string> notes;
   std::string trouble;
 
-  enum class Stage : uint8_t { queued, running, orphaned, returned };
-  std::atomic<Stage> stage{Stage::queued};  // Orphaned: its epoch ended while it ran.
+  // For the watchdog; the worker takes it. It is given back when nobody can mark it any more.
+  std::atomic<LeaseBoard::Slot*> slot{nullptr};
+
+  ~Trigger() {
+    if (slot != nullptr) LeaseBoard::give_back(*slot);
+  }
 };
 
-// For the watchdog: the trigger has returned from its worker; its epoch ended while it was there.
-void returned(Trigger& trigger);             // On the worker.
+// For the watchdog: the trigger begins on a worker (false: there is no slot for it), has returned
+// from it; its epoch ended while it was there.
+bool enter(Trigger& trigger, Instant now);
+void leave(Trigger& trigger);
 void orphan(Trigger& trigger, Instant now);  // On the engine's thread.
 
 struct Runner {

@@ -35,7 +35,8 @@ class GenerateFlowFile : public Processor {
       session.wait(count_ > 0 && made >= count_ ? Duration(1h) : Duration(interval_));
       return {};
     }
-    for (; more > 0; --more) {
+    for (const uint64_t before = made; more > 0; --more) {
+      if (made > before && world.must_end()) break;
       FlowFile* file = session.create();
       file->attributes["index"] = std::to_string(made);
       file->attributes["generated.at"] = std::to_string(world.clock.unix_ms());
