@@ -41,6 +41,7 @@ const std::vector<RunKind>& kinds() {
                           {"gives_up_what_it_holds"}, {"admits_the_removed"},
                           {"removes_who_holds"},      {"names_connections_again"},
                           {"epoch_goes_back"},        {"chunks_over_the_head"}}},
+      {"wild", run_wild, {}, false},
   };
   return all;
 }

@@ -17,7 +17,7 @@ void NodeChecker::fail(std::string text) {
   if (!violation_) violation_ = std::move(text);
 }
 
-void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) {
+void NodeChecker::observe(size_t node, const cluster::View& view, bool leading, Instant now) {
   if (leading) {
     const auto [found, fresh] = leaders_.emplace(view.term, view.self.incarnation);
     if (fresh) ++totals["elections"];
@@ -34,6 +34,7 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
     fail("states differ at index " + std::to_string(version) + " (node " + std::to_string(node) +
          ")");
   }
+  if (strict) write_ledger(node, view, now);
   observe_members(view, leading);
   view.state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
     if (version < moves_seen_) return;  // A node that lags shows old epochs, rightly.
@@ -54,6 +55,7 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
   if (next == acknowledged_.end()) next = acknowledged_.begin();
   if (next == acknowledged_.end()) return;
   looked_at_ = next->first;
+  if (strict && ledger_.version() < version) return;  // Whether it was restored is not known.
   if (next->second.second <= version) check_kept(*next, view.state);
 }
 
@@ -62,7 +64,10 @@ void NodeChecker::logged(size_t node, BytesView record) {
   if (!entry) return fail("node " + std::to_string(node) + " logs what cannot be read");
   std::map<LogIndex, Term>& log = logs_[node];
   const auto before = log.find(entry->index - 1);
-  Logged now{hash64(entry->data.view(), static_cast<uint64_t>(entry->kind)), {}};
+  Logged now{hash64(entry->data.view(), static_cast<uint64_t>(entry->kind)), {}, {}};
+  if (entry->kind == raft::Entry::Kind::command && entry->index > ledger_.version()) {
+    now.command = Bytes(entry->data.view());
+  }
   if (before != log.end()) now.before = before->second;
   log[entry->index] = entry->term;
   Logged& first = entries_.try_emplace({entry->index, entry->term}, now).first->second;
@@ -72,17 +77,59 @@ void NodeChecker::logged(size_t node, BytesView record) {
        " of term " + std::to_string(entry->term) + " than a node before");
 }
 
+// What a node shows is committed, and its log, as far as it reaches back, is how it came to be.
+void NodeChecker::write_ledger(size_t node, const cluster::View& view, Instant now) {
+  const std::map<LogIndex, Term>& log = logs_[node];
+  while (ledger_.version() < view.state.version()) {
+    const LogIndex index = ledger_.version() + 1;
+    const auto term = log.find(index);
+    if (term == log.end()) return;  // Another one tells.
+    std::optional<Bytes>& command = entries_.at({index, term->second}).command;
+    const BytesView bytes = command ? BytesView(*command) : BytesView();
+    ledger_.committed(now, command ? &bytes : nullptr);
+    command.reset();
+  }
+  if (ledger_.version() == view.state.version() && ledger_.state().hash() != view.state.hash()) {
+    fail("node " + std::to_string(node) + " shows another state at index " +
+         std::to_string(ledger_.version()) + " than its log makes");
+  }
+}
+
 void NodeChecker::unlogged(size_t node, LogIndex from, LogIndex to) {
   std::map<LogIndex, Term>& log = logs_[node];
   log.erase(log.lower_bound(from), log.lower_bound(to));
 }
 
-void NodeChecker::arrived(const std::string& flow_file, uint64_t epoch) {
+void NodeChecker::arrived(size_t node, const std::string& flow_file, uint64_t epoch) {
+  Putting& putting = putting_[node];
+  putting.put[putting.work].push_back(flow_file);
+  if (strict && taken_.contains(flow_file) && !restores && !may_repeat) {
+    fail(flow_file + " is put again, though the commit of the trigger that took it is durable");
+  }
   const uint64_t first = arrived_.try_emplace(flow_file, epoch).first->second;
-  if (first == epoch) return;
+  if (first == epoch || restores) return;
   fail(flow_file + " was accepted from two owners, of the epochs " + std::to_string(first) +
        " and " + std::to_string(epoch));
 }
+
+void NodeChecker::handed_in(size_t node, const ProcessorId& processor, Epoch epoch,
+                            uint64_t commit) {
+  Putting& putting = putting_[node];
+  const auto put = putting.put.find({processor, epoch});
+  if (put == putting.put.end()) return;
+  putting.handed_in[{put->first, commit}] = std::move(put->second);
+  putting.put.erase(put);
+}
+
+void NodeChecker::safe(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit) {
+  auto& handed_in = putting_[node].handed_in;
+  const auto files = handed_in.find({{processor, epoch}, commit});
+  if (files == handed_in.end()) return;
+  taken_.insert(files->second.begin(), files->second.end());
+  handed_in.erase(files);
+}
+
+void NodeChecker::ended(size_t node) { putting_.erase(node); }
 
 std::optional<uint64_t> NodeChecker::epoch_of(const std::string& flow_file) const {
   const auto found = arrived_.find(flow_file);
@@ -91,6 +138,7 @@ std::optional<uint64_t> NodeChecker::epoch_of(const std::string& flow_file) cons
 
 void NodeChecker::check_kept(const Acknowledged::value_type& one, const cluster::State& state) {
   const auto& [key, written] = one;
+  if (written.second <= ledger_.restored_at()) return;
   const cluster::ConfigItem* item = state.config().find(key);
   if (item != nullptr && item->json == written.first) return;
   fail("the acknowledged write of " + key + " at index " + std::to_string(written.second) +
@@ -135,6 +183,9 @@ void NodeChecker::linearizable_read(LogIndex least, LogIndex index) {
 void NodeChecker::began(size_t node, const ProcessorId& processor, Epoch epoch, Instant at,
                         Instant lease_until) {
   ++totals["triggers"];
+  Putting& putting = putting_[node];
+  putting.work = {processor, epoch};
+  putting.put[putting.work].clear();
   if (at >= lease_until) {
     fail("node " + std::to_string(node) + " began a trigger of " + processor.text() +
          " after its lease had ended");
@@ -163,12 +214,15 @@ void NodeChecker::acknowledged_once(const std::string& key, const std::string& j
 }
 
 void NodeChecker::check_all(const cluster::State& state) {
+  if (strict && ledger_.version() < state.version())
+    fail("the ledger lacks entries that were committed");
   std::map<std::string, int> changes;
   state.events().each([&](uint64_t, const Event& event) {
     if (event.type == "config_changed") ++changes[event.data.at("key")];
   });
   for (const auto& [key, times] : changes) {
-    if (times > 1) fail(key + " was written " + std::to_string(times) + " times");
+    if (times > 1 && !restores && (key.starts_with("key/") || key.starts_with("once/")))
+      fail(key + " was written " + std::to_string(times) + " times");
   }
   for (const auto& one : acknowledged_) check_kept(one, state);
 }

@@ -10,10 +10,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cluster/view.h"
 #include "model/ids.h"
 #include "node/host.h"
+#include "sim/node_ledger.h"
 
 namespace databridge::sim {
 
@@ -25,7 +28,7 @@ class NodeChecker {
   void fail(std::string text);  // The first is what the run is about.
 
   // A node has ended a turn and shows this.
-  void observe(size_t node, const cluster::View& view, bool leading);
+  void observe(size_t node, const cluster::View& view, bool leading, Instant now);
   // Log matching: a node hands this record of its log to its store. Two entries of one index and
   // term are the same, and so are those before them.
   void logged(size_t node, BytesView record);
@@ -55,11 +58,22 @@ class NodeChecker {
   // has decided that they count. So releases are counted here, and checked by what arrives:
   // a flow file that was accepted from one epoch's owner is never accepted from another's.
   void released() { ++totals["releases"]; }
-  void arrived(const std::string& flow_file, uint64_t epoch);
+  void arrived(size_t node, const std::string& flow_file, uint64_t epoch);
+  // Exactly once: what a sink has put is not put again, by nobody, once the trigger that took it is
+  // durable.
+  void handed_in(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit);
+  void safe(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit);
+  void ended(size_t node);  // Its process: what was not safe is forgotten, or not.
   std::optional<uint64_t> epoch_of(const std::string& flow_file) const;  // None: it has not.
 
   // At the end: every acknowledged key is there, and nothing took effect twice.
   void check_all(const cluster::State& state);
+
+  const NodeLedger& ledger() const { return ledger_; }
+  bool strict = true;  // Keeps the ledger, and holds sinks to exactly once.
+  // Backups are brought back: what was written after them is gone, flows begin anew.
+  bool restores = false;
+  bool may_repeat = false;  // Somebody may give up what a node holds, and have it sent again.
 
   std::map<std::string, uint64_t, std::less<>> totals;
 
@@ -67,17 +81,28 @@ class NodeChecker {
   struct Logged {  // An entry, as first seen.
     uint64_t hash = 0;
     std::optional<Term> before;
+    std::optional<Bytes> command;  // Until it is in the ledger.
   };
   using Acknowledged = std::map<std::string, std::pair<std::string, LogIndex>>;
 
+  void write_ledger(size_t node, const cluster::View& view, Instant now);
   void observe_members(const cluster::View& view, bool leading);
   void check_kept(const Acknowledged::value_type& one, const cluster::State& state);
 
   std::optional<std::string> violation_;
+  NodeLedger ledger_{[this](std::string text) { fail(std::move(text)); }};
   std::map<Term, Incarnation> leaders_;
   std::map<std::pair<LogIndex, Term>, Logged> entries_;
   std::map<size_t, std::map<LogIndex, Term>> logs_;  // Of each node, as far as it was seen.
   std::map<std::string, uint64_t> arrived_;          // From which epoch each flow file came.
+  using Work = std::pair<ProcessorId, Epoch>;
+  struct Putting {                                 // Of one node.
+    Work work;                                     // The trigger under way.
+    std::map<Work, std::vector<std::string>> put;  // By the newest trigger.
+    std::map<std::pair<Work, uint64_t>, std::vector<std::string>> handed_in;
+  };
+  std::map<size_t, Putting> putting_;
+  std::set<std::string> taken_;          // For good.
   std::map<LogIndex, uint64_t> hashes_;  // Of the state, at versions that some node showed.
   std::map<size_t, LogIndex> versions_;
   std::map<Incarnation, LogIndex> members_;  // At which version each was first seen,

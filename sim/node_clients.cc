@@ -9,7 +9,9 @@ void NodeClients::act() {
   if (!cluster_.is_on(node) || cluster_.world().is_paused(node)) return;
   if (cluster_.is_lost(node)) return ask_stray();
   if (operators_.act(node)) return cluster_.world().wake(node);
-  if (random.chance(0.2)) {
+  if (cluster_.draw().wild && cluster_.storming() && random.chance(0.2)) {
+    requests_.act(node);
+  } else if (random.chance(0.2)) {
     read(node);
   } else if (cluster_.storming() && random.chance(0.2)) {
     write_once(++writes_once_, 4);
@@ -70,7 +72,8 @@ void NodeClients::ask_stray() {
                  });
   } else if (random.chance(0.5)) {
     const World& world = cluster_.world();
-    cluster::JoinCluster join{{world.present_address(0), world.present_address(1)}};
+    cluster::JoinCluster join{{world.present_address(0)}};
+    if (cluster_.draw().founders > 1) join.seeds.push_back(world.present_address(1));
     cluster_.ask(stray, std::move(join), [this, is_home](const cluster::Answer& answer) {
       if (!answer) return;
       cluster_.count("joins");

@@ -8,13 +8,14 @@
 
 #include "sim/node_cluster.h"
 #include "sim/node_operators.h"
+#include "sim/node_requests.h"
 
 namespace databridge::sim {
 
 class NodeClients {
  public:
   NodeClients(NodeCluster& cluster, NodeOperators& operators)
-      : cluster_(cluster), operators_(operators) {}
+      : cluster_(cluster), operators_(operators), requests_(cluster) {}
 
   void act();  // One of them, or an operator, asks a node for something; the next one follows.
 
@@ -31,6 +32,7 @@ class NodeClients {
 
   NodeCluster& cluster_;
   NodeOperators& operators_;
+  NodeRequests requests_;
   uint64_t writes_ = 0;
   uint64_t writes_once_ = 0;
   std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.

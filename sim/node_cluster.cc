@@ -13,6 +13,12 @@ class Watch final : public node::HostWatch {
   void began(const ProcessorId& processor, Epoch epoch, Instant at, Instant until) override {
     checker_.began(node_, processor, epoch, at, until);
   }
+  void handed_in(const ProcessorId& processor, Epoch epoch, uint64_t commit) override {
+    checker_.handed_in(node_, processor, epoch, commit);
+  }
+  void safe(const ProcessorId& processor, Epoch epoch, uint64_t commit) override {
+    checker_.safe(node_, processor, epoch, commit);
+  }
   void released(const ProcessorId&, Epoch, uint64_t, Instant) override { checker_.released(); }
 
  private:
@@ -25,9 +31,9 @@ class Watch final : public node::HostWatch {
 NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nodes_(draw.nodes()) {
   world_ = std::make_unique<World>(seed, nodes_.size(), draw_.faults);
   world_->on_submit = [this](size_t node, const env::Batch& batch) { look_at(node, batch); };
-  world_->on_file = [this](const std::string& content) {
+  world_->on_file = [this](size_t node, const std::string& content) {
     const size_t name = content.rfind(' ');  // "flow-0 17 " and the epoch.
-    checker_.arrived(content.substr(0, name), std::stoull(content.substr(name + 1)));
+    checker_.arrived(node, content.substr(0, name), std::stoull(content.substr(name + 1)));
   };
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     return still_runs(processor, tenure);
@@ -60,6 +66,14 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
                            "dropped by full links"}) {
     checker_.totals[name] = 0;
   }
+  if (draw_.wild) {
+    for (const char* name : {"wishes answered", "keys kept", "restores", "clocks set"}) {
+      checker_.totals[name] = 0;
+    }
+  }
+  checker_.strict = draw_.wild;
+  checker_.restores = draw_.restores;
+  checker_.may_repeat = draw_.forced;
   begin_slowness();
 }
 
@@ -109,7 +123,7 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.expect = is_stray(node) ? 1 : static_cast<uint32_t>(draw_.founders);
   const cluster::Timing& timing = draw_.timing;
   options.leader.timing = timing;
-  options.leader.replica_count = 3;
+  options.leader.replica_count = draw_.replica_count;
   options.leader.voter_replace_after = 3 * timing.heartbeat_timeout;
   if (draw_.removals) options.leader.stale_after = 2 * timing.heartbeat_timeout;
   options.leader.rebalance.window = 2 * timing.heartbeat_timeout;
@@ -160,6 +174,7 @@ void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
     if (engine(node).brain().state().removed(who) != nullptr) removed_.insert(who);
   }
   world_->power_off(node);
+  checker_.ended(node);
   nodes_[node].engine.reset();
   if (draw_.addresses_change && storming_ && may_move(node)) {
     count("new addresses");
@@ -211,7 +226,7 @@ void NodeCluster::turn(size_t node) {
     if (home_.empty()) home_ = view->cluster;
     if (view->cluster != home_) checker_.fail("the founders founded two clusters");
   }
-  if (!is_lost(node)) checker_.observe(node, *view, leading);
+  if (!is_lost(node)) checker_.observe(node, *view, leading, world_->now());
   hash_ = hash64(
       BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
       view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
@@ -255,6 +270,7 @@ void NodeCluster::part(size_t node) {
   if (!removed) checker_.fail("a node ended as if it had been removed");
   count(place.came_back ? "came back removed" : "removals");
   world_->power_off(node);
+  checker_.ended(node);
   place.engine.reset();
   place.was_removed = place.stopping = false;
   place.came_back = !place.came_back && random().chance(0.5);
@@ -299,6 +315,9 @@ void NodeCluster::count_at_end() {
   checker_.totals["lost bytes"] = world_->lost_bytes();
   checker_.totals["deaths reported"] = world_->deaths_reported();
   checker_.totals["dropped by full links"] = world_->dropped();
+  if (!draw_.wild) return;
+  checker_.totals["keys kept"] = checker_.ledger().repeats();
+  checker_.totals["restores"] = checker_.ledger().restored_at() != 0 ? 1 : 0;
 }
 
 }  // namespace databridge::sim

@@ -8,9 +8,6 @@
 namespace databridge::sim {
 namespace {
 
-// How often clocks jump. Not yet: keys are forgotten and nodes put out by what clocks say.
-constexpr double kClocksJump = 0;
-
 // Rounds over the network and the disk must stay short beside the base of elections: at its edge
 // nobody leads for long, rightly.
 Faults draw_faults(Random& random, const NodeDraw& draw) {
@@ -32,8 +29,10 @@ Faults draw_faults(Random& random, const NodeDraw& draw) {
   faults.report_max = random.chance(0.3) ? 20ms : 3s;
   faults.doubled = random.chance(0.3) ? random.unit() * 0.05 : 0;
   if (random.chance(0.15)) {
-    faults.bandwidth = uint64_t(20'000 * std::pow(100, random.unit()));
-    faults.queue_max = random.between(2 << 10, 64 << 10);
+    // Messages are as many in a T, however long it is.
+    const double per_second = 2'000 * std::pow(100, random.unit());
+    faults.bandwidth = 1 + uint64_t(per_second * 1e9 / double(draw.paced(1s).count()));
+    faults.queue_max = random.between(1 << 10, 32 << 10);
   }
   return faults;
 }
@@ -62,7 +61,7 @@ NodeDraw::Constants draw_constants(Random& random, size_t node, bool visits) {
 
 }  // namespace
 
-NodeDraw::NodeDraw(Random& random) {
+NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
   timing = draw_timing(random);
   faults = draw_faults(random, *this);
   founders = random.chance(0.7) ? 3 : 5;
@@ -70,15 +69,32 @@ NodeDraw::NodeDraw(Random& random) {
   stray = late == 1 && random.chance(0.5);
   removals = random.chance(0.5);
   forced = removals && random.chance(0.2);
-  visits = !forced && random.chance(0.5);
+  if (wild) draw_wild(random);
+  visits = promises_files() && random.chance(0.5);
   addresses_change = random.chance(0.7);
-  clocks_jump = random.chance(kClocksJump);
-  clocks_mend = random.chance(0.5);
   if (random.chance(0.2)) slow_engine = random.below(nodes());
   if (random.chance(0.2)) slow_disk = random.below(nodes());
   for (size_t node = 0; node < nodes(); ++node) {
     constants.push_back(draw_constants(random, node, visits));
   }
+}
+
+void NodeDraw::draw_wild(Random& random) {
+  static constexpr size_t kFounders[] = {1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7};
+  founders = kFounders[random.below(std::size(kFounders))];
+  static constexpr uint32_t kReplicas[] = {1, 3, 3, 3, 5};
+  replica_count = kReplicas[random.below(std::size(kReplicas))];
+  restores = random.chance(0.15);
+  clocks_jump = random.chance(0.3);
+  clocks_mend = random.chance(0.5);
+  heavy = random.chance(0.02);
+  if (heavy) {
+    flow.files = random.between(1000, 4000);
+    flow.batch = random.between(10, 100);
+    flow.count_max = random.between(10, 500);
+  }
+  flow.interval = paced(flow.interval);
+  flow.poll = paced(flow.poll);
 }
 
 Duration NodeDraw::paced(Duration time) const {
@@ -88,14 +104,18 @@ Duration NodeDraw::paced(Duration time) const {
 std::string NodeDraw::text() const {
   const auto ms = [](Duration d) { return std::to_string(d / 1ms) + "ms"; };
   std::string all = std::to_string(founders) + "+" + std::to_string(late) +
-                    " nodes, T=" + ms(timing.heartbeat_timeout) +
-                    " E=" + ms(timing.election_timeout) + ", " + faults.text();
+                    " nodes, replicas=" + std::to_string(replica_count) +
+                    " T=" + ms(timing.heartbeat_timeout) + " E=" + ms(timing.election_timeout) +
+                    ", " + faults.text();
   const auto say = [&](bool is, const std::string& what) {
     if (is) all += ", " + what;
   };
   say(stray, "stray");
   say(removals, forced ? "forced removals" : "removals");
+  say(restores, "restores");
   say(visits, "visits");
+  say(heavy, "heavy: " + std::to_string(flow.files) + " files, " + std::to_string(flow.count_max) +
+                 " a connection");
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
   say(slow_engine < nodes(), "slow engine " + std::to_string(slow_engine));
   say(slow_disk < nodes(), "slow disk " + std::to_string(slow_disk));

@@ -11,12 +11,14 @@
 
 #include "base/random.h"
 #include "cluster/timing.h"
+#include "sim/node_flow.h"
 #include "sim/world.h"
 
 namespace databridge::sim {
 
 struct NodeDraw {
-  explicit NodeDraw(Random& random);
+  // `wild`: also what not every node survives yet.
+  NodeDraw(Random& random, bool wild);
 
   // Of one node: no two need to keep their log and state alike.
   struct Constants {
@@ -27,24 +29,33 @@ struct NodeDraw {
   };
 
   size_t nodes() const { return founders + late; }
+  bool promises_files() const { return !forced && !restores; }
   // What people and misfortunes do takes its time by T: as long as written at a T of 750 ms.
   Duration paced(Duration time) const;
   std::string text() const;
 
+  bool wild = false;
   Faults faults;
   cluster::Timing timing;
   size_t founders = 3;
+  uint32_t replica_count = 3;
   size_t late = 0;                // They come when there is a cluster.
   bool stray = false;             // The late one founds a cluster of its own.
   bool removals = false;          // Operators remove nodes, too;
   bool forced = false;            // by force, so no flow file is promised.
+  bool restores = false;          // Operators bring backups back, so none is promised either.
   bool visits = false;            // A flow comes and goes.
   bool addresses_change = false;  // Who starts again does so elsewhere.
   bool clocks_jump = false;       // Wall clocks are wrong, and are set while nodes run;
   bool clocks_mend = false;       // in the end they are right.
+  bool heavy = false;             // Thousands of flow files, connections that are full.
+  FlowShape flow;
   // One node has a slow engine, and one a slow disk; SIZE_MAX: none has.
   size_t slow_engine = SIZE_MAX, slow_disk = SIZE_MAX;
   std::vector<Constants> constants;
+
+ private:
+  void draw_wild(Random& random);
 };
 
 }  // namespace databridge::sim

@@ -7,7 +7,13 @@
 
 namespace databridge::sim {
 
-FlowSpec flow_of(const std::string& id, const std::string& name) {
+namespace {
+
+std::string text(Duration time) { return std::to_string(time / 1ms) + "ms"; }
+
+}  // namespace
+
+FlowSpec flow_of(const std::string& id, const std::string& name, const FlowShape& shape) {
   FlowSpec flow;
   flow.id = FlowId(id);
   flow.name = name;
@@ -27,17 +33,39 @@ FlowSpec flow_of(const std::string& id, const std::string& name) {
         {Uuid::from_name(id, from.text() + " success " + to.text()), from, "success", to});
   };
   const ProcessorId source = add("make", "GenerateFlowFile",
-                                 {{"interval", "40ms"},
-                                  {"count", std::to_string(kFlowFiles)},
+                                 {{"interval", text(shape.interval)},
+                                  {"count", std::to_string(shape.files)},
+                                  {"batch", std::to_string(shape.batch)},
                                   {"content", name + " ${index} ${generated.epoch}"}});
   const ProcessorId middle = add("mark", "LogAttribute", {});
   // Under names of their own: what two epochs made must not hide behind each other.
   const ProcessorId sink =
       add("put", "PutFile",
           {{"directory", "/out/" + name}, {"filename", "${filename}.${generated.epoch}"}});
-  add("watch", "TailFile", {{"path", "/never/there"}, {"poll", "30ms"}});
+  add("watch", "TailFile", {{"path", "/never/there"}, {"poll", text(shape.poll)}});
   connect(source, middle);
   connect(middle, sink);
+  for (ConnectionSpec& connection : flow.connections) connection.count_max = shape.count_max;
+  return flow;
+}
+
+FlowSpec idle_flow_of(const std::string& id, uint64_t variant) {
+  FlowSpec flow;
+  flow.id = FlowId(id);
+  flow.name = id + " " + std::to_string(variant);
+  for (uint64_t number = 0; number <= variant; ++number) {
+    ProcessorSpec spec;
+    spec.name = "look-" + std::to_string(number);
+    spec.id = Uuid::from_name(id, spec.name);
+    spec.type = "LogAttribute";
+    spec.flow = flow.id;
+    if (number > 0) {
+      const ProcessorId from = flow.processors.back().id;
+      flow.connections.push_back({Uuid::from_name(id, from.text() + " success " + spec.id.text()),
+                                  from, "success", spec.id});
+    }
+    flow.processors.push_back(std::move(spec));
+  }
   return flow;
 }
 

@@ -4,14 +4,24 @@
 #include <cstdint>
 #include <string>
 
+#include "base/time.h"
 #include "model/flow.h"
 
 namespace databridge::sim {
 
-inline constexpr uint64_t kFlowFiles = 40;  // Made by each flow's source.
+struct FlowShape {
+  uint64_t files = 40;  // Made by each flow's source,
+  uint64_t batch = 1;   // so many a trigger.
+  Duration interval = 40ms;
+  Duration poll = 30ms;
+  uint64_t count_max = 10'000;  // That a connection holds.
+};
 
 // A source of numbered files, which are put into a directory of that name in the end. And one who
 // is triggered all the time and never has any work: two owners of it do not go unseen.
-FlowSpec flow_of(const std::string& id, const std::string& name);
+FlowSpec flow_of(const std::string& id, const std::string& name, const FlowShape& shape);
+
+// One that never has any work.
+FlowSpec idle_flow_of(const std::string& id, uint64_t variant);
 
 }  // namespace databridge::sim

@@ -13,7 +13,7 @@ bool NodeOperators::act(size_t node) {
   if (storming && draw.removals && random.chance(0.3) &&
       is_complete(*cluster_.engine(node).view())) {
     remove(node);
-  } else if (!draw.forced && flows_.size() < 2 && random.chance(0.2)) {
+  } else if ((draw.wild || !draw.forced) && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
   } else if (storming && draw.visits && random.chance(visitor_.gone ? 0.7 : 0.2)) {
     come_or_go(node);
@@ -46,7 +46,7 @@ void NodeOperators::put_flow(size_t number) {
   const std::string name = "flow-" + std::to_string(number);
   const size_t node = cluster_.random_node();
   if (!cluster_.is_on(node) || cluster_.is_lost(node)) return;
-  cluster_.ask(node, cluster::Change{PutFlow{flow_of(name, name)}},
+  cluster_.ask(node, cluster::Change{PutFlow{flow_of(name, name, cluster_.draw().flow)}},
                [this, name](const cluster::Answer& answer) {
                  if (answer) flows_.insert(name);
                });
@@ -67,7 +67,7 @@ void NodeOperators::come_or_go(size_t node) {
   }
   visitor_.gone = false;
   const std::string name = "visitor-" + std::to_string(++visitor_.number);
-  cluster_.ask(node, cluster::Change{PutFlow{flow_of("visitor", name)}},
+  cluster_.ask(node, cluster::Change{PutFlow{flow_of("visitor", name, cluster_.draw().flow)}},
                [this](const cluster::Answer& answer) {
                  visitor_.asked = false;
                  if (!answer) return;
@@ -93,12 +93,13 @@ void NodeOperators::hold_back(const ProcessorId& sink) {
   const size_t by = cluster_.random_node();
   if (!cluster_.is_on(by) || cluster_.is_stray(by)) return;
   cluster_.ask(by, cluster::Change{SetWanted{sink, false}});
-  if (held_back_.insert(sink).second) let_go(sink);
+  let_go(sink);
 }
 
 // Said again and again: a node that was asked may die of other things before it has passed it on.
 void NodeOperators::let_go(const ProcessorId& sink) {
   cluster_.in(cluster_.some_ms(200, 2000), [this, sink] {
+    if (!cluster_.storming()) return;  // Then it is everybody's turn: mend().
     let_go(sink);
     const size_t by = cluster_.random_node();
     if (!cluster_.is_on(by) || cluster_.is_stray(by)) return;
@@ -106,23 +107,25 @@ void NodeOperators::let_go(const ProcessorId& sink) {
   });
 }
 
-void NodeOperators::end_storm() {
-  for (size_t node = 0; node < cluster_.size(); ++node) undrain(node);
-}
-
-// Said again until it is done.
-void NodeOperators::undrain(size_t node) {
-  cluster_.in(cluster_.some_ms(500, 500), [this, node] {
-    const size_t by = cluster_.random().below(cluster_.draw().founders);
-    if (!cluster_.is_on(by)) return undrain(node);
-    cluster_.ask(by, cluster::DrainNode{NodeCluster::id_of(node), false},
-                 [this, node](const cluster::Answer& answer) {
-                   if (!answer) undrain(node);
-                 });
+// Whatever still is not as it shall be in the end, as a node shows it, is asked for: again and
+// again, because who was asked may not have passed it on.
+void NodeOperators::mend() {
+  cluster_.in(cluster_.some_ms(300, 500), [this] { mend(); });
+  const size_t node = cluster_.random_node();
+  if (!cluster_.is_on(node) || cluster_.is_stray(node)) return;
+  const cluster::ViewPtr view = cluster_.engine(node).view();
+  view->state.members().each([&](const Incarnation&, const Member& member) {
+    if (!member.draining) return;
+    cluster_.ask(node, cluster::DrainNode{member.info.node, false});
+  });
+  view->state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (assignment.wanted || !view->state.processors().contains(processor)) return;
+    cluster_.ask(node, cluster::Change{SetWanted{processor, true}});
   });
 }
 
 std::string NodeOperators::missing_file() const {
+  if (!cluster_.draw().promises_files()) return "";
   std::set<std::string> flows = flows_;
   const cluster::State& state = cluster_.engine(0).view()->state;
   state.events().visit_from(0, [&](uint64_t, const Event& event) {
@@ -134,7 +137,7 @@ std::string NodeOperators::missing_file() const {
   });
   for (const std::string& name : flows) {
     uint64_t newest = 0;
-    for (uint64_t index = 0; index < kFlowFiles; ++index) {
+    for (uint64_t index = 0; index < cluster_.draw().flow.files; ++index) {
       const std::string file = name + " " + std::to_string(index);
       const std::optional<uint64_t> epoch = cluster_.checker().epoch_of(file);
       if (!epoch) return file + " has not arrived";

@@ -18,7 +18,7 @@ class NodeOperators {
 
   // Perhaps one of them asks that node for something; false: none did.
   bool act(size_t node);
-  void end_storm();
+  void mend();  // The storm is over: they undo what they have done.
 
   // No flow file that a source has made is lost: each was put somewhere, by whatever node, with the
   // content that one epoch gave it. Empty: none is.
@@ -40,11 +40,9 @@ class NodeOperators {
   void move_about(size_t node);
   void hold_back(const ProcessorId& sink);
   void let_go(const ProcessorId& sink);
-  void undrain(size_t node);
 
   NodeCluster& cluster_;
   std::set<std::string> flows_;  // Acknowledged.
-  std::set<ProcessorId> held_back_;
   Visitor visitor_;
 };
 

@@ -12,8 +12,8 @@ namespace {
 
 class NodeSim {
  public:
-  NodeSim(uint64_t seed, size_t steps)
-      : steps_(steps), random_(seed), draw_(random_), cluster_(draw_, random_.next()) {}
+  NodeSim(uint64_t seed, size_t steps, bool wild)
+      : steps_(steps), random_(seed), draw_(random_, wild), cluster_(draw_, random_.next()) {}
   RunResult run();
 
  private:
@@ -45,10 +45,12 @@ void NodeSim::storm() {
 // The storm is over: everybody is up, everything arrives. Within a bound of time all must be well.
 void NodeSim::calm() {
   cluster_.end_storm();
-  operators_.end_storm();
+  operators_.mend();
   World& world = cluster_.world();
-  const Instant deadline =
-      world.now() + 20 * draw_.timing.heartbeat_timeout + draw_.timing.election_timeout + 10s;
+  const cluster::Timing& timing = draw_.timing;
+  const FlowShape& flow = draw_.flow;
+  const Instant deadline = world.now() + 20 * timing.heartbeat_timeout + timing.election_timeout +
+                           10s + 4 * int64_t(flow.files / flow.batch) * flow.interval;
   while (!cluster_.checker().violation() && world.step()) {
     if (world.now() > deadline) break;
     if (world.steps() % 256 == 0 && missing().empty()) return;
@@ -79,6 +81,7 @@ RunResult NodeSim::run() {
 
 }  // namespace
 
-RunResult run_node(uint64_t seed, size_t steps) { return NodeSim(seed, steps).run(); }
+RunResult run_node(uint64_t seed, size_t steps) { return NodeSim(seed, steps, false).run(); }
+RunResult run_wild(uint64_t seed, size_t steps) { return NodeSim(seed, steps, true).run(); }
 
 }  // namespace databridge::sim

@@ -106,7 +106,8 @@ class World {
 
   // Who looks on: called when a node hands a batch to its store, or writes a whole file.
   std::function<void(NodeIndex, const env::Batch&)> on_submit = [](NodeIndex, const env::Batch&) {};
-  std::function<void(const std::string& content)> on_file = [](const std::string&) {};
+  std::function<void(NodeIndex, const std::string& content)> on_file = [](NodeIndex,
+                                                                          const std::string&) {};
 
   struct Machine;
 

@@ -105,7 +105,7 @@ Result<std::vector<env::FileInfo>> SimFiles::list(const std::string& directory) 
 }
 
 Result<void> SimFiles::write(const std::string& path, const std::string& content) {
-  world_.on_file(content);
+  world_.on_file(node_, content);
   files_[path] = content;
   return {};
 }

@@ -377,7 +377,12 @@ void Host::Inside::on_durable(uint64_t number) {
 
 void Host::Inside::land(Turn& turn) {
   dirty_.insert(turn.connections.begin(), turn.connections.end());
-  for (const Turn::Commit& commit : turn.commits) committed(commit);
+  for (const Turn::Commit& commit : turn.commits) {
+    if (options_.watch != nullptr) {
+      options_.watch->safe(commit.processor, commit.epoch, commit.commit);
+    }
+    committed(commit);
+  }
   for (auto& [to, ack] : turn.answers) events_.send(to, std::move(ack));
 }
 

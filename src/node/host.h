@@ -50,6 +50,10 @@ class HostWatch {
   virtual ~HostWatch() = default;
   // On the worker: a trigger begins, under a lease that ends then.
   virtual void began(const ProcessorId&, Epoch, Instant /*at*/, Instant /*lease_until*/) {}
+  // A trigger has ended well: what it took and made is handed in, as that commit of its processor;
+  virtual void handed_in(const ProcessorId&, Epoch, uint64_t /*commit*/) {}
+  // and that is durable.
+  virtual void safe(const ProcessorId&, Epoch, uint64_t /*commit*/) {}
   // The outputs of one commit left: they are in a queue, or may be sent.
   virtual void released(const ProcessorId&, Epoch, uint64_t /*commit*/, Instant /*at*/) {}
   // A parcel was taken over from another node.

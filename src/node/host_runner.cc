@@ -545,6 +545,9 @@ void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string&
 
 void Host::Inside::write_record(Runner& runner, bool outputs) {
   ++runner.record.commit;
+  if (options_.watch != nullptr) {
+    options_.watch->handed_in(runner.spec.id, runner.record.epoch, runner.record.commit);
+  }
   writes_.put(env::Space::state, record_key(runner.spec.id), flow::encode(runner.record));
   const bool cluster = runner.type != nullptr && runner.type->state == StateScope::cluster;
   open_.commits.push_back({runner.spec.id, runner.record.epoch, runner.record.commit,

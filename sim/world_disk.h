@@ -1,0 +1,69 @@
+// Disks and user files of the simulated world. Internal to sim/world*.cc.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/world.h"
+
+namespace databridge::sim {
+
+using Disk = std::array<std::map<Bytes, Bytes>, env::kSpaces>;
+
+class SimStore final : public env::Store {
+ public:
+  SimStore(World& world, World::NodeIndex node, Disk& disk)
+      : world_(world), node_(node), disk_(disk) {}
+
+  uint64_t submit(env::Batch batch) override;
+  void on_durable(std::function<void(Result<uint64_t>)> told) override { told_ = std::move(told); }
+  Result<std::optional<Bytes>> get(env::Space space, BytesView key) override;
+  Result<void> scan(env::Space space, BytesView from, BytesView to,
+                    const std::function<bool(BytesView, BytesView)>& visit) override;
+  Room room() const override { return {100ull << 30, 200ull << 30}; }
+
+  // The power goes: a prefix of what was not synced may have reached the disk, whole batches only.
+  uint64_t lose_unsynced();
+
+ private:
+  void begin_sync();
+  void write(const env::Batch& batch);
+
+  World& world_;
+  World::NodeIndex node_;
+  Disk& disk_;
+  std::function<void(Result<uint64_t>)> told_;
+  std::vector<env::Batch> pending_;
+  uint64_t submitted_ = 0;
+  uint64_t durable_ = 0;
+  bool syncing_ = false;
+};
+
+class SimFiles final : public env::Files {
+ public:
+  SimFiles(World& world, World::NodeIndex node, std::map<std::string, std::string>& files)
+      : world_(world), node_(node), files_(files) {}
+
+  Result<env::FileInfo> stat(const std::string& path) override;
+  Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override;
+  Result<std::vector<env::FileInfo>> list(const std::string& directory) override;
+  Result<void> write(const std::string& path, const std::string& content) override;
+  Result<void> append(const std::string& path, const std::string& content) override;
+  Result<void> remove(const std::string& path) override;
+  Result<void> sync(const std::string&) override { return {}; }
+  Result<void> rename(const std::string& from, const std::string& to) override;
+
+ private:
+  env::FileInfo info(const std::pair<const std::string, std::string>& file) const;
+
+  World& world_;
+  World::NodeIndex node_;
+  std::map<std::string, std::string>& files_;
+};
+
+}  // namespace databridge::sim
