@@ -99,7 +99,8 @@ class World {
 
   // Something happens at a time, to nobody in particular.
   void at(Instant when, std::function<void()> what);
-  void wake(NodeIndex node);  // Mail has come: a turn follows.
+  void wake(NodeIndex node);                 // Mail has come: a turn follows.
+  uint64_t next_file() { return ++files_; }  // A number for a file of a user.
 
   // Delivers the next event; false when there is none. One step.
   bool step();
@@ -143,6 +144,7 @@ class World {
   uint64_t order_ = 0;
   uint64_t steps_ = 0;
   uint64_t lost_bytes_ = 0;
+  uint64_t files_ = 0;
   uint64_t deaths_reported_ = 0;
   uint64_t dropped_ = 0;
   std::set<NodeIndex> side_;

@@ -83,58 +83,89 @@ void SimStore::begin_sync() {
   });
 }
 
+class SimFiles::Open final : public env::OpenFile {
+ public:
+  Open(const SimFiles& all, std::string path, std::shared_ptr<File> file)
+      : all_(all), path_(std::move(path)), file_(std::move(file)) {}
+
+  Result<env::FileInfo> stat() override { return all_.info(path_, *file_); }
+  Result<std::string> read(uint64_t offset, size_t length) override {
+    if (offset >= file_->content.size()) return std::string();
+    return file_->content.substr(offset, length);
+  }
+  Result<uint64_t> data_after(uint64_t offset) override { return offset; }
+  Result<std::string> where() override { return path_; }
+
+ private:
+  const SimFiles& all_;
+  std::string path_;
+  std::shared_ptr<File> file_;  // Names and who has it open share it.
+};
+
 Result<env::FileInfo> SimFiles::stat(const std::string& path) {
-  const auto found = files_.find(path);
-  if (found == files_.end()) return fail(Code::not_found, path + " is not there");
-  return info(*found);
+  const auto found = names_.find(path);
+  if (found == names_.end()) return fail(Code::not_found, path + " is not there");
+  return info(path, *found->second);
+}
+
+Result<std::unique_ptr<env::OpenFile>> SimFiles::open(const std::string& path) {
+  const auto found = names_.find(path);
+  if (found == names_.end()) return fail(Code::not_found, path + " is not there");
+  return std::make_unique<Open>(*this, path, found->second);
 }
 
 Result<std::string> SimFiles::read(const std::string& path, uint64_t offset, size_t length) {
-  const auto found = files_.find(path);
-  if (found == files_.end()) return fail(Code::not_found, path + " is not there");
-  if (offset >= found->second.size()) return std::string();
-  return found->second.substr(offset, length);
+  auto file = open(path);
+  if (!file) return tl::make_unexpected(file.error());
+  return (*file)->read(offset, length);
 }
 
 Result<std::vector<env::FileInfo>> SimFiles::list(const std::string& directory) {
   std::vector<env::FileInfo> all;
-  for (const auto& file : files_) {
-    if (file.first.rfind(directory + "/", 0) == 0) all.push_back(info(file));
+  for (const auto& [path, file] : names_) {
+    if (path.rfind(directory + "/", 0) == 0) all.push_back(info(path, *file));
   }
   return all;
 }
 
+SimFiles::File& SimFiles::made(const std::string& path) {
+  auto& file = names_[path];
+  file = std::make_shared<File>(File{world_.next_file(), ""});
+  return *file;
+}
+
 Result<void> SimFiles::write(const std::string& path, const std::string& content) {
   world_.on_file(node_, content);
-  files_[path] = content;
+  made(path).content = content;
   return {};
 }
 
 Result<void> SimFiles::append(const std::string& path, const std::string& content) {
-  files_[path] += content;
+  const auto found = names_.find(path);
+  (found == names_.end() ? made(path) : *found->second).content += content;
   return {};
 }
 
 Result<void> SimFiles::remove(const std::string& path) {
-  files_.erase(path);
+  names_.erase(path);
   return {};
 }
 
 Result<void> SimFiles::rename(const std::string& from, const std::string& to) {
-  const auto found = files_.find(from);
-  if (found == files_.end()) return fail(Code::not_found, from + " is not there");
-  files_[to] = found->second;
-  files_.erase(from);
+  const auto found = names_.find(from);
+  if (found == names_.end()) return fail(Code::not_found, from + " is not there");
+  names_[to] = found->second;
+  names_.erase(from);
   return {};
 }
 
-env::FileInfo SimFiles::info(const std::pair<const std::string, std::string>& file) const {
+env::FileInfo SimFiles::info(const std::string& path, const File& file) const {
   env::FileInfo info;
-  info.path = file.first;
-  info.host = "sim-" + std::to_string(node_);
+  info.path = path;
+  info.host = machine();
   info.device = 1;
-  info.inode = hash64(file.first);
-  info.size = file.second.size();
+  info.inode = info.birth = file.number;
+  info.size = file.content.size();
   return info;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -46,8 +47,24 @@ class SimStore final : public env::Store {
 
 class SimFiles final : public env::Files {
  public:
-  SimFiles(World& world, World::NodeIndex node, std::map<std::string, std::string>& files)
-      : world_(world), node_(node), files_(files) {}
+  // A file keeps its number and its content when it loses its name.
+  struct File {
+    uint64_t number = 0;
+    std::string content;
+  };
+  using Names = std::map<std::string, std::shared_ptr<File>>;
+
+  SimFiles(World& world, World::NodeIndex node, Names& names)
+      : world_(world), node_(node), names_(names) {}
+
+  std::string machine() const override { return "sim-" + std::to_string(node_); }
+  Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override;
+  void keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) override {
+    kept_[owner].push_back(std::move(file));
+  }
+  std::vector<std::unique_ptr<env::OpenFile>> kept(const std::string& owner) override {
+    return std::exchange(kept_[owner], {});
+  }
 
   Result<env::FileInfo> stat(const std::string& path) override;
   Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override;
@@ -59,11 +76,14 @@ class SimFiles final : public env::Files {
   Result<void> rename(const std::string& from, const std::string& to) override;
 
  private:
-  env::FileInfo info(const std::pair<const std::string, std::string>& file) const;
+  class Open;
+  env::FileInfo info(const std::string& path, const File& file) const;
+  File& made(const std::string& path);
 
   World& world_;
   World::NodeIndex node_;
-  std::map<std::string, std::string>& files_;
+  Names& names_;
+  std::map<std::string, std::vector<std::unique_ptr<env::OpenFile>>> kept_;
 };
 
 }  // namespace databridge::sim

@@ -123,7 +123,7 @@ struct World::Machine {
   // Outlive the process.
   Disk disk;
   uint16_t moves = 0;  // To another address.
-  std::map<std::string, std::string> files;
+  SimFiles::Names files;
   uint64_t life = 0;
   bool on = false;
   Instant paused_until{};

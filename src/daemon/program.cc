@@ -147,7 +147,9 @@ Result<void> build_world(const Config& config, Node& node, platform::LastWill* w
       node.file_roots.push_back(std::move(given));
     }
   }
-  files.host = platform::this_process().host_boot_id;
+  auto machine = platform::machine_name(config.node.data_dir);
+  if (!machine) return tl::make_unexpected(machine.error());
+  files.host = std::move(*machine);
   auto opened = platform::make_files(files);
   if (!opened) return tl::make_unexpected(opened.error());
   node.files = std::move(*opened);

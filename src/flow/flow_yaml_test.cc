@@ -98,7 +98,7 @@ TEST(FlowYaml, EveryMistakeHasItsLineAndColumn) {
       {"name: The logs", "name: !!binary aGk=", "line 2, column 7: tags like"},
       {"constraints: {", "constraints: !secret {", "line 12, column 18: tags like !secret"},
       {"[bad, unmatched]", "!!seq [bad, unmatched]", "tags like"},
-      {"terminate: [failure]", "shared: true",
+      {"terminate: [failure]", "# nothing",
        "line 8, column 5: processor \"out\" (PutFile): its relationship \"failure\" leads nowhere"},
       {"[bad, unmatched]", "[bad]",
        "line 7, column 5: processor \"route\" (RouteOnAttribute): its relationship \"unmatched\""},

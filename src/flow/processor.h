@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "base/uuid.h"
 #include "env/clock.h"
 
 namespace databridge::env {
@@ -40,6 +41,8 @@ struct World {
   // piece of work even so; the process ends if one does not return (safety.md 1.6).
   bool must_end() const { return clock.now() >= end || (stop != nullptr && *stop); }
 
+  Uuid processor{};  // Its id.
+
   void note(std::string text) { notes.push_back(std::move(text)); }
 };
 
@@ -54,6 +57,10 @@ class Processor {
   // `failure` instead, where the type has that relationship; one that the world will not have yet
   // is put back, with `trouble`.
   virtual Result<void> on_trigger(Session& session, World& world) = 0;
+
+  // Of types that watch: called now and then while there is no trigger because nothing more can be
+  // put out. Never together with a trigger.
+  virtual void watch(World&) {}
 };
 
 }  // namespace databridge::flow

@@ -74,7 +74,8 @@ struct ProcessorType {
   std::vector<std::string> losses;  // Of them, what carries failures or leftovers.
   const char* path;                 // The property that says which files it touches; nullptr: none.
   std::vector<Property> properties;
-  bool rules;  // Every other property is a condition, and a relationship of that name.
+  bool rules;            // Every other property is a condition, and a relationship of that name.
+  bool watches = false;  // Processor::watch has something to do.
   Result<std::unique_ptr<Processor>> (*make)(const Settings& settings);
 };
 

@@ -34,48 +34,64 @@ class MemoryFiles : public env::Files {
  public:
   explicit MemoryFiles(const env::Clock& clock) : clock_(clock) {}
 
+  struct File {
+    uint64_t inode = 0;
+    uint64_t birth = 0;
+    int64_t modified_ms = 0;
+    std::string content;
+  };
+
   std::string host = "here";
   bool broken = false;     // Every write fails as if the disk were full.
   bool forbidden = false;  // Every write fails for want of permission.
-  std::string locked;      // Cannot be read.
+  std::string locked;      // Cannot be opened or read.
+  bool dated = true;       // Files know when they were made.
+  uint64_t device = 1;
 
+  std::string machine() const override { return host; }
   Result<env::FileInfo> stat(const std::string& path) override {
     const auto it = files_.find(path);
     if (it == files_.end()) return fail(Code::not_found, path + " is not there");
-    return info(path, it->second);
+    return info(path, *it->second);
   }
-  Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override {
+  Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override {
     if (path == locked) return fail(Code::forbidden, path + " is locked");
     const auto it = files_.find(path);
     if (it == files_.end()) return fail(Code::not_found, path + " is not there");
-    if (offset >= it->second.content.size()) return std::string();
-    return it->second.content.substr(offset, length);
+    return std::make_unique<Open>(*this, path, it->second);
+  }
+  void keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) override {
+    kept_[owner].push_back(std::move(file));
+  }
+  std::vector<std::unique_ptr<env::OpenFile>> kept(const std::string& owner) override {
+    return std::exchange(kept_[owner], {});
+  }
+  Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override {
+    auto file = open(path);
+    if (!file) return tl::make_unexpected(file.error());
+    return (*file)->read(offset, length);
   }
   Result<std::vector<env::FileInfo>> list(const std::string& directory) override {
     std::vector<env::FileInfo> found;
     ++lists;
     for (const auto& [path, file] : files_) {
-      if (path.substr(0, path.rfind('/')) == directory) found.push_back(info(path, file));
+      if (path.substr(0, path.rfind('/')) == directory) found.push_back(info(path, *file));
     }
     return found;
   }
   Result<void> write(const std::string& path, const std::string& content) override {
-    if (path.rfind("/outside", 0) == 0) return fail(Code::unprocessable, path + " is outside");
-    if (broken) return fail(Code::io, "no space left for " + path);
-    if (forbidden) return fail(Code::forbidden, "no permission for " + path);
-    files_[path] = {next_inode_++, clock_.unix_ms(), content};
+    if (auto refused = refusal(path); !refused) return refused;
+    files_[path] = made(content);
     ++writes;
     if (on_write) on_write();
     return {};
   }
   Result<void> append(const std::string& path, const std::string& content) override {
-    if (path.rfind("/outside", 0) == 0) return fail(Code::unprocessable, path + " is outside");
-    if (broken) return fail(Code::io, "no space left");
-    if (forbidden) return fail(Code::forbidden, "no permission for " + path);
-    auto [it, made] = files_.try_emplace(path);
-    if (made) it->second.inode = next_inode_++;
-    it->second.content += content;
-    it->second.modified_ms = clock_.unix_ms();
+    if (auto refused = refusal(path); !refused) return refused;
+    auto& file = files_[path];
+    if (!file) file = made("");
+    file->content += content;
+    file->modified_ms = clock_.unix_ms();
     return {};
   }
   Result<void> remove(const std::string& path) override {
@@ -93,26 +109,66 @@ class MemoryFiles : public env::Files {
   }
 
   // What a user or a log daemon does.
-  std::string& content(const std::string& path) { return files_.at(path).content; }
+  std::string& content(const std::string& path) { return files_.at(path)->content; }
+  File& file(const std::string& path) { return *files_.at(path); }
   bool has(const std::string& path) const { return files_.count(path) > 0; }
-  void modify(const std::string& path, int64_t unix_ms) { files_.at(path).modified_ms = unix_ms; }
+  void modify(const std::string& path, int64_t unix_ms) { files_.at(path)->modified_ms = unix_ms; }
+  void forget_kept() { kept_.clear(); }  // As when the process ends.
   int writes = 0;
   int lists = 0;
   std::function<void()> on_write{};  // It takes time, say.
 
  private:
-  struct File {
-    uint64_t inode = 0;
-    int64_t modified_ms = 0;
-    std::string content;
+  class Open : public env::OpenFile {
+   public:
+    Open(const MemoryFiles& all, std::string path, std::shared_ptr<File> file)
+        : all_(all), path_(std::move(path)), file_(std::move(file)) {}
+    Result<env::FileInfo> stat() override { return all_.info(path_, *file_); }
+    Result<std::string> read(uint64_t offset, size_t length) override {
+      if (offset >= file_->content.size()) return std::string();
+      return file_->content.substr(offset, length);
+    }
+    Result<uint64_t> data_after(uint64_t offset) override { return offset; }
+    Result<std::string> where() override {
+      for (const auto& [path, file] : all_.files_) {
+        if (file == file_) return path;
+      }
+      return path_;
+    }
+
+   private:
+    const MemoryFiles& all_;
+    std::string path_;
+    std::shared_ptr<File> file_;  // An open file needs no name.
   };
+
+  Result<void> refusal(const std::string& path) const {
+    if (path.rfind("/outside", 0) == 0) return fail(Code::unprocessable, path + " is outside");
+    if (broken) return fail(Code::io, "no space left for " + path);
+    if (forbidden) return fail(Code::forbidden, "no permission for " + path);
+    return {};
+  }
+  std::shared_ptr<File> made(std::string content) {
+    const uint64_t number = next_++;
+    return std::make_shared<File>(
+        File{number, dated ? number : 0, clock_.unix_ms(), std::move(content)});
+  }
   env::FileInfo info(const std::string& path, const File& file) const {
-    return {path, host, 1, file.inode, file.content.size(), file.modified_ms, ""};
+    env::FileInfo info;
+    info.path = path;
+    info.host = host;
+    info.device = device;
+    info.inode = file.inode;
+    info.size = file.content.size();
+    info.modified_ms = file.modified_ms;
+    info.birth = file.birth;
+    return info;
   }
 
   const env::Clock& clock_;
-  std::map<std::string, File> files_;
-  uint64_t next_inode_ = 100;
+  std::map<std::string, std::shared_ptr<File>> files_;
+  std::map<std::string, std::vector<std::unique_ptr<env::OpenFile>>> kept_;
+  uint64_t next_ = 100;
 };
 
 // A processor by itself: what comes out of one trigger after the other.
@@ -128,6 +184,7 @@ class Bench {
 
   // As after a move or a crash: only the committed state is left.
   void reborn() {
+    processor_.reset();
     auto made = make_processor(spec);
     CHECK(made.has_value());
     processor_ = std::move(*made);
@@ -155,6 +212,10 @@ class Bench {
     if (delta && delta->state && committed) state = *delta->state;
     return delta;
   }
+
+  // As while there is no room.
+  void watch() { processor_->watch(world_); }
+  std::vector<std::string> said() { return std::exchange(world_.notes, {}); }
 
   // The contents that went to the relationship in one trigger.
   static std::vector<std::string> contents(const Result<Delta>& delta,

@@ -95,6 +95,10 @@ class Host::Inside {
   bool finish_stop(const ProcessorId& processor);
   void schedule(const ProcessorId& processor, Instant now);
   bool may_trigger(Runner& runner, Instant now);
+  bool has_room(const ProcessorId& processor) const;
+  void watch(Runner& runner, Instant now);
+  std::shared_ptr<Trigger> make_trigger(Runner& runner) const;
+  void run_trigger(std::shared_ptr<Trigger> trigger);
   flow::Offer make_offer(Runner& runner);
   void finish(Trigger& trigger);
   void failed(Runner& runner, const std::string& why, Instant now);

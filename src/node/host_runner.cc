@@ -17,6 +17,7 @@ constexpr Duration kRetryFirst = 100ms;
 constexpr Duration kRetryMost = 30s;
 constexpr Duration kCheckpointRetry = 1s;
 constexpr Duration kNothingDone = 10ms;
+constexpr Duration kWatchEvery = 100ms;
 constexpr uint32_t kFaultsTold = 3;
 constexpr size_t kWordsMax = 1000;  // Of a note or a fault, in bytes.
 
@@ -60,7 +61,12 @@ void run(Trigger& trigger, const env::Clock& clock) {
     flow::Session session(std::move(trigger.offer), desk.world.random, clock.unix_ms(),
                           &desk.world);
     try {
-      const Result<void> done = desk.processor->on_trigger(session, desk.world);
+      Result<void> done;
+      if (trigger.watches) {
+        desk.processor->watch(desk.world);
+      } else {
+        done = desk.processor->on_trigger(session, desk.world);
+      }
       trigger.result = done ? session.finish() : tl::make_unexpected(done.error());
     } catch (const std::exception& error) {
       trigger.result = fail(Code::internal, std::string("the processor threw: ") + error.what());
@@ -225,6 +231,7 @@ Result<void> Host::Inside::make_desk(Runner& runner) {
       std::move(*processor),
       flow::World{env_.files, env_.clock, Random(hash64(seed, env_.seed)), {}});
   runner.desk->world.stop = &runner.desk->gone;
+  runner.desk->world.processor = runner.spec.id;
   return {};
 }
 
@@ -352,14 +359,7 @@ bool Host::Inside::may_trigger(Runner& runner, Instant now) {
     }
   }
   if (!reason) return false;
-  if (const auto outputs = outputs_.find(id); outputs != outputs_.end()) {
-    for (const auto& [relationship, ids] : outputs->second) {
-      for (const Uuid& output : ids) {
-        const auto at = connections_.find(output);
-        if (at != connections_.end() && at->second.full()) return false;
-      }
-    }
-  }
+  if (!has_room(id)) return false;
   if (now < runner.due) {
     timers_.emplace(runner.due, id);
     return false;
@@ -367,9 +367,39 @@ bool Host::Inside::may_trigger(Runner& runner, Instant now) {
   return now < until_of(*options_.board);
 }
 
+bool Host::Inside::has_room(const ProcessorId& processor) const {
+  const auto outputs = outputs_.find(processor);
+  if (outputs == outputs_.end()) return true;
+  for (const auto& [relationship, ids] : outputs->second) {
+    for (const Uuid& output : ids) {
+      const auto at = connections_.find(output);
+      if (at != connections_.end() && at->second.full()) return false;
+    }
+  }
+  return true;
+}
+
+// What changes in the world while nothing more can be put out must not be missed.
+void Host::Inside::watch(Runner& runner, Instant now) {
+  if (runner.type == nullptr || !runner.type->watches || runner.open ||
+      runner.state != RunState::running || now >= until_of(*options_.board)) {
+    return;
+  }
+  const ProcessorId& id = runner.spec.id;
+  if (!sources_paused_ && has_room(id)) return;
+  if (now < runner.watched_at + kWatchEvery) {
+    timers_.emplace(runner.watched_at + kWatchEvery, id);
+    return;
+  }
+  auto trigger = make_trigger(runner);
+  trigger->watches = true;
+  run_trigger(std::move(trigger));
+}
+
 void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   const auto at = runners_.find(processor);
-  if (at == runners_.end() || !may_trigger(at->second, now)) return;
+  if (at == runners_.end()) return;
+  if (!may_trigger(at->second, now)) return watch(at->second, now);
   Runner& runner = at->second;
   // A flow that was sent again with other properties takes effect between two triggers.
   const ProcessorSpec* spec = state_.processors().find(processor);
@@ -386,15 +416,24 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
     if (runner.type == nullptr) return;
   }
 
+  auto trigger = make_trigger(runner);
+  trigger->offer = make_offer(runner);
+  run_trigger(std::move(trigger));
+}
+
+std::shared_ptr<Trigger> Host::Inside::make_trigger(Runner& runner) const {
   auto trigger = std::make_shared<Trigger>();  // Shared by the job and the call that follows it.
-  trigger->processor = processor;
+  trigger->processor = runner.spec.id;
   trigger->epoch = runner.record.epoch;
   trigger->watch = options_.watch;
   trigger->desk = runner.desk;
   trigger->board = options_.board;
   trigger->time_max = options_.trigger_time_max;
-  trigger->offer = make_offer(runner);
   runner.open = trigger;
+  return trigger;
+}
+
+void Host::Inside::run_trigger(std::shared_ptr<Trigger> trigger) {
   env_.workers.run([this, trigger, alive = alive_, post = post_, &clock = env_.clock] {
     run(*trigger, clock);
     post([this, trigger, alive] {
@@ -449,7 +488,8 @@ void Host::Inside::finish(Trigger& trigger) {
     settle();
     return;
   }
-  if (!trigger.began) {
+  runner.watched_at = now;
+  if (!trigger.began || trigger.watches) {
     put_back(runner);
   } else if (!trigger.result) {
     failed(runner, trigger.result.error().message, now);

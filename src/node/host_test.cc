@@ -541,6 +541,36 @@ TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   EXPECT_EQ(node.details[Cluster::id("put")], "");
 }
 
+// Its log is rotated and the old file is deleted while the sink pushes back.
+TEST(Host, ATailLooksAroundWhileThereIsNoRoom) {
+  Cluster cluster(1);
+  cluster.put_flow(
+      "processors:\n"
+      "  - {name: tail, type: TailFile, properties: {path: /log/a}}\n"
+      "  - {name: put, type: PutFile, terminate: [failure], properties: {directory: /out, "
+      "filename: all, mode: append}}\n"
+      "connections: [{from: tail, relationship: success, to: put, maxCount: 1}]\n");
+  auto& files = cluster.nodes[0]->files;
+  std::string written;
+  const auto write = [&](const std::string& line) {
+    files.broken = false;
+    EXPECT_TRUE(files.append("/log/a", line));
+    files.broken = true;
+    written += line;
+    cluster.calm({"tail", "put"});
+  };
+  write("one\ntwo\n");
+  for (const std::string line : {"three\n", "four\n", "five\n", "six\n"}) {
+    EXPECT_TRUE(files.rename("/log/a", "/log/a.1"));
+    EXPECT_TRUE(files.remove("/log/a.1"));
+    write(line);
+  }
+  EXPECT_FALSE(files.has("/out/all"));
+  files.broken = false;
+  for (int i = 0; i < 5; ++i) cluster.calm({"tail", "put"});
+  EXPECT_EQ(files.content("/out/all"), written);
+}
+
 // After a restart a node applies its log again, deletions of the past among it.
 TEST(Host, ADeletionOfThePastErasesNothing) {
   Cluster cluster(1);

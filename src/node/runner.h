@@ -39,6 +39,7 @@ struct Trigger {
   std::shared_ptr<LeaseBoard> board;
   Duration time_max{};
   flow::Offer offer;
+  bool watches = false;  // It only looks around: there is no room for a real one.
   bool began = false;
   Instant began_at;
   Instant lease_until;
@@ -73,6 +74,7 @@ struct Runner {
   std::string trouble;  // In the world, as of its last trigger.
 
   Instant due;               // No trigger before.
+  Instant watched_at;        // When it last looked around, or had a trigger.
   uint32_t failures = 0;     // In a row, as are the next.
   uint32_t refusals = 0;     // Triggers that the world kept from their work.
   size_t files_max = 0;      // Inputs a trigger; few after a failure.

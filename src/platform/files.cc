@@ -4,14 +4,19 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
+#include <mutex>
+#include <utility>
 
+#include "base/guarded.h"
 #include "platform/process.h"
 #include "platform/system.h"
 
@@ -20,6 +25,8 @@ namespace {
 
 // Files under way have this at the front of their names; lists leave them out.
 constexpr std::string_view kAside = ".databridge-";
+constexpr auto kKeptFor = std::chrono::seconds(60);
+constexpr size_t kKeptMax = 512;
 
 tl::unexpected<Error> unexpected_system(const std::string& what, const std::string& path) {
   return tl::make_unexpected(system_error(what, path));
@@ -35,15 +42,92 @@ struct Split {
   std::string name;
 };
 
+// What the kernel says of an open file.
+Result<env::FileInfo> info_of(int fd, const std::string& path, const std::string& host) {
+  struct statx status {};
+  constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_BTIME;
+  if (::statx(fd, "", AT_EMPTY_PATH, kWanted, &status) != 0) return unexpected_system("stat", path);
+  env::FileInfo info;
+  info.path = path;
+  info.host = host;
+  info.device = makedev(status.stx_dev_major, status.stx_dev_minor);
+  info.inode = status.stx_ino;
+  info.size = status.stx_size;
+  info.modified_ms = int64_t{status.stx_mtime.tv_sec} * 1000 + status.stx_mtime.tv_nsec / 1000000;
+  if ((status.stx_mask & STATX_BTIME) != 0) {
+    info.birth =
+        static_cast<uint64_t>(status.stx_btime.tv_sec) * 1'000'000'000 + status.stx_btime.tv_nsec;
+  }
+  return info;
+}
+
+// Up to that many bytes from there; shorter only at the end of the file.
+Result<std::string> read_at(int fd, uint64_t offset, size_t length, const std::string& path) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return unexpected_system("stat", path);
+  const auto size = static_cast<uint64_t>(status.st_size);
+  std::string content(offset < size ? std::min<uint64_t>(length, size - offset) : 0, '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t got = ::pread(fd, content.data() + done, content.size() - done,
+                                static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return unexpected_system("read", path);
+    if (got == 0) break;  // It was cut meanwhile.
+    done += static_cast<size_t>(got);
+  }
+  content.resize(done);
+  return content;
+}
+
+Result<std::string> place_of(int fd, const std::string& path) {
+  char real[PATH_MAX];
+  const std::string link = fmt::format("/proc/self/fd/{}", fd);
+  const ssize_t length = ::readlink(link.c_str(), real, sizeof real);
+  if (length < 0) return unexpected_system("resolve", path);
+  return std::string(real, static_cast<size_t>(length));
+}
+
+class HeldFile : public env::OpenFile {
+ public:
+  HeldFile(Descriptor file, std::string path, std::string host)
+      : file_(std::move(file)), path_(std::move(path)), host_(std::move(host)) {}
+
+  Result<env::FileInfo> stat() override { return info_of(file_.get(), path_, host_); }
+  Result<std::string> read(uint64_t offset, size_t length) override {
+    return read_at(file_.get(), offset, length, path_);
+  }
+  Result<uint64_t> data_after(uint64_t offset) override {
+    const off_t data = ::lseek(file_.get(), static_cast<off_t>(offset), SEEK_DATA);
+    if (data >= 0) return static_cast<uint64_t>(data);
+    if (errno == EINVAL) return offset;  // A file system that knows no holes.
+    if (errno != ENXIO) return unexpected_system("read", path_);
+    auto known = stat();
+    if (!known) return tl::make_unexpected(known.error());
+    return std::max(offset, known->size);
+  }
+  Result<std::string> where() override { return place_of(file_.get(), path_); }
+
+ private:
+  Descriptor file_;
+  std::string path_;
+  std::string host_;
+};
+
 class SandboxedFiles : public env::Files {
  public:
   SandboxedFiles(std::vector<std::string> roots, std::string host)
       : roots_(std::move(roots)), host_(std::move(host)) {}
 
+  std::string machine() const override { return host_; }
+  Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override;
+  void keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) override;
+  std::vector<std::unique_ptr<env::OpenFile>> kept(const std::string& owner) override;
+
   Result<env::FileInfo> stat(const std::string& path) override {
     const auto place = find(path);
     if (!place) return tl::make_unexpected(place.error());
-    return info(place->get(), path);
+    return info_of(place->get(), path, host_);
   }
 
   Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override;
@@ -60,26 +144,29 @@ class SandboxedFiles : public env::Files {
   Result<Descriptor> reopen(const Descriptor& place, int flags, const std::string& path) const;
   Result<Split> split(const std::string& path) const;
   Result<Descriptor> make_directory(const std::string& directory) const;
-  Result<env::FileInfo> info(int fd, const std::string& path) const;
-  env::FileInfo info(const struct stat& status, const std::string& path) const;
+  void drop_old();
   Result<void> write_aside(int directory, const std::string& aside, const std::string& name,
                            const std::string& content, const std::string& path) const;
 
   const std::vector<std::string> roots_;  // Real paths.
   const std::string host_;
   std::atomic<uint64_t> asides_ = 0;
+  struct Kept {
+    std::chrono::steady_clock::time_point since;
+    std::string owner;
+    std::unique_ptr<env::OpenFile> file;
+  };
+  std::mutex mutex_;
+  std::vector<Kept> kept_ GUARDED_BY(mutex_);
 };
 
 // Where the descriptor really is, all links resolved by the kernel that opened it: what is checked
 // is what is used, so nobody can swap a link in between.
 Result<void> SandboxedFiles::check_inside(int place, const std::string& path) const {
-  char real[PATH_MAX];
-  const std::string link = fmt::format("/proc/self/fd/{}", place);
-  const ssize_t length = ::readlink(link.c_str(), real, sizeof real);
-  if (length < 0) return unexpected_system("resolve", path);
-  const std::string_view where(real, static_cast<size_t>(length));
+  const auto where = place_of(place, path);
+  if (!where) return tl::make_unexpected(where.error());
   for (const auto& root : roots_) {
-    if (is_below(where, root)) return {};
+    if (is_below(*where, root)) return {};
   }
   if (roots_.empty()) {
     return fail(Code::unprocessable,
@@ -147,21 +234,36 @@ Result<Descriptor> SandboxedFiles::make_directory(const std::string& directory) 
   return find(directory, O_DIRECTORY);
 }
 
-Result<env::FileInfo> SandboxedFiles::info(int fd, const std::string& path) const {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) return unexpected_system("stat", path);
-  return info(status, path);
+Result<std::unique_ptr<env::OpenFile>> SandboxedFiles::open(const std::string& path) {
+  const auto place = find(path);
+  if (!place) return tl::make_unexpected(place.error());
+  auto file = reopen(*place, O_RDONLY, path);
+  if (!file) return tl::make_unexpected(file.error());
+  return std::make_unique<HeldFile>(std::move(*file), path, host_);
 }
 
-env::FileInfo SandboxedFiles::info(const struct stat& status, const std::string& path) const {
-  env::FileInfo info;
-  info.path = path;
-  info.host = host_;
-  info.device = status.st_dev;
-  info.inode = status.st_ino;
-  info.size = static_cast<uint64_t>(status.st_size);
-  info.modified_ms = int64_t{status.st_mtim.tv_sec} * 1000 + status.st_mtim.tv_nsec / 1000000;
-  return info;
+void SandboxedFiles::keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) {
+  const std::lock_guard lock(mutex_);
+  drop_old();
+  if (kept_.size() == kKeptMax) kept_.erase(kept_.begin());
+  kept_.push_back({std::chrono::steady_clock::now(), owner, std::move(file)});
+}
+
+std::vector<std::unique_ptr<env::OpenFile>> SandboxedFiles::kept(const std::string& owner) {
+  const std::lock_guard lock(mutex_);
+  drop_old();
+  std::vector<std::unique_ptr<env::OpenFile>> files;
+  std::erase_if(kept_, [&](Kept& one) {
+    if (one.owner != owner) return false;
+    files.push_back(std::move(one.file));
+    return true;
+  });
+  return files;
+}
+
+void SandboxedFiles::drop_old() {
+  const auto before = std::chrono::steady_clock::now() - kKeptFor;
+  std::erase_if(kept_, [&](const Kept& one) { return one.since < before; });
 }
 
 Result<std::string> SandboxedFiles::read(const std::string& path, uint64_t offset, size_t length) {
@@ -169,21 +271,7 @@ Result<std::string> SandboxedFiles::read(const std::string& path, uint64_t offse
   if (!place) return tl::make_unexpected(place.error());
   const auto file = reopen(*place, O_RDONLY, path);
   if (!file) return tl::make_unexpected(file.error());
-  struct stat status {};
-  if (::fstat(file->get(), &status) != 0) return unexpected_system("stat", path);
-  const auto size = static_cast<uint64_t>(status.st_size);
-  std::string content(offset < size ? std::min<uint64_t>(length, size - offset) : 0, '\0');
-  size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t got = ::pread(file->get(), content.data() + done, content.size() - done,
-                                static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return unexpected_system("read", path);
-    if (got == 0) break;  // It was cut meanwhile.
-    done += static_cast<size_t>(got);
-  }
-  content.resize(done);
-  return content;
+  return read_at(file->get(), offset, length, path);
 }
 
 Result<std::vector<env::FileInfo>> SandboxedFiles::list(const std::string& directory) {
@@ -222,7 +310,7 @@ Result<std::vector<env::FileInfo>> SandboxedFiles::list(const std::string& direc
       files.push_back({.path = path, .host = host_, .trouble = inside.error().message});
       continue;
     }
-    files.push_back(info(status, path));
+    if (auto known = info_of(file.get(), path, host_)) files.push_back(std::move(*known));
   }
   return files;
 }

@@ -1,10 +1,13 @@
 #include "platform/process.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -64,6 +67,33 @@ uint64_t entropy64() {
   uint64_t value = 0;
   CHECK(::getrandom(&value, sizeof value, 0) == sizeof value);
   return value;
+}
+
+Result<std::string> machine_name(const std::string& data_dir, const std::string& machine_id) {
+  const auto line = [](const Result<Bytes>& text) {
+    return text ? text->substr(0, text->find('\n')) : std::string();
+  };
+  const std::string id = line(read_file(machine_id));
+  const bool fine = id.size() == 32 && id.find_first_not_of("0123456789abcdef") == Bytes::npos;
+  if (fine) return id;
+  const std::string file = data_dir + "/machine";
+  std::string name = line(read_file(file));
+  if (!name.empty()) return name;
+  name = fmt::format("dir-{:016x}", entropy64());
+  const std::string aside = file + ".new";
+  {
+    const Descriptor out(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+    if (!out) return tl::make_unexpected(system_error("open", aside));
+    if (auto written = write_all(out.get(), name + "\n", aside); !written) {
+      return tl::make_unexpected(written.error());
+    }
+    if (::fsync(out.get()) != 0) return tl::make_unexpected(system_error("sync", aside));
+  }
+  if (::rename(aside.c_str(), file.c_str()) != 0) {
+    return tl::make_unexpected(system_error("rename", aside));
+  }
+  if (auto synced = sync_directory(data_dir); !synced) return tl::make_unexpected(synced.error());
+  return name;
 }
 
 env::Greeting this_process() {

@@ -3,13 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
+#include "base/result.h"
 #include "env/network.h"
 
 namespace databridge::platform {
 
 // 64 bits from the kernel's generator.
 uint64_t entropy64();
+
+// What this machine is called, over reboots as well: its machine id, or, where it has none, a name
+// that is made with the data directory and kept there. `machine_id` is a file's name, for tests.
+Result<std::string> machine_name(const std::string& data_dir,
+                                 const std::string& machine_id = "/etc/machine-id");
 
 // A greeting with host_boot_id, namespaces, pid and its start time filled in; the rest is the
 // caller's. Fields that cannot be read stay empty, and then never prove anything.

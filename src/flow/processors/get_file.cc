@@ -170,6 +170,7 @@ class GetFile : public Processor {
   size_t take(Session& session, World& world, std::set<uint64_t>& taken) {
     size_t made = 0;
     while (next_ < waiting_.size() && made < batch_ && made < session.room()) {
+      if (made > 0 && world.must_end()) break;
       if (taken.size() >= kTakenMax) {
         world.trouble = "more than " + std::to_string(kTakenMax) + " files are kept in " +
                         directory_ + ": move some away";

@@ -193,15 +193,23 @@ class PutFile : public Processor {
     auto sizes = Sizes::load(session.state());
     if (!sizes) return tl::make_unexpected(sizes.error());
     std::map<std::string, std::vector<FlowFile*>> by_path;
+    auto last = by_path.end();  // Most flow files go where the one before went.
     while (FlowFile* file = session.get()) {
-      const std::string path = path_of(*file);
-      if (path.empty()) {
-        refuse(session, file, "its attributes make no path");
-      } else {
-        by_path[path].push_back(file);
+      if (last == by_path.end() || !plain_) {
+        const std::string path = path_of(*file);
+        if (path.empty()) {
+          refuse(session, file, "its attributes make no path");
+          continue;
+        }
+        if (last == by_path.end() || last->first != path) last = by_path.try_emplace(path).first;
       }
+      last->second.push_back(file);
     }
     for (auto& [path, files] : by_path) {
+      if (done_ > 0 && world.must_end()) {
+        for (FlowFile* file : files) session.put_back(file);
+        continue;
+      }
       const auto info = world.files.stat(path);
       if (!info && info.error().code != Code::not_found) {
         for (FlowFile* file : files) fail_one(session, world, file, info.error());
@@ -224,21 +232,24 @@ class PutFile : public Processor {
 
   void append(Session& session, World& world, const std::string& path, uint64_t size,
               uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) {
+    size_t length = 0;
+    for (const FlowFile* file : files) length += file->content.size() + separator_.size();
     std::string text;
-    for (const FlowFile* file : files) text += file->content + separator_;
+    text.reserve(length);
+    for (const FlowFile* file : files) text.append(file->content).append(separator_);
     uint64_t base = size, skip = 0;
     const bool again = may_be_again(sizes, path);
     settled_.erase(path);  // Until this is done, anything may be there.
     if (size > committed && again) {
-      const uint64_t length = std::min<uint64_t>(size - committed, text.size());
-      const auto found = world.files.read(path, committed, length);
+      const uint64_t most = std::min<uint64_t>(size - committed, text.size());
+      const auto found = world.files.read(path, committed, most);
       if (!found) {
         for (FlowFile* file : files) fail_one(session, world, file, found.error());
         return;
       }
-      if (*found == text.substr(0, length)) {
+      if (*found == text.substr(0, most)) {
         base = committed;
-        skip = length;
+        skip = most;
       } else {
         world.note(path + " was written to by somebody else too");
       }

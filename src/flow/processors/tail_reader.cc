@@ -1,0 +1,185 @@
+#include "flow/processors/tail_reader.h"
+
+#include <algorithm>
+
+#include "flow/session.h"
+
+namespace databridge::flow {
+namespace {
+
+constexpr size_t kChunk = 1 << 20;    // The longest line that stays whole.
+constexpr size_t kAhead = 256 << 10;  // Read at once.
+constexpr size_t kEnough = 64 << 10;  // With so much at hand nothing is read.
+constexpr uint64_t kScanMax = 64 << 20;
+// So many zeros in a row are no text, wherever they are.
+constexpr size_t kGapMin = 512;
+
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+// Where a run of at least kGapMin zeros begins, or npos.
+size_t find_gap(BytesView text) {
+  for (size_t from = text.find('\0'); from != BytesView::npos; from = text.find('\0', from)) {
+    const size_t end = std::min(text.find_first_not_of('\0', from), text.size());
+    if (end - from >= kGapMin) return from;
+    from = end;
+  }
+  return BytesView::npos;
+}
+
+// Where text begins again after zeros; nothing: nowhere yet. A program may have laid zeros out in
+// advance and write text there later.
+Result<std::optional<uint64_t>> scan(env::OpenFile& file, Gap& gap, uint64_t from, uint64_t size) {
+  uint64_t at = gap.from == from && gap.to > from ? gap.to : from;
+  const uint64_t end = std::min(size, at + kScanMax);
+  while (at < end) {
+    const auto data = file.data_after(at);
+    if (!data) return tl::make_unexpected(data.error());
+    if (*data >= size) return std::nullopt;
+    const auto bytes = file.read(*data, kAhead);
+    if (!bytes) return tl::make_unexpected(bytes.error());
+    const size_t text = bytes->find_first_not_of('\0');
+    if (text != std::string::npos) return *data + text;
+    if (bytes->empty()) return std::nullopt;
+    at = *data + bytes->size();
+    gap = {from, at};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<uint64_t> TailReader::read(Session& session, World& world, Place& place, env::OpenFile& file,
+                                  Gap& gap, uint64_t size, bool ends, TailBudget& budget,
+                                  const std::function<void()>& emptied) {
+  if (place.offset > 0 && !place.fresh) {
+    const uint64_t length = std::min(kCheckMax, place.offset);
+    const auto before = file.read(place.offset - length, length);
+    if (!before) return tl::make_unexpected(before.error());
+    if (hash64(*before) != place.check) emptied();
+  }
+  const uint64_t began = place.offset;
+  auto text = view(place, file, size, kEnough);
+  if (!text) return tl::make_unexpected(text.error());
+  if (!text->empty() && text->front() == '\0') {
+    drop();  // They may be written over.
+    const auto next = scan(file, gap, place.offset, size);
+    if (!next) return tl::make_unexpected(next.error());
+    const uint64_t zeros = *next ? **next - place.offset : 0;
+    if (zeros > 0 && (place.offset == 0 || zeros >= kGapMin)) {
+      world.note(std::to_string(zeros) + " zeros in " + place.path +
+                 " are no text: they are passed over");
+      place.offset += zeros;
+    }
+    if (zeros == 0) return remembered(place, file, size, began);
+    text = view(place, file, size, kEnough);
+    if (!text) return tl::make_unexpected(text.error());
+  }
+  auto used = lines_of(session, world, place, file, gap, size, *text, ends, budget);
+  const bool more = place.offset + text->size() < size && text->size() < kChunk;
+  if (used && *used == 0 && more && budget.left()) {  // A long line.
+    text = view(place, file, size, kChunk);
+    if (!text) return tl::make_unexpected(text.error());
+    used = lines_of(session, world, place, file, gap, size, *text, ends, budget);
+  }
+  if (!used) return used;
+  place.offset += *used;
+  return remembered(place, file, size, began);
+}
+
+Result<BytesView> TailReader::view(const Place& place, env::OpenFile& file, uint64_t size,
+                                   size_t least) {
+  const uint64_t end = at_ + bytes_.size();
+  if (of_ == place.key && at_ <= place.offset && place.offset <= end &&
+      (end - place.offset >= least || end >= size)) {
+    return BytesView(bytes_).substr(place.offset - at_);
+  }
+  auto bytes = file.read(place.offset, std::max(least, kAhead));
+  if (!bytes) return tl::make_unexpected(bytes.error());
+  of_ = place.key;
+  at_ = place.offset;
+  bytes_ = std::move(*bytes);
+  return BytesView(bytes_);
+}
+
+// The fingerprints that go with the new offset; returns how far it went.
+Result<uint64_t> TailReader::remembered(Place& place, env::OpenFile& file, uint64_t size,
+                                        uint64_t began) {
+  if (place.offset != began || place.fresh) {
+    const uint64_t length = std::min(kCheckMax, place.offset);
+    const uint64_t from = place.offset - length;
+    if (of_ == place.key && at_ <= from && place.offset <= at_ + bytes_.size()) {
+      place.check = hash64(BytesView(bytes_).substr(from - at_, length));
+    } else {
+      const auto before = file.read(from, length);
+      if (!before) return tl::make_unexpected(before.error());
+      place.check = hash64(*before);
+    }
+    place.fresh = false;
+  }
+  if (place.head_size < std::min(kHeadMax, size)) {
+    const auto head = file.read(0, kHeadMax);
+    if (!head) return tl::make_unexpected(head.error());
+    place.head_size = head->size();
+    place.head = hash64(*head);
+  }
+  return place.offset - began;
+}
+
+Result<uint64_t> TailReader::lines_of(Session& session, World& world, const Place& place,
+                                      env::OpenFile& file, Gap& gap, uint64_t size, BytesView text,
+                                      bool ends, TailBudget& budget) {
+  const size_t zeros = find_gap(text);
+  if (zeros == BytesView::npos) return emit(session, world, text, place, ends, budget);
+  const auto next = scan(file, gap, place.offset + zeros, size);
+  if (!next) return tl::make_unexpected(next.error());
+  // Text follows, so what is before the zeros is complete. Otherwise it may yet grow.
+  const auto used = emit(session, world, text.substr(0, zeros), place, next->has_value(), budget);
+  drop();  // The zeros may be written over.
+  return used;
+}
+
+// Makes flow files of whole lines; returns how many bytes went into them.
+uint64_t TailReader::emit(Session& session, World& world, BytesView text, const Place& place,
+                          bool ends, TailBudget& budget) const {
+  uint64_t used = 0;
+  const std::string name = name_of(place.path);
+  const std::string host = world.files.machine();
+  while (budget.left() && used < text.size()) {
+    size_t end = used;
+    uint64_t lines = 0;
+    bool partial = false;
+    while (lines < budget.lines_each) {
+      const size_t newline = text.find('\n', end);
+      if (newline != BytesView::npos) {
+        end = newline + 1;
+        ++lines;
+        continue;
+      }
+      // A line without an end: wait for the rest, unless there is none or it is too long.
+      const bool too_long = used == 0 && end == 0 && text.size() >= kChunk;
+      if (end < text.size() && (too_long || (ends && text.size() < kChunk))) {
+        end = text.size();
+        partial = too_long;
+        ++lines;
+      }
+      break;
+    }
+    if (end == used) break;
+    BytesView content = text.substr(used, end - used);
+    if (content.back() == '\n') content.remove_suffix(1);
+    FlowFile* made = session.create();
+    made->content = std::string(content);
+    made->attributes["path"] = place.path;
+    made->attributes["filename"] = name;
+    made->attributes["tail.offset"] = std::to_string(place.offset + used);
+    made->attributes["tail.host"] = host;
+    if (partial) made->attributes["tail.partial"] = "true";
+    session.transfer(made, "success");
+    used = end;
+    budget.lines -= std::min(budget.lines, lines);
+    --budget.files;
+  }
+  return used;
+}
+
+}  // namespace databridge::flow
