@@ -32,6 +32,35 @@ Board::Board(std::vector<Candidate> candidates) : candidates_(std::move(candidat
   std::sort(candidates_.begin(), candidates_.end(),
             [](const Candidate& a, const Candidate& b) { return a.incarnation < b.incarnation; });
   count_hosts();
+  measure();
+}
+
+// Half a processor is added, so that whoever has the lowest level takes the next one: this is
+// Webster's rule (Sainte-Laguë 1910), which leaves each node its share rounded up or down, as a
+// rebalance does.
+double Board::level(const Candidate& candidate) const {
+  return (candidate.count() + 0.5) * weight_mean_ /
+         std::max<uint32_t>(1, candidate.capacity.processors_max);
+}
+
+void Board::measure() {
+  double weights = 0, levels = 0;
+  size_t fit = 0;
+  for (const Candidate& candidate : candidates_) {
+    if (!candidate.unfit.empty()) continue;
+    ++fit;
+    weights += std::max<uint32_t>(1, candidate.capacity.processors_max);
+  }
+  if (fit == 0) return;
+  weight_mean_ = weights / static_cast<double>(fit);
+  std::optional<double> least;
+  for (const Candidate& candidate : candidates_) {
+    if (!candidate.unfit.empty()) continue;
+    levels += level(candidate);
+    least = std::min(least.value_or(level(candidate)), level(candidate));
+  }
+  level_mean_ = levels / static_cast<double>(fit);
+  level_least_ = *least;
 }
 
 void Board::count_hosts() {
@@ -51,14 +80,13 @@ void Board::count_hosts() {
 
 Board Board::gather(const State& state, const SoftTable& soft,
                     const std::map<ProcessorId, Incarnation>& pending) {
-  const int64_t now_ms = std::max(state.now_ms(), soft.as_of_ms);
+  const int64_t now_ms = state.now_ms();
   std::map<Incarnation, const SoftMember*> sampled;
   for (const SoftMember& member : soft.members) {
     if (member.sampled) sampled[member.incarnation] = &member;
   }
 
   std::vector<Candidate> candidates;
-  bool some_unsampled_work = false;
   state.members().each([&](Incarnation id, const Member& member) {
     Candidate candidate;
     candidate.incarnation = id;
@@ -72,35 +100,11 @@ Board Board::gather(const State& state, const SoftTable& soft,
     if (const auto found = sampled.find(id); found != sampled.end()) {
       candidate.load = found->second->load;
     }
-    const uint32_t seen = candidate.load ? candidate.load->processors_active : 0;
-    if (candidate.assigned != seen) some_unsampled_work = true;
     candidates.push_back(std::move(candidate));
   });
 
   Board board(std::move(candidates));
   board.base_ = state;
-  if (some_unsampled_work) {
-    // Given after the sample came: it cannot show them, even if it shows as many that are gone.
-    std::vector<uint32_t> since(board.candidates_.size());
-    state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
-      if (!assignment.owner || assignment.releasing) return;
-      if (assignment.assigned_at_ms + kLatelyMs <= now_ms) return;
-      const size_t at = board.index_of(assignment.owner);
-      if (at >= board.candidates_.size()) return;
-      ++board.candidates_[at].promised;
-      const auto sample = sampled.find(assignment.owner);
-      if (sample != sampled.end() &&
-          assignment.assigned_at_ms >= sample->second->heartbeat_last_ms) {
-        ++since[at];
-      }
-    });
-    for (size_t at = 0; at < since.size(); ++at) {
-      Candidate& candidate = board.candidates_[at];
-      const uint32_t seen = candidate.load ? candidate.load->processors_active : 0;
-      const uint32_t unseen = candidate.assigned > seen ? candidate.assigned - seen : 0;
-      candidate.promised = std::min(candidate.promised, std::max(unseen, since[at]));
-    }
-  }
   for (const auto& [processor, to] : pending) {
     const ProcessorSpec* spec = state.processors().find(processor);
     if (spec != nullptr) board.promise(*spec, to);
@@ -125,7 +129,6 @@ void Board::promise(const ProcessorSpec& spec, Incarnation to) {
   const size_t at = index_of(to);
   if (at == candidates_.size()) return;  // It left while the assignment was on its way.
   ++candidates_[at].proposed;
-  ++candidates_[at].promised;
   if (spec.flow.empty()) return;
   FlowShare& share = promised_flows_[MemberFlow{to, spec.flow}];
   ++share.all;
@@ -142,7 +145,6 @@ void Board::lift(const ProcessorSpec& spec, Incarnation from) {
   if (at == candidates_.size()) return;
   Candidate& candidate = candidates_[at];
   if (candidate.assigned > 0) --candidate.assigned;
-  if (candidate.promised > candidate.count()) candidate.promised = candidate.count();
   if (candidate.load && candidate.load->processors_active > candidate.count()) {
     candidate.load->processors_active = candidate.count();
   }
@@ -205,7 +207,8 @@ std::optional<Board::Why> Board::why_not(const ProcessorSpec& spec, const NodeId
 ScoreTerms Board::score(const Candidate& candidate) const {
   const double most = std::max<uint32_t>(1, candidate.capacity.processors_max);
   ScoreTerms terms;
-  terms.promised = 0.2 * 100 * kPromisedWeight * candidate.promised / most;
+  const double excess = std::max(0.0, level(candidate) - level_least_);
+  terms.share = 100 * excess / (kRebalanceThreshold * std::max(1.0, level_mean_));
   if (!candidate.load) {
     terms.unsampled = 50;
     return terms;

@@ -1,7 +1,7 @@
 // The Board: who has how much work and how much room, as the balancer sees it.
 //
 // Owns   a candidate for every member, the flows' processors per node (for anti-affinity), and the
-//        work already promised but in nobody's load sample yet.
+//        work that is decided but not in the state yet.
 // Hides  how state and soft table become candidates.
 // Pure   a value. Gather it once for a batch of decisions, and promise each as it is made.
 #pragma once
@@ -30,7 +30,6 @@ struct Candidate {
                      // noise only, so the mean of them counts for each. Empty: its own.
   std::optional<NodeLoad> load;  // None: never sampled in this term.
   uint32_t assigned = 0;         // By the state, those that are being released included.
-  uint32_t promised = 0;         // Decided, and in no load sample yet; part of the count below.
   uint32_t proposed = 0;         // Decided, and not in the state yet.
   std::string unfit;             // Not empty: takes no new work at all, and why.
 
@@ -44,10 +43,14 @@ struct ScoreTerms {
   double memory = 0;
   double processors = 0;
   double queue = 0;
-  double promised = 0;
   double unsampled = 0;  // 50 if there is no sample.
-  double total() const { return cpu + memory + processors + queue + promised + unsampled; }
+  double share = 0;      // What it has more than the node with the least, work just given included.
+  double load() const { return cpu + memory + processors + queue + unsampled; }
+  double total() const { return load() + share; }
 };
+
+// What is not balanced differs by more than that, in parts of the mean.
+inline constexpr double kRebalanceThreshold = 0.20;
 
 class Board {
  public:
@@ -83,20 +86,24 @@ class Board {
   std::optional<Why> why_never(const ProcessorSpec& spec, const NodeId& pinned,
                                const Candidate& candidate) const;
 
-  // A processor that was given to a node so lately that no load sample shows it counts as this
-  // many that are sampled: its CPU and memory are still to come. One point of score each, for a
-  // node of 1,000 processors.
-  static constexpr double kPromisedWeight = 50;
-  static constexpr int64_t kLatelyMs = 5000;
+  // By the rebalancer's own measure (what a node has per capacity), 100 points of share are as much
+  // as it would correct. So load decides within what it leaves alone, and never beyond: what one
+  // sample of a busy moment draws together would be moved apart again a window later.
   ScoreTerms score(const Candidate& candidate) const;
 
  private:
   void count_hosts();
+  void measure();
+  double level(const Candidate& candidate) const;
 
   std::vector<Candidate> candidates_;
   std::optional<State> base_;  // What it was gathered from: shares structure, costs a few pointers.
   std::map<std::string, std::pair<double, double>> hosts_;  // Mean CPU and memory per host.
-  std::map<MemberFlow, FlowShare> promised_flows_;          // On top of base_.
+  // Of the nodes that take work, when the board was made.
+  double weight_mean_ = 1;
+  double level_mean_ = 0;
+  double level_least_ = 0;
+  std::map<MemberFlow, FlowShare> promised_flows_;  // On top of base_.
   ProcessorId lifted_;
 };
 

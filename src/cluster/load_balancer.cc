@@ -85,7 +85,7 @@ class Placement {
       case Strategy::least_loaded:
         return board_.score(candidate).total();
       case Strategy::weighted_random:
-        return -std::max(1.0, 100 - board_.score(candidate).total());
+        return -std::max(1.0, 100 - board_.score(candidate).load());
       case Strategy::consistent_hash:
         return 0;  // Depends on the processor.
     }
@@ -124,6 +124,25 @@ class Placement {
   std::vector<uint64_t> seeds_;
   std::vector<char> out_;
 };
+
+// Nobody had a choice: its source or its labels leave one node only. Empty: there was one.
+std::string why_only_there(const Board& board, const Wanted& wanted, size_t at) {
+  const bool tied = wanted.spec->node_local && !wanted.pinned.empty();
+  const auto& require = wanted.spec->constraints.require;
+  if (!tied && require.empty()) return {};
+  const auto& candidates = board.candidates();
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (i == at) continue;
+    const auto why = board.why_never(*wanted.spec, wanted.pinned, candidates[i]);
+    if (!why || why->rule > Rule::label) return {};
+  }
+  const std::string& node = candidates[at].node.value;
+  if (tied) return "source_local: its source is on " + node;
+  std::string labels;
+  for (const auto& [key, value] : require)
+    labels += (labels.empty() ? "" : ", ") + key + "=" + value;
+  return "required: only " + node + " has " + labels;
+}
 
 std::string why_there(const Board& board, Strategy strategy, const Placement& placement, size_t at,
                       const ProcessorSpec& spec) {
@@ -196,7 +215,10 @@ Choice choose(const Board& board, Strategy strategy, Placement& placement, const
   const auto at = placement.pick(wanted, random);
   if (at) {
     choice.node = board.candidates()[*at].incarnation;
-    choice.reason = why_there(board, strategy, placement, *at, *wanted.spec);
+    choice.reason = why_only_there(board, wanted, *at);
+    if (choice.reason.empty()) {
+      choice.reason = why_there(board, strategy, placement, *at, *wanted.spec);
+    }
   } else {
     choice.reason = why_nowhere(board, wanted);
   }

@@ -5,8 +5,8 @@
 // Pure   chance comes in as Random and before the log, never after it.
 //
 // round_robin      the fewest processors; so counts of nodes with room differ by at most one.
-// least_loaded     the lowest score, promised work counted.
-// weighted_random  with weight max(1, 100 - score).
+// least_loaded     the lowest score, what a node has been given counted at once.
+// weighted_random  with weight max(1, 100 - score of its load).
 // consistent_hash  weighted rendezvous hashing (Thaler and Ravishankar 1998; weights as in
 //                  Schindelhauer and Schomaker 2005): the loss of a node moves only its own.
 // Ties: most `prefer` labels, then the smaller share of its capacity, then the node id.

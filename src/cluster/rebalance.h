@@ -39,8 +39,6 @@ struct Imbalance {
 Imbalance imbalance(const Board& board, const std::vector<Placed>& placed, Strategy strategy);
 Imbalance imbalance(const State& state, const SoftTable& soft);  // Cheap while all is well.
 
-inline constexpr double kRebalanceThreshold = 0.20;  // Of the mean.
-
 // The whole plan, down to every node's share rounded up or down, and no more moves than that
 // needs; no moves at all below the threshold. `before` and `after` are levels. The moves' order
 // does not matter: each is allowed by all rules wherever the others are on their way.
