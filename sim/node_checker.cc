@@ -213,12 +213,25 @@ void NodeChecker::acknowledged_once(const std::string& key, const std::string& j
        std::to_string(known->second.second) + ", and at " + std::to_string(index));
 }
 
+void NodeChecker::answered_once(const std::string& request, LogIndex index) {
+  const auto [known, first] = answered_once_.try_emplace(request, index);
+  if (!first) ++totals["answered again"];
+  if (known->second == index) return;
+  fail("the request " + request + " was answered with index " + std::to_string(known->second) +
+       ", and with " + std::to_string(index));
+}
+
 void NodeChecker::check_all(const cluster::State& state) {
   if (strict && ledger_.version() < state.version())
     fail("the ledger lacks entries that were committed");
   std::map<std::string, int> changes;
   state.events().each([&](uint64_t, const Event& event) {
-    if (event.type == "config_changed") ++changes[event.data.at("key")];
+    const bool deleted = event.data.contains("deleted");
+    if (event.type == "config_changed" && !deleted) ++changes[event.data.at("key")];
+    const bool is_once = event.data.contains("flow") && event.data.at("flow").starts_with("once-");
+    if (is_once && event.type.starts_with("flow_")) {
+      ++changes[event.type + " " + event.data.at("flow")];
+    }
   });
   for (const auto& [key, times] : changes) {
     if (times > 1 && !restores && (key.starts_with("key/") || key.starts_with("once/")))

@@ -38,6 +38,8 @@ class NodeChecker {
   void acknowledged(const std::string& key, const std::string& json, LogIndex index);
   // The same, of a request that may be made several times under one idempotency key.
   void acknowledged_once(const std::string& key, const std::string& json, LogIndex index);
+  // The same, of a request that wrote no key.
+  void answered_once(const std::string& request, LogIndex index);
   // A read that began when `acknowledged` had seen `least` was answered at `index`.
   void linearizable_read(LogIndex least, LogIndex index);
   LogIndex acknowledged_upto() const { return acknowledged_upto_; }
@@ -110,6 +112,7 @@ class NodeChecker {
   std::map<ProcessorId, Epoch> epochs_;      // Newest seen in any state.
   std::map<ProcessorId, Tenure> begun_;      // Newest that began a trigger.
   Acknowledged acknowledged_;
+  std::map<std::string, LogIndex> answered_once_;
   std::string looked_at_;  // The last of them that was looked for.
   LogIndex acknowledged_upto_ = 0;
   LogIndex moves_seen_ = 0;

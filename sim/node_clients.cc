@@ -14,7 +14,7 @@ void NodeClients::act() {
   } else if (random.chance(0.2)) {
     read(node);
   } else if (cluster_.storming() && random.chance(0.2)) {
-    write_once(++writes_once_, 4);
+    do_once(++done_once_);
     cluster_.world().wake(node);
   } else {
     write(node);
@@ -39,20 +39,68 @@ void NodeClients::write(size_t node) {
 
 // An impatient client: whether or not it has an answer, it asks again under the same idempotency
 // key, and somebody else.
-void NodeClients::write_once(uint64_t number, int times) {
+void NodeClients::ask_once(const cluster::RequestBody& body, const std::string& key, int times) {
   if (times > 1) {
-    cluster_.in(cluster_.some_ms(1, 400), [=, this] { write_once(number, times - 1); });
+    cluster_.in(cluster_.some_ms(1, 400), [=, this] { ask_once(body, key, times - 1); });
   }
   const size_t node = cluster_.random_node();
   if (!cluster_.is_on(node) || cluster_.world().is_paused(node)) return;
   if (cluster_.is_lost(node)) return;
-  const std::string key = "once/" + std::to_string(number);
+  // What waits for a place is answered by that place's index first, by its own afterwards.
+  const bool placed = std::holds_alternative<cluster::MoveWork>(body);
   cluster_.ask(
-      node, cluster::Change{SetConfig{key, "1", {}}},
-      [this, key](const cluster::Answer& answer) {
-        if (answer) cluster_.checker().acknowledged_once(key, "1", answer->index);
+      node, body,
+      [this, key, placed, body](const cluster::Answer& answer) {
+        if (!answer || placed) return;
+        const auto* change = std::get_if<cluster::Change>(&body);
+        const auto* set = change == nullptr ? nullptr : std::get_if<SetConfig>(&change->body);
+        if (set != nullptr && set->key == key) {
+          cluster_.checker().acknowledged_once(key, set->json, answer->index);
+        } else {
+          cluster_.checker().answered_once(key, answer->index);
+        }
       },
       key);
+}
+
+// Every kind of change that a client can ask for under a key. Each is a thing of its own, so that
+// its second time would be seen: by another index, or by another event of the same name.
+void NodeClients::do_once(uint64_t number) {
+  Random& random = cluster_.random();
+  const std::string name = "once/" + std::to_string(number);
+  const std::string flow = "once-" + std::to_string(number / 8 * 8);
+  FlowSpec empty;
+  empty.id = FlowId(flow);
+  empty.name = flow;
+  cluster::RequestBody body = cluster::Change{SetConfig{name, "1", {}}};
+  switch (number % 8) {
+    case 0:
+      body = cluster::Change{PutFlow{empty}};
+      break;
+    case 1:
+      body = cluster::Change{SetWanted{Uuid::from_name("flow-0", "watch"), true}};
+      break;
+    case 2:
+      body = cluster::Change{
+          SetStrategy{random.chance(0.5) ? Strategy::round_robin : Strategy::least_loaded}};
+      break;
+    case 3:
+      body = cluster::MoveWork{Uuid::from_name("flow-0", "mark"),
+                               NodeCluster::id_of(cluster_.random_node()), random.chance(0.5)};
+      break;
+    case 4:
+      body = cluster::Change{DeleteFlow{FlowId(flow)}};
+      break;
+    case 5:
+      body = cluster::Change{SetConfig{"gone/" + std::to_string(number), "1", {}}};
+      break;
+    case 6:
+      body = cluster::Change{DeleteConfig{"gone/" + std::to_string(number - 1), {}}};
+      break;
+    default:
+      break;
+  }
+  ask_once(body, name, 4);
 }
 
 void NodeClients::ask_stray() {

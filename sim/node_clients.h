@@ -27,14 +27,15 @@ class NodeClients {
  private:
   void read(size_t node);
   void write(size_t node);
-  void write_once(uint64_t number, int times);
+  void do_once(uint64_t number);
+  void ask_once(const cluster::RequestBody& body, const std::string& key, int times);
   void ask_stray();
 
   NodeCluster& cluster_;
   NodeOperators& operators_;
   NodeRequests requests_;
   uint64_t writes_ = 0;
-  uint64_t writes_once_ = 0;
+  uint64_t done_once_ = 0;
   std::map<std::string, std::string> stray_wrote_;  // Acknowledged by its own cluster.
 };
 

@@ -63,7 +63,8 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
                            "new addresses",
                            "stops",
                            "one-way partitions",
-                           "dropped by full links"}) {
+                           "dropped by full links",
+                           "removed unforced"}) {
     checker_.totals[name] = 0;
   }
   if (draw_.wild) {
@@ -226,7 +227,10 @@ void NodeCluster::turn(size_t node) {
     if (home_.empty()) home_ = view->cluster;
     if (view->cluster != home_) checker_.fail("the founders founded two clusters");
   }
-  if (!is_lost(node)) checker_.observe(node, *view, leading, world_->now());
+  if (!is_lost(node)) {
+    checker_.observe(node, *view, leading, world_->now());
+    on_shown(node, *view);
+  }
   hash_ = hash64(
       BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
       view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));

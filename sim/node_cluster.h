@@ -34,6 +34,7 @@ class NodeCluster {
   size_t random_node() { return random().below(nodes_.size()); }
   static NodeId id_of(size_t node) { return NodeId("n" + std::to_string(node)); }
   bool is_on(size_t node) const { return world_->is_on(node); }
+  bool has_engine(size_t node) const { return nodes_[node].engine != nullptr; }
   // A stray founds a cluster of its own and is told, again and again, to join the others.
   bool is_stray(size_t node) const { return draw_.stray && node == draw_.founders; }
   bool is_home(size_t node) const;  // In the cluster of the founders.
@@ -59,6 +60,9 @@ class NodeCluster {
   void end_storm();
   // A process has ended by a misfortune; the next one begins after that time.
   std::function<void(size_t node, Duration away)> on_crashed = [](size_t, Duration) {};
+  // A node of the founders' cluster has ended a turn and shows this.
+  std::function<void(size_t node, const cluster::View&)> on_shown = [](size_t,
+                                                                       const cluster::View&) {};
 
   uint64_t hash() const { return hash_; }  // Of everything that nodes have shown, in order.
   void count_at_end();

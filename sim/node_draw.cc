@@ -8,6 +8,9 @@
 namespace databridge::sim {
 namespace {
 
+// How often few clocks lie. Not yet: nodes are put out by what clocks say.
+constexpr double kFewClocksLie = 0;
+
 // Rounds over the network and the disk must stay short beside the base of elections: at its edge
 // nobody leads for long, rightly.
 Faults draw_faults(Random& random, const NodeDraw& draw) {
@@ -72,6 +75,7 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
   if (wild) draw_wild(random);
   visits = promises_files() && random.chance(0.5);
   addresses_change = random.chance(0.7);
+  few_clocks_lie = !wild && random.chance(kFewClocksLie);
   if (random.chance(0.2)) slow_engine = random.below(nodes());
   if (random.chance(0.2)) slow_disk = random.below(nodes());
   for (size_t node = 0; node < nodes(); ++node) {
@@ -117,6 +121,7 @@ std::string NodeDraw::text() const {
   say(heavy, "heavy: " + std::to_string(flow.files) + " files, " + std::to_string(flow.count_max) +
                  " a connection");
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
+  say(few_clocks_lie, "few clocks lie");
   say(slow_engine < nodes(), "slow engine " + std::to_string(slow_engine));
   say(slow_disk < nodes(), "slow disk " + std::to_string(slow_disk));
   all += ", snapshots every";

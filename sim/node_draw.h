@@ -53,6 +53,7 @@ struct NodeDraw {
   // One node has a slow engine, and one a slow disk; SIZE_MAX: none has.
   size_t slow_engine = SIZE_MAX, slow_disk = SIZE_MAX;
   std::vector<Constants> constants;
+  bool few_clocks_lie = false;  // Fewer than a majority's, each by another length.
 
  private:
   void draw_wild(Random& random);

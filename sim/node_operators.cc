@@ -36,6 +36,10 @@ bool NodeOperators::is_complete(const cluster::View& view) const {
 
 void NodeOperators::remove(size_t node) {
   const size_t whom = cluster_.random_node();
+  // With its queues full, often: what waits there for a sink that rests goes nowhere.
+  if (!flows_.empty() && cluster_.random().chance(0.5)) {
+    hold_back(Uuid::from_name(*flows_.begin(), "put"));
+  }
   cluster_.ask(node, cluster::RemoveNode{NodeCluster::id_of(whom), cluster_.draw().forced});
   // It may well be about to die: that is why it is sent away.
   if (whom == node || !cluster_.random().chance(0.5)) return;

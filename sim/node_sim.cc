@@ -1,10 +1,12 @@
 #include "sim/node_sim.h"
 
 #include "sim/node_clients.h"
+#include "sim/node_clocks.h"
 #include "sim/node_cluster.h"
 #include "sim/node_draw.h"
 #include "sim/node_health.h"
 #include "sim/node_operators.h"
+#include "sim/node_removals.h"
 #include "sim/node_storm.h"
 
 namespace databridge::sim {
@@ -13,7 +15,12 @@ namespace {
 class NodeSim {
  public:
   NodeSim(uint64_t seed, size_t steps, bool wild)
-      : steps_(steps), random_(seed), draw_(random_, wild), cluster_(draw_, random_.next()) {}
+      : steps_(steps), random_(seed), draw_(random_, wild), cluster_(draw_, random_.next()) {
+    cluster_.on_shown = [this](size_t, const cluster::View& view) {
+      removals_.look(view);
+      clocks_.look(view);
+    };
+  }
   RunResult run();
 
  private:
@@ -28,6 +35,8 @@ class NodeSim {
   NodeOperators operators_{cluster_};
   NodeClients clients_{cluster_, operators_};
   NodeStorm storm_{cluster_};
+  NodeRemovals removals_{cluster_};
+  NodeClocks clocks_{cluster_};
 };
 
 void NodeSim::storm() {
@@ -37,6 +46,7 @@ void NodeSim::storm() {
   }
   cluster_.in(draw_.paced(100ms), [this] { clients_.act(); });
   cluster_.in(draw_.paced(250ms), [this] { storm_.misfortune(); });
+  if (draw_.few_clocks_lie) cluster_.in(draw_.paced(300ms), [this] { clocks_.jump(); });
   World& world = cluster_.world();
   while (world.steps() < steps_ && !cluster_.checker().violation() && world.step()) {
   }

@@ -103,6 +103,25 @@ TEST_F(Scenario, ALeaderWhoseDiskHangsIsReplacedBeforeLeasesEnd) {
       << "it goes on once its disk does";
 }
 
+// Its buffers hold what was asked before, under keys that may be forgotten by the time it is read.
+TEST_F(Scenario, WhatWasAskedBeforeALongStandstillIsNotCarriedOut) {
+  const size_t asked = (leader() + 1) % kNodes;
+  for (const size_t node : {asked, leader()}) {
+    world_->pause(node, 70s);
+    std::optional<cluster::Answer> answer;
+    engines_[node]->submit({cluster::Change{SetConfig{"late", "1", {}}}, {}},
+                           [&](const cluster::Answer& said) { answer = said; });
+    world_->wake(node);
+    ASSERT_TRUE(within(90s, [&] { return answer.has_value(); }));
+    ASSERT_FALSE(answer->has_value());
+    EXPECT_EQ(answer->error().code, Code::unavailable);
+    EXPECT_TRUE(within(10s, [&] {
+      return leader() < kNodes && ask(node, cluster::Change{SetConfig{"key", "1", {}}});
+    })) << "it serves again soon";
+    EXPECT_FALSE(engines_[leader()]->view()->state.config().contains("late"));
+  }
+}
+
 // Raft's rows of failed writes (canonical/raft #321, #460, #466, #483): nothing is said, and it
 // ends.
 TEST_F(Scenario, AFailedWriteEndsTheNode) {

@@ -2,16 +2,36 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "model/command.h"
 
 namespace databridge::cluster {
+
+class State;
 
 // A restore is one command, which travels in one frame (64 MiB at most).
 inline constexpr size_t kBackupBytesMax = 48 << 20;
 
 // Why those bytes cannot be restored; nullopt: they can. As slow as reading them.
 std::optional<Error> why_not_restorable(BytesView backup);
+
+// What a restore does to that state, by id: flows, processors that belong to no flow's list, keys.
+struct RestoreChanges {
+  struct List {
+    std::vector<std::string> added;
+    std::vector<std::string> replaced;
+    std::vector<std::string> deleted;
+  };
+  List flows;
+  List processors;
+  List config;
+  Strategy strategy_before{};
+  Strategy strategy_after{};
+};
+Result<RestoreChanges> what_restore_changes(const State& state, BytesView backup);
 
 }  // namespace databridge::cluster

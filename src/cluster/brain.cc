@@ -107,6 +107,8 @@ void Brain::follow_consensus(Effects& effects) {
     leader_->begin(state_, consensus_, now_);
     for (const auto& [peer, boot] : gone_) leader_->proved_dead(peer, boot, state_);
   }
+  consensus_.stamp_ms = state_.now_ms();
+  if (leader_) leader_->stamp(state_, consensus_, now_);
   desk_.tick(consensus_, now_, effects);
 }
 

@@ -21,7 +21,7 @@ struct PeerProgress {
 };
 
 struct Consensus {
-  int64_t unix_ms = 0;  // Wall time of this step: for stamps, never for decisions.
+  int64_t unix_ms = 0;  // Wall time of this step: for showing, never for decisions.
   Term term = 0;
   Incarnation vote;    // In that term; none: not given.
   Incarnation leader;  // 0: none known.
@@ -50,9 +50,11 @@ struct Consensus {
   uint64_t terms_refused = 0;
 
   // By the brain, which sees links and time: whether a message to the leader would go out (to
-  // itself always), and since when this node leads.
+  // itself always), since when this node leads, and what its commands are stamped with.
   bool linked = true;
   Instant led_since{};
+  int64_t stamp_ms = 0;
+  uint64_t age_ms = 0;
 };
 
 }  // namespace databridge::cluster

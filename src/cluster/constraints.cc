@@ -12,6 +12,8 @@ const std::string* label(const Member& member, const std::string& key) {
   return found == member.info.labels.end() ? nullptr : &found->second;
 }
 
+}  // namespace
+
 std::optional<std::string> why_not_label(const ProcessorSpec& spec, const Member& member) {
   for (const auto& [key, value] : spec.constraints.require) {
     const std::string* has = label(member, key);
@@ -20,6 +22,8 @@ std::optional<std::string> why_not_label(const ProcessorSpec& spec, const Member
   }
   return std::nullopt;
 }
+
+namespace {
 
 bool is_below(const std::string& path, const std::string& root) {
   const std::string front = root.ends_with('/') ? root : root + "/";

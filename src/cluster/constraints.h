@@ -20,6 +20,8 @@ namespace databridge::cluster {
 std::optional<std::string> why_not(const State& state, const ProcessorSpec& spec,
                                    const Member& member);
 
+// The same, of the labels that it requires alone.
+std::optional<std::string> why_not_label(const ProcessorSpec& spec, const Member& member);
 // Why files of the processor lie outside the roots of a node that has these; nullopt: none does.
 std::optional<std::string> why_not_files(const ProcessorSpec& spec,
                                          const std::vector<std::string>& roots);

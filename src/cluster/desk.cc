@@ -15,7 +15,7 @@ Error unknown_outcome() {
 // Given a place, or a reason why there is none: said once more, it is not placed anew.
 bool is_settled(const State& state, ProcessorId processor) {
   const Assignment* assignment = state.assignments().find(processor);
-  if (assignment == nullptr) return false;
+  if (assignment == nullptr || assignment->wish) return false;
   return assignment->owner ? !assignment->releasing : assignment->reason != kNotPlacedYet;
 }
 
@@ -88,10 +88,11 @@ void Desk::propose(const ToServe& served, CommandBody body, const State& state,
   }
   proposed_.emplace(served.id, std::nullopt);
   effects.push_back(Propose{Command{.body = std::move(body),
-                                    .at_ms = consensus.unix_ms,
+                                    .at_ms = consensus.stamp_ms,
                                     .request = served.id,
                                     .idempotency_key = served.request.idempotency_key,
-                                    .fingerprint = served.request.fingerprint}});
+                                    .fingerprint = served.request.fingerprint,
+                                    .age_ms = consensus.age_ms}});
 }
 
 void Desk::propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
@@ -99,10 +100,6 @@ void Desk::propose_placed(const ToServe& served, CommandBody body, ProcessorId p
   propose(served, std::move(body), state, consensus, effects);
   const auto found = proposed_.find(served.id);
   if (found != proposed_.end()) found->second = processor;
-}
-
-void Desk::wait_for_placing(const RequestId& id, ProcessorId processor, Epoch beyond) {
-  placing_.emplace(processor, Placing{id, beyond});
 }
 
 void Desk::read(const RequestId& id, Effects& effects) {
@@ -151,22 +148,21 @@ void Desk::refuse(const RequestId& id, Error error, Effects& effects) {
 
 void Desk::on_applied(const Command& command, const Applied& applied, const State& state,
                       Effects& effects) {
-  const auto placed = [&](ProcessorId processor, Epoch epoch_before) {
+  const auto placed = [&](ProcessorId processor) {
     const auto [first, last] = placing_.equal_range(processor);
     for (auto next = first; next != last;) {
       const auto entry = next++;
-      if (epoch_before < entry->second.beyond) continue;
-      answer(entry->second.id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state,
+      answer(entry->second, Outcome{.index = applied.index, .plan = {}, .text = {}}, state,
              effects);
       placing_.erase(entry);
     }
   };
   if (!applied.rejected) {
     if (const auto* assign = std::get_if<Assign>(&command.body)) {
-      placed(assign->processor, assign->replaces);
+      placed(assign->processor);
     }
     if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
-      placed(unassign->processor, unassign->replaces);
+      placed(unassign->processor);
     }
   }
   const auto found = proposed_.find(command.request);
@@ -177,7 +173,7 @@ void Desk::on_applied(const Command& command, const Applied& applied, const Stat
   if (applied.rejected) {
     answer(id, tl::make_unexpected(*applied.rejected), state, effects);
   } else if (processor && !is_settled(state, *processor)) {
-    placing_.emplace(*processor, Placing{id, Epoch{}});
+    placing_.emplace(*processor, id);
   } else {
     answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);
   }

@@ -46,7 +46,6 @@ class Desk {
   // place, or a reason why it has none.
   void propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
                       const State& state, const Consensus& consensus, Effects& effects);
-  void wait_for_placing(const RequestId& id, ProcessorId processor, Epoch beyond);
   void read(const RequestId& id, Effects& effects);
   void answer(const RequestId& id, Answer answer, const State& state, Effects& effects);
 
@@ -68,11 +67,6 @@ class Desk {
     bool is_read = false;          // Changes nothing: it may be asked again at any time.
     std::optional<Answer> answer;  // Known, and waits until the view here shows it.
   };
-  struct Placing {
-    RequestId id;
-    Epoch beyond;
-  };
-
   // Why a leader that was there a moment ago is not.
   Error leader_lost(const Consensus& consensus, Instant now) const;
   Error why_no_leader(const Consensus& consensus, Instant now) const;
@@ -90,7 +84,7 @@ class Desk {
   std::multimap<LogIndex, RequestId> until_shown_;
   // Leader only; emptied when the term ends.
   std::map<RequestId, std::optional<ProcessorId>> proposed_;
-  std::multimap<ProcessorId, Placing> placing_;
+  std::multimap<ProcessorId, RequestId> placing_;
   std::map<uint64_t, RequestId> reads_;
 };
 

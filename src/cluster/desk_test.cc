@@ -350,7 +350,9 @@ TEST_F(PlacingDesk, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
   commit_own(Assign{p, {}, node(2), "here"});
   const Epoch epoch = assignment(p).epoch;
   const auto served = ask(MoveWork{p, NodeId("node-3")});
-  desk.wait_for_placing(served->id, p, epoch);
+  desk.propose_placed(*served, WishPlace{p, node(3)}, p, state, consensus, said);
+  commit();
+  EXPECT_EQ(replies().size(), 1u) << "it is wished for, and not there";
   commit_own(Release{p, epoch, "moved"});
   EXPECT_EQ(replies().size(), 1u);
   commit_own(Assign{p, epoch, node(3), "moved"});

@@ -15,13 +15,11 @@ constexpr const char* kMoved = "moved";
 
 }  // namespace
 
-void Dispatcher::begin(const State& state, Instant now, int64_t unix_ms) {
+void Dispatcher::begin(const State& state, Instant now) {
   state.assignments().each(
       [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
-  if (state.rebalanced_at_ms() != 0) {
-    const int64_t ago = std::max<int64_t>(0, unix_ms - state.rebalanced_at_ms());
-    window_.rebalanced(now - std::chrono::milliseconds(std::min<int64_t>(ago, 3'600'000)));
-  }
+  // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
+  if (state.rebalanced_at_ms() != 0) window_.rebalanced(now);
 }
 
 bool Dispatcher::on_running(Incarnation from, const std::vector<Running>& running,
@@ -203,6 +201,7 @@ std::optional<std::string> Dispatcher::reason_to_release(const Assignment& assig
   if (contact && contact->loses_work) {
     return std::string("its node is ") + name(contact->health) + ": " + name(contact->reason);
   }
+  if (assignment.wish && assignment.wish != assignment.owner) return kMoved;
   const auto move = move_to_.find(assignment.processor);
   if (move != move_to_.end() && move->second != assignment.owner) return kMoved;
   return std::nullopt;
@@ -257,7 +256,7 @@ void Dispatcher::place(const std::vector<Step>& homeless, const State& state, co
   std::vector<const Step*> steps;
   const auto stay_out = [&](const Step& step, const std::string& reason) {
     const Assignment& assignment = *step.assignment;
-    if (!assignment.owner && assignment.state == RunState::unassigned &&
+    if (!assignment.owner && assignment.state == RunState::unassigned && !assignment.wish &&
         assignment.reason == reason) {
       homeless_.insert(step.processor);
       return;
@@ -275,17 +274,20 @@ void Dispatcher::place(const std::vector<Step>& homeless, const State& state, co
       continue;
     }
     const auto move = move_to_.find(step.processor);
-    if (move != move_to_.end()) {
-      const Candidate* target = board.find(move->second);
+    const Incarnation to = assignment.wish          ? assignment.wish
+                           : move != move_to_.end() ? move->second
+                                                    : Incarnation{};
+    if (to) {
+      const Candidate* target = board.find(to);
       if (target != nullptr && !board.why_not(*step.spec, assignment.pinned, *target)) {
-        board.promise(*step.spec, move->second);
+        board.promise(*step.spec, to);
         propose(step.processor,
-                Assign{step.processor, assignment.epoch, move->second,
+                Assign{step.processor, assignment.epoch, to,
                        assignment.reason == kMoved ? kMoved : "moved: " + assignment.reason},
                 consensus, effects);
         continue;
       }
-      move_to_.erase(move);
+      move_to_.erase(step.processor);
     }
     wanted.push_back({step.spec, assignment.pinned});
     steps.push_back(&step);
@@ -308,8 +310,11 @@ void Dispatcher::propose(ProcessorId processor, CommandBody body, const Consensu
   Incarnation to;
   if (const auto* assign = std::get_if<Assign>(&body)) to = assign->to;
   proposed_[processor] = to;
-  effects.push_back(Propose{Command{
-      .body = std::move(body), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
+  effects.push_back(Propose{Command{.body = std::move(body),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
 }
 
 void Dispatcher::propose_reports(const Consensus& consensus, Effects& effects) {
@@ -320,8 +325,11 @@ void Dispatcher::propose_reports(const Consensus& consensus, Effects& effects) {
     batch.reports.push_back(std::move(report));
   }
   reports_.clear();
-  effects.push_back(Propose{Command{
-      .body = std::move(batch), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
+  effects.push_back(Propose{Command{.body = std::move(batch),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
 }
 
 void Dispatcher::maybe_rebalance(const State& state, const SoftTable& soft,
@@ -336,8 +344,8 @@ void Dispatcher::maybe_rebalance(const State& state, const SoftTable& soft,
   apply(plan_rebalance(state, soft), state, consensus, now, effects);
 }
 
-Result<Epoch> Dispatcher::move(ProcessorId processor, const NodeId& to, const State& state,
-                               const SoftTable& soft) {
+Result<Incarnation> Dispatcher::may_move(const ProcessorId& processor, const NodeId& to, bool force,
+                                         const State& state, const SoftTable& soft) const {
   const Assignment* assignment = state.assignments().find(processor);
   const ProcessorSpec* spec = state.processors().find(processor);
   if (assignment == nullptr || spec == nullptr || assignment->deleted) {
@@ -346,16 +354,20 @@ Result<Epoch> Dispatcher::move(ProcessorId processor, const NodeId& to, const St
   const Member* member = state.member(to);
   if (member == nullptr) return fail(Code::not_found, "there is no node " + to.value);
   if (!assignment->wanted) return fail(Code::conflict, "the processor is stopped: start it first");
+  const auto under_way = proposed_.find(processor);
+  if (under_way != proposed_.end() && under_way->second) {
+    return fail(Code::conflict, "the processor is being given a place at this moment: try again");
+  }
   const Board board = Board::gather(state, soft);
   const Candidate* target = board.find(member->info.incarnation);
   if (target == nullptr) return fail(Code::conflict, to.value + " takes no work");
-  if (const auto why = board.why_not(*spec, assignment->pinned, *target)) {
-    return fail(Code::conflict, to.value + " cannot take it: " + why->words);
+  if (const auto why = board.why_not(*spec, force ? NodeId() : assignment->pinned, *target)) {
+    const bool tied = why->rule == Board::Why::Rule::source_local;
+    return fail(Code::conflict,
+                to.value + " cannot take it: " + why->words +
+                    (tied ? "; with force it leaves that node and starts anew" : ""));
   }
-  move_to_[processor] = member->info.incarnation;
-  homeless_.erase(processor);
-  todo_.insert(processor);
-  return assignment->epoch;
+  return member->info.incarnation;
 }
 
 uint32_t Dispatcher::apply(const Plan& plan, const State& state, const Consensus& consensus,
@@ -371,9 +383,10 @@ uint32_t Dispatcher::apply(const Plan& plan, const State& state, const Consensus
   if (begun == 0) return 0;
   window_.rebalanced(now);
   effects.push_back(Propose{Command{.body = NoteRebalance{plan.id, begun},
-                                    .at_ms = consensus.unix_ms,
+                                    .at_ms = consensus.stamp_ms,
                                     .request = {},
-                                    .idempotency_key = {}}});
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
   return begun;
 }
 

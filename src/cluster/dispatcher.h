@@ -30,7 +30,7 @@ class Dispatcher {
   explicit Dispatcher(RebalanceWindow::Options rebalance) : window_(rebalance) {}
 
   // Our own no-op is applied: from here on steps are proposed.
-  void begin(const State& state, Instant now, int64_t unix_ms);
+  void begin(const State& state, Instant now);
 
   // The member says what it runs. Tells it to stop what is not its own any more, *before* the
   // caller acknowledges the heartbeat, and to start what it has not started yet. False: it must
@@ -51,9 +51,9 @@ class Dispatcher {
   void run(const State& state, const SoftTable& soft, const HealthChecker& health,
            const Consensus& consensus, Instant now, Random& random, Effects& effects);
 
-  // A move by request. On success the processor will be released and given to `to`.
-  Result<Epoch> move(ProcessorId processor, const NodeId& to, const State& state,
-                     const SoftTable& soft);
+  // Who would get the processor if it were moved to `to` by request (WishPlace); or why it may not.
+  Result<Incarnation> may_move(const ProcessorId& processor, const NodeId& to, bool force,
+                               const State& state, const SoftTable& soft) const;
   // Begins the moves of a plan; those that no longer fit are left out.
   uint32_t apply(const Plan& plan, const State& state, const Consensus& consensus, Instant now,
                  Effects& effects);
@@ -83,7 +83,7 @@ class Dispatcher {
   std::set<ProcessorId> todo_;                   // May need a step.
   std::set<ProcessorId> homeless_;               // Found no place; tried again when room comes.
   std::map<ProcessorId, Incarnation> proposed_;  // A step is proposed; of an Assign, to whom.
-  std::map<ProcessorId, Incarnation> move_to_;
+  std::map<ProcessorId, Incarnation> move_to_;   // By a plan of this leader.
   std::set<Incarnation> stopping_;
   // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
   // never run them, a start that is still on its way to it must find no lease there.

@@ -16,7 +16,7 @@ class DispatcherTest : public testing::Test, public TestCluster {
     for (uint64_t id = 1; id <= 3; ++id) health.watch(node(id), now);
     health.noop_applied(now);
   }
-  void begin() { dispatcher.begin(state, now, consensus.unix_ms); }
+  void begin() { dispatcher.begin(state, now); }
   Effects run() {
     Effects effects;
     dispatcher.run(state, soft, health, consensus, now, random, effects);
@@ -183,7 +183,8 @@ TEST_F(DispatcherTest, AMoveGoesWhereItWasTold) {
   add(1);
   begin();
   const Epoch epoch = on_two();
-  ASSERT_TRUE(dispatcher.move(p, NodeId("node-1"), state, soft));
+  ASSERT_EQ(dispatcher.may_move(p, NodeId("node-1"), false, state, soft), node(1));
+  commit(WishPlace{p, node(1)});
   commit(std::get<Release>(step()));
   stopped(2, epoch);
   const auto assign = std::get<Assign>(step());
@@ -191,13 +192,121 @@ TEST_F(DispatcherTest, AMoveGoesWhereItWasTold) {
   EXPECT_EQ(assign.reason, "moved");
 }
 
+// A wish is in the state: it does not end with the leader that heard it.
+TEST_F(DispatcherTest, ANewLeaderSeesToAWishThatIsStillOpen) {
+  add(1);
+  const Epoch epoch = on_two();
+  commit(WishPlace{p, node(3)});
+  dispatcher = Dispatcher({});
+  begin();
+  commit(std::get<Release>(step()));
+  stopped(2, epoch);
+  commit(std::get<Assign>(step()));
+  EXPECT_EQ(assignment(p).owner, node(3));
+  EXPECT_FALSE(assignment(p).wish) << "it is there";
+  EXPECT_TRUE(all<Propose>(run()).empty());
+}
+
+TEST_F(DispatcherTest, AWishWithoutARoomForItEndsWithWhatCameInstead) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  commit(WishPlace{p, node(3)});
+  for (const uint64_t id : {1, 2, 3}) commit(SetDraining{node(id), true, false});
+  commit(std::get<Release>(step()));
+  stopped(2, epoch);
+  commit(std::get<Unassign>(step()));
+  EXPECT_FALSE(assignment(p).wish);
+}
+
+class PinnedTest : public DispatcherTest {
+ protected:
+  PinnedTest() {
+    put({{"node", "node-2"}});
+    begin();
+    commit(std::get<Assign>(step()));
+    EXPECT_EQ(assignment(p).pinned, NodeId("node-2"));
+  }
+  void put(std::map<std::string, std::string> require) {
+    FlowSpec flow;
+    flow.id = FlowId("flow");
+    ProcessorSpec spec;
+    spec.id = p;
+    spec.type = "TailFile";
+    spec.flow = flow.id;
+    spec.node_local = true;
+    spec.constraints.require = std::move(require);
+    flow.processors.push_back(spec);
+    EXPECT_FALSE(commit(PutFlow{flow}).rejected);
+  }
+  size_t unpinned() const {
+    size_t count = 0;
+    state.events().each(
+        [&](uint64_t, const Event& event) { count += event.type == "processor_unpinned"; });
+    return count;
+  }
+  void remove_two() {
+    stopped(2, assignment(p).epoch);
+    commit(SetDraining{node(2), true, true, true});
+    commit(std::get<Release>(step()));
+    commit(std::get<Unassign>(step()));
+    ASSERT_FALSE(commit(RemoveMember{node(2), "by request"}).rejected);
+  }
+};
+
+TEST_F(PinnedTest, AChangedConstraintGivesItANewHome) {
+  remove_two();
+  const auto nowhere = std::get<Unassign>(step());
+  EXPECT_EQ(nowhere.reason, "source_local: its source is on node-2, which is not a member");
+  commit(nowhere);
+  put({{"node", "node-3"}});
+  EXPECT_EQ(unpinned(), 1u);
+  commit(std::get<Assign>(step()));
+  EXPECT_EQ(assignment(p).owner, node(3));
+  EXPECT_EQ(assignment(p).pinned, NodeId("node-3"));
+}
+
+TEST_F(PinnedTest, SoDoesOneThatItsLivingNodeDoesNotMeet) {
+  put({{"node", "node-3"}});
+  EXPECT_EQ(unpinned(), 1u);
+  commit(std::get<Release>(step()));
+  stopped(2, assignment(p).epoch);
+  EXPECT_EQ(std::get<Assign>(step()).to, node(3));
+}
+
+TEST_F(PinnedTest, WhatItsNodeMeetsLeavesItThere) {
+  put({});
+  EXPECT_EQ(unpinned(), 0u);
+  EXPECT_EQ(assignment(p).pinned, NodeId("node-2"));
+}
+
+TEST_F(PinnedTest, OnlyForceMovesItAway) {
+  put({});
+  commit(std::get<Release>(step()));
+  stopped(2, assignment(p).epoch);
+  commit(std::get<Assign>(step()));
+  const auto refused = dispatcher.may_move(p, NodeId("node-3"), false, state, soft);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("with force"), std::string::npos);
+  ASSERT_EQ(dispatcher.may_move(p, NodeId("node-3"), true, state, soft), node(3));
+  commit(WishPlace{p, node(3), true});
+  EXPECT_EQ(unpinned(), 1u) << "and it is said";
+  commit(std::get<Release>(step()));
+  stopped(2, assignment(p).epoch);
+  commit(std::get<Assign>(step()));
+  EXPECT_EQ(assignment(p).pinned, NodeId("node-3"));
+}
+
 TEST_F(DispatcherTest, AMoveWhoseTargetTakesNoWorkIsRefused) {
   add(1);
   begin();
   on_two();
   commit(SetDraining{node(3), true, false});
-  EXPECT_EQ(dispatcher.move(p, NodeId("node-3"), state, soft).error().code, Code::conflict);
-  EXPECT_EQ(dispatcher.move(p, NodeId("node-9"), state, soft).error().code, Code::not_found);
+  const auto refusal = [&](const char* to) {
+    return dispatcher.may_move(p, NodeId(to), false, state, soft).error().code;
+  };
+  EXPECT_EQ(refusal("node-3"), Code::conflict);
+  EXPECT_EQ(refusal("node-9"), Code::not_found);
   EXPECT_TRUE(all<Propose>(run()).empty());
 }
 
@@ -205,7 +314,7 @@ TEST_F(DispatcherTest, ATargetThatIsLostMeanwhileIsReplaced) {
   add(1);
   begin();
   const Epoch epoch = on_two();
-  ASSERT_TRUE(dispatcher.move(p, NodeId("node-3"), state, soft));
+  commit(WishPlace{p, node(3)});
   commit(std::get<Release>(step()));
   commit(SetDraining{node(3), true, false});
   stopped(2, epoch);

@@ -10,7 +10,7 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kSoftEvery = 1s;
-constexpr Duration kEmptyFor = 2s;  // Members sample their queues once a second.
+constexpr uint32_t kSaysEmpty = 2;  // Times, before it is believed to hold nothing.
 // A learner this close behind may vote; the consensus core has its own, equal limit.
 constexpr LogIndex kCaughtUp = 1024;
 
@@ -19,7 +19,7 @@ bool changes_placement(const CommandBody& body) {
   return !std::holds_alternative<Reports>(body) && !std::holds_alternative<SaveCheckpoint>(body) &&
          !std::holds_alternative<SetConfig>(body) && !std::holds_alternative<DeleteConfig>(body) &&
          !std::holds_alternative<SetVoters>(body) && !std::holds_alternative<NoteRebalance>(body) &&
-         !std::holds_alternative<NoteEmpty>(body);
+         !std::holds_alternative<NoteEmpty>(body) && !std::holds_alternative<SetLogTime>(body);
 }
 
 bool has(const std::vector<Incarnation>& list, Incarnation item) {
@@ -66,6 +66,7 @@ LeaderDuty::LeaderDuty(const Options& options, Incarnation self, Term term, cons
       term_(term),
       health_(options.timing),
       dispatcher_(options.rebalance),
+      clock_(self, options.timing.heartbeat_timeout),
       since_(now),
       soft_next_(now),
       check_next_(now) {
@@ -87,8 +88,9 @@ void LeaderDuty::watch(const Member& member, Instant now, int64_t unix_ms) {
 
 void LeaderDuty::begin(const State& state, const Consensus& consensus, Instant now) {
   begun_ = true;
+  clock_.begin(state.now_ms(), state.age_ms(), now);
   health_.noop_applied(now);
-  dispatcher_.begin(state, now, consensus.unix_ms);
+  dispatcher_.begin(state, now);
   // Verdicts of leaders before us may have been applied since we were elected.
   state.members().each([&](const Incarnation& incarnation, const Member& member) {
     if (!health_.contact(incarnation)) {
@@ -112,12 +114,9 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
   dispatcher_.stopping(from, heartbeat.stopping);
   dead_.erase(from);
   loads_[from] = heartbeat.load;
-  if (state.owned(from) != 0 || heartbeat.load.queue_depth != 0) {
-    empty_since_.erase(from);
-  } else {
-    empty_since_.try_emplace(from, now);
-  }
+  note_empty(from, heartbeat, state);
   heard_ms_[from] = consensus.unix_ms;
+  clock_.heard(from, heartbeat.wall_ms, now);
   const bool clean = dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
   if (health_.check_due(from, now)) effects.push_back(Send{from, HeartbeatAsk{}});
   // safety.md 1.5: no lease from a leader that may have been replaced.
@@ -209,7 +208,7 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
     if (!applied.rejected) {
       health_.forget(remove->incarnation);
       loads_.erase(remove->incarnation);
-      empty_since_.erase(remove->incarnation);
+      said_empty_.erase(remove->incarnation);
       heard_ms_.erase(remove->incarnation);
     }
   } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
@@ -219,7 +218,6 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
   } else if (std::holds_alternative<SetVoters>(command.body)) {
     voters_proposed_.reset();
   } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
-    empty_since_.erase(assign->to);  // Even if it is released before its next heartbeat.
     // Decided before its death was known: that epoch never starts either.
     const auto dead = dead_.find(assign->to);
     if (dead != dead_.end()) dispatcher_.died(assign->to, dead->second, state);
@@ -234,6 +232,7 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
     // Before the no-op is applied nothing could be proposed, and no change may go unsaid.
     if (begun_) judge(state, consensus, now, effects);
     if (begun_) mind_members(state, consensus, now, effects);
+    if (begun_) hand_over(state, consensus, now, effects);
     if (begun_) mind_voters(state, consensus, now, effects);
   }
   if (now >= soft_next_) push_soft(state, consensus, now, effects);
@@ -253,10 +252,26 @@ bool LeaderDuty::is_gone(Incarnation member, Instant now) const {
          (!contact->linked || !health_.answered_within(member, now, recent));
 }
 
-// Its queues have gone where its work went, and not only in a sample from before.
-bool LeaderDuty::is_empty(Incarnation member, Instant now) const {
-  const auto since = empty_since_.find(member);
-  return since != empty_since_.end() && now - since->second >= kEmptyFor;
+// Its queues have gone where its work went: only by its own word, and only if it had applied what
+// took its last work away when it looked. A heartbeat that comes late, twice or out of order says
+// no more than it did when it was sent (safety.md 9.3).
+void LeaderDuty::note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state) {
+  const Member* member = state.member(from);
+  if (member == nullptr) return;
+  bool empty =
+      heartbeat.applied != 0 && heartbeat.applied >= member->work_at && heartbeat.held == 0;
+  if (CANARY(old_samples_of_emptiness)) empty = heartbeat.load.queue_depth == 0;
+  if (!empty || state.owned(from) != 0) {
+    said_empty_.erase(from);
+    return;
+  }
+  const auto [said, first] = said_empty_.try_emplace(from);
+  SaidEmpty& so_far = said->second;
+  if (!first && so_far.as_of < member->work_at) so_far = {};  // That was before its newest work.
+  if (so_far.times > 0 && heartbeat.sequence <= so_far.sequence) return;
+  so_far.as_of = so_far.times == 0 ? heartbeat.applied : std::min(so_far.as_of, heartbeat.applied);
+  so_far.sequence = heartbeat.sequence;
+  ++so_far.times;
 }
 
 bool LeaderDuty::answers(Incarnation voter, const Consensus& consensus, Instant now) const {
@@ -299,11 +314,14 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
                              Instant now, Effects& effects) {
   const Incarnation who = member.info.incarnation;
   if (state.owned(who) != 0 || deciding_.contains(who)) return;
-  const bool gone = is_gone(who, now);
-  if (member.holds_data && !gone && is_empty(who, now)) {
+  const auto said = said_empty_.find(who);
+  if (member.holds_data && said != said_empty_.end() && said->second.times >= kSaysEmpty) {
+    const LogIndex as_of = CANARY(old_samples_of_emptiness) ? 0 : said->second.as_of;
+    said_empty_.erase(said);
     deciding_.insert(who);
-    return propose(NoteEmpty{who}, consensus, effects);
+    return propose(NoteEmpty{who, as_of}, consensus, effects);
   }
+  const bool gone = is_gone(who, now);
   if (has(consensus.voters, who)) return;
   const Member* bearer = state.member(member.info.node);
   const bool replaced = bearer != nullptr && bearer->info.incarnation != who;
@@ -329,6 +347,24 @@ bool LeaderDuty::may_go(const Member& member, const State& state, Instant now) c
   return !member.holds_data || (member.forced && is_gone(who, now)) || CANARY(removes_who_holds);
 }
 
+// A leader that is drained has work to give away, and leading is work.
+void LeaderDuty::hand_over(const State& state, const Consensus& consensus, Instant now,
+                           Effects& effects) {
+  const Member* self = state.member(self_);
+  if (self == nullptr || !self->draining || now < hand_over_next_) return;
+  for (const Incarnation& voter : consensus.voters) {
+    const Member* other = state.member(voter);
+    if (voter == self_ || other == nullptr || other->draining || other->leaving) continue;
+    const bool follows = answers(voter, consensus, now) && is_there(voter, now) &&
+                         consensus.peers.at(voter).match + kCaughtUp >= consensus.last;
+    if (!follows || other->health != Health::healthy) continue;
+    hand_over_next_ = now + options_.timing.heartbeat_timeout;  // If it does not come about.
+    effects.push_back(Note{Weight::info, "is drained: " + other->info.node.value + " shall lead"});
+    effects.push_back(Transfer{voter});
+    return;
+  }
+}
+
 void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Instant now,
                              Effects& effects) {
   RolesInput input;
@@ -349,7 +385,8 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     Server server;
     server.incarnation = incarnation;
     // It votes, and is counted, until it may go: its removal may be held up for long.
-    server.leaving = member != nullptr && may_go(*member, state, now);
+    server.leaving = member != nullptr && may_go(*member, state, now) &&
+                     (member->forced || !why_vote_needed(*member, state, now));
     server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);
@@ -392,15 +429,41 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
   propose(*voters_proposed_, consensus, effects);
 }
 
+void LeaderDuty::stamp(const State& state, Consensus& consensus, Instant now) {
+  if (!begun_) return;
+  consensus.stamp_ms = clock_.stamp(state.now_ms(), consensus.unix_ms, consensus.voters, now);
+  consensus.age_ms =
+      CANARY(age_by_wall_clock) ? static_cast<uint64_t>(consensus.unix_ms) : clock_.age_ms(now);
+}
+
+void LeaderDuty::mind_log_time(const State& state, const Consensus& consensus, Instant now,
+                               Effects& effects) {
+  if (!begun_) return;
+  const auto to = clock_.step_back(state.now_ms(), consensus.unix_ms, consensus.voters, now);
+  if (!to) return;
+  effects.push_back(Note{Weight::warning, "the log's time lay " +
+                                              std::to_string((state.now_ms() - *to) / 1000) +
+                                              " s ahead of a majority of the voters' clocks: it "
+                                              "steps back"});
+  propose(SetLogTime{*to}, consensus, effects);
+}
+
 void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Instant now,
                            Effects& effects) {
   soft_next_ = now + kSoftEvery;
+  mind_log_time(state, consensus, now, effects);
   soft_ = SoftTable{};
   soft_.term = term_;
   soft_.as_of_ms = consensus.unix_ms;
+  if (begun_) soft_.log_ahead_ms = consensus.stamp_ms - consensus.unix_ms;
   for (const Incarnation& voter : consensus.voters) {
     if (voter == self_ || answers(voter, consensus, now)) ++soft_.voters_reachable;
   }
+  size_t staying = 0;
+  state.members().each(
+      [&](const Incarnation&, const Member& member) { staying += member.leaving ? 0 : 1; });
+  const bool pair = consensus.voters.size() == 2 && state.members().size() <= 2;
+  soft_.voters_wanted = voters_wanted(options_.replica_count, staying, pair);
   state.members().each([&](const Incarnation& incarnation, const Member& member) {
     SoftMember row;
     row.incarnation = incarnation;
@@ -423,8 +486,11 @@ void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Insta
 }
 
 void LeaderDuty::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {
-  effects.push_back(Propose{Command{
-      .body = std::move(body), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}}});
+  effects.push_back(Propose{Command{.body = std::move(body),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
 }
 
 }  // namespace databridge::cluster

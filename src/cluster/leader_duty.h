@@ -19,6 +19,7 @@
 #include "cluster/dispatcher.h"
 #include "cluster/effect.h"
 #include "cluster/health_checker.h"
+#include "cluster/log_clock.h"
 #include "cluster/state.h"
 #include "cluster/timing.h"
 
@@ -64,6 +65,8 @@ class LeaderDuty {
   void tick(const State& state, const Consensus& consensus, Instant now, Random& random,
             Effects& effects);
   Instant due() const { return check_next_; }
+  // What commands of this step are stamped with: goes into the consensus (safety.md 8.2, 8.3).
+  void stamp(const State& state, Consensus& consensus, Instant now);
 
   void serve(Desk::ToServe served, Desk& desk, const State& state, const Consensus& consensus,
              Instant now, Effects& effects);
@@ -78,12 +81,15 @@ class LeaderDuty {
   void mind_members(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void mind_member(const Member& member, const State& state, const Consensus& consensus,
                    Instant now, Effects& effects);
+  void hand_over(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_log_time(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
 
   bool is_gone(Incarnation member, Instant now) const;
+  bool is_there(Incarnation member, Instant now) const;  // It answered a moment ago.
   bool may_go(const Member& member, const State& state, Instant now) const;
-  bool is_empty(Incarnation member, Instant now) const;
+  void note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state);
   bool has_quorum(const Consensus& consensus, Instant now) const;
   bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.
 
@@ -100,8 +106,10 @@ class LeaderDuty {
   void on(ReadBarrier&, const Served& with);
   void on(JoinCluster&, const Served& with);
   Result<Plan> plan_of(const Rebalance& rebalance, const State& state);
-  std::optional<std::string> why_not_removed(const Member& member, bool force,
+  std::optional<std::string> why_not_removed(const Member& member, bool force, const State& state,
                                              const Consensus& consensus, Instant now) const;
+  std::optional<std::string> why_vote_needed(const Member& member, const State& state,
+                                             Instant now) const;
 
   Options options_;
   Incarnation self_;
@@ -109,19 +117,27 @@ class LeaderDuty {
   bool begun_ = false;
   HealthChecker health_;
   Dispatcher dispatcher_;
+  LogClock clock_;
   Instant since_;
   SoftTable soft_;
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
-  std::map<Incarnation, Instant> empty_since_;  // It owns nothing, and its queues are empty.
-  std::deque<Plan> plans_;                      // Shown by a dry run, newest last; a few.
-  LogIndex placement_changed_ = 0;              // By the newest command that plans depend on.
-  std::map<Incarnation, uint64_t> dead_;        // Up to that boot: proved, and not heard of since.
-  std::set<Incarnation> deciding_;              // What mind_member proposed is not applied yet.
+  // Who owns nothing said that it holds nothing (safety.md 9.3).
+  struct SaidEmpty {
+    uint32_t times = 0;
+    uint64_t sequence = 0;  // Of the newest heartbeat that said so.
+    LogIndex as_of = 0;     // The least index that any of them had applied.
+  };
+  std::map<Incarnation, SaidEmpty> said_empty_;
+  std::deque<Plan> plans_;                // Shown by a dry run, newest last; a few.
+  LogIndex placement_changed_ = 0;        // By the newest command that plans depend on.
+  std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
+  std::set<Incarnation> deciding_;        // What mind_member proposed is not applied yet.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
   Instant soft_next_{};
   Instant check_next_{};
+  Instant hand_over_next_{};
 };
 
 }  // namespace databridge::cluster

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "cluster/test_kit.h"
 
@@ -67,6 +68,8 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     heartbeat.boot = boot;
     heartbeat.running = std::move(running);
     heartbeat.load = load;
+    heartbeat.applied = applied_at.value_or(state.version());
+    heartbeat.held = held;
     Effects effects;
     duty.on_heartbeat(node(from), heartbeat, state, consensus, now, effects);
     return effects;
@@ -103,6 +106,8 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
                   now};
   uint64_t sequence = 0;
   NodeLoad load;
+  uint64_t held = 0;                   // By those who beat,
+  std::optional<LogIndex> applied_at;  // when they had applied that; nullopt: all.
   bool quorum_answers = true;
   std::set<uint64_t> beating = {1, 2, 3};
 };
@@ -456,16 +461,79 @@ class RemovalTest : public LeaderDutyTest {
 };
 
 TEST_F(RemovalTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
-  load.queue_depth = 3;
+  held = 3;
   leave(false);
   pass(10s);
   EXPECT_TRUE(is_member());
-  load.queue_depth = 0;
-  pass(1s);
-  EXPECT_TRUE(is_member()) << "the sample may be from before";
+  held = 0;
+  beating = {1, 2, 3};
+  beat(4);
   pass(5s);
+  EXPECT_TRUE(is_member()) << "it has said so once";
+  beat(4);
+  pass(1s);
   EXPECT_FALSE(is_member());
   EXPECT_EQ(why_it_left(), "removed by request");
+}
+
+// One word of emptiness, and then a hiccup that is shorter than T: silence says nothing.
+TEST_F(RemovalTest, SilenceIsNotEmptiness) {
+  leave(false);
+  beating = {1, 2, 3};
+  beat(4);
+  pass(9s);
+  EXPECT_TRUE(is_member()) << why_it_left();
+  pass(10min);
+  EXPECT_TRUE(is_member()) << "nor is a long one: " << why_it_left();
+}
+
+TEST_F(RemovalTest, WhatItSaidBeforeItAppliedTheLossOfItsWorkSaysNothing) {
+  leave(false);
+  const LogIndex taken = state.member(node(4))->work_at;
+  applied_at = taken - 1;
+  pass(10s);
+  EXPECT_TRUE(is_member());
+  applied_at = taken;
+  pass(1s);
+  EXPECT_FALSE(is_member());
+}
+
+TEST_F(RemovalTest, OneHeartbeatThatComesTwiceIsOne) {
+  leave(false);
+  beating = {1, 2, 3};
+  beat(4);
+  const uint64_t once = sequence;
+  for (int again = 0; again < 5; ++again) {
+    const uint64_t newest = std::exchange(sequence, once - 1);
+    beat(4);
+    sequence = newest;
+    pass(1s);
+  }
+  EXPECT_TRUE(is_member());
+  beat(4);
+  pass(1s);
+  EXPECT_FALSE(is_member());
+}
+
+TEST_F(RemovalTest, WhoCannotSayWhatItHasAppliedIsNotTakenForEmpty) {
+  leave(false);
+  applied_at = 0;
+  pass(30s);
+  EXPECT_TRUE(is_member()) << "an older version";
+}
+
+// What it said is about the work before; the leader's proposal may come after new work.
+TEST_F(RemovalTest, EmptinessThatWasSaidBeforeNewWorkIsRejected) {
+  const LogIndex said = state.version();
+  commit(SetWanted{p, true});
+  commit(Assign{p, assignment(p).epoch, node(4), "here"});
+  commit(Release{p, assignment(p).epoch, "moved"});
+  commit(Assign{p, assignment(p).epoch, node(2), "moved"});
+  ASSERT_EQ(state.owned(node(4)), 0u);
+  commit(NoteEmpty{node(4), said});
+  EXPECT_TRUE(state.member(node(4))->holds_data);
+  commit(NoteEmpty{node(4), state.version()});
+  EXPECT_FALSE(state.member(node(4))->holds_data);
 }
 
 // It took the votes of others with it: a cluster of three was left with one voter.
@@ -476,10 +544,10 @@ TEST_F(RemovalTest, AVoterKeepsItsVoteUntilItMayGo) {
   settle();
   report_stopped(2, p, assignment(p).epoch);
   settle();
-  load.queue_depth = 3;
+  held = 3;
   commit(SetDraining{node(2), true, true});
   EXPECT_TRUE(all<ChangeVoters>(pass(10s)).empty());
-  load.queue_depth = 0;
+  held = 0;
   const auto changes = all<ChangeVoters>(pass(5s));
   ASSERT_FALSE(changes.empty());
 }
@@ -493,6 +561,7 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
     duty.serve(*served, desk, state, consensus, now, effects);
     return proposed<SetDraining>(effects).empty();
   };
+  pass(1s);  // All are heard.
   consensus.voters = {node(1)};
   consensus.learners = {};
   EXPECT_TRUE(refused());
@@ -501,8 +570,67 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
   EXPECT_FALSE(refused());
 }
 
+// With one of three dead, the removal of another left one voter, and called that healthy.
+class LastVotesTest : public LeaderDutyTest {
+ protected:
+  LastVotesTest() {
+    begin();
+    for (const uint64_t id : {2, 3}) duty.on_link(node(id), LinkState::up);
+    pass(2s);
+  }
+  std::optional<std::string> refusal(uint64_t whom, bool force) {
+    Desk desk({.quorum_window = timing.quorum_window}, node(1), 1);
+    Effects effects;
+    auto served =
+        desk.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, state, consensus, now, effects);
+    duty.serve(*served, desk, state, consensus, now, effects);
+    if (!proposed<SetDraining>(effects).empty()) return std::nullopt;
+    return all<Reply>(effects).at(0).answer.error().message;
+  }
+  void three_dies() {
+    beating = {1, 2};
+    duty.on_link(node(3), LinkState::lost);
+    duty.on_link(node(3), LinkState::refused);
+  }
+};
+
+TEST_F(LastVotesTest, AreNotTakenAwayWhileOthersAreDead) {
+  three_dies();
+  const auto why = refusal(2, false);
+  ASSERT_TRUE(why) << "even at the moment of the death";
+  EXPECT_NE(why->find("node-3 does not"), std::string::npos) << *why;
+  pass(20s);
+  EXPECT_TRUE(refusal(2, false));
+  EXPECT_FALSE(refusal(2, true)) << "by force";
+}
+
+TEST_F(LastVotesTest, GoWhenAllAreThere) {
+  EXPECT_FALSE(refusal(2, false)) << "a cluster may be made smaller";
+}
+
+TEST_F(LastVotesTest, NorIfTheOtherDiesWhileItIsRemoved) {
+  commit(SetDraining{node(2), true, true, false});
+  three_dies();
+  const Effects said = pass(20s);
+  EXPECT_TRUE(all<ChangeVoters>(said).empty());
+  EXPECT_EQ(duty.soft().voters_wanted, 1u);
+  beating = {1, 2, 3};
+  duty.on_link(node(3), LinkState::up);
+  EXPECT_FALSE(all<ChangeVoters>(pass(20s)).empty());
+}
+
+TEST_F(LastVotesTest, ALeaderThatIsDrainedHandsOver) {
+  commit(SetDraining{node(1), true, false, false});
+  const auto first = all<Transfer>(pass(1s));
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].to, node(2));
+  EXPECT_EQ(all<Transfer>(pass(10s)).size(), 1u) << "asked for again, if nothing came of it";
+  commit(SetDraining{node(2), true, false, false});
+  EXPECT_EQ(all<Transfer>(pass(11s)).at(0).to, node(3)) << "not to one that is drained as well";
+}
+
 TEST_F(RemovalTest, WhoDiesWhileItIsRemovedStaysUntilItIsBackOrForcedOut) {
-  load.queue_depth = 3;
+  held = 3;
   leave(false);
   pass(3s);
   beating = {1, 2, 3};
@@ -525,7 +653,7 @@ TEST_F(RemovalTest, WhoDiesWithEmptyQueuesIsRemoved) {
 
 // Its quarantine may last for minutes.
 TEST_F(RemovalTest, WhoIsInQuarantineAndAnswersIsRemovedLikeAnyOther) {
-  load.queue_depth = 3;
+  held = 3;
   pass(2s);
   beating = {1, 2, 3};
   pass(15s);
@@ -534,13 +662,13 @@ TEST_F(RemovalTest, WhoIsInQuarantineAndAnswersIsRemovedLikeAnyOther) {
   leave(true);
   pass(3s);
   EXPECT_TRUE(is_member()) << "it answers: what waits there is not given up";
-  load.queue_depth = 0;
+  held = 0;
   pass(5s);
   EXPECT_EQ(state.member(node(4)), nullptr);
 }
 
 TEST_F(RemovalTest, ForceDoesNotHurryAMemberThatAnswers) {
-  load.queue_depth = 3;
+  held = 3;
   leave(true);
   pass(30s);
   EXPECT_TRUE(is_member());
@@ -557,7 +685,7 @@ TEST_F(RemovalTest, WorkThatCameAndWentBetweenTwoHeartbeatsIsNotOverlooked) {
   settle();
   ASSERT_EQ(state.owned(node(4)), 0u);
   settle();
-  EXPECT_TRUE(state.member(node(4))->holds_data) << "the newest sample is from before";
+  EXPECT_TRUE(state.member(node(4))->holds_data) << "it has said nothing since";
 }
 
 TEST_F(RemovalTest, AStaleMemberIsPurgedUnlessItHoldsDataOrVotes) {
@@ -572,7 +700,7 @@ TEST_F(RemovalTest, AStaleMemberIsPurgedUnlessItHoldsDataOrVotes) {
 }
 
 TEST_F(RemovalTest, AStaleMemberThatHoldsDataStays) {
-  load.queue_depth = 3;
+  held = 3;
   pass(5s);
   beating = {1, 2, 3};
   pass(6min);

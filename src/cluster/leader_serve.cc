@@ -2,8 +2,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "cluster/constraints.h"
 #include "cluster/leader_duty.h"
+#include "cluster/roles.h"
 
 namespace databridge::cluster {
 namespace {
@@ -74,12 +76,10 @@ void LeaderDuty::on(Place& place, const Served& with) {
 }
 
 void LeaderDuty::on(MoveWork& move, const Served& with) {
-  const auto epoch = dispatcher_.move(move.processor, move.to, with.state, soft_);
-  if (!epoch) return with.answer(tl::make_unexpected(epoch.error()));
-  const Assignment* assignment = with.state.assignments().find(move.processor);
-  const Member* target = with.state.member(move.to);
-  if (!assignment->releasing && assignment->owner == target->info.incarnation) return with.done();
-  with.desk.wait_for_placing(with.request.id, move.processor, *epoch);
+  const auto to = dispatcher_.may_move(move.processor, move.to, move.force, with.state, soft_);
+  if (!to) return with.answer(tl::make_unexpected(to.error()));
+  with.desk.propose_placed(with.request, WishPlace{move.processor, *to, move.force}, move.processor,
+                           with.state, with.consensus, with.effects);
 }
 
 // A plan that was shown is bound to the state that it was made of.
@@ -116,13 +116,15 @@ void LeaderDuty::on(Rebalance& rebalance, const Served& with) {
 void LeaderDuty::on(RemoveNode& remove, const Served& with) {
   const Member* member = with.find(remove.node);
   if (member == nullptr) return;
-  if (const auto why = why_not_removed(*member, remove.force, with.consensus, with.now)) {
+  if (const auto why =
+          why_not_removed(*member, remove.force, with.state, with.consensus, with.now)) {
     return with.refuse(Code::conflict, *why);
   }
   with.propose(SetDraining{member->info.incarnation, true, true, remove.force || member->forced});
 }
 
 std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, bool force,
+                                                       const State& state,
                                                        const Consensus& consensus,
                                                        Instant now) const {
   const Incarnation who = member.info.incarnation;
@@ -142,7 +144,11 @@ std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, boo
     if (stay == 0 && !successor) {
       return node + " is the last voter, and no other node could take its place: add one first";
     }
-    if (stay != 0 && answer <= stay / 2) {
+    if (!force) {
+      if (auto why = why_vote_needed(member, state, now)) return why;
+    }
+    // By force, one that answers goes after those that do not: its vote takes theirs away first.
+    if (stay != 0 && answer <= stay / 2 && !(force && is_there(who, now))) {
       return "without " + node + " only " + std::to_string(answer) + " of " + std::to_string(stay) +
              " voters answer: the cluster would lose its quorum";
     }
@@ -155,11 +161,48 @@ std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, boo
   return std::nullopt;
 }
 
+bool LeaderDuty::is_there(Incarnation member, Instant now) const {
+  if (member == self_) return true;
+  const auto contact = health_.contact(member);
+  return contact && contact->linked &&
+         health_.answered_within(member, now, 3 * options_.timing.heartbeat_interval);
+}
+
+// Without it so few nodes would answer that fewer could vote than now: because others are dead, who
+// may come back. The next failure would then stop a cluster that bears one today.
+std::optional<std::string> LeaderDuty::why_vote_needed(const Member& member, const State& state,
+                                                       Instant now) const {
+  if (CANARY(last_votes_go)) return std::nullopt;
+  size_t all = 0, there = 0;
+  std::string silent;
+  state.members().each([&](const Incarnation& other, const Member& known) {
+    const bool itself = other == member.info.incarnation;
+    if (known.leaving && !itself) return;
+    ++all;
+    if (itself) return;
+    if (is_there(other, now)) {
+      ++there;
+    } else {
+      silent += (silent.empty() ? "" : ", ") + known.info.node.value;
+    }
+  });
+  const uint32_t now_wanted = voters_wanted(options_.replica_count, all, false);
+  const uint32_t then = voters_wanted(options_.replica_count, there, false);
+  if (silent.empty() || then >= now_wanted) return std::nullopt;
+  return "without " + member.info.node.value + " only " + std::to_string(there) +
+         " nodes answer (" + silent + " does not), and " + std::to_string(then) +
+         " could vote instead of " + std::to_string(now_wanted) +
+         ": start or remove what does not answer first, or use force=true";
+}
+
 void LeaderDuty::on(DrainNode& drain, const Served& with) {
   const Member* member = with.find(drain.node);
   if (member == nullptr) return;
   // Who is not to be drained any more is not to be removed either.
   const bool is = drain.draining;
+  if (!is && !member->draining && !member->leaving) {
+    return with.answer(Outcome{.index = with.state.version(), .plan = {}, .text = kNotDraining});
+  }
   with.propose(
       SetDraining{member->info.incarnation, is, is && member->leaving, is && member->forced});
 }

@@ -46,6 +46,7 @@ void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, 
   heartbeat.load = load_;
   heartbeat.loop_late = std::exchange(loop_late_, false);
   heartbeat.stopping = stopping_;
+  heartbeat.wall_ms = consensus.unix_ms;
   for (const ProcessorId& processor : mine_) {
     const Assignment* assignment = state.assignments().find(processor);
     if (assignment == nullptr) continue;

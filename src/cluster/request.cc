@@ -22,10 +22,12 @@ void read(const proto::ProcessorSpec& from, Place& to, Check& check) { get(from,
 void write(const MoveWork& from, Case* to) {
   put(from.processor, to->mutable_move_work()->mutable_processor());
   to->mutable_move_work()->set_to(from.to.value);
+  to->mutable_move_work()->set_force(from.force);
 }
 void read(const proto::MoveWork& from, MoveWork& to, Check& check) {
   get(from.processor(), to.processor, check);
   to.to.value = from.to();
+  to.force = from.force();
 }
 
 void write(const Rebalance& from, Case* to) {

@@ -26,6 +26,7 @@ struct Place {
 struct MoveWork {
   ProcessorId processor;
   NodeId to;
+  bool force = false;  // Even away from the node that its source is on: it starts anew.
 };
 struct Rebalance {
   bool dry_run = false;
@@ -66,8 +67,10 @@ struct Request {
 struct Outcome {
   LogIndex index = 0;
   std::optional<Plan> plan;  // Of a rebalance.
-  std::string text;          // Of a join: the cluster id; of a removal: the operation's id.
+  std::string text;          // Of a join: the cluster id; of an undrain: kNotDraining, or nothing.
 };
+
+inline constexpr char kNotDraining[] = "not draining";
 
 using Answer = Result<Outcome>;
 

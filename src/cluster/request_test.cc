@@ -14,7 +14,7 @@ RequestBody body(size_t kind, RandomNouns& nouns) {
     case 1:
       return Place{nouns.spec()};
     case 2:
-      return MoveWork{nouns.uuid(), NodeId(nouns.text())};
+      return MoveWork{nouns.uuid(), NodeId(nouns.text()), nouns.flip()};
     case 3:
       return Rebalance{nouns.flip(), nouns.text()};
     case 4:
@@ -76,9 +76,11 @@ TEST(Request, EveryKindComesBack) {
   }
   const auto place = decode_request(encode(Request{Place{nouns.spec()}, "key"})).value();
   EXPECT_NE(std::get<Place>(place.body).spec, ProcessorSpec{});
-  const auto move = decode_request(encode(Request{MoveWork{{1, 2}, NodeId("n")}, ""})).value();
+  const auto move =
+      decode_request(encode(Request{MoveWork{{1, 2}, NodeId("n"), true}, ""})).value();
   EXPECT_EQ(std::get<MoveWork>(move.body).processor, (Uuid{1, 2}));
   EXPECT_EQ(std::get<MoveWork>(move.body).to, NodeId("n"));
+  EXPECT_TRUE(std::get<MoveWork>(move.body).force);
 }
 
 TEST(Request, EveryAnswerComesBack) {

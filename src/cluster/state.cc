@@ -80,6 +80,12 @@ std::optional<Applied> State::remembered(const std::string& key, uint64_t finger
   return other;
 }
 
+std::optional<uint64_t> State::keys_cut_ms() const {
+  if (results_.size() < kResultsKept) return std::nullopt;
+  const uint64_t kept = age_ms_ - results_.nth(0).second->age_ms;
+  return kept < kResultsKeptMs ? std::optional(kept) : std::nullopt;
+}
+
 const Applied* State::remembered(RequestId request) const {
   const LogIndex* index = results_request_.find(request);
   return index == nullptr ? nullptr : &result_at(*index)->applied;

@@ -41,7 +41,8 @@ class State {
   void raise_generation();
 
   LogIndex version() const { return version_; }  // Index of the last applied entry.
-  int64_t now_ms() const { return now_ms_; }     // The newest leader stamp; never goes back.
+  int64_t now_ms() const { return now_ms_; }     // Log time: for people (safety.md 8.2).
+  uint64_t age_ms() const { return age_ms_; }    // Steady time of all leaders together.
   // Chained over everything applied and what became of it; equal on all nodes at the same version.
   uint64_t hash() const { return hash_; }
   uint32_t generation() const { return generation_; }
@@ -74,6 +75,8 @@ class State {
   // key that another request was done with: a rejection.
   std::optional<Applied> remembered(const std::string& key, uint64_t fingerprint) const;
   const Applied* remembered(RequestId request) const;
+  // For how long keys are remembered, where their number cuts the time that they should be.
+  std::optional<uint64_t> keys_cut_ms() const;
 
   // Exact: from_snapshot(s.snapshot()) goes on as `s` does. Anything else is an Error.
   Bytes snapshot() const;
@@ -87,9 +90,9 @@ class State {
   static constexpr size_t kEventsKept = 100'000;  // Unless keep_events() says otherwise.
   // How many results of requests are kept: the same on all nodes. Those without a key come from our
   // own nodes, which do not ask again for long.
-  static constexpr size_t kResultsKept = 100'000;     // With a key.
-  static constexpr size_t kRequestsKept = 20'000;     // Without.
-  static constexpr int64_t kResultsKeptMs = 600'000;  // Ten minutes.
+  static constexpr size_t kResultsKept = 200'000;      // With a key.
+  static constexpr size_t kRequestsKept = 20'000;      // Without.
+  static constexpr uint64_t kResultsKeptMs = 600'000;  // Ten minutes of steady time.
   static constexpr size_t kRemovedKept = 10'000;
 
  private:
@@ -101,6 +104,7 @@ class State {
 
   LogIndex version_ = 0;
   int64_t now_ms_ = 0;
+  uint64_t age_ms_ = 0;
   uint64_t hash_ = 0;
   uint32_t generation_ = 0;
   Strategy strategy_ = Strategy::least_loaded;

@@ -51,6 +51,7 @@ void State::skip(LogIndex index) {
 
 Applied Applier::run(const Command& command) {
   state_.now_ms_ = std::max(state_.now_ms_, command.at_ms);
+  state_.age_ms_ = std::max(state_.age_ms_, command.age_ms);
   forget_old();
   if (auto first = seen(command)) return std::move(*first);
 
@@ -140,9 +141,27 @@ Applier::Rejected Applier::on(const RemoveMember& command) {
   if (bearer != nullptr && *bearer == command.incarnation) state_.labels_.erase(node);
   remember_removed(command.incarnation, node);
   state_.members_.erase(command.incarnation);
-  event("node_left", node.value,
-        {{"incarnation", std::to_string(command.incarnation.value)}, {"reason", command.reason}});
+  Data data = tied_to(node);
+  data["incarnation"] = std::to_string(command.incarnation.value);
+  data["reason"] = command.reason;
+  event("node_left", node.value, std::move(data));
   return std::nullopt;
+}
+
+// The processors whose source is there: without it they have no home until someone gives them one.
+Applier::Data Applier::tied_to(const NodeId& node) const {
+  constexpr uint64_t kNamed = 20;
+  uint64_t count = 0;
+  std::string names;
+  state_.assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
+    const ProcessorSpec* spec = state_.processors_.find(id);
+    if (assignment.pinned != node || assignment.deleted || spec == nullptr) return;
+    if (!spec->node_local || ++count > kNamed) return;
+    names += (names.empty() ? "" : ", ") + (spec->flow.empty() ? "" : spec->flow.value + "/") +
+             (spec->name.empty() ? spec->type : spec->name);
+  });
+  if (count == 0) return {};
+  return {{"homeless", std::to_string(count)}, {"processors", names}};
 }
 
 void Applier::remember_removed(Incarnation incarnation, const NodeId& node) {
@@ -200,7 +219,7 @@ Applier::Rejected Applier::on(const SetDraining& command) {
   const char* type = command.leaving    ? "node_leaving"
                      : command.draining ? "node_draining"
                                         : "node_undrained";
-  event(type, member->info.node.value, {});
+  event(type, member->info.node.value, command.leaving ? tied_to(member->info.node) : Data{});
   state_.members_.change(command.incarnation, [&](Member& changed) {
     changed.draining = command.draining;
     changed.leaving = command.leaving;
@@ -215,7 +234,21 @@ Applier::Rejected Applier::on(const NoteEmpty& command) {
   if (state_.owned(command.incarnation) > 0) {
     return Error{Code::conflict, member->info.node.value + " was given work meanwhile"};
   }
+  // Zero: by an older version, which could not say it.
+  if (command.as_of != 0 && member->work_at > command.as_of) {
+    return Error{Code::conflict, member->info.node.value + " had work after it said that"};
+  }
   state_.members_.change(command.incarnation, [](Member& changed) { changed.holds_data = false; });
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const SetLogTime& command) {
+  if (command.to_ms <= 0 || command.to_ms >= state_.now_ms_) {
+    return Error{Code::conflict, "log time steps back only"};
+  }
+  const int64_t back = state_.now_ms_ - command.to_ms;
+  state_.now_ms_ = command.to_ms;
+  event("log_time_stepped_back", "", {{"byMs", std::to_string(back)}});
   return std::nullopt;
 }
 
@@ -274,7 +307,7 @@ void Applier::remember(const Command& command, const Applied& applied) {
   if (command.request) state_.results_request_.set(command.request, index_);
   if (!command.idempotency_key.empty()) state_.results_key_.set(command.idempotency_key, index_);
   auto& results = command.idempotency_key.empty() ? state_.requests_ : state_.results_;
-  results.set(index_, Remembered{applied, command.idempotency_key, command.request, state_.now_ms_,
+  results.set(index_, Remembered{applied, command.idempotency_key, command.request, state_.age_ms_,
                                  command.fingerprint});
   forget_old();
 }
@@ -288,7 +321,7 @@ void Applier::forget_old(Results& results, size_t kept) {
   for (;;) {
     const auto [index, oldest] = results.nth(0);
     if (index == nullptr) return;
-    const bool expired = state_.now_ms_ - oldest->at_ms > State::kResultsKeptMs;
+    const bool expired = state_.age_ms_ - oldest->age_ms > State::kResultsKeptMs;
     if (!expired && results.size() <= kept) return;
     forget_names(*oldest);
     results.erase(LogIndex{*index});

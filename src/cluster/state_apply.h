@@ -47,6 +47,7 @@ class Applier {
   Rejected on(const SetDraining& command);
   Rejected on(const SetVoters& command);
   Rejected on(const NoteEmpty& command);
+  Rejected on(const SetLogTime& command);
 
   // ---- Work (state_apply_work.cc)
   Rejected on(const SetWanted& command);
@@ -56,6 +57,7 @@ class Applier {
   Rejected on(const Reports& command);
   Rejected on(const SaveCheckpoint& command);
   Rejected on(const NoteRebalance& command);
+  Rejected on(const WishPlace& command);
 
   // ---- The user's part (state_apply_flows.cc)
   Rejected on(const PutFlow& command);
@@ -74,14 +76,18 @@ class Applier {
   void name_connections(FlowSpec& flow) const;
   void put_flow(FlowSpec flow);
   void put_processor(const ProcessorSpec& spec);
+  bool may_stay(const ProcessorSpec& spec, const NodeId& node) const;
   void begin_anew(Assignment& assignment) const;
   void revive(const ProcessorSpec& spec, Assignment& assignment, bool new_type);
   void delete_processor(const ProcessorId& id, const std::string& reason);
   void erase_connections(const FlowSpec& flow);
   void verdict_event(const Member& before, const Member& after);
   void take_label(const MemberInfo& info);
+  Data tied_to(const NodeId& node) const;
   void remember_removed(Incarnation incarnation, const NodeId& node);
 
+  void touch_work(Incarnation member);
+  void unpin(const ProcessorId& id, const std::string& why);
   void count_flow(Incarnation owner, const ProcessorSpec& spec, int by);
 
   void event(const char* type, const std::string& node, Data data);

@@ -1,10 +1,12 @@
 // What commands do to the user's part: flows, processors, configuration, strategy.
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <tuple>
 
 #include "base/canary.h"
 #include "cluster/backup.h"
+#include "cluster/constraints.h"
 #include "cluster/state_apply.h"
 
 namespace databridge::cluster {
@@ -228,8 +230,20 @@ void Applier::put_processor(const ProcessorSpec& spec) {
     count_flow(before->owner, spec, +1);
   }
   const bool new_type = known && known->type != spec.type;
+  // Who changes what it requires wants it elsewhere, and cannot have it where its source was.
+  if (known && known->constraints.require != spec.constraints.require && spec.node_local &&
+      !before->pinned.empty() && !before->deleted && !may_stay(spec, before->pinned)) {
+    unpin(spec.id, "its constraints were changed");
+  }
   state_.assignments_.change(spec.id,
                              [&](Assignment& changed) { revive(spec, changed, new_type); });
+}
+
+// The node that its source is on is a member, and has what the processor requires.
+bool Applier::may_stay(const ProcessorSpec& spec, const NodeId& node) const {
+  const Member* member = state_.member(node);
+  return member != nullptr && !member->leaving && !why_not_label(spec, *member) &&
+         !why_not_files(spec, member->info.file_roots);
 }
 
 // The checkpoint that says "nothing yet" is newer than whatever any node keeps of an earlier
@@ -399,6 +413,60 @@ auto others(const Map& map, const Keep& keep) {
 std::optional<Error> why_not_restorable(BytesView backup) {
   const auto decoded = decode_backup(backup);
   return decoded ? why_bad(*decoded) : decoded.error();
+}
+
+namespace {
+
+// The ids of connections are the cluster's own affair, given anew when they are made.
+FlowSpec without_ids(FlowSpec flow) {
+  for (auto& connection : flow.connections) connection.id = {};
+  return flow;
+}
+
+const std::string& text_of(const std::string& key) { return key; }
+const std::string& text_of(const FlowId& id) { return id.value; }
+std::string text_of(const Uuid& id) { return id.text(); }
+
+// `same(a, b)`: of what is there and what comes.
+template <typename Map, typename Coming, typename Same>
+RestoreChanges::List compare(const Map& map, const Coming& coming, const Same& same) {
+  RestoreChanges::List list;
+  for (const auto& [key, value] : coming) {
+    const auto* known = map.find(key);
+    if (known == nullptr) {
+      list.added.push_back(text_of(key));
+    } else if (!same(*known, value)) {
+      list.replaced.push_back(text_of(key));
+    }
+  }
+  for (const auto& key : others(map, coming)) list.deleted.push_back(text_of(key));
+  return list;
+}
+
+}  // namespace
+
+Result<RestoreChanges> what_restore_changes(const State& state, BytesView bytes) {
+  auto backup = decode_backup(bytes);
+  if (!backup) return tl::make_unexpected(backup.error());
+  std::map<FlowId, FlowSpec> flows;
+  for (auto& flow : backup->flows) flows.emplace(flow.id, std::move(flow));
+  std::map<ProcessorId, ProcessorSpec> loose;
+  for (auto& spec : backup->processors) loose.emplace(spec.id, std::move(spec));
+  PersistentMap<ProcessorId, ProcessorSpec> loose_now;
+  state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+    const FlowSpec* flow = state.flows().find(spec.flow);
+    if (flow == nullptr || !flow->lists(id)) loose_now.set(id, spec);
+  });
+  RestoreChanges changes;
+  changes.flows = compare(state.flows(), flows, [](const FlowSpec& a, const FlowSpec& b) {
+    return without_ids(a) == without_ids(b);
+  });
+  changes.processors = compare(loose_now, loose, std::equal_to<>());
+  changes.config = compare(state.config(), backup->config,
+                           [](const ConfigItem& a, const std::string& b) { return a.json == b; });
+  changes.strategy_before = state.strategy();
+  changes.strategy_after = backup->strategy;
+  return changes;
 }
 
 Applier::Rejected Applier::on(const RestoreState& command) {

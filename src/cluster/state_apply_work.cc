@@ -42,6 +42,44 @@ Applier::Rejected Applier::on(const SetWanted& command) {
   return std::nullopt;
 }
 
+// Kept in the state, so that whoever leads sees to it: a wish that was acknowledged is not lost
+// with a leader, and one that is said again under its key is not done twice.
+Applier::Rejected Applier::on(const WishPlace& command) {
+  about_ = command.processor;
+  const Assignment* assignment = state_.assignments_.find(command.processor);
+  if (assignment == nullptr || assignment->deleted) return no_processor(command.processor);
+  if (!assignment->wanted) {
+    return Error{Code::conflict, "the processor is stopped: start it first"};
+  }
+  const Member* target = state_.member(command.to);
+  if (target == nullptr) {
+    return Error{Code::not_found,
+                 "no member has the incarnation " + std::to_string(command.to.value)};
+  }
+  const NodeId pinned = assignment->pinned;
+  if (command.force && !pinned.empty() && pinned != target->info.node) {
+    unpin(command.processor, "moved by force");
+  }
+  const bool there = assignment->owner == command.to && !assignment->releasing;
+  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+    changed.wish = there ? Incarnation{} : command.to;
+  });
+  return std::nullopt;
+}
+
+// It leaves the node that its source tied it to, and what it had there: it starts anew elsewhere.
+void Applier::unpin(const ProcessorId& id, const std::string& why) {
+  const NodeId from = state_.assignments_.find(id)->pinned;
+  state_.assignments_.change(id, [](Assignment& changed) { changed.pinned = {}; });
+  Data data{
+      {"processor", id.text()}, {"from", from.value}, {"reason", why}, {"startsAnew", "true"}};
+  if (const ProcessorSpec* spec = state_.processors_.find(id)) {
+    data["name"] = spec->name;
+    if (!spec->flow.empty()) data["flow"] = spec->flow.value;
+  }
+  event("processor_unpinned", from.value, std::move(data));
+}
+
 Applier::Rejected Applier::on(const Release& command) {
   const Assignment* assignment = nullptr;
   if (auto rejected = find_current(command.processor, command.replaces, assignment)) {
@@ -93,12 +131,13 @@ Applier::Rejected Applier::on(const Assign& command) {
     changed.assigned_at_ms = state_.now_ms_;
     changed.detail.clear();
     changed.reported_at_ms = 0;
+    changed.wish = {};
     if (spec.node_local && changed.pinned.empty()) changed.pinned = target->info.node;
   });
-  if (!target->holds_data) {
-    state_.members_.change(command.to, [](Member& changed) { changed.holds_data = true; });
-    target = state_.member(command.to);
-  }
+  state_.members_.change(command.to, [](Member& changed) { changed.holds_data = true; });
+  touch_work(command.to);
+  if (from) touch_work(from);
+  target = state_.member(command.to);
   Data data = about(*state_.assignments_.find(command.processor));
   if (from) data["from"] = label(from);
   event("work_assigned", target->info.node.value, std::move(data));
@@ -114,7 +153,10 @@ Applier::Rejected Applier::on(const Unassign& command) {
     return Error{Code::conflict, "its owner has not been told to release it"};
   }
   const Assignment before = *assignment;
-  if (before.owner) count(before.owner, state_.processors_.find(command.processor), -1);
+  if (before.owner) {
+    count(before.owner, state_.processors_.find(command.processor), -1);
+    touch_work(before.owner);
+  }
   if (before.deleted) {
     state_.assignments_.erase(command.processor);
     event("processor_deleted", label(before.owner), {{"processor", command.processor.text()}});
@@ -125,6 +167,7 @@ Applier::Rejected Applier::on(const Unassign& command) {
     changed.state = RunState::unassigned;
     changed.releasing = false;
     changed.reason = command.reason;
+    changed.wish = {};
   });
   const Assignment& now = *state_.assignments_.find(command.processor);
   if (now != before) event("work_unassigned", label(before.owner), about(now));
@@ -203,6 +246,12 @@ Applier::Data Applier::about(const Assignment& assignment) const {
   const ProcessorSpec* spec = state_.processors_.find(assignment.processor);
   if (spec != nullptr && !spec->flow.empty()) data["flow"] = spec->flow.value;
   return data;
+}
+
+// What the member has said of its queues before now no longer counts.
+void Applier::touch_work(Incarnation member) {
+  if (state_.member(member) == nullptr) return;
+  state_.members_.change(member, [&](Member& changed) { changed.work_at = index_; });
 }
 
 void Applier::count(Incarnation owner, const ProcessorSpec* spec, int by) {

@@ -96,7 +96,7 @@ void put(const Remembered& from, LogIndex at, proto::Remembered* to) {
   to->set_ignored(from.applied.ignored);
   to->set_key(from.key);
   if (from.request != RequestId{}) put(from.request, to->mutable_request());
-  to->set_at_ms(from.at_ms);
+  to->set_age_ms(from.age_ms);
   to->set_fingerprint(from.fingerprint);
 }
 void get(const proto::Remembered& from, Remembered& to, Check& check) {
@@ -109,7 +109,7 @@ void get(const proto::Remembered& from, Remembered& to, Check& check) {
   to.applied.ignored = from.ignored();
   to.key = from.key();
   get(from.request(), to.request, check);
-  to.at_ms = from.at_ms();
+  to.age_ms = from.age_ms();
   to.fingerprint = from.fingerprint();
 }
 
@@ -130,6 +130,7 @@ void StateCodec::write_head(const State& state, Writer& writer) {
     head->set_format(codec::kFormat);
     head->set_version(state.version_);
     head->set_now_ms(state.now_ms_);
+    head->set_age_ms(state.age_ms_);
     head->set_hash(state.hash_);
     head->set_generation(state.generation_);
     head->set_strategy(codec::enum_out<proto::Strategy>(state.strategy_));
@@ -145,6 +146,7 @@ void StateCodec::read_head(const proto::StateHead& head, State& state, Check& ch
   check.that(head.format() == codec::kFormat, "written by a newer program");
   state.version_ = head.version();
   state.now_ms_ = head.now_ms();
+  state.age_ms_ = head.age_ms();
   state.hash_ = head.hash();
   state.generation_ = head.generation();
   codec::enum_in(head.strategy(), Strategy::consistent_hash, state.strategy_, check, "strategy");

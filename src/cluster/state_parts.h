@@ -38,7 +38,7 @@ struct Remembered {
   Applied applied;
   std::string key;
   RequestId request;
-  int64_t at_ms = 0;
+  uint64_t age_ms = 0;       // Of the log, when it was applied.
   uint64_t fingerprint = 0;  // Of the request that the key was first used for.
   bool operator==(const Remembered&) const = default;
 };

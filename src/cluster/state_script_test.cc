@@ -159,6 +159,7 @@ class StateScript {
 
   std::string apply(CommandBody body) {
     Command command{std::move(body), 1000 * std::stoll(with("at", "0")), {}, with("key")};
+    command.age_ms = 1000 * std::stoull(with("age", "0"));
     if (with_.count("request") > 0) {  // request=n2/7
       const std::string text = with("request");
       const size_t slash = text.find('/');

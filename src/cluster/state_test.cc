@@ -75,7 +75,8 @@ class Commands {
         followed_ += random_.chance(0.1);
         return AdmitMember{info()};
       case 1:
-        return random_.chance(0.7) ? CommandBody(RemoveMember{node(), "r"}) : NoteEmpty{node()};
+        return random_.chance(0.7) ? CommandBody(RemoveMember{node(), "r"})
+                                   : NoteEmpty{node(), random_.below(2) * state.version()};
       case 2:
         return SetVerdict{node(), nouns_.one_of(Health::disconnected), HealthReason::slow,
                           at_ms_ + 20'000};
@@ -114,6 +115,8 @@ class Commands {
       case 17:
       case 18:
         return Release{id, current, "r"};
+      case 19:
+        return WishPlace{id, node(), nouns_.flip()};
       default:
         return Assign{id, current, node(), "a"};
     }
@@ -344,9 +347,10 @@ TEST(State, ANodeKeepsAsManyEventsAsItIsTold) {
 
 TEST(State, OldResultsGo) {
   State state;
-  const auto put = [&](LogIndex index, int64_t at_ms, std::string key) {
-    return state.apply(index, Command{SetConfig{"k", "1", std::nullopt}, at_ms, {}, key});
+  const auto put = [&](LogIndex index, uint64_t age_ms, std::string key) {
+    return state.apply(index, Command{SetConfig{"k", "1", std::nullopt}, 0, {}, key, 0, age_ms});
   };
+  EXPECT_FALSE(state.keys_cut_ms());
   put(1, 1'000, "first");
   for (LogIndex index = 2; index <= State::kResultsKept; ++index) {
     put(index, 1'000, "key " + std::to_string(index));
@@ -354,6 +358,7 @@ TEST(State, OldResultsGo) {
   ASSERT_TRUE(state.remembered("first", 0));
   EXPECT_EQ(state.remembered("first", 0)->index, 1u);
   put(State::kResultsKept + 1, 1'000, "one more");
+  EXPECT_EQ(state.keys_cut_ms(), 0u) << "their number cuts the time, and status says so";
   EXPECT_FALSE(state.remembered("first", 0));
   EXPECT_TRUE(state.remembered("key 2", 0));
   // A request without a key does not push them out.
@@ -367,7 +372,37 @@ TEST(State, OldResultsGo) {
   put(500'000, 1'001 + State::kResultsKeptMs, "late");
   EXPECT_FALSE(state.remembered("key 2", 0));
   EXPECT_EQ(put(500'001, 0, "late").index, 500'000u);
-  EXPECT_EQ(state.now_ms(), 1'001 + State::kResultsKeptMs);
+  EXPECT_EQ(state.age_ms(), 1'001 + State::kResultsKeptMs);
+  EXPECT_FALSE(state.keys_cut_ms());
+}
+
+// A leader whose wall clock is eleven minutes, or ten years, ahead makes nobody forget.
+TEST(State, NoStampMakesAKeyOlder) {
+  State state;
+  const auto put = [&](LogIndex index, int64_t at_ms, std::string key) {
+    Command command{SetConfig{"k", "1", std::nullopt}, at_ms, {Incarnation{1}, index}, key};
+    command.age_ms = 1'000 * index;
+    return state.apply(index, command).index;
+  };
+  EXPECT_EQ(put(1, 1'000, "key"), 1u);
+  put(2, 1'000 + 700'000, "");
+  EXPECT_EQ(put(3, 1'000, "key"), 1u);
+  put(4, 315'360'000'000, "");
+  EXPECT_EQ(put(5, 2'000, "key"), 1u);
+  EXPECT_NE(state.remembered(RequestId{Incarnation{1}, 2}), nullptr);
+  EXPECT_EQ(put(602, 2'000, "key"), 602u) << "ten minutes of leaders' time have passed";
+}
+
+TEST(State, LogTimeStepsBackByItsOwnCommandOnly) {
+  State state;
+  state.apply(1, Command{SetConfig{"k", "1", {}}, 9'000'000, {}, ""});
+  state.apply(2, Command{SetConfig{"k", "2", {}}, 1'000, {}, ""});
+  EXPECT_EQ(state.now_ms(), 9'000'000);
+  EXPECT_TRUE(state.apply(3, Command{SetLogTime{9'000'001}, 0, {}, ""}).rejected);
+  EXPECT_FALSE(state.apply(4, Command{SetLogTime{1'000'000}, 9'000'000, {}, ""}).rejected);
+  EXPECT_EQ(state.now_ms(), 1'000'000);
+  EXPECT_EQ(state.last_event().index, 4u);
+  EXPECT_EQ(State::from_snapshot(state.snapshot())->now_ms(), 1'000'000);
 }
 
 TEST(State, AKeyIsForOneRequest) {

@@ -46,6 +46,7 @@ struct Assignment {
   LogIndex spec_index = 0;  // When its processor was put last: above epoch.index, a restart is due.
   std::string detail{};     // What its host last said of it.
   int64_t reported_at_ms = 0;  // When that was; 0 = never under this epoch.
+  Incarnation wish;            // Where its user wants it, until it is given a place.
 
   bool operator==(const Assignment&) const = default;
 };

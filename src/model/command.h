@@ -149,10 +149,27 @@ struct NoteRebalance {
   bool operator==(const NoteRebalance&) const = default;
 };
 
-// The member owns nothing, and its queues were empty for long enough to be sure of it.
+// The member owns nothing, and has said twice that it holds nothing: both times after it had
+// applied `as_of`. Rejected if work was given to it or taken from it later (safety.md 9.3).
 struct NoteEmpty {
   Incarnation incarnation;
+  LogIndex as_of = 0;
   bool operator==(const NoteEmpty&) const = default;
+};
+
+// Log time steps back: a majority of the voters' clocks says that it lies far ahead.
+struct SetLogTime {
+  int64_t to_ms = 0;
+  bool operator==(const SetLogTime&) const = default;
+};
+
+// The user's wish where a processor shall run, kept until it was given a place. `force`: even if
+// its source ties it to another node, where it leaves what it has; it starts anew.
+struct WishPlace {
+  ProcessorId processor;
+  Incarnation to;
+  bool force = false;
+  bool operator==(const WishPlace&) const = default;
 };
 
 // Brings back the user's part of a saved state (flows, processors, configuration, strategy).
@@ -161,10 +178,11 @@ struct RestoreState {
   bool operator==(const RestoreState&) const = default;
 };
 
-using CommandBody = std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters,
-                                 PutFlow, DeleteFlow, AddProcessor, DeleteProcessor, SetWanted,
-                                 Release, Assign, Unassign, Reports, SaveCheckpoint, SetConfig,
-                                 DeleteConfig, SetStrategy, NoteRebalance, RestoreState, NoteEmpty>;
+using CommandBody =
+    std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters, PutFlow, DeleteFlow,
+                 AddProcessor, DeleteProcessor, SetWanted, Release, Assign, Unassign, Reports,
+                 SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState,
+                 NoteEmpty, SetLogTime, WishPlace>;
 
 // Names one request through every resend and forward (safety.md 5.5).
 struct RequestId {
@@ -176,10 +194,11 @@ struct RequestId {
 
 struct Command {
   CommandBody body;
-  int64_t at_ms = 0;            // Unix time stamped by the leader; never goes back in `apply`.
+  int64_t at_ms = 0;            // Log time, stamped by the leader: only SetLogTime brings it back.
   RequestId request;            // Zero: the leader's own idea.
   std::string idempotency_key;  // Empty: none.
   uint64_t fingerprint = 0;     // Of what the client sent with the key; 0 = none.
+  uint64_t age_ms = 0;          // Steady milliseconds of all leaders by then (safety.md 8.3).
   bool operator==(const Command&) const = default;
 };
 

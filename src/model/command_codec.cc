@@ -211,9 +211,26 @@ void read(const proto::NoteRebalance& from, NoteRebalance& to, Check&) {
 
 void write(const NoteEmpty& from, Case* to) {
   to->mutable_note_empty()->set_incarnation(from.incarnation.value);
+  to->mutable_note_empty()->set_as_of(from.as_of);
 }
 void read(const proto::NoteEmpty& from, NoteEmpty& to, Check&) {
   to.incarnation.value = from.incarnation();
+  to.as_of = from.as_of();
+}
+
+void write(const SetLogTime& from, Case* to) { to->mutable_set_log_time()->set_to_ms(from.to_ms); }
+void read(const proto::SetLogTime& from, SetLogTime& to, Check&) { to.to_ms = from.to_ms(); }
+
+void write(const WishPlace& from, Case* to) {
+  auto* wire = to->mutable_wish_place();
+  put(from.processor, wire->mutable_processor());
+  wire->set_to(from.to.value);
+  wire->set_force(from.force);
+}
+void read(const proto::WishPlace& from, WishPlace& to, Check& check) {
+  get(from.processor(), to.processor, check);
+  to.to.value = from.to();
+  to.force = from.force();
 }
 
 void write(const RestoreState& from, Case* to) {
@@ -276,6 +293,10 @@ void get(const proto::CommandBody& from, CommandBody& to, Check& check) {
       return read_as<NoteRebalance>(from.note_rebalance(), to, check);
     case Case::kRestoreState:
       return read_as<RestoreState>(from.restore_state(), to, check);
+    case Case::kSetLogTime:
+      return read_as<SetLogTime>(from.set_log_time(), to, check);
+    case Case::kWishPlace:
+      return read_as<WishPlace>(from.wish_place(), to, check);
     case Case::BODY_NOT_SET:
       break;
   }
@@ -292,6 +313,7 @@ Bytes encode(const Command& command) {
   if (command.request != RequestId{}) codec::put(command.request, wire.mutable_request());
   wire.set_idempotency_key(command.idempotency_key);
   wire.set_fingerprint(command.fingerprint);
+  wire.set_age_ms(command.age_ms);
   return wire.SerializeAsString();
 }
 
@@ -305,6 +327,7 @@ Result<Command> decode_command(BytesView bytes) {
   codec::get(wire.request(), command.request, check);
   command.idempotency_key = wire.idempotency_key();
   command.fingerprint = wire.fingerprint();
+  command.age_ms = wire.age_ms();
   if (!check.ok()) return fail(Code::corrupt, "a command holds " + check.wrong());
   return command;
 }

@@ -59,7 +59,8 @@ struct Member {
   bool draining = false;
   bool leaving = false;     // DELETE was asked: removed once nothing runs or waits there.
   bool forced = false;      // Together with `leaving`: what waits there is given up if it is gone.
-  bool holds_data = false;  // It was given work, and its queues were not seen empty since.
+  bool holds_data = false;  // It was given work, and has not said since that it holds nothing.
+  LogIndex work_at = 0;     // When work was last given to it or taken from it.
   bool voter = false;       // Mirror of the Raft configuration, for reading only.
 
   bool operator==(const Member&) const = default;

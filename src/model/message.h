@@ -72,6 +72,11 @@ struct Heartbeat {
   std::vector<Running> running;  // All that the host runs or is stopping.
   bool loop_late = false;        // It doubts itself: its own loop had a gap.
   bool stopping = false;         // Its process is about to end: it wants no more work.
+  // Filled in by the body as it is sent: what the host holds (flow files in all queues, those of
+  // deleted flows included, and what still runs) once it has applied that index. 0: not said.
+  LogIndex applied = 0;
+  uint64_t held = 0;
+  int64_t wall_ms = 0;  // What its wall clock says; 0: not said (safety.md 8.2).
   bool operator==(const Heartbeat&) const = default;
 };
 // Renews the lease of the member until (when it sent `sequence`) + L, in `term` only.
@@ -102,6 +107,10 @@ struct SoftTable {
   int64_t as_of_ms = 0;
   uint32_t voters_reachable = 0;
   std::vector<SoftMember> members;
+  // How far the stamps of commands lie ahead of the leader's wall clock, which they then wait for;
+  // below zero: behind it, because no majority of the voters' clocks agrees with it.
+  int64_t log_ahead_ms = 0;
+  uint32_t voters_wanted = 0;  // That so many members should have; 0: not said.
   bool operator==(const SoftTable&) const = default;
 };
 

@@ -77,6 +77,9 @@ void write(const Heartbeat& from, Case* to) {
   }
   wire->set_loop_late(from.loop_late);
   wire->set_stopping(from.stopping);
+  wire->set_applied(from.applied);
+  wire->set_held(from.held);
+  wire->set_wall_ms(from.wall_ms);
 }
 void read(const proto::Heartbeat& from, Heartbeat& to, Check& check) {
   to.sequence = from.sequence();
@@ -91,6 +94,9 @@ void read(const proto::Heartbeat& from, Heartbeat& to, Check& check) {
   }
   to.loop_late = from.loop_late();
   to.stopping = from.stopping();
+  to.applied = from.applied();
+  to.held = from.held();
+  to.wall_ms = from.wall_ms();
 }
 
 void write(const HeartbeatAck& from, Case* to) {
@@ -109,6 +115,8 @@ void write(const SoftTable& from, Case* to) {
   wire->set_term(from.term);
   wire->set_as_of_ms(from.as_of_ms);
   wire->set_voters_reachable(from.voters_reachable);
+  wire->set_log_ahead_ms(from.log_ahead_ms);
+  wire->set_voters_wanted(from.voters_wanted);
   for (const auto& one : from.members) {
     auto* member = wire->add_members();
     member->set_incarnation(one.incarnation.value);
@@ -125,6 +133,8 @@ void read(const proto::SoftTable& from, SoftTable& to, Check& check) {
   to.term = from.term();
   to.as_of_ms = from.as_of_ms();
   to.voters_reachable = from.voters_reachable();
+  to.log_ahead_ms = from.log_ahead_ms();
+  to.voters_wanted = from.voters_wanted();
   for (const auto& wire : from.members()) {
     SoftMember& one = to.members.emplace_back();
     one.incarnation.value = wire.incarnation();

@@ -99,6 +99,7 @@ void put(const Member& from, proto::Member* to) {
   to->set_admitted_at(from.admitted_at);
   to->set_forced(from.forced);
   to->set_holds_data(from.holds_data);
+  to->set_work_at(from.work_at);
 }
 void get(const proto::Member& from, Member& to, Check& check) {
   get(from.info(), to.info, check);
@@ -112,6 +113,7 @@ void get(const proto::Member& from, Member& to, Check& check) {
   to.admitted_at = from.admitted_at();
   to.forced = from.forced();
   to.holds_data = from.holds_data();
+  to.work_at = from.work_at();
 }
 
 void put(const ProcessorSpec& from, proto::ProcessorSpec* to) {
@@ -201,6 +203,7 @@ void put(const Assignment& from, proto::Assignment* to) {
   to->set_deleted(from.deleted);
   to->set_detail(from.detail);
   to->set_reported_at_ms(from.reported_at_ms);
+  to->set_wish(from.wish.value);
   to->set_spec_index(from.spec_index);
 }
 void get(const proto::Assignment& from, Assignment& to, Check& check) {
@@ -218,6 +221,7 @@ void get(const proto::Assignment& from, Assignment& to, Check& check) {
   to.deleted = from.deleted();
   to.detail = from.detail();
   to.reported_at_ms = from.reported_at_ms();
+  to.wish.value = from.wish();
   to.spec_index = from.spec_index();
 }
 

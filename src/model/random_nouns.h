@@ -46,7 +46,9 @@ class RandomNouns : public RandomValues {
   void fill(DeleteConfig& to) { to = {text(), expected()}; }
   void fill(SetStrategy& to) { to = {one_of(Strategy::consistent_hash)}; }
   void fill(NoteRebalance& to) { to = {text(), small()}; }
-  void fill(NoteEmpty& to) { to = {incarnation()}; }
+  void fill(NoteEmpty& to) { to = {incarnation(), number()}; }
+  void fill(SetLogTime& to) { to = {time()}; }
+  void fill(WishPlace& to) { to = {uuid(), incarnation(), flip()}; }
   void fill(RestoreState& to) { to = {text()}; }
 
   void fill(RaftPacket& to) { to = {text()}; }
@@ -70,15 +72,23 @@ class RandomNouns : public RandomValues {
           load(),
           list([&] { return Running{uuid(), epoch(), run_state()}; }),
           flip(),
-          flip()};
+          flip(),
+          number(),
+          number(),
+          time()};
   }
   void fill(HeartbeatAck& to) { to = {number(), number()}; }
   void fill(HeartbeatAsk&) {}
   void fill(SoftTable& to) {
-    to = {number(), time(), small(), list([&] {
+    to = {number(),
+          time(),
+          small(),
+          list([&] {
             return SoftMember{incarnation(), load(), flip(), time(),
                               real(),        real(), real(), time()};
-          })};
+          }),
+          time(),
+          small()};
   }
   void fill(StartWork& to) { to = {uuid(), epoch(), number(), number()}; }
   void fill(StopWork& to) { to = {uuid(), epoch(), number()}; }

@@ -17,6 +17,11 @@ using cluster::Weight;
 using env::Space;
 
 constexpr Duration kSampleEvery = 1s;
+constexpr uint32_t kSmoothOver = 30;  // Samples.
+// A node that stood still for so long finds requests in its buffers whose keys may be forgotten by
+// now, which is after ten minutes: whoever sent them does not wait any more (safety.md 8.3).
+constexpr Duration kGap = 1min;
+constexpr Duration kDeafAfterGap = 2s;  // Until what came meanwhile is read, and refused.
 // Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
 // sync.
 constexpr int kRoundsMax = 64;
@@ -101,6 +106,7 @@ Result<void> Engine::restore() {
 void Engine::make_host() {
   Host::Options host;
   host.self = identity_.incarnation;
+  host.boot = identity_.boot;
   host.watch = options_.watch;
   host.trigger_time_max = options_.leader.timing.stop_budget / 2;
   if (host_) host.board = host_->board();  // The watchdog keeps looking at the same one.
@@ -204,8 +210,14 @@ void Engine::turn() {
     const std::lock_guard lock(mutex_);
     mail.swap(mailbox_);
   }
+  const Instant before = now_;
   now_ = env_.clock.now();
   unix_ms_ = env_.clock.unix_ms();
+  if (now_ - before > kGap && !CANARY(hears_after_gap)) {
+    deaf_until_ = now_ + kDeafAfterGap;
+    log(Weight::warning, "stood still for " + std::to_string((now_ - before) / 1s) +
+                             " s: what was asked meanwhile is not carried out");
+  }
   refresh_consensus();
   for (Mail& item : mail) {
     std::visit([this](auto& came) { take(came); }, item);
@@ -367,6 +379,8 @@ void Engine::take(Came& came) {
     host_->receive(came.from, *delivery);
   } else if (const auto* ack = std::get_if<DeliveryAck>(&came.message)) {
     host_->receive(came.from, *ack);
+  } else if (now_ < deaf_until_ && std::holds_alternative<Forward>(came.message)) {
+    return;  // Whoever passed it on has given up, and says that the outcome is unknown.
   } else {
     step(cluster::Received{came.from, std::move(came.message)});
   }
@@ -399,6 +413,11 @@ void Engine::take(Durable& durable) {
 }
 
 void Engine::take(Asking& asking) {
+  if (now_ < deaf_until_) {
+    return asking.done(fail(Code::unavailable,
+                            "this node stood still for more than a minute, and carries out nothing "
+                            "that was asked meanwhile; ask again"));
+  }
   const cluster::Ticket ticket = ++ticket_;
   asked_.emplace(ticket, std::move(asking.done));
   step(cluster::Asked{ticket, std::move(asking.request)});
@@ -431,17 +450,19 @@ void Engine::start_network() {
 void Engine::sample_load() {
   if (now_ < sample_next_) return;
   sample_next_ = now_ + kSampleEvery;
-  NodeLoad load;
+  // One busy second says little of a node: its load is that of the last half a minute.
+  NodeLoad& load = smooth_;
   if (const auto sample = env_.load_probe.sample()) {
-    load.cpu_percent = sample->cpu_percent;
-    load.memory_percent = sample->memory_percent;
+    samples_ = std::min(samples_ + 1, kSmoothOver);
+    load.cpu_percent += (sample->cpu_percent - load.cpu_percent) / samples_;
+    load.memory_percent += (sample->memory_percent - load.memory_percent) / samples_;
   }
   load.processors_active = static_cast<uint32_t>(host_->running().size());
   load.queue_depth = host_->queue_depth();
   const env::Store::Room room = env_.store.room();
   const uint64_t share = room.total / 100 * options_.disk_free_percent;
   const bool full = room.total != 0 && room.free < std::min(options_.disk_free_min, share);
-  if (full) load.trouble = NodeTrouble::disk_full;
+  load.trouble = full ? NodeTrouble::disk_full : NodeTrouble::none;
   host_->pause_sources(full);
   step(cluster::Sampled{load});
 }
@@ -547,7 +568,15 @@ void Engine::carry_out(cluster::Effects effects) {
   }
 }
 
-void Engine::on(cluster::Send& effect) { said_.push_back(std::move(effect)); }
+void Engine::on(cluster::Send& effect) {
+  // What is held, and what was applied by then, are looked at together, and now: a sample of a
+  // second ago knows nothing of what came since.
+  if (auto* heartbeat = std::get_if<Heartbeat>(&effect.message)) {
+    heartbeat->applied = host_->applied_upto();
+    heartbeat->held = host_->queue_depth() + host_->running().size();
+  }
+  said_.push_back(std::move(effect));
+}
 void Engine::on(cluster::Reply& effect) {
   if (effect.ticket != 0) said_.push_back(std::move(effect));
 }

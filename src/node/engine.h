@@ -177,6 +177,9 @@ class Engine final : private HostEvents {
   std::map<cluster::Ticket, Done> asked_;
   cluster::Ticket ticket_ = 0;
   Instant sample_next_{};
+  Instant deaf_until_{};  // What was asked before a long standstill is not carried out.
+  NodeLoad smooth_;       // Over the last half a minute.
+  uint32_t samples_ = 0;
   std::tuple<LogIndex, uint64_t, LogIndex, bool> published_{};
 
   mutable std::mutex mutex_;

@@ -100,8 +100,28 @@ void Host::Inside::applied(const cluster::State& state, const Command* command) 
     const auto runner = runners_.find(saved->processor);
     if (runner != runners_.end()) cover(runner->second, env_.clock.now());
   }
-  if (body == nullptr || changes_members(*body)) write_off_removed();
+  if (body == nullptr || changes_members(*body)) {
+    write_off_removed();
+    sweep();
+  }
   settle();
+}
+
+// A connection that was deleted while this node was away, or within a snapshot, is never named to
+// it again. Once the state knows this start of the process it is past all that the starts before
+// had applied: what it does not know by then is deleted, since no id is given twice.
+void Host::Inside::sweep() {
+  const Member* self = state_.member(options_.self);
+  if (options_.boot == 0 || self == nullptr || self->info.boot != options_.boot) return;
+  for (auto next = connections_.begin(); next != connections_.end();) {
+    const auto at = next++;
+    if (state_.connection(at->first) != nullptr) continue;
+    router_.forget(at->first);
+    for (auto& [processor, runner] : runners_) runner.offered.erase(at->first);
+    at->second.erase(writes_);
+    dirty_.erase(at->first);
+    connections_.erase(at);
+  }
 }
 
 void Host::Inside::rebuild_topology(bool may_erase) {
@@ -421,9 +441,13 @@ std::vector<Running> Host::running() const {
   return list;
 }
 
-uint64_t Host::queue_depth() const {
+LogIndex Host::applied_upto() const { return inside_->applied_upto(); }
+
+uint64_t Host::queue_depth() const { return inside_->queue_depth(); }
+
+uint64_t Host::Inside::queue_depth() const {
   uint64_t depth = 0;
-  for (const Queue& queue : queues()) depth += queue.count;
+  for (const auto& [id, connection] : connections_) depth += connection.count();
   return depth;
 }
 

@@ -65,6 +65,7 @@ class Host {
  public:
   struct Options {
     Incarnation self;
+    uint64_t boot = 0;  // Of this start of the process; 0: not known.
     size_t trigger_files_max = 256;
     uint64_t trigger_bytes_max = 4 << 20;
     Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
@@ -110,7 +111,9 @@ class Host {
   void on_durable(uint64_t number);
 
   std::vector<Running> running() const;  // For heartbeats: sorted by processor.
-  uint64_t queue_depth() const;          // Flow files in all connections here.
+  LogIndex applied_upto() const;         // The newest command that it knows of.
+  // Flow files in all connections here, those included that the state does not know (any more).
+  uint64_t queue_depth() const;
 
   struct Queue {
     Uuid connection;

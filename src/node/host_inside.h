@@ -49,6 +49,8 @@ class Host::Inside {
   using Connections = std::map<Uuid, flow::Connection>;
   const Runners& runners() const { return runners_; }
   std::vector<Queue> queues() const;
+  uint64_t queue_depth() const;
+  LogIndex applied_upto() const { return state_.version(); }
   const std::shared_ptr<LeaseBoard>& board() const { return options_.board; }
 
  private:
@@ -72,6 +74,7 @@ class Host::Inside {
   void reroute(const ProcessorId& processor);
   void reroute(flow::Connection& connection, const ConnectionSpec& spec);
   void write_off_removed();
+  void sweep();
   flow::Connection* connection(const Uuid& id);
   Router::Ends ends_of(const ConnectionSpec& spec) const;
   flow::Verdict verdict(const ProcessorId& from, Epoch origin, uint64_t commit);

@@ -23,6 +23,7 @@ class Cluster {
   struct Node : HostEvents, HostWatch {
     Cluster* cluster = nullptr;
     Incarnation id;
+    uint64_t boot = 0;
     flow::MemoryFiles files;
     ForgetfulStore store;
     ManualWorkers workers;
@@ -121,6 +122,7 @@ class Cluster {
                                                    node.files, node.load, node.id.value});
     Host::Options options;
     options.self = node.id;
+    options.boot = node.boot;
     options.watch = &node;
     options.trigger_files_max = 4;
     node.host = std::make_unique<Host>(
@@ -333,6 +335,33 @@ TEST(Host, WorkFlowsOnOneNode) {
   cluster.calm(kPlaced);
   EXPECT_EQ(cluster.waiting("mid success end"), numbers(20));
   EXPECT_EQ(cluster.nodes[0]->host->queue_depth(), 20u);
+}
+
+// Nothing names it any more to a node that comes back by a snapshot: it stood in memory for ever,
+// was counted nowhere, and what its node holds is what a removal waits for.
+TEST(Host, AQueueOfADeletedFlowGoesOnceTheStateKnowsThisStart) {
+  Cluster cluster(1);
+  cluster.put_flow(flow_of(20));
+  cluster.calm(kPlaced);
+  auto& node = *cluster.nodes[0];
+  cluster.crash(node);
+  ASSERT_TRUE(cluster.log_command(DeleteFlow{FlowId("f")}));
+  node.boot = 2;
+  cluster.boot(node);
+  node.state = cluster.truth;
+  node.applied = cluster.log.size();
+  node.host->applied(node.state, nullptr);
+  cluster.turn(node);
+  EXPECT_EQ(node.host->queue_depth(), 20u) << "this disk may have seen more than the state";
+  MemberInfo info;
+  info.incarnation = node.id;
+  info.node = NodeId("n1");
+  info.boot = node.boot;
+  ASSERT_TRUE(cluster.log_command(AdmitMember{info}));
+  cluster.apply_next(node);
+  cluster.sync(node, SIZE_MAX);
+  EXPECT_EQ(node.host->queue_depth(), 0u);
+  EXPECT_EQ(cluster.orphans(node), 0u);
 }
 
 TEST(Host, WorkFlowsBetweenNodesInOrder) {

@@ -1,0 +1,31 @@
+// A member that was removed without force held nothing: what it holds, no other has
+// (safety.md 9.3).
+//
+// Owns who is a member, and whether somebody has given up what it holds, as any node has shown it.
+#pragma once
+
+#include <map>
+
+#include "sim/node_cluster.h"
+
+namespace databridge::sim {
+
+class NodeRemovals {
+ public:
+  explicit NodeRemovals(NodeCluster& cluster) : cluster_(cluster) {}
+
+  void look(const cluster::View& view);
+
+ private:
+  struct Staying {
+    size_t node = 0;
+    bool forced = false;
+  };
+
+  void part(Incarnation who, const Staying& staying);
+
+  NodeCluster& cluster_;
+  std::map<Incarnation, Staying> staying_;  // Members that nobody has shown as removed yet.
+};
+
+}  // namespace databridge::sim
