@@ -72,6 +72,7 @@ Routed get_config_item(Call& call);
 Routed get_strategy(Call& call);
 Routed get_events(Call& call);
 Routed get_operation(Call& call);
+Routed get_operations(Call& call);
 Routed get_snapshot(Call& call);
 Routed get_health(Call& call);
 Routed get_ready(Call& call);

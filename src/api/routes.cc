@@ -153,6 +153,7 @@ const std::vector<Row>& rows() {
       {"/api/cluster/flows/{id}", get_flow, put_flow, nullptr, delete_flow},
       {"/api/cluster/nodes/{id}/drain", nullptr, nullptr, post_drain, delete_drain},
       {"/api/cluster/nodes/{id}/check", nullptr, nullptr, post_check, nullptr},
+      {"/api/cluster/operations", get_operations, nullptr, nullptr, nullptr},
       {"/api/cluster/operations/{id}", get_operation, nullptr, nullptr, nullptr},
       {"/api/cluster/strategy", get_strategy, put_strategy, nullptr, nullptr},
       {"/api/cluster/config", get_config, nullptr, nullptr, nullptr},

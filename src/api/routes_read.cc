@@ -155,6 +155,11 @@ Routed get_operation(Call& call) {
   return json_response(std::move(*shown));
 }
 
+Routed get_operations(Call& call) {
+  if (const auto left = call.query.left()) return problem(*left);
+  return json_response(show_operations(call.at()));
+}
+
 Routed get_snapshot(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
   ApiResponse response;

@@ -138,8 +138,11 @@ Routed drain(Call& call, bool draining) {
   if (const auto bad = bad_node(call.parameter)) return problem(*bad);
   if (const auto bad = read_nothing(call)) return problem(*bad);
   return call.ask(cluster::DrainNode{NodeId(call.parameter), draining},
-                  [id = "drain-" + call.parameter, draining](const ViewPtr& view, const Outcome&) {
-                    return show_operation_of(view, id, draining ? 202 : 200);
+                  [node = call.parameter, draining](const ViewPtr& view, const Outcome& outcome) {
+                    if (outcome.text == cluster::kNotDraining) {
+                      return json_response(show_no_drain(*view, node));
+                    }
+                    return show_operation_of(view, "drain-" + node, draining ? 202 : 200);
                   });
 }
 
@@ -253,9 +256,10 @@ Routed post_move(Call& call) {
   if (!body) return problem(body.error());
   Fields fields(*body, "the body");
   const std::string node = fields.text("nodeId", 64);
+  const bool force = fields.optional_bool("force", false);
   if (const auto bad = fields.done()) return problem(*bad);
   if (!is_valid_name(node, 64)) return problem(Code::unprocessable, "\"nodeId\" is no node's id");
-  return call.ask(cluster::MoveWork{*id, NodeId(node)},
+  return call.ask(cluster::MoveWork{*id, NodeId(node), force},
                   [id = *id](const ViewPtr& view, const Outcome&) {
                     return show_assignment_of(view, id, 200);
                   });
@@ -402,16 +406,17 @@ Routed post_transfer(Call& call) {
 }
 
 Routed post_restore(Call& call) {
+  const auto dry_run = call.query.take_bool("dryRun");
+  if (!dry_run) return problem(dry_run.error());
   if (const auto left = call.query.left()) return problem(*left);
   if (call.request.body.empty()) return problem(Code::invalid, "the body must be a snapshot");
   if (const auto bad = cluster::why_not_restorable(call.request.body)) return problem(*bad);
+  const auto changes = cluster::what_restore_changes(call.at().state, call.request.body);
+  if (!changes) return problem(changes.error());
+  if (*dry_run) return json_response(show_restore(*changes, true, call.at().state.version()));
   return call.ask(cluster::Change{RestoreState{std::move(call.request.body)}},
-                  [](const ViewPtr&, const Outcome& outcome) {
-                    std::string out;
-                    JsonWriter json(out);
-                    json.object().key("restored").boolean(true);
-                    json.key("version").number(outcome.index).end_object();
-                    return json_response(std::move(out));
+                  [changes = *changes](const ViewPtr&, const Outcome& outcome) {
+                    return json_response(show_restore(changes, false, outcome.index));
                   });
 }
 

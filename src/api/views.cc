@@ -287,6 +287,7 @@ std::string show_assignments(const View& view, const AssignmentFilter& filter, c
   std::string last, next;
   const auto show = [&](const ProcessorId& id, const Assignment& assignment) {
     if (id.text() == page.after) return true;
+    if (assignment.deleted) return true;  // Nothing of it is left to be seen but its end.
     if (!filter.node.empty() && (node == nullptr || assignment.owner != node->info.incarnation)) {
       return true;
     }
@@ -456,6 +457,43 @@ std::string show_join(const View& view) {
   json.key("role").text(name(self != nullptr ? role_of(view, *self) : Role::worker));
   json.key("version").number(view.state.version());
   json.end_object();
+  return out;
+}
+
+namespace {
+
+void write_names(JsonWriter& json, std::string_view key, const std::vector<std::string>& names) {
+  constexpr size_t kNamed = 1000;
+  json.key(key).array();
+  for (size_t i = 0; i < std::min(names.size(), kNamed); ++i) json.text(names[i]);
+  if (names.size() > kNamed) json.text("and " + std::to_string(names.size() - kNamed) + " more");
+  json.end_array();
+}
+
+void write_changes(JsonWriter& json, std::string_view of,
+                   const cluster::RestoreChanges::List& list) {
+  json.key(of).object();
+  write_names(json, "added", list.added);
+  write_names(json, "replaced", list.replaced);
+  write_names(json, "deleted", list.deleted);
+  json.end_object();
+}
+
+}  // namespace
+
+std::string show_restore(const cluster::RestoreChanges& changes, bool dry_run, LogIndex version) {
+  std::string out;
+  JsonWriter json(out);
+  json.object().key("restored").boolean(!dry_run).key("dryRun").boolean(dry_run);
+  json.key("changes").object();
+  write_changes(json, "flows", changes.flows);
+  write_changes(json, "processors", changes.processors);
+  write_changes(json, "config", changes.config);
+  json.key("strategy").object();
+  json.key("before").text(name(changes.strategy_before));
+  json.key("after").text(name(changes.strategy_after)).end_object();
+  json.end_object();
+  json.key("version").number(version).end_object();
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/backup.h"
 #include "cluster/plan.h"
 #include "cluster/view.h"
 
@@ -44,11 +45,16 @@ std::string show_plan(const View& view, const cluster::Plan& plan);
 std::string show_event(const Event& event);
 std::string show_events(const View& view, const std::vector<Event>& events, bool more);
 std::string show_join(const View& view);
+std::string show_restore(const cluster::RestoreChanges& changes, bool dry_run, LogIndex version);
 std::string show_health(const View& view);
 std::string show_metrics(const View& view);  // Prometheus text.
 
 // Operations are derived from the state: "drain-<node>", "remove-<node>". Nothing: no such one.
 std::optional<std::string> show_operation(const View& view, std::string_view id);
+std::string show_operations(const View& view);                       // Those under way.
+std::string show_no_drain(const View& view, std::string_view node);  // The answer to an undrain.
+// What the state, and the leader's soft table, say that an operator should know.
+std::vector<std::string> warnings_of(const View& view);
 
 // A leader is known, a quorum answers, this node is a member, and what is known to be committed is
 // applied.

@@ -1,4 +1,4 @@
-// The views that add up: status, health, operations, metrics.
+// The views that add up: status, health, metrics.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -70,82 +70,6 @@ Totals totals_of(const View& view) {
   return totals;
 }
 
-// Whether that has happened to the node since it joined, as far as events are kept.
-bool has_happened(const View& view, std::string_view node, std::string_view type) {
-  bool happened = false;
-  view.state.events().each([&](uint64_t, const Event& event) {
-    if (event.node != node) return;
-    if (event.type == type) happened = true;
-    if (event.type == "node_joined") happened = false;
-  });
-  return happened;
-}
-
-// How many processors left the node since it was last told to drain, and when that was.
-struct Moved {
-  uint64_t count = 0;
-  int64_t since_ms = 0;
-};
-Moved moved_away(const View& view, std::string_view node) {
-  Moved moved;
-  view.state.events().each([&](uint64_t, const Event& event) {
-    if (event.node != node) return;
-    if (event.type == "node_draining" || event.type == "node_leaving") moved = {0, event.at_ms};
-    if (event.type == "work_released") ++moved.count;
-  });
-  return moved.since_ms == 0 ? Moved{} : moved;
-}
-
-// The rest will take as long for each as those took that have gone; null before the first has.
-void write_eta(JsonWriter& json, const View& view, const Moved& moved, uint64_t left, bool ended) {
-  json.key("etaMs");
-  const int64_t passed = view.published_at_ms - moved.since_ms;
-  if (ended || left == 0 || moved.count == 0 || moved.since_ms == 0 || passed < 0) {
-    json.null();
-  } else {
-    json.number(static_cast<uint64_t>(passed) * left / moved.count);
-  }
-}
-
-// What a removal waits for once the node owns nothing any more; empty: nothing.
-std::string why_not_removed(const View& view, const Member& member) {
-  const auto of = [&](const SoftMember& soft) {
-    return soft.incarnation == member.info.incarnation && soft.load.queue_depth > 0;
-  };
-  const auto& all = view.soft.members;
-  const auto soft = std::find_if(all.begin(), all.end(), of);
-  if (soft != all.end() && member.health < Health::unhealthy) {
-    return fmt::format(
-        "{} flow files wait there: in its queues, or put out by processors that have been stopped, "
-        "which send them when they are started again",
-        soft->load.queue_depth);
-  }
-  if (member.voter) return "it still votes: its vote goes as soon as that is safe";
-  if (!member.holds_data) return "";
-  if (member.health < Health::unhealthy) return "flow files may still wait in its queues";
-  if (member.forced) return "";
-  return "it does not answer, and flow files may wait on its disk: start it again, or give them up "
-         "with force=true";
-}
-
-void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left,
-                    std::string_view why_not) {
-  constexpr size_t kShown = 100;
-  json.key("blockers").array();
-  if (left.empty() && !why_not.empty()) {
-    json.object().key("processorId").null().key("state").null();
-    json.key("reason").text(why_not).end_object();
-  }
-  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) {
-    const Assignment& assignment = *left[i];
-    json.object().key("processorId").text(assignment.processor.text());
-    json.key("state").text(name(assignment.state));
-    json.key("reason").text(assignment.releasing ? "is being handed over" : assignment.reason);
-    json.end_object();
-  }
-  json.end_array();
-}
-
 }  // namespace
 
 std::string show_status(const View& view, const std::vector<std::string>& warnings) {
@@ -178,6 +102,7 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
     json.text(fmt::format("flow files may wait on {}, which is {}: they go on when it is back",
                           member.info.node.value, name(member.health)));
   });
+  for (const std::string& warning : warnings_of(view)) json.text(warning);
   json.end_array();
   json.key("asOf").time(view.soft.as_of_ms);
   // Equal on all nodes at the same version; as text, for it has 64 bits.
@@ -198,57 +123,6 @@ std::string show_health(const View& view) {
   JsonWriter json(out);
   json.object().key("status").text("ok").key("nodeId").text(view.self.node.value);
   json.key("version").number(view.state.version()).end_object();
-  return out;
-}
-
-std::optional<std::string> show_operation(const View& view, std::string_view id) {
-  const bool removal = id.starts_with("remove-");
-  if (!removal && !id.starts_with("drain-")) return std::nullopt;
-  const std::string node(id.substr(removal ? 7 : 6));
-  const Member* member = view.state.member(NodeId(node));
-  if (member == nullptr && !(removal && has_happened(view, node, "node_left"))) {
-    return std::nullopt;
-  }
-  const bool cancelled = member != nullptr && (removal ? !member->leaving : !member->draining);
-  if (cancelled && removal && !has_happened(view, node, "node_leaving")) return std::nullopt;
-
-  std::vector<const Assignment*> left;
-  if (member != nullptr && !cancelled) {
-    view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
-      if (assignment.owner == member->info.incarnation) left.push_back(&assignment);
-    });
-  }
-  const Moved moved = moved_away(view, node);
-  const char* phase = "done";
-  if (cancelled) {
-    phase = "cancelled";
-  } else if (!left.empty()) {
-    phase = "draining";
-  } else if (member != nullptr && removal) {
-    phase = "removing";
-  }
-  const bool ended = phase == std::string_view("done") || phase == std::string_view("cancelled");
-  const uint64_t total = moved.count + left.size();
-  const double progress = ended || total == 0
-                              ? (ended ? 1.0 : 0.0)
-                              : static_cast<double>(moved.count) / static_cast<double>(total);
-
-  std::string out;
-  JsonWriter json(out);
-  json.object();
-  json.key("operationId").text(id);
-  json.key("kind").text(removal ? "remove" : "drain");
-  json.key("nodeId").text(node);
-  json.key("phase").text(phase);
-  json.key("done").boolean(ended);
-  json.key("progress").number(progress);
-  json.key("moved").number(moved.count);
-  json.key("remaining").number(uint64_t{left.size()});
-  write_eta(json, view, moved, left.size(), ended);
-  const bool removing = phase == std::string_view("removing");
-  write_blockers(json, left, removing ? why_not_removed(view, *member) : "");
-  json.key("version").number(view.state.version());
-  json.end_object();
   return out;
 }
 

@@ -1,4 +1,4 @@
-// node list, show, drain, undrain, remove, check.
+// node list, operations, show, drain, undrain, remove, check.
 #include <memory>
 
 #include "ctl/commands.h"
@@ -44,6 +44,11 @@ void add_node_commands(CLI::App& app, Command& chosen) {
   node->add_subcommand("list", "All nodes")->callback([&chosen] {
     chosen = [](const Context& context) {
       return context.list("/api/cluster/nodes", render_nodes);
+    };
+  });
+  node->add_subcommand("operations", "Drains and removals under way")->callback([&chosen] {
+    chosen = [](const Context& context) {
+      return context.get("/api/cluster/operations", render_operations);
     };
   });
   add_one(*node, "show", "One node", chosen, [](const Context& context, const std::string& id) {

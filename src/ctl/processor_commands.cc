@@ -114,11 +114,14 @@ void add_processor_commands(CLI::App& app, Command& chosen) {
   auto node = std::make_shared<std::string>();
   move->add_option("PROCESSOR", *id, "The processor's id")->required();
   move->add_option("NODE", *node, "The node's id")->required();
-  move->callback([&chosen, id, node] {
-    chosen = [id, node](const Context& context) {
-      return context.show(
-          context.http.send("POST", path_of(*id) + "/move", Json{{"nodeId", *node}}.dump()),
-          render_assignment);
+  auto force = std::make_shared<bool>(false);
+  move->add_flag("--force", *force, "Even away from the node of its source: it starts anew");
+  move->callback([&chosen, id, node, force] {
+    chosen = [id, node, force](const Context& context) {
+      Json body{{"nodeId", *node}};
+      if (*force) body["force"] = true;
+      return context.show(context.http.send("POST", path_of(*id) + "/move", body.dump()),
+                          render_assignment);
     };
   });
 }

@@ -251,12 +251,42 @@ std::string render_plan(std::string_view text) {
 
 std::string render_operation(std::string_view text) {
   const Json json = parse(text);
-  std::string out = fmt::format("{}: {}, {} processors moved, {} left\n", cell(json, "operationId"),
-                                cell(json, "phase"), cell(json, "moved"), cell(json, "remaining"));
+  std::string out = fmt::format("{}: {}, {} processors moved, {} without a place, {} left\n",
+                                cell(json, "operationId"), cell(json, "phase"), cell(json, "moved"),
+                                cell(json, "unplaced"), cell(json, "remaining"));
+  for (const Json& warning : at(json, "warnings")) {
+    if (warning.is_string()) out += "warning: " + warning.get<std::string>() + "\n";
+  }
   if (!at(json, "blockers").empty()) {
     out += list(json, "blockers",
                 {{"WAITS FOR", "processorId"}, {"STATE", "state"}, {"REASON", "reason"}});
   }
+  return out;
+}
+
+std::string render_operations(std::string_view text) {
+  return list(parse(text), "operations",
+              {{"OPERATION", "operationId"},
+               {"PHASE", "phase"},
+               {"MOVED", "moved"},
+               {"WITHOUT A PLACE", "unplaced"},
+               {"LEFT", "remaining"}});
+}
+
+std::string render_restore(std::string_view text) {
+  const Json json = parse(text);
+  std::string out = at(json, "dryRun") == true ? "a restore would change:\n" : "restored:\n";
+  for (const char* kind : {"flows", "processors", "config"}) {
+    for (const char* change : {"added", "replaced", "deleted"}) {
+      for (const Json& item : at(json, fmt::format("changes.{}.{}", kind, change))) {
+        if (!item.is_string()) continue;
+        out += fmt::format("  {:<8} {:<10} {}\n", change, kind, item.get<std::string>());
+      }
+    }
+  }
+  const std::string before = cell(json, "changes.strategy.before");
+  const std::string after = cell(json, "changes.strategy.after");
+  if (before != after) out += fmt::format("  replaced strategy   {} by {}\n", before, after);
   return out;
 }
 

@@ -22,6 +22,8 @@ std::string render_flows(std::string_view json);
 std::string render_flow(std::string_view json);
 std::string render_plan(std::string_view json);
 std::string render_operation(std::string_view json);
+std::string render_operations(std::string_view json);
+std::string render_restore(std::string_view json);
 std::string render_config(std::string_view json);
 std::string render_config_item(std::string_view json);
 std::string render_strategy(std::string_view json);

@@ -47,10 +47,22 @@ TEST(Render, PlanTellsItsBound) {
 
 TEST(Render, OperationTellsWhatItWaitsFor) {
   EXPECT_EQ(render_operation(R"({"operationId":"drain-node-1","phase":"draining","moved":2,
-    "remaining":1,"blockers":[{"processorId":"p1","state":"stopping","reason":"hands over"}]})"),
-            "drain-node-1: draining, 2 processors moved, 1 left\n"
+    "unplaced":3,"remaining":1,"warnings":["look out"],"blockers":[{"processorId":"p1","state":"stopping","reason":"hands over"}]})"),
+            "drain-node-1: draining, 2 processors moved, 3 without a place, 1 left\n"
+            "warning: look out\n"
             "WAITS FOR  STATE     REASON\n"
             "p1         stopping  hands over\n");
+}
+
+TEST(Render, ARestoreTellsWhatItChanges) {
+  EXPECT_EQ(render_restore(R"({"dryRun":true,"changes":{"flows":{"added":[],"replaced":["a"],
+    "deleted":["b"]},"processors":{},"config":{"added":["c"]},
+    "strategy":{"before":"round_robin","after":"least_loaded"}}})"),
+            "a restore would change:\n"
+            "  replaced flows      a\n"
+            "  deleted  flows      b\n"
+            "  added    config     c\n"
+            "  replaced strategy   round_robin by least_loaded\n");
 }
 
 TEST(Render, EventIsOneLine) {
@@ -67,10 +79,11 @@ TEST(Render, ConfigValueIsJson) {
 TEST(Render, TakesAnything) {
   for (const char* text : {"", "nonsense", "[]", "1", "{}", R"({"nodes":1,"moves":{},"events":""})",
                            R"({"nodes":[1,null]})", "\xff"}) {
-    for (auto* render : {render_status, render_nodes, render_node, render_leader,
-                         render_assignments, render_assignment, render_flows, render_flow,
-                         render_plan, render_operation, render_config, render_config_item,
-                         render_strategy, render_events, render_event, next_of}) {
+    for (auto* render :
+         {render_status, render_nodes, render_node, render_leader, render_assignments,
+          render_assignment, render_flows, render_flow, render_plan, render_operation,
+          render_operations, render_restore, render_config, render_config_item, render_strategy,
+          render_events, render_event, next_of}) {
       render(text);
     }
   }

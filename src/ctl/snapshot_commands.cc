@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ctl/commands.h"
+#include "ctl/render.h"
 
 namespace databridge::ctl {
 
@@ -16,6 +17,8 @@ void add_snapshot_commands(CLI::App& app, Command& chosen) {
   auto* restore = snapshot->add_subcommand("restore", "Brings a backup back");
   save->add_option("FILE", *file, "- is standard output")->required();
   restore->add_option("FILE", *file, "- is standard input")->required();
+  auto dry_run = std::make_shared<bool>(false);
+  restore->add_flag("--dry-run", *dry_run, "Only show what would be added, replaced, deleted");
   save->callback([&chosen, file] {
     chosen = [file](const Context& context) {
       const auto reply = context.http.send("GET", "/api/cluster/snapshot?consistency=linearizable");
@@ -27,13 +30,14 @@ void add_snapshot_commands(CLI::App& app, Command& chosen) {
       return kDone;
     };
   });
-  restore->callback([&chosen, file] {
-    chosen = [file](const Context& context) {
+  restore->callback([&chosen, file, dry_run] {
+    chosen = [file, dry_run](const Context& context) {
       const auto content = read_file(*file);
       if (!content) return context.failed(content.error());
-      return context.confirm(context.http.send("POST", "/api/cluster/snapshot/restore", *content,
-                                               "application/octet-stream"),
-                             "restored " + *file);
+      const std::string path =
+          std::string("/api/cluster/snapshot/restore") + (*dry_run ? "?dryRun=true" : "");
+      return context.show(context.http.send("POST", path, *content, "application/octet-stream"),
+                          render_restore);
     };
   });
 }

@@ -1,0 +1,330 @@
+// What operators wait for, and what they should know: drains, removals, warnings of the state.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "api/json_writer.h"
+#include "api/views.h"
+#include "cluster/constraints.h"
+
+namespace databridge::api {
+namespace {
+
+constexpr size_t kShown = 100;
+constexpr size_t kNamed = 20;
+
+// Whether that has happened to the node since it joined, as far as events are kept.
+bool has_happened(const View& view, std::string_view node, std::string_view type) {
+  bool happened = false;
+  view.state.events().each([&](uint64_t, const Event& event) {
+    if (event.node != node) return;
+    if (event.type == type) happened = true;
+    if (event.type == "node_joined") happened = false;
+  });
+  return happened;
+}
+
+// What became of the node's processors since it was last told to drain, and when that was: how many
+// were given to another node, and how many have no place now.
+struct Gone {
+  uint64_t moved = 0;
+  uint64_t unplaced = 0;
+  int64_t since_ms = 0;
+  uint64_t all() const { return moved + unplaced; }
+};
+Gone gone_from(const View& view, std::string_view node) {
+  Gone gone;
+  view.state.events().each([&](uint64_t, const Event& event) {
+    const bool told = event.type == "node_draining" || event.type == "node_leaving";
+    if (told && event.node == node) gone = {0, 0, event.at_ms};
+    if (event.type == "work_unassigned" && event.node == node) ++gone.unplaced;
+    if (event.type != "work_assigned") return;
+    const auto from = event.data.find("from");
+    if (from != event.data.end() && from->second == node && event.node != node) ++gone.moved;
+  });
+  return gone.since_ms == 0 ? Gone{} : gone;
+}
+
+// The rest will take as long for each as those took that have gone; null before the first has.
+void write_eta(JsonWriter& json, const View& view, const Gone& gone, uint64_t left, bool ended) {
+  json.key("etaMs");
+  const int64_t passed = view.published_at_ms - gone.since_ms;
+  if (ended || left == 0 || gone.all() == 0 || gone.since_ms == 0 || passed < 0) {
+    json.null();
+  } else {
+    json.number(static_cast<uint64_t>(passed) * left / gone.all());
+  }
+}
+
+// What a removal waits for once the node owns nothing any more; empty: nothing.
+std::string why_not_removed(const View& view, const Member& member) {
+  const auto of = [&](const SoftMember& soft) {
+    return soft.incarnation == member.info.incarnation && soft.load.queue_depth > 0;
+  };
+  const auto& all = view.soft.members;
+  const auto soft = std::find_if(all.begin(), all.end(), of);
+  if (soft != all.end() && member.health < Health::unhealthy) {
+    return fmt::format(
+        "{} flow files wait there: in its queues, or put out by processors that have been stopped, "
+        "which send them when they are started again",
+        soft->load.queue_depth);
+  }
+  if (member.holds_data && member.health < Health::unhealthy) {
+    return "it has not yet said, twice, that it holds no flow files";
+  }
+  if (member.holds_data && !member.forced) {
+    return "it does not answer, and flow files may wait on its disk: start it again, or give them "
+           "up with force=true";
+  }
+  if (member.voter) {
+    return "it still votes: its vote goes as soon as that is safe, and not while other nodes are "
+           "missing";
+  }
+  return "";
+}
+
+// What keeps a processor on a node that is drained.
+const char* why_left(const Assignment& assignment) {
+  if (assignment.deleted) return "it is deleted, and its node has not let go of it yet";
+  if (assignment.releasing) {
+    return "its node was told to stop it: waits for its word, or for the end of its lease";
+  }
+  return "the leader has not released it yet";
+}
+
+void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left,
+                    std::string_view why_not) {
+  json.key("blockers").array();
+  if (left.empty() && !why_not.empty()) {
+    json.object().key("processorId").null().key("state").null();
+    json.key("reason").text(why_not).end_object();
+  }
+  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) {
+    const Assignment& assignment = *left[i];
+    json.object().key("processorId").text(assignment.processor.text());
+    json.key("state").text(name(assignment.state));
+    json.key("reason").text(why_left(assignment));
+    json.end_object();
+  }
+  json.end_array();
+}
+
+std::string named(const ProcessorSpec& spec) {
+  const std::string& name = spec.name.empty() ? spec.type : spec.name;
+  return spec.flow.empty() ? name : fmt::format("{} (flow {})", name, spec.flow.value);
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kNamed); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  if (names.size() > kNamed) text += fmt::format(" and {} more", names.size() - kNamed);
+  return text;
+}
+
+bool has_home_beside(const View& view, const ProcessorSpec& spec, const NodeId& node) {
+  bool has = spec.constraints.require.empty();
+  if (has) return true;
+  view.state.members().each([&](Incarnation, const Member& other) {
+    if (other.info.node == node || other.leaving) return;
+    has = has || !cluster::why_not_label(spec, other);
+  });
+  return has;
+}
+
+// The processors that no other node may have: their source is there, or it alone has their labels.
+std::vector<std::string> tied_to(const View& view, const NodeId& node) {
+  std::vector<std::string> names;
+  view.state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+    const ProcessorSpec* spec = view.state.processors().find(id);
+    if (spec == nullptr || assignment.deleted) return;
+    const bool pinned = spec->node_local && assignment.pinned == node;
+    if (pinned || !has_home_beside(view, *spec, node)) names.push_back(named(*spec));
+  });
+  return names;
+}
+
+constexpr char kRemedy[] =
+    "change their constraints, or move them with force; they start anew elsewhere";
+
+bool write_operation(JsonWriter& json, const View& view, std::string_view id) {
+  const bool removal = id.starts_with("remove-");
+  if (!removal && !id.starts_with("drain-")) return false;
+  const std::string node(id.substr(removal ? 7 : 6));
+  const Member* member = view.state.member(NodeId(node));
+  if (member == nullptr && !(removal && has_happened(view, node, "node_left"))) return false;
+  const bool cancelled = member != nullptr && (removal ? !member->leaving : !member->draining);
+  if (cancelled && removal && !has_happened(view, node, "node_leaving")) return false;
+
+  std::vector<const Assignment*> left;
+  if (member != nullptr && !cancelled) {
+    view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
+      if (assignment.owner == member->info.incarnation) left.push_back(&assignment);
+    });
+  }
+  const Gone gone = gone_from(view, node);
+  std::string_view phase = "done";
+  if (cancelled) {
+    const bool was = removal || has_happened(view, node, "node_draining");
+    phase = was ? "cancelled" : "none";
+  } else if (!left.empty()) {
+    phase = "draining";
+  } else if (member != nullptr && removal) {
+    phase = "removing";
+  }
+  const bool ended = cancelled || phase == "done";
+  const uint64_t total = gone.all() + left.size();
+  const double progress = ended ? 1.0
+                          : total == 0
+                              ? 0.0
+                              : static_cast<double>(gone.all()) / static_cast<double>(total);
+  json.key("operationId").text(id);
+  json.key("kind").text(removal ? "remove" : "drain");
+  json.key("nodeId").text(node);
+  json.key("phase").text(phase);
+  json.key("done").boolean(ended);
+  json.key("progress").number(progress);
+  json.key("moved").number(gone.moved);
+  json.key("unplaced").number(gone.unplaced);
+  json.key("remaining").number(uint64_t{left.size()});
+  write_eta(json, view, gone, left.size(), ended);
+  write_blockers(json, left, phase == "removing" ? why_not_removed(view, *member) : "");
+  json.key("warnings").array();
+  if (removal && !cancelled) {
+    const auto tied = tied_to(view, NodeId(node));
+    if (!tied.empty()) {
+      json.text(fmt::format("{} processors have no home without {}: {}: {}", tied.size(), node,
+                            listed(tied), kRemedy));
+    }
+  }
+  json.end_array();
+  return true;
+}
+
+}  // namespace
+
+std::optional<std::string> show_operation(const View& view, std::string_view id) {
+  std::string out;
+  JsonWriter json(out);
+  json.object();
+  if (!write_operation(json, view, id)) return std::nullopt;
+  json.key("version").number(view.state.version());
+  json.end_object();
+  return out;
+}
+
+std::string show_no_drain(const View& view, std::string_view node) {
+  std::string out;
+  JsonWriter json(out);
+  json.object().key("operationId").text(fmt::format("drain-{}", node));
+  json.key("kind").text("drain").key("nodeId").text(node);
+  json.key("phase").text("none").key("done").boolean(true).key("progress").number(1.0);
+  json.key("moved").number(uint64_t{0}).key("unplaced").number(uint64_t{0});
+  json.key("remaining").number(uint64_t{0}).key("etaMs").null();
+  json.key("blockers").array().end_array();
+  json.key("warnings").array().text(fmt::format("{} was not drained", node)).end_array();
+  json.key("version").number(view.state.version()).end_object();
+  return out;
+}
+
+std::string show_operations(const View& view) {
+  std::vector<std::string> ids;
+  view.state.members().each([&](Incarnation incarnation, const Member& member) {
+    const Member* bearer = view.state.member(member.info.node);
+    if (bearer == nullptr || bearer->info.incarnation != incarnation) return;
+    if (member.leaving) {
+      ids.push_back("remove-" + member.info.node.value);
+    } else if (member.draining) {
+      ids.push_back("drain-" + member.info.node.value);
+    }
+  });
+  std::sort(ids.begin(), ids.end());
+  std::string out;
+  JsonWriter json(out);
+  json.object().key("operations").array();
+  for (const std::string& id : ids) {
+    json.object();
+    write_operation(json, view, id);
+    json.end_object();
+  }
+  json.end_array().key("version").number(view.state.version()).end_object();
+  return out;
+}
+
+// ---- Warnings of the state
+
+namespace {
+
+void warn_of_voters(const View& view, std::vector<std::string>& to) {
+  uint32_t voters = 0;
+  size_t nodes = 0, healthy = 0;
+  view.state.members().each([&](Incarnation, const Member& member) {
+    voters += member.voter ? 1 : 0;
+    nodes += member.leaving ? 0 : 1;
+    healthy += member.health == Health::healthy && !member.leaving ? 1 : 0;
+  });
+  if (voters == 0) return;
+  if (voters < view.soft.voters_wanted) {
+    to.push_back(
+        fmt::format("{} of {} voters that {} nodes should have: the cluster bears fewer "
+                    "failures than it could",
+                    voters, view.soft.voters_wanted, nodes));
+  } else if (voters == 1 && nodes > 1 && healthy < nodes) {
+    to.push_back(
+        "one voter is left, and other nodes are missing: if it fails, the cluster stops until it "
+        "is back");
+  }
+}
+
+void warn_of_the_clock(const View& view, std::vector<std::string>& to) {
+  constexpr int64_t kWorthSaying = 1000;
+  const int64_t ahead = view.soft.log_ahead_ms;
+  if (ahead >= kWorthSaying) {
+    to.push_back(fmt::format(
+        "the leader's clock lies {} s behind the times of what was written before: new times "
+        "repeat the last one until it is past that, or until most voters' clocks have agreed for a "
+        "minute on an hour or more less",
+        ahead / 1000));
+  } else if (ahead <= -kWorthSaying) {
+    to.push_back(
+        fmt::format("the leader's clock is {} s ahead of the times that are written, and most "
+                    "voters' clocks do "
+                    "not agree with it: set its clock",
+                    -ahead / 1000));
+  }
+}
+
+void warn_of_the_homeless(const View& view, std::vector<std::string>& to) {
+  std::map<NodeId, std::vector<std::string>> tied;
+  view.state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+    if (assignment.pinned.empty() || assignment.owner || assignment.deleted) return;
+    if (!assignment.wanted || view.state.member(assignment.pinned) != nullptr) return;
+    const ProcessorSpec* spec = view.state.processors().find(id);
+    if (spec != nullptr && spec->node_local) tied[assignment.pinned].push_back(named(*spec));
+  });
+  for (const auto& [node, names] : tied) {
+    to.push_back(fmt::format("{} processors are tied to {}, which is not a member any more: {}: {}",
+                             names.size(), node.value, listed(names), kRemedy));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> warnings_of(const View& view) {
+  std::vector<std::string> warnings;
+  warn_of_voters(view, warnings);
+  warn_of_the_homeless(view, warnings);
+  warn_of_the_clock(view, warnings);
+  if (const auto cut = view.state.keys_cut_ms()) {
+    warnings.push_back(fmt::format(
+        "idempotency keys are remembered for {} s only, not for ten minutes: there were "
+        "more than {} of them",
+        *cut / 1000, cluster::State::kResultsKept));
+  }
+  return warnings;
+}
+
+}  // namespace databridge::api
