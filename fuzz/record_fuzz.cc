@@ -1,4 +1,5 @@
-// Any bytes may be found on the disk: records of flow files, bindings, marks, processors, founders.
+// Any bytes may be found on the disk: records of flow files, bindings, marks, processors, founders,
+// places of tails.
 // The first byte picks the kind, the checksums are put right here. What is taken has the same bytes
 // after another round.
 #include <cstddef>
@@ -7,6 +8,7 @@
 #include "base/check.h"
 #include "cluster/node_discovery.h"
 #include "flow/connection.h"
+#include "flow/processors/tail_places.h"
 #include "flow/saved.h"
 #include "flow/sequence_set.h"
 
@@ -61,23 +63,29 @@ void restore(BytesView bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const BytesView bytes(reinterpret_cast<const char*>(data + 1), size - 1);
-  if (data[0] % 5 == 4) {
+  if (data[0] % 6 == 4) {
     restore(bytes);
     return 0;
   }
   Bytes sealed(bytes);
-  if (data[0] % 5 == 3) {
+  if (data[0] % 6 == 3) {
     append_little32(sealed, crc32c(sealed));
     const auto record = cluster::decode_founding_record(sealed);
     if (record) CHECK(encode(*record) == sealed);
     return 0;
   }
   append_little64(sealed, hash64(sealed));
-  if (data[0] % 5 == 0) {
+  if (data[0] % 6 == 0) {
     round_trip(sealed, [](BytesView bytes) { return flow::decode_saved({{}, 0, Bytes(bytes)}); });
   }
-  if (data[0] % 5 == 1) round_trip(sealed, flow::decode_record);
-  if (data[0] % 5 == 2) {
+  if (data[0] % 6 == 5) {
+    const auto places = flow::Places::load(sealed);
+    if (!places) return 0;
+    const auto back = flow::Places::load(places->save());
+    CHECK(back && *back == *places);
+  }
+  if (data[0] % 6 == 1) round_trip(sealed, flow::decode_record);
+  if (data[0] % 6 == 2) {
     const auto set = flow::SequenceSet::decode(sealed);
     if (!set) return 0;
     const auto back = flow::SequenceSet::decode(set->encode());

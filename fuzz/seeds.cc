@@ -7,6 +7,7 @@
 
 #include "cluster/request.h"
 #include "cluster/state.h"
+#include "flow/processors/tail_places.h"
 #include "flow/saved.h"
 #include "model/random_nouns.h"
 #include "platform/frame.h"
@@ -83,6 +84,11 @@ void records(Seeds& seeds) {
   record.saved.state = "state";
   seeds.put("record", Bytes(1, 0) + without_seal(encode(record.saved)));
   seeds.put("record", Bytes(1, 1) + without_seal(encode(record)));
+  flow::Place place;
+  place.key = {1, 2, 3};
+  place.path = "/log/a";
+  place.offset = 4;
+  seeds.put("record", Bytes(1, 5) + without_seal(flow::Places{"host", "/log/a", {place}}.save()));
 
   raft::Message message;
   message.kind = raft::Message::Kind::append;

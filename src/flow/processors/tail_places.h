@@ -31,7 +31,9 @@ struct Place {
   uint64_t check = 0;      // Of at most kCheckMax bytes before the offset.
   uint64_t head_size = 0;  // The first bytes that are known, at most kHeadMax,
   uint64_t head = 0;       // and their hash.
-  bool fresh = false;  // Not kept: it begins at its end, and nothing is known of what is before.
+  bool fresh = false;      // Not kept: it begins at its end, nothing is known of what is before.
+
+  bool operator==(const Place&) const = default;
 };
 
 inline constexpr uint64_t kCheckMax = 64;
@@ -44,6 +46,7 @@ struct Places {
 
   static Result<Places> load(const Bytes& state);
   Bytes save() const;
+  bool operator==(const Places&) const = default;
 };
 
 // Whether the open file is the one that the place tells of, as far as its bytes can tell.
