@@ -100,6 +100,8 @@ class Builder : public YAML::EventHandler {
     ItemPtr item;
     YAML::anchor_t anchor;
     ItemPtr key;  // Of a map, waiting for its value.
+    // Of a map: its keys so far. Ordered, so that no choice of keys makes the search slow.
+    std::set<std::string_view> keys;
   };
 
   [[noreturn]] static void refuse_tag(const YAML::Mark& at, const std::string& tag) {
@@ -113,12 +115,13 @@ class Builder : public YAML::EventHandler {
     if (levels_.size() == kDepthMax) {
       refuse(Code::unprocessable, at, "more than " + std::to_string(kDepthMax) + " levels deep");
     }
-    levels_.push_back({make(kind, at), anchor, nullptr});
+    levels_.push_back({make(kind, at), anchor, nullptr, {}});
   }
   void close() {
-    const Level level = levels_.back();
+    const ItemPtr item = levels_.back().item;
+    const YAML::anchor_t anchor = levels_.back().anchor;
     levels_.pop_back();
-    add(level.item, level.anchor);
+    add(item, anchor);
   }
   void add(const ItemPtr& item, YAML::anchor_t anchor) {
     if (anchor != 0) anchors_.emplace_back(anchor, item);
@@ -134,7 +137,7 @@ class Builder : public YAML::EventHandler {
     } else {
       if (item->kind != Item::Kind::scalar)
         refuse(Code::unprocessable, item->at, "a key that is no text");
-      if (level.item->find(item->text) != nullptr) {
+      if (!level.keys.insert(item->text).second) {
         refuse(Code::invalid, item->at, "the key \"" + item->text + "\" is there twice");
       }
       level.key = item;
@@ -390,9 +393,9 @@ void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) 
     refuse(Code::unprocessable, item->at,
            "\"" + to.name + "\" (" + to.type + ") is a source: it takes no input");
   }
+  const auto names = relationships(from);
   for (const ItemPtr& relationship : relationships_of(map)) {
     spec.relationship = name_of(relationship, "a relationship");
-    const auto names = relationships(from);
     if (from.type != "external" &&
         std::find(names.begin(), names.end(), spec.relationship) == names.end()) {
       std::string list;
@@ -404,6 +407,10 @@ void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) 
     spec.id = Uuid::from_name(flow.id.value, from.name + " " + spec.relationship + " " + to.name);
     if (!known.insert(spec.id).second) {
       refuse(Code::unprocessable, relationship->at, "this connection is there twice");
+    }
+    // Here and not at the end: aliases make long lists out of little text.
+    if (flow.connections.size() == kConnectionsMax) {
+      refuse(Code::unprocessable, relationship->at, "a flow has at most 10000 connections");
     }
     flow.connections.push_back(spec);
   }
@@ -446,9 +453,6 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
   if (const ItemPtr* connections = map.find("connections")) {
     for (const ItemPtr& item : list_of(*connections, "connections").items) {
       connections_of(item, flow, known);
-    }
-    if (flow.connections.size() > kConnectionsMax) {
-      refuse(Code::unprocessable, (*connections)->at, "a flow has at most 10000 connections");
     }
   }
   std::map<ProcessorId, std::set<std::string>> connected;

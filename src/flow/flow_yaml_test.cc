@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "flow/registry.h"
 
 namespace databridge::flow {
@@ -211,6 +216,48 @@ TEST(FlowYaml, HostileTextCostsLittle) {
         "\"", "processors: 1", "&a", "*a", "\xef\xbb\xbf"}) {
     EXPECT_FALSE(read_flow(text, "x")) << text;
   }
+}
+
+// Long texts of each shape, one after the other. With a search through all keys for each key the
+// first of them alone takes minutes.
+TEST(FlowYaml, LongTextCostsWhatItsLengthCosts) {
+  constexpr size_t kLong = 300'000;
+  const auto many = [](const std::function<std::string(size_t)>& one) {
+    std::string text;
+    for (size_t i = 0; text.size() < kLong; ++i) text += one(i);
+    return text;
+  };
+  const auto number = [](size_t i) { return std::to_string(i); };
+  const std::vector<std::string> texts = {
+      many([&](size_t i) { return "k" + number(i) + ": \n"; }),
+      "{" + many([&](size_t i) { return "\"k" + number(i) + "\":1,"; }) + "\"end\":1}",
+      "processors: {" + many([&](size_t i) { return "k" + number(i) + ": 1, "; }) + "}",
+      "processors:\n- name: a\n  type: RouteOnAttribute\n  properties:\n" +
+          many([&](size_t i) { return "    k" + number(i) + ": x\n"; }),
+      "[" + many([](size_t) { return "a,"; }) + "]",
+      many([](size_t) { return "- \n"; }),
+      many([](size_t) { return "#\n"; }),
+      many([](size_t) { return "a b "; }),
+      "\"" + many([](size_t) { return "\\n"; }) + "\"",
+      "a: |\n" + many([](size_t) { return " x\n"; }),
+      many([&](size_t i) { return "&a" + number(i) + " k" + number(i) + ": \n"; }),
+  };
+  const std::clock_t begun = std::clock();  // Of the processor: a busy machine changes nothing.
+  for (const std::string& text : texts) EXPECT_FALSE(read_flow(text, "x")) << text.substr(0, 40);
+  EXPECT_LT((std::clock() - begun) / CLOCKS_PER_SEC, 20);
+}
+
+TEST(FlowYaml, AnAliasDoesNotMultiplyConnectionsBeyondTheirNumber) {
+  std::string text =
+      "processors:\n- {name: out, type: LogAttribute}\n- name: r\n  type: "
+      "RouteOnAttribute\n  properties:\n";
+  for (int i = 0; i < 900; ++i) text += "    r" + std::to_string(i) + ": 'a == \"b\"'\n";
+  for (int i = 0; i < 12; ++i) text += "- {name: o" + std::to_string(i) + ", type: LogAttribute}\n";
+  text += "connections:\n- from: r\n  to: out\n  relationships: &all\n";
+  for (int i = 0; i < 900; ++i) text += "  - r" + std::to_string(i) + "\n";
+  for (int i = 0; i < 12; ++i)
+    text += "- {from: r, to: o" + std::to_string(i) + ", relationships: *all}\n";
+  EXPECT_THAT(read_flow(text, "x").error().message, HasSubstr("at most 10000 connections"));
 }
 
 TEST(FlowYaml, NoTruncationOfAGoodFlowCrashes) {
