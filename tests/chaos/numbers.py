@@ -1,0 +1,94 @@
+"""A flow that counts, over two sinks: files of their own, and lines of one file. So whatever is lost,
+released twice or released by two owners can be seen from what was written."""
+
+import collections
+import os
+
+import harness
+
+FLOW = """
+processors:
+  - name: source
+    type: GenerateFlowFile
+    properties: {{interval: 50ms, content: "${{index}} ${{generated.epoch}} ${{generated.at}}"}}
+  - name: middle
+    type: ReplaceText
+    terminate: [failure]
+    properties: {{pattern: "^(.*)$", replacement: "\\\\1 m"}}
+  - name: files
+    type: PutFile
+    shared: true
+    terminate: [success, failure]
+    properties: {{directory: "{directory}/files", filename: "${{index}}-${{generated.epoch}}-${{generated.at}}"}}
+  - name: lines
+    type: PutFile
+    shared: true
+    terminate: [success, failure]
+    properties: {{directory: "{directory}", filename: lines, mode: append}}
+connections:
+  - {{from: source, relationship: success, to: middle}}
+  - {{from: middle, relationship: success, to: files}}
+  - {{from: middle, relationship: success, to: lines}}
+"""
+
+
+class Numbers:
+    def __init__(self, directory):
+        self.directory = directory
+        os.makedirs(directory + "/files")
+        self.seen = set()  # (index, epoch, made at) of each file: they are many, and never change.
+        self.names = set()
+        self.told = set()  # Faults of earlier rounds.
+
+    def flow(self):
+        return FLOW.format(directory=self.directory)
+
+    def _read(self):
+        for name in os.listdir(self.directory + "/files"):
+            if name in self.names or not name[0].isdigit():
+                continue
+            self.names.add(name)
+            self.seen.add(tuple(int(part) for part in name.split("-")))
+        lines, torn = [], []
+        try:
+            with open(self.directory + "/lines", errors="replace") as file:
+                for line in file:
+                    parts = line.split()
+                    good = len(parts) == 4 and parts[3] == "m" and line.endswith("\n") or not line.strip()
+                    (lines if len(parts) == 4 and good else torn).append(
+                        tuple(int(p) for p in parts[:3]) if len(parts) == 4 and good else line)
+        except FileNotFoundError:
+            pass
+        return lines, [line for line in torn if line.strip()]
+
+    def faults(self, patience):
+        """Once all that was made has arrived, or patience has ended: what is wrong. `patience`: s."""
+        found = {}
+
+        def complete():
+            found["lines"], found["torn"] = self._read()
+            made = [index for index, _, _ in self.seen] + [index for index, _, _ in found["lines"]]
+            whole = set(range(max(min(max(made, default=0), 1 << 30) - 60, 0)))
+            found["files missing"] = sorted(whole - {index for index, _, _ in self.seen})
+            found["lines missing"] = sorted(whole - {index for index, _, _ in found["lines"]})
+            return not found["files missing"] and not found["lines missing"]
+        try:
+            harness.wait_until(complete, patience, "every number has arrived", every=0.5)
+        except harness.Timeout:
+            pass
+        faults = [(what, len(found[what]), found[what][:10])
+                  for what in ("files missing", "lines missing") if found[what]]
+        faults += self._twice("file", self.seen) + self._twice("line", found["lines"])
+        faults += [("a torn line", line) for line in found["torn"][:3]]
+        order = [epoch for _, epoch, _ in sorted(self.seen)]
+        if order != sorted(order):
+            faults.append(("an older epoch's number is above a newer epoch's",))
+        new = [fault for fault in faults if repr(fault) not in self.told]
+        self.told.update(repr(fault) for fault in faults)
+        return new
+
+    @staticmethod
+    def _twice(what, numbers):
+        counts = collections.Counter(index for index, _, _ in numbers)
+        return [(f"a {what} twice", index, sorted(n for n in numbers if n[0] == index))
+                for index, count in counts.items() if count > 1][:5]

@@ -1,0 +1,157 @@
+"""Five nodes, each in a network of its own, with a second network for the API that no fault touches.
+
+Each node talks to the others at 10.77.0.x and serves its API at 10.78.0.x. All of it lives in network
+namespaces below one that the harness itself runs in, so that an ordinary HTTP client reaches every node.
+"""
+
+import mmap
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+import harness  # noqa: E402
+
+INSIDE = "DATABRIDGE_CHAOS_NETWORK"
+
+
+def ip(*arguments, check=True):
+    return harness.run("ip", *arguments, check=check)
+
+
+def enter():
+    """Starts this program again within a network namespace of its own, and takes it down at the end."""
+    if os.environ.get(INSIDE):
+        return
+    switch = f"dbchaos{os.getpid()}"
+    ip("netns", "add", switch)
+    try:
+        for bridge, address in (("data", "10.77.0.254/24"), ("api", "10.78.0.254/24")):
+            ip("-n", switch, "link", "add", bridge, "type", "bridge")
+            ip("-n", switch, "link", "set", bridge, "up")
+            ip("-n", switch, "addr", "add", address, "dev", bridge)
+        ip("-n", switch, "link", "set", "lo", "up")
+        code = subprocess.run(["ip", "netns", "exec", switch, sys.executable, *sys.argv],
+                              env={**os.environ, INSIDE: switch}).returncode
+    finally:
+        for line in ip("netns", "list").stdout.splitlines():
+            name = line.split()[0] if line else ""
+            if name == switch or name.startswith(switch + "-"):
+                for pid in ip("netns", "pids", name, check=False).stdout.split():
+                    subprocess.run(["kill", "-9", pid], check=False)
+                ip("netns", "del", name, check=False)
+    sys.exit(code)
+
+
+class Node(harness.Node):
+    """A node whose clocks, disk and network can be made to fail."""
+
+    def __init__(self, number, directory, shim, seeds, flags):
+        super().__init__(f"node-{number}", directory, 8090, 8080, seeds, bind=f"10.77.0.{number}",
+                         flags=[*flags, f"--api-address=10.78.0.{number}", "--insecure-network"])
+        self.number, self.switch = number, os.environ[INSIDE]
+        self.namespace = f"{self.switch}-{number}"
+        self.api_host = f"10.78.0.{number}"
+        control = os.path.join(directory, self.name + ".control")
+        with open(control, "wb") as page:
+            page.write(bytes(4096))
+        with open(control, "r+b") as page:
+            self.control = mmap.mmap(page.fileno(), 4096)
+        self.wrapper = ("env", "LD_PRELOAD=" + shim, "CHAOS_CONTROL=" + control)
+        self.ends = []  # Exit codes of its processes, so far as nobody sent a signal that kills.
+
+    def api(self, method, path, body=None, headers=None, timeout=5.0):
+        return harness.call(self.api_port, method, path, body, headers, timeout, host=self.api_host)
+
+    def connect(self):
+        ip("netns", "add", self.namespace)
+        for bridge, address in (("data", self.bind), ("api", self.api_host)):
+            outer = f"{bridge}{self.number}"
+            ip("-n", self.switch, "link", "add", outer, "type", "veth", "peer", "name", bridge,
+               "netns", self.namespace)
+            ip("-n", self.switch, "link", "set", outer, "master", bridge, "up")
+            ip("-n", self.namespace, "addr", "add", address + "/24", "dev", bridge)
+            ip("-n", self.namespace, "link", "set", bridge, "up")
+        ip("-n", self.namespace, "link", "set", "lo", "up")
+
+    # ---- Clocks and disk, by tests/chaos/shim.c
+
+    def jump(self, seconds):
+        """Its wall clock is that far from everybody else's; 0 puts it right."""
+        struct.pack_into("<q", self.control, 0, int(seconds * 1e9))
+
+    def drift(self, rate):
+        """Its steady clocks run at that rate from now on. A rate of 1 wants a restart first."""
+        struct.pack_into("<q", self.control, 16, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        struct.pack_into("<d", self.control, 8, rate)
+
+    def spoil_disk(self, sync_errno=0, write_errno=0, sync_delay_ms=0):
+        struct.pack_into("<iii", self.control, 24, sync_errno, write_errno, sync_delay_ms)
+
+    # ---- Network
+
+    def plug(self, connected):
+        ip("-n", self.switch, "link", "set", f"data{self.number}", "up" if connected else "down")
+
+    def _rules(self, rules):
+        subprocess.run(["ip", "netns", "exec", self.namespace, "nft", "-f", "-"], input=rules,
+                       text=True, check=True, capture_output=True)
+
+    def deaf_to(self, others, reset=False):
+        verdict = "tcp dport 0-65535 reject with tcp reset" if reset else "drop"
+        self._rules("".join(
+            "add table inet chaos\n"
+            "add chain inet chaos incoming { type filter hook input priority 0; }\n"
+            f"add rule inet chaos incoming ip saddr {other.bind} {verdict}\n" for other in others))
+
+    def mute_to(self, others):
+        self._rules("".join(
+            "add table inet chaos\n"
+            "add chain inet chaos outgoing { type filter hook output priority 0; }\n"
+            f"add rule inet chaos outgoing ip daddr {other.bind} drop\n" for other in others))
+
+    def heal(self):
+        harness.run("ip", "netns", "exec", self.namespace, "nft", "delete", "table", "inet", "chaos",
+                    check=False)
+        self.plug(True)
+
+    def restart(self):
+        """With everything right again, if it has ended."""
+        if self.alive:
+            return
+        self.ends.append(self.process.returncode)
+        self.spoil_disk()
+        self.jump(0)
+        self.drift(0)
+        self.start()
+
+
+class World(harness.Cluster):
+    def __init__(self, count=5, flags=()):
+        self.directory = tempfile.mkdtemp(prefix="databridge-chaos-", dir="/var/tmp")
+        shim = os.path.join(self.directory, "shim.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, os.path.join(HERE, "shim.c"),
+                        "-ldl"], check=True)
+        addresses = [f"10.77.0.{i}:8090" for i in range(1, count + 1)]
+        self.nodes = [Node(i + 1, self.directory, shim,
+                           [a for a in addresses if a != addresses[i]], flags) for i in range(count)]
+        self.start_at_entry = True
+
+    def __enter__(self):
+        for node in self.nodes:
+            node.connect()
+        return super().__enter__()
+
+    def heal(self):
+        """Ends every fault but a death."""
+        for node in self.nodes:
+            node.heal()
+            node.spoil_disk()
+            node.jump(0)
+            if node.alive:
+                node.thaw()
