@@ -56,7 +56,10 @@ const std::vector<RunKind>& kinds() {
         {"names_connections_again"},
         {"epoch_goes_back"},
         {"chunks_over_the_head"}}},
-      {"wild", run_wild, {}, false},
+      {"wild",
+       run_wild,
+       {{"swaps_blindly"}, {"takes_doubles"}, {"consumed_comes_back"}, {"forgets_keys"}},
+       false},
   };
   return all;
 }

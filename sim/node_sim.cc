@@ -1,5 +1,7 @@
 #include "sim/node_sim.h"
 
+#include <algorithm>
+
 #include "sim/node_clients.h"
 #include "sim/node_clocks.h"
 #include "sim/node_cluster.h"
@@ -58,9 +60,14 @@ void NodeSim::calm() {
   operators_.mend();
   World& world = cluster_.world();
   const cluster::Timing& timing = draw_.timing;
+  // Flow files go through connections by so many at a time, each time over disks and links.
   const FlowShape& flow = draw_.flow;
-  const Instant deadline = world.now() + 20 * timing.heartbeat_timeout + timing.election_timeout +
-                           10s + 4 * int64_t(flow.files / flow.batch) * flow.interval;
+  const Faults& faults = draw_.faults;
+  const auto rounds = static_cast<int64_t>(flow.files / std::min(flow.batch, flow.count_max));
+  const Duration round =
+      4 * flow.interval + 8 * (faults.job_max + faults.sync_max + faults.latency_max);
+  const Instant deadline =
+      world.now() + 20 * timing.heartbeat_timeout + timing.election_timeout + 10s + rounds * round;
   while (!cluster_.checker().violation() && world.step()) {
     if (world.now() > deadline) break;
     if (world.steps() % 256 == 0 && missing().empty()) return;
