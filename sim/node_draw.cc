@@ -33,9 +33,9 @@ Faults draw_faults(Random& random, const NodeDraw& draw) {
   faults.doubled = random.chance(0.3) ? random.unit() * 0.05 : 0;
   if (random.chance(0.15)) {
     // Messages are as many in a T, however long it is.
-    const double per_second = 2'000 * std::pow(100, random.unit());
+    const double per_second = 1'000 * std::pow(30, random.unit());
     faults.bandwidth = 1 + uint64_t(per_second * 1e9 / double(draw.paced(1s).count()));
-    faults.queue_max = random.between(1 << 10, 32 << 10);
+    faults.queue_max = random.between(200, 8 << 10);
   }
   return faults;
 }

@@ -104,7 +104,7 @@ TEST_F(Worlds, AWallClockThatIsSetLeavesTheOtherClockAlone) {
   EXPECT_EQ(clock.now(), now);
   EXPECT_LT(std::abs(world_->env_of(1).clock.unix_ms() - unix_ms), 60'000);
   world_->set_wall_clock(0, -48h);
-  EXPECT_EQ(clock.unix_ms() - unix_ms, -48 * 3'600'000);
+  EXPECT_NEAR(double(clock.unix_ms() - unix_ms), -48 * 3'600'000.0, 1);
 }
 
 }  // namespace
