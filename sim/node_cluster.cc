@@ -118,10 +118,16 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.self.node = id_of(node);
   options.self.address = world_->present_address(node);
   options.self.capacity.processors_max = 100;
-  for (size_t other = 0; other < draw_.founders; ++other) {
+  // A founder that was removed may find none of the founders: it is told of all.
+  const bool anew = nodes_[node].wiped;
+  for (size_t other = 0; other < (anew ? size() : draw_.founders); ++other) {
     if (other != node && !is_stray(node)) options.seeds.push_back(world_->present_address(other));
   }
-  options.expect = is_stray(node) ? 1 : static_cast<uint32_t>(draw_.founders);
+  // Who comes late has the usual number: its own address and the seeds'.
+  options.expect = static_cast<uint32_t>(draw_.founders);
+  if (is_stray(node) || node >= draw_.founders || anew) {
+    options.expect = static_cast<uint32_t>(options.seeds.size()) + 1;
+  }
   const cluster::Timing& timing = draw_.timing;
   options.leader.timing = timing;
   options.leader.replica_count = draw_.replica_count;
@@ -279,7 +285,8 @@ void NodeCluster::part(size_t node) {
   place.was_removed = place.stopping = false;
   place.came_back = !place.came_back && random().chance(0.5);
   in(some_ms(1, 1500), [this, node] {
-    if (!nodes_[node].came_back) world_->wipe(node);
+    nodes_[node].wiped = !nodes_[node].came_back;
+    if (nodes_[node].wiped) world_->wipe(node);
     boot(node);
   });
 }

@@ -73,7 +73,8 @@ class NodeCluster {
     std::unique_ptr<node::HostWatch> watch;
     bool stopping = false;     // By SIGTERM.
     bool was_removed = false;  // Its process has ended with that word,
-    bool came_back = false;    // and another one was started on the same disk.
+    bool came_back = false;    // and another one was started on the same disk,
+    bool wiped = false;        // or on an empty one.
   };
 
   static void nothing(const cluster::Answer&) {}

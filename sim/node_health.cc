@@ -47,7 +47,11 @@ std::string missing(const NodeCluster& cluster, const NodeClients& clients,
     if (coordinator->leads()) ++leaders;
     if (view->state.version() < cluster.checker().acknowledged_upto()) return who + " lags behind";
     if (view->state.members().size() != cluster.size() - (alone ? 1 : 0)) {
-      return who + " knows " + std::to_string(view->state.members().size()) + " members";
+      std::string known;
+      view->state.members().each([&](const Incarnation&, const Member& member) {
+        known += " " + member.info.node.value + (member.leaving ? " (leaving)" : "");
+      });
+      return who + " knows as members:" + known;
     }
     if (std::string found = unwell(who, view->state); !found.empty()) return found;
     if (std::string found = idle(who, view->state); !found.empty()) return found;
