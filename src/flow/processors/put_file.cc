@@ -129,9 +129,9 @@ class PutFile : public Processor {
     file->attributes["put.error"] = why;
     session.transfer(file, "failure");
   }
-  // It waits where it is.
+  // It waits where it is. The first one speaks for all: the words change with the cause only.
   static void hold(Session& session, World& world, FlowFile* file, const std::string& why) {
-    world.trouble = why;
+    if (world.trouble.empty()) world.trouble = why;
     session.put_back(file);
   }
   void fail_one(Session& session, World& world, FlowFile* file, const Error& error) const {
