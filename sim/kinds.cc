@@ -51,8 +51,6 @@ const std::vector<RunKind>& kinds() {
         {"admits_the_removed"},
         {"removes_who_holds"},
         {"old_samples_of_emptiness"},
-        {"any_clock_is_right"},
-        {"age_by_wall_clock"},
         {"names_connections_again"},
         {"epoch_goes_back"},
         {"chunks_over_the_head"}}},
