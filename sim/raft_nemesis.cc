@@ -58,6 +58,7 @@ Weather::Weather(Random& random) {
   unseen = puts_back && random.chance(0.5);
   uint64_t& weight = nemeses[static_cast<size_t>(Nemesis::put_back)];
   weight = puts_back ? random.between(5, 30) : 0;
+  nemeses[static_cast<size_t>(Nemesis::stranger)] = random.chance(0.2) ? 1 : 0;
 }
 
 std::string Weather::text() const {

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "raft/raft.h"
 #include "sim/raft_checker.h"
+#include "sim/raft_event.h"
 #include "sim/raft_weather.h"
 #include "sim/run.h"
 
@@ -88,30 +89,7 @@ class RaftWorld {
     std::map<Index, uint64_t> states;           // Of what it has applied since its start.
   };
 
-  struct Event {
-    enum class Kind : uint8_t {
-      deliver,
-      wake,
-      disk_done,
-      client,
-      nemesis,
-      heal,
-      restart,
-      hint,
-      greet,
-      gone
-    };
-    int64_t at;
-    uint64_t order;
-    Kind kind;
-    uint8_t slot;
-    uint32_t boot;
-    uint64_t what;  // deliver: place in the pool. hint, greet, gone: whom it is about.
-
-    bool operator<(const Event& other) const {  // The heap's top is the earliest.
-      return at != other.at ? at > other.at : order > other.order;
-    }
-  };
+  using Event = RaftEvent;
 
   // raft_world.cc: time, events, servers.
   void push(int64_t delay, Event::Kind kind, size_t slot = 0, uint64_t what = 0);

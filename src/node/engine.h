@@ -165,11 +165,9 @@ class Engine final : private HostEvents {
 
   std::deque<Waiting> waiting_;
   std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
-  uint64_t submitted_ = 0, durable_ = 0;
+  uint64_t submitted_ = 0, durable_ = 0, boot_batch_ = 0, snapshots_ = 0;
   std::deque<std::pair<uint64_t, Instant>> unsynced_;  // Batches, and when each was submitted.
-  uint64_t boot_batch_ = 0;
   bool network_started_ = false, stopped_ = false, snapshotting_ = false;
-  uint64_t snapshots_ = 0;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   size_t snapshot_size_ = 0;                    // Of the newest snapshot.
   std::optional<Instant> stopping_;             // Since when.

@@ -55,7 +55,7 @@ Result<Position> Core::propose_configuration(const Change& change, Instant now) 
 void Core::configuration_changed() {
   const Configuration& latest = members_.latest();
   if (latest.has(options_.id)) removed_ = false;
-  std::erase_if(older_ones_, [&](const auto& one) { return !latest.has(one.first); });
+  std::erase_if(lost_.older_ones, [&](const auto& one) { return !latest.has(one.first); });
   if (role_ != Role::leader) return;
 
   for (auto& [id, peer] : peers_) {

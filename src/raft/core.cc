@@ -71,7 +71,7 @@ Core::Core(const Options& options, Restored restored, Instant now)
   handed_hard_ = hard_;
   durable_term_ = restored.hard_state.term;
   told_term_ = hard_.term;
-  led_ = now_;
+  lost_.led = now_;
   arm_election_timer();
 }
 
@@ -189,7 +189,7 @@ void Core::enter_term(Term term) {
   CHECK(term > hard_.term);
   hard_.term = term;
   hard_.vote = 0;
-  term_leader_ = 0;
+  lost_.term_leader = 0;
   verified_ = acknowledged_ = 0;
   append_sent_at_ = {};
   incoming_.reset();
@@ -201,8 +201,8 @@ void Core::become_follower(Term term, ServerId leader) {
     drop_reads();
     peers_.clear();
     stop_transfer();
-    term_leader_ = 0;  // Another leader of this term may well be the one to follow.
-    led_ = now_;
+    lost_.term_leader = 0;  // Another leader of this term may well be the one to follow.
+    lost_.led = now_;
   }
   if (role_ != Role::follower) {
     role_ = Role::follower;
@@ -215,8 +215,8 @@ void Core::become_follower(Term term, ServerId leader) {
 
 void Core::heard_from_leader(const Message& m) {
   if (role_ != Role::follower || leader_ != m.from) become_follower(m.term, m.from);
-  heard_leader_ = led_ = now_;
-  term_leader_ = m.from;
+  heard_leader_ = lost_.led = now_;
+  lost_.term_leader = m.from;
   lost_leader_ = false;
   failed_rounds_ = 0;
   early_vote_.reset();
@@ -320,15 +320,15 @@ Status Core::status() const {
   s.change_pending = members_.latest_index() > hard_.commit;
   s.removed = removed_;
   s.transferee = transferee_;
-  s.diverged = diverged_;
-  s.older_copy = older_copy_;
-  s.leap_from = leap_from_;
-  s.leap_term = leap_term_;
-  s.leaps_refused = leaps_refused_;
+  s.diverged = lost_.diverged;
+  s.older_copy = lost_.older_copy;
+  s.leap_from = lost_.leap_from;
+  s.leap_term = lost_.leap_term;
+  s.leaps_refused = lost_.leaps_refused;
   for (const auto& [id, peer] : peers_) {
-    const auto older = older_ones_.find(id);
+    const auto older = lost_.older_ones.find(id);
     s.peers.push_back({id, members_.latest().is_voter(id), peer.flow, peer.match, peer.next,
-                       peer.contact, older == older_ones_.end() ? "" : older->second});
+                       peer.contact, older == lost_.older_ones.end() ? "" : older->second});
   }
   return s;
 }

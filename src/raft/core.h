@@ -5,7 +5,6 @@
 // Owns  everything that raft.h says. Pure. Private to this room.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -15,6 +14,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "raft/core_parts.h"
 #include "raft/log.h"
 #include "raft/membership.h"
 #include "raft/progress.h"
@@ -41,10 +41,10 @@ class Core {
   Result<void> transfer(ServerId to, Instant now);
   void leader_lost(ServerId leader, Instant now);
   void peer_log(ServerId peer, Position last);
-  void peer_gone(ServerId peer) { peer_logs_.erase(peer); }
+  void peer_gone(ServerId peer) { lost_.peer_logs.erase(peer); }
   void peer_is_older_copy(ServerId peer, std::string why);
   void is_older_copy(std::string why);
-  void term_named(Term term) { term_named_ = std::max(term_named_, term); }
+  void term_named(Term term);
   Instant quorum_contact(Instant now) const;
   bool compact(Index upto, Index snapshot_index, Payload state);
   Role role() const { return role_; }
@@ -52,8 +52,8 @@ class Core {
   const HardState& hard_state() const { return hard_; }
   const Log& log() const { return log_; }
   const Membership& members() const { return members_; }
-  const std::string& diverged() const { return diverged_; }
-  const std::string& older_copy() const { return older_copy_; }
+  const std::string& diverged() const { return lost_.diverged; }
+  const std::string& older_copy() const { return lost_.older_copy; }
   Status status() const;
 
  private:
@@ -109,7 +109,7 @@ class Core {
   // loss.cc
   bool leaps(const Message& message);
   bool obeys(const Message& message);
-  bool sits_out() const { return diverged_for_good_ || !older_copy_.empty(); }
+  bool sits_out() const { return lost_.for_good || !lost_.older_copy.empty(); }
   bool lacks_a_longer_log(Position position, ServerId candidate) const;
   bool contradicts(const Message& message) const;
   void diverge(const Message& message);
@@ -123,24 +123,6 @@ class Core {
   void confirm_reads();
   void drop_reads();
 
-  struct Unpersisted {
-    uint64_t number;
-    Term term;
-    ServerId vote;
-  };
-  struct Read {
-    uint64_t context;
-    Index index;     // 0: waits for an entry of this term to be committed.
-    uint64_t round;  // 0: waits for the next round.
-  };
-  struct Incoming {  // A snapshot on its way in.
-    Position position;
-    Configuration configuration;
-    ChainHash hash = 0;
-    uint64_t total = 0;
-    Bytes data;
-  };
-
   const Options options_;
   Random random_;
   Instant now_;
@@ -152,22 +134,9 @@ class Core {
 
   Role role_ = Role::follower;
   ServerId leader_ = 0;
-  bool was_member_ = false;
-  bool removed_ = false;
+  bool was_member_ = false, removed_ = false;
 
-  // What was lost.
-  std::string diverged_;
-  bool diverged_for_good_ = false;              // Else: until heal().
-  ServerId term_leader_ = 0;                    // Whom this server knew to lead this term.
-  Instant second_leader_heard_{};               // Another one than that.
-  std::string older_copy_;                      // Of this server itself.
-  std::map<ServerId, std::string> older_ones_;  // Of others, with the reason.
-  std::map<ServerId, Position> peer_logs_;      // Of those that are linked.
-  Instant led_{};                               // A leader was heard then, or this server began.
-  Term term_named_ = 0;
-  ServerId leap_from_ = 0;
-  Term leap_term_ = 0;
-  uint64_t leaps_refused_ = 0;
+  Losses lost_;
 
   // As a follower.
   Instant heard_leader_ = Instant::min();
@@ -185,8 +154,7 @@ class Core {
 
   // As a leader.
   std::map<ServerId, Progress> peers_;
-  Instant leader_since_{};
-  Instant heartbeat_due_{};
+  Instant leader_since_{}, heartbeat_due_{};
   Index term_start_ = 0;  // The no-op of this term.
   ServerId transferee_ = 0;
   Instant transfer_deadline_{};
@@ -198,8 +166,7 @@ class Core {
   std::deque<Unpersisted> unpersisted_;
   Term durable_term_ = 0;
   HardState handed_hard_;
-  bool snapshot_unhanded_ = false;
-  bool install_unhanded_ = false;
+  bool snapshot_unhanded_ = false, install_unhanded_ = false;
   bool sends_due_ = false;  // A leader may have something to send that waits for the next Ready.
   Index compact_to_ = 0;
   std::vector<Message> send_now_;

@@ -102,7 +102,7 @@ void Core::start_round(bool real, bool transfer) {
 
 void Core::count_vote(ServerId from, bool granted) {
   const auto& configuration = members_.latest();
-  if (!configuration.is_voter(from) || older_ones_.contains(from)) return;
+  if (!configuration.is_voter(from) || lost_.older_ones.contains(from)) return;
   votes_[from] = granted;
   size_t yes = 0;
   for (const auto& [id, vote] : votes_) yes += vote ? 1 : 0;
@@ -128,7 +128,7 @@ void Core::count_vote(ServerId from, bool granted) {
 
 void Core::become_leader() {
   role_ = Role::leader;
-  leader_ = term_leader_ = options_.id;
+  leader_ = lost_.term_leader = options_.id;
   votes_.clear();
   failed_rounds_ = 0;
   lost_leader_ = false;
@@ -153,7 +153,7 @@ bool Core::protects_leader() const {
 }
 
 void Core::on_vote_request(const Message& m) {
-  if (sits_out() || older_ones_.contains(m.from)) return;
+  if (sits_out() || lost_.older_ones.contains(m.from)) return;
   const bool pre = m.kind == Message::Kind::pre_vote;
   Message reply = message(pre ? Message::Kind::pre_vote_reply : Message::Kind::vote_reply, m.from);
   reply.reject = true;

@@ -20,22 +20,22 @@ std::string text(ServerId id) { return "server " + std::to_string(id); }
 // greeting of a member that it dialled.
 bool Core::leaps(const Message& m) {
   if (hard_.term == 0 || CANARY(any_term_goes)) return false;
-  if (m.term <= std::max(hard_.term, term_named_) + options_.term_leap_max) return false;
-  leap_from_ = m.from;
-  leap_term_ = m.term;
-  ++leaps_refused_;
+  if (m.term <= std::max(hard_.term, lost_.term_named) + options_.term_leap_max) return false;
+  lost_.leap_from = m.from;
+  lost_.leap_term = m.term;
+  ++lost_.leaps_refused;
   return true;
 }
 
 // Whether a leader's message is taken. The second leader of a term is not obeyed, whoever is right:
 // a vote was forgotten. One of them gets no quorum and steps down.
 bool Core::obeys(const Message& m) {
-  if (term_leader_ != 0 && term_leader_ != m.from && !CANARY(second_leader_obeyed)) {
-    second_leader_heard_ = now_;
-    if (!diverged_for_good_) {
-      diverged_ = "term " + std::to_string(m.term) + " has two leaders, " + text(term_leader_) +
-                  " and " + text(m.from) +
-                  ": a voter has forgotten its vote; was a data directory put back?";
+  if (lost_.term_leader != 0 && lost_.term_leader != m.from && !CANARY(second_leader_obeyed)) {
+    lost_.second_heard = now_;
+    if (!lost_.for_good) {
+      lost_.diverged = "term " + std::to_string(m.term) + " has two leaders, " +
+                       text(lost_.term_leader) + " and " + text(m.from) +
+                       ": a voter has forgotten its vote; was a data directory put back?";
     }
     return false;
   }
@@ -49,22 +49,24 @@ bool Core::obeys(const Message& m) {
 // Two leaders were a misfortune of the past once no second one is heard for long, and a quorum
 // commits something new: logs are compared by their hashes.
 void Core::heal() {
-  if (diverged_.empty() || diverged_for_good_) return;
-  if (now_ >= second_leader_heard_ + options_.longer_log_wait) diverged_.clear();
+  if (lost_.diverged.empty() || lost_.for_good) return;
+  if (now_ >= lost_.second_heard + options_.longer_log_wait) lost_.diverged.clear();
 }
 
+void Core::term_named(Term term) { lost_.term_named = std::max(lost_.term_named, term); }
+
 void Core::peer_log(ServerId peer, Position last) {
-  if (peer != options_.id) peer_logs_[peer] = last;
+  if (peer != options_.id) lost_.peer_logs[peer] = last;
 }
 
 // Whether a linked voter, for as long as that matters, has named a longer log than the candidate's.
 bool Core::lacks_a_longer_log(Position own, ServerId candidate) const {
-  if (now_ >= led_ + options_.longer_log_wait || CANARY(longer_log_passed_over)) return false;
+  if (now_ >= lost_.led + options_.longer_log_wait || CANARY(longer_log_passed_over)) return false;
   const auto& voters = members_.latest().voters;
   return std::any_of(voters.begin(), voters.end(), [&](ServerId voter) {
-    const auto log = peer_logs_.find(voter);
-    if (voter == options_.id || voter == candidate || log == peer_logs_.end()) return false;
-    if (older_ones_.contains(voter)) return false;
+    const auto log = lost_.peer_logs.find(voter);
+    if (voter == options_.id || voter == candidate || log == lost_.peer_logs.end()) return false;
+    if (lost_.older_ones.contains(voter)) return false;
     const Position& other = log->second;
     return other.term > own.term || (other.term == own.term && other.index > own.index);
   });
@@ -82,16 +84,19 @@ bool Core::contradicts(const Message& m) const {
   }
   if (place.index > hard_.commit) return false;
   const bool candidate = m.kind == Message::Kind::vote || m.kind == Message::Kind::pre_vote;
+  // A net below the rules of votes; it must not hide from the simulator that one of them is broken.
+  if (candidate && CANARY(commit_old_term)) return false;
   if (candidate && place.index < hard_.commit) return true;
   return place.index + 1 >= log_.first() && !log_.matches(place, hash);
 }
 
 void Core::diverge(const Message& m) {
   become_follower(hard_.term, m.from);
-  diverged_for_good_ = true;
-  diverged_ = "what is committed here up to " + std::to_string(hard_.commit) +
-              " differs from what " + text(m.from) + ", leader of term " + std::to_string(m.term) +
-              ", holds: somebody has lost what it had acknowledged; this server takes part no more";
+  lost_.for_good = true;
+  lost_.diverged =
+      "what is committed here up to " + std::to_string(hard_.commit) + " differs from what " +
+      text(m.from) + ", leader of term " + std::to_string(m.term) +
+      ", holds: somebody has lost what it had acknowledged; this server takes part no more";
 }
 
 // A heartbeat names what this server acknowledged to that leader in this term. Acknowledged is only
@@ -114,14 +119,14 @@ bool Core::has_lost(const Message& beat) {
 }
 
 void Core::is_older_copy(std::string why) {
-  if (!older_copy_.empty()) return;
+  if (!lost_.older_copy.empty()) return;
   if (role_ != Role::follower) become_follower(hard_.term, 0);
-  older_copy_ = std::move(why);
+  lost_.older_copy = std::move(why);
 }
 
 // The leader is told what is missing, so that it counts this server no more.
 void Core::tell_loss(const Message& m) {
-  if (older_copy_.empty()) return;
+  if (lost_.older_copy.empty()) return;
   Message reply = message(Message::Kind::append_reply, m.from);
   reply.reject = reply.older_copy = true;
   reply.sent_at = m.sent_at;
@@ -140,12 +145,12 @@ bool Core::refused_what_it_had(ServerId from, Progress& peer, const Message& m) 
                                  std::to_string(hard_.term) + ", and its log matches only up to " +
                                  std::to_string(m.hint) + ": its data directory is an older copy");
   }
-  return older_ones_.contains(from);
+  return lost_.older_ones.contains(from);
 }
 
 void Core::peer_is_older_copy(ServerId peer, std::string why) {
   if (peer == options_.id || !members_.latest().has(peer)) return;
-  older_ones_.try_emplace(peer, std::move(why));
+  lost_.older_ones.try_emplace(peer, std::move(why));
   votes_.erase(peer);
   const auto found = peers_.find(peer);
   if (found == peers_.end()) return;

@@ -62,7 +62,7 @@ void Core::send_heartbeat(ServerId to, Progress& peer) {
 // Everything that may be sent is sent once per Ready, so the proposals of a turn share an append.
 void Core::fill_pipelines() {
   for (auto& [id, peer] : peers_) {
-    if (older_ones_.contains(id)) continue;  // It takes nothing; heartbeats say why.
+    if (lost_.older_ones.contains(id)) continue;  // It takes nothing; heartbeats say why.
     while (peer.lacks(log_.last()) && peer.may_append(options_.appends_in_flight_max)) {
       send_append(id, peer, options_.append_entries_max);
     }
@@ -167,7 +167,7 @@ void Core::on_append_reply(const Message& m) {
   const auto found = peers_.find(m.from);
   if (role_ != Role::leader || found == peers_.end()) return;
   Progress& peer = found->second;
-  if (older_ones_.contains(m.from) || refused_what_it_had(m.from, peer, m)) return;
+  if (lost_.older_ones.contains(m.from) || refused_what_it_had(m.from, peer, m)) return;
   answered(peer, m);
   if (m.reject) {
     const Index hint = log_.last_not_after(m.hint_term, m.hint);
@@ -199,7 +199,7 @@ void Core::on_heartbeat(const Message& m) {
 
 void Core::on_heartbeat_reply(const Message& m) {
   const auto found = peers_.find(m.from);
-  if (role_ != Role::leader || found == peers_.end() || older_ones_.contains(m.from)) return;
+  if (role_ != Role::leader || found == peers_.end() || lost_.older_ones.contains(m.from)) return;
   Progress& peer = found->second;
   answered(peer, m);
   if (m.round > peer.round && m.round <= round_) {

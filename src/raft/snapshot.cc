@@ -102,7 +102,7 @@ void Core::install(Snapshot snapshot) {
 
 void Core::on_snapshot_reply(const Message& m) {
   const auto found = peers_.find(m.from);
-  if (role_ != Role::leader || found == peers_.end() || older_ones_.contains(m.from)) return;
+  if (role_ != Role::leader || found == peers_.end() || lost_.older_ones.contains(m.from)) return;
   Progress& peer = found->second;
   answered(peer, m);
   if (peer.flow != Progress::Flow::snapshot || peer.snapshot.index != m.index) return;
