@@ -275,7 +275,7 @@ class GetFile : public Processor {
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
-  auto pattern = compile(settings.text("pattern"));
+  auto pattern = compile("(?s)" + settings.text("pattern"));  // Names may have any character.
   if (!pattern) return tl::make_unexpected(pattern.error());
   if (auto path = check_path("directory", settings.text("directory")); !path) {
     return tl::make_unexpected(path.error());

@@ -95,8 +95,10 @@ TEST(GetFile, NamesThatAreNoTextAreTakenAndShown) {
   Bench bench("GetFile", {{"directory", "/in"}});
   EXPECT_TRUE(bench.files.write("/in/n\xe9-\xc3\xa9", "A"));
   bench.clock.advance(2s);
+  EXPECT_TRUE(bench.files.write("/in/two\nlines", "B"));
+  bench.clock.advance(2s);
   const auto delta = bench.trigger();
-  EXPECT_THAT(Bench::contents(delta), ElementsAre("A"));
+  EXPECT_THAT(Bench::contents(delta), ElementsAre("A", "B"));
   EXPECT_EQ(delta->outputs[0].file->attributes.at("filename"), "n%E9-\xc3\xa9");
 }
 
