@@ -297,7 +297,7 @@ void Engine::submit_batch() {
     if (key == 0) promises_.emplace(submitted_, std::move(promise));
   }
   promises_.erase(0);
-  for (Said& said : said_) waiting_.push_back({submitted_, std::move(said)});
+  for (Said& said : said_) waiting_.emplace_back(submitted_, std::move(said));
   said_.clear();
   if (!coordinator_) return;
   coordinator_->submitted(submitted_);
@@ -323,8 +323,8 @@ void Engine::publish() {
 }
 
 void Engine::say_what_is_durable() {
-  while (!waiting_.empty() && waiting_.front().batch <= durable_) {
-    Said said = std::move(waiting_.front().said);
+  while (!waiting_.empty() && waiting_.front().first <= durable_) {
+    Said said = std::move(waiting_.front().second);
     waiting_.pop_front();
     if (auto* send = std::get_if<cluster::Send>(&said)) {
       if (send->to == identity_.incarnation) {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -81,10 +82,6 @@ class Engine final : private HostEvents {
   using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Reaped, Durable, Asking,
                             std::function<void()>>;
   using Said = std::variant<cluster::Send, cluster::Reply>;
-  struct Waiting {
-    uint64_t batch;
-    Said said;
-  };
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
@@ -163,7 +160,7 @@ class Engine final : private HostEvents {
   std::vector<Said> said_;             // In this turn: waits for its batch.
   std::deque<cluster::Input> inputs_;  // What the host and this node itself say meanwhile.
 
-  std::deque<Waiting> waiting_;
+  std::deque<std::pair<uint64_t, Said>> waiting_;  // Each until that batch is durable.
   std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
   uint64_t submitted_ = 0, durable_ = 0, boot_batch_ = 0, snapshots_ = 0;
   std::deque<std::pair<uint64_t, Instant>> unsynced_;  // Batches, and when each was submitted.
