@@ -60,7 +60,9 @@ class Engine : public HostEvents {
       if (spec.name != "end") host_->start(spec.id, state_.assignments().find(spec.id)->epoch);
     }
   }
-  void run_until(const Uuid& connection, uint64_t count) {
+  // The state has given the connections ids of its own.
+  void run_until(const FlowSpec& flow, size_t at, uint64_t count) {
+    const Uuid connection = state_.flows().find(flow.id)->connections[at].id;
     for (;;) {
       for (const auto& queue : host_->queues()) {
         if (queue.connection == connection && queue.count >= count) return;
@@ -132,7 +134,7 @@ void measure(const std::string& directory, uint64_t count, uint64_t size) {
   Engine engine(directory);
   const auto begin = std::chrono::steady_clock::now();
   engine.begin(*flow);
-  engine.run_until(flow->connections[1].id, count);
+  engine.run_until(*flow, 1, count);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   fmt::print("{:>6} bytes each: {:>9.0f} flow files/s through two processors\n", size,

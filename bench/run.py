@@ -33,6 +33,11 @@ def bench_failover(harness, rounds):
             "all": [round(t, 1) for t in times]}
 
 
+def bench_routing(harness, rounds):
+    from routing import rows
+    return rows(harness, rounds, 60000)
+
+
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 
@@ -105,7 +110,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"))
-    parser.add_argument("--only", default="", help="failover, http, idle or programs")
+    parser.add_argument("--only", default="", help="failover, http, routing, idle or programs")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=5)
     chosen = parser.parse_args()
@@ -117,6 +122,7 @@ def main():
     has_node = os.path.exists(harness.PROGRAM)
     for name, bench in (("failover", lambda: [bench_failover(harness, chosen.rounds)]),
                         ("http", lambda: bench_http(harness, chosen.seconds)),
+                        ("routing", lambda: bench_routing(harness, min(3, chosen.rounds))),
                         ("idle", lambda: bench_idle(harness)),
                         ("programs", lambda: bench_programs(build))):
         if chosen.only and chosen.only != name or (name != "programs" and not has_node):

@@ -50,7 +50,11 @@ void restore(BytesView bytes) {
     connection.set_route({Incarnation{1}, {0, 9}, true}, batch);
     connection.submitted(1);
     connection.promote(
-        1, [](Epoch, uint64_t) { return flow::Verdict::free; }, batch);
+        1,
+        [](Epoch) {
+          return flow::Said{UINT64_MAX, false};
+        },
+        batch);
     std::vector<uint64_t> arrivals;
     for (const auto& input : connection.take(100, 1 << 20)) arrivals.push_back(input.arrival);
     connection.consume(arrivals, batch);

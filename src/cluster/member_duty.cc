@@ -23,6 +23,10 @@ void MemberDuty::tick(const State& state, const Consensus& consensus, Instant no
     heard_term_ = consensus.term;
     heard_leader_ = consensus.leader;
     sent_.clear();
+    for (const auto& [processor, work] : work_) {
+      if (!work.spoke || work.state == RunState::stopping) continue;
+      tell(consensus, {processor, work.epoch, work.state, work.words}, effects);
+    }
   }
   if (consensus.leader && (news || now >= heartbeat_due_)) {
     send_heartbeat(state, consensus, now, effects);
@@ -120,7 +124,7 @@ void MemberDuty::try_starts(const State& state, Instant now, Effects& effects) {
     // An older epoch is still stopping here, or a condition is not there yet: wait for it.
     if (!current || work != work_.end()) continue;
     if (lease_term_ != start.term || now >= lease_until_) continue;
-    work_[start.processor] = {start.epoch, RunState::starting};
+    work_[start.processor] = {start.epoch, RunState::starting, {}, false};
     effects.push_back(StartHost{start.processor, start.epoch});
     starts_.erase(entry);
   }
@@ -149,6 +153,8 @@ void MemberDuty::on_report(const HostReport& report, const Consensus& consensus,
   } else {
     if (work->second.state == RunState::stopping) return;
     work->second.state = report.state;
+    work->second.words = report.detail;
+    work->second.spoke = work->second.spoke || !report.detail.empty();
   }
   tell(consensus, {report.processor, report.epoch, report.state, report.detail}, effects);
 }

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <set>
+#include <string>
 
 #include "base/time.h"
 #include "cluster/consensus.h"
@@ -51,6 +52,8 @@ class MemberDuty {
   struct Work {
     Epoch epoch;
     RunState state = RunState::assigned;
+    std::string words;   // Of the last report,
+    bool spoke = false;  // if any had some: a new leader hears them, or that they are over.
   };
   struct PendingStart {
     StartWork start;

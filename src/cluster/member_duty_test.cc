@@ -58,9 +58,9 @@ class MemberDutyTest : public testing::Test, public TestCluster {
     duty.on_stop({processor, epoch, term}, consensus, effects);
     return effects;
   }
-  Effects host_says(ProcessorId processor, Epoch epoch, RunState is) {
+  Effects host_says(ProcessorId processor, Epoch epoch, RunState is, std::string words = {}) {
     Effects effects;
-    duty.on_report({processor, epoch, is, {}}, consensus, effects);
+    duty.on_report({processor, epoch, is, std::move(words)}, consensus, effects);
     return effects;
   }
   Epoch running(ProcessorId processor) {
@@ -268,6 +268,24 @@ TEST_F(MemberDutyTest, WhenALeaseEndsItAsksToBeWoken) {
   now = duty.lease_until() - 500ms;
   tick();
   EXPECT_EQ(duty.due(), duty.lease_until());
+}
+
+// What the leader before it heard last may not have been committed.
+TEST_F(MemberDutyTest, ANewLeaderHearsWordsOfFailureAndThatTheyAreOver) {
+  const Epoch of_p = running(p);
+  running(q);
+  host_says(p, of_p, RunState::running, "fails at every trigger: no room");
+  follow(3, kTerm + 1);
+  auto said = sent<WorkReport>(tick());
+  ASSERT_EQ(said.size(), 1u) << "the other one has nothing to say";
+  EXPECT_EQ(said[0].to, node(3));
+  EXPECT_EQ(said[0].message.detail, "fails at every trigger: no room");
+  EXPECT_TRUE(sent<WorkReport>(pass(1s)).empty()) << "once";
+  host_says(p, of_p, RunState::running);
+  follow(4, kTerm + 2);
+  said = sent<WorkReport>(tick());
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0].message.detail, "");
 }
 
 // ---- 1.2: the owner's word

@@ -10,10 +10,11 @@ namespace databridge::flow {
 namespace {
 
 constexpr uint8_t kFormat = 1;
-// Marks of tenures long past are forgotten, oldest first.
-constexpr size_t kMarksMax = 256;
+constexpr uint8_t kFenceFormat = 2;  // Since tenures are forgotten by name.
+// Marks of tenures long past are forgotten beyond, oldest first, and nothing is said of them then.
+constexpr size_t kMarksMax = 65536;
 // Keys: a letter, the connection, and the rest (docs/flows.md).
-constexpr char kEntry = 'e', kBinding = 'b', kMark = 'm', kFence = 'c';
+constexpr char kEntry = 'e', kBinding = 'b', kMark = 'm', kFence = 'c', kFinal = 'v';
 constexpr size_t kPrefix = 17;
 
 Bytes key_of(char kind, const Uuid& connection) {
@@ -29,6 +30,11 @@ Bytes key_of(char kind, const Uuid& connection, uint64_t arrival) {
 Bytes mark_key(const Uuid& connection, Epoch tenure, Epoch origin) {
   Bytes key = key_of(kMark, connection);
   append_key(key, tenure);
+  append_key(key, origin);
+  return key;
+}
+Bytes final_key(const Uuid& connection, Epoch origin) {
+  Bytes key = key_of(kFinal, connection);
   append_key(key, origin);
   return key;
 }
@@ -76,6 +82,7 @@ void Connection::add(Entry entry, env::Batch& batch) {
 
   entry.size = size_of(*entry.file);
   bytes_ += entry.size;
+  if (entry.commit > 0) ++origins_[entry.origin].count;
   Entry& placed = entries_.emplace_hint(entries_.end(), arrival, std::move(entry))->second;
   await(arrival, placed);
   if (route_.owner && !route_.here) bind(arrival, placed, batch);
@@ -92,11 +99,14 @@ Connection::Receipt Connection::receive(const Parcel& parcel, env::Batch& batch)
 
 void Connection::write_marks(Epoch origin, env::Batch& batch) {
   batch.put(env::Space::queue, mark_key(id_, tenure_, origin), marks_[{tenure_, origin}].encode());
-  while (marks_.size() > kMarksMax && marks_.begin()->first.first < tenure_) {
-    const auto& [tenure, of] = marks_.begin()->first;
-    batch.erase(env::Space::queue, mark_key(id_, tenure, of));
+  if (marks_.size() <= kMarksMax || marks_.begin()->first.first >= tenure_) return;
+  const Epoch oldest = marks_.begin()->first.first;
+  while (marks_.begin()->first.first == oldest) {
+    batch.erase(env::Space::queue, mark_key(id_, oldest, marks_.begin()->first.second));
     marks_.erase(marks_.begin());
   }
+  forgotten_ = oldest;
+  write_fences(batch);
 }
 
 bool Connection::seen(Epoch tenure, Epoch origin, uint64_t sequence) const {
@@ -107,43 +117,78 @@ bool Connection::seen(Epoch tenure, Epoch origin, uint64_t sequence) const {
 void Connection::await(uint64_t arrival, Entry& entry) {
   entry.stage = Stage::waiting;
   entry.batch = kUnsubmitted;
-  waiting_.insert(arrival);
-  unsubmitted_.insert(arrival);
+  if (entry.commit > 0) origins_.at(entry.origin).held.erase(arrival);
+  unsubmitted_.push_back(arrival);
 }
 
 void Connection::submitted(uint64_t batch) {
   for (const uint64_t arrival : unsubmitted_) {
-    if (const auto it = entries_.find(arrival); it != entries_.end()) it->second.batch = batch;
+    const auto it = entries_.find(arrival);
+    if (it == entries_.end() || it->second.batch != kUnsubmitted) continue;
+    it->second.batch = batch;
+    submitted_.emplace_back(batch, arrival);
   }
   unsubmitted_.clear();
 }
 
 bool Connection::promote(uint64_t durable, const Gate& gate, env::Batch& batch) {
-  bool any = false;
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    const auto at = entries_.find(*it);
-    Entry& entry = at->second;
-    const Verdict verdict = entry.commit == 0 ? Verdict::free : gate(entry.origin, entry.commit);
-    if (verdict == Verdict::drop) {
-      ++it;  // drop() takes the entry out of waiting_.
-      drop(at, batch);
-      continue;
+  std::vector<uint64_t> free;
+  for (; !submitted_.empty() && submitted_.front().first <= durable; submitted_.pop_front()) {
+    const auto [number, arrival] = submitted_.front();
+    const auto at = entries_.find(arrival);
+    if (at == entries_.end() || at->second.batch != number) continue;  // Gone, or written anew.
+    const Entry& entry = at->second;
+    if (entry.commit == 0) {
+      free.push_back(arrival);
+    } else {
+      origins_.at(entry.origin).held.insert(arrival);
     }
-    if (verdict == Verdict::hold || entry.batch > durable) {
-      ++it;
-      continue;
-    }
+  }
+  for (auto it = origins_.begin(); it != origins_.end();) {
+    const Epoch origin = (it++)->first;  // It may be the last of it that goes.
+    decide(origin, gate, free, batch);
+  }
+  std::sort(free.begin(), free.end());  // One origin's entries stay in order.
+  for (const uint64_t arrival : free) {
+    Entry& entry = entries_.at(arrival);
     if (entry.owner) {
       entry.stage = Stage::outgoing;
-      groups_.at(entry.tenure).arrivals.push_back(at->first);
+      groups_.at(entry.tenure).outgoing.insert({entry.origin, entry.sequence, arrival});
     } else {
       entry.stage = Stage::ready;
-      ready_.push_back(at->first);
+      ready_.push_back(arrival);
     }
-    any = true;
-    it = waiting_.erase(it);
   }
-  return any;
+  return !free.empty();
+}
+
+// The log says more of an epoch until another one has spoken; what it said then is kept here for as
+// long as there are entries of it, for the log does not say it for ever.
+void Connection::decide(Epoch epoch, const Gate& gate, std::vector<uint64_t>& free,
+                        env::Batch& batch) {
+  Origin& origin = origins_.at(epoch);
+  const Said said = origin.final ? Said{*origin.final, true} : gate(epoch);
+  while (!origin.held.empty()) {
+    const auto at = entries_.find(*origin.held.begin());
+    if (at->second.commit > said.upto) break;
+    free.push_back(at->first);
+    origin.held.erase(origin.held.begin());
+  }
+  if (!said.final || (origin.final && origin.held.empty())) return;
+  for (const uint64_t arrival : std::set<uint64_t>(std::move(origin.held))) {
+    drop(entries_.find(arrival), batch);
+  }
+  const auto left = origins_.find(epoch);
+  if (left == origins_.end() || left->second.final) return;
+  left->second.final = said.upto;
+  RecordWriter to(kFormat);
+  to.number(said.upto);
+  batch.put(env::Space::queue, final_key(id_, epoch), to.seal());
+}
+
+bool Connection::awaits_word(Epoch origin) const {
+  const auto at = origins_.find(origin);
+  return at != origins_.end() && !at->second.final;
 }
 
 std::vector<Input> Connection::take(size_t count, uint64_t bytes) {
@@ -184,9 +229,16 @@ void Connection::drop(Entries::iterator at, env::Batch& batch) {
   batch.erase(env::Space::queue, key_of(kEntry, id_, arrival));
   if (entry.owner) {
     batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
-    leave_group(entry);
+    leave_group(arrival, entry);
   }
-  if (entry.stage == Stage::waiting) waiting_.erase(arrival);
+  if (entry.commit > 0) {
+    const auto origin = origins_.find(entry.origin);
+    origin->second.held.erase(arrival);
+    if (--origin->second.count == 0) {
+      if (origin->second.final) batch.erase(env::Space::queue, final_key(id_, entry.origin));
+      origins_.erase(origin);
+    }
+  }
   bytes_ -= entry.size;
   entries_.erase(at);
 }
@@ -198,7 +250,7 @@ void Connection::bind(uint64_t arrival, Entry& entry, env::Batch& batch) {
   to.number(route_.owner.value);
   to.epoch(route_.tenure);
   batch.put(env::Space::queue, key_of(kBinding, id_, arrival), to.seal());
-  if (entry.owner) leave_group(entry);
+  if (entry.owner) leave_group(arrival, entry);
   join_group(entry, route_.owner, route_.tenure);
   entry.sent = false;
   await(arrival, entry);
@@ -207,7 +259,7 @@ void Connection::bind(uint64_t arrival, Entry& entry, env::Batch& batch) {
 void Connection::unbind(uint64_t arrival, Entry& entry, env::Batch& batch) {
   CHECK(entry.owner);
   batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
-  leave_group(entry);
+  leave_group(arrival, entry);
   entry.sent = false;
   await(arrival, entry);
 }
@@ -218,9 +270,10 @@ void Connection::join_group(Entry& entry, Incarnation owner, Epoch tenure) {
   ++groups_.try_emplace(tenure, Group{owner, tenure, {}, 0}).first->second.bound;
 }
 
-void Connection::leave_group(Entry& entry) {
+void Connection::leave_group(uint64_t arrival, Entry& entry) {
   const auto group = groups_.find(entry.tenure);
   CHECK(group != groups_.end());
+  group->second.outgoing.erase({entry.origin, entry.sequence, arrival});
   if (--group->second.bound == 0) groups_.erase(group);
   entry.owner = {};
   entry.tenure = {};
@@ -229,17 +282,10 @@ void Connection::leave_group(Entry& entry) {
 void Connection::set_route(const Route& route, env::Batch& batch) {
   if (route == route_) return;
   route_ = route;
-  // What may be with an earlier owner stays in its group until that owner has spoken.
-  for (auto& [tenure, group] : groups_) {
-    auto& arrivals = group.arrivals;
-    arrivals.erase(std::remove_if(arrivals.begin(), arrivals.end(),
-                                  [&](uint64_t arrival) { return !entries_.at(arrival).sent; }),
-                   arrivals.end());
-  }
   ready_.clear();
   for (auto& [arrival, entry] : entries_) {
     CHECK(entry.stage != Stage::taken);  // The host has ended the session of the tenure before.
-    if (entry.sent) continue;
+    if (entry.sent) continue;            // It stays in its group until that owner has spoken.
     if (route_.owner && !route_.here) {
       bind(arrival, entry, batch);
     } else if (entry.owner) {
@@ -255,7 +301,7 @@ std::vector<Parcel> Connection::send(Epoch tenure, size_t count, uint64_t bytes)
   const auto group = groups_.find(tenure);
   if (group == groups_.end()) return parcels;
   uint64_t size = 0;
-  for (const uint64_t arrival : group->second.arrivals) {
+  for (const auto& [origin, sequence, arrival] : group->second.outgoing) {
     Entry& entry = entries_.at(arrival);
     if (!parcels.empty() && (parcels.size() == count || size + entry.size > bytes ||
                              entry.origin != parcels.front().origin)) {
@@ -268,29 +314,24 @@ std::vector<Parcel> Connection::send(Epoch tenure, size_t count, uint64_t bytes)
   return parcels;
 }
 
-Connection::Entries::iterator Connection::leave(Epoch tenure, Epoch origin, uint64_t sequence) {
+Connection::Entries::iterator Connection::find(Epoch tenure, Epoch origin, uint64_t sequence) {
   const auto group = groups_.find(tenure);
   if (group == groups_.end()) return entries_.end();
-  // Answers come in the order of the parcels: it is at the front, or near.
-  auto& arrivals = group->second.arrivals;
-  for (auto it = arrivals.begin(); it != arrivals.end(); ++it) {
-    const auto at = entries_.find(*it);
-    if (at->second.origin != origin || at->second.sequence != sequence) continue;
-    arrivals.erase(it);
-    return at;
-  }
-  return entries_.end();
+  const auto at = group->second.outgoing.lower_bound({origin, sequence, 0});
+  if (at == group->second.outgoing.end()) return entries_.end();
+  const auto& [its_origin, its_sequence, arrival] = *at;
+  return its_origin == origin && its_sequence == sequence ? entries_.find(arrival) : entries_.end();
 }
 
 bool Connection::safe(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch) {
-  const auto at = leave(tenure, origin, sequence);
+  const auto at = find(tenure, origin, sequence);
   if (at == entries_.end()) return false;
   drop(at, batch);
   return true;
 }
 
 bool Connection::never(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch) {
-  const auto at = leave(tenure, origin, sequence);
+  const auto at = find(tenure, origin, sequence);
   if (at == entries_.end()) return false;
   reroute(at->first, at->second, batch);
   return true;
@@ -303,9 +344,6 @@ void Connection::reroute(uint64_t arrival, Entry& entry, env::Batch& batch) {
 
 size_t Connection::write_off(Incarnation owner, env::Batch& batch) {
   std::vector<uint64_t> lost;
-  for (auto& [tenure, group] : groups_) {
-    if (group.owner == owner) group.arrivals.clear();
-  }
   for (const auto& [arrival, entry] : entries_) {
     if (entry.owner == owner && entry.sent) lost.push_back(arrival);
   }
@@ -317,9 +355,14 @@ void Connection::raise(Epoch tenure, Epoch fence, env::Batch& batch) {
   if (tenure <= tenure_ && fence <= fence_) return;
   tenure_ = std::max(tenure_, tenure);
   fence_ = std::max(fence_, fence);
-  RecordWriter to(kFormat);
+  write_fences(batch);
+}
+
+void Connection::write_fences(env::Batch& batch) const {
+  RecordWriter to(kFenceFormat);
   to.epoch(tenure_);
   to.epoch(fence_);
+  to.epoch(forgotten_);
   batch.put(env::Space::queue, key_of(kFence, id_), to.seal());
 }
 
@@ -328,7 +371,7 @@ void Connection::raise(Epoch tenure, Epoch fence, env::Batch& batch) {
 void Connection::erase(env::Batch& batch) {
   Uuid next = id_;
   if (++next.low == 0) ++next.high;
-  for (const char kind : {kEntry, kBinding, kMark, kFence}) {
+  for (const char kind : {kEntry, kBinding, kMark, kFence, kFinal}) {
     batch.erase_range(env::Space::queue, key_of(kind, id_), key_of(kind, next));
   }
   *this = Connection(id_);
@@ -339,8 +382,8 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
   const char kind = key[0];
   const Uuid id{read_big64(key.substr(1)), read_big64(key.substr(9))};
   const size_t rest = key.size() - kPrefix;
-  const size_t expected = kind == kFence ? 0 : kind == kMark ? 32 : 8;
-  if (std::string_view("ebmc").find(kind) == std::string_view::npos) return false;
+  const size_t expected = kind == kFence ? 0 : kind == kMark ? 32 : kind == kFinal ? 16 : 8;
+  if (std::string_view("ebmcv").find(kind) == std::string_view::npos) return false;
   if (rest != expected) return fail(Code::corrupt, "a key of a connection with a wrong length");
   Connection& connection = into.try_emplace(id, id).first->second;
 
@@ -350,14 +393,22 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
     connection.marks_[{epoch_at(key, kPrefix), epoch_at(key, kPrefix + 16)}] = std::move(*set);
     return true;
   }
-  RecordReader from(value, kFormat);
+  const bool fences = kind == kFence && !value.empty() && value[0] == kFenceFormat;
+  RecordReader from(value, fences ? kFenceFormat : kFormat);
   if (kind == kFence) {
     connection.tenure_ = from.epoch();
     connection.fence_ = from.epoch();
+    if (fences) connection.forgotten_ = from.epoch();
+  } else if (kind == kFinal) {
+    // Before it the entries have come ('e' < 'v').
+    connection.origins_[epoch_at(key, kPrefix)].final = from.number();
   } else {
     // Bindings come before entries ('b' < 'e'): they make the entry, which the other half fills.
     const uint64_t arrival = read_big64(key.substr(kPrefix));
     Entry& entry = connection.entries_[arrival];
+    if (kind == kBinding ? bool(entry.owner) : entry.file != nullptr) {
+      return fail(Code::corrupt, "an entry of a connection comes twice");
+    }
     if (kind == kBinding) {
       const Incarnation owner{from.number()};
       connection.join_group(entry, owner, from.epoch());
@@ -376,7 +427,8 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
       entry.size = size_of(file);
       entry.file = std::make_shared<const FlowFile>(std::move(file));
       connection.bytes_ += entry.size;
-      connection.waiting_.insert(arrival);
+      if (entry.commit > 0) ++connection.origins_[entry.origin].count;
+      connection.submitted_.emplace_back(entry.batch, arrival);
       connection.next_arrival_ = std::max(connection.next_arrival_, arrival + 1);
     }
   }
@@ -389,6 +441,9 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
 Result<void> Connection::check_restored() const {
   for (const auto& [arrival, entry] : entries_) {
     if (!entry.file) return fail(Code::corrupt, "a binding without its entry");
+  }
+  for (const auto& [epoch, origin] : origins_) {
+    if (origin.count == 0) return fail(Code::corrupt, "a last commit without entries");
   }
   return {};
 }

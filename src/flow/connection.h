@@ -15,8 +15,9 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
-#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -30,9 +31,12 @@
 
 namespace databridge::flow {
 
-// May an entry leave? Asked with its origin and the commit that made it (0: needs no permission).
-enum class Verdict : uint8_t { hold, free, drop };
-using Gate = std::function<Verdict(Epoch origin, uint64_t commit)>;
+// May what an origin's commits made leave? (What was made by commit 0 needs no permission.)
+struct Said {
+  uint64_t upto = 0;   // Those count.
+  bool final = false;  // Later ones never will: somebody else does that work.
+};
+using Gate = std::function<Said(Epoch origin)>;
 
 // Where the destination runs: nowhere (owner 0), here, or there.
 struct Route {
@@ -62,10 +66,14 @@ class Connection {
   Receipt receive(const Parcel& parcel, env::Batch& batch);  // Under the present tenure.
   void write_marks(Epoch origin, env::Batch& batch);         // After the receipts of one delivery.
   bool seen(Epoch tenure, Epoch origin, uint64_t sequence) const;
+  // What was received under that tenure is not known any more: nobody may be told "never".
+  bool forgotten(Epoch tenure) const { return tenure <= forgotten_; }
 
   // ---- Entries become ready. True if something did.
   void submitted(uint64_t batch);  // What was written since the last call is in that batch.
   bool promote(uint64_t durable, const Gate& gate, env::Batch& batch);
+  // There are entries here of that origin whose fate the log alone still decides.
+  bool awaits_word(Epoch origin) const;
 
   // ---- Entries go to the processor here.
   std::vector<Input> take(size_t count, uint64_t bytes);
@@ -78,8 +86,9 @@ class Connection {
   struct Group {                                          // Entries bound to one tenure.
     Incarnation owner;
     Epoch tenure;
-    std::deque<uint64_t> arrivals;  // Those that may be sent.
-    size_t bound = 0;               // All of them.
+    // Those that may be sent: origin, sequence, arrival. In this order they go.
+    std::set<std::tuple<Epoch, uint64_t, uint64_t>> outgoing;
+    size_t bound = 0;  // All of them.
   };
   const std::map<Epoch, Group>& groups() const { return groups_; }
   // The next parcels for that tenure, all of one origin; marks them as perhaps sent.
@@ -115,6 +124,12 @@ class Connection {
     bool sent = false;  // The owner it is bound to may have it.
   };
   static constexpr uint64_t kUnsubmitted = ~uint64_t{0};
+  // Entries of one origin that its commits decide.
+  struct Origin {
+    size_t count = 0;
+    std::set<uint64_t> held;        // Durable, and not said yet.
+    std::optional<uint64_t> final;  // The last commit that counts: decided, and on disk.
+  };
 
   using Entries = std::map<uint64_t, Entry>;
   void add(Entry entry, env::Batch& batch);
@@ -123,24 +138,28 @@ class Connection {
   void await(uint64_t arrival, Entry& entry);
   void drop(Entries::iterator at, env::Batch& batch);
   void join_group(Entry& entry, Incarnation owner, Epoch tenure);
-  void leave_group(Entry& entry);
+  void leave_group(uint64_t arrival, Entry& entry);
   void reroute(uint64_t arrival, Entry& entry, env::Batch& batch);
-  Entries::iterator leave(Epoch tenure, Epoch origin, uint64_t sequence);
+  void write_fences(env::Batch& batch) const;
+  void decide(Epoch epoch, const Gate& gate, std::vector<uint64_t>& free, env::Batch& batch);
+  Entries::iterator find(Epoch tenure, Epoch origin, uint64_t sequence);
 
   Uuid id_;
   uint64_t count_max_ = 10000;
   uint64_t bytes_max_ = 64 << 20;
   uint64_t bytes_ = 0;
   uint64_t next_arrival_ = 1;
-  Entries entries_;                                       // By arrival.
-  std::set<uint64_t> waiting_;                            // In order of arrival.
+  Entries entries_;                                      // By arrival.
+  std::vector<uint64_t> unsubmitted_;                    // Entries whose batch has no number yet.
+  std::deque<std::pair<uint64_t, uint64_t>> submitted_;  // (batch, arrival): not durable yet.
+  std::map<Epoch, Origin> origins_;
   std::deque<uint64_t> ready_;                            // In order of becoming ready.
   std::map<Epoch, Group> groups_;                         // By tenure.
-  std::set<uint64_t> unsubmitted_;                        // Entries whose batch has no number yet.
   std::map<std::pair<Epoch, Epoch>, SequenceSet> marks_;  // (tenure, origin) → received.
   Route route_;
   Epoch tenure_;
   Epoch fence_;
+  Epoch forgotten_;  // The newest tenure whose marks are.
 };
 
 }  // namespace databridge::flow

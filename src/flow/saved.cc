@@ -1,48 +1,62 @@
 #include "flow/saved.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "flow/record.h"
 
 namespace databridge::flow {
 namespace {
-constexpr uint8_t kFormat = 1;
+
+constexpr uint8_t kFormat = 2;
+constexpr uint8_t kFormerFormat = 1;  // Without owners, and with at most so many epochs:
+constexpr size_t kFormerEpochs = 64;
+
+uint8_t format_of(BytesView bytes) {
+  return !bytes.empty() && bytes[0] == kFormerFormat ? kFormerFormat : kFormat;
 }
 
-void History::add(Epoch epoch, uint64_t commit) {
-  commits_[epoch] = commit;
-  while (commits_.size() > kEpochsMax) {
-    forgotten_ = std::max(forgotten_, commits_.begin()->first);
-    commits_.erase(commits_.begin());
-  }
-}
-
-void History::forget(Epoch up_to) { forgotten_ = std::max(forgotten_, up_to); }
+}  // namespace
 
 std::optional<uint64_t> History::last(Epoch epoch) const {
-  const auto it = commits_.find(epoch);
-  if (it == commits_.end()) return std::nullopt;
-  return it->second;
+  const auto it = epochs_.find(epoch);
+  if (it == epochs_.end()) return std::nullopt;
+  return it->second.commit;
+}
+
+void History::forget_if(const std::function<bool(Epoch, const Last&)>& known) {
+  std::erase_if(epochs_, [&](const auto& one) { return known(one.first, one.second); });
 }
 
 struct SavedCodec {
   static void write(const Saved& saved, RecordWriter& to) {
-    to.epoch(saved.history.forgotten_);
-    to.number(saved.history.commits_.size());
-    for (const auto& [epoch, commit] : saved.history.commits_) {
+    to.epoch(saved.history.anew_);
+    to.epoch(saved.history.unknown_);
+    to.number(saved.history.epochs_.size());
+    for (const auto& [epoch, last] : saved.history.epochs_) {
       to.epoch(epoch);
-      to.number(commit);
+      to.number(last.commit);
+      to.number(last.owner.value);
     }
     to.text(saved.state);
+    to.number(saved.by.value);
   }
-  static Saved read(RecordReader& from) {
+  static Saved read(RecordReader& from, uint8_t format) {
     Saved saved;
-    saved.history.forgotten_ = from.epoch();
-    for (uint64_t n = from.count(20); n > 0; --n) {
+    History& history = saved.history;
+    history.anew_ = from.epoch();
+    const bool former = format == kFormerFormat;
+    if (!former) history.unknown_ = from.epoch();
+    for (uint64_t n = from.count(former ? 20 : 28); n > 0; --n) {
       const Epoch epoch = from.epoch();
-      saved.history.commits_[epoch] = from.number();
+      const uint64_t commit = from.number();
+      history.epochs_[epoch] = {commit, former ? Incarnation{} : Incarnation{from.number()}};
     }
     saved.state = Bytes(from.text());
+    if (!former) {
+      saved.by = Incarnation{from.number()};
+    } else if (history.epochs_.size() >= kFormerEpochs) {
+      history.unknown_ = std::exchange(history.anew_, {});
+    }
     return saved;
   }
 };
@@ -56,11 +70,12 @@ Bytes encode(const Saved& saved) {
 Result<Saved> decode_saved(const Checkpoint& checkpoint) {
   if (checkpoint.bytes.empty()) {
     Saved saved;
-    saved.history.forget(checkpoint.epoch);
+    saved.history.begin_anew(checkpoint.epoch);
     return saved;
   }
-  RecordReader from(checkpoint.bytes, kFormat);
-  Saved saved = SavedCodec::read(from);
+  const uint8_t format = format_of(checkpoint.bytes);
+  RecordReader from(checkpoint.bytes, format);
+  Saved saved = SavedCodec::read(from, format);
   if (auto whole = from.finish("a checkpoint"); !whole) return tl::make_unexpected(whole.error());
   return saved;
 }
@@ -79,7 +94,8 @@ Bytes encode(const ProcessorRecord& record) {
 }
 
 Result<ProcessorRecord> decode_record(BytesView bytes) {
-  RecordReader from(bytes, kFormat);
+  const uint8_t format = format_of(bytes);
+  RecordReader from(bytes, format);
   ProcessorRecord record;
   record.epoch = from.epoch();
   record.commit = from.number();
@@ -87,7 +103,7 @@ Result<ProcessorRecord> decode_record(BytesView bytes) {
     const Uuid connection = from.uuid();
     record.sequences[connection] = from.number();
   }
-  record.saved = SavedCodec::read(from);
+  record.saved = SavedCodec::read(from, format);
   if (auto whole = from.finish("what a processor keeps"); !whole) {
     return tl::make_unexpected(whole.error());
   }

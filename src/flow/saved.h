@@ -2,7 +2,9 @@
 // checkpoint. Pure; any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -13,25 +15,38 @@
 namespace databridge::flow {
 
 // The last commit of each earlier epoch that counts: later ones were never said (docs/flows.md).
+// An epoch stays for as long as its owner may hold outputs of it that it has not heard of.
 class History {
  public:
-  void add(Epoch epoch, uint64_t commit);  // The oldest are forgotten beyond 64.
+  struct Last {
+    uint64_t commit = 0;
+    Incarnation owner;  // 0: an older program has written it.
+    bool operator==(const Last&) const = default;
+  };
+  void add(Epoch epoch, uint64_t commit, Incarnation owner) { epochs_[epoch] = {commit, owner}; }
   std::optional<uint64_t> last(Epoch epoch) const;
-  void forget(Epoch up_to);  // All that was said until then counts.
-  bool forgotten(Epoch epoch) const { return epoch <= forgotten_; }
+  void forget_if(const std::function<bool(Epoch, const Last&)>& known);
+  size_t size() const { return epochs_.size(); }
+
+  // All that was said until then counts, for the processor began anew.
+  void begin_anew(Epoch at) { anew_ = std::max(anew_, at); }
+  bool before_anew(Epoch epoch) const { return epoch <= anew_; }
+  // Once only so many were kept: of older ones nobody knows. They are held, never released.
+  bool unknown(Epoch epoch) const { return epoch <= unknown_; }
 
   bool operator==(const History&) const = default;
 
  private:
   friend struct SavedCodec;
-  static constexpr size_t kEpochsMax = 64;
-  std::map<Epoch, uint64_t> commits_;
-  Epoch forgotten_;  // The newest epoch that is.
+  std::map<Epoch, Last> epochs_;
+  Epoch anew_;
+  Epoch unknown_;
 };
 
 struct Saved {
   History history;
   Bytes state;
+  Incarnation by;  // Whoever ran the epoch.
   bool operator==(const Saved&) const = default;
 };
 

@@ -10,7 +10,6 @@
 namespace databridge::node {
 
 using flow::Connection;
-using flow::Verdict;
 
 Host::Inside::Inside(Options options, env::Env& env,
                      std::function<void(std::function<void()>)> post, HostEvents& events)
@@ -117,10 +116,7 @@ void Host::Inside::sweep() {
     const auto at = next++;
     if (state_.connection(at->first) != nullptr) continue;
     router_.forget(at->first);
-    for (auto& [processor, runner] : runners_) runner.offered.erase(at->first);
-    at->second.erase(writes_);
-    dirty_.erase(at->first);
-    connections_.erase(at);
+    erase_connection(Uuid(at->first));
   }
 }
 
@@ -140,12 +136,19 @@ void Host::Inside::rebuild_topology(bool may_erase) {
   });
   // What a command has deleted goes; what is merely not known (yet) stays, unread.
   for (const Uuid& id : before) {
-    const auto at = connections_.find(id);
     router_.forget(id);
-    if (!may_erase || at == connections_.end()) continue;
-    for (auto& [processor, runner] : runners_) runner.offered.erase(id);
-    at->second.erase(writes_);
+    if (may_erase) erase_connection(id);
   }
+}
+
+void Host::Inside::erase_connection(const Uuid& id) {
+  const auto at = connections_.find(id);
+  if (at == connections_.end()) return;
+  for (auto& [processor, runner] : runners_) runner.offered.erase(id);
+  at->second.erase(writes_);
+  open_.connections.erase(id);
+  dirty_.erase(id);
+  connections_.erase(at);
 }
 
 void Host::Inside::reroute(const ProcessorId& processor) {
@@ -190,6 +193,12 @@ Router::Ends Host::Inside::ends_of(const ConnectionSpec& spec) const {
   return ends;
 }
 
+bool Host::Inside::may_return(Incarnation node) const {
+  const Member* member = state_.member(node);
+  const Member* bearer = member == nullptr ? nullptr : state_.member(member->info.node);
+  return bearer != nullptr && bearer->info.incarnation == node;
+}
+
 // An owner that is out of the cluster for good never says what it has: send again, rather twice
 // than never. Only a state that is past the binding can know that somebody is gone.
 void Host::Inside::write_off_removed() {
@@ -198,10 +207,7 @@ void Host::Inside::write_off_removed() {
     if (spec == nullptr) continue;
     std::set<Incarnation> gone;
     for (const auto& [tenure, group] : connection.groups()) {
-      const Member* member = state_.member(group.owner);
-      const Member* bearer = member == nullptr ? nullptr : state_.member(member->info.node);
-      const bool present = bearer != nullptr && bearer->info.incarnation == group.owner;
-      if (!present && tenure.index <= state_.version()) gone.insert(group.owner);
+      if (!may_return(group.owner) && tenure.index <= state_.version()) gone.insert(group.owner);
     }
     for (const Incarnation owner : gone) {
       const size_t count = connection.write_off(owner, writes_);
@@ -238,21 +244,22 @@ const flow::History& Host::Inside::history(const Assignment& assignment) {
 }
 
 // docs/flows.md, "Sources with cluster state are held".
-Verdict Host::Inside::verdict(const ProcessorId& from, Epoch origin, uint64_t commit) {
+flow::Said Host::Inside::said(const ProcessorId& from, Epoch origin) {
+  constexpr uint64_t kAll = ~uint64_t{0};
   const Assignment* now = state_.assignments().find(from);
-  if (now == nullptr) return Verdict::free;  // Deleted: nobody does that work again.
+  if (now == nullptr) return {kAll, false};  // Deleted: nobody does that work again.
   const Checkpoint& saved = now->checkpoint;
-  if (saved.epoch == origin && commit <= saved.sequence) return Verdict::free;
-  if (now->epoch <= origin) return CANARY(release_unsaved) ? Verdict::free : Verdict::hold;
+  const uint64_t covered = saved.epoch == origin ? saved.sequence : 0;
+  if (now->epoch <= origin) return {CANARY(release_unsaved) ? kAll : covered, false};
   if (saved.epoch > origin) {
     const flow::History& before = history(*now);
-    if (const auto last = before.last(origin))
-      return commit <= *last ? Verdict::free : Verdict::drop;
-    return before.forgotten(origin) ? Verdict::free : Verdict::drop;
+    if (const auto last = before.last(origin)) return {*last, true};
+    if (before.before_anew(origin) || CANARY(release_forgotten)) return {kAll, true};
+    return {0, !before.unknown(origin)};
   }
   // The last checkpoint is not past the origin. If the next owner is this node, it may yet go on
   // from its own records; as long as there is none, it may yet be.
-  return !now->owner || now->owner == options_.self ? Verdict::hold : Verdict::drop;
+  return {covered, now->owner && now->owner != options_.self};
 }
 
 // ---- Connections at work
@@ -277,9 +284,7 @@ bool Host::Inside::settle_connections() {
     if (at == connections_.end() || spec == nullptr) continue;
     Connection& connection = at->second;
     connection.promote(
-        durable_,
-        [&](Epoch origin, uint64_t commit) { return verdict(spec->from, origin, commit); },
-        writes_);
+        durable_, [&](Epoch origin) { return said(spec->from, origin); }, writes_);
     wake_.insert(spec->from);
     if (connection.ready() > 0) wake_.insert(spec->to);
     if (connection.groups().empty()) {
@@ -312,15 +317,20 @@ void Host::Inside::receive(Incarnation from, const Delivery& delivery) {
     ack = router_.receive(*to, ends_of(*state_.connection(delivery.connection)), delivery, writes_,
                           watch);
     touch(*to);
+    if (to->forgotten(delivery.tenure) && told_forgotten_.insert(delivery.connection).second) {
+      events_.note(delivery.from,
+                   "flow files that were on their way here long ago are held where they are: "
+                   "nobody knows any more whether they came");
+    }
   }
   open_.answers.emplace_back(from, std::move(ack));
   settle();
 }
 
-void Host::Inside::receive(Incarnation, const DeliveryAck& ack) {
+void Host::Inside::receive(Incarnation from, const DeliveryAck& ack) {
   const auto at = connections_.find(ack.connection);
   if (at == connections_.end()) return;
-  router_.receive(at->second, ack, env_.clock.now(), writes_);
+  router_.receive(at->second, from, ack, env_.clock.now(), writes_);
   touch(at->second);
   settle();
 }
@@ -334,12 +344,8 @@ void Host::Inside::tick(Instant now) {
     const auto runner = runners_.find(id);
     if (runner != runners_.end()) cover(runner->second, now);
   }
-  const auto resend = router_.next_wake();
-  if (resend && *resend <= now) {
-    for (const auto& [id, connection] : connections_) {
-      if (!connection.groups().empty()) dirty_.insert(id);
-    }
-  }
+  for (const Uuid& id : router_.due(now)) dirty_.insert(id);
+  look_for_stuck(now);
   settle();
 }
 
@@ -347,6 +353,7 @@ std::optional<Instant> Host::Inside::next_wake() const {
   std::optional<Instant> next = router_.next_wake();
   const auto also = [&](Instant at) { next = next ? std::min(*next, at) : at; };
   if (!timers_.empty()) also(timers_.begin()->first);
+  if (!with_workers_.empty()) also(with_workers_.begin()->first + kStuckAfter);
   const bool leased = std::any_of(runners_.begin(), runners_.end(),
                                   [](const auto& entry) { return !entry.second.ending(); });
   if (leased) also(Instant(Duration(options_.board->until.load())));
@@ -445,13 +452,13 @@ LogIndex Host::applied_upto() const { return inside_->applied_upto(); }
 
 uint64_t Host::queue_depth() const { return inside_->queue_depth(); }
 
+std::vector<Host::Queue> Host::queues() const { return inside_->queues(); }
+
 uint64_t Host::Inside::queue_depth() const {
   uint64_t depth = 0;
   for (const auto& [id, connection] : connections_) depth += connection.count();
   return depth;
 }
-
-std::vector<Host::Queue> Host::queues() const { return inside_->queues(); }
 
 std::vector<Host::Queue> Host::Inside::queues() const {
   std::vector<Queue> list;

@@ -1,5 +1,6 @@
-// The inside of the host, for host.cc (connections, deliveries, turns) and host_runner.cc (runners,
-// triggers, commits). Nobody else includes it. Engine thread.
+// The inside of the host, for host.cc (connections, deliveries, turns), host_runner.cc (runners,
+// triggers, commits) and host_words.cc (what people hear of it). Nobody else includes it. Engine
+// thread.
 #pragma once
 
 #include <deque>
@@ -23,6 +24,8 @@ namespace databridge::node {
 
 class Host::Inside {
  public:
+  static constexpr Duration kStuckAfter = 10s;  // A trigger that has not returned is said to be.
+
   Inside(Options options, env::Env& env, std::function<void(std::function<void()>)> post,
          HostEvents& events);
   ~Inside();
@@ -71,13 +74,15 @@ class Host::Inside {
 
   // ---- host.cc
   void rebuild_topology(bool may_erase);
+  void erase_connection(const Uuid& id);
   void reroute(const ProcessorId& processor);
   void reroute(flow::Connection& connection, const ConnectionSpec& spec);
   void write_off_removed();
   void sweep();
   flow::Connection* connection(const Uuid& id);
   Router::Ends ends_of(const ConnectionSpec& spec) const;
-  flow::Verdict verdict(const ProcessorId& from, Epoch origin, uint64_t commit);
+  flow::Said said(const ProcessorId& from, Epoch origin);
+  bool may_return(Incarnation node) const;
   const flow::History& history(const Assignment& assignment);
   void promote(flow::Connection& connection);
   bool settle_connections();
@@ -89,7 +94,7 @@ class Host::Inside {
   // ---- host_runner.cc
   void try_start(const ProcessorId& processor);
   flow::Saved continue_from(const Assignment& assignment, bool& adopted);
-  void warn_of_losses(const Runner& runner);
+  flow::Saved last_saved(const Assignment& assignment, bool& adopted);
   Result<void> make_desk(Runner& runner);
   void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
   void lapse(Instant now);
@@ -104,13 +109,22 @@ class Host::Inside {
   void run_trigger(std::shared_ptr<Trigger> trigger);
   flow::Offer make_offer(Runner& runner);
   void finish(Trigger& trigger);
-  void failed(Runner& runner, const std::string& why, Instant now);
-  void tell_fault(Runner& runner, uint32_t times, const std::string& words);
-  void commit(Runner& runner, flow::Delta& delta, const std::string& trouble);
+  void commit(Runner& runner, flow::Delta& delta, const std::string& trouble, Instant now);
+  bool comes_back(const Runner& runner, const flow::Delta& delta) const;
   void write_record(Runner& runner, bool outputs);
   void committed(const Turn::Commit& commit);
   void cover(Runner& runner, Instant now);  // Sees to its checkpoint.
   bool run_wakes();
+
+  // ---- host_words.cc
+  void warn_of_losses(const Runner& runner);
+  void tell(Runner& runner, const flow::Delta& delta, const std::string& trouble, Instant now);
+  void note(Runner& runner, std::vector<std::string> notes, Instant now);
+  void failed(Runner& runner, const std::string& why, Instant now);
+  void tell_fault(Runner& runner, uint32_t times, const std::string& words);
+  void back_off(Runner& runner, uint32_t times, Instant now);
+  void look_for_stuck(Instant now);
+  void returned(const Trigger& trigger, Instant now);
 
   const Options options_;
   env::Env& env_;
@@ -125,6 +139,7 @@ class Host::Inside {
   std::map<ProcessorId, std::pair<Checkpoint, flow::History>> histories_;
 
   Connections connections_;
+  std::set<Uuid> told_forgotten_;
   Router router_;
   Runners runners_;
   std::map<ProcessorId, Epoch> parked_;                   // Starts that wait for a condition.
@@ -141,6 +156,9 @@ class Host::Inside {
   std::set<Uuid> dirty_;        // Connections with something to promote or send.
   std::set<ProcessorId> wake_;  // Runners that may have a reason to be triggered.
   std::set<std::pair<Instant, ProcessorId>> timers_;
+  std::set<std::pair<Instant, ProcessorId>>
+      with_workers_;             // Triggers, by when they were handed in;
+  std::set<ProcessorId> stuck_;  // without those that are there too long.
 };
 
 }  // namespace databridge::node

@@ -13,21 +13,9 @@ using flow::StateScope;
 
 namespace {
 
-constexpr Duration kRetryFirst = 100ms;
-constexpr Duration kRetryMost = 30s;
 constexpr Duration kCheckpointRetry = 1s;
 constexpr Duration kNothingDone = 10ms;
 constexpr Duration kWatchEvery = 100ms;
-constexpr uint32_t kFaultsTold = 3;
-constexpr size_t kWordsMax = 1000;  // Of a note or a fault, in bytes.
-
-// Whole characters of it.
-std::string shortened(std::string words) {
-  if (words.size() <= kWordsMax) return words;
-  size_t end = kWordsMax;
-  while (end > 0 && (static_cast<unsigned char>(words[end]) & 0xc0) == 0x80) --end;
-  return words.replace(end, std::string::npos, " …");
-}
 
 Bytes record_key(const ProcessorId& id) {
   Bytes key = "p";
@@ -175,20 +163,31 @@ void Host::Inside::try_start(const ProcessorId& processor) {
   events_.report(processor, epoch, RunState::starting, "");
 }
 
-// A flow that is older than the rule goes on; whoever reads the log is told.
-void Host::Inside::warn_of_losses(const Runner& runner) {
-  std::set<std::string> connected;
-  if (const auto outputs = outputs_.find(runner.spec.id); outputs != outputs_.end()) {
-    for (const auto& [relationship, ids] : outputs->second) connected.insert(relationship);
-  }
-  if (auto why = flow::why_lossy(runner.spec, connected)) {
-    events_.note(runner.spec.id, "warning: " + *why);
-  }
+// Earlier epochs whose outputs wait nowhere for a word about them are forgotten (safety.md 9.4):
+// this node's own, when it has none of them or has written their last commit down, and those of
+// nodes that are out for good.
+flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adopted) {
+  flow::Saved saved = last_saved(assignment, adopted);
+  saved.by = options_.self;
+  const auto outputs = outputs_.find(assignment.processor);
+  saved.history.forget_if([&](Epoch epoch, const flow::History::Last& last) {
+    if (CANARY(forgets_epochs)) return true;
+    if (last.owner != options_.self) return last.owner && !may_return(last.owner);
+    if (outputs == outputs_.end()) return true;
+    for (const auto& [relationship, ids] : outputs->second) {
+      for (const Uuid& id : ids) {
+        const auto at = connections_.find(id);
+        if (at != connections_.end() && at->second.awaits_word(epoch)) return false;
+      }
+    }
+    return true;
+  });
+  return saved;
 }
 
 // Where the processor goes on: from this node's own records if nobody else has said anything since,
 // else from the newest checkpoint in the log.
-flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adopted) {
+flow::Saved Host::Inside::last_saved(const Assignment& assignment, bool& adopted) {
   const ProcessorSpec& spec = *state_.processors().find(assignment.processor);
   const flow::ProcessorType* type = flow::find_type(spec.type);
   const auto local = records_.find(assignment.processor);
@@ -197,13 +196,13 @@ flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adop
   const Checkpoint& checkpoint = assignment.checkpoint;
   if (type->state == StateScope::node) {
     const bool ours = has_local && local->second.epoch >= checkpoint.epoch;  // Not its namesake's.
-    return ours ? flow::Saved{{}, local->second.saved.state} : flow::Saved{};
+    return ours ? flow::Saved{{}, local->second.saved.state, {}} : flow::Saved{};
   }
   const auto said = std::make_pair(checkpoint.epoch, checkpoint.sequence);
   if (has_local && std::make_pair(local->second.epoch, local->second.commit) >= said) {
     adopted = std::make_pair(local->second.epoch, local->second.commit) > said;
     flow::Saved saved = local->second.saved;
-    saved.history.add(local->second.epoch, local->second.commit);
+    saved.history.add(local->second.epoch, local->second.commit, options_.self);
     return saved;
   }
   auto saved = flow::decode_saved(checkpoint);
@@ -212,7 +211,9 @@ flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adop
                  "its checkpoint cannot be read, it starts anew: " + saved.error().message);
     return {};
   }
-  if (!checkpoint.bytes.empty()) saved->history.add(checkpoint.epoch, checkpoint.sequence);
+  if (!checkpoint.bytes.empty()) {
+    saved->history.add(checkpoint.epoch, checkpoint.sequence, saved->by);
+  }
   return std::move(*saved);
 }
 
@@ -434,6 +435,8 @@ std::shared_ptr<Trigger> Host::Inside::make_trigger(Runner& runner) const {
 }
 
 void Host::Inside::run_trigger(std::shared_ptr<Trigger> trigger) {
+  trigger->scheduled_at = env_.clock.now();
+  with_workers_.emplace(trigger->scheduled_at, trigger->processor);
   env_.workers.run([this, trigger, alive = alive_, post = post_, &clock = env_.clock] {
     run(*trigger, clock);
     post([this, trigger, alive] {
@@ -478,9 +481,8 @@ void Host::Inside::finish(Trigger& trigger) {
   if (at == runners_.end()) return;
   Runner& runner = at->second;
   runner.open.reset();
-  for (std::string& note : trigger.notes) {
-    events_.note(trigger.processor, shortened(std::move(note)));
-  }
+  returned(trigger, now);
+  note(runner, std::move(trigger.notes), now);
   lapse(now);
   const auto still = runners_.find(trigger.processor);  // It may have ended just now.
   if (still == runners_.end() || still->second.desk->gone || trigger.desk != still->second.desk) {
@@ -502,51 +504,28 @@ void Host::Inside::finish(Trigger& trigger) {
     } else if (trigger.result->empty()) {
       runner.due = now + kNothingDone;  // It did nothing and did not say for how long.
     }
-    commit(runner, *trigger.result, trigger.trouble);
+    commit(runner, *trigger.result, trigger.trouble, now);
   }
   if (!finish_stop(trigger.processor)) wake_.insert(trigger.processor);
   settle();
 }
 
-void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
-  put_back(runner);
-  const auto power = std::min(runner.failures++, 16u);
-  const Duration back_off = std::min<Duration>(kRetryFirst * (int64_t{1} << power), kRetryMost);
-  runner.due = now + back_off;
-  runner.files_max = 1;  // So that one bad flow file does not hold up its neighbours.
-  if ((runner.failures & (runner.failures - 1)) == 0) {
-    events_.note(runner.spec.id, shortened("failed " + std::to_string(runner.failures) +
-                                           " times in a row: " + why));
-  }
-  tell_fault(runner, runner.failures, "fails at every trigger: " + why);
-}
-
-// One failure may be chance. Each word to the cluster is an entry of its log: after the first ones
-// they are said again only now and then, which also tells a leader that is new.
-void Host::Inside::tell_fault(Runner& runner, uint32_t times, const std::string& words) {
-  const bool rarely = (times & (times - 1)) == 0;
-  if (times < kFaultsTold || (times > kFaultsTold && !rarely)) return;
-  runner.fault = shortened(words);
-  events_.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
-}
-
 // ---- Commits
 
-void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string& trouble) {
+// It fed itself and did nothing else: what failed is tried again, say.
+bool Host::Inside::comes_back(const Runner& runner, const flow::Delta& delta) const {
+  return !delta.consumed.empty() && delta.outputs.size() >= delta.consumed.size() &&
+         std::all_of(delta.outputs.begin(), delta.outputs.end(), [&](const flow::Output& output) {
+           const ConnectionSpec* spec = state_.connection(output.connection);
+           return spec != nullptr && spec->to == runner.spec.id;
+         });
+}
+
+void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string& trouble,
+                          Instant now) {
   runner.failures = 0;
   runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
-  if (!trouble.empty()) {
-    // One line a state, however long it lasts.
-    if (trouble != runner.trouble) events_.note(runner.spec.id, shortened("waits: " + trouble));
-    tell_fault(runner, ++runner.refusals, "waits, and tries again: " + trouble);
-    runner.trouble = trouble;
-  } else {
-    if (!std::exchange(runner.trouble, {}).empty()) events_.note(runner.spec.id, "goes on");
-    runner.refusals = 0;
-    if (!std::exchange(runner.fault, {}).empty()) {
-      events_.report(runner.spec.id, runner.record.epoch, runner.state, "");
-    }
-  }
+  tell(runner, delta, trouble, now);
   std::map<Uuid, std::vector<uint64_t>> consumed;
   for (const flow::Input& input : delta.consumed) {
     // Otherwise its connection was deleted while the trigger ran.

@@ -8,10 +8,6 @@ namespace {
 constexpr Duration kResendFirst = 50ms;
 constexpr Duration kResendMost = 2s;
 
-Duration backoff(uint32_t attempts) {
-  return std::min<Duration>(kResendFirst * (int64_t{1} << std::min(attempts, 6u)), kResendMost);
-}
-
 bool of_one_origin(const std::vector<Parcel>& parcels) {
   return !parcels.empty() && std::all_of(parcels.begin(), parcels.end(), [&](const Parcel& parcel) {
     return parcel.origin == parcels.front().origin;
@@ -20,24 +16,49 @@ bool of_one_origin(const std::vector<Parcel>& parcels) {
 
 }  // namespace
 
+// Karn's problem, that an answer may be to either sending, is solved by counting from the first: an
+// estimate that is too long costs a late resend, one that is too short a storm of them.
+void Router::measure(Incarnation owner, Duration round_trip) {
+  const auto [at, first] = round_trips_.try_emplace(owner, round_trip);
+  if (!first) at->second += (round_trip - at->second) / 8;
+}
+
+Duration Router::resend_after(Incarnation owner, uint32_t attempts) const {
+  const auto known = round_trips_.find(owner);
+  const Duration first =
+      std::max<Duration>(kResendFirst, known == round_trips_.end() ? 0s : 4 * known->second);
+  return std::min<Duration>(first * (int64_t{1} << std::min(attempts, 6u)), kResendMost);
+}
+
+void Router::set_due(Flights::iterator flight, Instant due) {
+  due_.erase({flight->second.due, flight->first});
+  flight->second.due = due;
+  due_.insert({due, flight->first});
+}
+
+Router::Flights::iterator Router::end(Flights::iterator flight) {
+  due_.erase({flight->second.due, flight->first});
+  return flights_.erase(flight);
+}
+
 void Router::pump(flow::Connection& connection, const Ends& ends, Instant now, const Send& send) {
-  std::vector<Epoch> tenures;
-  for (const auto& [tenure, group] : connection.groups()) {
-    if (!group.arrivals.empty()) tenures.push_back(tenure);
-  }
+  const auto& groups = connection.groups();
   for (auto it = flights_.lower_bound({connection.id(), Epoch{}});
        it != flights_.end() && it->first.first == connection.id();) {
-    const bool wanted =
-        std::find(tenures.begin(), tenures.end(), it->first.second) != tenures.end();
-    it = wanted ? std::next(it) : flights_.erase(it);
+    const auto group = groups.find(it->first.second);
+    it = group != groups.end() && !group->second.outgoing.empty() ? std::next(it) : end(it);
   }
-  for (const Epoch tenure : tenures) {
-    Flight& flight = flights_[{connection.id(), tenure}];
+  for (const auto& [tenure, group] : groups) {
+    if (group.outgoing.empty()) continue;
+    const auto at = flights_.try_emplace({connection.id(), tenure}).first;
+    Flight& flight = at->second;
     if (flight.attempts > 0 && flight.due > now) continue;
+    if (flight.attempts == 0 || flight.answered) flight.sent = now;
     Delivery delivery{connection.id(), ends.from, ends.from_epoch, tenure,
-                      connection.send(tenure, kParcelsMax, kBytesMax)};
-    flight.due = now + backoff(flight.attempts++);
-    send(connection.groups().at(tenure).owner, std::move(delivery));
+                      connection.send(tenure, flight.asks ? 1 : kParcelsMax, kBytesMax)};
+    flight.answered = false;
+    set_due(at, now + resend_after(group.owner, flight.attempts++));
+    send(group.owner, std::move(delivery));
   }
 }
 
@@ -55,7 +76,12 @@ DeliveryAck Router::receive(flow::Connection& connection, const Ends& ends,
 
   const Epoch newest = std::max(ends.route.tenure, connection.tenure());
   if (delivery.tenure < newest) {
-    // That tenure is over. To say "never" is to promise it, so it is written down first.
+    // That tenure is over. To say "never" is to promise it, so it is written down first. What is
+    // not known any more is neither safe nor never: it is held where it is (safety.md 9.4).
+    if (connection.forgotten(delivery.tenure)) {
+      ack.result = DeliveryResult::busy;
+      return ack;
+    }
     connection.raise(newest, delivery.epoch, batch);
     for (const Parcel& parcel : delivery.parcels) {
       const bool here = connection.seen(delivery.tenure, ack.origin, parcel.sequence);
@@ -92,8 +118,8 @@ DeliveryAck Router::receive(flow::Connection& connection, const Ends& ends,
   return ack;
 }
 
-bool Router::receive(flow::Connection& connection, const DeliveryAck& ack, Instant now,
-                     env::Batch& batch) {
+bool Router::receive(flow::Connection& connection, Incarnation from, const DeliveryAck& ack,
+                     Instant now, env::Batch& batch) {
   bool progress = false;
   for (const uint64_t sequence : ack.safe) {
     progress = connection.safe(ack.tenure, ack.origin, sequence, batch) || progress;
@@ -101,27 +127,38 @@ bool Router::receive(flow::Connection& connection, const DeliveryAck& ack, Insta
   for (const uint64_t sequence : ack.never) {
     progress = connection.never(ack.tenure, ack.origin, sequence, batch) || progress;
   }
-  const auto flight = flights_.find({connection.id(), ack.tenure});
-  if (flight == flights_.end()) return progress;
-  if (progress) {
-    flights_.erase(flight);  // The next one may go at once.
-  } else if (ack.result == DeliveryResult::busy || ack.result == DeliveryResult::refused) {
-    flight->second.due = now + backoff(flight->second.attempts);
+  const auto at = flights_.find({connection.id(), ack.tenure});
+  if (at == flights_.end()) return progress;
+  const bool busy = ack.result == DeliveryResult::busy || ack.result == DeliveryResult::refused;
+  // What was answered before it was sent again is answered twice: the second is no news.
+  if ((progress || busy) && !at->second.answered) measure(from, now - at->second.sent);
+  if (busy) {
+    if (progress) at->second.attempts = 1;
+    at->second.answered = at->second.asks = true;
+    set_due(at, now + resend_after(from, at->second.attempts));
+  } else if (progress) {
+    end(at);  // The next one may go at once.
   }
   return progress;
 }
 
 void Router::forget(const Uuid& connection) {
-  flights_.erase(flights_.lower_bound({connection, Epoch{}}),
-                 flights_.upper_bound({connection, Epoch{~uint32_t{0}, ~uint64_t{0}}}));
+  for (auto it = flights_.lower_bound({connection, Epoch{}});
+       it != flights_.end() && it->first.first == connection;) {
+    it = end(it);
+  }
 }
 
 std::optional<Instant> Router::next_wake() const {
-  std::optional<Instant> next;
-  for (const auto& [key, flight] : flights_) {
-    if (!next || flight.due < *next) next = flight.due;
+  return due_.empty() ? std::nullopt : std::optional(due_.begin()->first);
+}
+
+std::vector<Uuid> Router::due(Instant now) const {
+  std::vector<Uuid> connections;
+  for (auto it = due_.begin(); it != due_.end() && it->first <= now; ++it) {
+    connections.push_back(it->second.first);
   }
-  return next;
+  return connections;
 }
 
 }  // namespace databridge::node

@@ -1,7 +1,10 @@
 // The router: brings the entries of connections to where their destination runs.
 //
 // Owns   what was sent and not answered: one delivery at a time per connection and tenure.
-// Hides  resending, fencing, and settling with a former owner (docs/flows.md).
+// Hides  resending, fencing, and settling with a former owner (docs/flows.md). What was not
+// answered
+//        is sent again after max(50 ms, 4 × the smoothed round trip), then after twice as long, up
+//        to 2 s. While the other side has no room, single parcels ask whether it has.
 // Pure   no clock, no network: `now` comes in, messages and writes come out. Engine thread.
 #pragma once
 
@@ -9,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -39,21 +43,35 @@ class Router {
                       env::Batch& batch, const std::function<void(const Parcel& parcel)>& accepted);
 
   // True if it brought news.
-  bool receive(flow::Connection& connection, const DeliveryAck& ack, Instant now,
+  bool receive(flow::Connection& connection, Incarnation from, const DeliveryAck& ack, Instant now,
                env::Batch& batch);
 
   void forget(const Uuid& connection);
   std::optional<Instant> next_wake() const;
+  // Connections that have something to send again: to be pumped.
+  std::vector<Uuid> due(Instant now) const;
 
  private:
+  using Key = std::pair<Uuid, Epoch>;  // Connection and tenure.
   struct Flight {
-    Instant due;  // When to send again.
+    Instant sent;  // First.
+    Instant due;   // When to send again.
     uint32_t attempts = 0;
+    bool answered = false;  // "Not now."
+    bool asks = false;      // With single parcels, since then.
   };
+  using Flights = std::map<Key, Flight>;
   static constexpr size_t kParcelsMax = 256;
   static constexpr uint64_t kBytesMax = 1 << 20;
 
-  std::map<std::pair<Uuid, Epoch>, Flight> flights_;  // By connection and tenure.
+  Duration resend_after(Incarnation owner, uint32_t attempts) const;
+  void measure(Incarnation owner, Duration round_trip);
+  void set_due(Flights::iterator flight, Instant due);
+  Flights::iterator end(Flights::iterator flight);
+
+  Flights flights_;
+  std::set<std::pair<Instant, Key>> due_;        // Of all flights.
+  std::map<Incarnation, Duration> round_trips_;  // Smoothed.
 };
 
 }  // namespace databridge::node

@@ -17,6 +17,7 @@
 #include "model/assignment.h"
 #include "model/flow.h"
 #include "node/host.h"
+#include "node/note_gate.h"
 
 namespace databridge::node {
 
@@ -38,6 +39,7 @@ struct Trigger {
   std::shared_ptr<Desk> desk;
   std::shared_ptr<LeaseBoard> board;
   Duration time_max{};
+  Instant scheduled_at;
   flow::Offer offer;
   bool watches = false;  // It only looks around: there is no room for a real one.
   bool began = false;
@@ -73,10 +75,13 @@ struct Runner {
   std::string fault;    // Of its last trigger.
   std::string trouble;  // In the world, as of its last trigger.
 
+  NoteGate notes;
+
   Instant due;               // No trigger before.
   Instant watched_at;        // When it last looked around, or had a trigger.
   uint32_t failures = 0;     // In a row, as are the next.
   uint32_t refusals = 0;     // Triggers that the world kept from their work.
+  uint32_t loops = 0;        // Triggers all of whose outputs came back to it.
   size_t files_max = 0;      // Inputs a trigger; few after a failure.
   size_t turn = 0;           // Which input connection goes first.
   uint64_t durable = 0;      // The last commit that is.
