@@ -55,7 +55,11 @@ const std::vector<RunKind>& kinds() {
         {"epoch_goes_back"},
         {"chunks_over_the_head"},
         {"release_forgotten"},
-        {"forgets_epochs"}}},
+        {"forgets_epochs"},
+        {"forgets_goodbyes"},
+        {"purges_the_stopped"},
+        {"never_cut_off"}}},
+
       {"wild",
        run_wild,
        {{"swaps_blindly"}, {"takes_doubles"}, {"consumed_comes_back"}, {"forgets_keys"}},

@@ -172,6 +172,27 @@ void NodeChecker::acknowledged(const std::string& key, const std::string& json, 
   acknowledged_upto_ = std::max(acknowledged_upto_, index);
 }
 
+void NodeChecker::at(Instant now, Duration remembered) {
+  if (acknowledged_at_.empty() || acknowledged_at_.back().second != acknowledged_upto_) {
+    acknowledged_at_.emplace_back(now, acknowledged_upto_);
+  }
+  while (acknowledged_at_.size() > 1 && acknowledged_at_[1].first < now - remembered) {
+    acknowledged_at_.pop_front();
+  }
+}
+
+void NodeChecker::caught_up(size_t node, LogIndex version, Instant then) {
+  ++totals["caught up"];
+  LogIndex least = 0;
+  for (const auto& [when, index] : acknowledged_at_) {
+    if (when < then) least = index;
+  }
+  if (version < least) {
+    fail("node " + std::to_string(node) + " says that it is caught up at " +
+         std::to_string(version) + ", but " + std::to_string(least) + " was acknowledged before");
+  }
+}
+
 void NodeChecker::linearizable_read(LogIndex least, LogIndex index) {
   ++totals["reads"];
   if (index < least) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -43,6 +44,10 @@ class NodeChecker {
   // A read that began when `acknowledged` had seen `least` was answered at `index`.
   void linearizable_read(LogIndex least, LogIndex index);
   LogIndex acknowledged_upto() const { return acknowledged_upto_; }
+  // Time passes: what was acknowledged by then is remembered for a while.
+  void at(Instant now, Duration remembered);
+  // A node that says that it is caught up has what was acknowledged before `then`.
+  void caught_up(size_t node, LogIndex version, Instant then);
 
   // Whether that node, in the process that began with this, runs the processor under that epoch
   // still, and its clock has not reached the end of that lease.
@@ -115,6 +120,7 @@ class NodeChecker {
   std::map<std::string, LogIndex> answered_once_;
   std::string looked_at_;  // The last of them that was looked for.
   LogIndex acknowledged_upto_ = 0;
+  std::deque<std::pair<Instant, LogIndex>> acknowledged_at_;
   LogIndex moves_seen_ = 0;
 };
 

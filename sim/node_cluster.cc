@@ -38,32 +38,13 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     return still_runs(processor, tenure);
   };
-  for (const char* name : {"crashes",
-                           "elections",
-                           "commits",
-                           "moves",
-                           "snapshots",
-                           "lost bytes",
-                           "triggers",
-                           "releases",
-                           "acknowledged",
-                           "reads",
-                           "pauses",
-                           "partitions",
-                           "disk errors",
-                           "disk hangs",
-                           "joins",
-                           "removals",
-                           "came back removed",
-                           "purged as stale",
-                           "visits",
-                           "deaths reported",
-                           "firewalls",
-                           "answered again",
-                           "new addresses",
-                           "stops",
-                           "one-way partitions",
-                           "removed unforced"}) {
+  for (const char* name :
+       {"crashes",    "elections",          "commits",         "moves",        "snapshots",
+        "lost bytes", "triggers",           "releases",        "acknowledged", "reads",
+        "pauses",     "partitions",         "disk errors",     "disk hangs",   "joins",
+        "removals",   "came back removed",  "purged as stale", "visits",       "deaths reported",
+        "firewalls",  "answered again",     "new addresses",   "stops",        "goodbyes",
+        "caught up",  "one-way partitions", "removed unforced"}) {
     checker_.totals[name] = 0;
   }
   if (draw_.wild) {
@@ -146,6 +127,7 @@ void NodeCluster::boot(size_t node) {
   Node& place = nodes_[node];
   node::EngineOptions options = options_of(node);
   look_at_log(node);
+  goodbyes_.begins(node);
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
   options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };
@@ -173,6 +155,10 @@ void NodeCluster::stop(size_t node) {
 
 void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
   nodes_[node].stopping = false;
+  const Incarnation self = engine(node).identity().incarnation;
+  if (!is_lost(node) && goodbyes_.ended(node, self, engine(node).brain().state())) {
+    count("goodbyes");
+  }
   checker_.totals["snapshots"] += engine(node).snapshots();
   // What it has told others may arrive when it is gone.
   for (const Node& other : nodes_) {
@@ -222,7 +208,7 @@ void NodeCluster::turn(size_t node) {
     // Not from inside its own turn.
     in(Duration::zero(), [this, node, removed] {
       if (!world_->is_on(node)) return;
-      removed ? part(node) : end_process(node, 1500);
+      removed ? part(node) : end_process(node, nodes_[node].stopping ? 4000 : 1500);
     });
     return;
   }
@@ -236,10 +222,21 @@ void NodeCluster::turn(size_t node) {
   if (!is_lost(node)) {
     checker_.observe(node, *view, leading, world_->now());
     on_shown(node, *view);
+    look_for_promises(node, *view);
   }
   hash_ = hash64(
       BytesView(reinterpret_cast<const char*>(&hash_), sizeof hash_),
       view->state.hash() + node + static_cast<uint64_t>(world_->now().time_since_epoch().count()));
+}
+
+void NodeCluster::look_for_promises(size_t node, const cluster::View& view) {
+  goodbyes_.look_at(view, checker_);
+  // An answer may be as old as that, and its leader may have been replaced for W by then; clocks
+  // run apart a little.
+  const cluster::Timing& timing = draw_.timing;
+  const Duration old = (timing.caught_up_within + timing.quorum_window) * 11 / 10;
+  checker_.at(world_->now(), 2 * old);
+  if (view.caught_up) checker_.caught_up(node, view.state.version(), world_->now() - old);
 }
 
 void NodeCluster::look_at(size_t node, const env::Batch& batch) {

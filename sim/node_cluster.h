@@ -14,6 +14,7 @@
 #include "node/engine.h"
 #include "sim/node_checker.h"
 #include "sim/node_draw.h"
+#include "sim/node_goodbyes.h"
 #include "sim/world.h"
 
 namespace databridge::sim {
@@ -87,10 +88,12 @@ class NodeCluster {
   void look_at(size_t node, const env::Batch& batch);
   void look_at_log(size_t node);
   void part(size_t node);
+  void look_for_promises(size_t node, const cluster::View& view);
   bool still_runs(const ProcessorId& processor, const NodeChecker::Tenure& tenure) const;
 
   NodeDraw draw_;
   NodeChecker checker_;
+  NodeGoodbyes goodbyes_;
   std::vector<Node> nodes_;
   std::unique_ptr<World> world_;
   std::set<Incarnation> removed_;  // As nodes knew that have crashed since.

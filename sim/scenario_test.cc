@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -82,6 +83,40 @@ class Scenario : public testing::Test {
   }
   const Assignment* assignment(size_t seen_by, const ProcessorId& processor) const {
     return engines_[seen_by]->view()->state.assignments().find(processor);
+  }
+
+  size_t follower() const { return (leader() + 1) % kNodes; }
+  ProcessorId place(uint64_t number, const std::string& on = "") {
+    ProcessorSpec spec;
+    spec.id = Uuid{1, number};
+    spec.type = "GenerateFlowFile";
+    if (!on.empty()) spec.constraints.require["node"] = on;
+    EXPECT_TRUE(ask(leader(), cluster::Place{spec}));
+    return spec.id;
+  }
+  bool runs(const ProcessorId& processor) const {
+    const size_t leads = leader();
+    if (leads == kNodes) return false;
+    const Assignment* a = assignment(leads, processor);
+    return a != nullptr && a->state == RunState::running;
+  }
+  const Member* member(size_t node) const {
+    const size_t leads = leader();
+    if (leads == kNodes) return nullptr;
+    return engines_[leads]->view()->state.member(NodeId("n" + std::to_string(node)));
+  }
+  bool is(size_t node, Health health, HealthReason reason = HealthReason::none) const {
+    const Member* known = member(node);
+    return known != nullptr && known->health == health && known->reason == reason;
+  }
+  size_t events(const std::string& type) const {
+    size_t count = 0;
+    engines_[leader()]->view()->state.events().each(
+        [&](uint64_t, const Event& event) { count += event.type == type; });
+    return count;
+  }
+  void pass(Duration time) {
+    within(time, [] { return false; });
   }
 
   std::unique_ptr<World> world_;
@@ -176,6 +211,96 @@ TEST_F(Scenario, OneAfterTheOtherLeavesUntilOneNodeIsLeft) {
         << "with " << left;
   }
   EXPECT_TRUE(ask(leader(), cluster::Change{SetConfig{"key", "1", {}}}));
+}
+
+// Ten times, the leader too, each away for longer than T.
+TEST_F(Scenario, APlannedRestartIsNoFailure) {
+  std::vector<ProcessorId> pinned;
+  for (size_t node = 0; node < kNodes; ++node) {
+    pinned.push_back(place(node + 1, "n" + std::to_string(node)));
+  }
+  const ProcessorId roams = place(9);
+  ASSERT_TRUE(within(10s, [&] { return runs(pinned[0]) && runs(pinned[2]) && runs(roams); }));
+  for (int round = 0; round < 10; ++round) {
+    const size_t node = round % 2 == 0 ? leader() : follower();
+    engines_[node]->stop();
+    world_->wake(node);
+    ASSERT_TRUE(within(4s, [&] { return !world_->is_on(node); })) << "round " << round;
+    ASSERT_TRUE(within(4s, [&] { return is(node, Health::stopped, HealthReason::shut_down); }));
+    ASSERT_TRUE(within(3s, [&] { return runs(roams); })) << "what may run elsewhere does";
+    pass(round % 3 == 0 ? 2 * kT : 1s);
+    ASSERT_FALSE(runs(pinned[node]));
+    boot(node);
+    ASSERT_TRUE(within(3s, [&] { return is(node, Health::healthy) && runs(pinned[node]); }))
+        << "round " << round << ": " << name(member(node)->health);
+    EXPECT_TRUE(engines_[node]->view()->caught_up);
+  }
+  EXPECT_EQ(events("node_failed"), 0u);
+  EXPECT_EQ(events("node_stopped"), 10u);
+}
+
+// Each node stands still for one to three seconds, again and again: leases lapse, leaders change,
+// and no processor changes its node.
+TEST_F(Scenario, ShortFreezesMoveNoWork) {
+  std::map<ProcessorId, Incarnation> homes;
+  for (uint64_t number = 1; number <= 9; ++number) {
+    const ProcessorId processor = place(number);
+    ASSERT_TRUE(within(10s, [&] { return runs(processor); }));
+    homes[processor] = assignment(leader(), processor)->owner;
+  }
+  pass(kT);
+  const auto epoch = [&](const ProcessorId& id) { return assignment(0, id)->epoch; };
+  const Epoch before = epoch(homes.begin()->first);
+  Random random(7);
+  for (size_t node = 0; node < kNodes; ++node) {
+    Instant when = world_->now();
+    while (when < world_->now() + 180s) {
+      when += std::chrono::milliseconds(random.between(500, 6000));
+      const auto long_ms = std::chrono::milliseconds(random.between(1000, 3000));
+      world_->at(when, [this, node, long_ms] { world_->pause(node, long_ms); });
+      when += long_ms;
+    }
+  }
+  pass(190s);
+  ASSERT_TRUE(within(30s, [&] { return leader() < kNodes; }));
+  EXPECT_EQ(events("node_failed"), 0u);
+  Epoch newest = before;
+  for (const auto& [processor, home] : homes) {
+    ASSERT_TRUE(within(30s, [&, id = processor] { return runs(id); }));
+    EXPECT_EQ(assignment(leader(), processor)->owner, home) << processor.text();
+    newest = std::max(newest, epoch(processor));
+  }
+  EXPECT_GT(newest, before) << "no lease lapsed: this schedule shows nothing";
+}
+
+TEST_F(Scenario, AFollowerWhoseDiskHangsIsNamed) {
+  const size_t slow = follower();
+  world_->hang_disk(slow, 3s);
+  EXPECT_TRUE(within(15s, [&] { return is(slow, Health::degraded, HealthReason::disk_error); }));
+  EXPECT_TRUE(within(20s, [&] { return is(slow, Health::healthy); }));
+}
+
+// It shows what was true when it was cut off, and says that it does not know better.
+TEST_F(Scenario, WhoIsCutOffIsNotCaughtUp) {
+  const size_t lone = follower();
+  EXPECT_TRUE(within(5s, [&] { return engines_[lone]->view()->caught_up; }));
+  world_->partition({lone});
+  EXPECT_TRUE(within(4s, [&] { return !engines_[lone]->view()->caught_up; }));
+  EXPECT_FALSE(engines_[lone]->view()->in_touch);
+  world_->heal();
+  EXPECT_TRUE(within(10s, [&] { return engines_[lone]->view()->caught_up; }));
+}
+
+// What its stopped work goes back to, and why it stopped.
+TEST_F(Scenario, AnExpiredLeaseIsNamed) {
+  const ProcessorId work = place(1, "n" + std::to_string(follower()));
+  ASSERT_TRUE(within(10s, [&] { return runs(work); }));
+  const size_t owner = follower();
+  world_->pause(owner, 6s);
+  EXPECT_TRUE(
+      within(10s, [&] { return is(owner, Health::degraded, HealthReason::lease_expired); }));
+  EXPECT_TRUE(within(20s, [&] { return is(owner, Health::healthy) && runs(work); }));
+  EXPECT_EQ(events("node_failed"), 0u);
 }
 
 // Values of a mebibyte would fill memory long before there are many entries.

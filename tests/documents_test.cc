@@ -129,5 +129,39 @@ TEST(Documents, CitedSafetyRulesExist) {
   EXPECT_GT(seen, 50u);
 }
 
+// What is compared with a time follows from T or E (cluster/timing.h), or the page for operators
+// has its name and the reason why not.
+TEST(Documents, EachFixedTimeHasItsReason) {
+  const std::string page = read("docs/operating.md");
+  const std::regex constant(R"(constexpr (Duration|int64_t|std::chrono::\w+) (k\w+))");
+  const std::regex option(R"(Duration (\w+) = (std::chrono::\w+\()?[0-9']+(ms|s|min|h|\)))");
+  size_t seen = 0;
+  const auto look_for = [&](const std::string& name, const std::filesystem::path& path) {
+    ++seen;
+    EXPECT_NE(page.find("`" + name + "`"), std::string::npos)
+        << path << ": " << name
+        << " is a fixed time: derive it from T or E, or say in the table of "
+        << "fixed times in docs/operating.md why it does not follow them";
+  };
+  for (const char* room : {"src/cluster", "src/raft", "src/node"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(room)) {
+      const std::string file = entry.path().filename();
+      if (!entry.is_regular_file() || file.find("test") != std::string::npos) continue;
+      const std::string text = read(entry.path());
+      for (auto at = std::sregex_iterator(text.begin(), text.end(), constant);
+           at != std::sregex_iterator(); ++at) {
+        const std::string name = (*at)[2];
+        if ((*at)[1] == "int64_t" && !name.ends_with("Ms")) continue;
+        look_for(name, entry.path());
+      }
+      for (auto at = std::sregex_iterator(text.begin(), text.end(), option);
+           at != std::sregex_iterator(); ++at) {
+        look_for((*at)[1], entry.path());
+      }
+    }
+  }
+  EXPECT_GT(seen, 15u);
+}
+
 }  // namespace
 }  // namespace databridge

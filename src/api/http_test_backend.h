@@ -32,6 +32,7 @@ class TestBackend : public Backend {
     view_.leader = Incarnation{1};
     view_.term = 3;
     view_.has_quorum = true;
+    view_.in_touch = view_.caught_up = true;
     view_.bootstrapped = true;
     view_.soft.term = 3;
     view_.soft.as_of_ms = 1'700'000'001'000;

@@ -174,15 +174,9 @@ Routed get_snapshot(Call& call) {
 Routed get_health(Call& call) { return json_response(show_health(call.at())); }
 
 Routed get_ready(Call& call) {
-  if (is_ready(call.at())) return json_response(show_health(call.at()));
-  if (!call.at().bootstrapped) {
-    return problem(Code::unavailable, call.at().note.empty()
-                                          ? std::string("this node is not in a cluster yet")
-                                          : call.at().note);
-  }
-  if (!call.at().leader) return problem(Code::no_leader, "no leader is known here at the moment");
-  if (!call.at().has_quorum) return problem(Code::no_quorum, "the leader hears no quorum");
-  return problem(Code::unavailable, "this node is catching up");
+  const auto missing = why_not_ready(call.at());
+  if (missing) return problem(missing->code, missing->words);
+  return json_response(show_health(call.at()));
 }
 
 Routed get_metrics(Call& call) {

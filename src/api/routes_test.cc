@@ -262,7 +262,7 @@ TEST_F(RoutesTest, FlowIsPutShownAndDeleted) {
   EXPECT_EQ(put.status, 201);
   const Json flow = json(put);
   EXPECT_EQ(flow["id"], "logs");
-  EXPECT_EQ(flow["state"], "degraded");  // Its processor has no place yet.
+  EXPECT_EQ(flow["state"], "starting");  // Nobody has looked for a place yet.
   EXPECT_EQ(flow["processors"][0]["name"], "tail");
   EXPECT_EQ(flow["processors"][0]["nodeId"], nullptr);
   EXPECT_EQ(flow["processors"][0]["epoch"], 0);

@@ -68,9 +68,12 @@ void write_node(JsonWriter& json, const View& view, const Member& member, const 
   json.key("apiAddress").text(info.api_address.text());
   json.key("role").text(name(role_of(view, member)));
   json.key("state").text(name(member.health));
-  json.key("stateReason").text(member.reason == HealthReason::none ? "" : name(member.reason));
-  json.key("quarantined").boolean(member.quarantined_until_ms > view.published_at_ms);
-  json.key("quarantinedUntil").time(member.quarantined_until_ms);
+  const bool unsaid = member.reason == HealthReason::none;
+  json.key("stateReason")
+      .text(!unsaid          ? name(member.reason)
+            : member.leaving ? name(HealthReason::removed)
+                             : "");
+  json.key("quarantinedForMs").number(static_cast<uint64_t>(quarantine_left_ms(view, member)));
   json.key("draining").boolean(member.draining);
   json.key("leaving").boolean(member.leaving);
   json.key("lastHeartbeat").time(soft != nullptr ? soft->heartbeat_last_ms : 0);
@@ -144,7 +147,8 @@ const char* flow_state(const View& view, const FlowSpec& flow) {
     }
     ++wanted;
     running += state == RunState::running;
-    starting += state == RunState::assigned || state == RunState::starting;
+    // On its way from one place, or from one description, to the next; or nobody has looked yet.
+    starting += state != RunState::running && !is_idle(*assignment);
     failed |= state == RunState::failed;
     blocked |= state == RunState::blocked;
   }

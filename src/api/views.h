@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "cluster/backup.h"
 #include "cluster/plan.h"
 #include "cluster/view.h"
@@ -56,8 +57,24 @@ std::string show_no_drain(const View& view, std::string_view node);  // The answ
 // What the state, and the leader's soft table, say that an operator should know.
 std::vector<std::string> warnings_of(const View& view);
 
-// A leader is known, a quorum answers, this node is a member, and what is known to be committed is
-// applied.
+// A leader with a quorum has answered this node of late, takes it for healthy, and what it said
+// then to be committed is applied here. Else: what is missing.
 bool is_ready(const View& view);
+struct NotReady {
+  Code code;
+  std::string words;
+};
+std::optional<NotReady> why_not_ready(const View& view);
+
+// ---- How this node and the cluster stand (views_health.cc)
+// What it shows of the others is as of now.
+bool is_sure(const View& view);
+// Why the status is not "healthy", the worst first.
+std::vector<std::string> status_reasons(const View& view);
+// Wanted, and a place was looked for in vain, or it cannot go on where it is.
+bool is_idle(const Assignment& assignment);
+int64_t quarantine_left_ms(const View& view, const Member& member);
+// A word about round trips that come near to the limit (cluster/timing.h).
+void add_slow_links(const View& view, std::vector<std::string>& warnings);
 
 }  // namespace databridge::api

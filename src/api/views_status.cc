@@ -56,17 +56,19 @@ Totals totals_of(const View& view) {
   view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
     ++totals.processors;
     totals.processors_running += assignment.state == RunState::running;
-    totals.processors_wanted_idle +=
-        assignment.wanted &&
-        (assignment.state == RunState::unassigned || assignment.state == RunState::blocked ||
-         assignment.state == RunState::failed);
+    totals.processors_wanted_idle += is_idle(assignment);
   });
   if (has_quorum) {
     const bool whole = totals.nodes == totals.nodes_healthy &&
                        totals.voters_reachable == totals.voters &&
                        totals.processors_wanted_idle == 0;
-    totals.status = whole ? "healthy" : "degraded";
+    totals.status =
+        whole && is_sure(view) && view.caught_up && view.diverged.empty() && view.older_copy.empty()
+            ? "healthy"
+            : "degraded";
   }
+  // What was true when a leader was last heard is no count of what is well and runs now.
+  if (!is_sure(view)) totals.nodes_healthy = totals.processors_running = 0;
   return totals;
 }
 
@@ -95,8 +97,16 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
   json.key("runningProcessors").number(totals.processors_running);
   json.key("averageLoad").number(totals.load_average);
   if (!view.note.empty()) json.key("note").text(view.note);
+  json.key("reasons").array();
+  if (totals.status != std::string_view("healthy")) {
+    for (const std::string& reason : status_reasons(view)) json.text(reason);
+  }
+  json.end_array();
   json.key("warnings").array();
   for (const std::string& warning : warnings) json.text(warning);
+  std::vector<std::string> slow;
+  add_slow_links(view, slow);
+  for (const std::string& warning : slow) json.text(warning);
   view.state.members().each([&](Incarnation, const Member& member) {
     if (!member.holds_data || member.health < Health::unhealthy) return;
     json.text(fmt::format("flow files may wait on {}, which is {}: they go on when it is back",
@@ -110,12 +120,6 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
   json.key("version").number(view.state.version());
   json.end_object();
   return out;
-}
-
-bool is_ready(const View& view) {
-  // Who is being taken in knows neither the members nor how far the log is.
-  return view.bootstrapped && view.leader && view.has_quorum && view.linked &&
-         view.state.member(view.self.incarnation) != nullptr && view.state.version() >= view.commit;
 }
 
 std::string show_health(const View& view) {
@@ -143,6 +147,22 @@ std::string show_metrics(const View& view) {
         totals.load_average);
   gauge("databridge_has_quorum", "1 if this node sees a leader with a quorum.",
         view.leader && view.has_quorum ? 1 : 0);
+  gauge("databridge_ready", "1 if /readyz says so.", is_ready(view) ? 1 : 0);
+  gauge("databridge_in_touch", "1 if a leader with a quorum has answered this node of late.",
+        view.in_touch ? 1 : 0);
+  gauge("databridge_caught_up",
+        "1 if what the leader said of late to be committed is applied here.",
+        view.caught_up ? 1 : 0);
+  gauge("databridge_diverged",
+        "1 if this node's log contradicts the leader's, or has lost what it had acknowledged.",
+        view.diverged.empty() && view.older_copy.empty() ? 0 : 1);
+  uint64_t behind = 0, stopped = 0;
+  view.state.members().each([&](Incarnation, const Member& member) {
+    behind += member.reason == HealthReason::behind;
+    stopped += member.health == Health::stopped;
+  });
+  gauge("databridge_nodes_behind", "Members that lack what was committed a while ago.", behind);
+  gauge("databridge_nodes_stopped", "Members that were told to end.", stopped);
   gauge("databridge_is_leader", "1 if this node leads.",
         view.leader && view.leader == view.self.incarnation ? 1 : 0);
   gauge("databridge_term", "Term of the coordinator.", view.term);

@@ -14,12 +14,12 @@ const std::string* label(const Candidate& candidate, const std::string& key) {
   return found == candidate.labels.end() ? nullptr : &found->second;
 }
 
-std::string why_unfit(const State& state, const Member& member, int64_t now_ms) {
+std::string why_unfit(const State& state, const Member& member) {
   const Member* bearer = state.member(member.info.node);
   if (bearer == nullptr || bearer->info.incarnation != member.info.incarnation) {
     return "replaced: a newer incarnation bears its name";
   }
-  if (auto why = why_no_work(member, now_ms)) return *why;
+  if (auto why = why_no_work(member)) return *why;
   if (member.health == Health::degraded) {
     return std::string("degraded: it gets no new work (") + name(member.reason) + ")";
   }
@@ -80,7 +80,6 @@ void Board::count_hosts() {
 
 Board Board::gather(const State& state, const SoftTable& soft,
                     const std::map<ProcessorId, Incarnation>& pending) {
-  const int64_t now_ms = state.now_ms();
   std::map<Incarnation, const SoftMember*> sampled;
   for (const SoftMember& member : soft.members) {
     if (member.sampled) sampled[member.incarnation] = &member;
@@ -96,7 +95,7 @@ Board Board::gather(const State& state, const SoftTable& soft,
     candidate.file_roots = member.info.file_roots;
     candidate.host = member.info.address.host;
     candidate.assigned = state.owned(id);
-    candidate.unfit = why_unfit(state, member, now_ms);
+    candidate.unfit = why_unfit(state, member);
     if (const auto found = sampled.find(id); found != sampled.end()) {
       candidate.load = found->second->load;
     }

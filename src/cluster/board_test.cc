@@ -165,7 +165,7 @@ TEST(Board, AgreesWithTheStatesOwnRules) {
       const Board board = Board::gather(cluster.state, {});
       const Assignment& assignment = *cluster.state.assignments().find(spec.id);
       cluster.state.members().each([&](Incarnation id, const Member& member) {
-        const bool takes_work = !why_no_work(member, cluster.state.now_ms());
+        const bool takes_work = !why_no_work(member);
         const bool fits = !why_not(cluster.state, spec, member);
         const auto why = board.why_not(spec, assignment.pinned, *board.find(id));
         EXPECT_EQ(!why, takes_work && fits) << (why ? why->words : "the board allows it");

@@ -69,7 +69,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   const bool late = now - stepped_ > options_.leader.timing.doubt_gap;
   stepped_ = now;
   if (late) member_.note_loop_late();
-  if (late && leader_) leader_->restart(now);
+  if (late && leader_) leader_->came_back(now);
   follow_consensus(effects);
   std::visit([&](auto& item) { on(item, effects); }, input);
   return effects;
@@ -95,10 +95,12 @@ void Brain::follow_consensus(Effects& effects) {
   }
   if (leader_ && (!consensus_.leading || leader_->term() != consensus_.term)) {
     soft_ = leader_->soft();  // The newest that this node knows, until the next leader's comes.
+    soft_heard_ = now_;
     leader_.reset();
   }
   if (consensus_.leading && !leader_) {
-    leader_.emplace(options_.leader, self_, consensus_.term, state_, consensus_, now_);
+    leader_.emplace(options_.leader, self_, consensus_.term, state_, soft_, now_ - soft_heard_,
+                    now_);
     led_since_ = now_;
     effects.push_back(Note{Weight::info, "leads term " + std::to_string(consensus_.term)});
   }
@@ -118,7 +120,20 @@ void Brain::on(const Tick&, Effects& effects) {
   announce(effects);
   mind_partings(effects);
   member_.tick(state_, consensus_, now_, effects);
+  mind_standing();
   lead(effects);
+}
+
+void Brain::mind_standing() {
+  const std::tuple now{member_.in_touch(now_), member_.caught_up(now_), consensus_.diverged,
+                       consensus_.older_copy};
+  if (now != std::exchange(standing_, now)) ++view_changes_;
+}
+
+bool Brain::goodbye_said() const {
+  const Member* self = state_.member(self_);
+  if (self == nullptr || state_.members().size() < 2 || consensus_.leading) return true;
+  return self->health == Health::stopped && self->info.boot == options_.self.boot;
 }
 
 void Brain::on(Received& input, Effects& effects) {
@@ -129,8 +144,8 @@ void Brain::on(Received& input, Effects& effects) {
     if (leader_) leader_->on_heartbeat(from, *heartbeat, state_, consensus_, now_, effects);
   } else if (const auto* ack = std::get_if<HeartbeatAck>(&message)) {
     if (from == consensus_.leader) member_.on_ack(*ack, consensus_, now_, effects);
-  } else if (std::holds_alternative<HeartbeatAsk>(message)) {
-    member_.on_ask(state_, consensus_, now_, effects);
+  } else if (const auto* ask = std::get_if<HeartbeatAsk>(&message)) {
+    if (from == consensus_.leader) member_.on_ask(*ask, state_, consensus_, now_, effects);
   } else if (const auto* start = std::get_if<StartWork>(&message)) {
     if (from == consensus_.leader) member_.on_start(*start, now_);
     member_.tick(state_, consensus_, now_, effects);
@@ -141,6 +156,7 @@ void Brain::on(Received& input, Effects& effects) {
   } else if (auto* soft = std::get_if<SoftTable>(&message)) {
     if (from != consensus_.leader || soft->term != consensus_.term) return;
     soft_ = std::move(*soft);
+    soft_heard_ = now_;
     ++view_changes_;
   } else if (const auto* forward = std::get_if<Forward>(&message)) {
     serve(desk_.on_forward(from, *forward, consensus_, now_, effects), effects);
@@ -442,6 +458,7 @@ void Brain::on(const HostCheckpoint& input, Effects& effects) {
 }
 
 void Brain::on(const Stopping&, Effects& effects) {
+  ++view_changes_;
   member_.stopping(state_, consensus_, now_, effects);
 }
 
@@ -612,6 +629,17 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.has_quorum = consensus.leading ? std::max(consensus.quorum_contact, led_since_) >=
                                             now - options_.leader.timing.quorum_window
                                       : static_cast<bool>(consensus.leader);
+  view.in_touch = member_.in_touch(now);
+  view.caught_up = member_.caught_up(now);
+  view.diverged = consensus.diverged;
+  view.older_copy = consensus.older_copy;
+  view.stopping = member_.is_stopping();
+  for (const Incarnation& voter : consensus.voters) {
+    view.voters_linked += voter != self_ && is_linked(voter) ? 1 : 0;
+  }
+  view.out_of_touch = member_.out_of_touch(now);
+  view.round_trip = member_.round_trip();
+  view.timing = options_.leader.timing;
   view.soft = leader_ ? leader_->soft() : soft_;
   view.published_at_ms = consensus.unix_ms;
   view.bootstrapped = !cluster_.empty();

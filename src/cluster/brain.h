@@ -11,6 +11,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include "base/random.h"
 #include "base/time.h"
@@ -49,6 +51,8 @@ class Brain {
   const State& state() const { return state_; }
   const ClusterId& cluster() const { return cluster_; }
   View view(const Consensus& consensus, Instant now) const;
+  // Whether there is nobody left to be told that this process ends: the state says so, or cannot.
+  bool goodbye_said() const;
   // Grows whenever view() would show something new besides the state.
   uint64_t view_changes() const { return view_changes_; }
 
@@ -87,6 +91,7 @@ class Brain {
   void mind_partings(Effects& effects);
   bool is_outdated(const LinkChanged& input) const;
   bool is_linked(Incarnation peer) const;
+  void mind_standing();
   void discover(Effects& effects);
   void join(const JoinCluster& request, Ticket ticket, Effects& effects);
   void mind_joining(Effects& effects);
@@ -132,7 +137,10 @@ class Brain {
   std::map<Incarnation, uint64_t> reaped_;   // Members whose guardian reaped them at that boot.
   std::map<Incarnation, uint64_t> gone_;     // Proved dead up to that boot, not heard of since.
   std::map<Address, Instant> partings_;      // Addresses to hang up then, unless a member has them.
-  SoftTable soft_;                           // As the leader pushed it.
+  SoftTable soft_;                           // As the leader pushed it,
+  Instant soft_heard_{};                     // then.
+  // In touch, caught up, and what it has lost or contradicts, as views show it.
+  std::tuple<bool, bool, std::string, std::string> standing_;
   uint64_t view_changes_ = 0;
 };
 

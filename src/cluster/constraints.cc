@@ -105,13 +105,14 @@ std::optional<std::string> why_not(const State& state, const ProcessorSpec& spec
   return std::nullopt;
 }
 
-std::optional<std::string> why_no_work(const Member& member, int64_t now_ms) {
+std::optional<std::string> why_no_work(const Member& member) {
   if (member.leaving) return "leaving: it is on its way out";
   if (member.draining) return "draining: its work is being moved away";
   if (member.health == Health::unhealthy || member.health == Health::disconnected) {
     return std::string(name(member.health)) + ": " + name(member.reason);
   }
-  if (member.quarantined_until_ms > now_ms) return "quarantined: it failed and is kept apart";
+  if (member.health == Health::stopped) return "stopped: its process was told to end";
+  if (member.quarantine_ms > 0) return "quarantined: it failed and is kept apart";
   return std::nullopt;
 }
 

@@ -30,8 +30,8 @@ std::optional<std::string> why_not_files(const ProcessorSpec& spec,
 // have its labels, if there are any.
 std::optional<std::string> why_no_files(const State& state, const ProcessorSpec& spec);
 
-// Why `member` gets no work, whichever it be: unhealthy, disconnected, quarantined, draining,
-// leaving. A degraded member keeps its work; that it gets no new is the balancer's rule.
-std::optional<std::string> why_no_work(const Member& member, int64_t now_ms);
+// Why `member` gets no work, whichever it be: unhealthy, disconnected, stopped, quarantined,
+// draining, leaving. A degraded member keeps its work; that it gets no new is the balancer's rule.
+std::optional<std::string> why_no_work(const Member& member);
 
 }  // namespace databridge::cluster

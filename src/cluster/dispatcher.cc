@@ -5,6 +5,7 @@
 
 #include "base/canary.h"
 #include "cluster/board.h"
+#include "cluster/constraints.h"
 #include "cluster/load_balancer.h"
 
 namespace databridge::cluster {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr Duration kBalanceEvery = 1s;
 constexpr const char* kMoved = "moved";
+constexpr const char* kStoppedThere = "its node stopped it";
 
 }  // namespace
 
@@ -192,8 +194,8 @@ std::optional<std::string> Dispatcher::reason_to_release(const Assignment& assig
   if (assignment.epoch.index <= owner->admitted_at) return "its node was started again";
   if (gate_.is_spent(assignment.processor, assignment.epoch)) {
     const auto why = why_stopped_.find(assignment.processor);
-    return why == why_stopped_.end() ? "its node stopped it"
-                                     : "its node stopped it: " + why->second;
+    return why == why_stopped_.end() ? kStoppedThere
+                                     : std::string(kStoppedThere) + ": " + why->second;
   }
   if (owner->leaving) return "its node is being removed";
   if (owner->draining) return "its node is drained";
@@ -239,13 +241,27 @@ void Dispatcher::run(const State& state, const SoftTable& soft, const HealthChec
     todo_.erase(entry);
     homeless.push_back({processor, assignment, spec});
   }
-  if (!homeless.empty()) place(homeless, state, soft, consensus, random, effects);
+  if (!homeless.empty()) place(homeless, state, soft, health, consensus, random, effects);
   propose_reports(consensus, effects);
   maybe_rebalance(state, soft, consensus, now, effects);
 }
 
+// A lease that has lapsed ends epochs, not homes: its owner is well, and could not be told so for a
+// while. It gets its own work back under a new epoch, so that what waits there need not move.
+bool Dispatcher::gets_back(const Step& step, const State& state,
+                           const HealthChecker& health) const {
+  const Assignment& assignment = *step.assignment;
+  const Member* owner = assignment.owner ? state.member(assignment.owner) : nullptr;
+  if (owner == nullptr || !assignment.releasing) return false;
+  if (!assignment.reason.starts_with(kStoppedThere)) return false;
+  const auto contact = health.contact(assignment.owner);
+  if (!contact || contact->loses_work || stopping_.contains(assignment.owner)) return false;
+  return !why_no_work(*owner) && !why_not(state, *step.spec, *owner);
+}
+
 void Dispatcher::place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
-                       const Consensus& consensus, Random& random, Effects& effects) {
+                       const HealthChecker& health, const Consensus& consensus, Random& random,
+                       Effects& effects) {
   std::map<ProcessorId, Incarnation> pending;
   for (const auto& [processor, to] : proposed_) {
     if (to) pending.emplace(processor, to);
@@ -288,6 +304,13 @@ void Dispatcher::place(const std::vector<Step>& homeless, const State& state, co
         continue;
       }
       move_to_.erase(step.processor);
+    }
+    if (gets_back(step, state, health)) {
+      propose(step.processor,
+              Assign{step.processor, assignment.epoch, assignment.owner,
+                     "stays: its node could not renew its lease for a while"},
+              consensus, effects);
+      continue;
     }
     wanted.push_back({step.spec, assignment.pinned});
     steps.push_back(&step);

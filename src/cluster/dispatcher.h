@@ -68,7 +68,9 @@ class Dispatcher {
   std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
                                                const HealthChecker& health) const;
   void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
-             const Consensus& consensus, Random& random, Effects& effects);
+             const HealthChecker& health, const Consensus& consensus, Random& random,
+             Effects& effects);
+  bool gets_back(const Step& step, const State& state, const HealthChecker& health) const;
   // A heartbeat says what runs, but not how it goes (`has_words`).
   void heard(Incarnation from, const WorkReport& report, const State& state, bool has_words);
   void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);

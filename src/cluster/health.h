@@ -13,7 +13,8 @@ namespace databridge::cluster {
 struct Inherited {
   Health health = Health::healthy;
   HealthReason reason = HealthReason::none;
-  Duration quarantine_left{};     // Zero: not quarantined.
+  Duration quarantine_given{};    // Zero: not quarantined.
+  Duration quarantine_left{};     // Of what was given.
   uint32_t quarantine_count = 0;  // How often it was quarantined of late.
 };
 
@@ -23,6 +24,10 @@ struct Beat {
   std::optional<Duration> round_trip{};       // If this heartbeat answers something.
   HealthReason trouble = HealthReason::none;  // disk_full, disk_error, …: what it says it has.
   bool loop_late = false;                     // It doubts itself.
+  bool lapsed = false;                        // Its lease has ended since the last one.
+  bool stopping = false;                      // Goodbye: its process was told to end.
+  bool behind = false;                        // It lacks what was committed a while ago.
+  uint64_t answers = 0;                       // The newest check that it has had.
 };
 
 enum class Heard : uint8_t {

@@ -1,7 +1,9 @@
 #include "cluster/health_checker.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "base/canary.h"
 #include "base/check.h"
 
 namespace databridge::cluster {
@@ -10,6 +12,8 @@ namespace {
 constexpr uint32_t kQuarantineDoublingsMax = 6;  // 64 times the first one, at most.
 // A member that stayed out of quarantine for this many T is no longer held to be flapping.
 constexpr int kForgivenAfter = 30;
+// However long T is: a member that answers is never kept out for longer (features: recovery).
+constexpr Duration kQuarantineMax = 10min;
 
 bool is_out(Health health) { return health == Health::unhealthy || health == Health::disconnected; }
 
@@ -18,25 +22,34 @@ bool is_out(Health health) { return health == Health::unhealthy || health == Hea
 void HealthChecker::watch(Incarnation member, Instant now, const Inherited& inherited) {
   CHECK(member);
   Judged judged;
-  judged.silent_since = now;
-  judged.check_next = now + timing_.check_interval;
+  judged.silent_since = attentive(now);
+  judged.check_next = attentive(now) + timing_.check_interval;
   judged.ping_next = now;
   judged.doubted_until = now;
+  judged.behind_until = now;
   judged.trusted_since = now;
   if (members_.try_emplace(member, std::move(judged)).second) inherit(member, now, inherited);
 }
 
 void HealthChecker::inherit(Incarnation member, Instant now, const Inherited& inherited) {
   Judged& judged = members_.at(member);
-  judged.quarantined_until = now + inherited.quarantine_left;
+  // Nobody is bound by a leader that gave more than it may (safety.md 8.1).
+  const Duration left = std::min(inherited.quarantine_left, quarantine_longest());
+  judged.quarantined_until = now + left;
+  judged.quarantine_told = std::max(inherited.quarantine_given, left);
+  judged.quarantine_told_at = now - (judged.quarantine_told - left);
   // Only one that is out of trust brings its past along; the others' is forgiven with the term.
   judged.condemned =
-      inherited.health == Health::unhealthy || inherited.quarantine_left > Duration::zero();
+      inherited.health == Health::unhealthy || inherited.quarantine_given > Duration::zero();
   if (judged.condemned) judged.quarantine_count = inherited.quarantine_count;
   judged.told = inherited.health;
   judged.told_reason = inherited.reason;
   judged.told_condemned = judged.condemned;
   judged.told_until = judged.quarantined_until;
+  // Who is heard in this term without a goodbye has come back meanwhile: the goodbye that the last
+  // leader heard lies before all that was said to this one.
+  const bool away = inherited.health == Health::stopped && !judged.heard_last;
+  if (away && !CANARY(forgets_goodbyes)) judged.goodbye = true;
 }
 
 void HealthChecker::forget(Incarnation member) { members_.erase(member); }
@@ -49,10 +62,19 @@ Heard HealthChecker::note_boot(Judged& member, uint64_t boot) const {
   if (boot < member.boot) return Heard::stale;
   const bool rebooted = member.boot != 0 && boot > member.boot;
   member.boot = boot;
+  if (rebooted) {  // How its last process answered says nothing of this one.
+    member.samples.clear();
+    member.sample_next = 0;
+    member.latency = {};
+    member.slow = false;
+    member.pinged_at.reset();
+    member.unanswered = false;
+  }
   return rebooted ? Heard::rebooted : Heard::fresh;
 }
 
 Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
+  came_back(now);
   const auto found = members_.find(member);
   if (found == members_.end()) return Heard::unknown;
   Judged& judged = found->second;
@@ -62,30 +84,66 @@ Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
   CHECK(!judged.heard_last || now >= *judged.heard_last);
   // Conservative: any heartbeat that is heard may be acknowledged a moment later.
   lease_heard_[member] = now;
-  judged.silent_since = std::max(judged.silent_since, now);
+  judged.silent_since = std::max(judged.silent_since, attentive(now));
+  judged.overdue = false;
   judged.heard_last = now;
-  judged.asked_at.reset();
-  judged.failed_answers = 0;
   judged.heard_since_check = true;
   judged.heard_since_condemned = true;
   judged.dead = false;
   judged.trouble = beat.trouble;
-  // Held for a whole check, so that a loop that is late every other time is one verdict, not many.
-  if (beat.loop_late) judged.doubted_until = now + timing_.check_interval;
+  note_life(judged, beat, now);
+  note_answer(judged, beat.answers, now);
   if (beat.round_trip) sample(judged, *beat.round_trip);
+  return heard;
+}
+
+// Doubts are held for a whole check, so that a loop that is late every other time, or a log that is
+// behind at every other heartbeat, is one verdict and not many.
+void HealthChecker::note_life(Judged& judged, const Beat& beat, Instant now) const {
+  if (beat.lapsed || beat.loop_late) {
+    const bool held = now < judged.doubted_until && judged.doubt == HealthReason::lease_expired;
+    judged.doubt = beat.lapsed || held ? HealthReason::lease_expired : HealthReason::slow;
+    judged.doubted_until = now + timing_.check_interval;
+  }
+  judged.behind = beat.behind;
+  if (beat.behind) judged.behind_until = now + timing_.check_interval;
+  if (beat.stopping) {
+    judged.goodbye = true;
+    judged.goodbye_boot = beat.boot;
+    judged.back_since.reset();
+    judged.condemned = false;  // Whatever it was: it starts anew.
+    judged.failed_answers = 0;
+  } else if (judged.goodbye && beat.boot > judged.goodbye_boot && !judged.back_since) {
+    judged.back_since = attentive(now);
+  }
+}
+
+void HealthChecker::note_answer(Judged& judged, uint64_t number, Instant now) const {
+  const bool open = judged.unanswered || judged.asked_at;
+  if (open && number < judged.check_number) return;
+  judged.failed_answers = 0;
+  judged.unanswered = false;
   if (judged.pinged_at) {
     sample(judged, now - *judged.pinged_at);
     judged.pinged_at.reset();
   }
-  return heard;
+  if (!judged.asked_at) return;
+  // Somebody asked, and it answers: its quarantine is over.
+  judged.asked_at.reset();
+  if (!judged.condemned || !judged.linked) return;
+  judged.quarantined_until = std::min(judged.quarantined_until, now);
+  judged.good_checks = std::max(judged.good_checks, timing_.recovery_threshold);
 }
 
-bool HealthChecker::check_due(Incarnation member, Instant now) {
+std::optional<uint64_t> HealthChecker::check_due(Incarnation member, Instant now) {
   const auto found = members_.find(member);
-  if (found == members_.end() || now < found->second.ping_next) return false;
-  found->second.ping_next = now + timing_.check_interval;
-  found->second.pinged_at = now;
-  return true;
+  if (found == members_.end() || now < found->second.ping_next) return std::nullopt;
+  Judged& judged = found->second;
+  if (judged.unanswered) ++judged.failed_answers;  // It speaks, and does not answer.
+  judged.ping_next = now + timing_.check_interval;
+  judged.pinged_at = now;
+  judged.unanswered = true;
+  return ++judged.check_number;
 }
 
 void HealthChecker::round_trip(Incarnation member, Duration took) {
@@ -113,17 +171,22 @@ void HealthChecker::link_up(Incarnation member) {
   found->second.linked = true;
   found->second.refused = false;
   found->second.unlinked_since.reset();
+  found->second.pinged_at.reset();
 }
 
+// A check that was asked on it measures nothing any more but how long it was down.
 void HealthChecker::link_lost(Incarnation member) {
   const auto found = members_.find(member);
-  if (found != members_.end()) found->second.linked = false;
+  if (found == members_.end()) return;
+  found->second.linked = false;
+  found->second.pinged_at.reset();
+  found->second.unanswered = false;
 }
 
 void HealthChecker::link_refused(Incarnation member) {
   const auto found = members_.find(member);
   if (found == members_.end()) return;
-  found->second.linked = false;
+  link_lost(member);
   found->second.refused = true;
 }
 
@@ -137,32 +200,30 @@ void HealthChecker::proved_dead(Incarnation member) {
   if (found != members_.end()) found->second.dead = true;
 }
 
-bool HealthChecker::asked(Incarnation member, Instant now) {
+std::optional<uint64_t> HealthChecker::asked(Incarnation member, Instant now) {
   const auto found = members_.find(member);
-  if (found == members_.end()) return false;
-  if (!found->second.asked_at) found->second.asked_at = now;
-  return true;
+  if (found == members_.end()) return std::nullopt;
+  if (!found->second.asked_at) found->second.asked_at = attentive(now);
+  return ++found->second.check_number;
 }
 
 bool HealthChecker::was_away(Instant now) const {
   return ticked_ && now - *ticked_ > timing_.doubt_gap;
 }
 
-void HealthChecker::restart(Instant now) {
+void HealthChecker::came_back(Instant now) {
+  if (!was_away(now)) return;
+  skipped_ += now - *ticked_ - timing_.doubt_gap;
   ticked_ = now;
-  for (auto& [id, member] : members_) {
-    member.silent_since = std::max(member.silent_since, now);
-    member.check_next = now + timing_.check_interval;
-    member.heard_since_check = false;
-    member.asked_at.reset();
-    member.pinged_at.reset();  // It would measure the judge's own absence.
-    if (member.unlinked_since) member.unlinked_since = now;
-  }
+  late_ = true;
+  // It would measure the judge's own absence.
+  for (auto& [id, member] : members_) member.pinged_at.reset();
 }
 
 std::vector<VerdictChange> HealthChecker::tick(Instant now) {
-  if (was_away(now)) restart(now);
+  came_back(now);
   ticked_ = now;
+  const bool late = std::exchange(late_, false);
   // A bound that has passed is as good as none at all.
   std::erase_if(lease_heard_, [&](const auto& entry) {
     return now - entry.second > timing_.heartbeat_timeout && !members_.contains(entry.first);
@@ -170,14 +231,14 @@ std::vector<VerdictChange> HealthChecker::tick(Instant now) {
 
   std::vector<VerdictChange> changes;
   for (auto& [id, member] : members_) {
-    if (member.asked_at && now - *member.asked_at >= timing_.check_interval) {
+    if (member.asked_at && attentive(now) - *member.asked_at >= timing_.check_interval) {
       ++member.failed_answers;
       member.asked_at.reset();
     }
-    if (now >= member.check_next) check(member, now);
-    if (!member.linked && !member.unlinked_since) member.unlinked_since = now;
+    if (attentive(now) >= member.check_next) check(member, now);
+    if (!member.linked && !member.unlinked_since) member.unlinked_since = attentive(now);
 
-    const Verdict verdict = judge(member, now);
+    const Verdict verdict = judge(member, now, late);
     const bool longer = member.condemned && member.quarantined_until > member.told_until;
     if (verdict.health == member.told && verdict.reason == member.told_reason &&
         member.condemned == member.told_condemned && !longer) {
@@ -191,21 +252,24 @@ std::vector<VerdictChange> HealthChecker::tick(Instant now) {
                        .to = verdict.health,
                        .reason = verdict.reason,
                        .quarantine = left,
-                       .loses_work = member.condemned});
+                       .loses_work = member.condemned || member.goodbye});
     member.told = verdict.health;
     member.told_reason = verdict.reason;
     member.told_condemned = member.condemned;
     member.told_until = member.quarantined_until;
+    member.quarantine_told = left;
+    member.quarantine_told_at = now;
   }
   return changes;
 }
 
 void HealthChecker::check(Judged& member, Instant now) const {
-  const bool good = member.heard_since_check && member.linked;
+  const bool ignored = member.unanswered && now >= member.ping_next - timing_.check_interval / 2;
+  const bool good = member.heard_since_check && member.linked && !ignored;
   member.good_checks = good ? member.good_checks + 1 : 0;
   member.heard_since_check = false;
   // From now, not from when it was due: late checks must not follow each other at once.
-  member.check_next = now + timing_.check_interval;
+  member.check_next = attentive(now) + timing_.check_interval;
 }
 
 void HealthChecker::condemn(Judged& member, Instant now) const {
@@ -215,36 +279,65 @@ void HealthChecker::condemn(Judged& member, Instant now) const {
       !member.condemned && now - member.trusted_since >= kForgivenAfter * timing_.heartbeat_timeout;
   member.quarantine_count = forgiven ? 1 : member.quarantine_count + 1;
   const uint32_t doublings = std::min(member.quarantine_count - 1, kQuarantineDoublingsMax);
-  const Duration first = timing_.recovery_threshold * timing_.check_interval;
   member.condemned = true;
   member.heard_since_condemned = false;
   member.good_checks = 0;
-  member.quarantined_until = now + first * (1 << doublings);
+  member.quarantined_until = now + std::min(quarantine_first() * (1 << doublings), kQuarantineMax);
+}
+
+Duration HealthChecker::quarantine_first() const {
+  // However long T is, doubling it must not overflow.
+  return timing_.recovery_threshold * std::min(timing_.check_interval, kQuarantineMax);
+}
+
+Duration HealthChecker::quarantine_longest() const {
+  return std::min(quarantine_first() * (1 << kQuarantineDoublingsMax), kQuarantineMax);
 }
 
 // Is there, at this moment, a reason to take its work away?
-std::optional<HealthChecker::Verdict> HealthChecker::condemnation(const Judged& member,
-                                                                  Instant now) const {
+std::optional<HealthChecker::Verdict> HealthChecker::condemnation(Judged& member, Instant now,
+                                                                  bool late) const {
   const Duration t = timing_.heartbeat_timeout;
   const HealthReason gone =
       member.refused ? HealthReason::connection_refused : HealthReason::connection_lost;
   if (member.dead) return Verdict{Health::disconnected, gone};
-  if (now - member.silent_since >= t) {
-    if (member.linked) return Verdict{Health::unhealthy, HealthReason::heartbeat_lost};
-    return Verdict{Health::disconnected, gone};
+  if (attentive(now) - member.silent_since >= t) {
+    // What came in while the judge was away may still be on its way to it: one turn more. If that
+    // one is late, too, it has had all of it.
+    const bool first = late && !member.overdue;
+    member.overdue = true;
+    if (!first && member.linked) return Verdict{Health::unhealthy, HealthReason::heartbeat_lost};
+    if (!first) return Verdict{Health::disconnected, gone};
   }
   if (member.failed_answers >= timing_.failure_threshold) {
+    member.failed_answers = 0;  // So many more of them are the next failure.
     return Verdict{Health::unhealthy, HealthReason::answers_failed};
   }
   // It is heard and cannot be answered: its lease has run out, so its work has stopped.
-  if (!member.condemned && member.unlinked_since && now - *member.unlinked_since >= t) {
+  if (!member.condemned && member.unlinked_since && attentive(now) - *member.unlinked_since >= t) {
     return Verdict{Health::disconnected, gone};
   }
   return std::nullopt;
 }
 
-HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now) const {
-  if (const auto verdict = condemnation(member, now)) {
+// It has said goodbye, and its next process is not there yet. One that has come and is behind, or
+// that cannot be answered, is still as good as away; but not for ever.
+bool HealthChecker::still_stopped(Judged& member, Instant now) const {
+  if (!member.goodbye) return false;
+  const bool back = member.back_since.has_value();
+  const bool whole = back && member.linked && !member.behind;
+  if (!whole && !(back && attentive(now) - *member.back_since >= timing_.heartbeat_timeout)) {
+    return true;
+  }
+  member.goodbye = false;
+  member.back_since.reset();
+  if (whole) member.behind_until = now;
+  return false;
+}
+
+HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now, bool late) const {
+  if (still_stopped(member, now)) return {Health::stopped, HealthReason::shut_down};
+  if (const auto verdict = condemnation(member, now, late)) {
     condemn(member, now);
     return *verdict;
   }
@@ -258,6 +351,10 @@ HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now) const {
     member.condemned = false;
     member.trusted_since = now;
   }
+  return judge_trusted(member, now);
+}
+
+HealthChecker::Verdict HealthChecker::judge_trusted(const Judged& member, Instant now) const {
   if (!member.linked) {
     if (member.refused) return {Health::disconnected, HealthReason::connection_refused};
     return {Health::degraded, HealthReason::connection_lost};
@@ -267,9 +364,13 @@ HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now) const {
     return {member.told, member.told_reason};
   }
   if (member.trouble != HealthReason::none) return {Health::degraded, member.trouble};
+  if (member.behind || now < member.behind_until) return {Health::degraded, HealthReason::behind};
   const Duration late = std::max(timing_.check_interval, 2 * timing_.heartbeat_interval);
-  if (now - member.silent_since >= late) return {Health::degraded, HealthReason::heartbeat_late};
-  if (now < member.doubted_until || member.slow) return {Health::degraded, HealthReason::slow};
+  if (attentive(now) - member.silent_since >= late) {
+    return {Health::degraded, HealthReason::heartbeat_late};
+  }
+  if (now < member.doubted_until) return {Health::degraded, member.doubt};
+  if (member.slow) return {Health::degraded, HealthReason::slow};
   return {Health::healthy, HealthReason::none};
 }
 
@@ -288,7 +389,7 @@ std::optional<HealthChecker::Contact> HealthChecker::contact(Incarnation member)
   Contact contact;
   contact.health = judged.told;
   contact.reason = judged.told_reason;
-  contact.loses_work = judged.told_condemned;
+  contact.loses_work = judged.told_condemned || judged.told == Health::stopped;
   contact.linked = judged.linked;
   contact.boot = judged.boot;
   contact.heard_last = judged.heard_last;
@@ -310,7 +411,16 @@ bool HealthChecker::answered_within(Incarnation member, Instant now, Duration wi
 
 Duration HealthChecker::silence(Incarnation member, Instant now) const {
   const auto found = members_.find(member);
-  return found == members_.end() ? Duration::max() : now - found->second.silent_since;
+  if (found == members_.end()) return Duration::max();
+  return std::max(Duration::zero(), attentive(now) - found->second.silent_since);
+}
+
+HealthChecker::Quarantine HealthChecker::quarantine(Incarnation member, Instant now) const {
+  const auto found = members_.find(member);
+  if (found == members_.end() || !found->second.told_condemned) return {};
+  const Judged& judged = found->second;
+  return {judged.quarantine_told,
+          std::clamp(now - judged.quarantine_told_at, Duration::zero(), judged.quarantine_told)};
 }
 
 }  // namespace databridge::cluster

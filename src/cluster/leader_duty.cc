@@ -13,6 +13,8 @@ constexpr Duration kSoftEvery = 1s;
 constexpr uint32_t kSaysEmpty = 2;  // Times, before it is believed to hold nothing.
 // A learner this close behind may vote; the consensus core has its own, equal limit.
 constexpr LogIndex kCaughtUp = 1024;
+// Far beyond any quarantine: keeps what others say within what a Duration holds.
+constexpr int64_t kInheritedMaxMs = 86'400'000;
 
 // Would a plan be another one after it? Reports, checkpoints and configuration move nothing.
 bool changes_placement(const CommandBody& body) {
@@ -60,7 +62,7 @@ VoterChange change_of(RoleChange::Kind kind) {
 }  // namespace
 
 LeaderDuty::LeaderDuty(const Options& options, Incarnation self, Term term, const State& state,
-                       const Consensus& consensus, Instant now)
+                       const SoftTable& soft, Duration soft_age, Instant now)
     : options_(options),
       self_(self),
       term_(term),
@@ -68,25 +70,38 @@ LeaderDuty::LeaderDuty(const Options& options, Incarnation self, Term term, cons
       dispatcher_(options.rebalance),
       clock_(self, options.timing.heartbeat_timeout),
       since_(now),
+      soft_before_(soft),
+      soft_age_(soft_age),
       soft_next_(now),
       check_next_(now) {
-  state.members().each(
-      [&](const Incarnation&, const Member& member) { watch(member, now, consensus.unix_ms); });
+  state.members().each([&](const Incarnation&, const Member& member) { watch(member, now); });
 }
 
-Inherited LeaderDuty::inherited(const Member& member, int64_t unix_ms) {
-  const int64_t left = std::max<int64_t>(0, member.quarantined_until_ms - unix_ms);
+// A quarantine goes on where the leader before was, by this leader's own steady clock. What the
+// table does not know begins anew: it ends a little late, and never by anybody's wall clock.
+Inherited LeaderDuty::inherited(const Member& member, Instant now) const {
+  const auto at_most = [](int64_t ms) {
+    return std::chrono::milliseconds(std::clamp<int64_t>(ms, 0, kInheritedMaxMs));
+  };
+  Duration lasted{};
+  for (const SoftMember& row : soft_before_.members) {
+    if (row.incarnation != member.info.incarnation) continue;
+    if (row.quarantine_given_ms != member.quarantine_ms) continue;
+    lasted = at_most(row.quarantine_lasted_ms) + soft_age_ + (now - since_);
+  }
+  const Duration given = at_most(member.quarantine_ms);
   return {.health = member.health,
           .reason = member.reason,
-          .quarantine_left = std::chrono::milliseconds(std::min<int64_t>(left, 86'400'000)),
+          .quarantine_given = given,
+          .quarantine_left = std::max(Duration::zero(), given - lasted),
           .quarantine_count = member.quarantine_count};
 }
 
-void LeaderDuty::watch(const Member& member, Instant now, int64_t unix_ms) {
-  health_.watch(member.info.incarnation, now, inherited(member, unix_ms));
+void LeaderDuty::watch(const Member& member, Instant now) {
+  health_.watch(member.info.incarnation, now, inherited(member, now));
 }
 
-void LeaderDuty::begin(const State& state, const Consensus& consensus, Instant now) {
+void LeaderDuty::begin(const State& state, const Consensus&, Instant now) {
   begun_ = true;
   clock_.begin(state.now_ms(), state.age_ms(), now);
   health_.noop_applied(now);
@@ -94,9 +109,9 @@ void LeaderDuty::begin(const State& state, const Consensus& consensus, Instant n
   // Verdicts of leaders before us may have been applied since we were elected.
   state.members().each([&](const Incarnation& incarnation, const Member& member) {
     if (!health_.contact(incarnation)) {
-      watch(member, now, consensus.unix_ms);
+      watch(member, now);
     } else if (!CANARY(trusts_first_sight)) {
-      health_.inherit(incarnation, now, inherited(member, consensus.unix_ms));
+      health_.inherit(incarnation, now, inherited(member, now));
     }
   });
 }
@@ -108,8 +123,13 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
                                     {.boot = heartbeat.boot,
                                      .round_trip = std::nullopt,
                                      .trouble = reason_of(heartbeat.load.trouble),
-                                     .loop_late = heartbeat.loop_late});
+                                     .loop_late = heartbeat.loop_late,
+                                     .lapsed = heartbeat.lapsed,
+                                     .stopping = heartbeat.stopping && from != self_,
+                                     .behind = is_behind(from, heartbeat.version, now),
+                                     .answers = heartbeat.answers});
   if (heard == Heard::stale || heard == Heard::unknown) return;
+  versions_[from] = heartbeat.version;
   if (heard == Heard::rebooted) dispatcher_.died(from, heartbeat.boot - 1, state);
   dispatcher_.stopping(from, heartbeat.stopping);
   dead_.erase(from);
@@ -118,10 +138,30 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
   heard_ms_[from] = consensus.unix_ms;
   clock_.heard(from, heartbeat.wall_ms, now);
   const bool clean = dispatcher_.on_running(from, heartbeat.running, state, consensus, effects);
-  if (health_.check_due(from, now)) effects.push_back(Send{from, HeartbeatAsk{}});
+  if (const auto number = health_.check_due(from, now)) {
+    effects.push_back(Send{from, HeartbeatAsk{*number}});
+  }
   // safety.md 1.5: no lease from a leader that may have been replaced.
   if (!clean || !has_quorum(consensus, now)) return;
-  effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_}});
+  // Before its own no-op is committed a leader may not know yet what others have committed; but all
+  // of that is in its log.
+  const LogIndex committed = consensus.ready ? consensus.commit : consensus.last;
+  effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_, committed}});
+}
+
+void LeaderDuty::note_commit(const Consensus& consensus, Instant now) {
+  const Duration window = options_.timing.caught_up_within;
+  if (commits_.empty() || now - commits_.back().first >= window / 8) {
+    commits_.emplace_back(now, consensus.commit);
+  }
+  while (commits_.size() > 1 && now - commits_[1].first >= window) commits_.pop_front();
+}
+
+// It lacks what was committed a while ago: what is on its way to it does not count.
+bool LeaderDuty::is_behind(Incarnation member, LogIndex version, Instant now) const {
+  if (member == self_ || commits_.empty()) return false;
+  if (now - commits_.front().first < options_.timing.caught_up_within) return false;
+  return version < commits_.front().second;
 }
 
 void LeaderDuty::on_report(Incarnation from, const WorkReport& report, const State& state) {
@@ -196,7 +236,7 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
   if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
     const Incarnation who = admit->info.incarnation;
     admitting_.erase(who);
-    if (const Member* member = state.member(who)) watch(*member, now, consensus.unix_ms);
+    if (const Member* member = state.member(who)) watch(*member, now);
     if (applied.rejected) {
       effects.push_back(Send{who, JoinReply{.cluster = {},
                                             .leader = self_,
@@ -210,6 +250,7 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
       loads_.erase(remove->incarnation);
       said_empty_.erase(remove->incarnation);
       heard_ms_.erase(remove->incarnation);
+      versions_.erase(remove->incarnation);
     }
   } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
     deciding_.erase(draining->incarnation);
@@ -229,6 +270,7 @@ void LeaderDuty::tick(const State& state, const Consensus& consensus, Instant no
                       Effects& effects) {
   if (now >= check_next_) {
     check_next_ = now + options_.timing.doubt_gap / 5;
+    note_commit(consensus, now);
     // Before the no-op is applied nothing could be proposed, and no change may go unsaid.
     if (begun_) judge(state, consensus, now, effects);
     if (begun_) mind_members(state, consensus, now, effects);
@@ -290,14 +332,11 @@ void LeaderDuty::judge(const State& state, const Consensus& consensus, Instant n
     const Member* member = state.member(change.member);
     if (member == nullptr) continue;
     dispatcher_.touch_member(change.member, state);
-    const int64_t until =
-        change.quarantine == Duration::zero()
-            ? 0
-            : consensus.unix_ms +
-                  std::chrono::duration_cast<std::chrono::milliseconds>(change.quarantine).count();
+    const int64_t length =
+        std::chrono::duration_cast<std::chrono::milliseconds>(change.quarantine).count();
     effects.push_back(Note{Weight::info, member->info.node.value + " is " + name(change.to) + " (" +
                                              name(change.reason) + ")"});
-    propose(SetVerdict{change.member, change.to, change.reason, until}, consensus, effects);
+    propose(SetVerdict{change.member, change.to, change.reason, length}, consensus, effects);
   }
 }
 
@@ -325,8 +364,10 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
   if (has(consensus.voters, who)) return;
   const Member* bearer = state.member(member.info.node);
   const bool replaced = bearer != nullptr && bearer->info.incarnation != who;
+  // Who was told to end comes back when its operator wants it to.
+  const bool stopped = member.health == Health::stopped && !CANARY(purges_the_stopped);
   const bool stale =
-      gone && !member.holds_data && health_.silence(who, now) >= options_.stale_after;
+      gone && !stopped && !member.holds_data && health_.silence(who, now) >= options_.stale_after;
   if (!member.leaving) {
     if (!stale) return;
     deciding_.insert(who);
@@ -456,6 +497,7 @@ void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Insta
   soft_.term = term_;
   soft_.as_of_ms = consensus.unix_ms;
   if (begun_) soft_.log_ahead_ms = consensus.stamp_ms - consensus.unix_ms;
+  soft_.commit = consensus.commit;
   for (const Incarnation& voter : consensus.voters) {
     if (voter == self_ || answers(voter, consensus, now)) ++soft_.voters_reachable;
   }
@@ -467,22 +509,55 @@ void LeaderDuty::push_soft(const State& state, const Consensus& consensus, Insta
   state.members().each([&](const Incarnation& incarnation, const Member& member) {
     SoftMember row;
     row.incarnation = incarnation;
-    const auto load = loads_.find(incarnation);
-    row.sampled = load != loads_.end();
-    if (row.sampled) row.load = load->second;
-    const auto heard = heard_ms_.find(incarnation);
-    if (heard != heard_ms_.end()) row.heartbeat_last_ms = heard->second;
     row.started_at_ms = member.info.started_at_ms;
-    if (const auto contact = health_.contact(incarnation)) {
-      row.latency_last_ms = milliseconds(contact->latency.last);
-      row.latency_smoothed_ms = milliseconds(contact->latency.smoothed);
-      row.latency_p99_ms = milliseconds(contact->latency.p99);
-    }
+    fill(row, now);
+    warn_of_slow_link(member, effects);
     soft_.members.push_back(row);
   });
   state.members().each([&](const Incarnation& incarnation, const Member&) {
     if (incarnation != self_) effects.push_back(Send{incarnation, soft_});
   });
+}
+
+// Once, until it is well below again: beyond the limit nobody could say so any more.
+void LeaderDuty::warn_of_slow_link(const Member& member, Effects& effects) {
+  const Incarnation who = member.info.incarnation;
+  const auto contact = health_.contact(who);
+  const Duration limit = options_.timing.round_trip_limit();
+  if (!contact) return;
+  const Duration smoothed = contact->latency.smoothed;
+  if (smoothed < limit / 4) slow_links_.erase(who);
+  if (smoothed < limit / 2 || !slow_links_.insert(who).second) return;
+  effects.push_back(
+      Note{Weight::warning, "round trips to " + member.info.node.value + " take " +
+                                std::to_string(smoothed / 1ms) + " ms: from " +
+                                std::to_string(limit / 1ms) +
+                                " ms on no leader can be elected and no lease renewed; raise "
+                                "electionTimeout and heartbeatTimeout"});
+}
+
+// What was true of somebody who is silent for longer than T is not true as of now.
+void LeaderDuty::fill(SoftMember& row, Instant now) const {
+  const Incarnation who = row.incarnation;
+  const auto contact = health_.contact(who);
+  if (const auto heard = heard_ms_.find(who); heard != heard_ms_.end()) {
+    row.heartbeat_last_ms = heard->second;
+  }
+  if (const auto version = versions_.find(who); version != versions_.end()) {
+    row.version = version->second;
+  }
+  const HealthChecker::Quarantine quarantine = health_.quarantine(who, now);
+  row.quarantine_given_ms = quarantine.given / 1ms;
+  row.quarantine_lasted_ms = quarantine.lasted / 1ms;
+  const bool gone = contact && contact->health >= Health::disconnected;
+  if (gone || !health_.answered_within(who, now, options_.timing.heartbeat_timeout)) return;
+  const auto load = loads_.find(who);
+  row.sampled = load != loads_.end();
+  if (row.sampled) row.load = load->second;
+  if (!contact) return;
+  row.latency_last_ms = milliseconds(contact->latency.last);
+  row.latency_smoothed_ms = milliseconds(contact->latency.smoothed);
+  row.latency_p99_ms = milliseconds(contact->latency.p99);
 }
 
 void LeaderDuty::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {

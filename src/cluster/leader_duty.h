@@ -36,8 +36,9 @@ class LeaderDuty {
     // A refused connection proves that the process is gone, on whichever host (docs/operating.md).
     bool trust_refused = false;
   };
+  // `soft`: what the leader before pushed last, `soft_age` ago: how long quarantines have lasted.
   LeaderDuty(const Options& options, Incarnation self, Term term, const State& state,
-             const Consensus& consensus, Instant now);
+             const SoftTable& soft, Duration soft_age, Instant now);
 
   Term term() const { return term_; }
   bool begun() const { return begun_; }
@@ -58,7 +59,7 @@ class LeaderDuty {
     dispatcher_.died(member, boot - 1, state);
   }
   // The judge itself was away (safety.md 1.8).
-  void restart(Instant now) { health_.restart(now); }
+  void came_back(Instant now) { health_.came_back(now); }
 
   void on_applied(LogIndex index, const Command& command, const Applied& applied,
                   const State& state, const Consensus& consensus, Instant now, Effects& effects);
@@ -75,8 +76,12 @@ class LeaderDuty {
 
  private:
   void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
-  static Inherited inherited(const Member& member, int64_t unix_ms);
-  void watch(const Member& member, Instant now, int64_t unix_ms);
+  Inherited inherited(const Member& member, Instant now) const;
+  void watch(const Member& member, Instant now);
+  void note_commit(const Consensus& consensus, Instant now);
+  bool is_behind(Incarnation member, LogIndex version, Instant now) const;
+  void fill(SoftMember& row, Instant now) const;
+  void warn_of_slow_link(const Member& member, Effects& effects);
   void judge(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void mind_members(const State& state, const Consensus& consensus, Instant now, Effects& effects);
   void mind_member(const Member& member, const State& state, const Consensus& consensus,
@@ -120,6 +125,11 @@ class LeaderDuty {
   LogClock clock_;
   Instant since_;
   SoftTable soft_;
+  std::set<Incarnation> slow_links_;  // That were warned of.
+  SoftTable soft_before_;             // Of the leader before, as old as that when this term began.
+  Duration soft_age_;
+  std::deque<std::pair<Instant, LogIndex>> commits_;  // What was committed when, of late.
+  std::map<Incarnation, LogIndex> versions_;          // As heartbeats say.
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
   // Who owns nothing said that it holds nothing (safety.md 9.3).

@@ -1,9 +1,5 @@
 // What a leader owes by safety.md 1 to 3, seen from outside: heartbeats, links and commits go in,
 // effects come out.
-#include "cluster/leader_duty.h"
-
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -199,7 +195,7 @@ TEST_F(LeaderDutyTest, QuarantineDrainAndForcedRemovalWaitForTheGate) {
   expect_gate_closed();
   commit(SetDraining{node(2), true, true});
   expect_gate_closed();
-  commit(SetVerdict{node(2), Health::unhealthy, HealthReason::answers_failed, 2'000'000});
+  commit(SetVerdict{node(2), Health::unhealthy, HealthReason::answers_failed, 20'000});
   expect_gate_closed();
   pass(2 * timing.heartbeat_timeout);  // It beats all along: its lease may be alive.
   expect_gate_closed();
@@ -326,7 +322,7 @@ TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
   pass(2s);
   now += 60s;
   hear_quorum();
-  duty.restart(now);
+  duty.came_back(now);
   EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
   EXPECT_EQ(proposed<SetVerdict>(pass(1s)).size(), 0u);
 }

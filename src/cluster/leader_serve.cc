@@ -210,8 +210,8 @@ void LeaderDuty::on(DrainNode& drain, const Served& with) {
 void LeaderDuty::on(CheckNode& check, const Served& with) {
   const Member* member = with.find(check.node);
   if (member == nullptr) return;
-  health_.asked(member->info.incarnation, with.now);
-  with.effects.push_back(Send{member->info.incarnation, HeartbeatAsk{}});
+  const auto number = health_.asked(member->info.incarnation, with.now);
+  with.effects.push_back(Send{member->info.incarnation, HeartbeatAsk{number.value_or(0)}});
   with.done();
 }
 
@@ -226,6 +226,8 @@ void LeaderDuty::on(TransferLeadership& transfer, const Served& with) {
     LogIndex best = 0;
     for (const Incarnation& voter : consensus.voters) {
       if (voter == self_ || !answers(voter, consensus, with.now)) continue;
+      const Member* member = with.state.member(voter);  // Who is about to end would pass it on.
+      if (member != nullptr && member->health == Health::stopped) continue;
       const LogIndex match = consensus.peers.at(voter).match;
       if (match < best) continue;
       best = match;

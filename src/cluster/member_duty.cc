@@ -17,6 +17,7 @@ MemberDuty::MemberDuty(const Timing& timing, Incarnation self, uint64_t boot)
 void MemberDuty::tick(const State& state, const Consensus& consensus, Instant now,
                       Effects& effects) {
   lapse(now, effects);
+  catch_up(state);
   // A new leader knows nothing of us: it hears from us at once, not at the next round.
   const bool news = consensus.term != heard_term_ || consensus.leader != heard_leader_;
   if (news) {
@@ -27,6 +28,7 @@ void MemberDuty::tick(const State& state, const Consensus& consensus, Instant no
       if (!work.spoke || work.state == RunState::stopping) continue;
       tell(consensus, {processor, work.epoch, work.state, work.words}, effects);
     }
+    answers_ = 0;
   }
   if (consensus.leader && (news || now >= heartbeat_due_)) {
     send_heartbeat(state, consensus, now, effects);
@@ -51,6 +53,9 @@ void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, 
   heartbeat.loop_late = std::exchange(loop_late_, false);
   heartbeat.stopping = stopping_;
   heartbeat.wall_ms = consensus.unix_ms;
+  heartbeat.version = state.version();
+  heartbeat.answers = answers_;
+  heartbeat.lapsed = std::exchange(lapsed_, false);
   for (const ProcessorId& processor : mine_) {
     const Assignment* assignment = state.assignments().find(processor);
     if (assignment == nullptr) continue;
@@ -75,6 +80,10 @@ void MemberDuty::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Ins
   const auto sent = sent_.find(ack.sequence);
   if (sent == sent_.end()) return;
   const Instant until = sent->second + timing_.lease;
+  round_trip_ = now - sent->second;
+  acked_ = sent->second;
+  told_.emplace_back(sent->second, ack.commit);
+  if (told_.size() > kUnansweredMax) told_.pop_front();
   sent_.erase(sent_.begin(), std::next(sent));
   lapse(now, effects);  // A lease that ended is not mended: its epochs are gone (safety.md 1.4).
   if (until <= now) return;
@@ -85,8 +94,21 @@ void MemberDuty::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Ins
   }
 }
 
-void MemberDuty::on_ask(const State& state, const Consensus& consensus, Instant now,
-                        Effects& effects) {
+void MemberDuty::catch_up(const State& state) {
+  while (!told_.empty() && told_.front().second <= state.version()) {
+    caught_up_at_ = told_.front().first;
+    told_.pop_front();
+  }
+}
+
+std::optional<Duration> MemberDuty::out_of_touch(Instant now) const {
+  if (!acked_) return std::nullopt;
+  return now - *acked_;
+}
+
+void MemberDuty::on_ask(const HeartbeatAsk& ask, const State& state, const Consensus& consensus,
+                        Instant now, Effects& effects) {
+  answers_ = std::max(answers_, ask.number);
   if (consensus.leader) send_heartbeat(state, consensus, now, effects);
 }
 
@@ -197,6 +219,7 @@ void MemberDuty::rebuild(const State& state, const Consensus& consensus, Effects
 void MemberDuty::lapse(Instant now, Effects& effects) {
   if (lease_term_ == 0 || now < lease_until_) return;
   lease_term_ = 0;
+  lapsed_ = true;
   for (auto& [processor, work] : work_) {
     bar(processor, work.epoch);
     if (work.state == RunState::stopping) continue;

@@ -25,7 +25,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   Effects ack(const Heartbeat& heartbeat) { return ack(heartbeat.sequence, heartbeat.term); }
   Effects ack(uint64_t sequence, Term term) {
     Effects effects;
-    duty.on_ack({sequence, term}, consensus, now, effects);
+    duty.on_ack({sequence, term, committed}, consensus, now, effects);
     return effects;
   }
   // A heartbeat goes out and is acknowledged at once.
@@ -33,7 +33,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
     Effects effects;
     now += 1ms;
     tick();  // So that it speaks to the leader of this term.
-    duty.on_ask(state, consensus, now, effects);
+    duty.on_ask({}, state, consensus, now, effects);
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     EXPECT_EQ(all<RenewLease>(ack(heartbeat)).size(), 1u);
     return heartbeat;
@@ -72,7 +72,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   }
   RunState told_of(ProcessorId processor) {
     Effects effects;
-    duty.on_ask(state, consensus, now, effects);
+    duty.on_ask({}, state, consensus, now, effects);
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     for (const Running& item : heartbeat.running) {
       if (item.processor == processor) return item.state;
@@ -84,6 +84,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   const ProcessorId p = add(1);
   const ProcessorId q = add(2);
   MemberDuty duty{timing, node(2), 1};
+  LogIndex committed = 0;  // As the leader says.
 };
 
 // ---- 1.1: what must come together before anything runs
@@ -410,6 +411,51 @@ TEST_F(MemberDutyTest, TheNextHeartbeatSaysThatTheLoopWasLate) {
   pass(1ms);  // The next steps send nothing.
   EXPECT_TRUE(sent<Heartbeat>(pass(1s)).at(0).message.loop_late);
   EXPECT_FALSE(sent<Heartbeat>(pass(1s)).at(0).message.loop_late);
+}
+
+// ---- Caught up: by the leader's word and this node's own clock
+
+TEST_F(MemberDutyTest, IsCaughtUpOnceItHasAppliedWhatTheLeaderHadCommitted) {
+  EXPECT_FALSE(duty.in_touch(now));
+  committed = state.version() + 1;
+  lease();
+  tick();
+  EXPECT_TRUE(duty.in_touch(now));
+  EXPECT_FALSE(duty.caught_up(now)) << "one entry is missing";
+  apply(SetConfig{"a", "1", {}});
+  tick();
+  EXPECT_TRUE(duty.caught_up(now));
+}
+
+TEST_F(MemberDutyTest, AnOldAnswerSaysNothingOfNow) {
+  lease();
+  tick();
+  EXPECT_TRUE(duty.caught_up(now));
+  pass(timing.caught_up_within);
+  EXPECT_FALSE(duty.in_touch(now));
+  EXPECT_FALSE(duty.caught_up(now));
+}
+
+// What counts is when it asked, not when the answer came.
+TEST_F(MemberDutyTest, AnAnswerThatWasLongOnItsWayIsAsOldAsItsQuestion) {
+  tick();
+  Effects effects;
+  duty.on_ask({}, state, consensus, now, effects);
+  const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
+  pass(timing.caught_up_within);
+  ack(heartbeat);
+  tick();
+  EXPECT_FALSE(duty.in_touch(now));
+}
+
+TEST_F(MemberDutyTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
+  tick();
+  Effects effects;
+  duty.on_ask({7}, state, consensus, now, effects);
+  EXPECT_EQ(sent<Heartbeat>(effects).at(0).message.answers, 7u);
+  EXPECT_EQ(sent<Heartbeat>(effects).at(0).message.version, state.version());
+  follow(3, kTerm + 1);
+  EXPECT_EQ(sent<Heartbeat>(tick()).at(0).message.answers, 0u);
 }
 
 }  // namespace

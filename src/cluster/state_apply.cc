@@ -182,9 +182,9 @@ Applier::Rejected Applier::on(const SetVerdict& command) {
   Member after = before;
   after.health = command.health;
   after.reason = command.reason;
-  after.quarantined_until_ms = command.quarantined_until_ms;
+  after.quarantine_ms = command.quarantine_ms;
   // Each new failure that is answered with a quarantine counts; its extension does not.
-  if (has_failed(after) && !has_failed(before) && after.quarantined_until_ms > state_.now_ms_) {
+  if (has_failed(after) && !has_failed(before) && after.quarantine_ms > 0) {
     after.quarantine_count += 1;
   }
   if (after == before) return std::nullopt;
@@ -197,15 +197,17 @@ void Applier::verdict_event(const Member& before, const Member& after) {
   const char* type = "node_updated";
   if (has_failed(after) && !has_failed(before)) {
     type = "node_failed";
+  } else if (after.health == Health::stopped && before.health != Health::stopped) {
+    type = "node_stopped";
+  } else if (after.health == Health::healthy && before.health == Health::stopped) {
+    type = "node_started";
   } else if (after.health == Health::healthy && before.health != Health::healthy) {
     type = "node_recovered";
   } else if (after.health == Health::degraded && before.health != Health::degraded) {
     type = "node_degraded";
   }
   Data data{{"state", name(after.health)}, {"reason", name(after.reason)}};
-  if (after.quarantined_until_ms > state_.now_ms_) {
-    data["quarantinedUntilMs"] = std::to_string(after.quarantined_until_ms);
-  }
+  if (after.quarantine_ms > 0) data["quarantinedForMs"] = std::to_string(after.quarantine_ms);
   event(type, after.info.node.value, std::move(data));
 }
 

@@ -114,7 +114,7 @@ Applier::Rejected Applier::on(const Assign& command) {
                  "no member has the incarnation " + std::to_string(command.to.value)};
   }
   const ProcessorSpec& spec = *state_.processors_.find(command.processor);
-  auto why = why_no_work(*target, state_.now_ms_);
+  auto why = why_no_work(*target);
   if (!why) why = why_not(state_, spec, *target);
   if (why) return Error{Code::unprocessable, target->info.node.value + ": " + *why};
 

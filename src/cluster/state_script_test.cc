@@ -99,7 +99,7 @@ class StateScript {
     return RunState::unassigned;
   }
   static Health health(const std::string& text) {
-    for (int i = 0; i <= static_cast<int>(Health::disconnected); ++i) {
+    for (int i = 0; i <= static_cast<int>(Health::stopped); ++i) {
       if (text == name(static_cast<Health>(i))) return static_cast<Health>(i);
     }
     return Health::healthy;
@@ -110,7 +110,7 @@ class StateScript {
     if (verb == "remove") return RemoveMember{node(0), with("reason")};
     if (verb == "verdict") {
       return SetVerdict{node(0), health(words_.at(1)), HealthReason::none,
-                        1000 * std::stoll(with("until", "0"))};
+                        1000 * std::stoll(with("for", "0"))};
     }
     if (verb == "drain") {
       return SetDraining{node(0), !says("undo"), says("leaving"), says("forced")};
@@ -222,7 +222,7 @@ class StateScript {
     const Member* member = state_.member(node(0));
     if (member == nullptr) return "(nothing)\n";
     std::string text = member->info.node.value + " " + name(member->health);
-    if (member->quarantined_until_ms > state_.now_ms()) text += " quarantined";
+    if (member->quarantine_ms > 0) text += " quarantined";
     if (member->quarantine_count > 0) text += " x" + std::to_string(member->quarantine_count);
     if (member->draining) text += " draining";
     if (member->leaving) text += " leaving";

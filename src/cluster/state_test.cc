@@ -78,8 +78,8 @@ class Commands {
         return random_.chance(0.7) ? CommandBody(RemoveMember{node(), "r"})
                                    : NoteEmpty{node(), random_.below(2) * state.version()};
       case 2:
-        return SetVerdict{node(), nouns_.one_of(Health::disconnected), HealthReason::slow,
-                          at_ms_ + 20'000};
+        return SetVerdict{node(), nouns_.one_of(Health::stopped), HealthReason::slow,
+                          random_.chance(0.5) ? 20'000 : 0};
       case 3:
         return SetDraining{node(), random_.chance(0.3), random_.chance(0.3), nouns_.flip()};
       case 4:

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -72,8 +73,12 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     heartbeat.load = load;
     heartbeat.applied = applied_at.value_or(state.version());
     heartbeat.held = held;
+    heartbeat.answers = asked[from];
+    heartbeat.version = lagging.contains(from) ? 0 : std::max(consensus.commit, state.version());
+    heartbeat.stopping = stopping.contains(from);
     Effects effects;
     duty.on_heartbeat(node(from), heartbeat, state, consensus, now, effects);
+    for (const auto& ask : sent<HeartbeatAsk>(effects)) asked[from] = ask.message.number;
     return effects;
   }
   void report_stopped(uint64_t from, ProcessorId processor, Epoch epoch) {
@@ -104,9 +109,12 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
                   node(1),
                   kTerm,
                   state,
-                  consensus,
+                  SoftTable{},
+                  Duration::zero(),
                   now};
   uint64_t sequence = 0;
+  std::map<uint64_t, uint64_t> asked;  // The newest check of each.
+  std::set<uint64_t> lagging, stopping;
   NodeLoad load;
   uint64_t held = 0;                   // By those who beat,
   std::optional<LogIndex> applied_at;  // when they had applied that; nullopt: all.

@@ -50,12 +50,13 @@ Result<Timing> Timing::from(Duration heartbeat_timeout, Duration election_timeou
   timing.heartbeat_interval = t / 10;
   timing.check_interval = t / failure_threshold;
   timing.doubt_gap = t / 10;
-  timing.raft_base = e / 20;
+  timing.raft_base = e / 30;
   timing.raft_heartbeat = std::max<Duration>(e / 200, 10ms);
   timing.lease = t / 2;
   timing.quorum_window = std::min(e / 20, t / 5);
   timing.stop_budget = t / 10;
   timing.drift_margin = t / 10;
+  timing.caught_up_within = 3 * timing.heartbeat_interval;
   // Follows from the formulas above, and is checked all the same: they may be changed one day.
   if (timing.lease + timing.quorum_window + timing.stop_budget + timing.drift_margin >= t) {
     return fail(Code::invalid,

@@ -12,12 +12,12 @@ struct Row {
 
 TEST(Timing, FollowsTheFormulas) {
   const Row rows[] = {
-      // T,    E,     T/10,  T/3,            E/20,  E/200|10, T/2,  min(E/20, T/5), T/10, T/10
-      {10s, 30s, 1s, 10'000'000'000ns / 3, 1500ms, 150ms, 5s, 1500ms, 1s, 1s},
-      {500ms, 501ms, 50ms, 500'000'000ns / 3, 25'050us, 10ms, 250ms, 25'050us, 50ms, 50ms},
-      {500ms, 5s, 50ms, 500'000'000ns / 3, 250ms, 25ms, 250ms, 100ms, 50ms, 50ms},
-      {1s, 2s, 100ms, 1'000'000'000ns / 3, 100ms, 10ms, 500ms, 100ms, 100ms, 100ms},
-      {60s, 600s, 6s, 20s, 30s, 3s, 30s, 12s, 6s, 6s},
+      // T,    E,     T/10,  T/3,            E/30,  E/200|10, T/2,  min(E/20, T/5), T/10, T/10
+      {10s, 30s, 1s, 10'000'000'000ns / 3, 1s, 150ms, 5s, 1500ms, 1s, 1s},
+      {500ms, 501ms, 50ms, 500'000'000ns / 3, 16'700us, 10ms, 250ms, 25'050us, 50ms, 50ms},
+      {500ms, 5s, 50ms, 500'000'000ns / 3, 5'000'000'000ns / 30, 25ms, 250ms, 100ms, 50ms, 50ms},
+      {1s, 2s, 100ms, 1'000'000'000ns / 3, 2'000'000'000ns / 30, 10ms, 500ms, 100ms, 100ms, 100ms},
+      {60s, 600s, 6s, 20s, 20s, 3s, 30s, 12s, 6s, 6s},
   };
   for (const Row& row : rows) {
     const auto timing = Timing::from(row.t, row.e);
@@ -31,6 +31,7 @@ TEST(Timing, FollowsTheFormulas) {
     EXPECT_EQ(timing->stop_budget, row.stop);
     EXPECT_EQ(timing->drift_margin, row.drift);
     EXPECT_EQ(timing->doubt_gap, row.beat);
+    EXPECT_EQ(timing->caught_up_within, 3 * row.beat);
     EXPECT_LT(timing->lease + timing->quorum_window + timing->stop_budget + timing->drift_margin,
               timing->heartbeat_timeout);
   }

@@ -127,6 +127,9 @@ std::string render_status(std::string_view text) {
       {"load", cell(json, "averageLoad")},
       {"version", cell(json, "version")}};
   if (!at(json, "note").is_null()) rows.push_back({"note", cell(json, "note")});
+  for (const Json& reason : at(json, "reasons")) {
+    rows.push_back({"reason", cell(Json{{"r", reason}}, "r")});
+  }
   for (const Json& warning : at(json, "warnings")) {
     rows.push_back({"warning", cell(Json{{"w", warning}}, "w")});
   }
@@ -157,7 +160,7 @@ std::string render_node(std::string_view text) {
                       {"role", "role"},
                       {"state", "state"},
                       {"reason", "stateReason"},
-                      {"quarantined until", "quarantinedUntil"},
+                      {"quarantined for ms", "quarantinedForMs"},
                       {"draining", "draining"},
                       {"address", "address"},
                       {"API address", "apiAddress"},

@@ -25,6 +25,12 @@ TEST(Render, StatusHasItsWarnings) {
             std::string::npos);
 }
 
+TEST(Render, StatusSaysWhyItIsDegraded) {
+  EXPECT_NE(render_status(R"({"status":"degraded","reasons":["n2 is stopped (shut_down)"]})")
+                .find("reason      n2 is stopped (shut_down)\n"),
+            std::string::npos);
+}
+
 TEST(Render, ListsAlign) {
   EXPECT_EQ(render_assignments(R"({"assignments":[
     {"processorId":"p1","name":"tail","type":"TailFile","flowId":"logs","nodeId":"node-1",

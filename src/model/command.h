@@ -29,12 +29,12 @@ struct RemoveMember {
   bool operator==(const RemoveMember&) const = default;
 };
 
-// The leader's verdict on a member's health.
+// The leader's verdict on a member's health. A quarantine travels as a length (safety.md 8.1).
 struct SetVerdict {
   Incarnation incarnation;
   Health health = Health::healthy;
   HealthReason reason = HealthReason::none;
-  int64_t quarantined_until_ms = 0;
+  int64_t quarantine_ms = 0;  // Out for so long from now; 0 = not, or no longer.
   bool operator==(const SetVerdict&) const = default;
 };
 

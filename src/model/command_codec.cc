@@ -31,13 +31,14 @@ void write(const SetVerdict& from, Case* to) {
   wire->set_incarnation(from.incarnation.value);
   wire->set_health(enum_out<proto::Health>(from.health));
   wire->set_reason(enum_out<proto::HealthReason>(from.reason));
-  wire->set_quarantined_until_ms(from.quarantined_until_ms);
+  wire->set_quarantine_ms(from.quarantine_ms);
 }
 void read(const proto::SetVerdict& from, SetVerdict& to, Check& check) {
   to.incarnation.value = from.incarnation();
-  enum_in(from.health(), Health::disconnected, to.health, check, "health");
-  enum_in(from.reason(), HealthReason::removed, to.reason, check, "health reason");
-  to.quarantined_until_ms = from.quarantined_until_ms();
+  enum_in(from.health(), Health::stopped, to.health, check, "health");
+  enum_in(from.reason(), HealthReason::behind, to.reason, check, "health reason");
+  to.quarantine_ms = from.quarantine_ms();
+  if (from.quarantined_until_ms() != 0 && to.quarantine_ms == 0) to.quarantine_ms = 1;
 }
 
 void write(const SetDraining& from, Case* to) {

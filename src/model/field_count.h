@@ -22,8 +22,8 @@ constexpr size_t field_count() {
 static_assert(field_count<MemberInfo>() == 11 && field_count<Member>() == 12);
 static_assert(field_count<ProcessorSpec>() == 10 && field_count<ConnectionSpec>() == 6);
 static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 15);
-static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 10);
-static_assert(field_count<SoftMember>() == 8 && field_count<SoftTable>() == 6);
+static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 13);
+static_assert(field_count<SoftMember>() == 11 && field_count<SoftTable>() == 7);
 static_assert(field_count<Parcel>() == 3 && field_count<NodeLoad>() == 5);
 static_assert(field_count<Command>() == 6 && field_count<Event>() == 5);
 

@@ -14,7 +14,8 @@
 namespace databridge {
 
 enum class Role : uint8_t { primary, secondary, worker };
-enum class Health : uint8_t { healthy, degraded, unhealthy, disconnected };
+// `stopped`: its process was told to end and has said goodbye. That is no failure.
+enum class Health : uint8_t { healthy, degraded, unhealthy, disconnected, stopped };
 enum class HealthReason : uint8_t {
   none,
   heartbeat_late,
@@ -27,6 +28,8 @@ enum class HealthReason : uint8_t {
   disk_error,
   disk_full,
   removed,
+  shut_down,  // It was told to end.
+  behind,     // It has not applied what was committed a while ago.
 };
 
 using Labels = std::map<std::string, std::string>;
@@ -52,8 +55,9 @@ struct Member {
   MemberInfo info;
   Health health = Health::healthy;
   HealthReason reason = HealthReason::none;
-  int64_t quarantined_until_ms = 0;  // Unix time; 0 = not quarantined.
-  uint32_t quarantine_count = 0;     // How often it flapped: each time it stays out longer.
+  int64_t quarantine_ms = 0;      // The length that it was given; 0 = not quarantined. The leader
+                                  // ends it, by its own steady clock (safety.md 8.1).
+  uint32_t quarantine_count = 0;  // How often it flapped: each time it stays out longer.
   LogIndex admitted_at = 0;  // Of the newest AdmitMember that told a new boot: epochs from before
                              // it are dead on this node.
   bool draining = false;

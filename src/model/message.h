@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "model/command.h"
 #include "model/flow_file.h"
+#include "model/heartbeat.h"
 #include "model/load.h"
 #include "model/member.h"
 
@@ -54,64 +55,6 @@ struct JoinReply {
   std::string refused;   // Not empty: why not.
   bool removed = false;  // It was a member, and is none any more, for ever.
   bool operator==(const JoinReply&) const = default;
-};
-
-// ---- Health (safety.md 3)
-
-struct Running {
-  ProcessorId processor;
-  Epoch epoch;
-  RunState state = RunState::running;
-  bool operator==(const Running&) const = default;
-};
-struct Heartbeat {
-  uint64_t sequence = 0;  // Grows with each one sent; the ack names it.
-  Term term = 0;          // The term that the member believes in.
-  uint64_t boot = 0;      // How often this data directory was started.
-  NodeLoad load;
-  std::vector<Running> running;  // All that the host runs or is stopping.
-  bool loop_late = false;        // It doubts itself: its own loop had a gap.
-  bool stopping = false;         // Its process is about to end: it wants no more work.
-  // Filled in by the body as it is sent: what the host holds (flow files in all queues, those of
-  // deleted flows included, and what still runs) once it has applied that index. 0: not said.
-  LogIndex applied = 0;
-  uint64_t held = 0;
-  int64_t wall_ms = 0;  // What its wall clock says; 0: not said (safety.md 8.2).
-  bool operator==(const Heartbeat&) const = default;
-};
-// Renews the lease of the member until (when it sent `sequence`) + L, in `term` only.
-struct HeartbeatAck {
-  uint64_t sequence = 0;
-  Term term = 0;
-  bool operator==(const HeartbeatAck&) const = default;
-};
-// Asks for a heartbeat now (a forced check).
-struct HeartbeatAsk {
-  bool operator==(const HeartbeatAsk&) const = default;
-};
-
-// What the leader knows and does not log: pushed to all once a second.
-struct SoftMember {
-  Incarnation incarnation;
-  NodeLoad load;
-  bool sampled = false;
-  int64_t heartbeat_last_ms = 0;  // Unix time; 0 = never in this term.
-  double latency_last_ms = 0;
-  double latency_smoothed_ms = 0;
-  double latency_p99_ms = 0;
-  int64_t started_at_ms = 0;  // Unix time of the node's start, for its uptime.
-  bool operator==(const SoftMember&) const = default;
-};
-struct SoftTable {
-  Term term = 0;
-  int64_t as_of_ms = 0;
-  uint32_t voters_reachable = 0;
-  std::vector<SoftMember> members;
-  // How far the stamps of commands lie ahead of the leader's wall clock, which they then wait for;
-  // below zero: behind it, because no majority of the voters' clocks agrees with it.
-  int64_t log_ahead_ms = 0;
-  uint32_t voters_wanted = 0;  // That so many members should have; 0: not said.
-  bool operator==(const SoftTable&) const = default;
 };
 
 // ---- Work (safety.md 1)

@@ -80,6 +80,9 @@ void write(const Heartbeat& from, Case* to) {
   wire->set_applied(from.applied);
   wire->set_held(from.held);
   wire->set_wall_ms(from.wall_ms);
+  wire->set_version(from.version);
+  wire->set_answers(from.answers);
+  wire->set_lapsed(from.lapsed);
 }
 void read(const proto::Heartbeat& from, Heartbeat& to, Check& check) {
   to.sequence = from.sequence();
@@ -97,18 +100,24 @@ void read(const proto::Heartbeat& from, Heartbeat& to, Check& check) {
   to.applied = from.applied();
   to.held = from.held();
   to.wall_ms = from.wall_ms();
+  to.version = from.version();
+  to.answers = from.answers();
+  to.lapsed = from.lapsed();
 }
 
 void write(const HeartbeatAck& from, Case* to) {
   to->mutable_heartbeat_ack()->set_sequence(from.sequence);
   to->mutable_heartbeat_ack()->set_term(from.term);
+  to->mutable_heartbeat_ack()->set_commit(from.commit);
 }
 void read(const proto::HeartbeatAck& from, HeartbeatAck& to, Check&) {
-  to = {from.sequence(), from.term()};
+  to = {from.sequence(), from.term(), from.commit()};
 }
 
-void write(const HeartbeatAsk&, Case* to) { to->mutable_heartbeat_ask(); }
-void read(const proto::HeartbeatAsk&, HeartbeatAsk&, Check&) {}
+void write(const HeartbeatAsk& from, Case* to) {
+  to->mutable_heartbeat_ask()->set_number(from.number);
+}
+void read(const proto::HeartbeatAsk& from, HeartbeatAsk& to, Check&) { to = {from.number()}; }
 
 void write(const SoftTable& from, Case* to) {
   auto* wire = to->mutable_soft_table();
@@ -117,6 +126,7 @@ void write(const SoftTable& from, Case* to) {
   wire->set_voters_reachable(from.voters_reachable);
   wire->set_log_ahead_ms(from.log_ahead_ms);
   wire->set_voters_wanted(from.voters_wanted);
+  wire->set_commit(from.commit);
   for (const auto& one : from.members) {
     auto* member = wire->add_members();
     member->set_incarnation(one.incarnation.value);
@@ -127,6 +137,9 @@ void write(const SoftTable& from, Case* to) {
     member->set_latency_smoothed_ms(one.latency_smoothed_ms);
     member->set_latency_p99_ms(one.latency_p99_ms);
     member->set_started_at_ms(one.started_at_ms);
+    member->set_quarantine_given_ms(one.quarantine_given_ms);
+    member->set_quarantine_lasted_ms(one.quarantine_lasted_ms);
+    member->set_version(one.version);
   }
 }
 void read(const proto::SoftTable& from, SoftTable& to, Check& check) {
@@ -135,6 +148,7 @@ void read(const proto::SoftTable& from, SoftTable& to, Check& check) {
   to.voters_reachable = from.voters_reachable();
   to.log_ahead_ms = from.log_ahead_ms();
   to.voters_wanted = from.voters_wanted();
+  to.commit = from.commit();
   for (const auto& wire : from.members()) {
     SoftMember& one = to.members.emplace_back();
     one.incarnation.value = wire.incarnation();
@@ -145,6 +159,9 @@ void read(const proto::SoftTable& from, SoftTable& to, Check& check) {
     number_in(wire.latency_smoothed_ms(), one.latency_smoothed_ms, check);
     number_in(wire.latency_p99_ms(), one.latency_p99_ms, check);
     one.started_at_ms = wire.started_at_ms();
+    one.quarantine_given_ms = wire.quarantine_given_ms();
+    one.quarantine_lasted_ms = wire.quarantine_lasted_ms();
+    one.version = wire.version();
   }
 }
 

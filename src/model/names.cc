@@ -25,11 +25,11 @@ std::optional<Enum> value_of(const std::array<const char*, n>& words, std::strin
 }
 
 constexpr std::array kRoles = {"primary", "secondary", "worker"};
-constexpr std::array kHealths = {"healthy", "degraded", "unhealthy", "disconnected"};
+constexpr std::array kHealths = {"healthy", "degraded", "unhealthy", "disconnected", "stopped"};
 constexpr std::array kHealthReasons = {
     "none",          "heartbeat_late", "heartbeat_lost", "connection_refused", "connection_lost",
     "lease_expired", "answers_failed", "slow",           "disk_error",         "disk_full",
-    "removed"};
+    "removed",       "shut_down",      "behind"};
 constexpr std::array kRunStates = {"unassigned", "assigned", "starting", "running",
                                    "stopping",   "blocked",  "failed"};
 constexpr std::array kReplications = {"quorum", "sync", "async"};

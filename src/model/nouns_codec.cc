@@ -91,7 +91,7 @@ void put(const Member& from, proto::Member* to) {
   put(from.info, to->mutable_info());
   to->set_health(enum_out<proto::Health>(from.health));
   to->set_reason(enum_out<proto::HealthReason>(from.reason));
-  to->set_quarantined_until_ms(from.quarantined_until_ms);
+  to->set_quarantine_ms(from.quarantine_ms);
   to->set_quarantine_count(from.quarantine_count);
   to->set_draining(from.draining);
   to->set_leaving(from.leaving);
@@ -103,9 +103,11 @@ void put(const Member& from, proto::Member* to) {
 }
 void get(const proto::Member& from, Member& to, Check& check) {
   get(from.info(), to.info, check);
-  enum_in(from.health(), Health::disconnected, to.health, check, "health");
-  enum_in(from.reason(), HealthReason::removed, to.reason, check, "health reason");
-  to.quarantined_until_ms = from.quarantined_until_ms();
+  enum_in(from.health(), Health::stopped, to.health, check, "health");
+  enum_in(from.reason(), HealthReason::behind, to.reason, check, "health reason");
+  to.quarantine_ms = from.quarantine_ms();
+  // How long it was to last is not known any more: the next leader ends it at the next good check.
+  if (from.quarantined_until_ms() != 0 && to.quarantine_ms == 0) to.quarantine_ms = 1;
   to.quarantine_count = from.quarantine_count();
   to.draining = from.draining();
   to.leaving = from.leaving();

@@ -24,7 +24,7 @@ class RandomNouns : public RandomValues {
   void fill(AdmitMember& to) { to = {info()}; }
   void fill(RemoveMember& to) { to = {incarnation(), text()}; }
   void fill(SetVerdict& to) {
-    to = {incarnation(), one_of(Health::disconnected), one_of(HealthReason::removed), time()};
+    to = {incarnation(), one_of(Health::stopped), one_of(HealthReason::behind), time()};
   }
   void fill(SetDraining& to) { to = {incarnation(), flip(), flip(), flip()}; }
   void fill(SetVoters& to) {
@@ -75,20 +75,24 @@ class RandomNouns : public RandomValues {
           flip(),
           number(),
           number(),
-          time()};
+          time(),
+          number(),
+          number(),
+          flip()};
   }
-  void fill(HeartbeatAck& to) { to = {number(), number()}; }
-  void fill(HeartbeatAsk&) {}
+  void fill(HeartbeatAck& to) { to = {number(), number(), number()}; }
+  void fill(HeartbeatAsk& to) { to = {number()}; }
   void fill(SoftTable& to) {
     to = {number(),
           time(),
           small(),
           list([&] {
-            return SoftMember{incarnation(), load(), flip(), time(),
-                              real(),        real(), real(), time()};
+            return SoftMember{incarnation(), load(), flip(), time(), real(),  real(),
+                              real(),        time(), time(), time(), number()};
           }),
           time(),
-          small()};
+          small(),
+          number()};
   }
   void fill(StartWork& to) { to = {uuid(), epoch(), number(), number()}; }
   void fill(StopWork& to) { to = {uuid(), epoch(), number()}; }

@@ -400,7 +400,15 @@ void Engine::take(cluster::Reaped& reaped) { step(reaped); }
 void Engine::take(Durable& durable) {
   if (!durable.number) return fail_node(durable.number.error());
   durable_ = *durable.number;
-  while (!unsynced_.empty() && unsynced_.front().first <= durable_) unsynced_.pop_front();
+  const cluster::Timing& timing = options_.leader.timing;
+  while (!unsynced_.empty() && unsynced_.front().first <= durable_) {
+    const Duration took = now_ - unsynced_.front().second;
+    if (took >= std::max(timing.raft_base, timing.doubt_gap)) {
+      disk_late_until_ = now_ + timing.check_interval;
+      log(Weight::warning, "its disk took " + std::to_string(took / 1ms) + " ms to sync a write");
+    }
+    unsynced_.pop_front();
+  }
   if (boot_batch_ != 0 && durable_ >= boot_batch_ && !network_started_) start_network();
   while (!promises_.empty() && promises_.begin()->first <= durable_) {
     if (auto record = cluster::decode_founding_record(promises_.begin()->second)) {
@@ -462,7 +470,8 @@ void Engine::sample_load() {
   const env::Store::Room room = env_.store.room();
   const uint64_t share = room.total / 100 * options_.disk_free_percent;
   const bool full = room.total != 0 && room.free < std::min(options_.disk_free_min, share);
-  load.trouble = full ? NodeTrouble::disk_full : NodeTrouble::none;
+  const bool late = now_ < disk_late_until_;
+  load.trouble = full ? NodeTrouble::disk_full : late ? NodeTrouble::disk_error : NodeTrouble::none;
   host_->pause_sources(full);
   step(cluster::Sampled{load});
 }
@@ -539,7 +548,11 @@ void Engine::stop() {
 void Engine::finish_stopping() {
   const bool handed_over = !consensus_.leading || consensus_.voters.size() < 2;
   const bool idle = host_->running().empty() && waiting_.empty() && durable_ >= submitted_;
-  if (handed_over && idle) stopped_ = true;
+  // Whoever leads shall know that this is no failure; but where nobody leads, nobody can be told.
+  const cluster::Timing& timing = options_.leader.timing;
+  const bool told = brain_->goodbye_said() ||
+                    now_ - *stopping_ >= 2 * timing.raft_base + timing.heartbeat_interval;
+  if (handed_over && idle && told) stopped_ = true;
   if (stopped_ || now_ - *stopping_ < 8s) return;
   if (idle) {
     stopped_ = true;

@@ -171,7 +171,7 @@ class Engine final : private HostEvents {
   std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.
   std::map<cluster::Ticket, Done> asked_;
   cluster::Ticket ticket_ = 0;
-  Instant sample_next_{};
+  Instant sample_next_{}, disk_late_until_{};  // A sync took too long of late, until then.
   Instant deaf_until_{};  // What was asked before a long standstill is not carried out.
   NodeLoad smooth_;       // Over the last half a minute.
   uint32_t samples_ = 0;
