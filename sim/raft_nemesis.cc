@@ -53,8 +53,10 @@ Weather::Weather(Random& random) {
   options.uncommitted_max = random.chance(0.2) ? 20 : 300;
   options.committed_max = random.chance(0.2) ? 3 : 4096;
   options.promote_lag_max = random.between(1, 20);
-  options.longer_log_wait = options.election * static_cast<int64_t>(random.between(1, 10));
-  puts_back = random.chance(0.3);
+  // Where nobody waits for a longer log, more rivals are elected: other bugs need them to show.
+  options.longer_log_wait =
+      options.election * static_cast<int64_t>(random.chance(0.6) ? 0 : random.between(1, 10));
+  puts_back = random.chance(0.2);
   unseen = puts_back && random.chance(0.5);
   uint64_t& weight = nemeses[static_cast<size_t>(Nemesis::put_back)];
   weight = puts_back ? random.between(5, 30) : 0;
