@@ -61,6 +61,27 @@ Weather::Weather(Random& random) {
   uint64_t& weight = nemeses[static_cast<size_t>(Nemesis::put_back)];
   weight = puts_back ? random.between(5, 30) : 0;
   nemeses[static_cast<size_t>(Nemesis::stranger)] = random.chance(0.2) ? 1 : 0;
+  if (random.chance(0.3)) make_rivals(random);
+}
+
+// Leaders come and go, and what they said arrives long after: most rules of elections and of
+// commits are only needed then.
+void Weather::make_rivals(Random& random) {
+  nemesis_gap = between(random, 15 * kMs, 60 * kMs);
+  late = 0.4 * random.unit();
+  latency_jitter = between(random, 1 * kMs, 10 * kMs);
+  fifo = false;
+  drift = 0;
+  client_gap = between(random, 1 * kMs, 5 * kMs);
+  nemeses.fill(0);
+  for (const Nemesis often :
+       {Nemesis::crash_leader, Nemesis::isolate_leader, Nemesis::one_way, Nemesis::partition,
+        Nemesis::stall_disk, Nemesis::crash, Nemesis::transfer}) {
+    nemeses[static_cast<size_t>(often)] = random.between(1, 10);
+  }
+  options.longer_log_wait = {};
+  puts_back = unseen = random.chance(0.3);
+  nemeses[static_cast<size_t>(Nemesis::put_back)] = puts_back ? 10 : 0;
 }
 
 std::string Weather::text() const {

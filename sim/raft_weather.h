@@ -32,6 +32,7 @@ struct Weather {
   raft::Options options;
 
   explicit Weather(Random& random);
+  void make_rivals(Random& random);
   std::string text() const;
 };
 
