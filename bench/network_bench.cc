@@ -21,15 +21,17 @@ using Watch = std::chrono::steady_clock;
 struct End {
   explicit End(uint64_t id) {
     self.incarnation = Incarnation{id};
+    self.cluster = ClusterId("bench");
+    self.boot = 1;
     platform::NetworkOptions options;
     options.listen = {"127.0.0.1", 0};
     network = platform::make_network(options);
   }
   void start(bool echo) {
     CHECK(network->start(self, {.on_message =
-                                    [this, echo](Incarnation from, Message message) {
+                                    [this, echo](env::Speaker from, Message message) {
                                       if (echo) {
-                                        network->send(from, std::move(message));
+                                        network->send(from.incarnation, std::move(message));
                                       } else {
                                         got.fetch_add(1);
                                         got.notify_one();
@@ -44,6 +46,7 @@ struct End {
                                     },
                                 .on_greeting = [](env::Greeting) {},
                                 .on_reaped = [](env::Greeting) {}}));
+    network->know({{Incarnation{1}, {}}, {Incarnation{2}, {}}});
   }
   env::Greeting self;
   std::unique_ptr<platform::Network> network;

@@ -10,6 +10,10 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace databridge;
   const BytesView bytes(reinterpret_cast<const char*>(data), size);
+  if (const auto reaped = platform::decode_reaped(bytes); reaped && reaped->secret.size() <= 256) {
+    const auto back = platform::decode_reaped(platform::encode_reaped(*reaped));
+    CHECK(back && back->secret == reaped->secret && back->process == reaped->process);
+  }
   if (const auto greeting = platform::decode_greeting(bytes)) {
     const auto back = platform::decode_greeting(platform::encode_greeting(*greeting));
     CHECK(back && platform::encode_greeting(*back) == platform::encode_greeting(*greeting));

@@ -50,6 +50,10 @@ void nouns(Seeds& seeds) {
   }
   env::Greeting greeting;
   greeting.incarnation = Incarnation{1};
+  greeting.start = 2;
+  greeting.device = 3;
+  greeting.inode = 4;
+  greeting.log = {5, Incarnation{6}, 7, 5, 8, 7};
   seeds.put("frame", platform::encode_greeting(greeting));
   seeds.put("frame", platform::encode_frame(platform::FrameKind::reaped,
                                             platform::encode_greeting(greeting)));

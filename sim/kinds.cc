@@ -58,7 +58,10 @@ const std::vector<RunKind>& kinds() {
         {"forgets_epochs"},
         {"forgets_goodbyes"},
         {"purges_the_stopped"},
-        {"never_cut_off"}}},
+        {"never_cut_off"},
+        {"newer_boot_is_proof"},
+        {"older_copies_count"},
+        {"strangers_count"}}},
 
       {"wild",
        run_wild,

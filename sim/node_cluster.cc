@@ -99,6 +99,7 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.self.node = id_of(node);
   options.self.address = world_->present_address(node);
   options.self.capacity.processors_max = 100;
+  options.process = world_->process_of(node);
   // A founder that was removed may find none of the founders: it is told of all.
   const bool anew = nodes_[node].wiped;
   for (size_t other = 0; other < (anew ? size() : draw_.founders); ++other) {
@@ -125,7 +126,9 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
 
 void NodeCluster::boot(size_t node) {
   Node& place = nodes_[node];
+  inherit(node);
   node::EngineOptions options = options_of(node);
+  options.heritage = place.heritage;
   look_at_log(node);
   goodbyes_.begins(node);
   place.watch = std::make_unique<Watch>(checker_, node);
@@ -137,6 +140,24 @@ void NodeCluster::boot(size_t node) {
   place.engine->start();
   world_->power_on(
       node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
+}
+
+// A disk that must not be used any more is set aside: whoever starts there is somebody else.
+void NodeCluster::inherit(size_t node) {
+  const auto renounced = node::read_renounced(world_->env_of(node).store);
+  CHECK(renounced.has_value());
+  if (!*renounced) return;
+  nodes_[node].heritage = {(*renounced)->node, (*renounced)->members};
+  nodes_[node].is_older = false;
+  world_->wipe(node);
+}
+
+void NodeCluster::put_back(size_t node) {
+  world_->power_off(node);
+  nodes_[node].engine.reset();
+  world_->put_back(node);
+  nodes_[node].is_older = true;
+  boot(node);
 }
 
 void NodeCluster::crash(size_t node, uint64_t away_max_ms) {
@@ -203,8 +224,11 @@ void NodeCluster::turn(size_t node) {
   node::Engine& engine = *nodes_[node].engine;
   engine.turn();
   if (engine.stopped()) {
-    const bool removed = nodes_[node].was_removed;
-    if (!removed && !nodes_[node].stopping) count("disk errors");
+    if (engine.comes_back() && !nodes_[node].is_older) {
+      checker_.fail(id_of(node).value + " took itself for an older copy");
+    }
+    const bool removed = nodes_[node].was_removed && !engine.comes_back();
+    if (!removed && !engine.comes_back() && !nodes_[node].stopping) count("disk errors");
     // Not from inside its own turn.
     in(Duration::zero(), [this, node, removed] {
       if (!world_->is_on(node)) return;

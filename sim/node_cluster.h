@@ -45,6 +45,8 @@ class NodeCluster {
 
   void arrive(size_t node);  // For the first time.
   void crash(size_t node, uint64_t away_max_ms = 1500);
+  void put_back(size_t node);  // It ends, and starts on the disk that was kept.
+  node::EngineOptions options_of(size_t node) const;
   void stop(size_t node);  // As by SIGTERM: it ends by itself, and begins anew some time later.
   // Somebody asks that node, which is on.
   void ask(size_t node, cluster::RequestBody body, node::Engine::Done done = nothing,
@@ -76,10 +78,12 @@ class NodeCluster {
     bool was_removed = false;  // Its process has ended with that word,
     bool came_back = false;    // and another one was started on the same disk,
     bool wiped = false;        // or on an empty one.
+    bool is_older = false;     // Its disk was put back.
+    node::EngineOptions::Heritage heritage;
   };
 
   static void nothing(const cluster::Answer&) {}
-  node::EngineOptions options_of(size_t node) const;
+  void inherit(size_t node);
   void begin_slowness();
   void boot(size_t node);
   void end_process(size_t node, uint64_t away_max_ms);

@@ -81,6 +81,7 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
   for (size_t node = 0; node < nodes(); ++node) {
     constants.push_back(draw_constants(random, node, visits));
   }
+  strangers = random.chance(0.3);
 }
 
 void NodeDraw::draw_wild(Random& random) {
@@ -120,6 +121,7 @@ std::string NodeDraw::text() const {
   say(visits, "visits");
   say(heavy, "heavy: " + std::to_string(flow.files) + " files, " + std::to_string(flow.count_max) +
                  " a connection");
+  say(strangers, "strangers");
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
   say(few_clocks_lie, "few clocks lie");
   say(slow_engine < nodes(), "slow engine " + std::to_string(slow_engine));

@@ -46,6 +46,7 @@ struct NodeDraw {
   bool restores = false;          // Operators bring backups back, so none is promised either.
   bool visits = false;            // A flow comes and goes.
   bool addresses_change = false;  // Who starts again does so elsewhere.
+  bool strangers = false;         // Forged messages come in.
   bool clocks_jump = false;       // Wall clocks are wrong, and are set while nodes run;
   bool clocks_mend = false;       // in the end they are right.
   bool heavy = false;             // Thousands of flow files, connections that are full.

@@ -7,6 +7,7 @@
 #include "sim/node_cluster.h"
 #include "sim/node_draw.h"
 #include "sim/node_health.h"
+#include "sim/node_impostors.h"
 #include "sim/node_operators.h"
 #include "sim/node_removals.h"
 #include "sim/node_storm.h"
@@ -28,7 +29,11 @@ class NodeSim {
  private:
   void storm();
   void calm();
-  std::string missing() const { return sim::missing(cluster_, clients_, operators_); }
+  bool wait_until_well();
+  std::string missing() const {
+    std::string what = impostors_.unsettled();
+    return what.empty() ? sim::missing(cluster_, clients_, operators_) : what;
+  }
 
   size_t steps_;
   Random random_;
@@ -39,6 +44,7 @@ class NodeSim {
   NodeStorm storm_{cluster_};
   NodeRemovals removals_{cluster_};
   NodeClocks clocks_{cluster_};
+  NodeImpostors impostors_{cluster_};
 };
 
 void NodeSim::storm() {
@@ -49,6 +55,7 @@ void NodeSim::storm() {
   cluster_.in(draw_.paced(100ms), [this] { clients_.act(); });
   cluster_.in(draw_.paced(250ms), [this] { storm_.misfortune(); });
   if (draw_.few_clocks_lie) cluster_.in(draw_.paced(300ms), [this] { clocks_.jump(); });
+  if (draw_.strangers) cluster_.in(draw_.paced(300ms), [this] { impostors_.act(); });
   World& world = cluster_.world();
   while (world.steps() < steps_ && !cluster_.checker().violation() && world.step()) {
   }
@@ -58,6 +65,12 @@ void NodeSim::storm() {
 void NodeSim::calm() {
   cluster_.end_storm();
   operators_.mend();
+  if (!wait_until_well()) return;
+  impostors_.begin();
+  wait_until_well();
+}
+
+bool NodeSim::wait_until_well() {
   World& world = cluster_.world();
   const cluster::Timing& timing = draw_.timing;
   // Flow files go through connections by so many at a time, each time over disks and links.
@@ -69,9 +82,10 @@ void NodeSim::calm() {
   const Instant deadline =
       world.now() + 20 * timing.heartbeat_timeout + timing.election_timeout + 10s + rounds * round;
   while (!cluster_.checker().violation() && world.step()) {
-    if (world.now() > deadline) break;
-    if (world.steps() % 256 == 0 && missing().empty()) return;
+    if (world.now() > deadline) return false;
+    if (world.steps() % 256 == 0 && missing().empty()) return true;
   }
+  return false;
 }
 
 RunResult NodeSim::run() {

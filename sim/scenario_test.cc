@@ -33,6 +33,7 @@ class Scenario : public testing::Test {
     options.self.node = NodeId("n" + std::to_string(node));
     options.self.address = World::address_of(node);
     options.self.capacity.processors_max = 100;
+    options.process = world_->process_of(node);
     for (size_t other = 0; other < kNodes; ++other) {
       if (other != node) options.seeds.push_back(World::address_of(other));
     }

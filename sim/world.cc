@@ -21,8 +21,9 @@ std::string Faults::text() const {
 }
 
 World::World(uint64_t seed, size_t nodes, const Faults& faults) : random_(seed), faults_(faults) {
-  for (NodeIndex node = 0; node < nodes; ++node) {
+  for (NodeIndex node = 0; node <= nodes; ++node) {
     machines_.push_back(std::make_unique<Machine>());
+    machines_.back()->inode = node + 1;
     machines_.back()->wall.rate = 1.0 + (random_.unit() * 2 - 1) * 0.0005;
   }
 }
@@ -52,6 +53,14 @@ void SimWorkers::run(std::function<void()> job) {
     job();
     world_.wake(node_);
   });
+}
+
+env::Greeting World::process_of(NodeIndex node) const {
+  env::Greeting process;
+  process.host_boot_id = "sim-" + std::to_string(node);
+  process.device = 1;
+  process.inode = machines_[node]->inode;
+  return process;
 }
 
 void World::power_on(NodeIndex node, std::function<void()> turn, std::function<Instant()> due) {
@@ -124,6 +133,28 @@ bool World::is_paused(NodeIndex node) const { return machines_[node]->paused_unt
 void World::wipe(NodeIndex node) {
   CHECK(!machines_[node]->on);
   machines_[node]->disk = Disk{};
+  machines_[node]->inode += 100;
+}
+
+void World::keep_disk(NodeIndex node) { machines_[node]->kept = machines_[node]->disk; }
+
+void World::put_back(NodeIndex node) {
+  CHECK(!machines_[node]->on);
+  machines_[node]->disk = machines_[node]->kept;
+}
+
+void World::copy_disk(NodeIndex from, NodeIndex to) {
+  CHECK(!machines_[to]->on);
+  machines_[to]->disk = machines_[from]->disk;
+}
+
+void World::say(NodeIndex node, env::Speaker from, Message message) {
+  at_node(node, now_, [this, node, from, message = std::move(message)]() mutable {
+    SimNetwork& network = *machines_[node]->network;
+    if (!network.listening_) return;
+    network.receiver_.on_message(from, std::move(message));
+    wake(node);
+  });
 }
 
 void World::partition(const std::set<NodeIndex>& one_side, bool rejects) {
@@ -151,7 +182,7 @@ void World::cut_link(NodeIndex from, NodeIndex to) {
 }
 
 void World::at(Instant when, std::function<void()> what) {
-  events_.push({when, ++order_, size(), 0, std::move(what)});
+  events_.push({when, ++order_, kNobody, 0, std::move(what)});
 }
 
 void World::at_node(NodeIndex node, Instant when, std::function<void()> what) {
@@ -191,7 +222,7 @@ bool World::step() {
     Event event = events_.top();
     events_.pop();
     now_ = std::max(now_, event.when);
-    if (event.node < size()) {
+    if (event.node != kNobody) {
       Machine& machine = *machines_[event.node];
       if (event.life != machine.life) continue;
       if (machine.paused_until > now_) {  // What comes in meanwhile waits in its buffers, in order.

@@ -46,6 +46,7 @@ struct Faults {
 
 class World {
  public:
+  // One machine more than nodes stands ready: see spare().
   World(uint64_t seed, size_t nodes, const Faults& faults);
   ~World();
 
@@ -53,7 +54,9 @@ class World {
 
   Instant now() const { return now_; }
   Random& random() { return random_; }
-  size_t size() const { return machines_.size(); }
+  size_t size() const { return machines_.size() - 1; }
+  NodeIndex spare() const { return size(); }          // A machine for a copy of a node.
+  static Address nowhere() { return {"sim", 1099}; }  // Nobody ever listens there.
   uint64_t steps() const { return steps_; }
   uint64_t lost_bytes() const { return lost_bytes_; }
   uint64_t deaths_reported() const { return deaths_reported_; }
@@ -68,6 +71,9 @@ class World {
   // The env of the machine's present process; changes with every power_on.
   env::Env env_of(NodeIndex node);
 
+  // What the next process there says of its machine and its data directory.
+  env::Greeting process_of(NodeIndex node) const;
+
   // A process begins on the machine: what it does happens in `turn` (called when mail has come or
   // the time `due` tells has come).
   void power_on(NodeIndex node, std::function<void()> turn, std::function<Instant()> due);
@@ -77,7 +83,10 @@ class World {
   bool is_on(NodeIndex node) const;
   void pause(NodeIndex node, Duration how_long);
   bool is_paused(NodeIndex node) const;
-  void wipe(NodeIndex node);  // The disk is lost.
+  void wipe(NodeIndex node);                     // The disk is lost.
+  void keep_disk(NodeIndex node);                // As it is now,
+  void put_back(NodeIndex node);                 // so that this one has it again.
+  void copy_disk(NodeIndex from, NodeIndex to);  // Another data directory with the same content.
   // Whatever is submitted from now on is not durable before that time is over: no error is told.
   void hang_disk(NodeIndex node, Duration how_long);
   // From now on a sync of that machine takes up to so much longer than the faults say.
@@ -102,6 +111,9 @@ class World {
   void wake(NodeIndex node);                 // Mail has come: a turn follows.
   uint64_t next_file() { return ++files_; }  // A number for a file of a user.
 
+  // Somebody who is no node of this world says that there.
+  void say(NodeIndex node, env::Speaker from, Message message);
+
   // Delivers the next event; false when there is none. One step.
   bool step();
 
@@ -118,10 +130,11 @@ class World {
   friend class SimStore;
   friend class SimWorkers;
 
+  static constexpr NodeIndex kNobody = SIZE_MAX;
   struct Event {
     Instant when;
     uint64_t order;
-    NodeIndex node;  // size(): nobody's.
+    NodeIndex node;  // Or kNobody.
     uint64_t life;   // Of the process it is for; an event of an earlier life is dropped.
     std::function<void()> what;
     bool operator>(const Event& other) const {

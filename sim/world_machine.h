@@ -54,21 +54,13 @@ class SimNetwork final : public env::Network {
  public:
   SimNetwork(World& world, World::NodeIndex node) : world_(world), node_(node) {}
 
-  Result<void> start(env::Greeting self, Receiver receiver) override {
-    self_ = std::move(self);
-    receiver_ = std::move(receiver);
-    listening_ = true;
-    for (auto& [address, link] : links_) connect(address, link.generation, Duration::zero());
-    return {};
-  }
+  Result<void> start(env::Greeting self, Receiver receiver) override;
   void set_cluster(const ClusterId& cluster) override;
-  void dial(const Address& address) override {
-    if (address == world_.present_address(node_)) return;
-    const auto [link, fresh] = links_.try_emplace(address);
-    if (fresh && listening_) connect(address, link->second.generation, Duration::zero());
-  }
+  void dial(const Address& address) override;
   void hang_up(const Address& address) override { links_.erase(address); }
-  void send(Incarnation to, Message message) override;
+  void know(KnownPeers peers) override { known_ = std::move(peers); }
+  void set_position(const env::LogPosition& position) override { self_.log = position; }
+  void send(Incarnation to, Message message, uint64_t start) override;
 
   void break_link(const Address& address, bool notify);
   void break_links_to(World::NodeIndex peer, bool notify);
@@ -84,6 +76,8 @@ class SimNetwork final : public env::Network {
     Instant pipe_free{};  // When all that was sent will have left.
     Duration backoff = 10ms;
   };
+  bool leads_to(const Link& link, Incarnation to, uint64_t start) const;
+  void hear(const env::Greeting& from, Message message);
   bool through_pipe(Link& link, const Message& message);
   void deliver(World::NodeIndex there, Instant when, Message message);
   void connect(const Address& address, uint64_t generation, Duration wait);
@@ -94,6 +88,7 @@ class SimNetwork final : public env::Network {
   env::Greeting self_;
   Receiver receiver_;
   bool listening_ = false;
+  KnownPeers known_;
   std::map<Address, Link> links_;
 };
 
@@ -122,6 +117,8 @@ class SimProbe final : public env::LoadProbe {
 struct World::Machine {
   // Outlive the process.
   Disk disk;
+  Disk kept;           // To be put back.
+  uint64_t inode = 0;  // Of the data directory: another one after it was lost.
   uint16_t moves = 0;  // To another address.
   SimFiles::Names files;
   uint64_t life = 0;

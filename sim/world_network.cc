@@ -1,7 +1,6 @@
 // Links of the simulated world.
 #include <algorithm>
 
-#include "base/check.h"
 #include "sim/world_machine.h"
 
 namespace databridge::sim {
@@ -10,6 +9,22 @@ namespace {
 constexpr Duration kRedialMax = 1s;
 
 }  // namespace
+
+Result<void> SimNetwork::start(env::Greeting self, Receiver receiver) {
+  const env::LogPosition log = self_.log;  // Named before.
+  self_ = std::move(self);
+  self_.log = log;
+  receiver_ = std::move(receiver);
+  listening_ = true;
+  for (auto& [address, link] : links_) connect(address, link.generation, Duration::zero());
+  return {};
+}
+
+void SimNetwork::dial(const Address& address) {
+  if (address == world_.present_address(node_)) return;
+  const auto [link, fresh] = links_.try_emplace(address);
+  if (fresh && listening_) connect(address, link->second.generation, Duration::zero());
+}
 
 void SimNetwork::connect(const Address& address, uint64_t generation, Duration wait) {
   wait += world_.machines_[node_]->lag + world_.latency();
@@ -23,7 +38,7 @@ void SimNetwork::connect(const Address& address, uint64_t generation, Duration w
 void SimNetwork::attempt(const Address& address) {
   Link& link = links_.find(address)->second;
   const World::NodeIndex there = World::who_had(address);
-  CHECK(there < world_.size());
+  if (there > world_.size()) return;  // Nobody ever was there.
   World::Machine& machine = *world_.machines_[there];
   const auto again = [&](env::LinkNews news, bool gone,
                          const std::optional<env::Greeting>& stranger = {}) {
@@ -77,7 +92,7 @@ void SimNetwork::set_cluster(const ClusterId& cluster) {
   const auto is_foreign = [&](const env::Greeting& other) {
     return !other.cluster.empty() && other.cluster != cluster;
   };
-  for (World::NodeIndex other = 0; other < world_.size(); ++other) {
+  for (World::NodeIndex other = 0; other <= world_.size(); ++other) {
     World::Machine& machine = *world_.machines_[other];
     if (other == node_ || !machine.on || !is_foreign(machine.network->self_)) continue;
     break_links_to(other, true);
@@ -98,13 +113,20 @@ void SimNetwork::break_links_to(World::NodeIndex peer, bool notify) {
   for (const Address& address : all) break_link(address, notify);
 }
 
-void SimNetwork::send(Incarnation to, Message message) {
+bool SimNetwork::leads_to(const Link& link, Incarnation to, uint64_t start) const {
+  if (!link.up || link.peer.incarnation != to) return false;
+  if (start != 0) return link.peer.start == start;
+  const auto known = known_.find(to);
+  return known == known_.end() || known->second.admits(link.peer.boot, link.peer.start);
+}
+
+void SimNetwork::send(Incarnation to, Message message, uint64_t start) {
   for (auto& [address, link] : links_) {
-    if (!link.up || link.peer.incarnation != to) continue;
+    if (!leads_to(link, to, start)) continue;
     const World::NodeIndex there = World::who_had(address);
     World::Machine& machine = *world_.machines_[there];
     if (!world_.reaches(node_, there) || world_.random_.chance(world_.faults_.loss)) return;
-    if (!machine.on || machine.network->self_.incarnation != to) return;
+    if (!machine.on || machine.network->self_.start != link.peer.start) return;
     if (!through_pipe(link, message)) return;
     // In order on one link, as TCP has it.
     const Instant when = std::max(link.last_delivery + 1us, link.pipe_free + world_.latency());
@@ -139,11 +161,16 @@ bool SimNetwork::through_pipe(Link& link, const Message& message) {
 
 void SimNetwork::deliver(World::NodeIndex there, Instant when, Message message) {
   world_.at_node(there, when,
-                 [network = world_.machines_[there]->network.get(), from = self_.incarnation,
+                 [network = world_.machines_[there]->network.get(), greeting = self_,
                   message = std::move(message)]() mutable {
-                   network->receiver_.on_message(from, std::move(message));
+                   network->hear(greeting, std::move(message));
                    network->world_.wake(network->node_);
                  });
+}
+
+void SimNetwork::hear(const env::Greeting& from, Message message) {
+  const bool is_ours = !self_.cluster.empty() && from.cluster == self_.cluster;
+  receiver_.on_message({from.incarnation, from.boot, from.start, is_ours}, std::move(message));
 }
 
 }  // namespace databridge::sim

@@ -8,7 +8,6 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr Duration kAnnounceEvery = 250ms;
 constexpr Duration kJoinPatience = 10s;
 
 Desk::Limits desk_limits(const Timing& timing) {
@@ -35,6 +34,16 @@ Brain::Options with_members(Brain::Options options) {
   return options;
 }
 
+Peers::Options peers_options(const Brain::Options& options) {
+  Peers::Options peers;
+  peers.self = options.self.incarnation;
+  peers.patience = options.leader.timing.heartbeat_timeout;
+  peers.lonely = options.leader.timing.election_timeout;
+  peers.trust_refused = options.leader.trust_refused;
+  peers.seeds = options.discovery.seeds;
+  return peers;
+}
+
 }  // namespace
 
 Brain::Brain(Options options, State state, Instant now)
@@ -46,8 +55,15 @@ Brain::Brain(Options options, State state, Instant now)
       member_(options_.leader.timing, self_, options_.self.boot),
       desk_(desk_limits(options_.leader.timing), self_, options_.self.boot),
       discovery_(options_.discovery),
-      stepped_(now) {
+      stepped_(now),
+      peers_(peers_options(options_), now) {
   state_.keep_events(options_.events_kept);
+  // Its founding set: after a restart before the log says who is in, they are known by it.
+  std::vector<Incarnation> founders;
+  for (const Founder& founder : options_.discovery.restored.promised) {
+    founders.push_back(founder.incarnation);
+  }
+  if (cluster_id_of(founders) == cluster_) peers_.add_known(founders);
 }
 
 Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
@@ -72,6 +88,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   if (late && leader_) leader_->came_back(now);
   follow_consensus(effects);
   std::visit([&](auto& item) { on(item, effects); }, input);
+  publish_known(effects);
   return effects;
 }
 
@@ -87,7 +104,7 @@ Instant Brain::due() const {
 // What the consensus below has decided since the last step.
 void Brain::follow_consensus(Effects& effects) {
   consensus_.ready = consensus_.leading && noop_term_ == consensus_.term;
-  consensus_.linked = is_linked(consensus_.leader);
+  consensus_.linked = peers_.is_linked(consensus_.leader);
   if (consensus_.term != seen_term_ || consensus_.leader != seen_leader_) {
     seen_term_ = consensus_.term;
     seen_leader_ = consensus_.leader;
@@ -107,7 +124,8 @@ void Brain::follow_consensus(Effects& effects) {
   consensus_.led_since = led_since_;
   if (leader_ && consensus_.ready && !leader_->begun()) {
     leader_->begin(state_, consensus_, now_);
-    for (const auto& [peer, boot] : gone_) leader_->proved_dead(peer, boot, state_);
+    peers_.each_gone(
+        [this](Incarnation peer, uint64_t boot) { leader_->proved_dead(peer, boot, state_); });
   }
   consensus_.stamp_ms = state_.now_ms();
   if (leader_) leader_->stamp(state_, consensus_, now_);
@@ -118,7 +136,7 @@ void Brain::on(const Tick&, Effects& effects) {
   discover(effects);
   mind_joining(effects);
   announce(effects);
-  mind_partings(effects);
+  mind_peers(effects);
   member_.tick(state_, consensus_, now_, effects);
   mind_standing();
   lead(effects);
@@ -134,211 +152,6 @@ bool Brain::goodbye_said() const {
   const Member* self = state_.member(self_);
   if (self == nullptr || state_.members().size() < 2 || consensus_.leading) return true;
   return self->health == Health::stopped && self->info.boot == options_.self.boot;
-}
-
-void Brain::on(Received& input, Effects& effects) {
-  const Incarnation from = input.from;
-  heard_of(from);
-  Message& message = input.message;
-  if (const auto* heartbeat = std::get_if<Heartbeat>(&message)) {
-    if (leader_) leader_->on_heartbeat(from, *heartbeat, state_, consensus_, now_, effects);
-  } else if (const auto* ack = std::get_if<HeartbeatAck>(&message)) {
-    if (from == consensus_.leader) member_.on_ack(*ack, consensus_, now_, effects);
-  } else if (const auto* ask = std::get_if<HeartbeatAsk>(&message)) {
-    if (from == consensus_.leader) member_.on_ask(*ask, state_, consensus_, now_, effects);
-  } else if (const auto* start = std::get_if<StartWork>(&message)) {
-    if (from == consensus_.leader) member_.on_start(*start, now_);
-    member_.tick(state_, consensus_, now_, effects);
-  } else if (const auto* stop = std::get_if<StopWork>(&message)) {
-    member_.on_stop(*stop, consensus_, effects);
-  } else if (const auto* report = std::get_if<WorkReport>(&message)) {
-    if (leader_) leader_->on_report(from, *report, state_);
-  } else if (auto* soft = std::get_if<SoftTable>(&message)) {
-    if (from != consensus_.leader || soft->term != consensus_.term) return;
-    soft_ = std::move(*soft);
-    soft_heard_ = now_;
-    ++view_changes_;
-  } else if (const auto* forward = std::get_if<Forward>(&message)) {
-    serve(desk_.on_forward(from, *forward, consensus_, now_, effects), effects);
-  } else if (const auto* reply = std::get_if<ForwardReply>(&message)) {
-    desk_.on_reply(*reply, state_, effects);
-  } else if (const auto* join = std::get_if<Join>(&message)) {
-    if (state_.removed(join->self.incarnation) != nullptr && !CANARY(admits_the_removed)) {
-      tell_removed(join->self, effects);
-    } else if (leader_) {
-      leader_->on_join(*join, state_, consensus_, cluster_, effects);
-    } else if (!cluster_.empty() && consensus_.leader && from == join->self.incarnation) {
-      effects.push_back(Send{consensus_.leader, *join});
-    }
-  } else if (const auto* probe = std::get_if<Probe>(&message)) {
-    if (cluster_.empty()) {
-      discovery_.probe(from, *probe, now_);
-    } else {
-      // The asker's address is dialled, or there would be no link to answer on.
-      effects.push_back(Dial{probe->self.address});
-      ProbeReply about;
-      about.self = options_.self;
-      about.cluster = cluster_;
-      about.attempt = discovery_.record().attempt;
-      effects.push_back(Send{from, about});
-    }
-    discover(effects);
-  } else if (const auto* known = std::get_if<ProbeReply>(&message)) {
-    if (cluster_.empty()) discovery_.probe_reply(from, *known, now_);
-    discover(effects);
-  } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
-    // Perhaps it was admitted once, and did not live to hear of it.
-    if (joined->removed && (cluster_.empty() || joined->cluster == cluster_)) {
-      effects.push_back(Leave{joined->refused});
-    } else if (cluster_.empty()) {
-      discovery_.join_reply(from, *joined, now_);
-      discover(effects);
-    } else if (joined->cluster == cluster_ &&
-               (state_.member(self_) == nullptr || !is_linked(consensus_.leader))) {
-      for (const MemberInfo& member : joined->members) {
-        if (member.incarnation != self_) effects.push_back(Dial{member.address});
-      }
-    }
-  }
-}
-
-// True for ever, so no leader is needed to say it.
-void Brain::tell_removed(const MemberInfo& who, Effects& effects) {
-  effects.push_back(Dial{who.address});
-  partings_[who.address] = now_ + options_.leader.timing.heartbeat_timeout;
-  effects.push_back(Send{who.incarnation, JoinReply{.cluster = cluster_,
-                                                    .leader = consensus_.leader,
-                                                    .members = {},
-                                                    .refused = "it was removed",
-                                                    .removed = true}});
-}
-
-// The address is where it was.
-void Brain::part_from(Incarnation who) {
-  const Member* member = state_.member(who);
-  if (member == nullptr || who == self_) return;
-  partings_[member->info.address] = now_ + options_.leader.timing.heartbeat_timeout;
-}
-
-// Links to where no member is any more are given up, but not at once: who was removed is told by
-// them.
-void Brain::mind_partings(Effects& effects) {
-  for (auto next = partings_.begin(); next != partings_.end();) {
-    if (now_ < next->second) {
-      ++next;
-      continue;
-    }
-    const Address address = next->first;
-    next = partings_.erase(next);
-    bool wanted = false;
-    state_.members().each([&](const Incarnation&, const Member& member) {
-      wanted = wanted || member.info.address == address;
-    });
-    if (wanted) continue;
-    links_.erase(address);
-    effects.push_back(HangUp{address});
-  }
-}
-
-void Brain::on(const LinkChanged& input, Effects& effects) {
-  if (input.peer && input.peer == consensus_.leader) ++view_changes_;
-  if (input.state == LinkState::up) {
-    links_[input.address] = input.peer;
-    if (cluster_.empty()) discovery_.linked(input.peer, now_);
-    const auto boot = boots_.find(input.peer);
-    if (boot != boots_.end() && boot->second < input.boot) {
-      process_died(input.peer, input.boot, effects);
-    }
-    boots_[input.peer] = std::max(boots_[input.peer], input.boot);
-    heard_of(input.peer);
-  } else {
-    links_.erase(input.address);
-    if (cluster_.empty() && input.peer) discovery_.unlinked(input.peer);
-    if (may_abandon(input)) return abandon(effects);
-  }
-  if (!input.peer) return;
-  if (is_outdated(input)) return on(Tick{}, effects);
-  if (leader_) leader_->on_link(input.peer, input.state);
-  if (input.state == LinkState::refused) {
-    if (input.peer == consensus_.leader) effects.push_back(LeaderLost{input.peer});
-    refused_[input.peer] = input.boot;
-    weigh_proof(input.peer, input.process_gone);
-  }
-  on(Tick{}, effects);
-}
-
-void Brain::on(Reaped& input, Effects& effects) {
-  const Member* member = state_.member(input.peer);
-  if (member == nullptr) return;
-  // One that nobody has met owns nothing; remembered, it would speak of processes to come.
-  const auto met = boots_.find(input.peer);
-  if (input.boot > std::max(member->info.boot, met == boots_.end() ? 0 : met->second)) return;
-  if (CANARY(report_of_any_boot)) refused_[input.peer] = input.boot = boots_[input.peer];
-  reaped_[input.peer] = std::max(reaped_[input.peer], input.boot);
-  effects.push_back(Note{Weight::info, "the guardian of " + member->info.node.value +
-                                           " has reaped its process of start " +
-                                           std::to_string(input.boot)});
-  weigh_proof(input.peer, false);
-  on(Tick{}, effects);
-}
-
-// Proof of death: our own connection has ended, a new one was refused, nothing was heard since; and
-// somebody who knows says that the process is gone (safety.md 2). The last of them completes it.
-void Brain::weigh_proof(Incarnation peer, bool process_gone) {
-  const auto refused = refused_.find(peer);
-  if (refused == refused_.end()) return;
-  const uint64_t boot = refused->second;
-  const auto reaped = reaped_.find(peer);
-  const bool is_reaped = reaped != reaped_.end() && reaped->second >= boot;
-  if (!is_reaped && !process_gone && !options_.leader.trust_refused && !CANARY(refused_is_proof)) {
-    return;
-  }
-  const auto [gone, first] = gone_.try_emplace(peer, boot);
-  if (!first && gone->second >= boot) return;
-  gone->second = boot;
-  if (leader_) leader_->proved_dead(peer, boot, state_);
-}
-
-void Brain::heard_of(Incarnation peer) {
-  refused_.erase(peer);
-  gone_.erase(peer);
-}
-
-// Of a process that has a successor by now, or that is linked at another address, a lost or refused
-// connection is no news.
-bool Brain::is_outdated(const LinkChanged& input) const {
-  if (input.state == LinkState::up) return false;
-  const auto boot = boots_.find(input.peer);
-  if (boot != boots_.end() && input.boot < boot->second) return true;
-  return is_linked(input.peer);
-}
-
-bool Brain::is_linked(Incarnation peer) const {
-  return peer == self_ || std::any_of(links_.begin(), links_.end(),
-                                      [&](const auto& link) { return link.second == peer; });
-}
-
-void Brain::on(const Greeted& input, Effects& effects) {
-  const auto boot = boots_.find(input.peer);
-  if (boot != boots_.end() && boot->second < input.boot) {
-    process_died(input.peer, input.boot, effects);
-  }
-  boots_[input.peer] = std::max(boots_[input.peer], input.boot);
-  heard_of(input.peer);
-  // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
-  // one who has moved, cannot get.
-  const Member* member = state_.member(input.peer);
-  if (member == nullptr || input.address.empty()) return;
-  if (member->info.address == input.address) return;
-  partings_.erase(input.address);
-  effects.push_back(Dial{input.address});
-}
-
-// A newer boot of the same locked data directory: the process before it is gone (safety.md 2).
-void Brain::process_died(Incarnation peer, uint64_t boot, Effects& effects) {
-  boots_[peer] = boot;
-  if (leader_) leader_->restarted(peer, boot, state_);
-  if (peer == consensus_.leader) effects.push_back(LeaderLost{peer});
 }
 
 void Brain::on(const Committed& input, Effects& effects) {
@@ -366,8 +179,11 @@ void Brain::applied(LogIndex index, const Command& command, const Applied& appli
   }
   desk_.on_applied(command, applied, state_, effects);
   if (applied.rejected) return;
+  known_stale_ = known_stale_ || std::holds_alternative<AdmitMember>(command.body) ||
+                 std::holds_alternative<RemoveMember>(command.body);
   if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
     if (admit->info.incarnation != self_) {
+      peers_.keep(admit->info.address);
       effects.push_back(Dial{admit->info.address});
     } else {
       member_.rebuild(state_, consensus_, effects);
@@ -396,6 +212,7 @@ void Brain::on(const Installed& input, Effects& effects) {
     return;
   }
   state_ = std::move(*state);
+  known_stale_ = true;
   state_.keep_events(options_.events_kept);
   if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});
   member_.rebuild(state_, consensus_, effects);
@@ -464,29 +281,10 @@ void Brain::on(const Stopping&, Effects& effects) {
 
 void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }
 
-// Until the state knows this start of this node, it says so again and again. So does who hears no
-// leader: it may have been removed, and everybody else knows.
-void Brain::announce(Effects& effects) {
-  if (cluster_.empty()) return;
-  const Member* known = state_.member(self_);
-  // Who hears a leader and cannot answer it does not know where it is: the log will not say so to
-  // somebody who cannot answer.
-  if (known != nullptr && known->info == options_.self && is_linked(consensus_.leader)) return;
-  if (now_ - announced_ < kAnnounceEvery) return;
-  announced_ = now_;
-  const Join join{options_.self, cluster_};
-  if (is_linked(consensus_.leader)) {
-    effects.push_back(Send{consensus_.leader, join});
-    return;
-  }
-  // A founder without a vote hears of no leader before it is admitted, and who has just joined may
-  // not know where the leader is: anybody passes it on, and the answer names all members.
-  for (const auto& [address, peer] : links_) effects.push_back(Send{peer, join});
-}
-
 void Brain::discover(Effects& effects) {
   if (!cluster_.empty()) return;
   discovery_.tick(now_);
+  known_stale_ = true;
   for (DiscoveryOutput& output : discovery_.take_outputs()) {
     if (auto* dial = std::get_if<DialSeed>(&output)) {
       effects.push_back(Dial{dial->address});
@@ -496,6 +294,7 @@ void Brain::discover(Effects& effects) {
       effects.push_back(Persist{kFoundingKey, encode(persist->record)});
     } else if (auto* founded = std::get_if<Founded>(&output)) {
       cluster_ = founded->cluster;
+      for (const MemberInfo& member : founded->members) peers_.add_known({member.incarnation});
       if (joining_) joining_->from = cluster_;  // Its promise was final: it is left again.
       effects.push_back(Found{founded->cluster, founded->voters});
       for (const MemberInfo& member : founded->members) {
@@ -507,7 +306,9 @@ void Brain::discover(Effects& effects) {
       cluster_ = joined->reply.cluster;
       effects.push_back(Enter{cluster_});
       std::vector<Address> members;
+      peers_.add_known({joined->reply.leader});
       for (const MemberInfo& member : joined->reply.members) {
+        peers_.add_known({member.incarnation});
         if (member.incarnation != self_) members.push_back(member.address);
       }
       effects.push_back(Persist{kMembersKey, lines_of(members)});
@@ -534,6 +335,7 @@ void Brain::join(const JoinCluster& request, Ticket ticket, Effects& effects) {
   joining_ = Joining{ticket, request.seeds, cluster_, now_ + kJoinPatience};
   if (cluster_.empty()) {
     effects.push_back(Persist{kMembersKey, lines_of(request.seeds)});
+    peers_.add_seeds(request.seeds);
     discovery_.join(request.seeds, now_);
     return discover(effects);
   }
@@ -605,6 +407,7 @@ void Brain::abandon(Effects& effects) {
   state_ = State();
   state_.keep_events(options_.events_kept);
   leader_.reset();
+  known_stale_ = true;
   member_ = MemberDuty(options_.leader.timing, self_, options_.self.boot);
   soft_ = {};
   noop_term_ = seen_term_ = 0;
@@ -613,7 +416,8 @@ void Brain::abandon(Effects& effects) {
   options_.discovery.restored = fresh;
   discovery_ = NodeDiscovery(options_.discovery);
   discovery_.join(joining_->seeds, now_);
-  for (const auto& [address, peer] : links_) discovery_.linked(peer, now_);
+  peers_.add_seeds(joining_->seeds);
+  peers_.each_link([this](const Address&, Incarnation peer) { discovery_.linked(peer, now_); });
   discover(effects);
 }
 
@@ -625,7 +429,7 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.leader = consensus.leader;
   view.term = consensus.term;
   view.commit = consensus.commit;
-  view.linked = is_linked(consensus.leader);
+  view.linked = peers_.is_linked(consensus.leader);
   view.has_quorum = consensus.leading ? std::max(consensus.quorum_contact, led_since_) >=
                                             now - options_.leader.timing.quorum_window
                                       : static_cast<bool>(consensus.leader);
@@ -635,7 +439,7 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.older_copy = consensus.older_copy;
   view.stopping = member_.is_stopping();
   for (const Incarnation& voter : consensus.voters) {
-    view.voters_linked += voter != self_ && is_linked(voter) ? 1 : 0;
+    view.voters_linked += voter != self_ && peers_.is_linked(voter) ? 1 : 0;
   }
   view.out_of_touch = member_.out_of_touch(now);
   view.round_trip = member_.round_trip();
@@ -643,7 +447,7 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.soft = leader_ ? leader_->soft() : soft_;
   view.published_at_ms = consensus.unix_ms;
   view.bootstrapped = !cluster_.empty();
-  view.note = cluster_.empty() ? discovery_.note() : std::string();
+  view.note = cluster_.empty() ? discovery_.note() : held_up_;
   return view;
 }
 

@@ -23,6 +23,7 @@
 #include "cluster/leader_duty.h"
 #include "cluster/member_duty.h"
 #include "cluster/node_discovery.h"
+#include "cluster/peers.h"
 #include "cluster/state.h"
 #include "cluster/view.h"
 
@@ -44,6 +45,9 @@ class Brain {
 
   // Consensus is as it is before the input; effects are to be carried out in order.
   Effects step(Input input, const Consensus& consensus, Instant now);
+
+  // Whether what that process says is taken at all, for what goes past the brain (safety.md 10).
+  bool hears(Received& input, const Consensus& consensus, Instant now, Effects& effects);
 
   // When a Tick is wanted at the latest.
   Instant due() const;
@@ -85,22 +89,31 @@ class Brain {
   void applied(LogIndex index, const Command& command, const Applied& applied, Effects& effects);
   void touched(const Command& command, const Applied& applied, Effects& effects);
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
+  // ---- Peers (brain_peers.cc)
+  Peers::Ground ground() const { return {state_, consensus_, cluster_, now_}; }
+  void take(Received& input, Effects& effects);
+  void on_join(Incarnation from, const Join& join, Effects& effects);
+  void on_join_reply(const Received& input, const JoinReply& reply, Effects& effects);
+  void on_probe(Incarnation from, const Probe& probe, Effects& effects);
+  void note_seen(Incarnation peer, const Peers::Seen& seen, Effects& effects);
+  void refuse(const MemberInfo& who, Standing standing, Effects& effects);
+  void renounce(Incarnation from, const JoinReply& reply, Effects& effects);
+  void give_up_identity(const std::string& why, bool comes_back, Effects& effects);
+  void mind_losses(Effects& effects);
+  void filter_words(Incarnation from, Message& message) const;
   void announce(Effects& effects);
   void tell_removed(const MemberInfo& who, Effects& effects);
   void part_from(Incarnation who);
-  void mind_partings(Effects& effects);
-  bool is_outdated(const LinkChanged& input) const;
-  bool is_linked(Incarnation peer) const;
   void mind_standing();
+  void mind_peers(Effects& effects);
+  void publish_known(Effects& effects);
+
   void discover(Effects& effects);
   void join(const JoinCluster& request, Ticket ticket, Effects& effects);
   void mind_joining(Effects& effects);
   std::string why_not_alone() const;
   bool may_abandon(const LinkChanged& news) const;
   void abandon(Effects& effects);
-  void process_died(Incarnation peer, uint64_t boot, Effects& effects);
-  void weigh_proof(Incarnation peer, bool process_gone);
-  void heard_of(Incarnation peer);
 
   Options options_;
   ClusterId cluster_;
@@ -131,14 +144,16 @@ class Brain {
   Instant led_since_{};
   Instant stepped_{};
   bool started_ = false;
-  std::map<Address, Incarnation> links_;     // That are up.
-  std::map<Incarnation, uint64_t> boots_;    // Newest seen by a greeting.
-  std::map<Incarnation, uint64_t> refused_;  // At that boot, and not heard of since.
-  std::map<Incarnation, uint64_t> reaped_;   // Members whose guardian reaped them at that boot.
-  std::map<Incarnation, uint64_t> gone_;     // Proved dead up to that boot, not heard of since.
-  std::map<Address, Instant> partings_;      // Addresses to hang up then, unless a member has them.
-  SoftTable soft_;                           // As the leader pushed it,
-  Instant soft_heard_{};                     // then.
+  Peers peers_;
+  KnownPeers known_;         // As last said,
+  bool known_stale_ = true;  // and whether that may have changed since.
+  std::vector<Incarnation> known_voters_, known_learners_;
+  std::string held_up_;   // Why this process is not let in, in words; empty: it is.
+  Instant held_up_at_{};  // When it was last told so.
+  Instant losses_told_{};
+  bool given_up_ = false;  // This process is to end, and its incarnation with it.
+  SoftTable soft_;         // As the leader pushed it,
+  Instant soft_heard_{};   // then.
   // In touch, caught up, and what it has lost or contradicts, as views show it.
   std::tuple<bool, bool, std::string, std::string> standing_;
   uint64_t view_changes_ = 0;

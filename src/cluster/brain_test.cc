@@ -2,91 +2,10 @@
 // the simulator found in whole nodes.
 #include "cluster/brain.h"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-
-#include "cluster/test_kit.h"
+#include "cluster/brain_test_kit.h"
 
 namespace databridge::cluster {
 namespace {
-
-Brain::Options options_of(uint64_t self, const Timing& timing) {
-  Brain::Options options;
-  options.self = info_of(self);
-  options.cluster = ClusterId("c");
-  options.leader.timing = timing;
-  options.discovery.self = options.self;
-  return options;
-}
-
-// A brain in the cluster of the kit: commands go in as committed entries of the log.
-class BrainTest : public testing::Test, public TestCluster {
- protected:
-  void wake(uint64_t self) { wake(options_of(self, timing), state); }
-  void wake(const Brain::Options& options, const State& from) {
-    brain = std::make_unique<Brain>(options, from, now);
-  }
-  Effects step(Input input) { return brain->step(std::move(input), consensus, now); }
-  Effects tick() { return step(Tick{}); }
-  Effects commit(Term term, const CommandBody& body) {
-    apply(body);
-    Command command;
-    command.body = body;
-    command.at_ms = consensus.unix_ms;
-    return step(Committed{index, term, &command, {}});
-  }
-  Effects commit_noop(Term term) {
-    state.skip(++index);
-    return step(Committed{index, term, nullptr, {}});
-  }
-  Effects hear(uint64_t from, Message message) {
-    return step(Received{node(from), std::move(message)});
-  }
-  // Node 2 follows node 1, and its newest heartbeat is acknowledged.
-  Effects lease() {
-    Effects effects = hear(1, HeartbeatAsk{});
-    const auto beats = sent<Heartbeat>(effects);
-    EXPECT_FALSE(beats.empty());
-    return hear(1, HeartbeatAck{beats.back().message.sequence, consensus.term});
-  }
-  Effects link(uint64_t peer, LinkState is, uint64_t boot = 1, bool gone = false) {
-    return step(LinkChanged{is, info_of(peer).address, node(peer), boot, {}, gone});
-  }
-  Effects beat(uint64_t from, std::vector<Running> running, uint64_t boot = 1) {
-    Heartbeat heartbeat;
-    heartbeat.sequence = ++sequence;
-    heartbeat.term = consensus.term;
-    heartbeat.boot = boot;
-    heartbeat.running = std::move(running);
-    return hear(from, heartbeat);
-  }
-  static bool dials(const Effects& effects, const Address& address) {
-    const auto dialled = all<Dial>(effects);
-    return std::any_of(dialled.begin(), dialled.end(),
-                       [&](const Dial& one) { return one.address == address; });
-  }
-
-  // We lead; node 2 is linked and owns `p`, whose release is committed and waits for its gate.
-  void let_go_of_what_2_owns(bool trusts_refused = false, uint64_t boot = 1) {
-    state = State();
-    index = 0;
-    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{info_of(id)});
-    add(1);
-    Brain::Options options = options_of(1, timing);
-    options.leader.trust_refused = trusts_refused;
-    wake(options, state);
-    lead(1, kTerm);
-    commit_noop(kTerm);
-    commit(kTerm, Assign{p, {}, node(2), "here"});
-    link(2, LinkState::up, boot);
-    commit(kTerm, Release{p, assignment(p).epoch, "moved"});
-  }
-
-  const ProcessorId p{1, 1};
-  std::unique_ptr<Brain> brain;
-  uint64_t sequence = 0;
-};
 
 // ---- safety.md 1.1
 
@@ -274,16 +193,16 @@ TEST_F(ProofTest, IsVoidOnceSomethingIsHeard) {
 TEST_F(ProofTest, IsVoidOnceItGreetsAgain) {
   follow(3, kTerm - 1);
   link(2, LinkState::refused, 1, true);
-  step(Greeted{node(2), 1, {}});
+  greet(2, 1);
   EXPECT_FALSE(gate_opens());
 }
 
 TEST_F(ProofTest, IsTheGreetingOfANewerStart) {
   lead(1, kTerm);
   commit_noop(kTerm);
-  step(Greeted{node(2), 1, {}});
+  greet(2, 1);
   EXPECT_TRUE(proposed<Assign>(tick()).empty());
-  step(Greeted{node(2), 2, {}});
+  greet(2, 2);
   EXPECT_EQ(proposed<Assign>(tick()).size(), 1u);
 }
 
@@ -296,7 +215,7 @@ TEST_F(ProofTest, OfAnOldProcessIsNoneOfTheNewOne) {
   commit(kTerm - 1, Assign{p, assignment(p).epoch, node(2), "back to it"});
   commit(kTerm - 1, Release{p, assignment(p).epoch, "moved"});
   EXPECT_FALSE(gate_opens());
-  step(Greeted{node(2), 2, {}});
+  greet(2, 2);
   EXPECT_TRUE(proposed<Assign>(tick()).empty());
   EXPECT_TRUE(proposed<Assign>(link(2, LinkState::refused, 1, true)).empty())
       << "at an address that it left";
@@ -416,11 +335,12 @@ TEST_F(BrainTest, AMemberThatMovedIsNotJudgedByItsOldAddress) {
   MemberInfo moved = info_of(2, 2);
   moved.address.port = 8091;
   commit(kTerm, AdmitMember{moved});
-  step(LinkChanged{LinkState::up, moved.address, node(2), 2, {}, false});
+  step(LinkChanged{LinkState::up, moved.address, node(2), 2, ClusterId("c"), false, 0, home_of(2),
+                   0});
   hear_quorum();
   beat(2, {}, 2);
   const Effects effects =
-      step(LinkChanged{LinkState::refused, info_of(2).address, node(2), 1, {}, false});
+      step(LinkChanged{LinkState::refused, info_of(2).address, node(2), 1, {}, false, 0, {}, {}});
   EXPECT_TRUE(proposed<SetVerdict>(effects).empty());
   EXPECT_TRUE(all<LeaderLost>(effects).empty());
   now += timing.heartbeat_timeout;
@@ -449,15 +369,16 @@ TEST_F(BrainTest, WhoDialsUsFromANewAddressIsDialledThere) {
   wake(1);
   follow(2, kTerm);
   const Address elsewhere{"10.0.0.22", 8090};
-  EXPECT_TRUE(dials(step(Greeted{node(2), 2, elsewhere}), elsewhere));
-  EXPECT_FALSE(dials(step(Greeted{node(2), 2, info_of(2).address}), info_of(2).address)) << "known";
-  EXPECT_FALSE(dials(step(Greeted{node(9), 2, elsewhere}), elsewhere)) << "no member";
+  EXPECT_TRUE(dials(greet(2, 2, elsewhere), elsewhere));
+  EXPECT_FALSE(dials(greet(2, 2, info_of(2).address), info_of(2).address)) << "known";
+  EXPECT_FALSE(dials(greet(9, 2, elsewhere), elsewhere)) << "no member";
 }
 
 TEST_F(BrainTest, ALeaderThatMovedIsNotLostByItsOldAddress) {
   wake(2);
   follow(1, kTerm);
-  step(LinkChanged{LinkState::up, {"10.0.0.1", 8091}, node(1), 2, {}, false});
+  step(
+      LinkChanged{LinkState::up, {"10.0.0.1", 8091}, node(1), 2, ClusterId("c"), false, 0, {}, {}});
   EXPECT_TRUE(all<LeaderLost>(link(1, LinkState::refused)).empty());
 }
 
@@ -547,7 +468,8 @@ class LoneBrainTest : public BrainTest {
   Effects told_to_join() { return step(Asked{7, {JoinCluster{{info_of(9).address}}, {}}}); }
   Effects find(const ClusterId& other) {
     consensus.last = consensus.commit = index;
-    return step(LinkChanged{LinkState::failed, info_of(9).address, node(9), 1, other, false});
+    return step(
+        LinkChanged{LinkState::failed, info_of(9).address, node(9), 1, other, false, 0, {}, {}});
   }
   static std::optional<Code> refused(const Effects& effects) {
     const auto replies = all<Reply>(effects);

@@ -15,6 +15,7 @@ namespace databridge::cluster {
 struct Send {
   Incarnation to;
   Message message;
+  uint64_t start = 0;  // Of the process that shall have it; 0: the one that was let in.
 };
 struct Propose {
   Command command;
@@ -61,6 +62,20 @@ struct Dial {
 struct HangUp {
   Address address;
 };
+// What a member's greeting said of its log; or its link has ended (safety.md 9.1).
+struct PeerLog {
+  Incarnation peer;
+  LogEnd log;
+  bool is_linked = true;
+};
+// A greeting on a link that this node dialled to a known member's address named it (safety.md 10).
+struct TermNamed {
+  Term term = 0;
+};
+// Which processes may speak as members from now on.
+struct Know {
+  KnownPeers peers;
+};
 
 // A small fact of this node that must be durable before anything after it is said.
 struct Persist {
@@ -85,15 +100,22 @@ struct Leave {
   bool removed = true;  // Else it cannot follow: what the leader sent is beyond this version.
 };
 
+// This process must never speak as its incarnation again, and neither must any later one that
+// starts on this data directory (safety.md 9.1, 9.2). It ends once that is durable.
+struct Renounce {
+  std::string why;
+  bool comes_back = true;  // As a new incarnation, by itself. Else it ends for good.
+};
+
 enum class Weight : uint8_t { debug, info, warning, error };
 struct Note {
   Weight weight = Weight::info;
   std::string text;
 };
 
-using Effect =
-    std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost, ChangeVoters,
-                 Transfer, LeaderLost, Dial, HangUp, Persist, Found, Enter, Abandon, Leave, Note>;
+using Effect = std::variant<Send, Propose, Reply, AskRead, RenewLease, StartHost, StopHost,
+                            ChangeVoters, Transfer, LeaderLost, Dial, HangUp, PeerLog, TermNamed,
+                            Know, Persist, Found, Enter, Abandon, Leave, Renounce, Note>;
 using Effects = std::vector<Effect>;
 
 }  // namespace databridge::cluster

@@ -20,6 +20,17 @@ struct Tick {};
 struct Received {
   Incarnation from;
   Message message;  // Never a RaftPacket, Delivery or DeliveryAck: those go past the brain.
+  // Of the process that greeted on that link. Boot 0: the one that was let in.
+  uint64_t boot = 0;
+  uint64_t start = 0;
+  bool is_ours = true;  // Its greeting named our cluster.
+};
+
+// What a greeting says of the log of whoever greets.
+struct LogEnd {
+  Term term = 0;       // That it believes in.
+  Term last_term = 0;  // Of its last entry,
+  LogIndex last = 0;   // which is this one.
 };
 
 enum class LinkState : uint8_t { up, lost, refused, failed };
@@ -30,12 +41,18 @@ struct LinkChanged {
   uint64_t boot = 0;  // Of that peer.
   ClusterId cluster;  // Of that peer; on `failed` perhaps another one than ours.
   bool process_gone = false;
+  uint64_t start = 0;  // Of that peer, as is what follows.
+  Home home;
+  LogEnd log;
 };
 // Somebody dialled us.
 struct Greeted {
   Incarnation peer;
   uint64_t boot = 0;
   Address address;  // Where it listens, by its own word; may be empty.
+  uint64_t start = 0;
+  Home home;
+  ClusterId cluster;
 };
 
 // The guardian of that node has reaped the process of that boot, perhaps a while ago.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/canary.h"
+#include "cluster/peers.h"
 #include "cluster/roles.h"
 
 namespace databridge::cluster {
@@ -130,7 +131,6 @@ void LeaderDuty::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
                                      .answers = heartbeat.answers});
   if (heard == Heard::stale || heard == Heard::unknown) return;
   versions_[from] = heartbeat.version;
-  if (heard == Heard::rebooted) dispatcher_.died(from, heartbeat.boot - 1, state);
   dispatcher_.stopping(from, heartbeat.stopping);
   dead_.erase(from);
   loads_[from] = heartbeat.load;
@@ -169,33 +169,29 @@ void LeaderDuty::on_report(Incarnation from, const WorkReport& report, const Sta
 }
 
 void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& consensus,
-                         const ClusterId& cluster, Effects& effects) {
+                         const ClusterId& cluster, Instant now, Effects& effects) {
   const Incarnation who = join.self.incarnation;
   const Member* member = state.member(who);
-  // It has founded one of its own since our link to it was greeted.
-  if (!join.cluster.empty() && join.cluster != cluster) return;
-  effects.push_back(Dial{join.self.address});
   if (member != nullptr && member->info == join.self) {
-    JoinReply reply{.cluster = cluster, .leader = self_, .members = {}, .refused = {}};
-    state.members().each(
-        [&](const Incarnation&, const Member& other) { reply.members.push_back(other.info); });
-    effects.push_back(Send{who, std::move(reply)});
+    effects.push_back(Send{who, who_is_where(cluster, self_, state)});
     return;
   }
-  // A node that lost its disk takes its name over from its dead self, not from a living node.
+  // A node that lost its disk takes its name over from its dead self, not from a living node: one
+  // that was heard within T, and is not proved dead.
   const Member* bearer = state.member(join.self.node);
   if (bearer != nullptr && bearer->info.incarnation != who) {
     const Incarnation other = bearer->info.incarnation;
-    const auto contact = health_.contact(other);
-    const bool lives = contact && contact->linked && contact->health <= Health::degraded;
-    if (other == self_ || lives) {
+    const bool silent = health_.silence(other, now) >= options_.timing.heartbeat_timeout;
+    if (other == self_ || !(silent || dead_.contains(other))) {
       effects.push_back(Send{
-          who, JoinReply{.cluster = {},
-                         .leader = self_,
-                         .members = {},
-                         .refused = join.self.node.value + " is the name of a living member at " +
-                                    bearer->info.address.text() +
-                                    ": start this node with another --cluster-node-id"}});
+          who,
+          JoinReply{.cluster = {},
+                    .leader = self_,
+                    .members = {},
+                    .refused = join.self.node.value + " is the name of a member at " +
+                               bearer->info.address.text() +
+                               " that may live: start this node with another "
+                               "--cluster-node-id, or wait until that one is known to be gone"}});
       return;
     }
   }

@@ -50,7 +50,7 @@ class LeaderDuty {
                     const Consensus& consensus, Instant now, Effects& effects);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
   void on_join(const Join& join, const State& state, const Consensus& consensus,
-               const ClusterId& cluster, Effects& effects);
+               const ClusterId& cluster, Instant now, Effects& effects);
   void on_link(Incarnation peer, LinkState link);
   // Its process of that boot, and so each before it, is proved dead (safety.md 2).
   void proved_dead(Incarnation member, uint64_t boot, const State& state);

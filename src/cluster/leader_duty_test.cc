@@ -335,14 +335,29 @@ TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
   other.node = info_of(2).node;
   const auto join = [&] {
     Effects effects;
-    duty.on_join({other, {}}, state, consensus, ClusterId("c"), effects);
+    duty.on_join({other, {}}, state, consensus, ClusterId("c"), now, effects);
     return effects;
   };
   const auto refused = sent<JoinReply>(join());
   ASSERT_EQ(refused.size(), 1u);
-  EXPECT_NE(refused[0].message.refused.find("living member"), std::string::npos);
+  EXPECT_NE(refused[0].message.refused.find("may live"), std::string::npos);
   duty.on_link(node(2), LinkState::lost);
+  duty.on_link(node(2), LinkState::refused);
+  EXPECT_TRUE(proposed<AdmitMember>(join()).empty()) << "it may be there all the same";
+  now += timing.heartbeat_timeout - 1s;
+  EXPECT_TRUE(proposed<AdmitMember>(join()).empty());
+  now += 1s;
   EXPECT_EQ(proposed<AdmitMember>(join()).size(), 1u) << "it has lost its disk, and comes back";
+}
+
+TEST_F(LeaderDutyTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
+  begin();
+  MemberInfo other = info_of(9);
+  other.node = info_of(2).node;
+  duty.proved_dead(node(2), 1, state);
+  Effects effects;
+  duty.on_join({other, {}}, state, consensus, ClusterId("c"), now, effects);
+  EXPECT_EQ(proposed<AdmitMember>(effects).size(), 1u);
 }
 
 // ---- Plans

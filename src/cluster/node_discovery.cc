@@ -12,6 +12,9 @@
 namespace databridge::cluster {
 namespace {
 
+constexpr size_t kPeersMax = 256;  // That are remembered, and addresses that are dialled.
+constexpr size_t kWordsMax = 300;  // Of another node's refusal.
+
 std::vector<Incarnation> ids_of(const std::vector<Founder>& set) {
   std::vector<Incarnation> ids;
   for (const Founder& founder : set) ids.push_back(founder.incarnation);
@@ -52,8 +55,26 @@ void NodeDiscovery::unlinked(Incarnation peer) {
   if (found != peers_.end()) found->second.linked = false;
 }
 
+void NodeDiscovery::trust(Incarnation peer, const ClusterId& cluster) {
+  if (trusted_.size() >= kPeersMax) return;
+  trusted_.insert(peer);
+  if (!cluster.empty()) named_.insert(cluster);
+}
+
+// Strangers come in any number; who is neither linked nor heard of late makes room.
+bool NodeDiscovery::make_room(Instant now) {
+  if (peers_.size() < kPeersMax) return true;
+  std::erase_if(peers_, [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    const bool recent = peer.heard && now - *peer.heard < options_.forget_after;
+    return !peer.linked && !recent && peer.promised.empty() && !trusts(entry.first);
+  });
+  return peers_.size() < kPeersMax;
+}
+
 void NodeDiscovery::probe(Incarnation from, const Probe& probe, Instant now) {
   if (from == options_.self.incarnation || probe.self.incarnation != from) return;
+  if (!peers_.contains(from) && !make_room(now)) return;
   learn(probe.self);
   // A member answers newcomers, too, and can only speak on a link of its own.
   if (done_) outputs_.push_back(DialSeed{probe.self.address});
@@ -63,6 +84,11 @@ void NodeDiscovery::probe(Incarnation from, const Probe& probe, Instant now) {
 void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Instant now) {
   if (from == options_.self.incarnation || reply.self.incarnation != from) return;
   if (reply.promised.size() != reply.attempts.size()) return;
+  if (!peers_.contains(from) && !make_room(now)) return;
+  if (trusts(from)) {
+    trust(from, reply.cluster);
+    for (const MemberInfo& known : reply.known) trust(known.incarnation, {});
+  }
   learn(reply.self);
   Peer& peer = peers_[from];
   if (reply.attempt < peer.attempt) return;  // Messages may overtake each other: that is old news.
@@ -91,19 +117,22 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   for (auto& [id, other] : peers_) {
     if (id != from && other.info.address == reply.self.address) other.heard.reset();
   }
-  for (const MemberInfo& known : reply.known) learn(known);
+  for (const MemberInfo& known : reply.known) {
+    if (make_room(now)) learn(known);
+  }
   consider(now);
 }
 
 void NodeDiscovery::join_reply(Incarnation from, const JoinReply& reply, Instant now) {
   if (done_) return;
   if (!reply.refused.empty()) {
-    refused_ = reply.refused;
-    say("not taken in: " + reply.refused);
-    peers_[from].heard = now;
+    refused_ = reply.refused.substr(0, kWordsMax);
+    say("not taken in: " + refused_);
+    if (const auto peer = peers_.find(from); peer != peers_.end()) peer->second.heard = now;
     return;
   }
   if (reply.cluster.empty() || !is_wanted(reply.cluster)) return;
+  if (!named_.contains(reply.cluster)) return;  // A stranger's word.
   outputs_.push_back(Joined{reply});
   finish(reply.cluster);
   tell_all(now);
@@ -326,6 +355,7 @@ void NodeDiscovery::learn(const MemberInfo& info) {
 void NodeDiscovery::dial(const Address& address) {
   if (address.empty() || address == options_.self.address) return;
   if (std::find(dialled_.begin(), dialled_.end(), address) != dialled_.end()) return;
+  if (dialled_.size() >= kPeersMax) return;
   dialled_.push_back(address);
   outputs_.push_back(DialSeed{address});
 }

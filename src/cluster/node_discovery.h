@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -83,6 +84,10 @@ class NodeDiscovery {
   void start(Instant now);
   void linked(Incarnation peer, Instant now);  // A link that can be spoken on is up.
   void unlinked(Incarnation peer);
+  // It greeted at a seed, and named that cluster, perhaps none. Only a cluster that such a node
+  // has named, or one that such a node has named as a neighbour, is joined.
+  void trust(Incarnation peer, const ClusterId& cluster);
+  bool trusts(Incarnation peer) const { return trusted_.contains(peer); }
   void probe(Incarnation from, const Probe& probe, Instant now);
   void probe_reply(Incarnation from, const ProbeReply& reply, Instant now);
   void join_reply(Incarnation from, const JoinReply& reply, Instant now);
@@ -125,6 +130,7 @@ class NodeDiscovery {
   Set present(Instant now) const;
   ProbeReply reply(Instant now) const;
   void tell_all(Instant now);
+  bool make_room(Instant now);
   void learn(const MemberInfo& info);
   void dial(const Address& address);
   void send(Incarnation to, Message message);
@@ -135,6 +141,8 @@ class NodeDiscovery {
   FoundingRecord record_;              // As it shall be.
   FoundingRecord durable_;             // As it is on disk: all that may be told.
   std::map<Incarnation, Peer> peers_;  // Without this node.
+  std::set<Incarnation> trusted_;
+  std::set<ClusterId> named_;  // By them.
   std::vector<Address> dialled_;
   ClusterId cluster_;  // Once there is one.
   Incarnation asked_;  // Whom it asked last to take it in.

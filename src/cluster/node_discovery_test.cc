@@ -141,6 +141,10 @@ class Wild {
         if (nodes[to].address != address || !nodes[to].process) continue;
         if (nodes[n].links.contains(peer) || !random.chance(0.2)) continue;
         nodes[n].links.insert(peer);
+        const auto& seeds = seed_lists[n];
+        if (seeds.empty() || std::find(seeds.begin(), seeds.end(), to) != seeds.end()) {
+          nodes[n].process->trust(peer, nodes[to].cluster);
+        }
         nodes[n].process->linked(peer, now);
         work(n);
       }
@@ -359,6 +363,7 @@ TEST(NodeDiscovery, WhoWantsOneClusterAsksNoOtherAndFoundsNone) {
   options.wanted = ClusterId("wanted");
   NodeDiscovery discovery(options);
   discovery.start(Instant{});
+  discovery.trust(Incarnation{2}, {});
   discovery.linked(Incarnation{2}, Instant{});
   ProbeReply reply;
   reply.self.incarnation = Incarnation{2};
@@ -379,6 +384,49 @@ TEST(NodeDiscovery, WhoWantsOneClusterAsksNoOtherAndFoundsNone) {
   EXPECT_TRUE(asked("wanted"));
   discovery.join_reply(Incarnation{2}, {ClusterId("wanted"), Incarnation{2}, {}, ""}, Instant{1s});
   EXPECT_TRUE(discovery.done());
+}
+
+TEST(NodeDiscovery, AClusterThatOnlyAStrangerNamesIsNotJoined) {
+  NodeDiscovery::Options options;
+  options.self.incarnation = Incarnation{1};
+  options.expect = 3;
+  NodeDiscovery discovery(options);
+  discovery.start(Instant{});
+  const JoinReply forged{ClusterId("c"), Incarnation{9}, {}, ""};
+  discovery.join_reply(Incarnation{9}, forged, Instant{1s});
+  EXPECT_FALSE(discovery.done());
+  // Node 2 greeted at a seed, and names node 3, which is a member of that cluster.
+  discovery.trust(Incarnation{2}, {});
+  ProbeReply reply;
+  reply.self.incarnation = Incarnation{2};
+  reply.known.push_back({});
+  reply.known.back().incarnation = Incarnation{3};
+  discovery.probe_reply(Incarnation{2}, reply, Instant{1s});
+  reply = {};
+  reply.self.incarnation = Incarnation{3};
+  reply.cluster = ClusterId("c");
+  discovery.probe_reply(Incarnation{3}, reply, Instant{1s});
+  discovery.join_reply(Incarnation{9}, forged, Instant{1s});
+  EXPECT_TRUE(discovery.done()) << "by way of whoever leads it";
+}
+
+TEST(NodeDiscovery, StrangersDoNotFillTheMemory) {
+  NodeDiscovery::Options options;
+  options.self.incarnation = Incarnation{1};
+  options.expect = 3;
+  NodeDiscovery discovery(options);
+  discovery.start(Instant{});
+  size_t dialled = 0;
+  for (uint64_t id = 10; id < 5'000; ++id) {
+    Probe probe;
+    probe.self.incarnation = Incarnation{id};
+    probe.self.address = {"10.0.0.1", static_cast<uint16_t>(id)};
+    discovery.probe(Incarnation{id}, probe, Instant{1s});
+    for (const DiscoveryOutput& output : discovery.take_outputs()) {
+      dialled += std::holds_alternative<DialSeed>(output) ? 1 : 0;
+    }
+  }
+  EXPECT_LE(dialled, 256u);
 }
 
 TEST(NodeDiscovery, AClusterThatWasGivenUpIsAskedNoMore) {

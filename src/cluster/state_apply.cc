@@ -74,7 +74,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   }
   if (!are_fine(info.labels, 256, 1024) || !are_fine(info.metadata, 256, 4096) ||
       !is_utf8(info.address.host) || !is_utf8(info.api_address.host) ||
-      !is_utf8(info.software_version) || !are_fine(info.file_roots, 256, 4096)) {
+      !is_utf8(info.software_version) || !are_fine(info.file_roots, 256, 4096) ||
+      !is_utf8(info.home.machine) || info.home.machine.size() > 64) {
     return Error{Code::invalid, "labels, metadata or file roots of " + info.node.value +
                                     " are too many, too long or not UTF-8"};
   }
@@ -93,6 +94,10 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
     // Its last words, delayed: they must not pass for a restart of the process that runs now.
     return Error{Code::conflict, info.node.value + " was started again since it said that"};
   }
+  if (known != nullptr && info.boot == known->info.boot && known->info.start != 0 &&
+      info.start != known->info.start) {
+    return Error{Code::conflict, info.node.value + " runs from two copies of one data directory"};
+  }
 
   Data data{{"incarnation", std::to_string(info.incarnation.value)},
             {"address", info.address.text()}};
@@ -102,7 +107,10 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   const bool joined = known == nullptr;
   Member member = joined ? Member{} : *known;
   // A new boot: what ran there before has died with the old one, and its epochs with it.
-  if (joined || member.info.boot != info.boot) member.admitted_at = index_;
+  if (joined || member.info.boot != info.boot) {
+    member.admitted_at = index_;
+    member.heir = joined || (info.home.is_known() && info.home == member.info.home);
+  }
   const Address before = member.info.address;
   member.info = info;
   if (CANARY(keeps_old_addresses) && !joined) member.info.address = before;

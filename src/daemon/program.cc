@@ -15,6 +15,7 @@
 #include "node/engine.h"
 #include "platform/append_file.h"
 #include "platform/clock.h"
+#include "platform/data_dir.h"
 #include "platform/files.h"
 #include "platform/guardian.h"
 #include "platform/load_probe.h"
@@ -23,6 +24,7 @@
 #include "platform/process.h"
 #include "platform/signals.h"
 #include "platform/store.h"
+#include "platform/system.h"
 #include "platform/trimmer.h"
 #include "platform/watchdog.h"
 #include "platform/workers.h"
@@ -99,7 +101,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
                                      const cluster::Timing& timing) {
   node::Engine::Options options;
   options.self = self_of(config, node);
-  options.process = platform::this_process();
+  options.process = platform::this_process(config.node.data_dir);
   if (config.cluster.enabled) {
     options.seeds = config.cluster.seeds;
     options.expect = config.cluster.bootstrap_expect;
@@ -113,6 +115,11 @@ node::Engine::Options engine_options(const Config& config, Node& node,
   options.leader.trust_refused = config.cluster.trust_refused;
   options.leader.rebalance = {config.cluster.rebalance_window, config.cluster.rebalance_threshold,
                               config.cluster.rebalance_auto};
+  if (const auto heritage = platform::read_file(platform::heritage_path(config.node.data_dir))) {
+    const size_t line = std::min(heritage->find('\n'), heritage->size());
+    options.heritage.node = NodeId(heritage->substr(0, line));
+    options.heritage.members = heritage->substr(std::min(line + 1, heritage->size()));
+  }
   options.disk_free_min = config.node.disk_free_min.bytes;
   options.disk_free_percent = config.node.disk_free_min.percent;
   options.events_kept = config.events_retention;
@@ -120,6 +127,30 @@ node::Engine::Options engine_options(const Config& config, Node& node,
     log.write(level_of(weight), "node", text);
   };
   return options;
+}
+
+// A data directory that must not be used any more is set aside; its name, and the addresses of
+// those whom it knew, go to the new incarnation that begins in its place.
+Result<void> open_store(const Config& config, Node& node) {
+  const std::string& path = config.node.data_dir;
+  auto store = platform::open_store({.directory = path});
+  if (!store) return tl::make_unexpected(store.error());
+  node.store = std::move(*store);
+  const auto renounced = node::read_renounced(*node.store);
+  if (!renounced) return tl::make_unexpected(renounced.error());
+  if (!*renounced) return {};
+  node.store.reset();
+  const auto folder =
+      platform::DataDir::set_aside(path, (*renounced)->node.value + "\n" + (*renounced)->members);
+  if (!folder) return tl::make_unexpected(folder.error());
+  node.log->write(platform::LogLevel::warn, "node",
+                  "what its data directory held is in " + *folder +
+                      " now, and a new incarnation begins (" + (*renounced)->why +
+                      "); remove that folder once nothing in it is wanted");
+  store = platform::open_store({.directory = path});
+  if (!store) return tl::make_unexpected(store.error());
+  node.store = std::move(*store);
+  return {};
 }
 
 Result<void> build_world(const Config& config, Node& node, platform::LastWill* will) {
@@ -131,9 +162,7 @@ Result<void> build_world(const Config& config, Node& node, platform::LastWill* w
     if (auto free = platform::check_can_listen(cluster); !free) return free;
   }
   node.clock = platform::make_clock();
-  auto store = platform::open_store({.directory = config.node.data_dir});
-  if (!store) return tl::make_unexpected(store.error());
-  node.store = std::move(*store);
+  if (auto opened = open_store(config, node); !opened) return opened;
   platform::FilesOptions files;
   files.roots = config.node.file_root;
   auto real = platform::real_directories(files.roots);
@@ -157,6 +186,7 @@ Result<void> build_world(const Config& config, Node& node, platform::LastWill* w
   node.workers = platform::make_workers();
   platform::NetworkOptions network;
   if (config.cluster.enabled) network.listen = cluster;
+  network.address_book = config.node.data_dir + "/addresses";
   network.will = will;
   network.on_trouble = [&log = *node.log](const std::string& line) {
     log.write(platform::LogLevel::warn, "network", line);
@@ -203,20 +233,9 @@ std::unique_ptr<platform::Log> log_of(const Config& config) {
                             platform::parse_log_format(config.log_format).value());
 }
 
-}  // namespace
-
-int run_guarded(const Config& config, const std::function<int(platform::LastWill&)>& node) {
-  const auto log = log_of(config);
-  platform::GuardianOptions options;
-  options.node = node;
-  options.is_final = [](int code) { return code == kMisconfigured || code == kRemoved; };
-  options.log = [&](const std::string& line) {
-    log->write(platform::LogLevel::error, "guardian", line);
-  };
-  return platform::guard(options);
-}
-
-int run_node(const std::function<Result<Config>()>& read, platform::LastWill* will) {
+// One life of the node. `comes_back`: another one is to follow at once.
+int run_once(const std::function<Result<Config>()>& read, platform::LastWill* will,
+             bool& comes_back) {
   const auto given = read();
   if (!given) {
     std::fprintf(stderr, "databridge: %s\n", given.error().message.c_str());
@@ -277,10 +296,33 @@ int run_node(const std::function<Result<Config>()>& read, platform::LastWill* wi
   node.engine->start();
   node.engine->run();
   log.write(platform::LogLevel::info, "node", code == 0 ? "ends" : "ends after a failure");
+  comes_back = node.engine->comes_back();
+  if (comes_back) return code;
   // At once, as by kill -9: over a disk that is full, RocksDB's own threads may abort the process
   // while it is taken down.
   if (code != 0) std::_Exit(code);
   return 0;
+}
+
+}  // namespace
+
+int run_guarded(const Config& config, const std::function<int(platform::LastWill&)>& node) {
+  const auto log = log_of(config);
+  platform::GuardianOptions options;
+  options.node = node;
+  options.is_final = [](int code) { return code == kMisconfigured || code == kRemoved; };
+  options.log = [&](const std::string& line) {
+    log->write(platform::LogLevel::error, "guardian", line);
+  };
+  return platform::guard(options);
+}
+
+int run_node(const std::function<Result<Config>()>& read, platform::LastWill* will) {
+  for (;;) {
+    bool comes_back = false;
+    const int code = run_once(read, will, comes_back);
+    if (!comes_back) return code;
+  }
 }
 
 }  // namespace databridge::daemon

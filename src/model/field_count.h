@@ -19,7 +19,7 @@ constexpr size_t field_count() {
     return sizeof...(Fields);
   }
 }
-static_assert(field_count<MemberInfo>() == 11 && field_count<Member>() == 12);
+static_assert(field_count<MemberInfo>() == 13 && field_count<Member>() == 13);
 static_assert(field_count<ProcessorSpec>() == 10 && field_count<ConnectionSpec>() == 6);
 static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 15);
 static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 13);

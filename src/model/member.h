@@ -34,6 +34,17 @@ enum class HealthReason : uint8_t {
 
 using Labels = std::map<std::string, std::string>;
 
+// Where a data directory is: the machine's boot id, and the directory's device and inode. It is
+// locked, so two processes of one home never run at once. A copy of it has another home.
+struct Home {
+  std::string machine;  // Empty: not known, and then it proves nothing.
+  uint64_t device = 0;
+  uint64_t inode = 0;
+
+  bool is_known() const { return !machine.empty() && inode != 0; }
+  bool operator==(const Home&) const = default;
+};
+
 // What a node says of itself when it joins or starts again.
 struct MemberInfo {
   Incarnation incarnation;
@@ -47,6 +58,8 @@ struct MemberInfo {
   uint64_t boot = 0;  // How often its data directory was started: a restart kills its epochs.
   int64_t started_at_ms = 0;            // Unix time of this start.
   std::vector<std::string> file_roots;  // Below them its file processors work; none: it runs none.
+  uint64_t start = 0;  // Random, of this start: two copies may count alike. 0: not known.
+  Home home;
 
   bool operator==(const MemberInfo&) const = default;
 };
@@ -65,10 +78,33 @@ struct Member {
   bool forced = false;      // Together with `leaving`: what waits there is given up if it is gone.
   bool holds_data = false;  // It was given work, and has not said since that it holds nothing.
   LogIndex work_at = 0;     // When work was last given to it or taken from it.
+  bool heir = false;        // Its newest start proves that the one before it ended (safety.md 2).
   bool voter = false;       // Mirror of the Raft configuration, for reading only.
 
   bool operator==(const Member&) const = default;
 };
+
+// How a process stands that speaks as a member (safety.md 9.1, 9.2).
+enum class Standing : uint8_t {
+  member,    // It may speak, or it is not told otherwise.
+  waits,     // Another process of this incarnation was heard a moment ago.
+  older,     // The state knows a newer start: this is an older copy.
+  copy,      // It was refused for T while the other was heard: it ends for good.
+  stranger,  // Its incarnation is not known.
+};
+
+// Which processes of a member may speak as that member; for those who hold the links.
+struct KnownPeer {
+  uint64_t boot_least = 0;  // Older starts are older copies.
+  uint64_t boot = 0;        // The process that was let in; 0: none yet.
+  uint64_t start = 0;
+
+  bool admits(uint64_t its_boot, uint64_t its_start) const {
+    return its_boot >= boot_least && (boot == 0 || (boot == its_boot && start == its_start));
+  }
+  bool operator==(const KnownPeer&) const = default;
+};
+using KnownPeers = std::map<Incarnation, KnownPeer>;
 
 const char* name(Role role);
 const char* name(Health health);

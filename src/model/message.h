@@ -52,8 +52,9 @@ struct JoinReply {
   ClusterId cluster;
   Incarnation leader;
   std::vector<MemberInfo> members;
-  std::string refused;   // Not empty: why not.
-  bool removed = false;  // It was a member, and is none any more, for ever.
+  std::string refused;                   // Not empty: why not.
+  bool removed = false;                  // It was a member, and is none any more, for ever.
+  Standing standing = Standing::member;  // Else `members` has the other process, by itself.
   bool operator==(const JoinReply&) const = default;
 };
 
@@ -123,6 +124,7 @@ using Message = std::variant<RaftPacket, Probe, ProbeReply, Join, JoinReply, Hea
                              Forward, ForwardReply, Delivery, DeliveryAck>;
 
 const char* name(const Message& message);
+bool is_for_strangers(const Message& message);  // All else is only taken from members.
 
 // Bytes of a message: Protobuf. Decoding takes anything and never crashes.
 Bytes encode(const Message& message);

@@ -54,6 +54,7 @@ void write(const JoinReply& from, Case* to) {
   put_all(from.members, wire->mutable_members());
   wire->set_refused(from.refused);
   wire->set_removed(from.removed);
+  wire->set_standing(static_cast<uint32_t>(from.standing));
 }
 void read(const proto::JoinReply& from, JoinReply& to, Check& check) {
   to.cluster.value = from.cluster();
@@ -61,6 +62,8 @@ void read(const proto::JoinReply& from, JoinReply& to, Check& check) {
   get_all(from.members(), to.members, check);
   to.refused = from.refused();
   to.removed = from.removed();
+  check.that(from.standing() <= static_cast<uint32_t>(Standing::stranger), "standing");
+  to.standing = static_cast<Standing>(from.standing());
 }
 
 void write(const Heartbeat& from, Case* to) {

@@ -61,6 +61,11 @@ const char* name(Strategy strategy) { return word(kStrategies, strategy); }
 const char* name(const CommandBody& body) { return kCommands[body.index()]; }
 const char* name(const Message& message) { return kMessages[message.index()]; }
 
+bool is_for_strangers(const Message& message) {
+  return std::holds_alternative<Probe>(message) || std::holds_alternative<ProbeReply>(message) ||
+         std::holds_alternative<Join>(message) || std::holds_alternative<JoinReply>(message);
+}
+
 std::optional<Replication> replication_of(std::string_view text) {
   return value_of<Replication>(kReplications, text);
 }

@@ -68,6 +68,10 @@ void put(const MemberInfo& from, proto::MemberInfo* to) {
   to->set_boot(from.boot);
   to->set_started_at_ms(from.started_at_ms);
   for (const auto& root : from.file_roots) to->add_file_roots(root);
+  to->set_start(from.start);
+  to->set_machine(from.home.machine);
+  to->set_device(from.home.device);
+  to->set_inode(from.home.inode);
 }
 void get(const proto::MemberInfo& from, MemberInfo& to, Check& check) {
   check.that(from.has_capacity(), "a member without its capacity");
@@ -85,6 +89,8 @@ void get(const proto::MemberInfo& from, MemberInfo& to, Check& check) {
   to.boot = from.boot();
   to.started_at_ms = from.started_at_ms();
   to.file_roots.assign(from.file_roots().begin(), from.file_roots().end());
+  to.start = from.start();
+  to.home = {from.machine(), from.device(), from.inode()};
 }
 
 void put(const Member& from, proto::Member* to) {
@@ -100,6 +106,7 @@ void put(const Member& from, proto::Member* to) {
   to->set_forced(from.forced);
   to->set_holds_data(from.holds_data);
   to->set_work_at(from.work_at);
+  to->set_heir(from.heir);
 }
 void get(const proto::Member& from, Member& to, Check& check) {
   get(from.info(), to.info, check);
@@ -116,6 +123,7 @@ void get(const proto::Member& from, Member& to, Check& check) {
   to.forced = from.forced();
   to.holds_data = from.holds_data();
   to.work_at = from.work_at();
+  to.heir = from.heir();
 }
 
 void put(const ProcessorSpec& from, proto::ProcessorSpec* to) {

@@ -63,7 +63,8 @@ class RandomNouns : public RandomValues {
   }
   void fill(Join& to) { to = {info(), ClusterId(text())}; }
   void fill(JoinReply& to) {
-    to = {ClusterId(text()), incarnation(), list([&] { return info(); }), text(), flip()};
+    to = {ClusterId(text()),         incarnation(), list([&] { return info(); }), text(), flip(),
+          one_of(Standing::stranger)};
   }
   void fill(Heartbeat& to) {
     to = {number(),

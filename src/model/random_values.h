@@ -74,7 +74,9 @@ class RandomValues {
             text(),
             number(),
             time(),
-            list([&] { return text(); })};
+            list([&] { return text(); }),
+            number(),
+            {text(), number(), number()}};
   }
   ProcessorSpec spec() {
     return {uuid(),

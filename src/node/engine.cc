@@ -43,7 +43,8 @@ cluster::LinkState state_of(env::LinkNews news) {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::open(Options options, env::Env env) {
-  auto identity = load_identity(env, options.self.node);
+  const NodeId& name = options.self.node.empty() ? options.heritage.node : options.self.node;
+  auto identity = load_identity(env, name);
   if (!identity) return tl::make_unexpected(identity.error());
   if (!options.wanted.empty() && !identity->cluster.empty() &&
       identity->cluster != options.wanted) {
@@ -60,6 +61,8 @@ Engine::Engine(Options options, env::Env env, Identity identity)
     : options_(std::move(options)), env_(env), identity_(std::move(identity)) {
   options_.self.incarnation = identity_.incarnation;
   options_.self.boot = identity_.boot;
+  options_.self.start = identity_.start;
+  options_.self.home = options_.process.home();
   options_.self.node = identity_.node;
   make_host();
   env_.store.on_durable([this](Result<uint64_t> number) { put(Durable{std::move(number)}); });
@@ -93,6 +96,10 @@ Result<void> Engine::restore() {
   }
   auto members = read_meta(env_.store, cluster::Brain::kMembersKey);
   if (!members) return tl::make_unexpected(members.error());
+  if (members->empty() && identity_.cluster.empty() && !options_.heritage.members.empty()) {
+    *members = options_.heritage.members;
+    batch_.put(Space::meta, cluster::Brain::kMembersKey, *members);
+  }
   make_brain(std::move(state), std::move(promise), std::move(*members));
   if (!identity_.cluster.empty()) {
     coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
@@ -231,6 +238,7 @@ void Engine::turn() {
   retry_proposals();
   step(cluster::Tick{});
   settle();
+  name_position();
   maybe_snapshot();
   if (stopping_) finish_stopping();
 }
@@ -259,7 +267,7 @@ void Engine::step(cluster::Input input) {
 }
 
 bool Engine::collect() {
-  if (!coordinator_) return false;
+  if (!coordinator_ || renounced_) return false;
   Coordinator::Output output = coordinator_->collect(batch_);
   if (output.empty) return false;
   for (auto& [to, message] : output.send_now) env_.network.send(to, std::move(message));
@@ -289,6 +297,7 @@ void Engine::submit_batch() {
   const bool host_wrote = batch_.writes.size() != before;
   if (!batch_.empty()) {
     submitted_ = env_.store.submit(std::move(batch_));
+    if (renounced_ && renounced_batch_ == 0) renounced_batch_ = submitted_;
     unsynced_.emplace_back(submitted_, now_);
     batch_ = {};
   }
@@ -330,7 +339,7 @@ void Engine::say_what_is_durable() {
       if (send->to == identity_.incarnation) {
         inputs_.push_back(cluster::Received{send->to, std::move(send->message)});
       } else {
-        env_.network.send(send->to, std::move(send->message));
+        env_.network.send(send->to, std::move(send->message), send->start);
       }
     } else {
       auto& reply = std::get<cluster::Reply>(said);
@@ -373,26 +382,48 @@ void Engine::say_what_was_lost() {
 // ---- What comes in
 
 void Engine::take(Came& came) {
-  if (auto* packet = std::get_if<RaftPacket>(&came.message)) {
-    if (coordinator_) coordinator_->receive(came.from, *packet, now_);
-  } else if (const auto* delivery = std::get_if<Delivery>(&came.message)) {
-    host_->receive(came.from, *delivery);
-  } else if (const auto* ack = std::get_if<DeliveryAck>(&came.message)) {
-    host_->receive(came.from, *ack);
-  } else if (now_ < deaf_until_ && std::holds_alternative<Forward>(came.message)) {
-    return;  // Whoever passed it on has given up, and says that the outcome is unknown.
+  if (renounced_) return;
+  const env::Speaker& from = came.from;
+  cluster::Received received{from.incarnation, std::move(came.message), from.boot, from.start,
+                             from.is_ours};
+  Message& message = received.message;
+  auto* packet = std::get_if<RaftPacket>(&message);
+  const auto* delivery = std::get_if<Delivery>(&message);
+  const auto* ack = std::get_if<DeliveryAck>(&message);
+  if (packet == nullptr && delivery == nullptr && ack == nullptr) {
+    // Whoever passed it on has given up, and says that the outcome is unknown.
+    if (now_ < deaf_until_ && std::holds_alternative<Forward>(message)) return;
+    return step(std::move(received));
+  }
+  cluster::Effects effects;
+  const bool heard = brain_->hears(received, consensus_, now_, effects);
+  carry_out(std::move(effects));
+  if (!heard || stopped_) return;
+  if (packet != nullptr) {
+    if (coordinator_) coordinator_->receive(from.incarnation, *packet, now_);
+  } else if (delivery != nullptr) {
+    host_->receive(from.incarnation, *delivery);
   } else {
-    step(cluster::Received{came.from, std::move(came.message)});
+    host_->receive(from.incarnation, *ack);
   }
 }
 
 void Engine::take(env::LinkEvent& event) {
-  step(cluster::LinkChanged{state_of(event.news), event.address, event.peer.incarnation,
-                            event.peer.boot, event.peer.cluster, event.process_gone});
+  const env::Greeting& peer = event.peer;
+  step(cluster::LinkChanged{state_of(event.news),
+                            event.address,
+                            peer.incarnation,
+                            peer.boot,
+                            peer.cluster,
+                            event.process_gone,
+                            peer.start,
+                            peer.home(),
+                            {peer.log.term, peer.log.last_term, peer.log.last}});
 }
 
 void Engine::take(env::Greeting& greeting) {
-  step(cluster::Greeted{greeting.incarnation, greeting.boot, greeting.address});
+  step(cluster::Greeted{greeting.incarnation, greeting.boot, greeting.address, greeting.start,
+                        greeting.home(), greeting.cluster});
 }
 
 void Engine::take(cluster::Reaped& reaped) { step(reaped); }
@@ -400,6 +431,9 @@ void Engine::take(cluster::Reaped& reaped) { step(reaped); }
 void Engine::take(Durable& durable) {
   if (!durable.number) return fail_node(durable.number.error());
   durable_ = *durable.number;
+  if (renounced_ && renounced_batch_ != 0 && durable_ >= renounced_batch_) {
+    return fail_node(*renounced_);
+  }
   const cluster::Timing& timing = options_.leader.timing;
   while (!unsynced_.empty() && unsynced_.front().first <= durable_) {
     const Duration took = now_ - unsynced_.front().second;
@@ -438,12 +472,13 @@ void Engine::start_network() {
   env::Greeting self = options_.process;
   self.incarnation = identity_.incarnation;
   self.boot = identity_.boot;
+  self.start = identity_.start;
   self.node = identity_.node;
   self.cluster = identity_.cluster;
   self.address = options_.self.address;
   const auto started = env_.network.start(
       std::move(self), {.on_message =
-                            [this](Incarnation from, Message message) {
+                            [this](env::Speaker from, Message message) {
                               put(Came{from, std::move(message)});
                             },
                         .on_link = [this](env::LinkEvent event) { put(std::move(event)); },
@@ -453,6 +488,20 @@ void Engine::start_network() {
                               put(cluster::Reaped{process.incarnation, process.boot});
                             }});
   if (!started) fail_node(started.error());
+}
+
+// What a greeting says of this node's log (safety.md 9.1).
+void Engine::name_position() {
+  env::LogPosition position;
+  position.term = consensus_.term;
+  position.vote = consensus_.vote;
+  position.last = consensus_.last;
+  position.last_term = consensus_.last_term;
+  position.chain = consensus_.last_hash;
+  position.commit = consensus_.commit;
+  if (position == position_) return;
+  position_ = position;
+  env_.network.set_position(position);
 }
 
 void Engine::sample_load() {
@@ -571,100 +620,6 @@ void Engine::fail_node(const Error& error) {
 void Engine::log(Weight weight, const std::string& text) const {
   if (options_.log) options_.log(weight, text);
 }
-
-// ---- Effects
-
-void Engine::carry_out(cluster::Effects effects) {
-  for (cluster::Effect& effect : effects) {
-    if (stopped_) return;
-    std::visit([this](auto& item) { on(item); }, effect);
-  }
-}
-
-void Engine::on(cluster::Send& effect) {
-  // What is held, and what was applied by then, are looked at together, and now: a sample of a
-  // second ago knows nothing of what came since.
-  if (auto* heartbeat = std::get_if<Heartbeat>(&effect.message)) {
-    heartbeat->applied = host_->applied_upto();
-    heartbeat->held = host_->queue_depth() + host_->running().size();
-  }
-  said_.push_back(std::move(effect));
-}
-void Engine::on(cluster::Reply& effect) {
-  if (effect.ticket != 0) said_.push_back(std::move(effect));
-}
-void Engine::on(cluster::Propose& effect) { offer(encode(effect.command)); }
-void Engine::on(cluster::AskRead& effect) {
-  if (coordinator_) coordinator_->read(effect.context, now_);
-}
-void Engine::on(cluster::RenewLease& effect) { host_->renew(effect.until); }
-void Engine::on(cluster::StartHost& effect) { host_->start(effect.processor, effect.epoch); }
-void Engine::on(cluster::StopHost& effect) { host_->stop(effect.processor, effect.epoch); }
-void Engine::on(cluster::ChangeVoters& effect) {
-  if (coordinator_) coordinator_->change(effect.change, effect.server, now_);
-}
-void Engine::on(cluster::Transfer& effect) {
-  if (coordinator_) coordinator_->transfer(effect.to, now_);
-}
-void Engine::on(cluster::LeaderLost& effect) {
-  if (coordinator_) coordinator_->leader_lost(effect.leader, now_);
-}
-void Engine::on(cluster::Dial& effect) { env_.network.dial(effect.address); }
-void Engine::on(cluster::HangUp& effect) { env_.network.hang_up(effect.address); }
-
-void Engine::on(cluster::Persist& effect) {
-  // Belongs to the batch of this turn, which has no number yet.
-  if (effect.key == cluster::Brain::kFoundingKey) promises_[0] = effect.value;
-  batch_.put(Space::meta, effect.key, std::move(effect.value));
-}
-
-void Engine::on(cluster::Found& effect) {
-  log(Weight::info, "founds the cluster " + effect.cluster.value + " with " +
-                        std::to_string(effect.voters.size()) + " voters");
-  RaftLogStore store;
-  raft::Restored restored = RaftCoordinator::founding(effect.voters);
-  store.install(batch_, restored.snapshot);
-  enter(effect.cluster, std::move(restored), std::move(store));
-}
-
-void Engine::on(cluster::Enter& effect) {
-  log(Weight::info, "joins the cluster " + effect.cluster.value);
-  enter(effect.cluster, {}, {});
-}
-
-// Erased in the batch of this turn, which everything that is said from here on waits for.
-void Engine::on(cluster::Abandon&) {
-  put_cluster(batch_, {});
-  batch_.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
-  for (const Space space : {Space::raft_log, Space::snapshot, Space::queue, Space::state}) {
-    batch_.erase_range(space, "", Bytes(64, '\xff'));
-  }
-  identity_.cluster = {};
-  coordinator_.reset();
-  refused_.clear();
-  inputs_.clear();
-  snapshot_index_ = 0;
-  make_host();
-  env_.network.set_cluster({});
-  refresh_consensus();
-}
-
-void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store) {
-  identity_.cluster = cluster;
-  put_cluster(batch_, cluster);
-  coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(restored),
-                                                   std::move(store), now_, options_.snapshot_chunk);
-  env_.network.set_cluster(cluster);
-  refresh_consensus();
-}
-
-void Engine::on(cluster::Leave& effect) {
-  if (!effect.removed) return fail_node({Code::unprocessable, effect.why + "; upgrade this node"});
-  fail_node({Code::gone, "this node is no member any more: " + effect.why +
-                             "; to have it taken in anew, start it with an empty data directory"});
-}
-
-void Engine::on(cluster::Note& effect) { log(effect.weight, effect.text); }
 
 // ---- What the host says
 

@@ -49,6 +49,8 @@ class Engine final : private HostEvents {
   Instant due() const;  // When the next turn is wanted if nothing comes in.
   bool has_mail() const;
   bool stopped() const { return stopped_; }
+  // It has ended because its data directory is an older copy: a new incarnation shall start.
+  bool comes_back() const { return comes_back_; }
 
   // Hands leadership over, stops the processors with their checkpoints, and then stops.
   void stop();
@@ -69,7 +71,7 @@ class Engine final : private HostEvents {
 
  private:
   struct Came {
-    Incarnation from;
+    env::Speaker from;
     Message message;
   };
   struct Durable {
@@ -107,6 +109,7 @@ class Engine final : private HostEvents {
   void say_what_is_durable();
   void refresh_consensus();
   void sample_load();
+  void name_position();
   void maybe_snapshot();
   void say_what_was_lost();
   void retry_proposals();
@@ -118,24 +121,9 @@ class Engine final : private HostEvents {
   void log(cluster::Weight weight, const std::string& text) const;
 
   void carry_out(cluster::Effects effects);
-  void on(cluster::Send& effect);
-  void on(cluster::Propose& effect);
-  void on(cluster::Reply& effect);
-  void on(cluster::AskRead& effect);
-  void on(cluster::RenewLease& effect);
-  void on(cluster::StartHost& effect);
-  void on(cluster::StopHost& effect);
-  void on(cluster::ChangeVoters& effect);
-  void on(cluster::Transfer& effect);
-  void on(cluster::LeaderLost& effect);
-  void on(cluster::Dial& effect);
-  void on(cluster::HangUp& effect);
-  void on(cluster::Persist& effect);
-  void on(cluster::Found& effect);
-  void on(cluster::Enter& effect);
-  void on(cluster::Abandon& effect);
-  void on(cluster::Leave& effect);
-  void on(cluster::Note& effect);
+  // Each effect has its own, in engine.cc.
+  template <typename Effect>
+  void on(Effect& effect);
 
   // HostEvents
   void report(const ProcessorId& processor, Epoch epoch, RunState state,
@@ -164,6 +152,10 @@ class Engine final : private HostEvents {
   std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
   uint64_t submitted_ = 0, durable_ = 0, boot_batch_ = 0, snapshots_ = 0;
   std::deque<std::pair<uint64_t, Instant>> unsynced_;  // Batches, and when each was submitted.
+  std::optional<Error> renounced_;  // This node ends with it once that batch is durable.
+  uint64_t renounced_batch_ = 0;
+  bool comes_back_ = false;
+  env::LogPosition position_;  // As last named to the network.
   bool network_started_ = false, stopped_ = false, snapshotting_ = false;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   size_t snapshot_size_ = 0;                    // Of the newest snapshot.

@@ -32,6 +32,11 @@ struct EngineOptions {
   uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
   uint32_t disk_free_percent = 5;       // sources stop.
   size_t events_kept = cluster::State::kEventsKept;
+  struct Heritage {  // Of an incarnation whose directory was set aside.
+    NodeId node;
+    Bytes members;  // Addresses, a line each: whoever has no cluster yet asks these to take it in.
+  };
+  Heritage heritage;
   std::function<void(cluster::Weight, const std::string&)> log;
   std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
 };

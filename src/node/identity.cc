@@ -1,6 +1,7 @@
 #include "node/identity.h"
 
 #include "base/random.h"
+#include "cluster/brain.h"
 
 namespace databridge::node {
 namespace {
@@ -11,6 +12,7 @@ constexpr char kIncarnation[] = "node/incarnation";
 constexpr char kBoot[] = "node/boot";
 constexpr char kNodeId[] = "node/id";
 constexpr char kCluster[] = "node/cluster";
+constexpr char kRenounced[] = "node/renounced";
 
 Bytes number_bytes(uint64_t value) {
   Bytes bytes;
@@ -26,6 +28,23 @@ Result<Bytes> read_meta(env::Store& store, const char* key) {
   return value->value_or(Bytes());
 }
 
+void put_renounced(env::Batch& batch, const std::string& why, bool comes_back) {
+  batch.put(Space::meta, kRenounced, (comes_back ? "returns: " : "ends: ") + why);
+}
+
+Result<std::optional<Renounced>> read_renounced(env::Store& store) {
+  const auto mark = read_meta(store, kRenounced);
+  const auto node = read_meta(store, kNodeId);
+  const auto members = read_meta(store, cluster::Brain::kMembersKey);
+  for (const auto* part : {&mark, &node, &members}) {
+    if (!*part) return tl::make_unexpected(part->error());
+  }
+  if (mark->empty()) return std::optional<Renounced>();
+  const size_t colon = mark->find(": ");
+  const std::string why = colon == Bytes::npos ? *mark : mark->substr(colon + 2);
+  return Renounced{why, mark->starts_with("returns"), NodeId(*node), *members};
+}
+
 Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
   Identity identity;
   const auto incarnation = read_meta(env.store, kIncarnation);
@@ -39,9 +58,15 @@ Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
   if (boot->size() == 8) identity.boot = read_big64(*boot);
   identity.node = NodeId(*node);
   identity.cluster = ClusterId(*cluster);
+  const auto renounced = read_renounced(env.store);
+  if (!renounced) return tl::make_unexpected(renounced.error());
+  if (*renounced) {
+    return fail(Code::gone, "this data directory must not be used any more: " + (*renounced)->why);
+  }
   Random random(env.seed);
   while (!identity.incarnation) identity.incarnation.value = random.next();
   ++identity.boot;
+  while (identity.start == 0) identity.start = random.next();
   if (!wanted.empty()) identity.node = wanted;
   if (identity.node.empty()) {
     identity.node = NodeId("node-" + to_hex(number_bytes(identity.incarnation.value)).substr(0, 8));

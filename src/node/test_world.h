@@ -96,7 +96,9 @@ class NoNetwork : public env::Network {
   void set_cluster(const ClusterId&) override {}
   void dial(const Address&) override {}
   void hang_up(const Address&) override {}
-  void send(Incarnation, Message) override {}
+  void know(KnownPeers) override {}
+  void set_position(const env::LogPosition&) override {}
+  void send(Incarnation, Message, uint64_t) override {}
 };
 
 class NoLoad : public env::LoadProbe {

@@ -16,6 +16,7 @@
 namespace databridge::platform {
 namespace {
 
+constexpr char kSettingAside[] = "/setting-aside";  // Names the folder while it is under way.
 constexpr uint32_t kFormat = 1;
 constexpr std::string_view kFormatPrefix = "databridge data format ";
 
@@ -65,6 +66,7 @@ Result<void> DataDir::open(const std::string& path) {
   path_ = path;
   if (auto made = make_directories(path); !made) return made;
   if (auto locked = take_lock(); !locked) return locked;
+  if (auto moved = finish_setting_aside(); !moved) return moved;
   if (auto known = read_format(); !known) return known;
   return read_mark();
 }
@@ -86,6 +88,48 @@ Result<void> DataDir::take_lock() {
   const std::string pid = fmt::format("{}\n", ::getpid());
   if (::ftruncate(lock_fd_, 0) != 0) return tl::make_unexpected(system_error("write", file));
   return write_all(lock_fd_, pid, file);
+}
+
+Result<std::string> DataDir::set_aside(const std::string& path, const std::string& heritage) {
+  DataDir directory;
+  directory.path_ = path;
+  if (auto locked = directory.take_lock(); !locked) return tl::make_unexpected(locked.error());
+  std::string folder;
+  for (int n = 1; folder.empty(); ++n) {
+    const std::string name = fmt::format("older-copy-{}", n);
+    if (::mkdir((path + "/" + name).c_str(), 0750) == 0) {
+      folder = name;
+    } else if (errno != EEXIST) {
+      return tl::make_unexpected(system_error("make", path + "/" + name));
+    }
+  }
+  if (auto put = write_whole_file(heritage_path(path), heritage); !put) {
+    return tl::make_unexpected(put.error());
+  }
+  if (auto put = write_whole_file(path + kSettingAside, folder); !put) {
+    return tl::make_unexpected(put.error());
+  }
+  if (auto moved = directory.finish_setting_aside(); !moved) {
+    return tl::make_unexpected(moved.error());
+  }
+  return path + "/" + folder;
+}
+
+Result<void> DataDir::finish_setting_aside() {
+  const std::string plan = path_ + kSettingAside;
+  const auto folder = read_file(plan);
+  if (!folder && folder.error().code == Code::not_found) return {};
+  if (!folder) return tl::make_unexpected(folder.error());
+  for (const char* name : {"/db", "/mark", "/format"}) {
+    const std::string from = path_ + name;
+    const std::string to = path_ + "/" + *folder + name;
+    if (::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
+      return tl::make_unexpected(system_error("set aside", from));
+    }
+  }
+  if (auto synced = sync_directory(path_ + "/" + *folder); !synced) return synced;
+  if (::unlink(plan.c_str()) != 0) return tl::make_unexpected(system_error("remove", plan));
+  return sync_directory(path_);
 }
 
 Result<void> DataDir::read_format() {
@@ -158,20 +202,10 @@ Result<void> DataDir::settle() {
   }
   if (auto put = put_mark(mark_); !put) return put;
   if (auto synced = sync_mark(); !synced) return synced;
-  const std::string file = path_ + "/format";
-  const std::string aside = file + ".new";
-  {
-    const Descriptor out(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-    if (!out) return tl::make_unexpected(system_error("open", aside));
-    const auto text = fmt::format("{}{}\n", kFormatPrefix, kFormat);
-    if (auto written = write_all(out.get(), text, aside); !written) return written;
-    if (::fsync(out.get()) != 0) return tl::make_unexpected(system_error("sync", aside));
-  }
-  if (::rename(aside.c_str(), file.c_str()) != 0) {
-    return tl::make_unexpected(system_error("rename", aside));
-  }
+  const auto format = fmt::format("{}{}\n", kFormatPrefix, kFormat);
+  if (auto written = write_whole_file(path_ + "/format", format); !written) return written;
   is_new_ = false;
-  return sync_directory(path_);
+  return {};
 }
 
 Result<void> DataDir::put_mark(const ChainLink& link) {

@@ -18,6 +18,9 @@ struct ChainLink {
   bool operator==(const ChainLink&) const = default;
 };
 
+// The file with what a directory's incarnation has inherited of one that was set aside.
+inline std::string heritage_path(const std::string& data_dir) { return data_dir + "/heritage"; }
+
 class DataDir {
  public:
   DataDir() = default;
@@ -28,6 +31,11 @@ class DataDir {
   // Makes the directory when missing, takes its lock, checks the format. conflict, unprocessable,
   // corrupt, io.
   Result<void> open(const std::string& path);
+
+  // Moves what the directory holds into a folder of it, `older-copy-N`, and begins a new one.
+  // Returns where it is now. Nobody else may have it open. A crash in between is made good by the
+  // next open. `heritage` is left for the next incarnation.
+  static Result<std::string> set_aside(const std::string& path, const std::string& heritage);
 
   bool is_new() const { return is_new_; }  // Nothing was ever acknowledged from here.
   const std::string& path() const { return path_; }
@@ -43,6 +51,7 @@ class DataDir {
 
  private:
   Result<void> take_lock();
+  Result<void> finish_setting_aside();
   Result<void> read_format();
   Result<void> read_mark();
   Result<void> open_mark(bool create);

@@ -26,10 +26,10 @@ constexpr size_t kQueueBytes = 64u << 10;
 // To one peer: tried again until it answers. Shared with what is pending on the event loop.
 class Report : public std::enable_shared_from_this<Report> {
  public:
-  Report(asio::io_context& io, tcp::endpoint to, const Bytes& greeting,
+  Report(asio::io_context& io, tcp::endpoint to, const Bytes& payload,
          std::function<void()> answered)
       : to_(std::move(to)),
-        greeting_(greeting),
+        payload_(payload),
         answered_(std::move(answered)),
         io_(io),
         socket_(io),
@@ -57,7 +57,7 @@ class Report : public std::enable_shared_from_this<Report> {
                    why.ends_with(kNoted) || why.ends_with(kNotConcerned) ? self->done()
                                                                          : self->failed();
                  });
-    link_->send(FrameKind::reaped, greeting_);
+    link_->send(FrameKind::reaped, payload_);
   }
 
   void failed() {
@@ -89,7 +89,7 @@ class Report : public std::enable_shared_from_this<Report> {
   }
 
   const tcp::endpoint to_;
-  const Bytes& greeting_;
+  const Bytes& payload_;
   const std::function<void()> answered_;
   asio::io_context& io_;
   tcp::socket socket_;
@@ -101,9 +101,8 @@ class Report : public std::enable_shared_from_this<Report> {
 
 }  // namespace
 
-size_t report_death(const env::Greeting& process, const std::vector<Address>& peers,
-                    Duration time) {
-  const Bytes greeting = encode_greeting(process);
+size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Duration time) {
+  const Bytes payload = encode_reaped(reaped);
   asio::io_context io;
   size_t answered = 0;
   // All at once: where descriptors run out, an attempt fails and is made again like any other.
@@ -112,7 +111,7 @@ size_t report_death(const env::Greeting& process, const std::vector<Address>& pe
     const auto ip = asio::ip::make_address(peer.host, error);
     if (error) continue;
     const tcp::endpoint to(ip, peer.port);
-    std::make_shared<Report>(io, to, greeting, [&answered] { ++answered; })->attempt();
+    std::make_shared<Report>(io, to, payload, [&answered] { ++answered; })->attempt();
   }
   io.run_for(time);
   return answered;

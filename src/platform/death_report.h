@@ -6,15 +6,18 @@
 #include "base/time.h"
 #include "env/network.h"
 #include "model/address.h"
+#include "platform/frame.h"
 
 namespace databridge::platform {
 
 // The farewells of who was told: it took the news, or never will.
 inline constexpr char kNoted[] = "noted";
-inline constexpr char kNotConcerned[] = "the reaped process is no other member of this cluster";
+inline constexpr char kNotConcerned[] =
+    "the reaped process is no other member of this cluster that was met here, or has another "
+    "guardian";
 
 // Says so at each of the numeric endpoints, and returns when all have answered or that time is
 // over. Returns how many have answered.
-size_t report_death(const env::Greeting& process, const std::vector<Address>& peers, Duration time);
+size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Duration time);
 
 }  // namespace databridge::platform

@@ -18,6 +18,7 @@ using Watch = std::chrono::steady_clock;
 constexpr int kCutsAtOnce = 5;  // Connected and cut: tried again so often without waiting.
 constexpr Duration kLinkWasGood = 100ms;
 constexpr Duration kResolvedFor = 1s;
+constexpr Duration kResolvePatience = 1s;
 constexpr int kLingeringTries = 20;
 constexpr Duration kLingeringPause = 1ms;
 
@@ -73,31 +74,57 @@ void Dialler::attempt() {
     endpoints_ = {tcp::endpoint(numeric, address_.port)};
     return connect(0);
   }
+  if (fresh_) endpoints_ = *std::exchange(fresh_, std::nullopt);
   // After a loss the known addresses are tried at once: the news must not wait for a name server.
   if (!endpoints_.empty() && Watch::now() - resolved_at_ < kResolvedFor) return connect(0);
-  if (!endpoints_.empty() && state_ == State::up) return connect(0);
+  if (!endpoints_.empty() && (state_ == State::up || resolving_)) return connect(0);
   resolve();
 }
 
+// A name server that does not answer must not keep a node from where a peer was met last.
 void Dialler::resolve() {
   state_ = State::resolving;
+  after(kResolvePatience, [this] {
+    if (!endpoints_.empty() || use_remembered()) return connect(0);
+    // Else the answer is waited for.
+  });
+  if (std::exchange(resolving_, true)) return;
   resolver_.async_resolve(address_.host, std::to_string(address_.port),
                           tcp::resolver::numeric_service,
-                          [self = shared_from_this(), attempt = attempt_](
-                              asio::error_code error, const tcp::resolver::results_type& found) {
-                            if (attempt != self->attempt_ || self->stopped_) return;
+                          [self = shared_from_this()](asio::error_code error,
+                                                      const tcp::resolver::results_type& found) {
+                            self->resolving_ = false;
+                            if (self->stopped_) return;
+                            Endpoints endpoints;
+                            for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+                            if (!error) return self->resolved(std::move(endpoints));
+                            if (self->state_ != State::resolving) return;
                             // An outage of the name server is no reason to forget an address.
-                            if (error && !self->endpoints_.empty()) return self->connect(0);
-                            if (error) {
-                              return self->give_up_attempt(fmt::format(
-                                  "cannot resolve {}: {}", self->address_.host, error.message()));
+                            if (!self->endpoints_.empty() || self->use_remembered()) {
+                              return self->connect(0);
                             }
-                            self->endpoints_.clear();
-                            for (const auto& entry : found)
-                              self->endpoints_.push_back(entry.endpoint());
-                            self->resolved_at_ = Watch::now();
-                            self->connect(0);
+                            self->give_up_attempt(fmt::format(
+                                "cannot resolve {}: {}", self->address_.host, error.message()));
                           });
+}
+
+void Dialler::resolved(Endpoints found) {
+  resolved_at_ = Watch::now();
+  if (state_ != State::resolving) {
+    fresh_ = std::move(found);
+    return;
+  }
+  endpoints_ = std::move(found);
+  connect(0);
+}
+
+bool Dialler::use_remembered() {
+  const Address known = context_.remembered(address_);
+  asio::error_code error;
+  const auto ip = asio::ip::make_address(known.host, error);
+  if (error) return false;
+  endpoints_ = {tcp::endpoint(ip, known.port)};
+  return true;
 }
 
 void Dialler::connect(size_t index) {
@@ -163,7 +190,7 @@ void Dialler::greet() {
       [weak](const std::string& why) {
         if (const auto self = weak.lock()) self->ended(why);
       });
-  link_->send(FrameKind::greeting, encode_greeting(context_.self()));
+  link_->send(FrameKind::greeting, encode_greeting(context_.greeting()));
 }
 
 Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
@@ -201,8 +228,13 @@ Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
   }
   up_since_ = Watch::now();
   met_at_ = link_->remote_text();
+  asio::error_code not_numeric;
+  (void)asio::ip::make_address(address_.host, not_numeric);
+  if (not_numeric) {
+    if (const auto endpoint = Address::parse(met_at_)) context_.met(address_, *endpoint);
+  }
   lingering_tries_ = 0;
-  context_.link_up(peer_.incarnation, link_);
+  context_.link_up(peer_, link_);
   tell(env::LinkNews::up);
   return {};
 }
@@ -273,10 +305,10 @@ void Dialler::tell(env::LinkNews news, bool process_gone) {
   context_.tell({news, address_, peer_, process_gone});
 }
 
-void Dialler::cut_older(const env::Greeting& newer) {
-  if (state_ != State::up || peer_.incarnation != newer.incarnation || peer_.boot >= newer.boot) {
-    return;
-  }
+void Dialler::cut_older(const KnownPeers& known) {
+  if (state_ != State::up) return;
+  const auto successor = known.find(peer_.incarnation);
+  if (successor == known.end() || peer_.boot >= successor->second.boot) return;
   link_->close("a newer process of this node has come");
   ended("a newer process of that node has come");
 }
@@ -289,7 +321,7 @@ void Dialler::greet_again() {
       return ended(fits.error().message);
     }
   }
-  link_->send(FrameKind::greeting, encode_greeting(context_.self()));
+  link_->send(FrameKind::greeting, encode_greeting(context_.greeting()));
 }
 
 }  // namespace databridge::platform

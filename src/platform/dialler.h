@@ -6,6 +6,7 @@
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,14 @@ class DialContext {
   virtual asio::io_context& io() = 0;
   virtual const NetworkOptions& options() const = 0;
   virtual const env::Greeting& self() const = 0;
-  virtual void link_up(Incarnation peer, const std::shared_ptr<Connection>& link) = 0;
+  virtual env::Greeting greeting() const = 0;  // The same, with what the log holds by now.
+  virtual void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) = 0;
   virtual void link_gone(Incarnation peer, const std::shared_ptr<Connection>& link) = 0;
   virtual void tell(env::LinkEvent event) = 0;
   virtual void trouble(const std::string& line) = 0;
+  // Where that named place was met last, perhaps before this start; and that it was met there.
+  virtual Address remembered(const Address& place) const = 0;
+  virtual void met(const Address& place, const Address& endpoint) = 0;
 };
 
 // Shared with the operations that are pending on the event loop.
@@ -41,14 +46,16 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   // The endpoint at which a peer has greeted last, numeric; empty: none yet.
   const std::string& met_at() const { return met_at_; }
 
-  // That node has started anew: a link to its older process is dead, whatever the socket says.
-  void cut_older(const env::Greeting& newer);
+  // A link to a process that has a successor is dead, whatever the socket says.
+  void cut_older(const KnownPeers& known);
 
  private:
   using Endpoints = std::vector<asio::ip::tcp::endpoint>;
 
   void attempt();
   void resolve();
+  void resolved(Endpoints found);
+  bool use_remembered();
   void connect(size_t index);
   void connected(size_t index, asio::error_code error);
   void greet();
@@ -74,6 +81,8 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   bool stopped_ = false;
 
   Endpoints endpoints_;
+  std::optional<Endpoints> fresh_;  // Resolved meanwhile: for the next attempt.
+  bool resolving_ = false;          // A query is under way, perhaps of an older attempt.
   std::chrono::steady_clock::time_point resolved_at_;
   asio::ip::tcp::resolver resolver_;
   asio::steady_timer timer_;

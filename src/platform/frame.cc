@@ -22,6 +22,17 @@ enum Tag : uint8_t {
   tag_pid = 8,
   tag_pid_start = 9,
   tag_address = 10,
+  tag_start = 11,
+  tag_device = 12,
+  tag_inode = 13,
+  tag_term = 14,
+  tag_vote = 15,
+  tag_last = 16,
+  tag_last_term = 17,
+  tag_chain = 18,
+  tag_commit = 19,
+  tag_guardian = 20,
+  tag_secret = 21,  // In a reaped frame only.
 };
 constexpr size_t kTextMax = 256;
 
@@ -41,32 +52,46 @@ void append_number(Bytes& to, uint8_t tag, uint64_t value) {
 
 uint8_t byte_at(BytesView bytes, size_t i) { return static_cast<uint8_t>(bytes[i]); }
 
-bool is_number(uint8_t tag) {
-  return tag == tag_incarnation || tag == tag_boot || (tag >= tag_netns && tag <= tag_pid_start);
+bool is_text(uint8_t tag) {
+  return tag == tag_node || tag == tag_cluster || tag == tag_host_boot_id || tag == tag_address ||
+         tag == tag_guardian;
 }
 
-void set_number(env::Greeting& greeting, uint8_t tag, uint64_t value) {
+// Where the number of that tag is; none for texts and for tags of later versions.
+uint64_t* number_of(env::Greeting& greeting, uint8_t tag) {
   switch (tag) {
     case tag_incarnation:
-      greeting.incarnation = Incarnation{value};
-      break;
+      return &greeting.incarnation.value;
     case tag_boot:
-      greeting.boot = value;
-      break;
+      return &greeting.boot;
     case tag_netns:
-      greeting.netns = value;
-      break;
+      return &greeting.netns;
     case tag_pidns:
-      greeting.pidns = value;
-      break;
+      return &greeting.pidns;
     case tag_pid:
-      greeting.pid = value;
-      break;
+      return &greeting.pid;
     case tag_pid_start:
-      greeting.pid_start = value;
-      break;
+      return &greeting.pid_start;
+    case tag_start:
+      return &greeting.start;
+    case tag_device:
+      return &greeting.device;
+    case tag_inode:
+      return &greeting.inode;
+    case tag_term:
+      return &greeting.log.term;
+    case tag_vote:
+      return &greeting.log.vote.value;
+    case tag_last:
+      return &greeting.log.last;
+    case tag_last_term:
+      return &greeting.log.last_term;
+    case tag_chain:
+      return &greeting.log.chain;
+    case tag_commit:
+      return &greeting.log.commit;
     default:
-      break;
+      return nullptr;
   }
 }
 
@@ -80,6 +105,9 @@ void set_text(env::Greeting& greeting, uint8_t tag, BytesView value) {
       break;
     case tag_host_boot_id:
       greeting.host_boot_id = std::string(value);
+      break;
+    case tag_guardian:
+      greeting.guardian = std::string(value);
       break;
     case tag_address:
       // What is no address is as good as none.
@@ -162,6 +190,12 @@ Bytes encode_greeting(const env::Greeting& greeting) {
   append_number(bytes, tag_pid_start, greeting.pid_start);
   const std::string address = greeting.address.empty() ? "" : greeting.address.text();
   if (!address.empty() && address.size() <= kTextMax) append_text(bytes, tag_address, address);
+  // What later versions added is left out where it says nothing.
+  env::Greeting copy = greeting;
+  for (uint8_t tag = tag_start; tag <= tag_commit; ++tag) {
+    if (const uint64_t value = *number_of(copy, tag)) append_number(bytes, tag, value);
+  }
+  if (!greeting.guardian.empty()) append_text(bytes, tag_guardian, greeting.guardian);
   return bytes;
 }
 
@@ -176,11 +210,11 @@ Result<env::Greeting> decode_greeting(BytesView bytes) {
     if (bytes.size() < length) return fail(Code::invalid, "greeting ends within a field");
     const BytesView value = bytes.substr(0, length);
     bytes.remove_prefix(length);
-    if (is_number(tag)) {
+    if (uint64_t* const number = number_of(greeting, tag)) {
       if (length != 8)
         return fail(Code::invalid, fmt::format("greeting field {} is no number", tag));
-      set_number(greeting, tag, read_little64(value));
-    } else if (tag <= tag_address) {
+      *number = read_little64(value);
+    } else if (is_text(tag)) {
       if (length > kTextMax || !is_utf8(value)) {
         return fail(Code::invalid, fmt::format("greeting field {} is no text", tag));
       }
@@ -191,9 +225,31 @@ Result<env::Greeting> decode_greeting(BytesView bytes) {
   return greeting;
 }
 
+Bytes encode_reaped(const Reaped& reaped) {
+  Bytes bytes = encode_greeting(reaped.process);
+  append_text(bytes, tag_secret, reaped.secret);
+  return bytes;
+}
+
+// The secret comes last; for a greeting its field is one of a later version.
+Result<Reaped> decode_reaped(BytesView bytes) {
+  auto process = decode_greeting(bytes);
+  if (!process) return tl::make_unexpected(process.error());
+  Reaped reaped{std::move(*process), {}};
+  while (bytes.size() >= 3) {
+    const uint8_t tag = byte_at(bytes, 0);
+    const size_t length =
+        static_cast<size_t>(byte_at(bytes, 1)) | static_cast<size_t>(byte_at(bytes, 2)) << 8;
+    if (tag == tag_secret) reaped.secret = std::string(bytes.substr(3, length));
+    bytes.remove_prefix(3 + length);
+  }
+  return reaped;
+}
+
 bool is_same_process(const env::Greeting& a, const env::Greeting& b) {
-  return a.incarnation == b.incarnation && a.boot == b.boot && a.host_boot_id == b.host_boot_id &&
-         a.pidns == b.pidns && a.pid == b.pid && a.pid_start == b.pid_start;
+  return a.incarnation == b.incarnation && a.boot == b.boot && a.start == b.start &&
+         a.host_boot_id == b.host_boot_id && a.pidns == b.pidns && a.pid == b.pid &&
+         a.pid_start == b.pid_start;
 }
 
 Result<void> check_peer(const env::Greeting& self, const env::Greeting& peer) {

@@ -16,12 +16,13 @@ inline constexpr uint8_t kProtocolVersion = 1;
 inline constexpr size_t kFrameHeaderSize = 16;
 inline constexpr uint32_t kPayloadMax = 64u << 20;
 inline constexpr uint32_t kGreetingMax = 4096;  // Until a peer has greeted, no frame may be longer.
+inline constexpr uint32_t kGuestPayloadMax = 64u << 10;  // Of one that is no known member.
 
 enum class FrameKind : uint8_t {
   greeting = 1,  // Payload: encode_greeting(). The first frame each way; again when it changes.
   message = 2,   // Payload: model/message.h encode(). Only from the dialler to the listener.
   farewell = 3,  // Payload: UTF-8 text, why the connection is closed now.
-  reaped = 4,    // Payload: encode_greeting() of a process that is no more; from its guardian.
+  reaped = 4,    // Payload: encode_reaped() of a process that is no more; from its guardian.
 };
 
 struct FrameHeader {
@@ -47,6 +48,14 @@ Bytes encode_greeting(const env::Greeting& greeting);
 
 // Takes anything. Fields of later versions are skipped; an incarnation there must be.
 Result<env::Greeting> decode_greeting(BytesView bytes);
+
+// A process that is no more, and the secret whose hash its greeting had named.
+struct Reaped {
+  env::Greeting process;
+  std::string secret;
+};
+Bytes encode_reaped(const Reaped& reaped);
+Result<Reaped> decode_reaped(BytesView bytes);
 
 // Whether both are the very same process: a node that dialled itself.
 bool is_same_process(const env::Greeting& a, const env::Greeting& b);

@@ -27,6 +27,15 @@ env::Greeting example() {
   return greeting;
 }
 
+env::Greeting full_example() {
+  env::Greeting greeting = example();
+  greeting.start = 0xfeed;
+  greeting.device = 2049;
+  greeting.inode = 131073;
+  greeting.log = {12, Incarnation{0x55}, 340, 11, 0xc0ffee00c0ffee, 339};
+  return greeting;
+}
+
 // "name: hex" lines; the hex may go on over lines that begin with a blank.
 std::map<std::string, std::string> golden() {
   std::ifstream file("src/platform/testdata/frames.hex");
@@ -47,7 +56,7 @@ std::map<std::string, std::string> golden() {
 
 TEST(Frame, BytesAreTheGoldenOnes) {
   const auto frames = golden();
-  ASSERT_EQ(frames.size(), 5u);
+  ASSERT_EQ(frames.size(), 6u);
   EXPECT_EQ(to_hex(encode_frame(FrameKind::greeting, encode_greeting(example()))),
             frames.at("greeting"));
   EXPECT_EQ(to_hex(encode_frame(FrameKind::message, "hello")), frames.at("message"));
@@ -56,6 +65,14 @@ TEST(Frame, BytesAreTheGoldenOnes) {
             frames.at("farewell"));
   EXPECT_EQ(to_hex(encode_frame(FrameKind::reaped, encode_greeting(example()))),
             frames.at("reaped"));
+  EXPECT_EQ(to_hex(encode_reaped({example(), "word"})),
+            to_hex(encode_greeting(example())) + "150400776f7264");
+}
+
+TEST(Frame, WhatLaterVersionsAddedToAGreetingHasGoldenBytesToo) {
+  EXPECT_EQ(to_hex(encode_frame(FrameKind::greeting, encode_greeting(full_example()))),
+            golden().at("greeting-full"));
+  EXPECT_EQ(decode_greeting(encode_greeting(full_example())).value(), full_example());
 }
 
 TEST(Frame, AGreetingMaySayWhereToDial) {
@@ -130,6 +147,17 @@ TEST(Greeting, ComesBackAsItWent) {
   EXPECT_EQ(*back, example());
 }
 
+TEST(Greeting, OfAReapedProcessComesWithASecret) {
+  env::Greeting process = full_example();
+  process.guardian = "a hash";
+  const auto back = decode_reaped(encode_reaped({process, "a secret"}));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->process, process);
+  EXPECT_EQ(back->secret, "a secret");
+  EXPECT_EQ(decode_reaped(encode_greeting(process))->secret, "");
+  EXPECT_FALSE(decode_reaped(""));
+}
+
 TEST(Greeting, SkipsFieldsOfLaterVersions) {
   const auto back = decode_greeting(encode_greeting(example()) + Bytes("\x63\x03\x00new", 6));
   ASSERT_TRUE(back);
@@ -143,7 +171,7 @@ TEST(Greeting, NeedsAnIncarnation) {
 
 TEST(Greeting, TakesAnyBytes) {
   Random random(1);
-  const Bytes good = encode_greeting(example());
+  const Bytes good = encode_greeting(full_example());
   for (int round = 0; round < 20000; ++round) {
     Bytes bytes = good.substr(0, random.below(good.size() + 1));
     for (uint64_t flips = random.below(4); flips > 0 && !bytes.empty(); --flips) {

@@ -67,6 +67,7 @@ class Guardian {
  private:
   int run_node() {
     will_.clear();
+    will_.renew_secret();
     node_ = fork_child([this] { return options_.node(will_); });
     if (node_ < 0) {
       node_ = 0;
@@ -103,7 +104,7 @@ class Guardian {
       sigset_t none;
       sigemptyset(&none);
       ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      report_death(will->process, will->peers, options_.report_time);
+      report_death({will->process, will_.secret()}, will->peers, options_.report_time);
       return 0;
     });
     if (reporter > 0) reporters_.insert(reporter);

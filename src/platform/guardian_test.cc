@@ -40,9 +40,13 @@ class Listener {
     options.listen = std::move(listen);
     options.will = will;
     network = make_network(options);
-    EXPECT_TRUE(network->start(self, {.on_message = [](Incarnation, const Message&) {},
+    EXPECT_TRUE(network->start(self, {.on_message = [](env::Speaker, const Message&) {},
                                       .on_link = [](const env::LinkEvent&) {},
-                                      .on_greeting = [](const Greeting&) {},
+                                      .on_greeting =
+                                          [this](const Greeting&) {
+                                            const std::lock_guard lock(mutex_);
+                                            ++met_;
+                                          },
                                       .on_reaped =
                                           [this](Greeting process) {
                                             const std::lock_guard lock(mutex_);
@@ -57,11 +61,17 @@ class Listener {
     return reaped_;
   }
 
+  int met() {
+    const std::lock_guard lock(mutex_);
+    return met_;
+  }
+
   std::unique_ptr<Network> network;
 
  private:
   std::mutex mutex_;
   std::vector<Greeting> reaped_;
+  int met_ = 0;
 };
 
 // ---- The last will
@@ -133,21 +143,53 @@ TEST(LastWill, IsNothingWhenItIsDamaged) {
 
 // ---- The report
 
+// A process that has a guardian, and names the hash of what that one will say.
+Reaped guarded(uint64_t incarnation, const char* cluster = "c", uint64_t boot = 1) {
+  Reaped reaped{greeting_of(incarnation, cluster, boot), "secret of " + std::to_string(boot)};
+  reaped.process.guardian = sha256(reaped.secret);
+  return reaped;
+}
+
+// It greets there, and is gone.
+void meet(const Reaped& process, Listener& there) {
+  Listener one(process.process);
+  one.network->dial(there.address());
+  ASSERT_TRUE(eventually([&] { return there.met() >= 1; }));
+}
+
 TEST(DeathReport, IsTakenByMembersOfThatClusterOnly) {
   Listener member(greeting_of(1));
   Listener stranger(greeting_of(2, "another"));
   Listener homeless(greeting_of(3, ""));
-  const Greeting dead = greeting_of(9, "c", 4);
+  const Reaped dead = guarded(9, "c", 4);
+  meet(dead, member);
+  meet(dead, homeless);
   EXPECT_EQ(report_death(dead, {member.address(), stranger.address(), homeless.address()}, 20s),
             3u);
-  EXPECT_EQ(member.reaped(), std::vector<Greeting>{dead});
+  EXPECT_EQ(member.reaped(), std::vector<Greeting>{dead.process});
   EXPECT_TRUE(stranger.reaped().empty());
   EXPECT_TRUE(homeless.reaped().empty());
 }
 
+TEST(DeathReport, IsTakenFromItsGuardianOnlyAndOfAProcessThatWasMet) {
+  Listener member(greeting_of(1));
+  const Reaped dead = guarded(9, "c", 4);
+  EXPECT_EQ(report_death(dead, {member.address()}, 20s), 1u);
+  EXPECT_TRUE(member.reaped().empty()) << "nobody was met";
+  meet(dead, member);
+  Reaped forged = dead;
+  forged.secret = dead.process.guardian;
+  EXPECT_EQ(report_death(forged, {member.address()}, 20s), 1u);
+  Reaped next = guarded(9, "c", 5);
+  EXPECT_EQ(report_death(next, {member.address()}, 20s), 1u);
+  EXPECT_TRUE(member.reaped().empty());
+  EXPECT_EQ(report_death(dead, {member.address()}, 20s), 1u);
+  EXPECT_EQ(member.reaped().size(), 1u);
+}
+
 TEST(DeathReport, IsNotTakenFromOurselves) {
   Listener member(greeting_of(1));
-  EXPECT_EQ(report_death(greeting_of(1), {member.address()}, 20s), 1u);
+  EXPECT_EQ(report_death(guarded(1), {member.address()}, 20s), 1u);
   EXPECT_TRUE(member.reaped().empty());
 }
 
@@ -155,13 +197,12 @@ TEST(DeathReport, IsRepeatedUntilSomebodyIsThere) {
   Address later;
   { later = Listener(greeting_of(1)).address(); }
   Listener now(greeting_of(2));
+  const Reaped dead = guarded(9);
+  meet(dead, now);
   size_t answered = 0;
-  std::thread guardian([&] {
-    answered = report_death(greeting_of(9), {later, now.address()}, 20s);
-  });
+  std::thread guardian([&] { answered = report_death(dead, {later, now.address()}, 20s); });
   EXPECT_TRUE(eventually([&] { return now.reaped().size() == 1; }));
   Listener again(greeting_of(1), later);
-  EXPECT_TRUE(eventually([&] { return again.reaped().size() == 1; }));
   guardian.join();
   EXPECT_EQ(answered, 2u);
 }
@@ -169,7 +210,7 @@ TEST(DeathReport, IsRepeatedUntilSomebodyIsThere) {
 TEST(DeathReport, EndsWhenItsTimeIsOver) {
   Address nobody;
   { nobody = Listener(greeting_of(1)).address(); }
-  EXPECT_EQ(report_death(greeting_of(9), {nobody}, 100ms), 0u);
+  EXPECT_EQ(report_death(guarded(9), {nobody}, 100ms), 0u);
 }
 
 // ---- The guardian

@@ -10,11 +10,13 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "platform/frame.h"
+#include "platform/process.h"
 
 namespace databridge::platform {
 namespace {
 
 constexpr size_t kHalf = 128u << 10;
+constexpr size_t kSecretSize = 32;
 
 }  // namespace
 
@@ -26,6 +28,7 @@ struct LastWill::Page {
     uint32_t crc = 0;
     char bytes[kHalf];  // The greeting, then an address a line.
   };
+  char secret[kSecretSize] = {};   // Nobody writes it while a node runs.
   std::atomic<uint32_t> valid{0};  // Which half; 0: none.
   Half halves[2];
 };
@@ -77,6 +80,15 @@ std::optional<LastWill::Content> LastWill::read() const {
   }
   return content;
 }
+
+void LastWill::renew_secret() {
+  for (size_t at = 0; at < kSecretSize; at += sizeof(uint64_t)) {
+    const uint64_t part = entropy64();
+    std::memcpy(page_->secret + at, &part, sizeof part);
+  }
+}
+
+std::string LastWill::secret() const { return to_hex(BytesView(page_->secret, kSecretSize)); }
 
 void LastWill::clear() { page_->valid = 0; }
 

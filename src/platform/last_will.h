@@ -22,6 +22,11 @@ class LastWill {
   // that do not fit (some 5,000 do) are left out.
   void write(const env::Greeting& self, const std::vector<Address>& peers);
 
+  // A new one for the next process: the guardian, before it forks. The process names its hash in
+  // its greetings; who knows the secret has had that process as its child.
+  void renew_secret();
+  std::string secret() const;
+
   struct Content {
     env::Greeting process;
     std::vector<Address> peers;

@@ -8,15 +8,16 @@
 #include <atomic>
 #include <map>
 #include <mutex>
-#include <set>
 #include <thread>
 
 #include "base/check.h"
 #include "base/guarded.h"
+#include "platform/address_book.h"
 #include "platform/connection.h"
 #include "platform/death_report.h"
 #include "platform/dialler.h"
 #include "platform/last_will.h"
+#include "platform/process.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -26,6 +27,7 @@ using asio::ip::tcp;
 
 constexpr int kBacklog = 1024;
 constexpr int kLinesPerSecond = 10;
+constexpr size_t kGuardedMax = 1024;
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
 Error cannot_listen(const Address& address, const asio::error_code& error) {
@@ -60,14 +62,19 @@ Result<void> bind_to(const Address& address, asio::io_context& io, tcp::acceptor
 class AsioNetwork : public Network, private DialContext {
  public:
   explicit AsioNetwork(NetworkOptions options)
-      : options_(std::move(options)), acceptor_(io_), accept_pause_(io_) {}
+      : options_(std::move(options)),
+        book_(options_.address_book.empty() ? AddressBook() : AddressBook(options_.address_book)),
+        acceptor_(io_),
+        accept_pause_(io_) {}
   ~AsioNetwork() override;
 
   Result<void> start(env::Greeting self, Receiver receiver) override;
   void set_cluster(const ClusterId& cluster) override;
+  void know(KnownPeers peers) override;
+  void set_position(const env::LogPosition& position) override;
   void dial(const Address& address) override;
   void hang_up(const Address& address) override;
-  void send(Incarnation to, Message message) override;
+  void send(Incarnation to, Message message, uint64_t start) override;
   uint16_t port() const override { return port_; }
 
  private:
@@ -75,16 +82,25 @@ class AsioNetwork : public Network, private DialContext {
   struct Incoming {
     std::shared_ptr<Connection> link;
     env::Greeting peer;  // Once greeted.
-    std::unique_ptr<asio::steady_timer> deadline;
+    bool greeted = false;
+    bool member = false;  // By its greeting, and by what was said of the known ones.
+    bool told = false;    // That it says what is for members only.
+    uint64_t spoke = 0;   // Order of its last valid message, or of its coming.
+    std::unique_ptr<asio::steady_timer> deadline;  // Of a guest.
   };
 
   asio::io_context& io() override { return io_; }
   const NetworkOptions& options() const override { return options_; }
+  env::Greeting greeting() const override;
   const env::Greeting& self() const override { return self_; }
-  void link_up(Incarnation peer, const std::shared_ptr<Connection>& link) override;
+  void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) override;
   void link_gone(Incarnation peer, const std::shared_ptr<Connection>& link) override;
   void tell(env::LinkEvent event) override { receiver_.on_link(std::move(event)); }
   void trouble(const std::string& line) override;
+  Address remembered(const Address& place) const override { return book_.find(place); }
+  void met(const Address& place, const Address& endpoint) override {
+    if (auto kept = book_.met(place, endpoint); !kept) trouble(kept.error().message);
+  }
 
   Result<void> listen();
   void accept();
@@ -95,7 +111,11 @@ class AsioNetwork : public Network, private DialContext {
   Result<void> take_greeting(uint64_t id, BytesView payload);
   Result<void> take_reaped(uint64_t id, BytesView payload);
   void write_will();
-  Result<void> replace_older(uint64_t id, const env::Greeting& peer);
+  void remember_guardian(const env::Greeting& peer, bool dialled);
+  bool is_member(const env::Greeting& peer) const;
+  void classify(Incoming& incoming);
+  void wait_for_word(uint64_t id, Incoming& incoming, Duration time);
+  void make_room();
   void stop();
 
   const NetworkOptions options_;
@@ -103,22 +123,37 @@ class AsioNetwork : public Network, private DialContext {
   uint16_t port_ = 0;
 
   // Network thread only, once started.
+  AddressBook book_;
   env::Greeting self_;
   Receiver receiver_;
   tcp::acceptor acceptor_;
   asio::steady_timer accept_pause_;
   std::map<Address, std::shared_ptr<Dialler>> diallers_;  // Shared: see there.
   std::map<uint64_t, Incoming> incoming_;
-  std::set<uint64_t> ungreeted_;  // Of incoming_, oldest first.
+  KnownPeers known_;
+  struct Guarded {
+    uint64_t boot = 0;
+    uint64_t start = 0;
+    std::string hash;
+  };
+  std::map<Incarnation, Guarded> guarded_;  // Processes that were met, by what they named.
   uint64_t last_id_ = 0;
+  uint64_t spoken_ = 0;  // Counts what Incoming::spoke is drawn from.
   int64_t lines_second_ = 0;
   int lines_ = 0;
   int lines_dropped_ = 0;
   bool will_due_ = false;  // It is to be written, and will be.
 
   // Who can be spoken to, and over which links: the first is used. Any thread reads it.
-  std::mutex mutex_;
-  std::map<Incarnation, std::vector<std::shared_ptr<Connection>>> links_ GUARDED_BY(mutex_);
+  struct Line {
+    std::shared_ptr<Connection> link;
+    uint64_t boot = 0;
+    uint64_t start = 0;
+  };
+  mutable std::mutex mutex_;
+  std::map<Incarnation, std::vector<Line>> links_ GUARDED_BY(mutex_);
+  KnownPeers let_in_ GUARDED_BY(mutex_);
+  env::LogPosition position_ GUARDED_BY(mutex_);
 
   std::thread thread_;
 };
@@ -143,6 +178,7 @@ Result<void> AsioNetwork::start(env::Greeting self, Receiver receiver) {
   CHECK(!thread_.joinable());
   CHECK(self.incarnation);
   self_ = std::move(self);
+  if (options_.will != nullptr) self_.guardian = sha256(options_.will->secret());
   receiver_ = std::move(receiver);
   if (!options_.listen.empty()) {
     if (auto listening = listen(); !listening) return listening;
@@ -200,22 +236,53 @@ void AsioNetwork::admit(int fd) {
     ::close(fd);
     return;
   }
-  // Members greet at once, so the oldest silent guest is the least likely to be one. Cutting the
-  // newest would let a few hundred silent connections lock the members out.
-  if (ungreeted_.size() >= options_.ungreeted_max) {
-    drop(*ungreeted_.begin(), "too many connections that have not greeted");
-  }
+  make_room();
   const uint64_t id = ++last_id_;
   auto& incoming = incoming_[id];
-  ungreeted_.insert(id);
   incoming.link = std::make_shared<Connection>(std::move(socket), options_.queue_bytes_max);
-  incoming.deadline = std::make_unique<asio::steady_timer>(io_, options_.greeting_time);
-  incoming.deadline->async_wait([this, id](asio::error_code cancelled) {
-    if (!cancelled && ungreeted_.contains(id)) drop(id, "no greeting came in time");
-  });
+  incoming.spoke = ++spoken_;
+  wait_for_word(id, incoming, options_.greeting_time);
   incoming.link->start(
       [this, id](FrameKind kind, BytesView payload) { return take_frame(id, kind, payload); },
       [this, id](const std::string& why) { drop(id, why); });
+}
+
+// Members greet at once, so the oldest silent guest is the least likely to be one. Cutting the
+// newest would let a few silent connections lock the members out.
+void AsioNetwork::make_room() {
+  size_t guests = 0;
+  uint64_t oldest = 0;
+  uint64_t spoke = UINT64_MAX;
+  for (const auto& [id, incoming] : incoming_) {
+    if (incoming.member) continue;
+    ++guests;
+    if (incoming.spoke < spoke) {
+      spoke = incoming.spoke;
+      oldest = id;
+    }
+  }
+  if (guests >= options_.guests_max) drop(oldest, "too many connections of no member");
+}
+
+void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) {
+  incoming.deadline = std::make_unique<asio::steady_timer>(io_, time);
+  incoming.deadline->async_wait([this, id](asio::error_code cancelled) {
+    const auto found = incoming_.find(id);
+    if (cancelled || found == incoming_.end() || found->second.member) return;
+    drop(id, found->second.greeted ? "no valid message came in time" : "no greeting came in time");
+  });
+}
+
+bool AsioNetwork::is_member(const env::Greeting& peer) const {
+  if (self_.cluster.empty() || peer.cluster != self_.cluster) return false;
+  const auto known = known_.find(peer.incarnation);
+  return known != known_.end() && known->second.admits(peer.boot, peer.start);
+}
+
+// It has greeted, or what is known has changed.
+void AsioNetwork::classify(Incoming& incoming) {
+  incoming.member = is_member(incoming.peer);
+  incoming.link->set_payload_max(incoming.member ? kPayloadMax : kGuestPayloadMax);
 }
 
 void AsioNetwork::drop(uint64_t id, const std::string& why) {
@@ -223,7 +290,7 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   if (found == incoming_.end()) return;
   const auto link = found->second.link;
   // The end of a greeted link is news for the one who dialled it; of others we tell.
-  if (ungreeted_.erase(id) > 0) {
+  if (!found->second.greeted) {
     trouble(fmt::format("connection from {} cut: {}", link->remote_text(), why));
   } else if (why != "closed by the peer") {
     trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,
@@ -236,10 +303,24 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
 Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payload) {
   if (kind == FrameKind::greeting) return take_greeting(id, payload);
   if (kind == FrameKind::reaped) return take_reaped(id, payload);
-  if (ungreeted_.contains(id)) return fail(Code::invalid, "a message came before the greeting");
+  Incoming& incoming = incoming_.at(id);
+  if (!incoming.greeted) return fail(Code::invalid, "a message came before the greeting");
   auto message = decode_message(payload);
   if (!message) return tl::make_unexpected(message.error());
-  receiver_.on_message(incoming_.at(id).peer.incarnation, std::move(*message));
+  const env::Greeting& peer = incoming.peer;
+  if (!incoming.member) {
+    if (!is_for_strangers(*message)) {
+      if (!std::exchange(incoming.told, true)) {
+        trouble(fmt::format("a {} from {} at {} is not taken: it is not known as a member",
+                            name(*message), peer.node.value, incoming.link->remote_text()));
+      }
+      return {};
+    }
+    incoming.spoke = ++spoken_;
+    wait_for_word(id, incoming, options_.guest_time);
+  }
+  const bool is_ours = !self_.cluster.empty() && peer.cluster == self_.cluster;
+  receiver_.on_message({peer.incarnation, peer.boot, peer.start, is_ours}, std::move(*message));
   return {};
 }
 
@@ -249,43 +330,54 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   auto& incoming = incoming_.at(id);
   if (auto fits = check_peer(self_, *peer); !fits) {
     // It may know whom it has found; the farewell with the reason follows.
-    incoming.link->send(FrameKind::greeting, encode_greeting(self_));
+    incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
     return fits;
   }
-  if (!ungreeted_.contains(id)) {
-    if (peer->incarnation != incoming.peer.incarnation) {
-      return fail(Code::invalid, "a second greeting came with another incarnation");
-    }
-    incoming.peer = *peer;
-    return {};
+  const bool first = !incoming.greeted;
+  if (!first && (peer->incarnation != incoming.peer.incarnation ||
+                 peer->boot != incoming.peer.boot || peer->start != incoming.peer.start)) {
+    return fail(Code::invalid, "a second greeting came of another process");
   }
-  const bool ourselves = peer->incarnation == self_.incarnation;
-  if (!ourselves) {
-    if (auto newest = replace_older(id, *peer); !newest) return newest;
-  }
-  ungreeted_.erase(id);
-  incoming.deadline.reset();
+  incoming.greeted = true;
+  remember_guardian(*peer, false);
   incoming.peer = *peer;
-  incoming.link->set_payload_max(kPayloadMax);
-  incoming.link->send(FrameKind::greeting, encode_greeting(self_));
-  if (!ourselves) receiver_.on_greeting(*peer);
+  classify(incoming);
+  if (!first) return {};
+  wait_for_word(id, incoming, options_.guest_time);
+  incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
+  if (peer->incarnation != self_.incarnation) receiver_.on_greeting(*peer);
   return {};
 }
 
 // The whole conversation of a guardian.
 Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
-  const auto process = decode_greeting(payload);
-  if (!process) return tl::make_unexpected(process.error());
-  if (!ungreeted_.contains(id)) return fail(Code::invalid, "a member spoke as a guardian");
-  if (process->cluster.empty() || process->cluster != self_.cluster ||
-      process->incarnation == self_.incarnation) {
+  const auto reaped = decode_reaped(payload);
+  if (!reaped) return tl::make_unexpected(reaped.error());
+  const env::Greeting& process = reaped->process;
+  if (incoming_.at(id).greeted) return fail(Code::invalid, "a member spoke as a guardian");
+  const auto met = guarded_.find(process.incarnation);
+  if (process.cluster.empty() || process.cluster != self_.cluster ||
+      process.incarnation == self_.incarnation || met == guarded_.end() ||
+      met->second.boot != process.boot || met->second.start != process.start ||
+      met->second.hash != sha256(reaped->secret)) {
     return fail(Code::conflict, kNotConcerned);
   }
-  receiver_.on_reaped(*process);
+  receiver_.on_reaped(process);
   incoming_.at(id).link->close(kNoted);
-  ungreeted_.erase(id);
   incoming_.erase(id);
   return {};
+}
+
+// Who was met at an address that we dialled is believed before who came.
+void AsioNetwork::remember_guardian(const env::Greeting& peer, bool dialled) {
+  if (peer.guardian.empty()) return;
+  if (guarded_.size() >= kGuardedMax) {
+    std::erase_if(guarded_, [this](const auto& entry) { return !known_.contains(entry.first); });
+    if (guarded_.size() >= kGuardedMax) return;
+  }
+  const Guarded now{peer.boot, peer.start, peer.guardian};
+  const auto [met, fresh] = guarded_.try_emplace(peer.incarnation, now);
+  if (!fresh && (dialled || peer.boot > met->second.boot)) met->second = now;
 }
 
 // What our guardian would need now. Once for all that happens in one go.
@@ -301,20 +393,38 @@ void AsioNetwork::write_will() {
   });
 }
 
-// A node that started anew has no older process: what is left of that one's links is cut.
-Result<void> AsioNetwork::replace_older(uint64_t id, const env::Greeting& peer) {
-  std::vector<uint64_t> older;
-  for (const auto& [other_id, other] : incoming_) {
-    if (other_id == id || other.peer.incarnation != peer.incarnation) continue;
-    if (other.peer.boot > peer.boot) {
-      return fail(Code::conflict,
-                  fmt::format("a newer process of node {} is already here", peer.node.value));
-    }
-    if (other.peer.boot < peer.boot) older.push_back(other_id);
+// Of a process that has a successor, what is left of its links is dead, whatever the sockets say.
+void AsioNetwork::know(KnownPeers peers) {
+  {
+    const std::lock_guard lock(mutex_);
+    let_in_ = peers;
   }
-  for (const uint64_t other : older) drop(other, "a newer process of that node has come");
-  for (const auto& [address, dialler] : diallers_) dialler->cut_older(peer);
-  return {};
+  asio::post(io_, [this, peers = std::move(peers)]() mutable {
+    known_ = std::move(peers);
+    std::vector<uint64_t> older;
+    for (auto& [id, incoming] : incoming_) {
+      if (!incoming.greeted) continue;
+      const bool was_member = incoming.member;
+      classify(incoming);
+      if (was_member && !incoming.member) wait_for_word(id, incoming, options_.guest_time);
+      const auto known = known_.find(incoming.peer.incarnation);
+      if (known != known_.end() && incoming.peer.boot < known->second.boot) older.push_back(id);
+    }
+    for (const uint64_t id : older) drop(id, "a newer process of that node has come");
+    for (const auto& [address, dialler] : diallers_) dialler->cut_older(known_);
+  });
+}
+
+void AsioNetwork::set_position(const env::LogPosition& position) {
+  const std::lock_guard lock(mutex_);
+  position_ = position;
+}
+
+env::Greeting AsioNetwork::greeting() const {
+  env::Greeting greeting = self_;
+  const std::lock_guard lock(mutex_);
+  greeting.log = position_;
+  return greeting;
 }
 
 void AsioNetwork::set_cluster(const ClusterId& cluster) {
@@ -323,12 +433,13 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
     self_.cluster = cluster;
     write_will();
     std::vector<std::pair<uint64_t, std::string>> strangers;
-    for (const auto& [id, incoming] : incoming_) {
-      if (ungreeted_.contains(id)) continue;
+    for (auto& [id, incoming] : incoming_) {
+      if (!incoming.greeted) continue;
       if (auto fits = check_peer(self_, incoming.peer); !fits) {
         strangers.emplace_back(id, fits.error().message);
       } else {
-        incoming.link->send(FrameKind::greeting, encode_greeting(self_));
+        classify(incoming);
+        incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
       }
     }
     for (const auto& [id, why] : strangers) drop(id, why);
@@ -355,13 +466,23 @@ void AsioNetwork::hang_up(const Address& address) {
   });
 }
 
-void AsioNetwork::send(Incarnation to, Message message) {
+void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
   std::shared_ptr<Connection> link;
   {
     const std::lock_guard lock(mutex_);
     const auto found = links_.find(to);
     if (found == links_.end()) return;
-    link = found->second.front();
+    // Several processes may have greeted under one incarnation.
+    const auto known = let_in_.find(to);
+    for (const Line& line : found->second) {
+      const bool is_it =
+          start != 0 ? line.start == start
+                     : known == let_in_.end() || known->second.admits(line.boot, line.start);
+      if (!is_it) continue;
+      link = line.link;
+      break;
+    }
+    if (!link) return;
   }
   Bytes payload = encode(message);
   if (payload.size() > kPayloadMax) {
@@ -374,17 +495,18 @@ void AsioNetwork::send(Incarnation to, Message message) {
   link->send(FrameKind::message, std::move(payload));
 }
 
-void AsioNetwork::link_up(Incarnation peer, const std::shared_ptr<Connection>& link) {
+void AsioNetwork::link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) {
   write_will();
+  remember_guardian(peer, true);
   const std::lock_guard lock(mutex_);
-  links_[peer].push_back(link);
+  links_[peer.incarnation].push_back({link, peer.boot, peer.start});
 }
 
 void AsioNetwork::link_gone(Incarnation peer, const std::shared_ptr<Connection>& link) {
   const std::lock_guard lock(mutex_);
   const auto found = links_.find(peer);
   if (found == links_.end()) return;
-  std::erase(found->second, link);
+  std::erase_if(found->second, [&](const Line& line) { return line.link == link; });
   if (found->second.empty()) links_.erase(found);
 }
 

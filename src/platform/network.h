@@ -16,8 +16,9 @@ class LastWill;
 struct NetworkOptions {
   Address listen;  // Port 0: any free one. Nothing else than this address is bound; empty: nothing.
 
-  size_t ungreeted_max = 256;     // Incoming connections that have not greeted; beyond, the oldest
-                                  // of them is cut.
+  size_t guests_max = 64;         // Incoming connections that have not greeted as a known member;
+                                  // beyond, the one that has been silent for longest is cut.
+  Duration guest_time = 10s;      // Without a valid message, a guest is hung up after so long.
   Duration greeting_time = 5s;    // To greet in, for both sides.
   Duration connect_time = 3s;     // For one attempt to connect.
   Duration backoff_first = 10ms;  // Between dials; doubles up to the last.
@@ -25,6 +26,7 @@ struct NetworkOptions {
   Duration silence = 3s;  // Bytes sent and not acknowledged for so long, or a peer's kernel that
                           // does not answer keep-alives: the link is lost.
   size_t queue_bytes_max = 64u << 20;  // Waiting on one link; what comes on top is dropped.
+  std::string address_book;            // A file with where named places were met; empty: none.
   LastWill* will = nullptr;            // Kept up to date; outlives the network.
 
   // One line for the log about a connection that was refused or cut. Network thread.

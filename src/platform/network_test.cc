@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "platform/address_book.h"
 #include "platform/frame.h"
 #include "platform/process.h"
 #include "platform/system.h"
@@ -26,12 +27,13 @@ using env::LinkEvent;
 using env::LinkNews;
 using testing::HasSubstr;
 
-Greeting greeting_of(uint64_t id, const std::string& cluster = "", uint64_t boot = 1) {
+Greeting greeting_of(uint64_t id, const std::string& cluster = "c", uint64_t boot = 1) {
   Greeting greeting = this_process();
   greeting.incarnation = Incarnation{id};
   greeting.node = NodeId("n" + std::to_string(id));
   greeting.cluster = ClusterId(cluster);
   greeting.boot = boot;
+  greeting.start = 1000 * id + boot;
   return greeting;
 }
 
@@ -51,9 +53,12 @@ class Node {
     network = make_network(options);
     const auto started = network->start(
         std::move(self), {.on_message =
-                              [this](Incarnation from, Message message) {
+                              [this](env::Speaker from, Message message) {
                                 const std::lock_guard lock(mutex_);
-                                messages_.emplace_back(from, std::get<RaftPacket>(message).bytes);
+                                const auto* raft = std::get_if<RaftPacket>(&message);
+                                messages_.emplace_back(
+                                    from.incarnation,
+                                    raft != nullptr ? raft->bytes : Bytes(name(message)));
                               },
                           .on_link =
                               [this](LinkEvent event) {
@@ -71,6 +76,12 @@ class Node {
                                 reaped_.push_back(process);
                               }});
     EXPECT_TRUE(started) << started.error().message;
+    know_all();
+  }
+  // Every node of these tests is a member, but for those of which a test says otherwise.
+  void know_all(KnownPeers known = {}) {
+    for (uint64_t id = 1; id < 10; ++id) known.try_emplace(Incarnation{id});
+    network->know(std::move(known));
   }
   ~Node() { network.reset(); }
 
@@ -257,6 +268,37 @@ TEST(Network, NamesAreResolved) {
   EXPECT_TRUE(a.has_line("cannot resolve no-such-host.invalid"));
 }
 
+// The name server is down when the node starts again: it knows where it met its peer.
+TEST(Network, APeerThatWasMetIsFoundWhileItsNameCannotBeResolved) {
+  TemporaryDirectory directory;
+  NetworkOptions options;
+  options.address_book = directory.path() + "/addresses";
+  Node peer(greeting_of(2));
+  const Address place{"peer.of.this.test.invalid", peer.address().port};
+  {
+    Node a(greeting_of(1), options);
+    a.network->dial(place);
+    EXPECT_TRUE(eventually([&] { return a.has_line("cannot resolve"); }));
+  }
+  {
+    AddressBook book(options.address_book);
+    ASSERT_TRUE(book.met(place, peer.address()));
+    EXPECT_EQ(AddressBook(options.address_book).find(place), peer.address());
+  }
+  Node again(greeting_of(1), options);
+  EXPECT_TRUE(again.dial_and_wait(place));
+}
+
+TEST(Network, WhereANamedPeerWasMetIsKept) {
+  TemporaryDirectory directory;
+  NetworkOptions options;
+  options.address_book = directory.path() + "/addresses";
+  Node peer(greeting_of(2)), a(greeting_of(1), options);
+  const Address place{"localhost", peer.address().port};
+  ASSERT_TRUE(a.dial_and_wait(place));
+  EXPECT_EQ(AddressBook(options.address_book).find(place), peer.address());
+}
+
 TEST(Network, TalksIpv6) {
   NetworkOptions options;
   options.listen = {"::1", 0};
@@ -386,7 +428,7 @@ TEST(Network, ACopiedDataDirectoryIsRefused) {
 }
 
 TEST(Network, MembersOfAnotherClusterAreRefused) {
-  Node a(greeting_of(1, "red")), b(greeting_of(2, "blue")), c(greeting_of(3));
+  Node a(greeting_of(1, "red")), b(greeting_of(2, "blue")), c(greeting_of(3, ""));
   a.network->dial(b.address());
   EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::failed); }));
   EXPECT_TRUE(a.has_line("belongs to cluster"));
@@ -398,12 +440,12 @@ TEST(Network, MembersOfAnotherClusterAreRefused) {
 }
 
 TEST(Network, EnteringAnotherClusterCutsTheLink) {
-  Node a(greeting_of(1)), b(greeting_of(2)), c(greeting_of(3));
+  Node a(greeting_of(1, "")), b(greeting_of(2, "")), c(greeting_of(3, ""));
   ASSERT_TRUE(a.dial_and_wait(b.address()));
   ASSERT_TRUE(a.dial_and_wait(c.address()));
   a.network->set_cluster(ClusterId("red"));
   c.network->set_cluster(ClusterId("red"));
-  a.network->send(Incarnation{2}, packet("still a link"));
+  a.network->send(Incarnation{2}, Probe{});
   ASSERT_TRUE(eventually([&] { return b.messages().size() == 1; }));
   b.network->set_cluster(ClusterId("blue"));
   EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::lost); }));
@@ -412,20 +454,82 @@ TEST(Network, EnteringAnotherClusterCutsTheLink) {
   EXPECT_TRUE(eventually([&] { return c.messages().size() == 1; }));
 }
 
-TEST(Network, ANewerBootReplacesOlderLinks) {
+TEST(Network, LinksOfAProcessThatHasASuccessorAreCut) {
   Node a(greeting_of(1));
   RawPeer old_process(a.address());
-  old_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "", 4))));
+  old_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "c", 4))));
   ASSERT_TRUE(eventually([&] { return a.greetings().size() == 1; }));
   RawPeer new_process(a.address());
-  new_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "", 5))));
+  new_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "c", 5))));
   ASSERT_TRUE(eventually([&] { return a.greetings().size() == 2; }));
+  a.know_all({{Incarnation{2}, {4, 5, 2005}}});  // It was let in.
   EXPECT_THAT(old_process.read_to_end(), HasSubstr("a newer process of that node has come"));
   EXPECT_TRUE(old_process.closed);
-  // The other way round the newcomer is the one that is refused.
-  RawPeer late(a.address());
-  late.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "", 4))));
-  EXPECT_THAT(late.read_to_end(), HasSubstr("a newer process of node n2 is already here"));
+}
+
+// Two processes greet under one incarnation: only the one that was let in is heard and spoken to.
+TEST(Network, OneProcessOfAnIncarnationSpeaksAtATime) {
+  Node a(greeting_of(1)), original(greeting_of(2, "c", 4)), copy(greeting_of(2, "c", 5));
+  a.know_all({{Incarnation{2}, {4, 4, 2004}}});
+  ASSERT_TRUE(a.dial_and_wait(copy.address()));
+  ASSERT_TRUE(a.dial_and_wait(original.address()));
+  ASSERT_TRUE(copy.dial_and_wait(a.address()));
+  ASSERT_TRUE(original.dial_and_wait(a.address()));
+  a.network->send(Incarnation{2}, packet("to the member"));
+  a.network->send(Incarnation{2}, JoinReply{}, 2005);
+  ASSERT_TRUE(eventually([&] { return copy.messages().size() == 1; }));
+  ASSERT_TRUE(eventually([&] { return original.messages().size() == 1; }));
+  EXPECT_EQ(copy.messages()[0].second, Bytes(name(Message(JoinReply{}))));
+  copy.network->send(Incarnation{1}, packet("of the copy"));
+  copy.network->send(Incarnation{1}, Join{});
+  ASSERT_TRUE(eventually([&] { return a.messages().size() == 1; }));
+  original.network->send(Incarnation{1}, packet("of the original"));
+  ASSERT_TRUE(eventually([&] { return a.messages().size() == 2; }));
+  EXPECT_EQ(a.messages()[1].second, Bytes("of the original"));
+  EXPECT_TRUE(a.has_line("it is not known as a member"));
+}
+
+TEST(Network, AStrangerHasShortFramesAndLittleTime) {
+  NetworkOptions options;
+  options.guest_time = 100ms;
+  Node a(greeting_of(1), options), stranger(greeting_of(77));
+  ASSERT_TRUE(stranger.dial_and_wait(a.address()));
+  EXPECT_TRUE(eventually([&] { return stranger.has_event(LinkNews::lost); }));
+  EXPECT_TRUE(eventually([&] { return a.has_line("no valid message came in time"); }));
+  ASSERT_TRUE(eventually([&] { return stranger.count(LinkNews::up) >= 2; }));
+  Probe probe;
+  probe.self.labels["long"] = std::string(70'000, 'x');
+  stranger.network->send(Incarnation{1}, probe);
+  EXPECT_TRUE(eventually([&] { return a.has_line("at most 65536 are allowed"); }));
+  EXPECT_TRUE(a.messages().empty());
+}
+
+TEST(Network, StrangersHaveFewConnectionsTheOldestSilentOneGoesFirst) {
+  NetworkOptions options;
+  options.guests_max = 3;
+  Node a(greeting_of(1), options), member(greeting_of(2));
+  ASSERT_TRUE(member.dial_and_wait(a.address()));
+  std::vector<std::unique_ptr<RawPeer>> guests;
+  const auto come = [&](uint64_t id) {
+    guests.push_back(std::make_unique<RawPeer>(a.address()));
+    guests.back()->write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(id))));
+    ASSERT_TRUE(eventually([&] { return a.greetings().size() == guests.size() + 1; }));
+  };
+  for (uint64_t id = 71; id <= 73; ++id) come(id);
+  guests[0]->write(encode_frame(FrameKind::message, encode(Message(Probe{}))));
+  ASSERT_TRUE(eventually([&] { return a.messages().size() == 1; }));
+  come(74);
+  EXPECT_THAT(guests[1]->read_to_end(), HasSubstr("too many connections of no member"));
+  member.network->send(Incarnation{1}, packet("of a member"));
+  EXPECT_TRUE(eventually([&] { return a.messages().size() == 2; }));
+  EXPECT_FALSE(member.has_event(LinkNews::lost));
+}
+
+TEST(Network, AGreetingNamesWhatTheLogHolds) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  a.network->set_position({7, Incarnation{2}, 40, 6, 0xabc, 39});
+  ASSERT_TRUE(b.dial_and_wait(a.address()));
+  EXPECT_EQ(b.events().front().peer.log, (env::LogPosition{7, Incarnation{2}, 40, 6, 0xabc, 39}));
 }
 
 // What a hostile or broken peer may send; each must be told why and cut, while others talk on.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,8 +97,20 @@ Result<std::string> machine_name(const std::string& data_dir, const std::string&
   return name;
 }
 
-env::Greeting this_process() {
+std::string sha256(BytesView bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  CHECK(EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) == 1);
+  return to_hex(BytesView(reinterpret_cast<const char*>(digest), size));
+}
+
+env::Greeting this_process(const std::string& data_dir) {
   env::Greeting self;
+  struct stat directory {};
+  if (!data_dir.empty() && ::stat(data_dir.c_str(), &directory) == 0) {
+    self.device = directory.st_dev;
+    self.inode = directory.st_ino;
+  }
   if (auto id = read_file("/proc/sys/kernel/random/boot_id")) {
     self.host_boot_id = id->substr(0, id->find('\n'));
   }

@@ -72,4 +72,19 @@ Result<void> sync_directory(const std::string& path) {
   return {};
 }
 
+Result<void> write_whole_file(const std::string& path, BytesView content) {
+  const std::string fresh = path + ".new";
+  {
+    const Descriptor out(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+    if (!out) return tl::make_unexpected(system_error("open", fresh));
+    if (auto written = write_all(out.get(), content, fresh); !written) return written;
+    if (::fsync(out.get()) != 0) return tl::make_unexpected(system_error("sync", fresh));
+  }
+  if (::rename(fresh.c_str(), path.c_str()) != 0) {
+    return tl::make_unexpected(system_error("rename", fresh));
+  }
+  const size_t slash = path.find_last_of('/');
+  return sync_directory(slash == std::string::npos ? "." : path.substr(0, slash));
+}
+
 }  // namespace databridge::platform

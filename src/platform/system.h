@@ -43,6 +43,9 @@ Result<void> write_all(int fd, BytesView bytes, const std::string& path);
 // The whole of a small file (also of /proc, where sizes are not known). not_found, forbidden, io.
 Result<Bytes> read_file(const std::string& path);
 
+// The file is there wholly or not at all, and durable: written aside, synced, renamed.
+Result<void> write_whole_file(const std::string& path, BytesView content);
+
 // A named thread (at most 15 letters) that gets no signals: those are for the main thread.
 std::thread start_thread(const char* name, std::function<void()> run);
 

@@ -1,0 +1,174 @@
+// The brain's part about other nodes: who may say what, and who may be who (safety.md 9, 10).
+#include "cluster/brain_test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+TEST_F(BrainTest, NothingButTheWordsOfStrangersIsTakenFromAStranger) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  Request request{Change{SetConfig{"owned", "1", {}}}, {}};
+  Effects effects = hear(9, Forward{{node(9), 1}, encode(request)});
+  EXPECT_TRUE(proposed<SetConfig>(effects).empty());
+  EXPECT_TRUE(sent<ForwardReply>(effects).empty());
+  effects = hear(9, WorkReport{p, Epoch{0, 1}, RunState::unassigned, {}});
+  EXPECT_TRUE(effects.empty() || all<Propose>(effects).empty());
+  EXPECT_EQ(proposed<SetConfig>(hear(2, Forward{{node(2), 1}, encode(request)})).size(), 1u);
+  Received raft{node(9), RaftPacket{}, 1, 11, true};
+  Effects none;
+  EXPECT_FALSE(brain->hears(raft, consensus, now, none));
+  raft.from = node(2);
+  raft.start = 0;  // As it spoke before.
+  EXPECT_TRUE(brain->hears(raft, consensus, now, none));
+  raft.is_ours = false;
+  EXPECT_FALSE(brain->hears(raft, consensus, now, none));
+}
+
+TEST_F(BrainTest, AStrangerDoesNotSpeakForSomebodyElse) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  EXPECT_TRUE(proposed<AdmitMember>(hear(9, Join{info_of(8), {}})).empty());
+  EXPECT_TRUE(sent<ProbeReply>(hear(9, Probe{info_of(8)})).empty());
+  EXPECT_EQ(proposed<AdmitMember>(hear(2, Join{info_of(8), {}})).size(), 1u) << "passed on";
+}
+
+TEST_F(BrainTest, OnlyAMemberSaysThatThisNodeWasRemoved) {
+  wake(2);
+  follow(1, kTerm);
+  const JoinReply removed{ClusterId("c"), node(9), {}, "it was removed", true, Standing::member};
+  EXPECT_TRUE(all<Leave>(hear(9, removed)).empty());
+  now += timing.election_timeout;
+  EXPECT_TRUE(all<Leave>(hear(9, removed)).empty()) << "however lonely it is";
+  EXPECT_EQ(all<Leave>(hear(3, removed)).size(), 1u);
+}
+
+TEST_F(BrainTest, WhoWasAwayWhileAllOthersWereReplacedFindsBack) {
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  const Address where{"10.0.0.9", 8090};
+  EXPECT_FALSE(dials(greet(9, 1, where), where)) << "there may be members still";
+  const JoinReply names_us{ClusterId("c"), node(9),         {info_of(2), info_of(9)}, {},
+                           false,          Standing::member};
+  hear(9, names_us);
+  Received raft{node(9), RaftPacket{}, 1, 11, true};
+  Effects none;
+  EXPECT_FALSE(brain->hears(raft, consensus, now, none));
+  now += timing.election_timeout;
+  EXPECT_TRUE(dials(greet(9, 1, where), where)) << "it is asked";
+  hear(9, JoinReply{ClusterId("c"), node(9), {info_of(9)}, {}, false, Standing::member});
+  EXPECT_FALSE(brain->hears(raft, consensus, now, none)) << "it does not name us";
+  EXPECT_EQ(all<Know>(hear(9, names_us)).size(), 1u);
+  EXPECT_TRUE(brain->hears(raft, consensus, now, none));
+}
+
+TEST_F(BrainTest, AMemberTellsAnotherWhoTheMembersAre) {
+  wake(3);
+  follow(1, kTerm);
+  const auto replies = sent<JoinReply>(hear(2, Join{info_of(2), ClusterId("c")}));
+  ASSERT_EQ(replies.size(), 1u);
+  EXPECT_EQ(replies[0].message.members.size(), 3u);
+  wake(2);
+  follow(1, kTerm);
+  JoinReply reply = replies[0].message;
+  reply.members.push_back(info_of(9));
+  hear(3, reply);
+  Received raft{node(9), RaftPacket{}, 1, 11, true};
+  Effects none;
+  EXPECT_TRUE(brain->hears(raft, consensus, now, none));
+}
+
+TEST_F(BrainTest, WhatAMembersGreetingSaysOfItsLogIsPassedOnAndAStrangersIsNot) {
+  wake(1);
+  lead(1, kTerm);
+  const auto greets = [&](uint64_t peer, const Address& at) {
+    return step(LinkChanged{
+        LinkState::up, at, node(peer), 1, ClusterId("c"), false, 0, {}, LogEnd{7000, 6999, 50}});
+  };
+  Effects effects = greets(2, info_of(2).address);
+  ASSERT_EQ(all<PeerLog>(effects).size(), 1u);
+  EXPECT_EQ(all<PeerLog>(effects)[0].log.last, 50u);
+  ASSERT_EQ(all<TermNamed>(effects).size(), 1u);
+  EXPECT_EQ(all<TermNamed>(effects)[0].term, 7000u);
+  const auto gone = all<PeerLog>(link(2, LinkState::lost));
+  ASSERT_EQ(gone.size(), 1u);
+  EXPECT_FALSE(gone[0].is_linked);
+  EXPECT_TRUE(all<TermNamed>(greets(3, {"elsewhere", 1})).empty()) << "no member's address";
+  effects = greets(9, info_of(3).address);
+  EXPECT_TRUE(all<TermNamed>(effects).empty());
+  EXPECT_TRUE(all<PeerLog>(effects).empty());
+}
+
+TEST_F(BrainTest, WhatTheConsensusKnowsOfLossesIsActedUpon) {
+  wake(1);
+  lead(1, kTerm);
+  consensus.peers[node(2)].older_copy = "its log ends too early";
+  now += 1s;
+  const auto told = sent<JoinReply>(tick());
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].to, node(2));
+  wake(2);
+  follow(1, kTerm);
+  const auto ends = all<Renounce>(hear(1, told[0].message));
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_TRUE(ends[0].comes_back);
+  wake(2);
+  EXPECT_TRUE(all<Renounce>(hear(3, told[0].message)).empty()) << "only the leader's word";
+  consensus.older_copy = "it knows by itself";
+  EXPECT_EQ(all<Renounce>(tick()).size(), 1u);
+}
+
+// A copy of node 2's directory runs beside it. It is told to wait, in the end to go; nothing
+// happens to node 2 and its work.
+TEST_F(BrainTest, ACopyOfARunningDirectoryIsRefusedAndTheOriginalKeepsItsWork) {
+  let_go_of_what_2_owns();
+  greet(2, 2, Home{"machine", 1, 99}, {}, 22);
+  EXPECT_TRUE(proposed<Assign>(tick()).empty()) << "no gate opens";
+  MemberInfo copy = info_of(2, 2);
+  copy.start = 22;
+  copy.home = {"machine", 1, 99};
+  const auto asks = [&] {
+    const Effects effects =
+        step(Received{node(2), Join{copy, ClusterId("c")}, copy.boot, copy.start, true});
+    EXPECT_TRUE(proposed<AdmitMember>(effects).empty());
+    EXPECT_EQ(all<Send>(effects).at(0).start, copy.start) << "not to the original";
+    return sent<JoinReply>(effects).at(0).message.standing;
+  };
+  EXPECT_EQ(asks(), Standing::waits);
+  for (int beats = 0; beats <= 10; ++beats) {
+    now += 1s;
+    hear_quorum();
+    beat(2, {});
+  }
+  EXPECT_EQ(asks(), Standing::copy);
+  EXPECT_TRUE(proposed<Assign>(tick()).empty());
+}
+
+TEST_F(BrainTest, WhoIsToldThatItIsAnOlderCopySetsTheMarkAndOneThatIsACopyToo) {
+  Brain::Options options = options_of(2, timing);
+  options.self.boot = 4;
+  options.self.start = 44;
+  const auto told = [&](uint64_t by, Standing standing, uint64_t boot, uint64_t start) {
+    wake(options, state);
+    follow(1, kTerm);
+    MemberInfo other = info_of(2, boot);
+    other.start = start;
+    return all<Renounce>(
+        hear(by, JoinReply{ClusterId("c"), node(1), {other}, "because", false, standing}));
+  };
+  ASSERT_EQ(told(1, Standing::older, 5, 55).size(), 1u);
+  EXPECT_TRUE(told(1, Standing::older, 5, 55)[0].comes_back);
+  EXPECT_EQ(told(1, Standing::older, 4, 45).size(), 1u);
+  EXPECT_TRUE(told(1, Standing::older, 3, 33).empty()) << "that is no newer start";
+  EXPECT_TRUE(told(1, Standing::older, 4, 44).empty()) << "that is itself";
+  EXPECT_TRUE(told(9, Standing::older, 5, 55).empty()) << "a stranger's word";
+  ASSERT_EQ(told(1, Standing::copy, 3, 33).size(), 1u);
+  EXPECT_FALSE(told(1, Standing::copy, 3, 33)[0].comes_back);
+  EXPECT_TRUE(told(1, Standing::waits, 3, 33).empty());
+  EXPECT_NE(brain->view(consensus, now).note.find("because"), std::string::npos) << "and says so";
+}
+
+}  // namespace
+}  // namespace databridge::cluster

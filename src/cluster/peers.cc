@@ -1,0 +1,413 @@
+#include "cluster/peers.h"
+
+#include <algorithm>
+
+#include "base/canary.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr size_t kStrangersMax = 256;  // Incarnations of no member that are remembered.
+constexpr size_t kVisitsMax = 64;      // Addresses that strangers had us dial.
+constexpr size_t kSeenMax = 4;
+constexpr size_t kReplyMax = 48u << 10;
+
+bool contains(const std::vector<Incarnation>& all, Incarnation one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+// The state knows a newer start of that data directory, or another one that counts alike.
+bool is_older(const Peers::Process& process, const MemberInfo& newest) {
+  if (CANARY(older_copies_count)) return false;
+  if (process.boot != newest.boot) return process.boot < newest.boot;
+  return newest.start != 0 && process.start != newest.start;
+}
+
+}  // namespace
+
+// ---- Who is known
+
+void Peers::add_seeds(const std::vector<Address>& seeds) {
+  options_.seeds.insert(options_.seeds.end(), seeds.begin(), seeds.end());
+}
+
+bool Peers::is_seed(const Address& address) const {
+  return std::find(options_.seeds.begin(), options_.seeds.end(), address) != options_.seeds.end();
+}
+
+bool Peers::is_known(Incarnation who, const Ground& ground) const {
+  if (ground.cluster.empty()) return false;
+  if (who == options_.self || ground.state.member(who) != nullptr) return true;
+  if (contains(ground.consensus.voters, who) || contains(ground.consensus.learners, who)) {
+    return true;  // Even if it was removed: it counts until the configuration is without it.
+  }
+  if (ground.state.removed(who) != nullptr) return false;
+  if (CANARY(strangers_count)) return true;
+  if (known_.contains(who)) return true;
+  return std::any_of(at_seeds_.begin(), at_seeds_.end(), [&](const auto& seed) {
+    return seed.second.first == who && seed.second.second == ground.cluster;
+  });
+}
+
+KnownPeers Peers::known(const Ground& ground) const {
+  KnownPeers all;
+  const auto add = [&](Incarnation who) {
+    if (who == options_.self || all.contains(who) || !is_known(who, ground)) return;
+    KnownPeer& known = all[who];
+    if (const Member* member = ground.state.member(who)) known.boot_least = member->info.boot;
+    const auto peer = peers_.find(who);
+    if (peer == peers_.end() || !peer->second.present) return;
+    if (peer->second.present->boot < known.boot_least) return;  // It waits for its successor.
+    known.boot = peer->second.present->boot;
+    known.start = peer->second.present->start;
+  };
+  ground.state.members().each([&](const Incarnation& who, const Member&) { add(who); });
+  for (const Incarnation who : ground.consensus.voters) add(who);
+  for (const Incarnation who : ground.consensus.learners) add(who);
+  for (const Incarnation who : known_) add(who);
+  for (const auto& [address, seed] : at_seeds_) add(seed.first);
+  return all;
+}
+
+// ---- Which process speaks
+
+Peers::Peer& Peers::peer_of(Incarnation who, const Ground& ground) {
+  if (!peers_.contains(who) && peers_.size() >= kStrangersMax) {
+    // Strangers come in any number; of members there are not many.
+    auto oldest = peers_.end();
+    size_t strangers = 0;
+    for (auto next = peers_.begin(); next != peers_.end(); ++next) {
+      if (is_known(next->first, ground)) continue;
+      ++strangers;
+      if (oldest == peers_.end() || next->second.seen_at < oldest->second.seen_at) oldest = next;
+    }
+    if (strangers >= kStrangersMax) peers_.erase(oldest);
+  }
+  Peer& peer = peers_[who];
+  peer.seen_at = ground.now;
+  return peer;
+}
+
+Peers::Seen Peers::greeted(const Greeted& greeting, const Ground& ground) {
+  const bool is_ours = !ground.cluster.empty() && greeting.cluster == ground.cluster;
+  return judge(greeting.peer, {greeting.boot, greeting.start, greeting.home}, is_ours, ground);
+}
+
+Peers::Seen Peers::link_up(const LinkChanged& news, const Ground& ground) {
+  const Process process{news.boot, news.start, news.home};
+  links_[news.address] = {news.peer, process, news.cluster};
+  if (is_seed(news.address)) at_seeds_[news.address] = {news.peer, news.cluster};
+  const bool is_ours = !ground.cluster.empty() && news.cluster == ground.cluster;
+  return judge(news.peer, process, is_ours, ground);
+}
+
+Peers::Seen Peers::spoke(const Received& message, const Ground& ground) {
+  if (message.from == options_.self) return {Standing::member, false, 0};
+  Process process{message.boot, message.start, {}};
+  const auto peer = peers_.find(message.from);
+  if (message.boot == 0 && peer != peers_.end() && peer->second.present) {
+    process = *peer->second.present;
+  } else if (const Member* member = ground.state.member(message.from);
+             message.boot == 0 && member != nullptr) {
+    process = {member->info.boot, member->info.start, member->info.home};
+  }
+  return judge(message.from, process, message.is_ours, ground);
+}
+
+Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
+                         const Ground& ground) {
+  Peer& peer = peer_of(who, ground);
+  auto seen = std::find_if(peer.seen.begin(), peer.seen.end(),
+                           [&](const Process& one) { return one.is(process.boot, process.start); });
+  if (seen == peer.seen.end()) {
+    if (peer.seen.size() >= kSeenMax) peer.seen.erase(peer.seen.begin());
+    seen = peer.seen.insert(peer.seen.end(), process);
+  } else if (process.home.is_known()) {
+    seen->home = process.home;
+  }
+  const Process it = *seen;
+  Seen result;
+  if (!is_ours || !is_known(who, ground)) return result;
+  const Member* member = ground.state.member(who);
+  if (member != nullptr && is_older(it, member->info)) {
+    result.standing = Standing::older;
+    return result;
+  }
+  result.standing = Standing::member;
+  const bool is_present = peer.present && peer.present->is(it.boot, it.start);
+  if (!is_present) {
+    // Whom the state has outlived holds up nobody.
+    const bool holds =
+        peer.present && !(member != nullptr && is_older(*peer.present, member->info));
+    const bool succeeds =
+        !holds || (it.boot > peer.present->boot && (has_ended(peer, *peer.present, it, member) ||
+                                                    is_silent(who, peer, ground.now)));
+    if (!succeeds) {
+      result.standing = refuse(peer, it, ground.now);
+      return result;
+    }
+    let_in(peer, it, member, result, ground.now);
+  } else if (it.home.is_known()) {
+    peer.present->home = it.home;
+  }
+  peer.heard = heard_any_ = ground.now;
+  peer.refused.reset();
+  peer.gone.reset();
+  return result;
+}
+
+// It waits; but not for ever, if the other lives.
+Standing Peers::refuse(Peer& peer, const Process& process, Instant now) {
+  if (!peer.newcomer || !peer.newcomer->is(process.boot, process.start)) {
+    peer.newcomer = process;
+    peer.newcomer_since = now;
+  }
+  const bool is_newer = process.boot > peer.present->boot;
+  const bool lives = peer.heard - peer.newcomer_since >= options_.patience;
+  return is_newer && lives ? Standing::copy : Standing::waits;
+}
+
+void Peers::let_in(Peer& peer, const Process& process, const Member* member, Seen& seen,
+                   Instant now) {
+  std::optional<Process> before = peer.present;
+  if (!before && member != nullptr && member->info.boot < process.boot) {
+    before = Process{member->info.boot, member->info.start, member->info.home};
+  }
+  peer.unproved = false;
+  if (before && before->boot < process.boot) {
+    if (has_ended(peer, *before, process, member)) {
+      seen.died = process.boot;
+    } else {
+      peer.unproved = true;
+    }
+  }
+  peer.present = process;
+  peer.newcomer.reset();
+  peer.let_in_at = now;
+  seen.let_in = true;
+}
+
+// Of one locked directory on one running machine, a newer start proves the end of an older one. A
+// copy is no successor.
+bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after,
+                      const Member* member) const {
+  if (after.boot <= before.boot) return false;
+  if (CANARY(newer_boot_is_proof)) return true;
+  if (before.home.is_known() && before.home == after.home) return true;
+  // It has said goodbye, and the state knows.
+  if (member != nullptr && member->health == Health::stopped && member->info.boot == before.boot) {
+    return true;
+  }
+  return peer.goodbye >= before.boot || (peer.gone && *peer.gone >= before.boot);
+}
+
+bool Peers::is_silent(Incarnation who, const Peer& peer, Instant now) const {
+  return !is_linked_to(who, *peer.present) && now - peer.heard >= options_.patience;
+}
+
+Standing Peers::standing_of(const MemberInfo& info, const Ground& ground) const {
+  const Process process{info.boot, info.start, info.home};
+  const Member* member = ground.state.member(info.incarnation);
+  if (member != nullptr && is_older(process, member->info)) return Standing::older;
+  const auto found = peers_.find(info.incarnation);
+  if (found == peers_.end() || !found->second.present) return Standing::member;
+  const Peer& peer = found->second;
+  if (peer.present->is(info.boot, info.start)) return Standing::member;
+  if (member != nullptr && is_older(*peer.present, member->info)) return Standing::member;
+  const bool succeeds =
+      process.boot > peer.present->boot && (has_ended(peer, *peer.present, process, member) ||
+                                            is_silent(info.incarnation, peer, ground.now));
+  return succeeds ? Standing::member : Standing::waits;
+}
+
+MemberInfo Peers::other_process(Incarnation who, const State& state) const {
+  MemberInfo info;
+  info.incarnation = who;
+  if (const Member* member = state.member(who)) info = member->info;
+  const auto peer = peers_.find(who);
+  if (peer != peers_.end() && peer->second.present && peer->second.present->boot >= info.boot) {
+    info.boot = peer->second.present->boot;
+    info.start = peer->second.present->start;
+  }
+  return info;
+}
+
+void Peers::said_goodbye(Incarnation who, uint64_t boot) {
+  const auto peer = peers_.find(who);
+  if (peer == peers_.end()) return;
+  peer->second.goodbye = std::max(peer->second.goodbye, boot);
+}
+
+bool Peers::speaks_for_the_past(Incarnation who, const Ground& ground) const {
+  if (who == options_.self) return true;
+  const Member* member = ground.state.member(who);
+  const auto peer = peers_.find(who);
+  if (peer == peers_.end() || member == nullptr) return true;
+  const bool proved = member->heir || peer->second.outwaited >= member->info.boot ||
+                      peer->second.goodbye + 1 >= member->info.boot;
+  return proved && !(peer->second.unproved && member->info.boot < peer->second.present->boot);
+}
+
+std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Ground& ground) {
+  std::vector<std::pair<Incarnation, uint64_t>> over;
+  for (auto& [who, peer] : peers_) {
+    const Member* member = ground.state.member(who);
+    if (member == nullptr || !peer.present || peer.present->boot != member->info.boot) continue;
+    if (member->heir || peer.outwaited >= member->info.boot) continue;
+    const Instant since = std::max(peer.let_in_at, ground.consensus.led_since);
+    if (ground.now - since < options_.patience) continue;
+    peer.outwaited = member->info.boot;
+    over.emplace_back(who, member->info.boot);
+  }
+  return over;
+}
+
+// ---- Links, refusals, proof of death
+
+void Peers::link_down(const LinkChanged& news, const Ground& ground) {
+  const auto link = links_.find(news.address);
+  if (link == links_.end()) return;
+  // It was there until a moment ago.
+  const auto peer = peers_.find(link->second.peer);
+  const Process& process = link->second.process;
+  if (peer != peers_.end() && peer->second.present &&
+      peer->second.present->is(process.boot, process.start)) {
+    peer->second.heard = ground.now;
+  }
+  links_.erase(link);
+}
+
+bool Peers::is_outdated(const LinkChanged& news) const {
+  if (news.state == LinkState::up) return false;
+  const auto peer = peers_.find(news.peer);
+  if (peer != peers_.end() && peer->second.present &&
+      !peer->second.present->is(news.boot, news.start)) {
+    return true;
+  }
+  return is_linked(news.peer);
+}
+
+bool Peers::is_linked_to(Incarnation who, const Process& process) const {
+  return std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
+    return link.second.peer == who && link.second.process.is(process.boot, process.start);
+  });
+}
+
+bool Peers::is_linked(Incarnation who) const {
+  if (who == options_.self) return true;
+  const auto peer = peers_.find(who);
+  if (peer != peers_.end() && peer->second.present) {
+    return is_linked_to(who, *peer->second.present);
+  }
+  return std::any_of(links_.begin(), links_.end(),
+                     [&](const auto& link) { return link.second.peer == who; });
+}
+
+bool Peers::refused(Incarnation who, uint64_t boot, bool process_gone) {
+  Peer& peer = peers_[who];
+  peer.refused = boot;
+  return weigh(peer, process_gone);
+}
+
+// One that nobody has met owns nothing; remembered, it would speak of processes to come.
+bool Peers::reaped(const Member& member, uint64_t boot) {
+  Peer& peer = peers_[member.info.incarnation];
+  const uint64_t met = peer.present ? peer.present->boot : 0;
+  if (boot > std::max(member.info.boot, met)) return false;
+  if (CANARY(report_of_any_boot)) peer.refused = boot = met;
+  peer.reaped = std::max(peer.reaped, boot);
+  return true;
+}
+
+bool Peers::weigh(Incarnation who) { return weigh(peers_[who], false); }
+
+bool Peers::weigh(Peer& peer, bool process_gone) const {
+  if (!peer.refused) return false;
+  const uint64_t boot = *peer.refused;
+  const bool is_reaped = peer.reaped != 0 && peer.reaped >= boot;
+  if (!is_reaped && !process_gone && !options_.trust_refused && !CANARY(refused_is_proof)) {
+    return false;
+  }
+  if (peer.gone && *peer.gone >= boot) return false;
+  peer.gone = boot;
+  return true;
+}
+
+void Peers::each_gone(const std::function<void(Incarnation, uint64_t)>& visit) const {
+  for (const auto& [who, peer] : peers_) {
+    if (peer.gone) visit(who, *peer.gone);
+  }
+}
+
+void Peers::each_link(const std::function<void(const Address&, Incarnation)>& visit) const {
+  for (const auto& [address, link] : links_) visit(address, link.peer);
+}
+
+// ---- Addresses that are dialled for a while only
+
+bool Peers::is_members(const Address& address, const State& state) const {
+  bool found = is_seed(address);
+  state.members().each([&](const Incarnation&, const Member& member) {
+    found = found || member.info.address == address;
+  });
+  return found;
+}
+
+void Peers::visit(const Address& address, const Ground& ground, Effects& effects) {
+  if (address.empty()) return;
+  const bool is_new = !visits_.contains(address);
+  if (is_new && is_members(address, ground.state)) {
+    effects.push_back(Dial{address});  // Twice is once.
+    return;
+  }
+  if (is_new && visits_.size() >= kVisitsMax) {
+    const auto oldest =
+        std::min_element(visits_.begin(), visits_.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    links_.erase(oldest->first);
+    effects.push_back(HangUp{oldest->first});
+    visits_.erase(oldest);
+  }
+  visits_[address] = ground.now + options_.patience;
+  effects.push_back(Dial{address});
+}
+
+// Links to where no member is (any more) are given up, but not at once: who was refused or removed
+// is told by them.
+void Peers::mind_visits(const Ground& ground, Effects& effects) {
+  for (auto next = visits_.begin(); next != visits_.end();) {
+    if (ground.now < next->second) {
+      ++next;
+      continue;
+    }
+    const Address address = next->first;
+    next = visits_.erase(next);
+    if (is_members(address, ground.state)) continue;
+    links_.erase(address);
+    effects.push_back(HangUp{address});
+  }
+}
+
+MemberInfo brief(const MemberInfo& info) {
+  MemberInfo brief;
+  brief.incarnation = info.incarnation;
+  brief.node = info.node;
+  brief.address = info.address;
+  brief.boot = info.boot;
+  brief.start = info.start;
+  return brief;
+}
+
+JoinReply who_is_where(const ClusterId& cluster, Incarnation leader, const State& state) {
+  JoinReply reply;
+  reply.cluster = cluster;
+  reply.leader = leader;
+  size_t bytes = 0;
+  state.members().each([&](const Incarnation&, const Member& member) {
+    bytes += 64 + member.info.node.value.size() + member.info.address.host.size();
+    if (bytes < kReplyMax) reply.members.push_back(brief(member.info));
+  });
+  return reply;
+}
+
+}  // namespace databridge::cluster

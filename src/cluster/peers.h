@@ -1,0 +1,151 @@
+// The other nodes, as processes: who may speak as a member, and who is dead up to which boot.
+//
+// Owns   links, starts, who is known, and every evidence of life and death (safety.md 2, 9.1, 9.2,
+//        10). "Dead up to which boot?" is answered here and nowhere else.
+// Hides  how evidence is weighed, and what is forgotten.
+// Pure   no clock, socket or log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/input.h"
+#include "cluster/state.h"
+#include "model/message.h"
+
+namespace databridge::cluster {
+
+class Peers {
+ public:
+  struct Options {
+    Incarnation self;
+    Duration patience{};  // T
+    Duration lonely{};    // E
+    bool trust_refused = false;
+    std::vector<Address> seeds;
+  };
+  // What a process is judged upon.
+  struct Ground {
+    const State& state;
+    const Consensus& consensus;
+    const ClusterId& cluster;
+    Instant now;
+  };
+  struct Process {
+    uint64_t boot = 0;
+    uint64_t start = 0;
+    Home home;
+    bool is(uint64_t its_boot, uint64_t its_start) const {
+      return boot == its_boot && start == its_start;
+    }
+  };
+  // `died`: every process of that incarnation before this boot is proved dead; 0: nothing new.
+  struct Seen {
+    Standing standing = Standing::stranger;
+    bool let_in = false;  // Just now.
+    uint64_t died = 0;
+  };
+
+  Peers(Options options, Instant now) : options_(std::move(options)), heard_any_(now) {}
+
+  // ---- Who is known (safety.md 10)
+  void add_known(const std::vector<Incarnation>& who) { known_.insert(who.begin(), who.end()); }
+  void add_seeds(const std::vector<Address>& seeds);
+  bool is_known(Incarnation who, const Ground& ground) const;
+  bool is_seed(const Address& address) const;
+  // No known member was heard for E: whoever names this node as a member may be one (safety.md 10).
+  bool is_lonely(Instant now) const { return now - heard_any_ >= options_.lonely; }
+  KnownPeers known(const Ground& ground) const;
+  // Whether a known member is to be expected there.
+  bool is_members(const Address& address, const State& state) const;
+
+  // ---- Which process speaks (safety.md 9.1, 9.2)
+  Seen greeted(const Greeted& greeting, const Ground& ground);
+  Seen link_up(const LinkChanged& news, const Ground& ground);
+  Seen spoke(const Received& message, const Ground& ground);
+  // How that process would stand, by what somebody says of it.
+  Standing standing_of(const MemberInfo& process, const Ground& ground) const;
+  // The process that was let in, or the one that the state knows: for who is told of it.
+  MemberInfo other_process(Incarnation who, const State& state) const;
+  void said_goodbye(Incarnation who, uint64_t boot);
+
+  // What such a process says of work from before its admission counts only once its predecessors
+  // are dead, or can hold no lease.
+  bool speaks_for_the_past(Incarnation who, const Ground& ground) const;
+  // For a leader, once a member: its predecessors can hold no lease any more, though nothing
+  // proves their death.
+  std::vector<std::pair<Incarnation, uint64_t>> outwaited(const Ground& ground);
+
+  // ---- Links, refusals, proof of death (safety.md 2)
+  void link_down(const LinkChanged& news, const Ground& ground);
+  void hung_up(const Address& address) { links_.erase(address); }
+  // News of a process that has a successor, or that is linked at another address, is none.
+  bool is_outdated(const LinkChanged& news) const;
+  bool is_linked(Incarnation who) const;
+  // True: its death up to that boot is proved by this.
+  bool refused(Incarnation who, uint64_t boot, bool process_gone);
+  bool reaped(const Member& member, uint64_t boot);  // False: it says nothing of a known process.
+  bool weigh(Incarnation who);
+  void each_gone(const std::function<void(Incarnation, uint64_t boot)>& visit) const;
+  void each_link(const std::function<void(const Address&, Incarnation)>& visit) const;
+
+  // ---- Addresses that are dialled for a while only
+  void visit(const Address& address, const Ground& ground, Effects& effects);
+  void keep(const Address& address) { visits_.erase(address); }
+  void part(const Address& address, Instant now) { visits_[address] = now + options_.patience; }
+  void mind_visits(const Ground& ground, Effects& effects);
+
+ private:
+  struct Link {
+    Incarnation peer;
+    Process process;
+    ClusterId cluster;
+  };
+  struct Peer {
+    std::vector<Process> seen;       // That greeted, newest last; a few.
+    std::optional<Process> present;  // That was let in.
+    Instant heard{};                 // From it, or that its link was up.
+    Instant seen_at{};               // Anybody of that incarnation.
+    std::optional<Process> newcomer;
+    Instant newcomer_since{};
+    bool unproved = false;  // It was let in, and nothing proves that its predecessor is dead.
+    Instant let_in_at{};
+    uint64_t goodbye = 0;             // Said by the process of that boot.
+    std::optional<uint64_t> refused;  // At that boot, and not heard of since.
+    uint64_t reaped = 0;              // By its guardian, up to that boot.
+    std::optional<uint64_t> gone;     // Proved dead up to that boot, not heard of since.
+    uint64_t outwaited = 0;           // Predecessors of that boot.
+  };
+
+  Peer& peer_of(Incarnation who, const Ground& ground);
+  Seen judge(Incarnation who, const Process& process, bool is_ours, const Ground& ground);
+  Standing refuse(Peer& peer, const Process& process, Instant now);
+  void let_in(Peer& peer, const Process& process, const Member* member, Seen& seen, Instant now);
+  bool has_ended(const Peer& peer, const Process& before, const Process& after,
+                 const Member* member) const;
+  bool is_silent(Incarnation who, const Peer& peer, Instant now) const;
+  bool is_linked_to(Incarnation who, const Process& process) const;
+  bool weigh(Peer& peer, bool process_gone) const;
+
+  Options options_;
+  std::map<Incarnation, Peer> peers_;
+  std::map<Address, Link> links_;  // That we dialled, and that are up.
+  std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // Who greeted there last.
+  std::set<Incarnation> known_;        // Founders, and who was named when we were taken in.
+  std::map<Address, Instant> visits_;  // To be hung up then, unless a member is there.
+  Instant heard_any_;                  // A known member.
+};
+
+// What a node needs to reach its members, and no more: short enough for a stranger's frame.
+MemberInfo brief(const MemberInfo& info);
+JoinReply who_is_where(const ClusterId& cluster, Incarnation leader, const State& state);
+
+}  // namespace databridge::cluster

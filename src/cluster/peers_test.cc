@@ -1,0 +1,255 @@
+// Who may speak as a member, and who is dead up to which boot (safety.md 2, 9.1, 9.2, 10).
+#include "cluster/peers.h"
+
+#include <gtest/gtest.h>
+
+#include "cluster/test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+// Node 1 looks at node 2, a member that is known by boot 1 and start 11.
+class PeersTest : public testing::Test, public TestCluster {
+ protected:
+  PeersTest() {
+    state = State();
+    index = 0;
+    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{member(id, 1, 11)});
+    restart();
+  }
+  static Home home(uint64_t id) { return {"machine", 1, id}; }
+  static MemberInfo member(uint64_t id, uint64_t boot, uint64_t start) {
+    MemberInfo info = info_of(id, boot);
+    info.start = start;
+    info.home = home(id);
+    return info;
+  }
+  void restart() {
+    Peers::Options options;
+    options.self = node(1);
+    options.patience = timing.heartbeat_timeout;
+    options.lonely = timing.election_timeout;
+    options.seeds = {{"seed", 1}};
+    peers = std::make_unique<Peers>(options, now);
+  }
+  Peers::Ground ground() const { return {state, consensus, cluster, now}; }
+  Peers::Seen greet(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
+    return peers->greeted({node(id), boot, {}, start, at, cluster}, ground());
+  }
+  Standing hear(uint64_t id, uint64_t boot, uint64_t start, bool ours = true) {
+    return peers->spoke({node(id), HeartbeatAsk{}, boot, start, ours}, ground()).standing;
+  }
+  Peers::Seen link(const Address& address, uint64_t id, uint64_t boot, uint64_t start,
+                   const Home& at) {
+    return peers->link_up({LinkState::up, address, node(id), boot, cluster, false, start, at, {}},
+                          ground());
+  }
+
+  const ClusterId cluster{"c"};
+  const Home copy{"machine", 1, 99};
+  std::unique_ptr<Peers> peers;
+};
+
+// ---- 2: what proves a death
+
+TEST_F(PeersTest, ANewerStartOfTheSameDirectoryOnTheSameMachineProvesTheEndOfTheOlder) {
+  EXPECT_EQ(greet(2, 1, 11, home(2)).standing, Standing::member);
+  const Peers::Seen seen = greet(2, 2, 22, home(2));
+  EXPECT_EQ(seen.standing, Standing::member);
+  EXPECT_EQ(seen.died, 2u) << "all before boot 2";
+}
+
+TEST_F(PeersTest, AndOfTheOneThatTheStateKnowsIfNobodyElseWasMet) {
+  EXPECT_EQ(greet(2, 2, 22, home(2)).died, 2u);
+}
+
+TEST_F(PeersTest, ACopyProvesNothing) {
+  const Home places[] = {copy, {"machine", 2, 2}, {"another", 1, 2}, {}};
+  for (const Home& place : places) {
+    restart();
+    greet(2, 1, 11, home(2));
+    const Peers::Seen seen = greet(2, 2, 22, place);
+    EXPECT_EQ(seen.standing, Standing::waits);
+    EXPECT_EQ(seen.died, 0u);
+    EXPECT_EQ(hear(2, 1, 11), Standing::member) << "the original is heard as before";
+    restart();
+    EXPECT_EQ(greet(2, 2, 22, place).standing, Standing::member) << "nobody holds it up";
+    EXPECT_EQ(peers->outwaited(ground()).size(), 0u);
+  }
+}
+
+TEST_F(PeersTest, AMachineThatWasStartedAnewWithoutAGoodbyeIsLetInAfterT) {
+  greet(2, 1, 11, home(2));
+  now += timing.heartbeat_timeout - 1ms;
+  EXPECT_EQ(greet(2, 2, 22, {"another boot", 1, 2}).standing, Standing::waits);
+  now += 1ms;
+  const Peers::Seen seen = greet(2, 2, 22, {"another boot", 1, 2});
+  EXPECT_EQ(seen.standing, Standing::member);
+  EXPECT_EQ(seen.died, 0u) << "its silence is no proof";
+}
+
+TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnce) {
+  greet(2, 1, 11, home(2));
+  peers->said_goodbye(node(2), 1);
+  EXPECT_EQ(greet(2, 2, 22, copy).died, 2u);
+}
+
+TEST_F(PeersTest, ProofOfDeathLetsTheNextOneInAtOnce) {
+  greet(2, 1, 11, home(2));
+  EXPECT_TRUE(peers->refused(node(2), 1, true));
+  EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::member);
+}
+
+// ---- 9.1: older copies
+
+TEST_F(PeersTest, WhoStartsBelowWhatTheStateKnowsIsAnOlderCopy) {
+  apply(AdmitMember{member(2, 5, 55)});
+  EXPECT_EQ(greet(2, 4, 44, home(2)).standing, Standing::older);
+  EXPECT_EQ(hear(2, 4, 44), Standing::older);
+  EXPECT_EQ(greet(2, 5, 54, home(2)).standing, Standing::older) << "it counts alike";
+  EXPECT_EQ(greet(2, 5, 55, home(2)).standing, Standing::member);
+  EXPECT_EQ(greet(2, 6, 66, home(2)).standing, Standing::member);
+}
+
+TEST_F(PeersTest, WhomTheStateHasOutlivedHoldsUpNobody) {
+  greet(2, 1, 11, home(2));
+  apply(AdmitMember{member(2, 2, 22)});
+  EXPECT_EQ(hear(2, 1, 11), Standing::older);
+  EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::member);
+}
+
+// ---- 9.2: copies that run beside
+
+TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
+  greet(2, 1, 11, home(2));
+  EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
+  for (Duration passed{}; passed < timing.heartbeat_timeout; passed += 1s) {
+    EXPECT_EQ(hear(2, 2, 22), Standing::waits);
+    now += 1s;
+    EXPECT_EQ(hear(2, 1, 11), Standing::member);
+  }
+  EXPECT_EQ(hear(2, 2, 22), Standing::copy) << "after T of it, for good";
+  EXPECT_EQ(hear(2, 1, 11), Standing::member);
+}
+
+TEST_F(PeersTest, TwoThatCountAlikeAreNotBothHeard) {
+  greet(2, 2, 22, home(2));
+  EXPECT_EQ(greet(2, 2, 23, copy).standing, Standing::waits);
+  EXPECT_EQ(hear(2, 2, 22), Standing::member);
+}
+
+TEST_F(PeersTest, OnlyAProcessThatWasHeardHereHoldsUpAnother) {
+  EXPECT_EQ(greet(2, 2, 22, {"another boot", 1, 2}).standing, Standing::member);
+}
+
+TEST_F(PeersTest, ALinkThatIsUpIsNoSilence) {
+  link(info_of(2).address, 2, 1, 11, home(2));
+  now += 3 * timing.heartbeat_timeout;
+  EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
+  now += timing.heartbeat_timeout;
+  peers->link_down({LinkState::lost, info_of(2).address, node(2), 1, cluster, false, 11, {}, {}},
+                   ground());
+  EXPECT_EQ(hear(2, 2, 22), Standing::copy) << "it lived until a moment ago";
+  now += timing.heartbeat_timeout;
+  EXPECT_EQ(hear(2, 2, 22), Standing::member);
+}
+
+TEST_F(PeersTest, ACopyThatWasLetInSpeaksForThePastOnlyAfterT) {
+  consensus.led_since = now;
+  EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::member);
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  MemberInfo info = member(2, 2, 22);
+  info.home = copy;
+  apply(AdmitMember{info});
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_TRUE(peers->outwaited(ground()).empty());
+  now += timing.heartbeat_timeout;
+  ASSERT_EQ(peers->outwaited(ground()).size(), 1u);
+  EXPECT_TRUE(peers->outwaited(ground()).empty()) << "said once";
+  EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground()));
+}
+
+TEST_F(PeersTest, AnHeirSpeaksForThePastAtOnce) {
+  greet(2, 2, 22, home(2));
+  EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground()));
+  apply(AdmitMember{member(2, 2, 22)});
+  EXPECT_TRUE(state.member(node(2))->heir);
+  restart();
+  greet(2, 2, 22, home(2));
+  EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground())) << "whoever leads by now";
+}
+
+TEST_F(PeersTest, MessagesGoToTheProcessThatWasLetIn) {
+  EXPECT_EQ(peers->known(ground()).at(node(2)), (KnownPeer{1, 0, 0})) << "none was met";
+  greet(2, 2, 22, home(2));
+  EXPECT_EQ(peers->known(ground()).at(node(2)), (KnownPeer{1, 2, 22}));
+  greet(2, 3, 33, copy);
+  const KnownPeer known = peers->known(ground()).at(node(2));
+  EXPECT_TRUE(known.admits(2, 22));
+  EXPECT_FALSE(known.admits(3, 33));
+}
+
+// ---- 10: strangers
+
+TEST_F(PeersTest, AStrangerIsNotHeard) {
+  EXPECT_EQ(hear(9, 1, 11), Standing::stranger);
+  EXPECT_EQ(hear(2, 1, 11, false), Standing::stranger) << "it names another cluster, or none";
+  EXPECT_FALSE(peers->known(ground()).contains(node(9)));
+}
+
+TEST_F(PeersTest, KnownByTheConfigurationWhetherCommittedOrNot) {
+  consensus.learners = {node(8)};
+  consensus.voters.push_back(node(9));
+  EXPECT_EQ(hear(8, 1, 11), Standing::member);
+  EXPECT_EQ(hear(9, 1, 11), Standing::member);
+  EXPECT_EQ(peers->known(ground()).size(), 4u);
+}
+
+TEST_F(PeersTest, KnownByTheFoundingSetOrTheAnswerToOurJoining) {
+  peers->add_known({node(9)});
+  EXPECT_EQ(hear(9, 1, 11), Standing::member);
+}
+
+TEST_F(PeersTest, KnownByASeedThatNamesOurCluster) {
+  link({"elsewhere", 1}, 9, 1, 11, {});
+  EXPECT_EQ(hear(9, 1, 11), Standing::stranger);
+  link({"seed", 1}, 9, 1, 11, {});
+  EXPECT_EQ(hear(9, 1, 11), Standing::member);
+}
+
+TEST_F(PeersTest, WhoWasRemovedIsAStranger) {
+  peers->add_known({node(3)});
+  apply(SetDraining{node(3), true, true});
+  apply(RemoveMember{node(3), "by request"});
+  consensus.voters = {node(1), node(2)};
+  EXPECT_EQ(hear(3, 1, 11), Standing::stranger);
+}
+
+TEST_F(PeersTest, IsLonelyOnceNoKnownMemberWasHeardForE) {
+  now += timing.election_timeout - 1ms;
+  hear(9, 1, 11);
+  EXPECT_FALSE(peers->is_lonely(now));
+  now += 1ms;
+  EXPECT_TRUE(peers->is_lonely(now)) << "a stranger is no company";
+  hear(2, 1, 11);
+  EXPECT_FALSE(peers->is_lonely(now));
+}
+
+TEST_F(PeersTest, StrangersAreRememberedAndDialledWithinBounds) {
+  Effects effects;
+  for (uint64_t id = 100; id < 2'100; ++id) {
+    greet(id, 1, 11, {});
+    peers->visit({"10.1.1.1", static_cast<uint16_t>(id)}, ground(), effects);
+  }
+  EXPECT_EQ(all<Dial>(effects).size(), 2'000u);
+  EXPECT_EQ(all<HangUp>(effects).size(), 2'000u - 64u) << "the oldest goes first";
+  effects.clear();
+  now += timing.heartbeat_timeout;
+  peers->mind_visits(ground(), effects);
+  EXPECT_EQ(all<HangUp>(effects).size(), 64u);
+  greet(2, 1, 11, home(2));
+  EXPECT_EQ(hear(2, 1, 11), Standing::member);
+}
+
+}  // namespace
+}  // namespace databridge::cluster

@@ -1,0 +1,169 @@
+// What the brain wants done, in the order of its list.
+#include <utility>
+
+#include "node/engine.h"
+#include "node/raft_coordinator.h"
+
+namespace databridge::node {
+
+using cluster::Weight;
+using env::Space;
+
+template <>
+void Engine::on(cluster::Send& effect) {
+  // What is held, and what was applied by then, are looked at together, and now: a sample of a
+  // second ago knows nothing of what came since.
+  if (auto* heartbeat = std::get_if<Heartbeat>(&effect.message)) {
+    heartbeat->applied = host_->applied_upto();
+    heartbeat->held = host_->queue_depth() + host_->running().size();
+  }
+  said_.push_back(std::move(effect));
+}
+template <>
+void Engine::on(cluster::Reply& effect) {
+  if (effect.ticket != 0) said_.push_back(std::move(effect));
+}
+template <>
+void Engine::on(cluster::Propose& effect) {
+  offer(encode(effect.command));
+}
+template <>
+void Engine::on(cluster::AskRead& effect) {
+  if (coordinator_) coordinator_->read(effect.context, now_);
+}
+template <>
+void Engine::on(cluster::RenewLease& effect) {
+  host_->renew(effect.until);
+}
+template <>
+void Engine::on(cluster::StartHost& effect) {
+  host_->start(effect.processor, effect.epoch);
+}
+template <>
+void Engine::on(cluster::StopHost& effect) {
+  host_->stop(effect.processor, effect.epoch);
+}
+template <>
+void Engine::on(cluster::ChangeVoters& effect) {
+  if (coordinator_) coordinator_->change(effect.change, effect.server, now_);
+}
+template <>
+void Engine::on(cluster::Transfer& effect) {
+  if (coordinator_) coordinator_->transfer(effect.to, now_);
+}
+template <>
+void Engine::on(cluster::LeaderLost& effect) {
+  if (coordinator_) coordinator_->leader_lost(effect.leader, now_);
+}
+template <>
+void Engine::on(cluster::Dial& effect) {
+  env_.network.dial(effect.address);
+}
+template <>
+void Engine::on(cluster::HangUp& effect) {
+  env_.network.hang_up(effect.address);
+}
+
+template <>
+void Engine::on(cluster::PeerLog& effect) {
+  if (!coordinator_) return;
+  if (effect.is_linked) {
+    coordinator_->peer_log(effect.peer, effect.log.last_term, effect.log.last);
+  } else {
+    coordinator_->peer_gone(effect.peer);
+  }
+}
+template <>
+void Engine::on(cluster::TermNamed& effect) {
+  if (coordinator_) coordinator_->term_named(effect.term);
+}
+template <>
+void Engine::on(cluster::Know& effect) {
+  env_.network.know(std::move(effect.peers));
+}
+
+template <>
+void Engine::on(cluster::Persist& effect) {
+  // Belongs to the batch of this turn, which has no number yet.
+  if (effect.key == cluster::Brain::kFoundingKey) promises_[0] = effect.value;
+  batch_.put(Space::meta, effect.key, std::move(effect.value));
+}
+
+template <>
+void Engine::on(cluster::Found& effect) {
+  log(Weight::info, "founds the cluster " + effect.cluster.value + " with " +
+                        std::to_string(effect.voters.size()) + " voters");
+  RaftLogStore store;
+  raft::Restored restored = RaftCoordinator::founding(effect.voters);
+  store.install(batch_, restored.snapshot);
+  enter(effect.cluster, std::move(restored), std::move(store));
+}
+
+template <>
+void Engine::on(cluster::Enter& effect) {
+  log(Weight::info, "joins the cluster " + effect.cluster.value);
+  enter(effect.cluster, {}, {});
+}
+
+// Erased in the batch of this turn, which everything that is said from here on waits for.
+template <>
+void Engine::on(cluster::Abandon&) {
+  put_cluster(batch_, {});
+  batch_.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
+  for (const Space space : {Space::raft_log, Space::snapshot, Space::queue, Space::state}) {
+    batch_.erase_range(space, "", Bytes(64, '\xff'));
+  }
+  identity_.cluster = {};
+  coordinator_.reset();
+  refused_.clear();
+  inputs_.clear();
+  snapshot_index_ = 0;
+  make_host();
+  env_.network.set_cluster({});
+  refresh_consensus();
+}
+
+void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store) {
+  identity_.cluster = cluster;
+  put_cluster(batch_, cluster);
+  coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(restored),
+                                                   std::move(store), now_, options_.snapshot_chunk);
+  env_.network.set_cluster(cluster);
+  refresh_consensus();
+}
+
+template <>
+void Engine::on(cluster::Leave& effect) {
+  if (!effect.removed) return fail_node({Code::unprocessable, effect.why + "; upgrade this node"});
+  fail_node({Code::gone, "this node is no member any more: " + effect.why +
+                             "; to have it taken in anew, start it with an empty data directory"});
+}
+
+// From here on nothing more is taken, and nothing is said before the mark is durable.
+template <>
+void Engine::on(cluster::Renounce& effect) {
+  if (renounced_) return;
+  put_renounced(batch_, effect.why, effect.comes_back);
+  host_->stop_all();
+  comes_back_ = effect.comes_back;
+  renounced_ = Error{
+      Code::gone,
+      effect.why + (effect.comes_back ? "; it is set aside, and this node asks to be taken in anew"
+                                      : "; give this node an empty data directory, and a "
+                                        "--cluster-node-id of its own")};
+}
+
+template <>
+void Engine::on(cluster::Note& effect) {
+  log(effect.weight, effect.text);
+}
+
+// After all that it calls: each is a specialisation, which must be known by then.
+void Engine::carry_out(cluster::Effects effects) {
+  for (cluster::Effect& effect : effects) {
+    if (stopped_) return;
+    std::visit([this](auto& item) { on(item); }, effect);
+  }
+}
+
+}  // namespace databridge::node
