@@ -4,12 +4,16 @@
 #include <cstdint>
 
 #include "base/check.h"
+#include "base/gzip.h"
+#include "cluster/backup.h"
 #include "cluster/state.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace databridge;
+  const BytesView given(reinterpret_cast<const char*>(data), size);
+  if (is_gzip(given)) (void)cluster::why_not_restorable(given);
   Bytes bytes = "DataBridge backup 1\n";
-  bytes.append(reinterpret_cast<const char*>(data), size);
+  bytes.append(given);
   append_little64(bytes, hash64(bytes));
   cluster::State state;
   state.apply(1, Command{RestoreState{bytes}, 0, {}, ""});

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "base/gzip.h"
 #include "base/random.h"
 #include "base/uuid.h"
 
@@ -67,6 +68,34 @@ TEST(Uuid, NamesAreStable) {
   EXPECT_EQ(Uuid::from_name("logs", "tail"), Uuid::from_name("logs", "tail"));
   EXPECT_NE(Uuid::from_name("logs", "tail"), Uuid::from_name("logs", "route"));
   EXPECT_NE(Uuid::from_name("logs", "tail"), Uuid::from_name("metrics", "tail"));
+}
+
+TEST(Gzip, UnpacksWhatItPackedAndNothingElse) {
+  Random random(3);
+  for (const size_t size : {size_t{100}, size_t{70'000}, size_t{1'000'000}}) {
+    Bytes text;
+    while (text.size() < size) text += "value " + std::to_string(random.below(1000)) + "\n";
+    const auto packed = gzip(text);
+    ASSERT_TRUE(packed);
+    EXPECT_TRUE(is_gzip(*packed));
+    EXPECT_LT(packed->size(), text.size());
+    EXPECT_EQ(gunzip(*packed, text.size()), text);
+    EXPECT_FALSE(gunzip(*packed, text.size() - 1)) << "longer than it may be";
+    EXPECT_FALSE(gunzip(packed->substr(0, packed->size() - 1), text.size()));
+    EXPECT_FALSE(gunzip(*packed + "x", text.size()));
+    EXPECT_FALSE(gunzip(*packed + *packed, text.size() * 2));
+    Bytes damaged = *packed;
+    damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
+    EXPECT_FALSE(gunzip(damaged, text.size()));
+  }
+  EXPECT_FALSE(gzip(""));
+  EXPECT_FALSE(gzip("abc"));
+  EXPECT_FALSE(gunzip("", 10));
+  EXPECT_FALSE(is_gzip(""));
+  // A bomb: 32 MiB of zeros in 32 KiB cost what they may, not what they are.
+  const auto bomb = gzip(Bytes(32 << 20, '\0'));
+  ASSERT_TRUE(bomb);
+  EXPECT_FALSE(gunzip(*bomb, 1 << 20));
 }
 
 TEST(Random, SameSeedSameNumbers) {

@@ -3,6 +3,8 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/gzip.h"
+#include "cluster/backup.h"
 #include "cluster/state_apply.h"
 #include "model/nouns_codec.h"
 #include "model/proto/state.pb.h"
@@ -379,7 +381,33 @@ Bytes encode(const Backup& backup) {
   return writer.finish();
 }
 
+Result<Bytes> pack_backup(Bytes backup, const BackupLimits& limits) {
+  const size_t size = backup.size();
+  if (size > limits.unpacked) {
+    return fail(Code::too_large, "a backup of " + std::to_string(size >> 20) +
+                                     " MiB could not be restored (" +
+                                     std::to_string(limits.unpacked >> 20) +
+                                     " MiB at most): have fewer or smaller configuration values");
+  }
+  if (is_gzip(backup)) {
+    if (size <= limits.packed) return backup;
+  } else if (auto packed = gzip(backup)) {
+    backup = std::move(*packed);
+  }
+  if (backup.size() <= limits.packed) return backup;
+  return fail(Code::too_large, "a backup of " + std::to_string(backup.size() >> 20) +
+                                   " MiB, packed, could not be restored (" +
+                                   std::to_string(limits.packed >> 20) +
+                                   " MiB at most): have fewer or smaller configuration values");
+}
+
 Result<Backup> decode_backup(BytesView bytes) {
+  std::optional<Bytes> unpacked;
+  if (is_gzip(bytes)) {
+    unpacked = gunzip(bytes, kBackupUnpackedMax);
+    if (!unpacked) return fail(Code::unprocessable, "a backup is damaged: it cannot be unpacked");
+    bytes = *unpacked;
+  }
   Backup backup;
   const auto read = [&](const proto::StateRecord& record, Check& check) {
     using Case = proto::StateRecord;

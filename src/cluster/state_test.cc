@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "cluster/backup.h"
 #include "cluster/constraints.h"
 #include "model/random_nouns.h"
 
@@ -224,6 +225,34 @@ TEST(State, RemembersTheNewestRemovedAndForgetsTheOldest) {
   const State read = State::from_snapshot(state.snapshot()).value();
   EXPECT_EQ(read.removed(Incarnation{5}), nullptr);
   EXPECT_EQ(*read.removed(Incarnation{6}), *state.removed(Incarnation{6}));
+}
+
+TEST(State, AWholeBackupIsGivenOrNone) {
+  State state;
+  for (LogIndex index = 1; index <= 50; ++index) {
+    SetConfig set{"k" + std::to_string(index), '"' + Bytes(10'000, 'x') + '"', {}};
+    state.apply(index, Command{.body = set, .request = {}, .idempotency_key = {}});
+  }
+  const Bytes plain = state.backup();
+  const auto packed = pack_backup(plain);
+  ASSERT_TRUE(packed);
+  EXPECT_LT(packed->size(), plain.size() / 10);
+  EXPECT_EQ(pack_backup(*packed), *packed);
+  for (const Bytes& backup : {plain, *packed}) {  // Those of older versions are plain.
+    EXPECT_FALSE(why_not_restorable(backup));
+    State other;
+    const Command restore{.body = RestoreState{backup}, .request = {}, .idempotency_key = {}};
+    EXPECT_FALSE(other.apply(1, restore).rejected);
+    EXPECT_EQ(other.backup(), plain);
+  }
+  EXPECT_EQ(pack_backup(plain, {.packed = 100, .unpacked = plain.size()}).error().code,
+            Code::too_large);
+  EXPECT_EQ(pack_backup(plain, {.packed = 1 << 20, .unpacked = plain.size() - 1}).error().code,
+            Code::too_large);
+  EXPECT_TRUE(pack_backup(plain, {.packed = packed->size(), .unpacked = plain.size()}));
+  const auto damaged = why_not_restorable(packed->substr(0, packed->size() - 1));
+  ASSERT_TRUE(damaged);
+  EXPECT_EQ(damaged->code, Code::unprocessable);
 }
 
 // A rejected command changes nothing but the version, the hash, the clock and what is remembered.
