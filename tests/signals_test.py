@@ -103,8 +103,11 @@ class OneProcess(unittest.TestCase):
         return node
 
     def test_without_a_cluster_it_runs_flows_and_goes_on_after_sigterm_where_it_was(self):
-        node, out = self.serving(self.node()), os.path.join(self.directory, "out")
+        node, out = self.node(), os.path.join(self.directory, "out")
         os.mkdir(out)
+        port = socket.create_server(("127.0.0.1", node.cluster_port))  # Nobody is to call there.
+        self.addCleanup(port.close)
+        self.serving(node)
         self.assertEqual(node.put_config("kept", [1]).status, 200)
         answer = node.api("PUT", "/api/cluster/flows/numbered",
                           NUMBERED.replace("front", "back").format(directory=out, count=0).encode(),
@@ -122,6 +125,9 @@ class OneProcess(unittest.TestCase):
         self.assertGreater(max(written(out)), 200)
         self.assertEqual(node.config_value("kept"), [1])
         self.assertEqual(node.status()["totalNodes"], 1)
+        port.setblocking(False)
+        with self.assertRaises(BlockingIOError, msg="a node that stands alone dials"):
+            port.accept()
 
     def test_without_a_cluster_it_has_no_cluster_port(self):
         """Two of them run side by side with the default settings, and nobody joins them."""

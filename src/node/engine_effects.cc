@@ -57,7 +57,8 @@ void Engine::on(cluster::LeaderLost& effect) {
 }
 template <>
 void Engine::on(cluster::Dial& effect) {
-  env_.network.dial(effect.address);
+  // A node that stands alone calls nobody, whoever it met.
+  if (options_.clustered) env_.network.dial(effect.address);
 }
 template <>
 void Engine::on(cluster::HangUp& effect) {
