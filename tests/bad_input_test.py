@@ -298,6 +298,25 @@ class Starts(unittest.TestCase):
             file.write("databridge data format 99\n")
         self.ends_with_one_line(node, "99", code=2)
 
+    def test_silent_connections_that_take_every_descriptor_keep_nobody_out(self):
+        node = self.lone(os.path.join(self.directory, "data"))
+        node.wrapper = ("prlimit", "--nofile=300:300")
+        node.start()
+        wait_until(lambda: node.status()["status"] == "healthy", 10, "it serves")
+        most = node.get("/api/cluster/nodes")["nodes"][0]["capacity"]["maxConnections"]
+        self.assertLess(most, 300)
+        with contextlib.ExitStack() as silent:
+            for i in range(600):
+                port = node.api_port if i % 3 else node.cluster_port
+                silent.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            for i in range(20):
+                self.assertEqual(node.put_config("k", i).status, 200)
+            done = run(CONTROL, "--api", f"127.0.0.1:{node.api_port}", "status", check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        for i in range(20):
+            self.assertEqual(node.put_config("k", i).status, 200)
+        self.assertEqual(node.terminate(), 0, node.log_tail())
+
     def small_disk(self, size):
         disk = os.path.join(self.directory, "disk")
         os.mkdir(disk)

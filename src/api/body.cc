@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -15,27 +16,57 @@ using nlohmann::json;
 
 constexpr size_t kDepthMax = 64;
 
+// Where a text that is quoted ends: behind its closing quote.
+size_t end_of_string(std::string_view text, size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  return std::min(at + 1, text.size());
+}
+
 // Brackets are counted before anything recursive sees the text.
 bool too_deep(std::string_view text) {
   size_t depth = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
+  for (size_t i = 0; i < text.size();) {
     const char c = text[i];
-    if (quoted) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        quoted = false;
-      }
-    } else if (c == '"') {
-      quoted = true;
-    } else if (c == '[' || c == '{') {
+    if (c == '"') {
+      i = end_of_string(text, i);
+      continue;
+    }
+    if (c == '[' || c == '{') {
       if (++depth > kDepthMax) return true;
     } else if (c == ']' || c == '}') {
       if (depth > 0) --depth;
     }
+    ++i;
   }
   return false;
+}
+
+// The first whole number that 64 bits do not hold; empty: there is none. nlohmann makes a double of
+// it, in silence, whose last digits are others. `text` is JSON.
+std::string_view too_long_a_number(std::string_view text) {
+  constexpr size_t kDigitsSafe = 18;  // So many always fit.
+  for (size_t i = 0; i < text.size();) {
+    if (text[i] == '"') {
+      i = end_of_string(text, i);
+      continue;
+    }
+    const size_t length = std::min(text.find_first_not_of("0123456789+-.eE", i), text.size()) - i;
+    const std::string_view number = text.substr(i, length);
+    i += std::max<size_t>(length, 1);
+    if (number.size() <= kDigitsSafe || number.find_first_of(".eE") != std::string_view::npos) {
+      continue;
+    }
+    int64_t negative = 0;
+    uint64_t positive = 0;
+    const char* end = number.data() + number.size();
+    const bool fits = number.front() == '-'
+                          ? std::from_chars(number.data(), end, negative).ec == std::errc()
+                          : std::from_chars(number.data(), end, positive).ec == std::errc();
+    if (!fits) return number;
+  }
+  return {};
 }
 
 }  // namespace
@@ -61,6 +92,11 @@ Result<json> parse_json(std::string_view text) {
     json parsed = json::parse(text, watch);
     if (!twice.empty()) {
       return fail(Code::invalid, fmt::format("the body has the key \"{}\" twice", twice));
+    }
+    if (const std::string_view number = too_long_a_number(text); !number.empty()) {
+      return fail(Code::unprocessable,
+                  fmt::format("the number {} has more than 64 bits: write it as a string",
+                              number.substr(0, 64)));
     }
     return parsed;
   } catch (const json::exception& error) {

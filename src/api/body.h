@@ -1,7 +1,8 @@
 // Strict reading of JSON bodies: nothing is guessed, nothing is ignored.
 //
 // Malformed text is `invalid` (400): not UTF-8, not JSON, deeper than 64, a key twice. Well-formed
-// but wrong is `unprocessable` (422): a missing, mistyped or unknown field. Pure.
+// but wrong is `unprocessable` (422): a missing, mistyped or unknown field, and a whole number of
+// more than 64 bits, which could not be kept to the digit. Pure.
 #pragma once
 
 #include <cstdint>

@@ -55,6 +55,8 @@ struct Row {
 };
 const std::vector<Row>& rows();
 
+bool wants_stream(const ApiRequest& request);  // Of events, and not a list of them.
+
 ApiResponse problem(const Error& error);
 ApiResponse json_response(std::string body, int status = 200);
 

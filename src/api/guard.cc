@@ -50,4 +50,17 @@ std::optional<std::string> foreign(std::string_view host, std::string_view origi
   return "requests of other origins are refused";
 }
 
+Target split_target(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (target.size() < scheme.size() || !same_word(target.substr(0, scheme.size()), scheme))
+      continue;
+    const std::string_view rest = target.substr(scheme.size());
+    const size_t end = std::min(rest.find_first_of("/?"), rest.size());
+    const std::string_view path = rest.substr(end);
+    return {(path.starts_with('/') ? "" : "/") + std::string(path),
+            std::string(rest.substr(0, end))};
+  }
+  return {std::string(target), {}};
+}
+
 }  // namespace databridge::api

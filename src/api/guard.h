@@ -21,4 +21,12 @@ std::string_view host_without_port(std::string_view host);
 std::optional<std::string> foreign(std::string_view host, std::string_view origin,
                                    const std::vector<std::string>& hosts);
 
+// The target of a request line: "/a?b", or in the absolute form "http://host:port/a?b"
+// (RFC 9112, section 3.2.2), whose authority counts instead of the Host field.
+struct Target {
+  std::string path;  // And query. As it came where it has no such form.
+  std::string authority;
+};
+Target split_target(std::string_view target);
+
 }  // namespace databridge::api

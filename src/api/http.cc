@@ -1,8 +1,5 @@
 #include "api/http.h"
 
-#include <fcntl.h>
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <atomic>
 #include <deque>
@@ -12,13 +9,18 @@
 #include <thread>
 #include <utility>
 
+#include "api/compress.h"
 #include "api/guard.h"
-#include "api/http_drain.h"
+#include "api/http_accept.h"
+#include "api/http_events.h"
 #include "api/http_log.h"
 #include "api/http_reason.h"
+#include "api/http_socket.h"
+#include "api/http_worker.h"
 #include "api/routes.h"
 #include "api/views.h"
 #include "base/check.h"
+#include "base/gzip.h"
 #include "cluster/backup.h"
 
 namespace databridge::api {
@@ -29,7 +31,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kBodyMax = 8 << 20;
 constexpr std::string_view kRestorePath = "/api/cluster/snapshot/restore";
-constexpr size_t kBatchEvents = 256;  // Of one write to an event stream.
+constexpr size_t kLocalReserve = 32;        // Connections from this machine beyond the most.
+constexpr size_t kCompressHere = 32 << 10;  // What is longer is compressed by the worker.
 constexpr const char* kLate =
     "the cluster gave no answer in time; whether it was done is not known: look, or send it again "
     "with the same Idempotency-Key";
@@ -39,70 +42,6 @@ int64_t unix_ms_now() {
              std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
-
-// ---- What RESTinio does not do: it closes the connection of a request that it cannot take,
-// without a word. The parser's callbacks leave the reason here, the socket says it before it
-// closes. Only the server's own thread comes here, so the place is one a thread.
-
-struct Refusal {
-  int status = 0;
-  std::string_view code;
-  std::string_view detail;
-};
-thread_local std::optional<Refusal> refusal;
-// Of the request whose header was just read: its sender waits for "100 Continue".
-thread_local bool continue_expected = false;
-
-int refuse(int status, std::string_view code, std::string_view detail) {
-  refusal = Refusal{status, code, detail};
-  return -1;
-}
-
-class Socket : public tcp::socket {
- public:
-  using tcp::socket::socket;
-
-  // RESTinio reads on when a body is still to come.
-  template <typename Buffers, typename Then>
-  auto async_read_some(const Buffers& buffers, Then&& then) {
-    if (std::exchange(continue_expected, false)) write_now("HTTP/1.1 100 Continue\r\n\r\n");
-    return tcp::socket::async_read_some(buffers, std::forward<Then>(then));
-  }
-
-  // RESTinio calls this when it gives a connection up, and nowhere else.
-  void shutdown(shutdown_type what, asio::error_code& ec) {
-    continue_expected = false;
-    if (const auto why = std::exchange(refusal, std::nullopt); why && is_open()) {
-      say(*why);
-      tcp::socket::shutdown(shutdown_send, ec);
-      if (Drain::alive < Drain::kAliveMax) {
-        std::make_shared<Drain>(std::move(static_cast<tcp::socket&>(*this)))->start();
-      }
-      return;
-    }
-    tcp::socket::shutdown(what, ec);
-  }
-
-  void close() {
-    asio::error_code ignored;
-    tcp::socket::close(ignored);
-  }
-
- private:
-  void say(const Refusal& why) {
-    const ApiResponse answer = problem(why.code, why.status, why.detail);
-    write_now(fmt::format(
-        "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
-        answer.status, reason_of(answer.status), answer.content_type, answer.body.size(),
-        answer.body));
-  }
-  // A few hundred bytes into an empty send buffer: it fits, or the client is gone.
-  void write_now(std::string_view text) {
-    asio::error_code ignored;
-    non_blocking(true, ignored);
-    write_some(asio::buffer(text), ignored);
-  }
-};
 
 // RESTinio tells its errors to the logger only; one of them is ours to know.
 class Logger {
@@ -131,7 +70,7 @@ struct Methods : restinio::default_http_methods_t {};
 uint64_t body_limit(const restinio::impl::http_parser_ctx_t& context) {
   std::string_view path = context.m_header.request_target();
   path = path.substr(0, path.find('?'));
-  return path == kRestorePath ? cluster::kBackupBytesMax : kBodyMax;
+  return path == kRestorePath ? cluster::kBackupUnpackedMax : kBodyMax;
 }
 
 restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
@@ -141,7 +80,7 @@ restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
 int refuse_too_large(const restinio::impl::http_parser_ctx_t& context) {
   return refuse(413, "too_large",
                 body_limit(context) == kBodyMax ? "the body is larger than is taken here (8 MiB)"
-                                                : "the snapshot is larger than is taken (48 MiB)");
+                                                : "the backup is larger than is taken (256 MiB)");
 }
 
 // By the library's name of a field, or by its own.
@@ -234,9 +173,8 @@ struct Traits : restinio::default_single_thread_traits_t {
   using request_handler_t = Handler;
   using stream_socket_t = Socket;
   using http_methods_mapper_t = Methods;
-  static constexpr bool use_connection_count_limiter = true;
 };
-using Server = restinio::http_server_t<Traits>;
+using Connections = restinio::impl::connection_factory_t<Traits>;
 
 // One request on its way to its answer.
 struct Exchange {
@@ -244,7 +182,10 @@ struct Exchange {
   Clock::time_point begun;
   Clock::time_point deadline;
   bool head = false;
+  bool gzip = false;   // The client takes it.
+  bool heavy = false;  // The worker sees to it.
   bool answered = false;
+  size_t ended_all = 0;  // As Peers counted when it was read.
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
   std::string late;
 };
@@ -267,34 +208,41 @@ class Core : public std::enable_shared_from_this<Core> {
       : backend_(backend),
         options_(std::move(options)),
         routes_(backend, options_.seed),
+        heavy_routes_(backend, ~options_.seed),
         log_(options_.access_log),
+        peers_({options_.connections_max, kLocalReserve, options_.away_max, options_.on_trouble}),
+        acceptor_(io_, peers_,
+                  {.take = [this](auto socket,
+                                  auto peer) { welcome(std::move(socket), std::move(peer)); },
+                   .trouble = options_.on_trouble}),
         tick_(io_) {}
 
   Result<void> open();
   void run();
   void stop();
+  void stop_worker() { worker_.stop(); }
+  void drop_all();
   void published();
   uint16_t port() const { return port_; }
 
   void take(const restinio::request_handle_t& request);
 
  private:
+  void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
   void handle(const restinio::request_handle_t& request);
-  void answer(Exchange& exchange, ApiResponse response);
+  std::optional<ApiResponse> refuse_head(const restinio::http_request_header_t& header) const;
+  // `job` makes the answer, on the worker's thread.
+  void toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<Routed()> job);
+  void settle(std::shared_ptr<Exchange> exchange, Routed routed);
+  // Compressed if the client takes that; then sent.
+  void answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response);
+  void send(Exchange& exchange, ApiResponse response);
   void defer(std::shared_ptr<Exchange> exchange, Deferred deferred);
-  void finish(Exchange& exchange, cluster::Answer answer);
-  void watch(Exchange& exchange, EventStream stream);
+  void finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer answer);
+  void watch(const std::shared_ptr<Exchange>& exchange, EventStream stream);
   void log(const restinio::request_handle_t& request, Clock::time_point begun, int status,
            size_t bytes);
 
-  // What comes after `after`, as text; the same batch is rendered once for all watchers of it.
-  struct Batch {
-    EventId after;
-    EventId last;
-    std::shared_ptr<const std::string> text;  // Shared with the writes under way.
-    bool gone = false;
-  };
-  const Batch& batch_after(const cluster::View& view, EventId after);
   void feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view);
   void write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text);
   void pump();
@@ -303,15 +251,19 @@ class Core : public std::enable_shared_from_this<Core> {
   Backend& backend_;
   const HttpOptions options_;
   Routes routes_;
+  Routes heavy_routes_;  // The worker's.
   AccessLog log_;
+  Peers peers_;
   asio::io_context io_{1};
+  std::optional<Connections> connections_;
+  Acceptor acceptor_;
   asio::steady_timer tick_;
-  std::unique_ptr<Server> server_;
+  Worker worker_;
   uint16_t port_ = 0;
   std::vector<std::string> hosts_;
   std::deque<std::shared_ptr<Exchange>> waiting_;  // By deadline, for all wait equally long.
   std::list<std::shared_ptr<Watcher>> watchers_;
-  std::vector<Batch> batches_;  // Of one pump.
+  EventBatches batches_;  // Of one pump.
   std::atomic<size_t> watching_{0};
   std::atomic<bool> pump_pending_{false};
 };
@@ -321,20 +273,6 @@ restinio::request_handling_status_t Handler::operator()(
   continue_expected = false;
   core_.take(request);
   return restinio::request_accepted();
-}
-
-// Connections must not take the descriptors that the rest of the node needs: the limit is raised
-// as far as it may be, and where that is not far enough, fewer connections are taken.
-size_t connections_allowed(size_t wanted) {
-  constexpr size_t kOthers = 1024;
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
-  if (files.rlim_cur < wanted + kOthers) {
-    files.rlim_cur = std::min<rlim_t>(files.rlim_max, wanted + kOthers);
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0) getrlimit(RLIMIT_NOFILE, &files);
-  }
-  const size_t limit = files.rlim_cur;
-  return std::min(wanted, limit > 2 * kOthers ? limit - kOthers : limit / 2);
 }
 
 Result<void> Core::open() {
@@ -352,34 +290,49 @@ Result<void> Core::open() {
                           .max_field_name_size(256)
                           .max_field_value_size(8 << 10)
                           .max_field_count(100)
-                          .max_body_size(cluster::kBackupBytesMax);
+                          .max_body_size(cluster::kBackupUnpackedMax);
   // RESTinio's own limit on handling would cut connections; ours answers (see tick).
   constexpr std::chrono::hours kNever{24 * 365};
-  try {
-    server_ = std::make_unique<Server>(restinio::external_io_context(io_), [&](auto& settings) {
-      settings.port(options_.port)
-          .address(address)
-          .request_handler(*this)
-          .max_parallel_connections(connections_allowed(options_.connections_max))
-          .max_pipelined_requests(1)
-          .incoming_http_msg_limits(limits)
-          .read_next_http_message_timelimit(options_.read_timeout)
-          .write_http_response_timelimit(options_.write_timeout)
-          .handle_request_timeout(kNever)
-          .concurrent_accepts_count(4)
-          .socket_options_setter([](auto& socket) { socket.set_option(tcp::no_delay(true)); })
-          .acceptor_post_bind_hook([this](tcp::acceptor& acceptor) {
-            port_ = acceptor.local_endpoint().port();
-            // Children of the node must not keep the port.
-            CHECK(fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC) == 0);
-          });
-    });
-    server_->open_sync();
-  } catch (const std::exception& error) {
+  restinio::server_settings_t<Traits> settings;
+  settings.request_handler(*this)
+      .max_pipelined_requests(1)
+      .incoming_http_msg_limits(limits)
+      .read_next_http_message_timelimit(options_.read_timeout)
+      .write_http_response_timelimit(options_.write_timeout)
+      .handle_request_timeout(kNever);
+  // What its own server is made of, but for the acceptor: that one stops for good when descriptors
+  // have run out once.
+  const auto timers =
+      std::make_shared<restinio::asio_timer_manager_t>(io_, std::chrono::seconds(1));
+  connections_.emplace(std::make_shared<restinio::impl::connection_settings_t<Traits>>(
+                           settings, restinio::impl::create_parser_settings<Methods>(), timers),
+                       settings.socket_options_setter());
+  port_ = acceptor_.open(address, options_.port, ec);
+  if (ec) {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
-                                      options_.port, error.what()));
+                                      options_.port, ec.message()));
   }
+  acceptor_.start();
   return {};
+}
+
+void Core::welcome(tcp::socket socket, std::shared_ptr<Peer> peer) {
+  asio::error_code ec;
+  const auto remote = socket.remote_endpoint(ec);
+  if (ec) return;  // It has gone again.
+  // There is nothing to count: the list of peers does.
+  struct Uncounted : restinio::connection_count_limits::impl::acceptor_callback_iface_t {
+    void call_accept_now(std::size_t) noexcept override {}
+    void schedule_next_accept_attempt(std::size_t) noexcept override {}
+  } uncounted;
+  using namespace restinio::connection_count_limits;
+  noop_connection_count_limiter_t limiter{&uncounted, max_parallel_connections_t{0},
+                                          max_active_accepts_t{0}};
+  connections_
+      ->create_new_connection(
+          Socket(std::move(socket), std::move(peer)), remote,
+          connection_lifetime_monitor_t<noop_connection_count_limiter_t>{&limiter})
+      ->init();
 }
 
 void Core::run() {
@@ -396,8 +349,14 @@ void Core::run() {
 
 void Core::stop() {
   asio::post(io_, [this] {
-    server_->close_sync();
+    acceptor_.close();
     io_.stop();
+  });
+}
+
+void Core::drop_all() {
+  asio::post(io_, [weak = weak_from_this()] {
+    if (const auto core = weak.lock()) core->peers_.end_all();
   });
 }
 
@@ -405,16 +364,54 @@ void Core::stop() {
 // the handler and after the write, and loses what it has in hand. So each connection has one
 // request at a time, and those that were sent behind it wait in its buffers.
 void Core::take(const restinio::request_handle_t& request) {
-  asio::post(io_, [this, request] { handle(request); });
+  asio::post(io_, [this, request, ended = peers_.ended_all()] {
+    peers_.look_at_clock();
+    if (peers_.ended_all() == ended) handle(request);
+  });
 }
 
 void Core::handle(const restinio::request_handle_t& request) {
   auto exchange = std::make_shared<Exchange>();
+  exchange->ended_all = peers_.ended_all();
   exchange->request = request;
   exchange->begun = Clock::now();
   const auto& header = request->header();
   exchange->head = header.method() == restinio::http_method_head();
+  exchange->gzip = takes_gzip(text_of(header, restinio::http_field::accept_encoding));
 
+  ApiRequest call;
+  call.method = header.method().c_str();
+  const auto target = split_target(header.request_target());
+  call.target = target.path;
+  std::string host = "localhost";  // Of HTTP/1.0, which may name none.
+  if (header.has_field(restinio::http_field::host)) {
+    host = text_of(header, restinio::http_field::host);
+  }
+  if (!target.authority.empty()) host = target.authority;  // RFC 9112, section 3.2.2.
+  if (auto refused = refuse_head(header)) return answer(exchange, std::move(*refused));
+  if (const auto why = foreign(host, text_of(header, restinio::http_field::origin), hosts_)) {
+    return answer(exchange, problem("forbidden", 403, *why));
+  }
+  call.accept = text_of(header, restinio::http_field::accept);
+  call.last_event_id = text_of(header, "Last-Event-ID");
+  if (!exchange->head && header.method() != restinio::http_method_get()) {
+    call.content_type = text_of(header, restinio::http_field::content_type);
+    call.if_match = text_of(header, restinio::http_field::if_match);
+    call.idempotency_key = text_of(header, "Idempotency-Key");
+    call.body = request->body();
+  }
+  if (!Routes::is_heavy(call)) {
+    return settle(std::move(exchange), routes_.route(backend_.view(), std::move(call)));
+  }
+  const size_t bytes = call.body.size();
+  toil(std::move(exchange), bytes,
+       [this, view = backend_.view(), call = std::move(call)]() mutable {
+         return heavy_routes_.route(view, std::move(call));
+       });
+}
+
+// What is wrong with the fields that say how a request is to be read.
+std::optional<ApiResponse> Core::refuse_head(const restinio::http_request_header_t& header) const {
   size_t hosts = 0;
   header.for_each_value_of(restinio::http_field::host, [&](const auto&) {
     ++hosts;
@@ -422,38 +419,46 @@ void Core::handle(const restinio::request_handle_t& request) {
   });
   const bool old = header.http_major() == 1 && header.http_minor() == 0;
   if (hosts > 1 || (hosts == 0 && !old)) {
-    return answer(*exchange, problem("invalid", 400, "one Host field is needed"));
+    return problem("invalid", 400, "one Host field is needed");
   }
-  const std::string host = hosts == 0 ? "localhost" : text_of(header, restinio::http_field::host);
-  if (const auto why = foreign(host, text_of(header, restinio::http_field::origin), hosts_)) {
-    return answer(*exchange, problem("forbidden", 403, *why));
+  const std::string coding = text_of(header, restinio::http_field::content_encoding);
+  const std::string transfer = text_of(header, restinio::http_field::transfer_encoding);
+  if ((!coding.empty() && !same_word(coding, "identity")) ||
+      (!transfer.empty() && !same_word(transfer, "chunked"))) {
+    return problem("unsupported_media_type", 415,
+                   "the body must come as it is, without a coding like gzip");
   }
+  return std::nullopt;
+}
 
-  ApiRequest call;
-  call.method = header.method().c_str();
-  call.target = header.request_target();
-  call.accept = text_of(header, restinio::http_field::accept);
-  call.last_event_id = text_of(header, "Last-Event-ID");
-  if (!exchange->head && header.method() != restinio::http_method_get()) {
-    const std::string coding = text_of(header, restinio::http_field::content_encoding);
-    const std::string transfer = text_of(header, restinio::http_field::transfer_encoding);
-    if ((!coding.empty() && !same_word(coding, "identity")) ||
-        (!transfer.empty() && !same_word(transfer, "chunked"))) {
-      return answer(*exchange, problem("unsupported_media_type", 415,
-                                       "the body must come as it is, without a coding like gzip"));
+void Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<Routed()> job) {
+  exchange->heavy = true;
+  const bool taken = worker_.post(bytes, [this, exchange, job = std::move(job)]() mutable {
+    Routed routed;
+    try {
+      routed = job();
+    } catch (const std::exception& error) {
+      routed = problem(Code::unavailable, fmt::format("this was too much: {}", error.what()));
     }
-    call.content_type = text_of(header, restinio::http_field::content_type);
-    call.if_match = text_of(header, restinio::http_field::if_match);
-    call.idempotency_key = text_of(header, "Idempotency-Key");
-    call.body = request->body();
-  }
-  Routed routed = routes_.route(backend_.view(), std::move(call));
+    job = {};
+    // The last word on a request is the server thread's: its connection is of that one.
+    asio::post(io_, [this, exchange = std::move(exchange), routed = std::move(routed)]() mutable {
+      settle(std::move(exchange), std::move(routed));
+    });
+  });
+  if (taken) return;
+  send(*exchange, problem(Code::unavailable,
+                          "too many large requests wait for their turn on this node: try again"));
+}
+
+void Core::settle(std::shared_ptr<Exchange> exchange, Routed routed) {
+  if (exchange->answered || exchange->ended_all != peers_.ended_all()) return;  // Too late.
   if (auto* response = std::get_if<ApiResponse>(&routed)) {
-    answer(*exchange, std::move(*response));
+    answer(exchange, std::move(*response));
   } else if (auto* deferred = std::get_if<Deferred>(&routed)) {
     defer(std::move(exchange), std::move(*deferred));
   } else {
-    watch(*exchange, std::get<EventStream>(routed));
+    watch(exchange, std::get<EventStream>(routed));
   }
 }
 
@@ -472,6 +477,14 @@ void Core::log(const restinio::request_handle_t& request, Clock::time_point begu
                 std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
 }
 
+ApiResponse compressed(ApiResponse response) {
+  auto smaller = gzip(response.body);
+  if (!smaller) return response;
+  response.body = std::move(*smaller);
+  response.headers.emplace_back("Content-Encoding", "gzip");
+  return response;
+}
+
 template <typename Builder>
 void set_header(Builder& builder, const ApiResponse& response) {
   builder.append_header(restinio::http_field::content_type, response.content_type);
@@ -480,7 +493,24 @@ void set_header(Builder& builder, const ApiResponse& response) {
   for (const auto& [name, value] : response.headers) builder.append_header(name, value);
 }
 
-void Core::answer(Exchange& exchange, ApiResponse response) {
+void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response) {
+  if (response.body.size() < kCompressFrom) return send(*exchange, std::move(response));
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+  if (!exchange->gzip) return send(*exchange, std::move(response));
+  if (response.body.size() <= kCompressHere)
+    return send(*exchange, compressed(std::move(response)));
+  const auto whole = std::make_shared<ApiResponse>(std::move(response));
+  exchange->gzip = false;  // Done once.
+  const bool taken = worker_.post(whole->body.size(), [this, exchange, whole] {
+    *whole = compressed(std::move(*whole));
+    asio::post(io_, [this, exchange, whole] {
+      if (!exchange->answered) send(*exchange, std::move(*whole));
+    });
+  });
+  if (!taken) send(*exchange, std::move(*whole));
+}
+
+void Core::send(Exchange& exchange, ApiResponse response) {
   exchange.answered = true;
   log(exchange.request, exchange.begun, response.status, exchange.head ? 0 : response.body.size());
   const restinio::http_status_line_t status{
@@ -516,20 +546,24 @@ void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
         asio::post(core->io_, [weak, asker, result = std::move(result)]() mutable {
           const auto still = weak.lock();
           const auto asked = asker.lock();
-          if (still && asked) still->finish(*asked, std::move(result));
+          if (still && asked) still->finish(asked, std::move(result));
         });
       });
 }
 
-void Core::finish(Exchange& exchange, cluster::Answer result) {
-  if (exchange.answered) return;
+void Core::finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer result) {
+  if (exchange->answered) return;
   if (!result) return answer(exchange, problem(result.error().code, result.error().message));
-  answer(exchange, exchange.render(backend_.view(), *result));
+  if (!exchange->heavy) return answer(exchange, exchange->render(backend_.view(), *result));
+  toil(exchange, 0, [exchange, view = backend_.view(), outcome = std::move(*result)]() -> Routed {
+    return exchange->render(view, outcome);
+  });
 }
 
-void Core::watch(Exchange& exchange, EventStream stream) {
+void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
+  Exchange& exchange = *asker;
   if (watchers_.size() >= options_.streams_max) {
-    return answer(exchange, problem("rate_limited", 429, "too many event streams on this node"));
+    return answer(asker, problem("rate_limited", 429, "too many event streams on this node"));
   }
   log(exchange.request, exchange.begun, 200, 0);
   auto builder = exchange.request->create_response<restinio::chunked_output_t>();
@@ -548,32 +582,10 @@ void Core::watch(Exchange& exchange, EventStream stream) {
   write(watcher, std::make_shared<const std::string>(":\n\n"));
 }
 
-const Core::Batch& Core::batch_after(const cluster::View& view, EventId after) {
-  for (const Batch& batch : batches_) {
-    if (batch.after == after) return batch;
-  }
-  Batch batch{after, after, nullptr, false};
-  const auto events = view.state.events_after(after, kBatchEvents);
-  if (!events) {
-    batch.gone = true;
-  } else if (!events->empty()) {
-    std::string text;
-    for (const Event& event : *events) {
-      text += "id: " + event.id.text() + "\nevent: " + event.type + "\ndata: ";
-      text += show_event(event);
-      text += "\n\n";
-    }
-    batch.last = events->back().id;
-    batch.text = std::make_shared<const std::string>(std::move(text));
-  }
-  batches_.push_back(std::move(batch));
-  return batches_.back();
-}
-
 void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view) {
   if (watcher->writing || watcher->ended) return;
   if (view.state.last_event() <= watcher->seen) return;
-  const Batch& batch = batch_after(view, watcher->seen);
+  const EventBatch& batch = batches_.after(view, watcher->seen);
   if (batch.gone) {
     // It was too slow for the retention. The client comes back and is told 410.
     watcher->ended = true;
@@ -620,6 +632,7 @@ void Core::pump() {
 // Once a second: heartbeats to watchers, an end to those that are gone, answers to those whose
 // request got none.
 void Core::tick() {
+  peers_.look_at_clock();
   const auto now = Clock::now();
   static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
   for (const auto& watcher : watchers_) {
@@ -630,9 +643,9 @@ void Core::tick() {
   watching_.store(watchers_.size());
 
   while (!waiting_.empty() && (waiting_.front()->answered || waiting_.front()->deadline <= now)) {
-    Exchange& exchange = *waiting_.front();
-    if (!exchange.answered) {
-      answer(exchange, problem(Code::timed_out, exchange.late.empty() ? kLate : exchange.late));
+    const std::shared_ptr<Exchange> exchange = waiting_.front();
+    if (!exchange->answered) {
+      send(*exchange, problem(Code::timed_out, exchange->late.empty() ? kLate : exchange->late));
     }
     waiting_.pop_front();
   }
@@ -655,8 +668,10 @@ class RestinioServer : public HttpServer {
     backend_.on_publish({});
     core_->stop();
     thread_.join();
+    core_->stop_worker();
   }
   uint16_t port() const override { return core_->port(); }
+  void drop_all() override { core_->drop_all(); }
 
  private:
   Backend& backend_;
@@ -667,6 +682,7 @@ class RestinioServer : public HttpServer {
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(Backend& backend, HttpOptions options) {
+  options.connections_max = connections_allowed(options.connections_max);
   auto core = std::make_shared<Core>(backend, std::move(options));
   if (auto opened = core->open(); !opened) return tl::make_unexpected(opened.error());
   return std::make_unique<RestinioServer>(backend, std::move(core));

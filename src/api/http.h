@@ -29,15 +29,22 @@ struct HttpOptions {
   // Gets whole lines, each with its line feed, a few times a second, on a thread of its own that
   // may wait for a disk. Empty: no access log.
   std::function<void(std::string_view lines)> access_log;
+  // One line for the log about what the server had to refuse or end. Server thread.
+  std::function<void(const std::string& line)> on_trouble;
   uint64_t seed = 0;  // Differs between nodes and starts.
 
-  size_t connections_max = 2000;
-  size_t streams_max = 1500;                        // Of which event streams.
+  size_t connections_max = 2000;                    // As connections_allowed gives it.
+  size_t streams_max = 1500;                        // Of which event streams; fewer than all.
   std::chrono::milliseconds read_timeout{20'000};   // For a whole request, and between requests.
   std::chrono::milliseconds write_timeout{20'000};  // For a reader that takes nothing.
   std::chrono::milliseconds answer_timeout{30'000};
   std::chrono::milliseconds stream_heartbeat{5'000};
+  std::chrono::milliseconds away_max{60'000};  // After a longer stand-still nothing old is read.
 };
+
+// How many connections may be open at once, of those wanted: others in this process need
+// descriptors, too. Raises the process's limit as far as it may be.
+size_t connections_allowed(size_t wanted);
 
 class HttpServer {
  public:
@@ -46,6 +53,10 @@ class HttpServer {
 
   virtual ~HttpServer() = default;  // Stops listening, ends all connections, joins the threads.
   virtual uint16_t port() const = 0;
+
+  // Ends all connections, and forgets what waits in them unread; new ones are taken. Any thread,
+  // waits for nothing: requests that were read before are with the engine already.
+  virtual void drop_all() = 0;
 };
 
 }  // namespace databridge::api

@@ -1,5 +1,9 @@
 #include "api/http_reason.h"
 
+#include <fmt/format.h>
+
+#include "api/routes.h"
+
 namespace databridge::api {
 
 std::string_view reason_of(int status) {
@@ -20,6 +24,8 @@ std::string_view reason_of(int status) {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
     case 409:
       return "Conflict";
     case 410:
@@ -45,6 +51,13 @@ std::string_view reason_of(int status) {
     default:
       return status < 500 ? "Other" : "Internal Server Error";
   }
+}
+
+std::string raw_answer(const ApiResponse& answer) {
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
+      answer.status, reason_of(answer.status), answer.content_type, answer.body.size(),
+      answer.body);
 }
 
 }  // namespace databridge::api

@@ -1,6 +1,7 @@
 // A backend for tests: one node that leads itself, and applies what it is asked at once.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -73,6 +74,7 @@ class TestBackend : public Backend {
   }
 
   void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
+    ++asked;
     if (silent) {
       held.push_back(std::move(done));
       return;
@@ -91,6 +93,7 @@ class TestBackend : public Backend {
   }
 
   Result<FlowSpec> parse_flow(std::string_view text, FlowFormat, const FlowId& id) const override {
+    if (on_parse) on_parse();
     if (text.find("bad") != std::string_view::npos) {
       return fail(Code::unprocessable, "line 4, column 9: unknown key \"bad\"");
     }
@@ -113,10 +116,12 @@ class TestBackend : public Backend {
 
   const std::vector<std::string>& warnings() const override { return warned; }
 
+  std::function<void()> on_parse;  // May take its time.
   std::vector<std::string> warned;
   std::vector<cluster::Request> submitted;
   std::map<std::string, cluster::Answer> answered;  // By the key that came with the request.
   std::optional<Error> refuse;
+  std::atomic<size_t> asked = 0;
   bool silent = false;  // Requests are never answered.
   std::vector<std::function<void(cluster::Answer)>> held;
 

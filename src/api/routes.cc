@@ -81,6 +81,17 @@ bool matches(std::string_view form, std::string_view path, std::string_view& par
   return !parameter.empty();
 }
 
+// The row of a path, and its {…}; nullptr: there is none.
+std::pair<const Row*, std::string_view> row_of(std::string_view path) {
+  std::string_view parameter;
+  for (const Row& row : rows()) {
+    if (matches(row.path, path, parameter)) return {&row, parameter};
+  }
+  return {nullptr, {}};
+}
+
+std::string_view path_of(std::string_view target) { return target.substr(0, target.find('?')); }
+
 std::string allowed(const Row& row) {
   std::string methods;
   const auto add = [&methods](const char* method) {
@@ -125,11 +136,6 @@ std::optional<ApiResponse> refuse_media(const Row& row, const ApiRequest& reques
                  row.put == put_flow        ? "use application/json or application/yaml"
                  : row.post == post_restore ? "use application/octet-stream"
                                             : "use application/json");
-}
-
-bool is_key(std::string_view text) {
-  return text.size() <= 128 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
 }  // namespace
@@ -235,7 +241,6 @@ Result<size_t> Query::take_limit(size_t otherwise, size_t most) {
   size_t limit = 0;
   const auto [end, ec] = std::from_chars(value->data(), value->data() + value->size(), limit);
   const bool digits = end == value->data() + value->size() && !value->empty();
-  if (ec == std::errc::result_out_of_range && digits) return most;
   if (ec != std::errc() || !digits || limit == 0) {
     return fail(Code::invalid, "the parameter \"limit\" must be a whole number from 1");
   }
@@ -300,17 +305,21 @@ ApiResponse json_response(std::string body, int status) {
 
 Routes::Routes(const Backend& backend, uint64_t seed) : backend_(backend), random_(seed) {}
 
+bool Routes::is_heavy(const ApiRequest& request) {
+  constexpr size_t kBodySmall = 32 << 10;
+  if (request.body.size() > kBodySmall) return true;
+  const auto [row, parameter] = row_of(path_of(request.target));
+  if (row == nullptr) return false;
+  const Handler handler = handler_of(*row, request.method);
+  if (handler == get_events) return !wants_stream(request);
+  return handler == put_flow || handler == get_snapshot || handler == get_flows ||
+         handler == get_flow || handler == get_assignments || handler == get_config;
+}
+
 Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
   const std::string target = request.target;
-  const std::string_view path = std::string_view(target).substr(0, target.find('?'));
-  const Row* found = nullptr;
-  std::string_view parameter;
-  for (const Row& row : rows()) {
-    if (matches(row.path, path, parameter)) {
-      found = &row;
-      break;
-    }
-  }
+  const std::string_view path = path_of(target);
+  const auto [found, parameter] = row_of(path);
   if (found == nullptr) return problem(Code::not_found, "there is nothing at this path");
   const Handler handler = handler_of(*found, request.method);
   if (handler == nullptr) {
@@ -321,8 +330,13 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
   const bool reads = handler == found->get;
   if (!reads) {
     if (auto refused = refuse_media(*found, request)) return std::move(*refused);
-    if (!is_key(request.idempotency_key)) {
-      return problem(Code::invalid, "the Idempotency-Key must be at most 128 visible characters");
+    if (!request.idempotency_key.empty()) {
+      const auto key = Uuid::parse(request.idempotency_key);
+      if (!key) {
+        return problem(Code::invalid,
+                       "the Idempotency-Key must be a UUID, a new one for each write");
+      }
+      request.idempotency_key = key->text();  // In one spelling.
     }
     if (!request.if_match.empty() && found->put != put_config_item) {
       return problem(Code::unprocessable, "If-Match is taken with a configuration key alone");

@@ -59,6 +59,10 @@ class Routes {
   // Takes anything and never throws.
   Routed route(const cluster::ViewPtr& view, ApiRequest request);
 
+  // Whether a request takes long enough to keep others waiting: large bodies, flow files, backups,
+  // long lists. Cheap.
+  static bool is_heavy(const ApiRequest& request);
+
   // Every path of the table and the methods it takes: {"/api/cluster/nodes/{id}", "GET, DELETE"}.
   static std::vector<std::pair<std::string, std::string>> table();
 

@@ -5,6 +5,7 @@
 
 #include "api/call.h"
 #include "api/openapi.h"
+#include "cluster/backup.h"
 
 namespace databridge::api {
 namespace {
@@ -110,9 +111,13 @@ Routed get_strategy(Call& call) {
   return json_response(show_strategy(call.at()));
 }
 
+bool wants_stream(const ApiRequest& request) {
+  return request.accept.find("text/event-stream") != std::string::npos;
+}
+
 Routed get_events(Call& call) {
   const cluster::State& state = call.at().state;
-  const bool stream = call.request.accept.find("text/event-stream") != std::string::npos;
+  const bool stream = wants_stream(call.request);
   // A browser that reconnects sends its last id in a header and the first address again.
   std::string since = stream ? call.request.last_event_id : std::string();
   const auto asked = call.query.take("since");
@@ -162,8 +167,10 @@ Routed get_operations(Call& call) {
 
 Routed get_snapshot(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
+  auto backup = cluster::pack_backup(call.at().state.backup());
+  if (!backup) return problem(backup.error());
   ApiResponse response;
-  response.body = call.at().state.backup();
+  response.body = std::move(*backup);
   response.content_type = "application/octet-stream";
   response.headers.emplace_back("Content-Disposition",
                                 "attachment; filename=\"databridge.snapshot\"");

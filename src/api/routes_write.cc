@@ -414,7 +414,9 @@ Routed post_restore(Call& call) {
   const auto changes = cluster::what_restore_changes(call.at().state, call.request.body);
   if (!changes) return problem(changes.error());
   if (*dry_run) return json_response(show_restore(*changes, true, call.at().state.version()));
-  return call.ask(cluster::Change{RestoreState{std::move(call.request.body)}},
+  auto packed = cluster::pack_backup(std::move(call.request.body));
+  if (!packed) return problem(packed.error());
+  return call.ask(cluster::Change{RestoreState{std::move(*packed)}},
                   [changes = *changes](const ViewPtr&, const Outcome& outcome) {
                     return json_response(show_restore(changes, false, outcome.index));
                   });

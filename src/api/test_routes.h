@@ -50,6 +50,8 @@ class RoutesTest : public testing::Test {
 };
 
 inline const std::string kId = "0190163d-8694-739b-aea5-966c26f8ad91";
+inline const std::string kKey = "3f0e9f0a-54c4-4a57-9d6b-0c8a3a1e7f10";
+inline const std::string kOtherKey = "3f0e9f0a-54c4-4a57-9d6b-0c8a3a1e7f11";
 inline const std::string kProcessor =
     R"({"type":"external","id":")" + kId + R"(","properties":{"a":"b","n":3}})";
 

@@ -1,7 +1,9 @@
 #include "api/views.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <set>
 
 #include "api/json_writer.h"
 #include "base/check.h"
@@ -46,6 +48,26 @@ void write_texts(JsonWriter& json, const std::vector<std::string>& texts) {
   json.array();
   for (const std::string& text : texts) json.text(text);
   json.end_array();
+}
+
+// An event keeps texts. What is a number, a time or a flag goes out as one. An incarnation is none:
+// 64 bits are more than a JSON number holds.
+void write_datum(JsonWriter& json, const std::string& name, const std::string& value) {
+  static const std::set<std::string_view> kNumbers = {"epoch", "flows", "moves", "processors",
+                                                      "version"};
+  uint64_t number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, ec] = std::from_chars(value.data(), end, number);
+  const bool whole = ec == std::errc() && stop == end;
+  if (name == "quarantinedUntilMs" && whole) {  // Of events that older versions made.
+    json.key("quarantinedUntil").time(static_cast<int64_t>(number));
+  } else if (whole && (kNumbers.count(name) != 0 || name.ends_with("Ms"))) {
+    json.foreign_key(name).number(number);
+  } else if (name == "deleted" && (value == "true" || value == "false")) {
+    json.foreign_key(name).boolean(value == "true");
+  } else {
+    json.foreign_key(name).text(value);
+  }
 }
 
 void write_load(JsonWriter& json, const Member& member, const SoftMember* soft) {
@@ -202,6 +224,23 @@ void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow,
   json.end_array();
 }
 
+// In a list: what each processor does is shown with its flow.
+void write_flow_summary(JsonWriter& json, const View& view, const FlowSpec& flow) {
+  const auto running =
+      std::count_if(flow.processors.begin(), flow.processors.end(), [&](const ProcessorSpec& spec) {
+        const Assignment* assignment = view.state.assignments().find(spec.id);
+        return assignment != nullptr && assignment->state == RunState::running;
+      });
+  json.object();
+  json.key("id").text(flow.id.value);
+  json.key("name").text(flow.name);
+  json.key("state").text(flow_state(view, flow));
+  json.key("processorCount").number(uint64_t{flow.processors.size()});
+  json.key("runningProcessors").number(static_cast<uint64_t>(running));
+  json.key("connectionCount").number(uint64_t{flow.connections.size()});
+  json.end_object();
+}
+
 void write_spread(JsonWriter& json, std::string_view key, const cluster::LoadSpread& spread) {
   json.key(key).object();
   json.key("averageScore").number(spread.average);
@@ -352,8 +391,7 @@ std::string show_flows(const View& view, const Page& page) {
       next = last;
       return false;
     }
-    write_flow(json, view, flow);
-    json.end_object();
+    write_flow_summary(json, view, flow);
     last = id.value;
     return true;
   });
@@ -435,8 +473,9 @@ std::string show_event(const Event& event) {
   json.key("type").text(event.type);
   json.key("at").time(event.at_ms);
   json.key("nodeId").text_or_null(event.node);
-  json.key("data");
-  write_pairs(json, event.data);
+  json.key("data").object();
+  for (const auto& [name, value] : event.data) write_datum(json, name, value);
+  json.end_object();
   json.end_object();
   return out;
 }

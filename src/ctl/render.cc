@@ -213,13 +213,12 @@ std::string render_assignment(std::string_view text) {
 }
 
 std::string render_flows(std::string_view text) {
-  const Json json = parse(text);
-  Rows rows = {{"FLOW", "NAME", "STATE", "PROCESSORS"}};
-  for (const Json& flow : at(json, "flows")) {
-    rows.push_back({cell(flow, "id"), cell(flow, "name"), cell(flow, "state"),
-                    std::to_string(at(flow, "processors").size())});
-  }
-  return table(rows);
+  return list(parse(text), "flows",
+              {{"FLOW", "id"},
+               {"NAME", "name"},
+               {"STATE", "state"},
+               {"PROCESSORS", "processorCount"},
+               {"RUNNING", "runningProcessors"}});
 }
 
 std::string render_flow(std::string_view text) {

@@ -67,6 +67,7 @@ struct Node {
   std::unique_ptr<platform::Repeater> watchdog;
   std::unique_ptr<platform::Repeater> trimmer;
   std::unique_ptr<platform::Signals> signals;
+  size_t api_connections = 0;  // At once.
 
   ~Node() {
     signals.reset();
@@ -90,6 +91,7 @@ MemberInfo self_of(const Config& config, const Node& node) {
   self.capacity.cpu_cores = machine.cpu_cores;
   self.capacity.memory_gb = machine.memory_gb;
   self.capacity.processors_max = config.node.max_processors;
+  self.capacity.connections_max = static_cast<uint32_t>(node.api_connections);
   self.metadata["host"] = platform::this_process().host_boot_id;
   self.software_version = DATABRIDGE_VERSION;
   self.started_at_ms = node.clock->unix_ms();
@@ -161,6 +163,7 @@ Result<void> build_world(const Config& config, Node& node, platform::LastWill* w
   if (config.cluster.enabled) {
     if (auto free = platform::check_can_listen(cluster); !free) return free;
   }
+  node.api_connections = api::connections_allowed(api::HttpOptions().connections_max);
   node.clock = platform::make_clock();
   if (auto opened = open_store(config, node); !opened) return opened;
   platform::FilesOptions files;
@@ -201,6 +204,11 @@ Result<void> serve_api(const Config& config, Node& node) {
   options.port = config.api.port;
   options.hosts = {config.api.advertise.host};
   options.seed = platform::entropy64();
+  options.connections_max = node.api_connections;
+  options.streams_max = node.api_connections * 3 / 4;
+  options.on_trouble = [&log = *node.log](const std::string& line) {
+    log.write(platform::LogLevel::warn, "api", line);
+  };
   if (!config.api.access_log.empty()) {
     auto file = platform::open_append_file(config.api.access_log);
     if (!file) return tl::make_unexpected(file.error());

@@ -1,0 +1,40 @@
+#include "api/compress.h"
+
+#include <algorithm>
+
+#include "api/guard.h"
+
+namespace databridge::api {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+// "q=0", "q=0.000": not wanted at all.
+bool refused(std::string_view parameters) {
+  const size_t q = parameters.find("q=");
+  if (q == std::string_view::npos) return false;
+  const std::string_view weight = trimmed(parameters.substr(q + 2));
+  return weight.empty() || weight.find_first_not_of("0.") == std::string_view::npos;
+}
+
+}  // namespace
+
+bool takes_gzip(std::string_view accept_encoding) {
+  bool any = false;
+  while (!accept_encoding.empty()) {
+    std::string_view item = accept_encoding.substr(0, accept_encoding.find(','));
+    accept_encoding.remove_prefix(std::min(item.size() + 1, accept_encoding.size()));
+    const size_t semicolon = item.find(';');
+    const bool taken = semicolon == std::string_view::npos || !refused(item.substr(semicolon + 1));
+    const std::string_view coding = trimmed(item.substr(0, semicolon));
+    if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) return taken;
+    if (coding == "*") any = taken;
+  }
+  return any;
+}
+
+}  // namespace databridge::api

@@ -1,0 +1,215 @@
+#include "api/framing.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "api/guard.h"
+
+namespace databridge::api {
+namespace {
+
+constexpr size_t kWordMax = 32;    // Longer than any name that counts here.
+constexpr size_t kValueMax = 256;  // A longer length or list of codings is none.
+constexpr std::string_view kLines = "a line of the header ends with anything but CR LF";
+constexpr std::string_view kMethod = "the request does not begin with a method";
+constexpr std::string_view kCoding = "the transfer coding is not \"chunked\"";
+
+// RFC 9110, section 5.6.2: what names and methods are made of.
+bool is_token(unsigned char c) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         kMarks.find(static_cast<char>(c)) != std::string_view::npos;
+}
+
+// What a value may hold: no control characters but the tabulator.
+bool is_text(unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); }
+
+int hex_of(unsigned char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t";
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
+}  // namespace
+
+std::optional<std::string_view> Framing::take(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (state_ == State::body || state_ == State::chunk) {
+      const auto n = static_cast<size_t>(std::min<uint64_t>(left_, bytes.size()));
+      bytes.remove_prefix(n);
+      left_ -= n;
+      if (left_ == 0) state_ = state_ == State::body ? State::start : State::chunk_end_cr;
+      continue;
+    }
+    if (const auto wrong = step(static_cast<unsigned char>(bytes.front()))) return wrong;
+    bytes.remove_prefix(1);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> Framing::step(unsigned char c) {
+  if (state_ <= State::version) return request_line(c);
+  return state_ < State::body ? field(c) : chunks(c);
+}
+
+std::optional<std::string_view> Framing::request_line(unsigned char c) {
+  switch (state_) {
+    case State::start:
+      if (c == '\r') {
+        state_ = State::start_lf;
+        return std::nullopt;
+      }
+      *this = Framing();
+      state_ = State::method;
+      if (!is_token(c)) return kMethod;
+      return std::nullopt;
+    case State::start_lf:
+      if (c != '\n') return kLines;
+      state_ = State::start;
+      return std::nullopt;
+    case State::method:
+      if (c == ' ') {
+        state_ = State::target;
+      } else if (!is_token(c)) {
+        return kMethod;
+      }
+      return std::nullopt;
+    case State::target:
+      if (c == ' ' && target_given_) {
+        state_ = State::version;
+        return std::nullopt;
+      }
+      if (c < 0x21 || c == 0x7f) return "the request line is not a method, a target and HTTP/1.1";
+      target_given_ = true;
+      return std::nullopt;
+    default:  // The version.
+      if (c == '\n') return kLines;
+      if (c != '\r') {
+        word_ += static_cast<char>(c);
+        if (word_.size() <= 8) return std::nullopt;
+      }
+      old_ = word_ == "HTTP/1.0";
+      if (!old_ && word_ != "HTTP/1.1") return "only HTTP/1.1 and HTTP/1.0 are spoken here";
+      state_ = State::line_lf;
+      return std::nullopt;
+  }
+}
+
+std::optional<std::string_view> Framing::field(unsigned char c) {
+  switch (state_) {
+    case State::line_lf:
+      if (c != '\n') return kLines;
+      state_ = State::line;
+      return std::nullopt;
+    case State::line:
+      word_.clear();
+      value_.clear();
+      if (c == '\r') {
+        state_ = State::end_lf;
+        return std::nullopt;
+      }
+      if (c == ' ' || c == '\t') return "a header field goes on in a second line";
+      if (!is_token(c)) return "a header field has no name";
+      state_ = State::name;
+      [[fallthrough]];
+    case State::name:
+      if (c == ':') {
+        state_ = State::value;
+      } else if (!is_token(c)) {
+        return "the name of a header field is not followed by a colon";
+      } else if (word_.size() < kWordMax) {
+        word_ += static_cast<char>(c);
+      }
+      return std::nullopt;
+    case State::value:
+      if (c == '\r') {
+        state_ = State::line_lf;
+        return end_of_field();
+      }
+      if (c == '\n') return kLines;
+      if (!is_text(c)) return "a header field has a control character";
+      if (value_.size() < kValueMax) value_ += static_cast<char>(c);
+      return std::nullopt;
+    default:  // The end of the head.
+      if (c != '\n') return kLines;
+      return end_of_head();
+  }
+}
+
+std::optional<std::string_view> Framing::end_of_field() {
+  const std::string_view value = trimmed(value_);
+  if (same_word(word_, "content-length")) {
+    if (trailer_) return "a length behind the body";
+    if (length_given_) return "the length is given twice";
+    length_given_ = true;
+    const bool digits = !value.empty() && value.size() <= 18 &&
+                        std::all_of(value.begin(), value.end(),
+                                    [](char digit) { return digit >= '0' && digit <= '9'; });
+    if (!digits) return "the length is not a number";
+    std::from_chars(value.data(), value.data() + value.size(), length_);
+  } else if (same_word(word_, "transfer-encoding")) {
+    if (trailer_) return "a transfer coding behind the body";
+    if (coding_given_) return "the transfer coding is given twice";
+    coding_given_ = true;
+    // Others before it are read as the body that they are, and are refused in words of their own.
+    const size_t comma = value.rfind(',');
+    const std::string_view last =
+        comma == std::string_view::npos ? value : trimmed(value.substr(comma + 1));
+    if (value_.size() == kValueMax || !same_word(last, "chunked")) return kCoding;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> Framing::end_of_head() {
+  if (trailer_) {
+    *this = Framing();
+    return std::nullopt;
+  }
+  if (coding_given_ && length_given_) return "both a length and a transfer coding are given";
+  if (coding_given_ && old_) return "HTTP/1.0 has no transfer codings";
+  left_ = length_;
+  digits_ = 0;
+  state_ = coding_given_ ? State::chunk_size : left_ > 0 ? State::body : State::start;
+  if (coding_given_) left_ = 0;
+  return std::nullopt;
+}
+
+std::optional<std::string_view> Framing::chunks(unsigned char c) {
+  switch (state_) {
+    case State::chunk_size:
+      if (const int digit = hex_of(c); digit >= 0) {
+        if (++digits_ > 8) return "a chunk is too long";
+        left_ = left_ * 16 + static_cast<uint64_t>(digit);
+        return std::nullopt;
+      }
+      if (digits_ == 0) return "a chunk has no length";
+      state_ = c == ';' ? State::chunk_extension : State::chunk_lf;
+      return c == ';' || c == '\r' ? std::nullopt
+                                   : std::optional("the length of a chunk is not a number");
+    case State::chunk_extension:
+      if (c == '\r') state_ = State::chunk_lf;
+      return c == '\r' || is_text(c) ? std::nullopt : std::optional(kLines);
+    case State::chunk_lf:
+      if (c != '\n') return kLines;
+      trailer_ = left_ == 0;
+      state_ = trailer_ ? State::line : State::chunk;
+      return std::nullopt;
+    case State::chunk_end_cr:
+      state_ = State::chunk_end_lf;
+      return c == '\r' ? std::nullopt : std::optional(kLines);
+    default:
+      state_ = State::chunk_size;
+      digits_ = 0;
+      return c == '\n' ? std::nullopt : std::optional(kLines);
+  }
+}
+
+}  // namespace databridge::api

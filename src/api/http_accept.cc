@@ -1,0 +1,268 @@
+#include "api/http_accept.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include "api/http.h"
+#include "api/http_drain.h"
+#include "api/http_reason.h"
+#include "api/routes.h"
+#include "base/check.h"
+
+namespace databridge::api {
+namespace {
+
+using tcp = asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kAtOnce = 64;  // Connections taken before others get their turn.
+constexpr std::chrono::milliseconds kRetry{50};
+constexpr size_t kHeldMax = 512u << 20;  // Two backups of the greatest size.
+constexpr size_t kHeldSmall = 8u << 20;
+constexpr std::chrono::seconds kComplainEvery{60};
+
+bool no_descriptors(const asio::error_code& ec) {
+  return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS ||
+         ec.value() == ENOMEM;
+}
+
+// Goes on while the machine sleeps, as the engine's clock does.
+std::chrono::nanoseconds boot_time() {
+  timespec now{};
+  CHECK(clock_gettime(CLOCK_BOOTTIME, &now) == 0);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+bool is_local(const tcp::socket& socket) {
+  asio::error_code ec;
+  const auto peer = socket.remote_endpoint(ec);
+  if (ec) return false;
+  if (peer.address().is_loopback()) return true;
+  const auto own = socket.local_endpoint(ec);
+  return !ec && own.address() == peer.address();
+}
+
+}  // namespace
+
+void Peer::leave() {
+  if (list == nullptr) return;
+  list->line_.erase(at);
+  if (ending) --list->ending_;
+  list->held_ -= held;
+  list = nullptr;
+}
+
+Peers::Peers(Options options) : options_(std::move(options)), looked_(boot_time()) {}
+
+void Peers::look_at_clock() {
+  const auto now = boot_time();
+  if (now - std::exchange(looked_, now) <= options_.away_max) return;
+  end_all();
+  if (options_.trouble) options_.trouble("the API stood still: its connections end unread");
+}
+
+bool Peers::make_room(bool local) {
+  const size_t count = line_.size() - ending_;
+  if (count < options_.most || end_one()) return true;
+  return local && count < options_.most + options_.reserve;
+}
+
+bool Peers::end_one() {
+  enum Rank { silent, in_body, local_silent, local_in_body, ranks };
+  std::array<Peer*, ranks> first{};
+  size_t locals = 0;
+  for (Peer* peer : line_) {
+    if (peer->ending) continue;
+    locals += peer->local;
+    if (!peer->reading) continue;
+    const bool body = peer->framing.in_body();
+    Peer*& found =
+        first[peer->local ? (body ? local_in_body : local_silent) : (body ? in_body : silent)];
+    if (found == nullptr) found = peer;
+  }
+  // More from this machine than are spared: none is spared.
+  if (locals > options_.reserve && first[silent] == nullptr)
+    std::swap(first[in_body], first[local_silent]);
+  const auto chosen =
+      std::find_if(first.begin(), first.end(), [](Peer* peer) { return peer != nullptr; });
+  if (chosen == first.end()) return false;
+  end(**chosen);
+  return true;
+}
+
+void Peers::end_all() {
+  ++ended_all_;
+  for (Peer* peer : line_) {
+    if (!peer->ending) end(*peer);
+  }
+}
+
+// The read that is under way then ends as if the client had closed the connection.
+void Peers::end(Peer& peer) {
+  peer.ending = true;
+  ++ending_;
+  ::shutdown(peer.descriptor, SHUT_RDWR);
+}
+
+std::shared_ptr<Peer> Peers::add(int descriptor, bool local) {
+  auto peer = std::make_shared<Peer>();
+  peer->at = line_.insert(line_.end(), peer.get());
+  peer->list = this;
+  peer->descriptor = descriptor;
+  peer->local = local;
+  peer->reading = true;  // It will, at once.
+  return peer;
+}
+
+bool Peers::may_hold(Peer& peer, size_t bytes) {
+  const size_t now = peer.framing.in_body() ? peer.held + bytes : 0;
+  held_ += now - peer.held;
+  peer.held = now;
+  return held_ <= kHeldMax || now <= kHeldSmall;
+}
+
+void Peers::waits_again(Peer& peer) {
+  if (peer.list == this) line_.splice(line_.end(), line_, peer.at);
+}
+
+Acceptor::Acceptor(asio::io_context& io, Peers& peers, Options options)
+    : io_(io), peers_(peers), options_(std::move(options)), acceptor_(io), timer_(io) {}
+
+Acceptor::~Acceptor() {
+  if (reserve_ >= 0) ::close(reserve_);
+}
+
+uint16_t Acceptor::open(const asio::ip::address& address, uint16_t port, asio::error_code& ec) {
+  const tcp::endpoint at(address, port);
+  acceptor_.open(at.protocol(), ec);
+  if (ec) return 0;
+  // Children of the node must not keep the port.
+  if (fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC) != 0) {
+    ec = asio::error_code(errno, asio::system_category());
+    return 0;
+  }
+  acceptor_.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor_.bind(at, ec);
+  if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec) acceptor_.non_blocking(true, ec);
+  return ec ? uint16_t{0} : acceptor_.local_endpoint(ec).port();
+}
+
+void Acceptor::start() {
+  take_reserve();
+  wait();
+}
+
+void Acceptor::close() {
+  asio::error_code ignored;
+  acceptor_.close(ignored);
+  timer_.cancel();
+}
+
+void Acceptor::wait() {
+  acceptor_.async_wait(tcp::acceptor::wait_read, [this](const asio::error_code& ec) {
+    if (ec == asio::error::operation_aborted) return;
+    if (ec) return wait_a_little();
+    accept_some();
+  });
+}
+
+void Acceptor::accept_some() {
+  for (int i = 0; i < kAtOnce; ++i) {
+    if (!take_reserve()) {
+      if (!peers_.any_ending()) peers_.end_one();
+      return wait_a_little();
+    }
+    tcp::socket socket(io_);
+    asio::error_code ec;
+    acceptor_.accept(socket, ec);
+    if (ec == asio::error::would_block || ec == asio::error::try_again) return wait();
+    if (no_descriptors(ec)) {
+      complain("no descriptors are left: idle connections to the API give way to new ones");
+      use_reserve();
+    } else if (!ec) {
+      admit(std::move(socket));
+    }  // Else the client has gone again.
+  }
+  wait();
+}
+
+// One more all the same. Somebody idle goes for it, whose descriptor becomes the new reserve.
+void Acceptor::use_reserve() {
+  const bool room = peers_.end_one();
+  ::close(std::exchange(reserve_, -1));
+  tcp::socket socket(io_);
+  asio::error_code ec;
+  acceptor_.accept(socket, ec);
+  if (ec) return;
+  if (!room && !is_local(socket)) return;  // Closed: nobody goes for it.
+  admit(std::move(socket));
+}
+
+bool Acceptor::take_reserve() {
+  if (reserve_ < 0) reserve_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  return reserve_ >= 0;
+}
+
+void Acceptor::wait_a_little() {
+  timer_.expires_after(kRetry);
+  timer_.async_wait([this](const asio::error_code& ec) {
+    if (!ec) accept_some();
+  });
+}
+
+void Acceptor::admit(tcp::socket socket) {
+  asio::error_code ignored;
+  const bool local = is_local(socket);
+  (void)fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+  if (!peers_.make_room(local)) {
+    complain("requests are at work on all connections to the API: new ones are refused");
+    const ApiResponse answer =
+        problem(Code::unavailable, "requests are at work on all connections: try again");
+    // A few hundred bytes into an empty send buffer: they fit.
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(raw_answer(answer)), ignored);
+    socket.shutdown(tcp::socket::shutdown_send, ignored);
+    if (Drain::alive < Drain::kAliveMax) std::make_shared<Drain>(std::move(socket))->start();
+    return;
+  }
+  socket.set_option(tcp::no_delay(true), ignored);
+  auto peer = peers_.add(socket.native_handle(), local);
+  try {
+    options_.take(std::move(socket), std::move(peer));
+  } catch (const std::exception&) {
+    // No memory for it: it is closed, and others are accepted.
+  }
+}
+
+void Acceptor::complain(const char* words) {
+  const auto now = Clock::now();
+  if (!options_.trouble ||
+      (complained_ != Clock::time_point() && now - complained_ < kComplainEvery))
+    return;
+  complained_ = now;
+  options_.trouble(words);
+}
+
+size_t connections_allowed(size_t wanted) {
+  constexpr size_t kOthers = 1024;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return wanted;
+  if (files.rlim_cur < wanted + kOthers) {
+    files.rlim_cur = std::min<rlim_t>(files.rlim_max, wanted + kOthers);
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0) getrlimit(RLIMIT_NOFILE, &files);
+  }
+  const size_t limit = files.rlim_cur;
+  return std::min(wanted, limit > 2 * kOthers ? limit - kOthers : limit / 2);
+}
+
+}  // namespace databridge::api

@@ -1,0 +1,144 @@
+// For tests of the HTTP server: a client that sends exactly the bytes it is told to, and a server
+// on a free port.
+#pragma once
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "api/http.h"
+#include "api/http_test_backend.h"
+
+namespace databridge::api {
+
+inline constexpr int kDeadlineSeconds = 20;
+
+struct Reply {
+  int status = 0;  // 0: the connection ended without one.
+  std::string head;
+  std::string body;
+};
+
+// A client that sends exactly the bytes it is told to.
+class Client {
+ public:
+  Client() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    timeval deadline{kDeadlineSeconds, 0};
+    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
+    setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
+  }
+  explicit Client(uint16_t port) : Client() { connect(port); }
+  void connect(uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected = ::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  }
+  ~Client() { ::close(socket_); }
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  bool send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n <= 0) return false;
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    return true;
+  }
+
+  // Up to and with `end`; what the server said so far if it ends before.
+  std::string read_until(std::string_view end) {
+    for (;;) {
+      const size_t at = buffer_.find(end);
+      if (at != std::string::npos) return take(at + end.size());
+      if (!more()) return take(buffer_.size());
+    }
+  }
+
+  Reply read_reply(bool has_body = true) {
+    Reply reply;
+    reply.head = read_until("\r\n\r\n");
+    if (!reply.head.starts_with("HTTP/1.1 ")) return reply;
+    reply.status = std::atoi(reply.head.c_str() + 9);
+    const size_t at = reply.head.find("Content-Length: ");
+    if (at == std::string::npos || !has_body) return reply;
+    const size_t length = std::strtoul(reply.head.c_str() + at + 16, nullptr, 10);
+    while (buffer_.size() < length && more()) {
+    }
+    reply.body = take(std::min(length, buffer_.size()));
+    return reply;
+  }
+
+  // The server's end, not a deadline of ours.
+  bool closed_by_server() {
+    char one;
+    const ssize_t n = buffer_.empty() ? ::recv(socket_, &one, 1, 0) : 1;
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+  }
+
+  bool connected = false;
+
+ private:
+  bool more() {
+    char chunk[16384];
+    const ssize_t n = ::recv(socket_, chunk, sizeof(chunk), 0);
+    if (n <= 0) return false;
+    buffer_.append(chunk, static_cast<size_t>(n));
+    return true;
+  }
+  std::string take(size_t n) {
+    std::string taken = buffer_.substr(0, n);
+    buffer_.erase(0, n);
+    return taken;
+  }
+
+  int socket_;
+  std::string buffer_;
+};
+
+class HttpTest : public testing::Test {
+ protected:
+  HttpTest() { backend.found(); }
+
+  void start(HttpOptions options = {}) {
+    options.port = 0;
+    auto started = HttpServer::start(backend, std::move(options));
+    ASSERT_TRUE(started) << started.error().message;
+    server = std::move(*started);
+  }
+  uint16_t port() const { return server->port(); }
+
+  Reply get(const std::string& target, const std::string& extra = "") {
+    Client client(port());
+    client.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + extra + "\r\n");
+    return client.read_reply();
+  }
+  static std::string put(const std::string& key, const std::string& body) {
+    return "PUT /api/cluster/config/" + key +
+           " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+  static std::string code_of(const Reply& reply) {
+    const auto json = nlohmann::json::parse(reply.body, nullptr, false);
+    return json.is_object() ? json.value("code", "") : "";
+  }
+
+  TestBackend backend;
+  std::unique_ptr<HttpServer> server;
+};
+
+}  // namespace databridge::api

@@ -1,0 +1,45 @@
+// A thread of the API for what takes long: large flow files, backups, long lists.
+//
+// Why: one thread serves all connections, and whoever asks for `/healthz` must not wait until a
+// megabyte of YAML is read.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace databridge::api {
+
+class Worker {
+ public:
+  Worker();
+  ~Worker();  // As stop().
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Jobs are done one after the other. `bytes`: how much memory the job keeps until then. False:
+  // too much waits already; the job is not taken.
+  bool post(size_t bytes, std::function<void()> job);
+
+  // Waits for the job at hand and forgets the others.
+  void stop();
+
+  static constexpr size_t kJobsMax = 256;
+  static constexpr size_t kBytesMax = 256u << 20;
+
+ private:
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::pair<size_t, std::function<void()>>> jobs_;  // Guarded by mutex_.
+  size_t bytes_ = 0;                                           // Guarded by mutex_.
+  bool stopping_ = false;                                      // Guarded by mutex_.
+  std::thread thread_;
+};
+
+}  // namespace databridge::api
