@@ -39,12 +39,12 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
     return still_runs(processor, tenure);
   };
   for (const char* name :
-       {"crashes",    "elections",          "commits",         "moves",        "snapshots",
-        "lost bytes", "triggers",           "releases",        "acknowledged", "reads",
-        "pauses",     "partitions",         "disk errors",     "disk hangs",   "joins",
-        "removals",   "came back removed",  "purged as stale", "visits",       "deaths reported",
-        "firewalls",  "answered again",     "new addresses",   "stops",        "goodbyes",
-        "caught up",  "one-way partitions", "removed unforced"}) {
+       {"crashes",    "elections",          "commits",          "moves",        "snapshots",
+        "lost bytes", "triggers",           "releases",         "acknowledged", "reads",
+        "pauses",     "partitions",         "disk errors",      "disk hangs",   "joins",
+        "removals",   "came back removed",  "purged as stale",  "visits",       "deaths reported",
+        "firewalls",  "answered again",     "new addresses",    "stops",        "goodbyes",
+        "caught up",  "one-way partitions", "removed unforced", "full disks"}) {
     checker_.totals[name] = 0;
   }
   if (draw_.wild) {

@@ -19,7 +19,7 @@ void NodeStorm::misfortune() {
   if (!cluster_.storming()) return;
   Random& random = cluster_.random();
   const size_t node = cluster_.random_node();
-  const uint64_t dice = random.below(11);
+  const uint64_t dice = random.below(12);
   if (cluster_.draw().clocks_jump && random.chance(0.3)) set_clock(node);
   if (dice < 3) {
     cluster_.crash(node);
@@ -37,6 +37,9 @@ void NodeStorm::misfortune() {
   } else if (dice == 8) {
     cluster_.count("disk hangs");
     cluster_.world().hang_disk(node, cluster_.some_ms(10, 2500));
+  } else if (dice == 9) {
+    cluster_.count("full disks");
+    cluster_.world().fill_disk(node, cluster_.some_ms(500, 5000));
   } else {
     cluster_.world().cut_link(node, cluster_.random_node());
   }

@@ -122,6 +122,10 @@ void World::hang_disk(NodeIndex node, Duration how_long) {
   machines_[node]->hung_until = now_ + how_long;
 }
 
+void World::fill_disk(NodeIndex node, Duration how_long) {
+  machines_[node]->full_until = now_ + how_long;
+}
+
 void World::slow_disk(NodeIndex node, Duration more) { machines_[node]->sync_more = more; }
 
 void World::slow_turns(NodeIndex node, Duration most) { machines_[node]->turn_max = most; }

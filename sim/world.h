@@ -89,6 +89,8 @@ class World {
   void copy_disk(NodeIndex from, NodeIndex to);  // Another data directory with the same content.
   // Whatever is submitted from now on is not durable before that time is over: no error is told.
   void hang_disk(NodeIndex node, Duration how_long);
+  // So little room is free meanwhile that what is reserved for consensus is in use.
+  void fill_disk(NodeIndex node, Duration how_long);
   // From now on a sync of that machine takes up to so much longer than the faults say.
   void slow_disk(NodeIndex node, Duration more);
   // From now on some turns of that machine take up to so long before their effects leave, and

@@ -19,6 +19,11 @@ Result<std::optional<Bytes>> SimStore::get(env::Space space, BytesView key) {
   return std::optional<Bytes>(found->second);
 }
 
+env::Store::Room SimStore::room() const {
+  const bool full = world_.machines_[node_]->full_until > world_.now();
+  return {full ? 1ull << 20 : 100ull << 30, 200ull << 30, full};
+}
+
 Result<void> SimStore::scan(env::Space space, BytesView from, BytesView to,
                             const std::function<bool(BytesView, BytesView)>& visit) {
   const auto& map = disk_[static_cast<size_t>(space)];

@@ -26,7 +26,7 @@ class SimStore final : public env::Store {
   Result<std::optional<Bytes>> get(env::Space space, BytesView key) override;
   Result<void> scan(env::Space space, BytesView from, BytesView to,
                     const std::function<bool(BytesView, BytesView)>& visit) override;
-  Room room() const override { return {100ull << 30, 200ull << 30}; }
+  Room room() const override;
 
   // The power goes: a prefix of what was not synced may have reached the disk, whole batches only.
   uint64_t lose_unsynced();

@@ -125,6 +125,7 @@ struct World::Machine {
   bool on = false;
   Instant paused_until{};
   Instant hung_until{};
+  Instant full_until{};
   Duration sync_more{};
   Duration turn_max{};
   WallClock wall;

@@ -239,10 +239,31 @@ void Brain::on(Asked& input, Effects& effects) {
   serve(desk_.ask(std::move(input), state_, consensus_, now_, effects), effects);
 }
 
+namespace {
+
+bool adds_data(const Request& request) {
+  if (std::holds_alternative<Place>(request.body)) return true;
+  const auto* change = std::get_if<Change>(&request.body);
+  return change != nullptr && (std::holds_alternative<SetConfig>(change->body) ||
+                               std::holds_alternative<PutFlow>(change->body) ||
+                               std::holds_alternative<AddProcessor>(change->body) ||
+                               std::holds_alternative<RestoreState>(change->body));
+}
+
+}  // namespace
+
 void Brain::serve(std::optional<Desk::ToServe> served, Effects& effects) {
   if (!served) return;
   if (!leader_) {
     desk_.answer(served->id, fail(Code::no_leader, "the leader has just changed; try again"),
+                 state_, effects);
+    return;
+  }
+  if (no_room_ && adds_data(served->request)) {
+    desk_.answer(served->id,
+                 fail(Code::unavailable,
+                      "the leader's disk is full: it takes nothing new until there "
+                      "is room; what is there can be deleted"),
                  state_, effects);
     return;
   }
@@ -279,7 +300,10 @@ void Brain::on(const Stopping&, Effects& effects) {
   member_.stopping(state_, consensus_, now_, effects);
 }
 
-void Brain::on(const Sampled& input, Effects&) { member_.set_load(input.load); }
+void Brain::on(const Sampled& input, Effects&) {
+  no_room_ = input.no_room;
+  member_.set_load(input.load);
+}
 
 void Brain::discover(Effects& effects) {
   if (!cluster_.empty()) return;

@@ -156,6 +156,7 @@ class Brain {
   Instant soft_heard_{};   // then.
   // In touch, caught up, and what it has lost or contradicts, as views show it.
   std::tuple<bool, bool, std::string, std::string> standing_;
+  bool no_room_ = false;  // On the disk, but for consensus.
   uint64_t view_changes_ = 0;
 };
 

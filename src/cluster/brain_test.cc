@@ -550,6 +550,25 @@ TEST_F(BrainTest, AMemberAmongOthersIsNotToldToJoinAnotherCluster) {
   EXPECT_EQ(replies[0].answer.error().code, Code::conflict);
 }
 
+TEST_F(BrainTest, ALeaderWithoutRoomTakesNothingNewButWhatMakesRoom) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  const auto refused = [&](CommandBody body) {
+    const auto replies = all<Reply>(step(Asked{7, {Change{std::move(body)}, {}}}));
+    return replies.size() == 1 && !replies[0].answer &&
+           replies[0].answer.error().code == Code::unavailable;
+  };
+  step(Sampled{{}, true});
+  EXPECT_TRUE(refused(SetConfig{"k", "1", {}}));
+  EXPECT_TRUE(refused(PutFlow{}));
+  EXPECT_TRUE(refused(RestoreState{}));
+  EXPECT_FALSE(refused(DeleteConfig{"k", {}}));
+  EXPECT_FALSE(refused(SetStrategy{}));
+  step(Sampled{{}, false});
+  EXPECT_FALSE(refused(SetConfig{"k", "1", {}}));
+}
+
 TEST_F(BrainTest, AJoinOfSomebodyWhoHasAClusterIsNotTakenIn) {
   wake(1);
   lead(1, kTerm);

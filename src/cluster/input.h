@@ -102,6 +102,7 @@ struct Stopping {};
 
 struct Sampled {
   NodeLoad load;
+  bool no_room = false;  // The disk is so full that room reserved for consensus is in use.
 };
 
 using Input = std::variant<Tick, Received, LinkChanged, Greeted, Reaped, Committed, Installed,

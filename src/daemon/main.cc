@@ -32,6 +32,7 @@ daemon::Environment environment() {
 
 int main(int argc, char** argv) {
   platform::block_signals();
+  platform::explain_aborts();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const auto read_all = [&] {
     return daemon::read_invocation(arguments, environment(), [](const std::string& path) {

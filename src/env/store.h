@@ -60,10 +60,12 @@ class Store {
   virtual Result<void> scan(Space space, BytesView from, BytesView to,
                             const std::function<bool(BytesView key, BytesView value)>& visit) = 0;
 
-  // Bytes free on the disk, and of how many. Any thread.
+  // Bytes free on the disk, and of how many; and whether so little is free that room which was
+  // reserved for consensus has been given up. Any thread.
   struct Room {
     uint64_t free = 0;
     uint64_t total = 0;
+    bool reserve_used = false;
   };
   virtual Room room() const = 0;
 };

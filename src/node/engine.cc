@@ -522,7 +522,13 @@ void Engine::sample_load() {
   const bool late = now_ < disk_late_until_;
   load.trouble = full ? NodeTrouble::disk_full : late ? NodeTrouble::disk_error : NodeTrouble::none;
   host_->pause_sources(full);
-  step(cluster::Sampled{load});
+  if (std::exchange(no_room_, room.reserve_used) != room.reserve_used) {
+    log(Weight::warning, no_room_
+                             ? "the disk is full: room that was reserved is given up for votes "
+                               "and the log, and as leader this node takes nothing new"
+                             : "the disk has room again, and what was reserved is reserved");
+  }
+  step(cluster::Sampled{load, no_room_});
 }
 
 // A leader whose disk hangs still sends Raft heartbeats, so nobody replaces it; but what must be

@@ -156,7 +156,7 @@ class Engine final : private HostEvents {
   uint64_t renounced_batch_ = 0;
   bool comes_back_ = false;
   env::LogPosition position_;  // As last named to the network.
-  bool network_started_ = false, stopped_ = false, snapshotting_ = false;
+  bool network_started_ = false, stopped_ = false, snapshotting_ = false, no_room_ = false;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   size_t snapshot_size_ = 0;                    // Of the newest snapshot.
   std::optional<Instant> stopping_;             // Since when.

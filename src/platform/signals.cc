@@ -2,7 +2,10 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -55,6 +58,26 @@ void block_signals() {
   sigset_t set = handled();
   sigaddset(&set, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+void explain_aborts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    char name[16] = "";  // Of the thread; the only thing here that is asked of the system.
+    ::prctl(PR_GET_NAME, name);
+    const std::string_view thread(name);
+    if (!thread.starts_with("rocksdb") && thread != "store") {
+      ::signal(SIGABRT, SIG_DFL);
+      return;  // abort() goes on.
+    }
+    constexpr std::string_view kWords =
+        "databridge: the store's library gave up, as it does when a disk fails or is full; the "
+        "node "
+        "ends: look at the disk, then start it again\n";
+    (void)!::write(STDERR_FILENO, kWords.data(), kWords.size());
+    ::_exit(1);
+  };
+  sigaction(SIGABRT, &action, nullptr);
 }
 
 std::unique_ptr<Signals> handle_signals(SignalHandlers handlers) {

@@ -15,6 +15,10 @@ struct SignalHandlers {
 // thing in main.
 void block_signals();
 
+// A library that gives up (an assertion of RocksDB over a disk that fails) ends the process with
+// words and the exit code of a failure. What the program itself finds wrong with it aborts as ever.
+void explain_aborts();
+
 class Signals {
  public:
   virtual ~Signals() = default;  // Joins the thread that waits.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -18,6 +19,7 @@
 #include "base/guarded.h"
 #include "base/time.h"
 #include "platform/data_dir.h"
+#include "platform/reserve.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -31,6 +33,8 @@ constexpr BytesView kChainKey = "chain";
 // Several batches share one sync, up to about this size: beyond it a sync is no longer the cost.
 constexpr size_t kMergedBytesMax = 4u << 20;
 constexpr auto kMarkSyncEvery = 1s;
+constexpr auto kLookEvery =
+    1s;  // At the room on the disk, and at whether the mark is to be synced.
 
 // RocksDB's own files need room from the start, and it aborts when there is none.
 constexpr uint64_t kRoomMin = 16u << 20;
@@ -94,6 +98,18 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   return options;
 }
 
+class RocksStore;
+
+// RocksDB tells of a failed flush or compaction at the next write only, and may give up in between.
+class Listener : public rocksdb::EventListener {
+ public:
+  explicit Listener(RocksStore& store) : store_(store) {}
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) override;
+
+ private:
+  RocksStore& store_;
+};
+
 class RocksStore : public env::Store {
  public:
   ~RocksStore() override { close(); }
@@ -121,6 +137,7 @@ class RocksStore : public env::Store {
   Result<void> scan(env::Space space, BytesView from, BytesView to,
                     const std::function<bool(BytesView, BytesView)>& visit) override;
   Room room() const override;
+  void fail_later(const rocksdb::Status& status);  // Any thread.
 
  private:
   Result<void> open_db();
@@ -135,7 +152,10 @@ class RocksStore : public env::Store {
     return families_[static_cast<size_t>(space)];
   }
 
+  void mind_the_room();
+
   DataDir directory_;
+  Reserve reserve_;
   std::shared_ptr<rocksdb::Cache> cache_;  // RocksDB's interface asks for shared ownership.
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;  // By Space; then the default one.
@@ -151,15 +171,19 @@ class RocksStore : public env::Store {
   std::vector<env::Batch> waiting_ GUARDED_BY(mutex_);
   uint64_t submitted_ GUARDED_BY(mutex_) = 0;
   bool closing_ GUARDED_BY(mutex_) = false;
-  std::function<void(Result<uint64_t>)> told_;  // Set before the first submit.
+  std::optional<Error> broken_ GUARDED_BY(mutex_);  // What RocksDB says of its own work.
+  std::function<void(Result<uint64_t>)> told_;      // Set before the first submit.
   std::thread thread_;
 };
 
 Result<void> RocksStore::open(const std::string& directory) {
   if (auto opened = directory_.open(directory); !opened) return opened;
-  if (const Room now = room(); now.total != 0 && now.free < kRoomMin) {
-    return fail(Code::io, fmt::format("{} has {} KiB of free space: a node needs {} MiB to start",
-                                      directory, now.free >> 10, kRoomMin >> 20));
+  const std::string reserve = directory + "/reserve";
+  if (const Room now = room(); now.total != 0) reserve_.open(reserve, now.total, now.free);
+  if (const Room now = room(); now.total != 0 && now.free + reserve_.held() < kRoomMin) {
+    return fail(Code::io,
+                fmt::format("{} has {} KiB of free space: a node needs {} MiB to start", directory,
+                            (now.free + reserve_.held()) >> 10, kRoomMin >> 20));
   }
   if (auto opened = open_db(); !opened) return opened;
   if (auto whole = check_chain(); !whole) return whole;
@@ -179,8 +203,10 @@ Result<void> RocksStore::open_db() {
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, family_options(cache_, false));
 
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(db_options(directory_.is_new()), directory_.db_path(),
-                                        descriptors, &families_, &db);
+  rocksdb::DBOptions options = db_options(directory_.is_new());
+  options.listeners.push_back(std::make_shared<Listener>(*this));
+  const auto status =
+      rocksdb::DB::Open(options, directory_.db_path(), descriptors, &families_, &db);
   db_.reset(db);
   if (status.ok()) return {};
   // Once the directory was in use, a file that is not there is a loss like any other.
@@ -240,15 +266,19 @@ void RocksStore::run() {
     batches.clear();
     {
       std::unique_lock lock(mutex_);
-      const auto ready = [this] { return closing_ || !waiting_.empty(); };
-      if (mark_unsynced_) {
-        wake_.wait_for(lock, kMarkSyncEvery, ready);
-      } else {
-        wake_.wait(lock, ready);
-      }
+      const auto ready = [this] { return closing_ || broken_ || !waiting_.empty(); };
+      wake_.wait_for(lock, kLookEvery, ready);
       if (closing_ && waiting_.empty()) break;
+      if (broken_) {
+        const Error error = *broken_;
+        lock.unlock();
+        failed_ = true;
+        if (told_) told_(tl::make_unexpected(error));
+        return;
+      }
       batches.swap(waiting_);
     }
+    mind_the_room();
     for (size_t next = 0; next < batches.size();) {
       const auto written = write_some(batches, next);
       if (!written) {
@@ -287,6 +317,7 @@ Result<size_t> RocksStore::write_some(const std::vector<env::Batch>& batches, si
   const ChainLink link{chain_.sequence + 1, hash64(merged.Data(), chain_.hash)};
   merged.Put(families_.back(), slice(kChainKey), encode_link(link));
 
+  mind_the_room();
   rocksdb::WriteOptions options;
   options.sync = true;
   if (const auto status = db_->Write(options, &merged); !status.ok()) {
@@ -296,6 +327,23 @@ Result<size_t> RocksStore::write_some(const std::vector<env::Batch>& batches, si
   if (auto put = directory_.put_mark(link); !put) return tl::make_unexpected(put.error());
   mark_unsynced_ = true;
   return count;
+}
+
+// Before a write finds none: RocksDB takes a failed write for final.
+void RocksStore::mind_the_room() {
+  if (const Room now = room(); now.total != 0) reserve_.keep(now.free);
+}
+
+void RocksStore::fail_later(const rocksdb::Status& status) {
+  {
+    const std::lock_guard lock(mutex_);
+    broken_ = to_error(status, "go on with the store in " + directory_.path());
+  }
+  wake_.notify_one();
+}
+
+void Listener::OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status* status) {
+  store_.fail_later(*status);
 }
 
 void RocksStore::add(const env::Batch& batch, rocksdb::WriteBatch& merged) {
@@ -343,7 +391,8 @@ Result<void> RocksStore::scan(env::Space space, BytesView from, BytesView to,
 env::Store::Room RocksStore::room() const {
   struct statvfs disk {};
   if (::statvfs(directory_.path().c_str(), &disk) != 0) return {};
-  return {disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize};
+  return {disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize,
+          reserve_.held() < reserve_.wanted()};
 }
 
 }  // namespace
