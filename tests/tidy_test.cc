@@ -183,6 +183,7 @@ const std::map<std::string, size_t>& longer_than_allowed() {
   static const std::map<std::string, size_t> known = {{"src/model/command.h", 215},
                                                       {"src/model/message.h", 190},
                                                       {"src/node/engine.h", 195},
+                                                      {"src/node/host_test_cluster.h", 340},
                                                       {"sim/raft_world.h", 190}};
   return known;
 }
@@ -230,6 +231,7 @@ void text_is_clean(const Source& file, Findings* findings) {
 // A script that sleeps waits too long or not long enough: only the harness may, between two looks.
 void polls_with_a_deadline(const Source& file, Findings* findings) {
   if (!ends(file.path, ".py") || file.path == "tests/harness.py") return;
+  if (file.path.rfind("tests/chaos/", 0) == 0) return;  // There, faults last for a drawn time.
   static const std::regex sleeps(R"(\btime\.sleep\(|\bfrom time import sleep)");
   for (size_t i = 0; i < file.lines.size(); ++i) {
     if (std::regex_search(file.lines[i], sleeps)) findings->push_back(at(file, i) + "  [sleeps]");

@@ -79,10 +79,10 @@ TEST(Records, ComeBackOrAreRefused) {
   record.commit = 3;
   record.sequences[Uuid{1, 2}] = 9;
   record.saved.state = "state";
-  for (uint64_t i = 1; i <= 100; ++i) record.saved.history.add({0, i}, i);
-  EXPECT_FALSE(record.saved.history.last({0, 36}));
-  EXPECT_TRUE(record.saved.history.forgotten({0, 36}));
-  EXPECT_EQ(record.saved.history.last({0, 37}), 37u);
+  for (uint64_t i = 1; i <= 100; ++i) record.saved.history.add({0, i}, i, Incarnation(5));
+  EXPECT_EQ(record.saved.history.last({0, 1}), 1u);
+  EXPECT_FALSE(record.saved.history.last({0, 101}));
+  EXPECT_FALSE(record.saved.history.unknown({0, 1}));
   const Bytes bytes = encode(record);
   EXPECT_EQ(decode_record(bytes).value(), record);
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -93,8 +93,8 @@ TEST(Records, ComeBackOrAreRefused) {
   }
   EXPECT_EQ(decode_saved({{}, 0, encode(record.saved)}).value(), record.saved);
   const Saved anew = decode_saved({{0, 7}, 0, ""}).value();
-  EXPECT_TRUE(anew.history.forgotten({0, 7}));
-  EXPECT_FALSE(anew.history.forgotten({0, 8}));
+  EXPECT_TRUE(anew.history.before_anew({0, 7}));
+  EXPECT_FALSE(anew.history.before_anew({0, 8}));
   EXPECT_TRUE(anew.state.empty());
 }
 
