@@ -14,7 +14,7 @@ QUICK = ["--cluster-heartbeat-timeout=1500ms", "--cluster-election-timeout=4500m
 
 TICKS = """name: ticks
 processors:
-  - {name: source, type: GenerateFlowFile, schedule: 100ms, properties: {count: 1, text: x}}
+  - {name: source, type: GenerateFlowFile, properties: {interval: 100ms, content: x}}
   - {name: sink, type: LogAttribute, properties: {prefix: TICK}}
 connections:
   - {from: source, relationship: success, to: sink}
