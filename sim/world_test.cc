@@ -18,7 +18,7 @@ class Worlds : public testing::Test {
       env::Greeting self;
       self.incarnation = Incarnation{node + 1};
       EXPECT_TRUE(env.network.start(
-          self, {.on_message = [this, node](Incarnation,
+          self, {.on_message = [this, node](env::Speaker,
                                             Message) { heard_[node].push_back(world_->now()); },
                  .on_link = [](env::LinkEvent) {},
                  .on_greeting = [](env::Greeting) {},
