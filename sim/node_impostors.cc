@@ -129,6 +129,9 @@ void NodeImpostors::begin() {
 
 // It is started some times more, and the others learn of it; then the old disk is there again.
 void NodeImpostors::put_back(size_t node, int restarts) {
+  if (!cluster_.is_on(node)) {  // It takes its time to come up.
+    return cluster_.in(50ms, [this, node, restarts] { put_back(node, restarts); });
+  }
   const auto boot = cluster_.engine(node).identity().boot;
   const auto is_known = [this, node, boot] {
     for (size_t other = 0; other < cluster_.size(); ++other) {

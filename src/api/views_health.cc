@@ -110,8 +110,9 @@ std::optional<std::string> why_not_trusted(const View& view) {
 bool is_idle(const Assignment& assignment) {
   if (!assignment.wanted || assignment.deleted) return false;
   if (assignment.state == RunState::blocked || assignment.state == RunState::failed) return true;
-  // Without a reason nobody has tried yet to find it a place.
-  return assignment.state == RunState::unassigned && !assignment.reason.empty();
+  // Until then nobody has tried to find it a place.
+  return assignment.state == RunState::unassigned && !assignment.reason.empty() &&
+         assignment.reason != cluster::kNotPlacedYet;
 }
 
 bool is_sure(const View& view) { return !why_not_sure(view); }

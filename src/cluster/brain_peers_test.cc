@@ -162,7 +162,7 @@ TEST_F(BrainTest, WhoIsToldThatItIsAnOlderCopySetsTheMarkAndOneThatIsACopyToo) {
   EXPECT_TRUE(told(1, Standing::older, 5, 55)[0].comes_back);
   EXPECT_EQ(told(1, Standing::older, 4, 45).size(), 1u);
   EXPECT_TRUE(told(1, Standing::older, 3, 33).empty()) << "that is no newer start";
-  EXPECT_TRUE(told(1, Standing::older, 4, 44).empty()) << "that is itself";
+  EXPECT_EQ(told(1, Standing::older, 4, 44).size(), 1u) << "its leader says that it has lost";
   EXPECT_TRUE(told(9, Standing::older, 5, 55).empty()) << "a stranger's word";
   ASSERT_EQ(told(1, Standing::copy, 3, 33).size(), 1u);
   EXPECT_FALSE(told(1, Standing::copy, 3, 33)[0].comes_back);

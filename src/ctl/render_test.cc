@@ -26,7 +26,7 @@ TEST(Render, StatusHasItsWarnings) {
 }
 
 TEST(Render, StatusSaysWhyItIsDegraded) {
-  EXPECT_NE(render_status(R"({"status":"degraded","reasons":["n2 is stopped (shut_down)"]})")
+  EXPECT_NE(render_status(R"x({"status":"degraded","reasons":["n2 is stopped (shut_down)"]})x")
                 .find("reason      n2 is stopped (shut_down)\n"),
             std::string::npos);
 }

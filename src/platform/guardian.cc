@@ -100,11 +100,13 @@ class Guardian {
   void report() {
     const auto will = will_.read();
     if (!will || will->process.pid != static_cast<uint64_t>(node_) || will->peers.empty()) return;
+    // The next process gets a secret of its own, in the same memory, while this one is told of.
+    const std::string secret = will_.secret();
     const pid_t reporter = fork_child([&] {
       sigset_t none;
       sigemptyset(&none);
       ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      report_death({will->process, will_.secret()}, will->peers, options_.report_time);
+      report_death({will->process, secret}, will->peers, options_.report_time);
       return 0;
     });
     if (reporter > 0) reporters_.insert(reporter);

@@ -388,7 +388,7 @@ TEST(Network, ComesBackToAnAddressThatListensAgain) {
   ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::refused); }));
   NetworkOptions options;
   options.listen = address;
-  Node again(greeting_of(2, "", 2), options);
+  Node again(greeting_of(2, "c", 2), options);
   ASSERT_TRUE(eventually([&] { return a.count(LinkNews::up) == 2; }));
   EXPECT_EQ(a.events().back().peer.boot, 2u);
   a.network->send(Incarnation{2}, packet("hello again"));
