@@ -51,6 +51,7 @@ class Ledger : public testing::Test {
  protected:
   void commit(const std::string& key, RequestId request, Instant at, int64_t stamp_ms) {
     Command command{SetConfig{"k", "1", {}}, stamp_ms, request, key, 0};
+    command.age_ms = static_cast<uint64_t>(stamp_ms);
     const Bytes bytes = encode(command);
     const BytesView view(bytes);
     ledger_.committed(at, &view);
@@ -69,7 +70,7 @@ TEST_F(Ledger, TakesARepeatThatOnlyGivesTheFirstAnswer) {
   EXPECT_EQ(ledger_.version(), 4u);
 }
 
-// A state whose log time was brought an hour forward has forgotten the key.
+// A state whose leaders seem to have been there for hours has forgotten the key.
 TEST_F(Ledger, SaysNoToAKeyThatTakesEffectTwice) {
   const int64_t hour_ms = 3'600'000;
   commit("a", {Incarnation{1}, 1}, kStart, 0);

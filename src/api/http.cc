@@ -103,6 +103,8 @@ int on_headers_complete(http_parser* parser) {
     return refuse_too_large(context);
   }
   const bool old = parser->http_major == 1 && parser->http_minor == 0;
+  context.m_header.http_major(parser->http_major);
+  context.m_header.http_minor(parser->http_minor);
   continue_expected = !expected.empty() && !old;
   // What is announced is not believed: memory is taken as the bytes come.
   if (told) context.m_body.reserve(std::min<size_t>(parser->content_length, 64 << 10));

@@ -272,7 +272,7 @@ TEST_F(RoutesTest, FlowIsPutShownAndDeleted) {
   EXPECT_EQ(json(bad)["detail"], "line 4, column 9: unknown key \"bad\"");
   EXPECT_EQ(call("PUT", "/api/cluster/flows/logs", "name: x").status, 400);  // YAML sent as JSON.
   EXPECT_EQ(json(call("GET", "/api/cluster/flows"))["flows"], Json::parse(R"([{
-      "id": "logs", "name": "a flow", "state": "degraded", "processorCount": 1,
+      "id": "logs", "name": "a flow", "state": "starting", "processorCount": 1,
       "runningProcessors": 0, "connectionCount": 0}])"));
   EXPECT_EQ(call("GET", "/api/cluster/flows/other").status, 404);
   EXPECT_EQ(call("DELETE", "/api/cluster/flows/logs").status, 200);

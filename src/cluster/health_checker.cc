@@ -364,12 +364,17 @@ HealthChecker::Verdict HealthChecker::judge_trusted(const Judged& member, Instan
     return {member.told, member.told_reason};
   }
   if (member.trouble != HealthReason::none) return {Health::degraded, member.trouble};
+  // It lacks entries as well, then; why its work stopped says more.
+  const bool doubted = now < member.doubted_until;
+  if (doubted && member.doubt == HealthReason::lease_expired) {
+    return {Health::degraded, member.doubt};
+  }
   if (member.behind || now < member.behind_until) return {Health::degraded, HealthReason::behind};
   const Duration late = std::max(timing_.check_interval, 2 * timing_.heartbeat_interval);
   if (attentive(now) - member.silent_since >= late) {
     return {Health::degraded, HealthReason::heartbeat_late};
   }
-  if (now < member.doubted_until) return {Health::degraded, member.doubt};
+  if (doubted) return {Health::degraded, member.doubt};
   if (member.slow) return {Health::degraded, HealthReason::slow};
   return {Health::healthy, HealthReason::none};
 }
