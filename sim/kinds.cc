@@ -22,7 +22,6 @@ const std::vector<RunKind>& kinds() {
         {"contact_by_receipt"},
         {"two_changes_at_once"},
         {"install_stale_snapshot"},
-        {"late_answer_counts"},
         {"append_without_log_check"},
         {"elect_with_half"},
         {"removed_untold"},

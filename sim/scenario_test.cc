@@ -202,7 +202,8 @@ TEST_F(Scenario, OneAfterTheOtherLeavesUntilOneNodeIsLeft) {
     // First a follower, and of the last two the one that votes.
     size_t goes = leads;
     if (left == kNodes - 1) goes = (leads + 1) % kNodes;
-    ASSERT_TRUE(ask(leads, cluster::RemoveNode{name(goes), false})) << "with " << left;
+    const cluster::Answer removal = ask(leads, cluster::RemoveNode{name(goes), false});
+    ASSERT_TRUE(removal) << "with " << left << ": " << removal.error().message;
     EXPECT_TRUE(within(30s, [&] { return engines_[goes]->stopped(); })) << "with " << left;
     EXPECT_TRUE(within(30s,
                        [&] {

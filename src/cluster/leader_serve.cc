@@ -164,8 +164,11 @@ std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, boo
 bool LeaderDuty::is_there(Incarnation member, Instant now) const {
   if (member == self_) return true;
   const auto contact = health_.contact(member);
-  return contact && contact->linked &&
-         health_.answered_within(member, now, 3 * options_.timing.heartbeat_interval);
+  if (!contact || !contact->linked) return false;
+  const Duration recent = 3 * options_.timing.heartbeat_interval;
+  if (health_.answered_within(member, now, recent)) return true;
+  // So soon after an election not everybody has spoken yet in this term.
+  return !contact->heard_last && now - since_ < recent;
 }
 
 // Without it so few nodes would answer that fewer could vote than now: because others are dead, who
