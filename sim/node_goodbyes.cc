@@ -7,6 +7,7 @@ namespace databridge::sim {
 bool NodeGoodbyes::ended(size_t node, Incarnation who, const cluster::State& state) {
   const Member* self = state.member(who);
   if (self == nullptr || self->health != Health::stopped) return false;
+  if (self->reason != HealthReason::shut_down) return false;  // The last process said it, not this.
   away_[node] = {who, state.version()};
   return true;
 }

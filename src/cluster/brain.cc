@@ -151,7 +151,9 @@ void Brain::mind_standing() {
 bool Brain::goodbye_said() const {
   const Member* self = state_.member(self_);
   if (self == nullptr || state_.members().size() < 2 || consensus_.leading) return true;
-  return self->health == Health::stopped && self->info.boot == options_.self.boot;
+  // Until its own word is applied the state has that of the process before it, without a reason.
+  return self->health == Health::stopped && self->reason == HealthReason::shut_down &&
+         self->info.boot == options_.self.boot;
 }
 
 void Brain::on(const Committed& input, Effects& effects) {

@@ -16,6 +16,7 @@ struct Inherited {
   Duration quarantine_given{};    // Zero: not quarantined.
   Duration quarantine_left{};     // Of what was given.
   uint32_t quarantine_count = 0;  // How often it was quarantined of late.
+  uint64_t goodbye_boot = 0;      // If it is stopped: the process that said so, or one before it.
 };
 
 // A heartbeat as the leader heard it.

@@ -46,10 +46,13 @@ void HealthChecker::inherit(Incarnation member, Instant now, const Inherited& in
   judged.told_reason = inherited.reason;
   judged.told_condemned = judged.condemned;
   judged.told_until = judged.quarantined_until;
-  // Who is heard in this term without a goodbye has come back meanwhile: the goodbye that the last
-  // leader heard lies before all that was said to this one.
-  const bool away = inherited.health == Health::stopped && !judged.heard_last;
-  if (away && !CANARY(forgets_goodbyes)) judged.goodbye = true;
+  // It has come back if a later process than the one that said goodbye was heard in this term. The
+  // same one may have been: the last leader's word on it was applied later than that.
+  const bool away = inherited.health == Health::stopped && judged.boot <= inherited.goodbye_boot;
+  if (!away || CANARY(forgets_goodbyes)) return;
+  judged.goodbye = true;
+  judged.goodbye_heard = false;
+  judged.goodbye_boot = inherited.goodbye_boot;
 }
 
 void HealthChecker::forget(Incarnation member) { members_.erase(member); }
@@ -109,6 +112,7 @@ void HealthChecker::note_life(Judged& judged, const Beat& beat, Instant now) con
   if (beat.behind) judged.behind_until = now + timing_.check_interval;
   if (beat.stopping) {
     judged.goodbye = true;
+    judged.goodbye_heard = true;
     judged.goodbye_boot = beat.boot;
     judged.back_since.reset();
     judged.condemned = false;  // Whatever it was: it starts anew.
@@ -336,7 +340,11 @@ bool HealthChecker::still_stopped(Judged& member, Instant now) const {
 }
 
 HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now, bool late) const {
-  if (still_stopped(member, now)) return {Health::stopped, HealthReason::shut_down};
+  if (still_stopped(member, now)) {
+    // What the last leader said of it holds, with its reason, until it says something new.
+    const bool known = member.told == Health::stopped && !member.goodbye_heard;
+    return {Health::stopped, known ? member.told_reason : HealthReason::shut_down};
+  }
   if (const auto verdict = condemnation(member, now, late)) {
     condemn(member, now);
     return *verdict;

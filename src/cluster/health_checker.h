@@ -128,7 +128,8 @@ class HealthChecker {
     Instant behind_until;
 
     bool goodbye = false;               // Its process was told to end,
-    uint64_t goodbye_boot = 0;          // that one, or one before this term;
+    uint64_t goodbye_boot = 0;          // that one, or one before it;
+    bool goodbye_heard = false;         // in this term.
     std::optional<Instant> back_since;  // and the next one is heard. In attentive time.
 
     bool condemned = false;  // It lost its work and has to earn trust again.

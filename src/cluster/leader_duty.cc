@@ -95,7 +95,9 @@ Inherited LeaderDuty::inherited(const Member& member, Instant now) const {
           .reason = member.reason,
           .quarantine_given = given,
           .quarantine_left = std::max(Duration::zero(), given - lasted),
-          .quarantine_count = member.quarantine_count};
+          .quarantine_count = member.quarantine_count,
+          // Once its next process is admitted there is no such reason any more.
+          .goodbye_boot = member.info.boot - (member.reason == HealthReason::shut_down ? 0 : 1)};
 }
 
 void LeaderDuty::watch(const Member& member, Instant now) {

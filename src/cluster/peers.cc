@@ -195,7 +195,8 @@ bool Peers::has_ended(const Peer& peer, const Process& before, const Process& af
   if (CANARY(newer_boot_is_proof)) return true;
   if (before.home.is_known() && before.home == after.home) return true;
   // It has said goodbye, and the state knows.
-  if (member != nullptr && member->health == Health::stopped && member->info.boot == before.boot) {
+  if (member != nullptr && member->health == Health::stopped &&
+      member->reason == HealthReason::shut_down && member->info.boot == before.boot) {
     return true;
   }
   return peer.goodbye >= before.boot || (peer.gone && *peer.gone >= before.boot);

@@ -109,6 +109,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   // A new boot: what ran there before has died with the old one, and its epochs with it.
   if (joined || member.info.boot != info.boot) {
     member.admitted_at = index_;
+    // Its next process is there: it was the last one that was shut down.
+    if (member.health == Health::stopped) member.reason = HealthReason::none;
     member.heir = joined || (info.home.is_known() && info.home == member.info.home);
   }
   const Address before = member.info.address;
