@@ -265,6 +265,14 @@ void AsioNetwork::make_room() {
 }
 
 void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) {
+  // Our own dialler, at one of our own addresses, has nothing to say. One that only claims to be it
+  // goes when there is no room.
+  const env::Greeting& peer = incoming.peer;
+  if (incoming.greeted && peer.incarnation == self_.incarnation && peer.boot == self_.boot &&
+      peer.start == self_.start) {
+    incoming.deadline.reset();
+    return;
+  }
   incoming.deadline = std::make_unique<asio::steady_timer>(io_, time);
   incoming.deadline->async_wait([this, id](asio::error_code cancelled) {
     const auto found = incoming_.find(id);

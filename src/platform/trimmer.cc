@@ -39,6 +39,10 @@ uint64_t private_memory() {
 void release_freed_memory() { ::malloc_trim(0); }
 
 std::unique_ptr<Repeater> trim_when_quiet(Duration interval, std::function<void()> trim) {
+  // The end of a thread's arena is never given back by malloc_trim. So large blocks are mapped on
+  // their own, however many were freed before, and no arena ends in more than this.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 2 << 20);
   return std::make_unique<Repeater>(
       "trimmer", interval,
       [interval, trim = std::move(trim), seen = cpu_time(), held = private_memory()]() mutable {
