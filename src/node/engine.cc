@@ -519,8 +519,8 @@ void Engine::sample_load() {
   const env::Store::Room room = env_.store.room();
   const uint64_t share = room.total / 100 * options_.disk_free_percent;
   // Room that was reserved is free once it is given up, and is for consensus alone.
-  const bool full = room.reserve_used ||
-                    (room.total != 0 && room.free < std::min(options_.disk_free_min, share));
+  const bool full =
+      room.reserve_used || (room.total != 0 && room.free < std::min(options_.disk_free_min, share));
   const bool late = now_ < disk_late_until_;
   load.trouble = full ? NodeTrouble::disk_full : late ? NodeTrouble::disk_error : NodeTrouble::none;
   host_->pause_sources(full);
