@@ -84,7 +84,7 @@ void records(Seeds& seeds) {
   flow::ProcessorRecord record;
   record.epoch = {1, 9};
   record.sequences[Uuid{1, 2}] = 3;
-  record.saved.history.add({1, 9}, 4);
+  record.saved.history.add({1, 9}, 4, Incarnation{7});
   record.saved.state = "state";
   seeds.put("record", Bytes(1, 0) + without_seal(encode(record.saved)));
   seeds.put("record", Bytes(1, 1) + without_seal(encode(record)));

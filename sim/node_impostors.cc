@@ -138,7 +138,7 @@ void NodeImpostors::put_back(size_t node, int restarts) {
     return cluster_.in(50ms, [this, node, restarts] { put_back(node, restarts); });
   }
   const auto boot = cluster_.engine(node).identity().boot;
-  const auto is_known = [this, node, boot] {
+  const auto is_known = [this, boot] {
     for (size_t other = 0; other < cluster_.size(); ++other) {
       if (cluster_.is_lost(other)) continue;
       if (!cluster_.is_on(other)) return false;

@@ -24,7 +24,7 @@ std::string refusal_of(Framing& framing, std::string_view bytes, size_t piece) {
 std::string refusal_of(std::string_view bytes) {
   Framing whole;
   const std::string at_once = refusal_of(whole, bytes, bytes.size());
-  for (const size_t piece : {1, 2, 3, 7}) {
+  for (const size_t piece : {1u, 2u, 3u, 7u}) {
     Framing cut;
     EXPECT_EQ(refusal_of(cut, bytes, piece), at_once) << bytes << " in pieces of " << piece;
     EXPECT_EQ(cut.between(), whole.between()) << bytes << " in pieces of " << piece;

@@ -335,8 +335,8 @@ TEST_F(BrainTest, AMemberThatMovedIsNotJudgedByItsOldAddress) {
   MemberInfo moved = info_of(2, 2);
   moved.address.port = 8091;
   commit(kTerm, AdmitMember{moved});
-  step(LinkChanged{LinkState::up, moved.address, node(2), 2, ClusterId("c"), false, 0, home_of(2),
-                   0});
+  step(LinkChanged{
+      LinkState::up, moved.address, node(2), 2, ClusterId("c"), false, 0, home_of(2), {}});
   hear_quorum();
   beat(2, {}, 2);
   const Effects effects =

@@ -212,7 +212,7 @@ TEST_F(DispatcherTest, AWishWithoutARoomForItEndsWithWhatCameInstead) {
   begin();
   const Epoch epoch = on_two();
   commit(WishPlace{p, node(3)});
-  for (const uint64_t id : {1, 2, 3}) commit(SetDraining{node(id), true, false});
+  for (const uint64_t id : {1u, 2u, 3u}) commit(SetDraining{node(id), true, false});
   commit(std::get<Release>(step()));
   stopped(2, epoch);
   commit(std::get<Unassign>(step()));

@@ -154,7 +154,7 @@ class LastVotesTest : public LeaderDutyTest {
  protected:
   LastVotesTest() {
     begin();
-    for (const uint64_t id : {2, 3}) duty.on_link(node(id), LinkState::up);
+    for (const uint64_t id : {2u, 3u}) duty.on_link(node(id), LinkState::up);
     pass(2s);
   }
   std::optional<std::string> refusal(uint64_t whom, bool force) {

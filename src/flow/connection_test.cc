@@ -167,7 +167,7 @@ TEST(Connection, ReadsTheFencesOfAnOlderProgram) {
 }
 
 TEST(History, ReadsWhatAnOlderProgramKept) {
-  for (const uint64_t epochs : {3, 64}) {
+  for (const uint64_t epochs : {3u, 64u}) {
     RecordWriter to(1);
     to.epoch({0, 4});
     to.number(epochs);

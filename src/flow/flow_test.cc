@@ -79,7 +79,7 @@ TEST(Records, ComeBackOrAreRefused) {
   record.commit = 3;
   record.sequences[Uuid{1, 2}] = 9;
   record.saved.state = "state";
-  for (uint64_t i = 1; i <= 100; ++i) record.saved.history.add({0, i}, i, Incarnation(5));
+  for (uint64_t i = 1; i <= 100; ++i) record.saved.history.add({0, i}, i, Incarnation{5});
   EXPECT_EQ(record.saved.history.last({0, 1}), 1u);
   EXPECT_FALSE(record.saved.history.last({0, 101}));
   EXPECT_FALSE(record.saved.history.unknown({0, 1}));

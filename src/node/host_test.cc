@@ -160,7 +160,7 @@ TEST(Host, ATriggerThatHasHadItsTimeHandsInWhatItHasDone) {
   cluster.renew(node);
   cluster.start(node, "put");
   cluster.sync(node, SIZE_MAX);
-  for (const uint64_t left : {2, 0}) {
+  for (const uint64_t left : {2u, 0u}) {
     cluster.renew(node);
     cluster.tick(node);
     ASSERT_EQ(node.workers.size(), 1u);

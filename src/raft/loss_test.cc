@@ -60,7 +60,7 @@ TEST(Loss, EntriesOfOneTermThatDifferAreNotTheSameAndTheUncommittedOnesAreCut) {
   net.advance(2s);
   net.propose(net.leader(), "z");
   net.advance(1s);
-  for (const ServerId id : {1, 2, 3}) {
+  for (const ServerId id : {1u, 2u, 3u}) {
     EXPECT_EQ(net.commands(id), (Texts{"base", "y", "z"})) << "server " << id;
     EXPECT_EQ(net.raft(id).status().last_hash, net.raft(1).status().last_hash);
   }
@@ -138,7 +138,7 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
   net.elect(1);
   net.propose(1, "a");
   net.advance(50ms);
-  for (const ServerId id : {1, 2}) {
+  for (const ServerId id : {1u, 2u}) {
     const Status before = net.raft(id).status();
     Message append = from_leader(net, Kind::append, 3, id);
     append.index = before.last;
@@ -165,7 +165,7 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
   EXPECT_NE(net.raft(2).status().diverged, "") << "nothing was committed since";
   net.propose(1, "d");
   net.advance(50ms);
-  for (const ServerId id : {1, 2}) EXPECT_EQ(net.raft(id).status().diverged, "");
+  for (const ServerId id : {1u, 2u}) EXPECT_EQ(net.raft(id).status().diverged, "");
 }
 
 // Leader `a` restarts with what it alone acknowledged with `b`; `b` is put back; `c` comes back.

@@ -282,8 +282,9 @@ class TailFile : public Processor {
     for (const auto& [path, key] : current_) {
       const auto place = std::ranges::find(places_.list, key, &Place::key);
       if (place == places_.list.end() || place->path != path) continue;
-      const bool last = std::none_of(place + 1, places_.list.end(),
-                                     [&](const Place& later) { return later.path == path; });
+      const bool last =
+          std::none_of(place + 1, places_.list.end(),
+                       [&name = path](const Place& later) { return later.path == name; });
       if (!last) std::rotate(place, place + 1, places_.list.end());  // It got its name back.
     }
   }
