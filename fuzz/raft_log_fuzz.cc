@@ -67,7 +67,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   env::Batch more;
   log.put_hard_state(more, restored->hard_state);
   log.append(more, restored->entries);
-  if (!restored->entries.empty()) log.compact(more, restored->entries.front().index);
+  // Only what a snapshot holds goes: a log that begins behind its snapshot is refused.
+  const auto& entries = restored->entries;
+  if (!entries.empty() && entries.front().index <= restored->snapshot.index) {
+    log.compact(more, entries.front().index);
+  }
   store.submit(std::move(more));
   store.sync();
   node::RaftLogStore again;
