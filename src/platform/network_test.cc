@@ -433,7 +433,7 @@ TEST(Network, MembersOfAnotherClusterAreRefused) {
   EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::failed); }));
   EXPECT_TRUE(a.has_line("belongs to cluster"));
   EXPECT_EQ(a.events().front().peer.cluster, ClusterId("blue"));
-  EXPECT_TRUE(b.has_line("belongs to cluster"));
+  EXPECT_TRUE(eventually([&] { return b.has_line("belongs to cluster"); }));
   EXPECT_TRUE(b.greetings().empty());
   // Who is in no cluster yet may talk to anybody.
   EXPECT_TRUE(c.dial_and_wait(b.address()));
