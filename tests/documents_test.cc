@@ -42,8 +42,9 @@ std::vector<std::string> fenced(const std::string& document, const std::string& 
 }
 
 std::vector<std::filesystem::path> documents() {
-  std::vector<std::filesystem::path> paths = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"};
-  for (const auto& entry : std::filesystem::directory_iterator("docs")) {
+  std::vector<std::filesystem::path> paths = {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
+                                              "CHANGELOG.md"};
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("docs")) {
     if (entry.path().extension() == ".md") paths.push_back(entry.path());
   }
   return paths;
@@ -77,7 +78,8 @@ TEST(Documents, SettingsInThemAreAccepted) {
 
 TEST(Documents, FlagsInThemExist) {
   const auto help = daemon::help_text();
-  const std::regex flag(R"(--(cluster|api|node|data|log|insecure|check|exec|file)[a-z-]*)");
+  const std::regex flag(
+      R"(--(cluster|api|node|data|log|insecure|check|exec|file|guardian|allow)[a-z-]*)");
   for (const auto& path : documents()) {
     const auto text = read(path);
     for (auto at = std::sregex_iterator(text.begin(), text.end(), flag);
@@ -136,6 +138,7 @@ TEST(Documents, EachFixedTimeHasItsReason) {
   const std::regex constant(R"(constexpr (Duration|int64_t|std::chrono::\w+) (k\w+))");
   const std::regex option(R"(Duration (\w+) = (std::chrono::\w+\()?[0-9']+(ms|s|min|h|\)))");
   size_t seen = 0;
+  std::string sources;
   const auto look_for = [&](const std::string& name, const std::filesystem::path& path) {
     ++seen;
     EXPECT_NE(page.find("`" + name + "`"), std::string::npos)
@@ -148,6 +151,7 @@ TEST(Documents, EachFixedTimeHasItsReason) {
       const std::string file = entry.path().filename();
       if (!entry.is_regular_file() || file.find("test") != std::string::npos) continue;
       const std::string text = read(entry.path());
+      sources += text;
       for (auto at = std::sregex_iterator(text.begin(), text.end(), constant);
            at != std::sregex_iterator(); ++at) {
         const std::string name = (*at)[2];
@@ -161,6 +165,12 @@ TEST(Documents, EachFixedTimeHasItsReason) {
     }
   }
   EXPECT_GT(seen, 15u);
+  // And the other way round: what the table names is there.
+  const std::regex named("`(k[A-Z][A-Za-z]+)`");
+  for (auto at = std::sregex_iterator(page.begin(), page.end(), named);
+       at != std::sregex_iterator(); ++at) {
+    EXPECT_NE(sources.find((*at)[1].str()), std::string::npos) << (*at)[1] << " is no more";
+  }
 }
 
 }  // namespace

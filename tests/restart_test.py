@@ -25,19 +25,25 @@ class Writer(threading.Thread):
     def __init__(self, cluster):
         super().__init__(daemon=True)
         self.cluster, self.acknowledged, self.over = cluster, 0, threading.Event()
+        self.problem = None
 
     def run(self):
-        while not self.over.is_set():
-            self.cluster.write(f"write.{self.acknowledged}", self.acknowledged, deadline=30)
-            self.acknowledged += 1
+        try:
+            while not self.over.is_set():
+                self.cluster.write(f"write.{self.acknowledged}", self.acknowledged, deadline=30)
+                self.acknowledged += 1
+        except AssertionError as problem:
+            self.problem = problem
 
     def __enter__(self):
         self.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         self.over.set()
-        self.join(timeout=30)
+        self.join(timeout=40)
+        assert kind is not None or not self.is_alive(), "a write goes on for ever"
+        assert kind is not None or self.problem is None, f"writes stopped: {self.problem}"
 
 
 def state_of(node, seen_by):

@@ -148,7 +148,7 @@ std::vector<std::string> tied_to(const View& view, const NodeId& node) {
 }
 
 constexpr char kRemedy[] =
-    "change their constraints, or move them with force; they start anew elsewhere";
+    "change their constraints; those whose source is there can be moved with force and start anew";
 
 bool write_operation(JsonWriter& json, const View& view, std::string_view id) {
   const bool removal = id.starts_with("remove-");

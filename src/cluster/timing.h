@@ -21,7 +21,8 @@ struct Timing {
 
   Duration heartbeat_interval{};  // T/10: how often a member speaks to the leader.
   Duration check_interval{};      // T/failure_threshold: how often the leader checks a member.
-  Duration doubt_gap{};           // T/10: a longer gap in a judge's own loop restarts its clocks.
+  Duration doubt_gap{};           // T/10: what a gap in a judge's own loop exceeds it by
+                                  // is not counted against members.
   Duration raft_base{};           // e = E/30
   Duration raft_heartbeat{};      // max(E/200, 10 ms)
   Duration lease{};               // L = T/2, from when the heartbeat was sent.
@@ -39,7 +40,7 @@ struct Timing {
   // trips are longer, nobody can be elected, and no lease is renewed.
   Duration round_trip_limit() const { return std::min(raft_base, quorum_window); }
 
-  // L + W + S + D < T, written out with its numbers: for the refusal and for `--print-timing`.
+  // L + W + S + D < T, written out with its numbers: for the refusal.
   std::string inequality() const;
 };
 

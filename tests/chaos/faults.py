@@ -130,7 +130,8 @@ def remove(world, dice):
     """A member is removed, and comes back with an empty disk."""
     node = dice.choice([world.leader(), dice.choice(world.nodes)])
     through = dice.choice(world.others(node))
-    through.api("DELETE", f"/api/cluster/nodes/{node.name}", timeout=10)
+    answer = through.api("DELETE", f"/api/cluster/nodes/{node.name}", timeout=10)
+    assert answer.status == 202, answer
 
     def end():
         with contextlib.suppress(subprocess.TimeoutExpired):

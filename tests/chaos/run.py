@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Rounds of mixed faults on real processes, with histories of keys and a flow that counts.
 
-    run.py [--rounds N] [--seed N] [--only FAULT,…] [--keep] [-- flag of databridge…]
+    run.py [--rounds N] [--seed N] [--only FAULT,…] [-- flag of databridge…]
 
 In each round one or two faults hurt five nodes while clients write and read; then everything is put
 right, and the round ends when all is well again. Exit code 1 if anything was wrong in any round: a
@@ -26,8 +26,9 @@ import harness  # noqa: E402
 import history  # noqa: E402
 import numbers as numbered  # noqa: E402
 
-ENDS_RIGHTLY = {0, 3, -9}  # SIGTERM, removed for good, killed.
-DISK = "disk_error"  # The one fault that ends a node by itself: with a word, and exit code 1.
+# How a process may end, by the faults of its round: killed, by SIGTERM, removed for good, with words.
+KILLED = {"kill", "kill_leader", "kill_two", "kill_all", "kill_often", "drift"}
+ENDS_RIGHTLY = {-9: KILLED, 0: {"terminate"}, 3: {"remove"}, 1: {"disk_error"}}
 
 
 class Rounds:
@@ -37,7 +38,7 @@ class Rounds:
         for flag in options.flags:
             if flag.startswith("--cluster-heartbeat-timeout="):
                 self.timeout = float(flag.split("=")[1].rstrip("s"))
-        self.queue, self.operations, self.bad = [], 0, 0
+        self.queue, self.operations, self.bad, self.begun = [], 0, 0, 0
 
     def pick(self):
         names = self.options.only or sorted(catalogue.FAULTS)
@@ -58,6 +59,7 @@ class Rounds:
                 end, words = catalogue.FAULTS[name](world, self.dice)
                 ends.append(end)
                 drawn.append((name, words))
+                self.begun += 1
             except (AssertionError, OSError, http.client.HTTPException) as problem:
                 drawn.append((name, f"not begun: {str(problem)[:80]}"))
             time.sleep(self.dice.random() * min(2, self.timeout / 2))
@@ -93,7 +95,7 @@ class Rounds:
         """Nodes that have ended though nobody told them to."""
         found = []
         for node in world.nodes:
-            allowed = ENDS_RIGHTLY | ({1} if DISK in picked else set())
+            allowed = {code for code, faults in ENDS_RIGHTLY.items() if faults & set(picked)}
             found += [(node.name, code) for code in node.ends if code not in allowed]
             node.ends.clear()
             if not node.alive:
@@ -108,7 +110,7 @@ class Rounds:
     def one(self, number, world, numbers):
         picked = self.pick()
         seen = clients.Clients(world, f"round{number}", self.dice)
-        time.sleep(1)
+        harness.wait_until(lambda: len(seen.accepted) > 2, 20, "clients are served")
         begun = time.monotonic()
         drawn = self.hurt(world, picked)
         over = time.monotonic()
@@ -140,8 +142,10 @@ class Rounds:
             world.running[0].api("DELETE", "/api/cluster/flows/numbers", timeout=10)
             world.wait_same_state(30)
         print(f"{self.options.rounds} rounds, {self.operations} operations, {len(numbers.seen)} flow files: "
-              f"{self.bad} rounds with something wrong (seed {self.options.seed})", flush=True)
-        return 1 if self.bad or self.operations == 0 or not numbers.seen else 0
+              f"{self.begun} faults begun, {self.bad} rounds with something wrong (seed {self.options.seed})",
+              flush=True)
+        idle = self.operations == 0 or not numbers.seen or self.begun < self.options.rounds
+        return 1 if self.bad or idle else 0
 
 
 def main():
