@@ -46,7 +46,7 @@ void NodeClocks::look(const cluster::View& view) {
   if (voters >= 3) begun_ = true;
   if (!begun_) return;
   few_vote_ = few_vote_ || voters < 3;
-  if (few_vote_) return;
+  if (few_vote_ || cluster_.draw().clocks_jump) return;  // Then nobody's need be right.
   // Each leader may bring it forward by a minute, and by no more.
   const auto leaders = static_cast<int64_t>(view.term) + 1;
   const int64_t ahead = view.state.now_ms() - WallClock().ms(cluster_.world().now());

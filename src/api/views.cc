@@ -53,8 +53,8 @@ void write_texts(JsonWriter& json, const std::vector<std::string>& texts) {
 // An event keeps texts. What is a number, a time or a flag goes out as one. An incarnation is none:
 // 64 bits are more than a JSON number holds.
 void write_datum(JsonWriter& json, const std::string& name, const std::string& value) {
-  static const std::set<std::string_view> kNumbers = {"epoch", "flows", "moves", "processors",
-                                                      "version"};
+  static const std::set<std::string_view> kNumbers = {"epoch", "flows",      "homeless",
+                                                      "moves", "processors", "version"};
   uint64_t number = 0;
   const char* end = value.data() + value.size();
   const auto [stop, ec] = std::from_chars(value.data(), end, number);
@@ -63,7 +63,7 @@ void write_datum(JsonWriter& json, const std::string& name, const std::string& v
     json.key("quarantinedUntil").time(static_cast<int64_t>(number));
   } else if (whole && (kNumbers.count(name) != 0 || name.ends_with("Ms"))) {
     json.foreign_key(name).number(number);
-  } else if (name == "deleted" && (value == "true" || value == "false")) {
+  } else if ((name == "deleted" || name == "startsAnew") && (value == "true" || value == "false")) {
     json.foreign_key(name).boolean(value == "true");
   } else {
     json.foreign_key(name).text(value);
@@ -95,7 +95,9 @@ void write_node(JsonWriter& json, const View& view, const Member& member, const 
       .text(!unsaid          ? name(member.reason)
             : member.leaving ? name(HealthReason::removed)
                              : "");
-  json.key("quarantinedForMs").number(static_cast<uint64_t>(quarantine_left_ms(view, member)));
+  const auto quarantine = static_cast<uint64_t>(quarantine_left_ms(view, member));
+  json.key("quarantined").boolean(quarantine > 0);
+  json.key("quarantinedForMs").number(quarantine);
   json.key("draining").boolean(member.draining);
   json.key("leaving").boolean(member.leaving);
   json.key("lastHeartbeat").time(soft != nullptr ? soft->heartbeat_last_ms : 0);

@@ -85,10 +85,11 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   const bool late = now - stepped_ > options_.leader.timing.doubt_gap;
   stepped_ = now;
   if (late) member_.note_loop_late();
+  if (late) peers_.came_back(now);
   if (late && leader_) leader_->came_back(now);
   follow_consensus(effects);
   std::visit([&](auto& item) { on(item, effects); }, input);
-  publish_known(effects);
+  publish_known(ground(), effects);
   return effects;
 }
 
@@ -116,6 +117,7 @@ void Brain::follow_consensus(Effects& effects) {
     leader_.reset();
   }
   if (consensus_.leading && !leader_) {
+    options_.leader.cluster = cluster_;
     leader_.emplace(options_.leader, self_, consensus_.term, state_, soft_, now_ - soft_heard_,
                     now_);
     led_since_ = now_;

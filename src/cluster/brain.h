@@ -91,13 +91,16 @@ class Brain {
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
   // ---- Peers (brain_peers.cc)
   Peers::Ground ground() const { return {state_, consensus_, cluster_, now_}; }
-  void take(Received& input, Effects& effects);
+  void take(Received& input, Standing standing, Effects& effects);
   void on_join(Incarnation from, const Join& join, Effects& effects);
-  void on_join_reply(const Received& input, const JoinReply& reply, Effects& effects);
+  void on_join_reply(const Received& input, Standing standing, const JoinReply& reply,
+                     Effects& effects);
   void on_probe(Incarnation from, const Probe& probe, Effects& effects);
   void note_seen(Incarnation peer, const Peers::Seen& seen, Effects& effects);
+  void name_log(Incarnation peer, Effects& effects) const;
   void refuse(const MemberInfo& who, Standing standing, Effects& effects);
   void renounce(Incarnation from, const JoinReply& reply, Effects& effects);
+  void hold_up(std::string why, Effects& effects);
   void give_up_identity(const std::string& why, bool comes_back, Effects& effects);
   void mind_losses(Effects& effects);
   void filter_words(Incarnation from, Message& message) const;
@@ -106,7 +109,8 @@ class Brain {
   void part_from(Incarnation who);
   void mind_standing();
   void mind_peers(Effects& effects);
-  void publish_known(Effects& effects);
+  void mind_refused_terms(Effects& effects);
+  void publish_known(const Peers::Ground& ground, Effects& effects);
 
   void discover(Effects& effects);
   void join(const JoinCluster& request, Ticket ticket, Effects& effects);
@@ -148,8 +152,11 @@ class Brain {
   KnownPeers known_;         // As last said,
   bool known_stale_ = true;  // and whether that may have changed since.
   std::vector<Incarnation> known_voters_, known_learners_;
-  std::string held_up_;   // Why this process is not let in, in words; empty: it is.
-  Instant held_up_at_{};  // When it was last told so.
+  std::string held_up_;         // Why this process is not let in, in words; empty: it is.
+  Instant held_up_at_{};        // When it was last told so,
+  bool rejected_ = false;       // and by a command that the log rejected.
+  uint64_t terms_refused_ = 0;  // That were spoken of,
+  Instant terms_said_{};        // then.
   Instant losses_told_{};
   bool given_up_ = false;  // This process is to end, and its incarnation with it.
   SoftTable soft_;         // As the leader pushed it,

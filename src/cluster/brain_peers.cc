@@ -16,28 +16,30 @@ std::string shown(const std::string& text) { return text.substr(0, kTextMax); }
 }  // namespace
 
 void Brain::on(Received& input, Effects& effects) {
+  // What this node tells itself comes without a process; who greets as this one is another.
+  if (input.from == self_ && input.boot != 0) return;
   const Peers::Seen seen = peers_.spoke(input, ground());
   note_seen(input.from, seen, effects);
-  if (seen.standing == Standing::member) return take(input, effects);
+  if (seen.standing == Standing::member) return take(input, seen.standing, effects);
   // Joiners and probers have their own few messages; a process that is refused is told why.
   if (const auto* join = std::get_if<Join>(&input.message)) {
     if (join->self.incarnation != input.from) return;
     if (seen.standing == Standing::stranger) return on_join(input.from, *join, effects);
     return refuse(join->self, seen.standing, effects);
   }
-  if (is_for_strangers(input.message)) take(input, effects);
+  if (is_for_strangers(input.message)) take(input, seen.standing, effects);
 }
 
 bool Brain::hears(Received& input, const Consensus& consensus, Instant now, Effects& effects) {
-  consensus_ = consensus;
   now_ = now;
-  const Peers::Seen seen = peers_.spoke(input, ground());
+  const Peers::Ground ground{state_, consensus, cluster_, now};
+  const Peers::Seen seen = peers_.spoke(input, ground);
   note_seen(input.from, seen, effects);
-  publish_known(effects);
+  publish_known(ground, effects);
   return seen.standing == Standing::member;
 }
 
-void Brain::take(Received& input, Effects& effects) {
+void Brain::take(Received& input, Standing standing, Effects& effects) {
   const Incarnation from = input.from;
   Message& message = input.message;
   filter_words(from, message);
@@ -71,7 +73,7 @@ void Brain::take(Received& input, Effects& effects) {
     if (cluster_.empty()) discovery_.probe_reply(from, *known, now_);
     discover(effects);
   } else if (const auto* joined = std::get_if<JoinReply>(&message)) {
-    on_join_reply(input, *joined, effects);
+    on_join_reply(input, standing, *joined, effects);
   }
 }
 
@@ -104,8 +106,18 @@ void Brain::note_seen(Incarnation peer, const Peers::Seen& seen, Effects& effect
     if (leader_) leader_->restarted(peer, seen.died, state_);
     if (peer == consensus_.leader) effects.push_back(LeaderLost{peer});
   }
+  if (!seen.let_in) return;
+  name_log(peer, effects);
   // Its link may have been up while it waited.
-  if (seen.let_in && leader_ && peers_.is_linked(peer)) leader_->on_link(peer, LinkState::up);
+  if (leader_ && peers_.is_linked(peer)) leader_->on_link(peer, LinkState::up);
+}
+
+// What the greeting on our link to that process says of its log (safety.md 9.1, 10).
+void Brain::name_log(Incarnation peer, Effects& effects) const {
+  peers_.each_link_to(peer, [&](const Address& address, const LogEnd& log) {
+    effects.push_back(PeerLog{peer, log, true});
+    if (peers_.is_members(address, state_)) effects.push_back(TermNamed{log.term});
+  });
 }
 
 void Brain::on(const LinkChanged& input, Effects& effects) {
@@ -120,10 +132,7 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
     const Peers::Seen seen = peers_.link_up(input, ground());
     standing = seen.standing;
     note_seen(input.peer, seen, effects);
-    if (standing == Standing::member) {
-      effects.push_back(PeerLog{input.peer, input.log, true});
-      if (peers_.is_members(input.address, state_)) effects.push_back(TermNamed{input.log.term});
-    }
+    if (standing == Standing::member && !seen.let_in) name_log(input.peer, effects);
   } else {
     peers_.link_down(input, ground());
     if (input.peer && !peers_.is_linked(input.peer)) {
@@ -196,7 +205,7 @@ void Brain::on_join(Incarnation from, const Join& join, Effects& effects) {
   if (standing != Standing::member) return refuse(who, standing, effects);
   if (leader_) {
     peers_.visit(who.address, ground(), effects);
-    return leader_->on_join(join, state_, consensus_, cluster_, now_, effects);
+    return leader_->on_join(join, state_, consensus_, now_, effects);
   }
   if (from != who.incarnation) return;
   if (consensus_.leader) effects.push_back(Send{consensus_.leader, join});
@@ -211,6 +220,7 @@ void Brain::refuse(const MemberInfo& who, Standing standing, Effects& effects) {
   const MemberInfo other = peers_.other_process(who.incarnation, state_);
   JoinReply reply;
   reply.cluster = cluster_;
+  reply.leader = consensus_.leader;
   reply.standing = standing;
   reply.members.push_back(brief(other));
   const std::string its = "start " + std::to_string(other.boot) + " of this node";
@@ -231,7 +241,8 @@ void Brain::refuse(const MemberInfo& who, Standing standing, Effects& effects) {
   effects.push_back(Send{who.incarnation, std::move(reply), who.start});
 }
 
-void Brain::on_join_reply(const Received& input, const JoinReply& reply, Effects& effects) {
+void Brain::on_join_reply(const Received& input, Standing standing, const JoinReply& reply,
+                          Effects& effects) {
   const bool is_known = peers_.is_known(input.from, ground());
   if (cluster_.empty()) {
     // Perhaps it was admitted once, and did not live to hear of it.
@@ -243,6 +254,8 @@ void Brain::on_join_reply(const Received& input, const JoinReply& reply, Effects
     return discover(effects);
   }
   if (reply.cluster != cluster_) return;
+  // Under a member's name anybody may say anything; only the process that was let in is heard.
+  if (is_known && standing != Standing::member) return;
   known_stale_ = true;
   if (!is_known) {
     // Whoever names us as its member may be one of those who came while we were away.
@@ -260,6 +273,10 @@ void Brain::on_join_reply(const Received& input, const JoinReply& reply, Effects
     return;
   }
   if (reply.standing != Standing::member) return renounce(input.from, reply, effects);
+  if (!reply.refused.empty()) {
+    rejected_ = true;
+    return hold_up("is not admitted: " + shown(reply.refused), effects);
+  }
   for (const MemberInfo& member : reply.members) {
     if (state_.removed(member.incarnation) == nullptr) peers_.add_known({member.incarnation});
   }
@@ -284,18 +301,23 @@ void Brain::renounce(Incarnation from, const JoinReply& reply, Effects& effects)
     return;
   }
   if (reply.standing == Standing::waits) {
-    const std::string why = "waits to be let in: " + shown(reply.refused);
-    held_up_at_ = now_;
-    if (held_up_ == why) return;
-    held_up_ = why;
-    ++view_changes_;
-    effects.push_back(Note{Weight::warning, "this process " + why});
-    return;
+    return hold_up("waits to be let in: " + shown(reply.refused), effects);
   }
   const bool is_older = reply.standing == Standing::older;
-  if (!is_older && reply.standing != Standing::copy) return;
+  // Who else lives, the leader hears best: all members speak to it. If the other one leads itself,
+  // all members hear it.
+  const bool hears_both = reply.leader == from || reply.leader == self_;
+  if (!is_older && (reply.standing != Standing::copy || !hears_both)) return;
   if (is_older && other->boot < self.boot) return;
   give_up_identity(shown(reply.refused), is_older, effects);
+}
+
+void Brain::hold_up(std::string why, Effects& effects) {
+  held_up_at_ = now_;
+  if (held_up_ == why) return;
+  held_up_ = std::move(why);
+  ++view_changes_;
+  effects.push_back(Note{Weight::warning, "this process " + held_up_});
 }
 
 // Whom it knew, the next incarnation asks to take it in.
@@ -362,28 +384,44 @@ void Brain::part_from(Incarnation who) {
   peers_.part(member->info.address, now_);
 }
 
+// Whoever names one is broken or hostile: it may go on for long, and is spoken of now and then.
+void Brain::mind_refused_terms(Effects& effects) {
+  if (consensus_.terms_refused == terms_refused_) return;
+  const Duration patience = options_.leader.timing.heartbeat_timeout;
+  if (terms_refused_ != 0 && now_ - terms_said_ < patience) return;
+  terms_said_ = now_;
+  terms_refused_ = consensus_.terms_refused;
+  effects.push_back(Note{Weight::warning, consensus_.term_refused + "; refused, " +
+                                              std::to_string(terms_refused_) +
+                                              " messages of the kind since the start"});
+}
+
 void Brain::mind_peers(Effects& effects) {
   peers_.mind_visits(ground(), effects);
   mind_losses(effects);
+  mind_refused_terms(effects);
   if (leader_ && leader_->begun()) {
     for (const auto& [who, boot] : peers_.outwaited(ground())) {
       leader_->restarted(who, boot, state_);
+      leader_->outwaited(who, state_, consensus_, effects);
     }
   }
   if (!held_up_.empty() && now_ - held_up_at_ >= options_.leader.timing.heartbeat_timeout) {
     held_up_.clear();
+    rejected_ = false;
     ++view_changes_;
   }
 }
 
-void Brain::publish_known(Effects& effects) {
-  if (consensus_.voters != known_voters_ || consensus_.learners != known_learners_) {
-    known_voters_ = consensus_.voters;
-    known_learners_ = consensus_.learners;
+void Brain::publish_known(const Peers::Ground& ground, Effects& effects) {
+  const Consensus& consensus = ground.consensus;
+  if (consensus.voters != known_voters_ || consensus.learners != known_learners_) {
+    known_voters_ = consensus.voters;
+    known_learners_ = consensus.learners;
     known_stale_ = true;
   }
   if (!std::exchange(known_stale_, false)) return;
-  KnownPeers known = peers_.known(ground());
+  KnownPeers known = peers_.known(ground);
   if (known == known_) return;
   known_ = std::move(known);
   effects.push_back(Know{known_});
@@ -398,7 +436,9 @@ void Brain::announce(Effects& effects) {
   // Who hears a leader and cannot answer it does not know where it is: the log will not say so to
   // somebody who cannot answer.
   if (known != nullptr && known->info == options_.self && linked && held_up_.empty()) return;
-  if (now_ - announced_ < kAnnounceEvery) return;
+  // Each refusal is an entry of the log.
+  const Duration patience = options_.leader.timing.heartbeat_timeout;
+  if (now_ - announced_ < (rejected_ ? patience / 2 : kAnnounceEvery)) return;
   announced_ = now_;
   const Join join{options_.self, cluster_};
   if (linked) {

@@ -101,6 +101,81 @@ TEST_F(BrainTest, WhatAMembersGreetingSaysOfItsLogIsPassedOnAndAStrangersIsNot) 
   EXPECT_TRUE(all<PeerLog>(effects).empty());
 }
 
+// Its link was up before this node knew it: what the greeting said counts from when it is let in.
+TEST_F(BrainTest, WhoIsLetInLaterNamesItsLogThen) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  const LinkChanged up{LinkState::up, info_of(4).address, node(4), 1, ClusterId("c"), false, 44,
+                       home_of(4),    LogEnd{6, 5, 50}};
+  EXPECT_TRUE(all<PeerLog>(step(up)).empty()) << "a stranger's";
+  commit(kTerm, AdmitMember{info_of(4)});
+  const Effects effects = step(Received{node(4), Heartbeat{}, 1, 44, true});
+  ASSERT_EQ(all<PeerLog>(effects).size(), 1u);
+  EXPECT_EQ(all<PeerLog>(effects)[0].log.last, 50u);
+  EXPECT_EQ(all<TermNamed>(effects).size(), 1u);
+  EXPECT_TRUE(all<PeerLog>(step(Received{node(4), Heartbeat{}, 1, 44, true})).empty()) << "once";
+}
+
+TEST_F(BrainTest, ATermThatIsRefusedIsSpokenOfNowAndThen) {
+  wake(1);
+  follow(2, kTerm);
+  const auto notes = [&] {
+    const auto all_notes = all<Note>(tick());
+    return std::count_if(all_notes.begin(), all_notes.end(), [](const Note& note) {
+      return note.text.starts_with("server 9 named term");
+    });
+  };
+  consensus.term_refused = "server 9 named term 7000, too far above ours";
+  consensus.terms_refused = 1;
+  EXPECT_EQ(notes(), 1);
+  consensus.terms_refused = 100;
+  EXPECT_EQ(notes(), 0);
+  now += timing.heartbeat_timeout;
+  EXPECT_EQ(notes(), 1);
+  EXPECT_EQ(notes(), 0);
+}
+
+TEST_F(BrainTest, NobodySpeaksInThisNodesOwnName) {
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  const Request request{Change{SetConfig{"owned", "1", {}}}, {}};
+  const Received forged{node(1), Forward{{node(1), 1}, encode(request)}, 7, 77, true};
+  EXPECT_TRUE(proposed<SetConfig>(step(forged)).empty());
+}
+
+TEST_F(BrainTest, UnderAMembersNameOnlyItsProcessIsBelieved) {
+  wake(2);
+  follow(1, kTerm);
+  greet(3, 1, home_of(3), {}, 33);
+  const JoinReply removed{ClusterId("c"), node(3), {}, "it was removed", true, Standing::member};
+  EXPECT_TRUE(all<Leave>(step(Received{node(3), removed, 2, 99, true})).empty());
+  EXPECT_TRUE(all<Leave>(step(Received{node(3), removed, 1, 33, false})).empty());
+  EXPECT_EQ(all<Leave>(step(Received{node(3), removed, 1, 33, true})).size(), 1u);
+}
+
+TEST_F(BrainTest, AMemberThatIsNotAdmittedAnewSaysSoAndAsksSeldom) {
+  Brain::Options options = options_of(2, timing);
+  options.self.boot = 2;
+  wake(options, state);
+  follow(1, kTerm);
+  link(1, LinkState::up);
+  EXPECT_EQ(sent<Join>(tick()).size() + sent<Join>(tick()).size(), 0u) << "it has just asked";
+  now += 250ms;
+  EXPECT_EQ(sent<Join>(tick()).size(), 1u);
+  const JoinReply refused{ClusterId("c"), node(1), {}, "too many labels", false, Standing::member};
+  const auto notes = all<Note>(hear(1, refused));
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes[0].text, "this process is not admitted: too many labels");
+  EXPECT_TRUE(all<Note>(hear(1, refused)).empty()) << "said once";
+  EXPECT_EQ(brain->view(consensus, now).note, "is not admitted: too many labels");
+  now += timing.heartbeat_timeout / 2 - 1ms;
+  EXPECT_TRUE(sent<Join>(tick()).empty());
+  now += 1ms;
+  EXPECT_EQ(sent<Join>(tick()).size(), 1u);
+}
+
 TEST_F(BrainTest, WhatTheConsensusKnowsOfLossesIsActedUpon) {
   wake(1);
   lead(1, kTerm);

@@ -31,17 +31,19 @@ struct Consensus {
                              // something sent at or after it.
   LogIndex commit = 0;
   LogIndex last = 0;
-  Term last_term = 0;      // Of the entry `last`,
-  uint64_t last_hash = 0;  // and what the log holds up to there, in one number; 0: not known.
-  bool changing = false;   // A membership change is appended and not yet committed.
-  std::vector<Incarnation> voters;     // Of the latest appended configuration, sorted.
-  std::vector<Incarnation> learners;   // Likewise.
-  std::vector<Incarnation> committed;  // Voters and learners of the newest committed one, sorted.
+  // Up to here the log is on the disk, with the term of that entry,
+  LogIndex stable = 0;
+  Term stable_term = 0;
+  uint64_t stable_hash = 0;  // and all that it holds up to there in one number; 0: not known.
+  bool changing = false;     // A membership change is appended and not yet committed.
+  std::vector<Incarnation> voters;            // Of the latest appended configuration, sorted.
+  std::vector<Incarnation> learners;          // Likewise.
   std::map<Incarnation, PeerProgress> peers;  // Without itself.
 
   // Not empty: this node's log contradicts the leader's, or a term has two leaders. Then it is
   // never ready.
   std::string diverged;
+  bool contradicted = false;  // The former of the two: it takes part no more.
   // Not empty: this node has lost what it had acknowledged. It neither votes nor acknowledges, and
   // must come back as a new member.
   std::string older_copy;

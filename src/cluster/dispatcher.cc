@@ -18,8 +18,7 @@ constexpr const char* kStoppedThere = "its node stopped it";
 }  // namespace
 
 void Dispatcher::begin(const State& state, Instant now) {
-  state.assignments().each(
-      [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
+  touch_all(state);
   // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
   if (state.rebalanced_at_ms() != 0) window_.rebalanced(now);
 }
@@ -159,21 +158,28 @@ void Dispatcher::on_applied(LogIndex index, const Command& command, const Applie
   } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
     touch_member(draining->incarnation, state);
     room_changed();
+  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body);
+             remove != nullptr && !applied.rejected) {
+    gate_.forget_owner(remove->incarnation);
+    touch_all(state);
   } else if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
     touch_member(admit->info.incarnation, state);
     room_changed();
   } else if (applied.processor.empty() || std::holds_alternative<RestoreState>(command.body)) {
     if (std::holds_alternative<PutFlow>(command.body) ||
         std::holds_alternative<DeleteFlow>(command.body) ||
-        std::holds_alternative<RestoreState>(command.body) ||
-        std::holds_alternative<RemoveMember>(command.body)) {
-      state.assignments().each(
-          [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
+        std::holds_alternative<RestoreState>(command.body)) {
+      touch_all(state);
     }
   } else if (!std::holds_alternative<SaveCheckpoint>(command.body)) {
     todo_.insert(applied.processor);
     homeless_.erase(applied.processor);
   }
+}
+
+void Dispatcher::touch_all(const State& state) {
+  state.assignments().each(
+      [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
 }
 
 void Dispatcher::touch_member(Incarnation member, const State& state) {
@@ -256,6 +262,7 @@ bool Dispatcher::gets_back(const Step& step, const State& state,
   if (!assignment.reason.starts_with(kStoppedThere)) return false;
   const auto contact = health.contact(assignment.owner);
   if (!contact || contact->loses_work || stopping_.contains(assignment.owner)) return false;
+  if (contact->boot > owner->info.boot) return false;
   return !why_no_work(*owner) && !why_not(state, *step.spec, *owner);
 }
 
@@ -268,6 +275,13 @@ void Dispatcher::place(const std::vector<Step>& homeless, const State& state, co
   }
   Board board = Board::gather(state, soft, pending);
   for (const Incarnation& member : stopping_) board.pass_over(member, "its process is stopping");
+  // What the process that speaks now may run, the state does not know yet: it would refuse.
+  state.members().each([&](const Incarnation& id, const Member& member) {
+    const auto contact = health.contact(id);
+    if (contact && contact->boot > member.info.boot) {
+      board.pass_over(id, "its new process is not admitted yet");
+    }
+  });
   std::vector<Wanted> wanted;
   std::vector<const Step*> steps;
   const auto stay_out = [&](const Step& step, const std::string& reason) {

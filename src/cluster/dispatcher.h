@@ -46,6 +46,7 @@ class Dispatcher {
   void on_applied(LogIndex index, const Command& command, const Applied& applied,
                   const State& state, const Consensus& consensus, Effects& effects);
   // The member's health, or whether it takes work, has changed.
+  void touch_all(const State& state);
   void touch_member(Incarnation member, const State& state);
 
   void run(const State& state, const SoftTable& soft, const HealthChecker& health,

@@ -170,12 +170,20 @@ void LeaderDuty::on_report(Incarnation from, const WorkReport& report, const Sta
   dispatcher_.on_report(from, report, state);
 }
 
+void LeaderDuty::refuse(Incarnation who, std::string why, Effects& effects) const {
+  JoinReply reply;
+  reply.cluster = options_.cluster;
+  reply.leader = self_;
+  reply.refused = std::move(why);
+  effects.push_back(Send{who, std::move(reply)});
+}
+
 void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& consensus,
-                         const ClusterId& cluster, Instant now, Effects& effects) {
+                         Instant now, Effects& effects) {
   const Incarnation who = join.self.incarnation;
   const Member* member = state.member(who);
   if (member != nullptr && member->info == join.self) {
-    effects.push_back(Send{who, who_is_where(cluster, self_, state)});
+    effects.push_back(Send{who, who_is_where(options_.cluster, self_, state)});
     return;
   }
   // A node that lost its disk takes its name over from its dead self, not from a living node: one
@@ -185,22 +193,24 @@ void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& 
     const Incarnation other = bearer->info.incarnation;
     const bool silent = health_.silence(other, now) >= options_.timing.heartbeat_timeout;
     if (other == self_ || !(silent || dead_.contains(other))) {
-      effects.push_back(Send{
-          who,
-          JoinReply{.cluster = {},
-                    .leader = self_,
-                    .members = {},
-                    .refused = join.self.node.value + " is the name of a member at " +
-                               bearer->info.address.text() +
-                               " that may live: start this node with another "
-                               "--cluster-node-id, or wait until that one is known to be gone"}});
-      return;
+      return refuse(who,
+                    join.self.node.value + " is the name of a member at " +
+                        bearer->info.address.text() +
+                        " that may live: start this node with another "
+                        "--cluster-node-id, or wait until that one is known to be gone",
+                    effects);
     }
   }
   const auto admitting = admitting_.find(who);
   if (!begun_ || (admitting != admitting_.end() && admitting->second == join.self)) return;
   admitting_[who] = join.self;
   propose(AdmitMember{join.self}, consensus, effects);
+}
+
+void LeaderDuty::outwaited(Incarnation who, const State& state, const Consensus& consensus,
+                           Effects& effects) const {
+  const Member* member = state.member(who);
+  if (member != nullptr) propose(AdmitMember{member->info, true}, consensus, effects);
 }
 
 void LeaderDuty::on_link(Incarnation peer, LinkState link) {
@@ -231,16 +241,12 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
                             const State& state, const Consensus& consensus, Instant now,
                             Effects& effects) {
   if (!applied.rejected && changes_placement(command.body)) placement_changed_ = index;
-  if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
+  const auto* admit = std::get_if<AdmitMember>(&command.body);
+  if (admit != nullptr && !admit->outwaited) {
     const Incarnation who = admit->info.incarnation;
     admitting_.erase(who);
     if (const Member* member = state.member(who)) watch(*member, now);
-    if (applied.rejected) {
-      effects.push_back(Send{who, JoinReply{.cluster = {},
-                                            .leader = self_,
-                                            .members = {},
-                                            .refused = applied.rejected->message}});
-    }
+    if (applied.rejected) refuse(who, applied.rejected->message, effects);
   } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
     deciding_.erase(remove->incarnation);
     if (!applied.rejected) {
@@ -318,6 +324,15 @@ bool LeaderDuty::answers(Incarnation voter, const Consensus& consensus, Instant 
   const auto peer = consensus.peers.find(voter);
   return peer != consensus.peers.end() &&
          peer->second.contact_last >= now - options_.timing.quorum_window;
+}
+
+// Who was never watched, a founder that is not admitted yet, is silent since this term began. A
+// voter whose log does not answer is of no use as one, however well its heart beats.
+Duration LeaderDuty::silence(Incarnation server, const Consensus& consensus, Instant now) const {
+  const Duration beats = health_.contact(server) ? health_.silence(server, now) : now - since_;
+  const auto peer = consensus.peers.find(server);
+  if (!has(consensus.voters, server) || peer == consensus.peers.end()) return beats;
+  return std::max(beats, now - std::max(peer->second.contact_last, since_));
 }
 
 bool LeaderDuty::has_quorum(const Consensus& consensus, Instant now) const {
@@ -439,10 +454,7 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     } else if (!self && contact && !contact->linked) {
       server.answered = false;  // It answered a moment ago, and nobody is there now.
     }
-    // Who was never watched, a founder that is not admitted yet, is silent since this term began.
-    server.silent = self                           ? Duration::zero()
-                    : health_.contact(incarnation) ? health_.silence(incarnation, now)
-                                                   : now - since_;
+    server.silent = self ? Duration::zero() : silence(incarnation, consensus, now);
     input.servers.push_back(server);
   }
   const RolesAdvice advice = next_role_change(input);

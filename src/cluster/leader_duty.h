@@ -35,6 +35,7 @@ class LeaderDuty {
     RebalanceWindow::Options rebalance;
     // A refused connection proves that the process is gone, on whichever host (docs/operating.md).
     bool trust_refused = false;
+    ClusterId cluster = {};
   };
   // `soft`: what the leader before pushed last, `soft_age` ago: how long quarantines have lasted.
   LeaderDuty(const Options& options, Incarnation self, Term term, const State& state,
@@ -49,8 +50,8 @@ class LeaderDuty {
   void on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
                     const Consensus& consensus, Instant now, Effects& effects);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
-  void on_join(const Join& join, const State& state, const Consensus& consensus,
-               const ClusterId& cluster, Instant now, Effects& effects);
+  void on_join(const Join& join, const State& state, const Consensus& consensus, Instant now,
+               Effects& effects);
   void on_link(Incarnation peer, LinkState link);
   // Its process of that boot, and so each before it, is proved dead (safety.md 2).
   void proved_dead(Incarnation member, uint64_t boot, const State& state);
@@ -58,6 +59,10 @@ class LeaderDuty {
   void restarted(Incarnation member, uint64_t boot, const State& state) {
     dispatcher_.died(member, boot - 1, state);
   }
+  // Its predecessors can hold no lease any more: its next process, if it proves the end of this
+  // one, speaks for all of them.
+  void outwaited(Incarnation member, const State& state, const Consensus& consensus,
+                 Effects& effects) const;
   // The judge itself was away (safety.md 1.8).
   void came_back(Instant now) { health_.came_back(now); }
 
@@ -76,6 +81,7 @@ class LeaderDuty {
 
  private:
   void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
+  void refuse(Incarnation who, std::string why, Effects& effects) const;
   Inherited inherited(const Member& member, Instant now) const;
   void watch(const Member& member, Instant now);
   void note_commit(const Consensus& consensus, Instant now);
@@ -96,6 +102,7 @@ class LeaderDuty {
   bool may_go(const Member& member, const State& state, Instant now) const;
   void note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state);
   bool has_quorum(const Consensus& consensus, Instant now) const;
+  Duration silence(Incarnation server, const Consensus& consensus, Instant now) const;
   bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.
 
   // ---- Requests (leader_serve.cc)

@@ -335,7 +335,7 @@ TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
   other.node = info_of(2).node;
   const auto join = [&] {
     Effects effects;
-    duty.on_join({other, {}}, state, consensus, ClusterId("c"), now, effects);
+    duty.on_join({other, {}}, state, consensus, now, effects);
     return effects;
   };
   const auto refused = sent<JoinReply>(join());
@@ -356,8 +356,45 @@ TEST_F(LeaderDutyTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
   other.node = info_of(2).node;
   duty.proved_dead(node(2), 1, state);
   Effects effects;
-  duty.on_join({other, {}}, state, consensus, ClusterId("c"), now, effects);
+  duty.on_join({other, {}}, state, consensus, now, effects);
   EXPECT_EQ(proposed<AdmitMember>(effects).size(), 1u);
+}
+
+// Its next process would refuse what the state does not know it to be.
+TEST_F(LeaderDutyTest, AProcessThatIsNotAdmittedYetGetsNoWork) {
+  apply(SetDraining{node(1), true});
+  apply(SetDraining{node(3), true});
+  beating = {1, 3};
+  begin();
+  beat(2, {}, 2);
+  settle();
+  EXPECT_EQ(assignment(p).owner, Incarnation{});
+  EXPECT_NE(assignment(p).reason.find("not admitted yet"), std::string::npos)
+      << assignment(p).reason;
+  MemberInfo next = info_of(2);
+  next.boot = 2;
+  commit(AdmitMember{next});
+  pass(2s);
+  EXPECT_EQ(assignment(p).owner, node(2)) << assignment(p).reason;
+}
+
+TEST_F(LeaderDutyTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartBeats) {
+  apply(AdmitMember{info_of(4)});
+  begin();
+  beating = {1, 2, 3, 4};
+  const auto silent = [&](Duration time) {
+    size_t changes = 0;
+    for (Duration passed{}; passed < time; passed += 1s) {
+      now += 1s;
+      hear_quorum();
+      consensus.peers[node(2)].contact_last = now - passed - 1s;
+      for (const uint64_t id : beating) beat(id);
+      changes += all<ChangeVoters>(settle()).size();
+    }
+    return changes;
+  };
+  pass(1s);
+  EXPECT_GT(silent(2 * LeaderDuty::Options{}.voter_replace_after), 0u);
 }
 
 // ---- Plans

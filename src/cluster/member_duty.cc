@@ -45,6 +45,9 @@ Instant MemberDuty::due() const {
 
 void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, Instant now,
                                 Effects& effects) {
+  heartbeat_due_ = now + timing_.heartbeat_interval;
+  // What is committed here is not what the leader has: who says no more loses its work and vote.
+  if (consensus.contradicted) return;
   Heartbeat heartbeat;
   heartbeat.sequence = ++sequence_;
   heartbeat.term = consensus.term;
@@ -70,7 +73,6 @@ void MemberDuty::send_heartbeat(const State& state, const Consensus& consensus, 
   }
   sent_[sequence_] = now;
   while (sent_.size() > kUnansweredMax) sent_.erase(sent_.begin());
-  heartbeat_due_ = now + timing_.heartbeat_interval;
   effects.push_back(Send{consensus.leader, std::move(heartbeat)});
 }
 

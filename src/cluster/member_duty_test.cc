@@ -458,5 +458,16 @@ TEST_F(MemberDutyTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
   EXPECT_EQ(sent<Heartbeat>(tick()).at(0).message.answers, 0u);
 }
 
+// What is committed here is not what the leader has.
+TEST_F(MemberDutyTest, WhoIsContradictedSaysNoMoreAndItsLeaseEnds) {
+  const Epoch epoch = given(p);
+  lease();
+  start(p, epoch);
+  consensus.contradicted = true;
+  EXPECT_TRUE(sent<Heartbeat>(pass(timing.heartbeat_interval)).empty());
+  EXPECT_GT(duty.due(), now) << "and is not woken for it";
+  EXPECT_EQ(all<StopHost>(pass(timing.lease)).size(), 1u);
+}
+
 }  // namespace
 }  // namespace databridge::cluster

@@ -95,7 +95,7 @@ Peers::Seen Peers::greeted(const Greeted& greeting, const Ground& ground) {
 
 Peers::Seen Peers::link_up(const LinkChanged& news, const Ground& ground) {
   const Process process{news.boot, news.start, news.home};
-  links_[news.address] = {news.peer, process, news.cluster};
+  links_[news.address] = {news.peer, process, news.cluster, news.log};
   if (is_seed(news.address)) at_seeds_[news.address] = {news.peer, news.cluster};
   const bool is_ours = !ground.cluster.empty() && news.cluster == ground.cluster;
   return judge(news.peer, process, is_ours, ground);
@@ -139,47 +139,52 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
     // Whom the state has outlived holds up nobody.
     const bool holds =
         peer.present && !(member != nullptr && is_older(*peer.present, member->info));
-    const bool succeeds =
-        !holds || (it.boot > peer.present->boot && (has_ended(peer, *peer.present, it, member) ||
-                                                    is_silent(who, peer, ground.now)));
-    if (!succeeds) {
+    if (holds && !succeeds(who, peer, it, member, ground.now)) {
       result.standing = refuse(peer, it, ground.now);
       return result;
     }
     let_in(peer, it, member, result, ground.now);
+    let_in_.insert(who);
   } else if (it.home.is_known()) {
     peer.present->home = it.home;
   }
-  peer.heard = heard_any_ = ground.now;
+  peer.heard = peer.spoke = heard_any_ = ground.now;
   peer.refused.reset();
   peer.gone.reset();
   return result;
 }
 
-// It waits; but not for ever, if the other lives.
+// It waits; but not for ever, if the other lives: a link that is up is no word of it.
 Standing Peers::refuse(Peer& peer, const Process& process, Instant now) {
   if (!peer.newcomer || !peer.newcomer->is(process.boot, process.start)) {
     peer.newcomer = process;
     peer.newcomer_since = now;
   }
   const bool is_newer = process.boot > peer.present->boot;
-  const bool lives = peer.heard - peer.newcomer_since >= options_.patience;
+  const bool lives = peer.spoke - peer.newcomer_since >= options_.patience;
   return is_newer && lives ? Standing::copy : Standing::waits;
 }
 
+void Peers::came_back(Instant now) {
+  for (auto& [who, peer] : peers_) {
+    if (peer.newcomer) peer.newcomer_since = now;
+  }
+}
+
+// What is proved of its predecessor says nothing of those before that one, if it was let in
+// without a proof itself.
 void Peers::let_in(Peer& peer, const Process& process, const Member* member, Seen& seen,
                    Instant now) {
   std::optional<Process> before = peer.present;
-  if (!before && member != nullptr && member->info.boot < process.boot) {
+  bool is_proved = !peer.unproved || peer.outwaited >= (before ? before->boot : 0);
+  if (member != nullptr && (!before || before->boot < member->info.boot)) {
     before = Process{member->info.boot, member->info.start, member->info.home};
+    is_proved = member->heir || peer.outwaited >= before->boot;
   }
   peer.unproved = false;
   if (before && before->boot < process.boot) {
-    if (has_ended(peer, *before, process, member)) {
-      seen.died = process.boot;
-    } else {
-      peer.unproved = true;
-    }
+    peer.unproved = !is_proved || !has_ended(peer, *before, process);
+    if (!peer.unproved) seen.died = process.boot;
   }
   peer.present = process;
   peer.newcomer.reset();
@@ -189,21 +194,24 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
 
 // Of one locked directory on one running machine, a newer start proves the end of an older one. A
 // copy is no successor.
-bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after,
-                      const Member* member) const {
+bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after) const {
   if (after.boot <= before.boot) return false;
   if (CANARY(newer_boot_is_proof)) return true;
   if (before.home.is_known() && before.home == after.home) return true;
-  // It has said goodbye, and the state knows.
-  if (member != nullptr && member->health == Health::stopped &&
-      member->reason == HealthReason::shut_down && member->info.boot == before.boot) {
-    return true;
-  }
-  return peer.goodbye >= before.boot || (peer.gone && *peer.gone >= before.boot);
+  return peer.gone && *peer.gone >= before.boot;
 }
 
-bool Peers::is_silent(Incarnation who, const Peer& peer, Instant now) const {
-  return !is_linked_to(who, *peer.present) && now - peer.heard >= options_.patience;
+// Whether it takes the place of the one that is present. A goodbye is no proof of an end: there are
+// seconds in between. But who has said it holds up nobody.
+bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
+                     Instant now) const {
+  const Process& before = *peer.present;
+  if (after.boot <= before.boot) return false;
+  if (has_ended(peer, before, after)) return true;
+  const bool said_goodbye = member != nullptr && member->health == Health::stopped &&
+                            member->reason == HealthReason::shut_down &&
+                            member->info.boot == before.boot;
+  return said_goodbye || (!is_linked_to(who, before) && now - peer.heard >= options_.patience);
 }
 
 Standing Peers::standing_of(const MemberInfo& info, const Ground& ground) const {
@@ -215,10 +223,8 @@ Standing Peers::standing_of(const MemberInfo& info, const Ground& ground) const 
   const Peer& peer = found->second;
   if (peer.present->is(info.boot, info.start)) return Standing::member;
   if (member != nullptr && is_older(*peer.present, member->info)) return Standing::member;
-  const bool succeeds =
-      process.boot > peer.present->boot && (has_ended(peer, *peer.present, process, member) ||
-                                            is_silent(info.incarnation, peer, ground.now));
-  return succeeds ? Standing::member : Standing::waits;
+  return succeeds(info.incarnation, peer, process, member, ground.now) ? Standing::member
+                                                                       : Standing::waits;
 }
 
 MemberInfo Peers::other_process(Incarnation who, const State& state) const {
@@ -233,30 +239,33 @@ MemberInfo Peers::other_process(Incarnation who, const State& state) const {
   return info;
 }
 
-void Peers::said_goodbye(Incarnation who, uint64_t boot) {
-  const auto peer = peers_.find(who);
-  if (peer == peers_.end()) return;
-  peer->second.goodbye = std::max(peer->second.goodbye, boot);
-}
-
 bool Peers::speaks_for_the_past(Incarnation who, const Ground& ground) const {
   if (who == options_.self) return true;
   const Member* member = ground.state.member(who);
   const auto peer = peers_.find(who);
   if (peer == peers_.end() || member == nullptr) return true;
-  const bool proved = member->heir || peer->second.outwaited >= member->info.boot ||
-                      peer->second.goodbye + 1 >= member->info.boot;
+  const bool proved = member->heir || peer->second.outwaited >= member->info.boot;
   return proved && !(peer->second.unproved && member->info.boot < peer->second.present->boot);
 }
 
 std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Ground& ground) {
   std::vector<std::pair<Incarnation, uint64_t>> over;
-  for (auto& [who, peer] : peers_) {
+  for (auto next = let_in_.begin(); next != let_in_.end();) {
+    const Incarnation who = *next;
+    const auto entry = next++;
+    const auto found = peers_.find(who);
+    if (found == peers_.end() || !found->second.present) {
+      let_in_.erase(entry);
+      continue;
+    }
+    Peer& peer = found->second;
     const Member* member = ground.state.member(who);
-    if (member == nullptr || !peer.present || peer.present->boot != member->info.boot) continue;
-    if (member->heir || peer.outwaited >= member->info.boot) continue;
+    if (member == nullptr || peer.present->boot != member->info.boot) continue;
     const Instant since = std::max(peer.let_in_at, ground.consensus.led_since);
-    if (ground.now - since < options_.patience) continue;
+    const bool is_due = !member->heir && ground.now - since >= options_.patience;
+    if (!member->heir && !is_due) continue;
+    let_in_.erase(entry);
+    if (member->heir || peer.outwaited >= member->info.boot) continue;
     peer.outwaited = member->info.boot;
     over.emplace_back(who, member->info.boot);
   }
@@ -342,6 +351,17 @@ void Peers::each_gone(const std::function<void(Incarnation, uint64_t)>& visit) c
 
 void Peers::each_link(const std::function<void(const Address&, Incarnation)>& visit) const {
   for (const auto& [address, link] : links_) visit(address, link.peer);
+}
+
+void Peers::each_link_to(Incarnation who,
+                         const std::function<void(const Address&, const LogEnd&)>& visit) const {
+  const auto peer = peers_.find(who);
+  if (peer == peers_.end() || !peer->second.present) return;
+  const Process& present = *peer->second.present;
+  for (const auto& [address, link] : links_) {
+    if (link.peer != who || !link.process.is(present.boot, present.start)) continue;
+    visit(address, link.log);
+  }
 }
 
 // ---- Addresses that are dialled for a while only

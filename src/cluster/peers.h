@@ -75,7 +75,8 @@ class Peers {
   Standing standing_of(const MemberInfo& process, const Ground& ground) const;
   // The process that was let in, or the one that the state knows: for who is told of it.
   MemberInfo other_process(Incarnation who, const State& state) const;
-  void said_goodbye(Incarnation who, uint64_t boot);
+  // Our own loop had a gap: what was said meanwhile is not heard yet (safety.md 1.8).
+  void came_back(Instant now);
 
   // What such a process says of work from before its admission counts only once its predecessors
   // are dead, or can hold no lease.
@@ -86,7 +87,6 @@ class Peers {
 
   // ---- Links, refusals, proof of death (safety.md 2)
   void link_down(const LinkChanged& news, const Ground& ground);
-  void hung_up(const Address& address) { links_.erase(address); }
   // News of a process that has a successor, or that is linked at another address, is none.
   bool is_outdated(const LinkChanged& news) const;
   bool is_linked(Incarnation who) const;
@@ -96,6 +96,9 @@ class Peers {
   bool weigh(Incarnation who);
   void each_gone(const std::function<void(Incarnation, uint64_t boot)>& visit) const;
   void each_link(const std::function<void(const Address&, Incarnation)>& visit) const;
+  // Those to the process of that peer that was let in, and what its greeting says of its log.
+  void each_link_to(Incarnation who,
+                    const std::function<void(const Address&, const LogEnd&)>& visit) const;
 
   // ---- Addresses that are dialled for a while only
   void visit(const Address& address, const Ground& ground, Effects& effects);
@@ -108,17 +111,18 @@ class Peers {
     Incarnation peer;
     Process process;
     ClusterId cluster;
+    LogEnd log;
   };
   struct Peer {
     std::vector<Process> seen;       // That greeted, newest last; a few.
     std::optional<Process> present;  // That was let in.
     Instant heard{};                 // From it, or that its link was up.
+    Instant spoke{};                 // It has greeted, or sent a message.
     Instant seen_at{};               // Anybody of that incarnation.
     std::optional<Process> newcomer;
     Instant newcomer_since{};
-    bool unproved = false;  // It was let in, and nothing proves that its predecessor is dead.
+    bool unproved = false;  // It was let in, and nothing proves that those before it are dead.
     Instant let_in_at{};
-    uint64_t goodbye = 0;             // Said by the process of that boot.
     std::optional<uint64_t> refused;  // At that boot, and not heard of since.
     uint64_t reaped = 0;              // By its guardian, up to that boot.
     std::optional<uint64_t> gone;     // Proved dead up to that boot, not heard of since.
@@ -129,14 +133,15 @@ class Peers {
   Seen judge(Incarnation who, const Process& process, bool is_ours, const Ground& ground);
   Standing refuse(Peer& peer, const Process& process, Instant now);
   void let_in(Peer& peer, const Process& process, const Member* member, Seen& seen, Instant now);
-  bool has_ended(const Peer& peer, const Process& before, const Process& after,
-                 const Member* member) const;
-  bool is_silent(Incarnation who, const Peer& peer, Instant now) const;
+  bool has_ended(const Peer& peer, const Process& before, const Process& after) const;
+  bool succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
+                Instant now) const;
   bool is_linked_to(Incarnation who, const Process& process) const;
   bool weigh(Peer& peer, bool process_gone) const;
 
   Options options_;
   std::map<Incarnation, Peer> peers_;
+  std::set<Incarnation> let_in_;   // That outwaited() has not looked at since they were admitted.
   std::map<Address, Link> links_;  // That we dialled, and that are up.
   std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // Who greeted there last.
   std::set<Incarnation> known_;        // Founders, and who was named when we were taken in.

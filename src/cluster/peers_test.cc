@@ -88,10 +88,49 @@ TEST_F(PeersTest, AMachineThatWasStartedAnewWithoutAGoodbyeIsLetInAfterT) {
   EXPECT_EQ(seen.died, 0u) << "its silence is no proof";
 }
 
-TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnce) {
+TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
   greet(2, 1, 11, home(2));
-  peers->said_goodbye(node(2), 1);
-  EXPECT_EQ(greet(2, 2, 22, copy).died, 2u);
+  apply(AdmitMember{member(2, 1, 11)});
+  apply(SetVerdict{node(2), Health::stopped, HealthReason::shut_down, 0});
+  const Peers::Seen seen = greet(2, 2, 22, copy);
+  EXPECT_EQ(seen.standing, Standing::member);
+  EXPECT_EQ(seen.died, 0u) << "it may be stopping still";
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+}
+
+// The machine was started anew, and then the process: the end of the one in between proves nothing
+// of the one before.
+TEST_F(PeersTest, TheEndOfOneThatCouldNotSpeakForThePastProvesNothingOfThePast) {
+  greet(2, 1, 11, home(2));
+  now += timing.heartbeat_timeout;
+  EXPECT_EQ(greet(2, 2, 22, copy).died, 0u);
+  EXPECT_EQ(greet(2, 3, 33, copy).died, 0u);
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  MemberInfo info = member(2, 3, 33);
+  info.home = copy;
+  apply(AdmitMember{info});
+  EXPECT_FALSE(state.member(node(2))->heir);
+  EXPECT_EQ(greet(2, 4, 44, copy).died, 0u) << "so the state says";
+  restart();
+  EXPECT_EQ(greet(2, 4, 44, copy).died, 0u) << "whoever leads by now";
+}
+
+TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
+  greet(2, 1, 11, home(2));
+  now += timing.heartbeat_timeout;
+  greet(2, 2, 22, copy);
+  MemberInfo info = member(2, 2, 22);
+  info.home = copy;
+  apply(AdmitMember{info});
+  now += timing.heartbeat_timeout;
+  ASSERT_EQ(peers->outwaited(ground()).size(), 1u);
+  apply(AdmitMember{info, true});
+  EXPECT_TRUE(state.member(node(2))->heir);
+  EXPECT_EQ(greet(2, 3, 33, copy).died, 3u);
+  info.boot = 3;
+  info.start = 33;
+  apply(AdmitMember{info});
+  EXPECT_TRUE(state.member(node(2))->heir);
 }
 
 TEST_F(PeersTest, ProofOfDeathLetsTheNextOneInAtOnce) {
@@ -132,6 +171,15 @@ TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
   EXPECT_EQ(hear(2, 1, 11), Standing::member);
 }
 
+TEST_F(PeersTest, WhatWasSaidWhileWeStoodStillMayNotBeHeardYet) {
+  greet(2, 1, 11, home(2));
+  greet(2, 2, 22, copy);
+  now += 2 * timing.heartbeat_timeout;
+  peers->came_back(now);
+  EXPECT_EQ(hear(2, 1, 11), Standing::member) << "from before the gap, perhaps";
+  EXPECT_EQ(hear(2, 2, 22), Standing::waits);
+}
+
 TEST_F(PeersTest, TwoThatCountAlikeAreNotBothHeard) {
   greet(2, 2, 22, home(2));
   EXPECT_EQ(greet(2, 2, 23, copy).standing, Standing::waits);
@@ -149,7 +197,7 @@ TEST_F(PeersTest, ALinkThatIsUpIsNoSilence) {
   now += timing.heartbeat_timeout;
   peers->link_down({LinkState::lost, info_of(2).address, node(2), 1, cluster, false, 11, {}, {}},
                    ground());
-  EXPECT_EQ(hear(2, 2, 22), Standing::copy) << "it lived until a moment ago";
+  EXPECT_EQ(hear(2, 2, 22), Standing::waits) << "it was there a moment ago, and said nothing";
   now += timing.heartbeat_timeout;
   EXPECT_EQ(hear(2, 2, 22), Standing::member);
 }

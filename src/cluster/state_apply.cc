@@ -89,7 +89,15 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
                                      " has passed to another incarnation: start this node with "
                                      "another id, or remove the other"};
   }
-  if (known != nullptr && known->info == info) return std::nullopt;
+  if (known != nullptr && known->info == info) {
+    if (command.outwaited && !known->heir) {
+      state_.members_.change(info.incarnation, [](Member& member) { member.heir = true; });
+    }
+    return std::nullopt;
+  }
+  if (command.outwaited) {
+    return Error{Code::conflict, info.node.value + " was started again meanwhile"};
+  }
   if (known != nullptr && info.boot < known->info.boot) {
     // Its last words, delayed: they must not pass for a restart of the process that runs now.
     return Error{Code::conflict, info.node.value + " was started again since it said that"};
@@ -111,7 +119,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
     member.admitted_at = index_;
     // Its next process is there: it was the last one that was shut down.
     if (member.health == Health::stopped) member.reason = HealthReason::none;
-    member.heir = joined || (info.home.is_known() && info.home == member.info.home);
+    // Its end proves theirs only if it could speak for them.
+    member.heir = joined || (member.heir && info.home.is_known() && info.home == member.info.home);
   }
   const Address before = member.info.address;
   member.info = info;
@@ -171,7 +180,7 @@ Applier::Data Applier::tied_to(const NodeId& node) const {
              (spec->name.empty() ? spec->type : spec->name);
   });
   if (count == 0) return {};
-  return {{"homeless", std::to_string(count)}, {"processors", names}};
+  return {{"homeless", std::to_string(count)}, {"processorNames", names}};
 }
 
 void Applier::remember_removed(Incarnation incarnation, const NodeId& node) {

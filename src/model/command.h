@@ -20,6 +20,7 @@ namespace databridge {
 // node id takes the label over from the first, whose work it does not inherit.
 struct AdmitMember {
   MemberInfo info;
+  bool outwaited = false;  // Nothing new, but for this: its predecessors can hold no lease.
   bool operator==(const AdmitMember&) const = default;
 };
 

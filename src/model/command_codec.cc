@@ -10,10 +10,12 @@ using Case = proto::CommandBody;
 
 void write(const AdmitMember& from, Case* to) {
   put(from.info, to->mutable_admit_member()->mutable_info());
+  to->mutable_admit_member()->set_outwaited(from.outwaited);
 }
 void read(const proto::AdmitMember& from, AdmitMember& to, Check& check) {
   check.that(from.has_info(), "a member without its description");
   get(from.info(), to.info, check);
+  to.outwaited = from.outwaited();
 }
 
 void write(const RemoveMember& from, Case* to) {

@@ -78,7 +78,8 @@ struct Member {
   bool forced = false;      // Together with `leaving`: what waits there is given up if it is gone.
   bool holds_data = false;  // It was given work, and has not said since that it holds nothing.
   LogIndex work_at = 0;     // When work was last given to it or taken from it.
-  bool heir = false;        // Its newest start proves that the one before it ended (safety.md 2).
+  bool heir = false;        // Its newest start proves that all before it ended (safety.md 2), or
+                            // they can hold no lease any more.
   bool voter = false;       // Mirror of the Raft configuration, for reading only.
 
   bool operator==(const Member&) const = default;

@@ -21,7 +21,7 @@ class RandomNouns : public RandomValues {
 
  private:
   // One `fill` an alternative.
-  void fill(AdmitMember& to) { to = {info()}; }
+  void fill(AdmitMember& to) { to = {info(), flip()}; }
   void fill(RemoveMember& to) { to = {incarnation(), text()}; }
   void fill(SetVerdict& to) {
     to = {incarnation(), one_of(Health::stopped), one_of(HealthReason::behind), time()};

@@ -59,9 +59,6 @@ class Coordinator {
   // A voter's greeting named its last entry; its link has ended (safety.md 9.1).
   virtual void peer_log(Incarnation peer, Term last_term, LogIndex last) = 0;
   virtual void peer_gone(Incarnation peer) = 0;
-  // That node, or this one, is known to run on an older copy of its data directory, and why.
-  virtual void peer_is_older_copy(Incarnation peer, std::string why) = 0;
-  virtual void is_older_copy(std::string why) = 0;
   // Named by the greeting on a link that this node dialled to a known member (safety.md 10).
   virtual void term_named(Term term) = 0;
 

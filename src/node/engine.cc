@@ -495,9 +495,9 @@ void Engine::name_position() {
   env::LogPosition position;
   position.term = consensus_.term;
   position.vote = consensus_.vote;
-  position.last = consensus_.last;
-  position.last_term = consensus_.last_term;
-  position.chain = consensus_.last_hash;
+  position.last = consensus_.stable;
+  position.last_term = consensus_.stable_term;
+  position.chain = consensus_.stable_hash;
   position.commit = consensus_.commit;
   if (position == position_) return;
   position_ = position;

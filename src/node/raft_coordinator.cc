@@ -57,6 +57,7 @@ void RaftCoordinator::tick(Instant now) {
   if (now < mark_due_) return;
   mark_due_ = now + mark_after_;
   mark_now_ = true;
+  std::erase_if(heard_, [&](const auto& one) { return now - one.second > 10 * mark_after_; });
 }
 
 // The commit mark travels with what is written anyway. After the last entry of a while nothing is:
@@ -213,17 +214,14 @@ cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) cons
   consensus.quorum_contact = consensus.leading ? raft_.quorum_contact(now) : Instant::min();
   consensus.commit = status.commit;
   consensus.last = status.last;
-  consensus.last_term = status.last_term;
-  consensus.last_hash = status.last_hash;
+  consensus.stable = status.stable;
+  consensus.stable_term = status.stable_term;
+  consensus.stable_hash = status.stable_hash;
   consensus.changing = status.change_pending;
   consensus.voters = incarnations(status.configuration.voters);
   consensus.learners = incarnations(status.configuration.learners);
-  consensus.committed = incarnations(status.committed.voters);
-  for (const raft::ServerId id : status.committed.learners) {
-    consensus.committed.push_back(Incarnation{id});
-  }
-  std::sort(consensus.committed.begin(), consensus.committed.end());
   consensus.diverged = status.diverged;
+  consensus.contradicted = status.contradicted;
   consensus.older_copy = status.older_copy;
   consensus.terms_refused = status.leaps_refused;
   if (status.leaps_refused != 0) {

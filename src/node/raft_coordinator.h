@@ -34,10 +34,6 @@ class RaftCoordinator final : public Coordinator {
     raft_.peer_log(peer.value, {last_term, last});
   }
   void peer_gone(Incarnation peer) override { raft_.peer_gone(peer.value); }
-  void peer_is_older_copy(Incarnation peer, std::string why) override {
-    raft_.peer_is_older_copy(peer.value, std::move(why));
-  }
-  void is_older_copy(std::string why) override { raft_.is_older_copy(std::move(why)); }
   void term_named(Term term) override { raft_.term_named(term); }
   void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) override;
   bool compacting() const override { return writing_.has_value(); }

@@ -170,6 +170,7 @@ void Core::tick(Instant now) {
   if (transferee_ != 0 && now_ >= transfer_deadline_) stop_transfer();
   check_quorum();
   if (role_ == Role::leader && now_ >= heartbeat_due_) {
+    commit_to_heal();
     forget_the_departed();
     broadcast_heartbeat();
   }
@@ -308,9 +309,9 @@ Status Core::status() const {
   s.vote = hard_.vote;
   s.first = log_.first();
   s.last = log_.last();
-  s.last_term = log_.last_term();
-  s.last_hash = log_.last_hash();
   s.stable = log_.stable();
+  s.stable_term = log_.term(s.stable).value_or(0);
+  s.stable_hash = log_.hash(s.stable);
   s.commit = hard_.commit;
   s.applied = applied_;
   s.committed_in_term = role_ == Role::leader && hard_.commit >= term_start_;
@@ -321,6 +322,7 @@ Status Core::status() const {
   s.removed = removed_;
   s.transferee = transferee_;
   s.diverged = lost_.diverged;
+  s.contradicted = lost_.for_good;
   s.older_copy = lost_.older_copy;
   s.leap_from = lost_.leap_from;
   s.leap_term = lost_.leap_term;

@@ -117,6 +117,8 @@ class Core {
   void tell_loss(const Message& message);
   bool refused_what_it_had(ServerId from, Progress& peer, const Message& message);
   void heal();
+  bool may_heal() const;
+  void commit_to_heal();
 
   // read.cc
   void assign_reads();

@@ -55,14 +55,14 @@ TEST(Loss, EntriesOfOneTermThatDifferAreNotTheSameAndTheUncommittedOnesAreCut) {
   Net& net = lost.net;
   ASSERT_EQ(net.raft(1).term(), net.raft(3).term());
   ASSERT_EQ(net.raft(1).last(), net.raft(3).last());
-  ASSERT_NE(net.raft(1).status().last_hash, net.raft(3).status().last_hash);
+  ASSERT_NE(net.raft(1).status().stable_hash, net.raft(3).status().stable_hash);
   net.heal();
   net.advance(2s);
   net.propose(net.leader(), "z");
   net.advance(1s);
   for (const ServerId id : {1u, 2u, 3u}) {
     EXPECT_EQ(net.commands(id), (Texts{"base", "y", "z"})) << "server " << id;
-    EXPECT_EQ(net.raft(id).status().last_hash, net.raft(1).status().last_hash);
+    EXPECT_EQ(net.raft(id).status().stable_hash, net.raft(1).status().stable_hash);
   }
 }
 
@@ -124,8 +124,8 @@ TEST(Loss, ASnapshotThatContradictsWhatIsCommittedIsNotTaken) {
   Message chunk = from_leader(net, Kind::snapshot_chunk, 1, 2);
   const Status status = net.raft(2).status();
   chunk.index = status.commit;
-  chunk.log_term = status.last_term;
-  chunk.hash = status.last_hash;
+  chunk.log_term = status.stable_term;
+  chunk.hash = status.stable_hash;
   net.raft(2).step(chunk, net.now());
   EXPECT_EQ(net.raft(2).status().diverged, "");
   chunk.hash ^= 1;
@@ -142,8 +142,8 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
     const Status before = net.raft(id).status();
     Message append = from_leader(net, Kind::append, 3, id);
     append.index = before.last;
-    append.log_term = before.last_term;
-    append.hash = before.last_hash;
+    append.log_term = before.stable_term;
+    append.hash = before.stable_hash;
     append.entries = {{before.term, before.last + 1, Entry::Kind::command, Payload(Bytes("b"))}};
     append.commit = before.last + 1;
     net.raft(id).step(append, net.now());
@@ -156,15 +156,12 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
     EXPECT_EQ(after.leader, 1u);
     EXPECT_EQ(after.role, before.role);
   }
-  // Both go on, and once it was not heard for long and something new is committed, all is well.
+  // Both go on, and once it was not heard for long all is well, whether somebody writes or not.
   net.propose(1, "c");
   net.advance(50ms);
   EXPECT_EQ(net.commands(2), (Texts{"a", "c"}));
   EXPECT_NE(net.raft(2).status().diverged, "");
   net.advance(1s);
-  EXPECT_NE(net.raft(2).status().diverged, "") << "nothing was committed since";
-  net.propose(1, "d");
-  net.advance(50ms);
   for (const ServerId id : {1u, 2u}) EXPECT_EQ(net.raft(id).status().diverged, "");
 }
 
@@ -395,10 +392,10 @@ TEST(Loss, TheHashOutlivesCompactionInstallationAndRestart) {
   net.start(2);
   net.start(3);
   net.advance(500ms);
-  const ChainHash hash = net.raft(1).status().last_hash;
+  const ChainHash hash = net.raft(1).status().stable_hash;
   EXPECT_NE(hash, 0u);
-  EXPECT_EQ(net.raft(2).status().last_hash, hash);
-  EXPECT_EQ(net.raft(3).status().last_hash, hash);
+  EXPECT_EQ(net.raft(2).status().stable_hash, hash);
+  EXPECT_EQ(net.raft(3).status().stable_hash, hash);
 }
 
 TEST(Loss, WhatIsNotKnownContradictsNothing) {

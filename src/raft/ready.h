@@ -127,9 +127,9 @@ struct Status {
   ServerId vote = 0;
   Index first = 0;  // Of the entries still held.
   Index last = 0;
-  Term last_term = 0;
-  ChainHash last_hash = 0;
   Index stable = 0;  // Durable here up to this.
+  Term stable_term = 0;
+  ChainHash stable_hash = 0;
   Index commit = 0;
   Index applied = 0;               // Handed out up to this.
   bool committed_in_term = false;  // Leader only: its own no-op is committed.
@@ -142,6 +142,7 @@ struct Status {
   // Not empty: what this server heard contradicts what it holds as committed (then it takes part no
   // more), or a term has two leaders (then it takes nothing from the second one).
   std::string diverged;
+  bool contradicted = false;  // The first of the two.
   // Not empty: this server lost what it had acknowledged. It neither votes nor acknowledges.
   std::string older_copy;
   // The newest message that was refused for its term, and how many were.

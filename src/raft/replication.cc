@@ -189,6 +189,7 @@ void Core::on_append_reply(const Message& m) {
 void Core::on_heartbeat(const Message& m) {
   heard_from_leader(m);
   if (has_lost(m)) return tell_loss(m);
+  if (m.index == log_.last() && m.index == m.commit) heal();  // All that is here is the leader's.
   // The leader cut this to what it knows to be durable here; the log's end is a second fence.
   set_commit(std::min(m.commit, log_.last()));
   Message reply = message(Message::Kind::heartbeat_reply, m.from);
