@@ -145,6 +145,11 @@ Result<void> SimFiles::write(const std::string& path, const std::string& content
   return {};
 }
 
+Result<void> SimFiles::create(const std::string& path, const std::string& content) {
+  if (names_.contains(path)) return fail(Code::conflict, path + " is there already");
+  return write(path, content);
+}
+
 Result<void> SimFiles::append(const std::string& path, const std::string& content) {
   const auto found = names_.find(path);
   (found == names_.end() ? made(path) : *found->second).content += content;
@@ -153,14 +158,6 @@ Result<void> SimFiles::append(const std::string& path, const std::string& conten
 
 Result<void> SimFiles::remove(const std::string& path) {
   names_.erase(path);
-  return {};
-}
-
-Result<void> SimFiles::rename(const std::string& from, const std::string& to) {
-  const auto found = names_.find(from);
-  if (found == names_.end()) return fail(Code::not_found, from + " is not there");
-  names_[to] = found->second;
-  names_.erase(from);
   return {};
 }
 

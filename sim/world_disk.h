@@ -70,10 +70,10 @@ class SimFiles final : public env::Files {
   Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override;
   Result<std::vector<env::FileInfo>> list(const std::string& directory) override;
   Result<void> write(const std::string& path, const std::string& content) override;
+  Result<void> create(const std::string& path, const std::string& content) override;
   Result<void> append(const std::string& path, const std::string& content) override;
   Result<void> remove(const std::string& path) override;
   Result<void> sync(const std::string&) override { return {}; }
-  Result<void> rename(const std::string& from, const std::string& to) override;
 
  private:
   class Open;

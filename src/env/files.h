@@ -53,18 +53,21 @@ class Files {
   virtual Result<std::string> read(const std::string& path, uint64_t offset, size_t length) = 0;
 
   // The regular files of a directory, sorted by name, without going deeper; and the links in it
-  // that lead to none, or outside, with `trouble` and nothing else known of them.
+  // that lead to none, or outside, with `trouble` and nothing else known of them. An error if it
+  // is not known what some name is: a list that leaves one out would tell that it is gone.
   virtual Result<std::vector<FileInfo>> list(const std::string& directory) = 0;
 
   // Whole file at once: written aside, synced, renamed, the directory synced. It exists wholly or
   // not at all. Parent directories inside the root are made.
   virtual Result<void> write(const std::string& path, const std::string& content) = 0;
 
+  // As `write`, but Code::conflict if anything has the name already, be it since a moment ago.
+  virtual Result<void> create(const std::string& path, const std::string& content) = 0;
+
   virtual Result<void> append(const std::string& path, const std::string& content) = 0;
   // The name may be back after a power failure, until the directory is synced.
   virtual Result<void> remove(const std::string& path) = 0;
   virtual Result<void> sync(const std::string& directory) = 0;
-  virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
 };
 
 }  // namespace databridge::env

@@ -45,16 +45,21 @@ class MemoryFiles : public env::Files {
   bool broken = false;     // Every write fails as if the disk were full.
   bool forbidden = false;  // Every write fails for want of permission.
   std::string locked;      // Cannot be opened or read.
+  std::string hidden;      // For the moment nobody can say anything of it.
+  std::string stray;       // Listed as a link that leads to nothing of use.
+  std::string unreadable;  // Can be opened, but not read.
   bool dated = true;       // Files know when they were made.
   uint64_t device = 1;
 
   std::string machine() const override { return host; }
   Result<env::FileInfo> stat(const std::string& path) override {
+    if (path == hidden) return fail(Code::io, "cannot open " + path);
     const auto it = files_.find(path);
     if (it == files_.end()) return fail(Code::not_found, path + " is not there");
     return info(path, *it->second);
   }
   Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override {
+    if (path == hidden) return fail(Code::io, "cannot open " + path);
     if (path == locked) return fail(Code::forbidden, path + " is locked");
     const auto it = files_.find(path);
     if (it == files_.end()) return fail(Code::not_found, path + " is not there");
@@ -75,16 +80,28 @@ class MemoryFiles : public env::Files {
     std::vector<env::FileInfo> found;
     ++lists;
     for (const auto& [path, file] : files_) {
-      if (path.substr(0, path.rfind('/')) == directory) found.push_back(info(path, *file));
+      if (path.substr(0, path.rfind('/')) != directory) continue;
+      if (path == hidden) return fail(Code::io, "cannot open " + path);
+      if (path == stray) {
+        found.push_back({.path = path, .host = host, .trouble = "cannot open " + path});
+      } else {
+        found.push_back(info(path, *file));
+      }
     }
     return found;
   }
   Result<void> write(const std::string& path, const std::string& content) override {
     if (auto refused = refusal(path); !refused) return refused;
+    if (before_write) before_write();
     files_[path] = made(content);
     ++writes;
     if (on_write) on_write();
     return {};
+  }
+  Result<void> create(const std::string& path, const std::string& content) override {
+    if (before_write) before_write();
+    if (has(path)) return fail(Code::conflict, path + " is there already");
+    return write(path, content);
   }
   Result<void> append(const std::string& path, const std::string& content) override {
     if (auto refused = refusal(path); !refused) return refused;
@@ -98,8 +115,14 @@ class MemoryFiles : public env::Files {
     if (files_.erase(path) == 0) return fail(Code::not_found, path + " is not there");
     return {};
   }
-  Result<void> sync(const std::string&) override { return {}; }
-  Result<void> rename(const std::string& from, const std::string& to) override {
+  Result<void> sync(const std::string& directory) override {
+    if (broken) return fail(Code::io, "cannot sync " + directory);
+    ++syncs;
+    return {};
+  }
+
+  // What a user or a log daemon does.
+  Result<void> rename(const std::string& from, const std::string& to) {
     auto file = files_.extract(from);
     if (file.empty()) return fail(Code::not_found, from + " is not there");
     files_.erase(to);
@@ -107,8 +130,6 @@ class MemoryFiles : public env::Files {
     files_.insert(std::move(file));
     return {};
   }
-
-  // What a user or a log daemon does.
   std::string& content(const std::string& path) { return files_.at(path)->content; }
   File& file(const std::string& path) { return *files_.at(path); }
   bool has(const std::string& path) const { return files_.count(path) > 0; }
@@ -116,15 +137,22 @@ class MemoryFiles : public env::Files {
   void forget_kept() { kept_.clear(); }  // As when the process ends.
   int writes = 0;
   int lists = 0;
-  std::function<void()> on_write{};  // It takes time, say.
+  int syncs = 0;
+  int opened = 0;                        // And not closed yet.
+  std::function<void()> before_write{};  // What somebody else does just then.
+  std::function<void()> on_write{};      // It takes time, say.
 
  private:
   class Open : public env::OpenFile {
    public:
-    Open(const MemoryFiles& all, std::string path, std::shared_ptr<File> file)
-        : all_(all), path_(std::move(path)), file_(std::move(file)) {}
+    Open(MemoryFiles& all, std::string path, std::shared_ptr<File> file)
+        : all_(all), path_(std::move(path)), file_(std::move(file)) {
+      ++all_.opened;
+    }
+    ~Open() override { --all_.opened; }
     Result<env::FileInfo> stat() override { return all_.info(path_, *file_); }
     Result<std::string> read(uint64_t offset, size_t length) override {
+      if (path_ == all_.unreadable) return fail(Code::io, "cannot read " + path_);
       if (offset >= file_->content.size()) return std::string();
       return file_->content.substr(offset, length);
     }
@@ -137,7 +165,7 @@ class MemoryFiles : public env::Files {
     }
 
    private:
-    const MemoryFiles& all_;
+    MemoryFiles& all_;
     std::string path_;
     std::shared_ptr<File> file_;  // An open file needs no name.
   };
@@ -214,7 +242,10 @@ class Bench {
   }
 
   // As while there is no room.
-  void watch() { processor_->watch(world_); }
+  void watch() {
+    processor_->watch(world_);
+    world_.trouble.clear();  // Nobody is told.
+  }
   std::vector<std::string> said() { return std::exchange(world_.notes, {}); }
 
   // The contents that went to the relationship in one trigger.

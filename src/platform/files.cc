@@ -12,12 +12,15 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/guarded.h"
 #include "platform/process.h"
+#include "platform/repeater.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -25,7 +28,6 @@ namespace {
 
 // Files under way have this at the front of their names; lists leave them out.
 constexpr std::string_view kAside = ".databridge-";
-constexpr auto kKeptFor = std::chrono::seconds(60);
 constexpr size_t kKeptMax = 512;
 
 tl::unexpected<Error> unexpected_system(const std::string& what, const std::string& path) {
@@ -43,10 +45,15 @@ struct Split {
 };
 
 // What the kernel says of an open file.
-Result<env::FileInfo> info_of(int fd, const std::string& path, const std::string& host) {
+Result<struct statx> look_at(int fd, const std::string& path) {
   struct statx status {};
   constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_BTIME;
   if (::statx(fd, "", AT_EMPTY_PATH, kWanted, &status) != 0) return unexpected_system("stat", path);
+  return status;
+}
+
+env::FileInfo info_from(const struct statx& status, const std::string& path,
+                        const std::string& host) {
   env::FileInfo info;
   info.path = path;
   info.host = host;
@@ -59,6 +66,54 @@ Result<env::FileInfo> info_of(int fd, const std::string& path, const std::string
         static_cast<uint64_t>(status.stx_btime.tv_sec) * 1'000'000'000 + status.stx_btime.tv_nsec;
   }
   return info;
+}
+
+Result<env::FileInfo> info_of(int fd, const std::string& path, const std::string& host) {
+  const auto status = look_at(fd, path);
+  if (!status) return tl::make_unexpected(status.error());
+  return info_from(*status, path, host);
+}
+
+// The names in a directory, sorted; files under way are left out. All of them, or an error.
+Result<std::vector<std::string>> names_in(int directory, const std::string& path) {
+  const int fd = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return unexpected_system("list", path);
+  DIR* entries = ::fdopendir(fd);
+  if (entries == nullptr) {
+    ::close(fd);
+    return unexpected_system("list", path);
+  }
+  std::vector<std::string> names;
+  for (errno = 0; const dirent* entry = ::readdir(entries); errno = 0) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != ".." && !name.starts_with(kAside)) names.emplace_back(name);
+  }
+  const std::optional<Error> broken =
+      errno == 0 ? std::nullopt : std::optional(system_error("list", path));
+  ::closedir(entries);
+  if (broken) return tl::make_unexpected(*broken);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+tl::unexpected<Error> taken(const std::string& path) {
+  return fail(Code::conflict, fmt::format("{} is there already", path));
+}
+
+// Gives the file a name that nobody has. Some file systems can do that by a second link only.
+Result<void> name_it(int directory, const std::string& aside, const std::string& name,
+                     const std::string& path) {
+  if (::renameat2(directory, aside.c_str(), directory, name.c_str(), RENAME_NOREPLACE) == 0) {
+    return {};
+  }
+  if (errno == EINVAL || errno == ENOSYS) {
+    if (::linkat(directory, aside.c_str(), directory, name.c_str(), 0) == 0) {
+      ::unlinkat(directory, aside.c_str(), 0);
+      return {};
+    }
+  }
+  if (errno == EEXIST) return taken(path);
+  return unexpected_system("write", path);
 }
 
 // Up to that many bytes from there; shorter only at the end of the file.
@@ -116,8 +171,8 @@ class HeldFile : public env::OpenFile {
 
 class SandboxedFiles : public env::Files {
  public:
-  SandboxedFiles(std::vector<std::string> roots, std::string host)
-      : roots_(std::move(roots)), host_(std::move(host)) {}
+  SandboxedFiles(std::vector<std::string> roots, std::string host, Duration kept_for)
+      : roots_(std::move(roots)), host_(std::move(host)), kept_for_(kept_for) {}
 
   std::string machine() const override { return host_; }
   Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override;
@@ -133,10 +188,10 @@ class SandboxedFiles : public env::Files {
   Result<std::string> read(const std::string& path, uint64_t offset, size_t length) override;
   Result<std::vector<env::FileInfo>> list(const std::string& directory) override;
   Result<void> write(const std::string& path, const std::string& content) override;
+  Result<void> create(const std::string& path, const std::string& content) override;
   Result<void> append(const std::string& path, const std::string& content) override;
   Result<void> remove(const std::string& path) override;
   Result<void> sync(const std::string& directory) override;
-  Result<void> rename(const std::string& from, const std::string& to) override;
 
  private:
   Result<void> check_inside(int place, const std::string& path) const;
@@ -145,11 +200,18 @@ class SandboxedFiles : public env::Files {
   Result<Split> split(const std::string& path) const;
   Result<Descriptor> make_directory(const std::string& directory) const;
   void drop_old();
+  Result<std::optional<env::FileInfo>> listed(int directory, const std::string& name,
+                                              const std::string& path) const;
+  Result<std::optional<env::FileInfo>> unopened(int directory, const std::string& name,
+                                                const std::string& path) const;
+  Result<void> put(int directory, const std::string& name, const std::string& content,
+                   const std::string& path, bool replace);
   Result<void> write_aside(int directory, const std::string& aside, const std::string& name,
-                           const std::string& content, const std::string& path) const;
+                           const std::string& content, const std::string& path, bool replace) const;
 
   const std::vector<std::string> roots_;  // Real paths.
   const std::string host_;
+  const Duration kept_for_;
   std::atomic<uint64_t> asides_ = 0;
   struct Kept {
     std::chrono::steady_clock::time_point since;
@@ -158,6 +220,8 @@ class SandboxedFiles : public env::Files {
   };
   std::mutex mutex_;
   std::vector<Kept> kept_ GUARDED_BY(mutex_);
+  // Nobody may ask for what is kept ever again. It begins with the first that is.
+  std::unique_ptr<Repeater> dropper_ GUARDED_BY(mutex_);
 };
 
 // Where the descriptor really is, all links resolved by the kernel that opened it: what is checked
@@ -247,6 +311,11 @@ void SandboxedFiles::keep(const std::string& owner, std::unique_ptr<env::OpenFil
   drop_old();
   if (kept_.size() == kKeptMax) kept_.erase(kept_.begin());
   kept_.push_back({std::chrono::steady_clock::now(), owner, std::move(file)});
+  if (dropper_) return;
+  dropper_ = std::make_unique<Repeater>("kept files", kept_for_ / 4, [this] {
+    const std::lock_guard looking(mutex_);
+    drop_old();
+  });
 }
 
 std::vector<std::unique_ptr<env::OpenFile>> SandboxedFiles::kept(const std::string& owner) {
@@ -262,7 +331,7 @@ std::vector<std::unique_ptr<env::OpenFile>> SandboxedFiles::kept(const std::stri
 }
 
 void SandboxedFiles::drop_old() {
-  const auto before = std::chrono::steady_clock::now() - kKeptFor;
+  const auto before = std::chrono::steady_clock::now() - kept_for_;
   std::erase_if(kept_, [&](const Kept& one) { return one.since < before; });
 }
 
@@ -277,49 +346,58 @@ Result<std::string> SandboxedFiles::read(const std::string& path, uint64_t offse
 Result<std::vector<env::FileInfo>> SandboxedFiles::list(const std::string& directory) {
   const auto place = find(directory, O_DIRECTORY);
   if (!place) return tl::make_unexpected(place.error());
-  const int fd = ::openat(place->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return unexpected_system("list", directory);
-  DIR* entries = ::fdopendir(fd);
-  if (entries == nullptr) {
-    ::close(fd);
-    return unexpected_system("list", directory);
-  }
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(entries)) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != ".." && !name.starts_with(kAside)) names.emplace_back(name);
-  }
-  ::closedir(entries);
-  std::sort(names.begin(), names.end());
-
+  const auto names = names_in(place->get(), directory);
+  if (!names) return tl::make_unexpected(names.error());
   std::vector<env::FileInfo> files;
-  for (const auto& name : names) {
+  for (const auto& name : *names) {
     const std::string path = (directory.ends_with("/") ? directory : directory + "/") + name;
-    const Descriptor file(::openat(place->get(), name.c_str(), O_PATH | O_CLOEXEC));
-    struct stat status {};
-    if (!file) {
-      const Error error = system_error("open", path);
-      // A name that is gone meanwhile is no trouble.
-      if (::fstatat(place->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-        files.push_back({.path = path, .host = host_, .trouble = error.message});
-      }
-      continue;
-    }
-    if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
-    if (auto inside = check_inside(file.get(), path); !inside) {
-      files.push_back({.path = path, .host = host_, .trouble = inside.error().message});
-      continue;
-    }
-    if (auto known = info_of(file.get(), path, host_)) files.push_back(std::move(*known));
+    auto file = listed(place->get(), name, path);
+    if (!file) return tl::make_unexpected(file.error());
+    if (*file) files.push_back(std::move(**file));
   }
   return files;
+}
+
+// Nothing, if the name is gone meanwhile or no file has it.
+Result<std::optional<env::FileInfo>> SandboxedFiles::listed(int directory, const std::string& name,
+                                                            const std::string& path) const {
+  const Descriptor file(::openat(directory, name.c_str(), O_PATH | O_CLOEXEC));
+  if (!file) return unopened(directory, name, path);
+  const auto status = look_at(file.get(), path);
+  if (!status) return tl::make_unexpected(status.error());
+  if (!S_ISREG(status->stx_mode)) return std::nullopt;
+  if (auto inside = check_inside(file.get(), path); !inside) {
+    if (inside.error().code != Code::unprocessable) return tl::make_unexpected(inside.error());
+    return env::FileInfo{.path = path, .host = host_, .trouble = inside.error().message};
+  }
+  return info_from(*status, path, host_);
+}
+
+// `errno` says why. A link may lead to what cannot be used, for as long as it likes: that is told
+// of it and keeps nobody from the others. All else is an error of the moment.
+Result<std::optional<env::FileInfo>> SandboxedFiles::unopened(int directory,
+                                                              const std::string& name,
+                                                              const std::string& path) const {
+  const int why = errno;
+  const Error error = system_error("open", path);
+  if (why == EMFILE || why == ENFILE || why == ENOMEM) return tl::make_unexpected(error);
+  struct stat status {};
+  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return unexpected_system("stat", path);
+  }
+  if (S_ISLNK(status.st_mode)) {
+    return env::FileInfo{.path = path, .host = host_, .trouble = error.message};
+  }
+  if (why == ENOENT) return std::nullopt;  // It was made a moment ago: the next look meets it.
+  return tl::make_unexpected(error);
 }
 
 // The file has no name until it is whole, where the file system can do that: a process that is
 // killed meanwhile leaves nothing. `aside` is its name on the way to one that is taken already.
 Result<void> SandboxedFiles::write_aside(int directory, const std::string& aside,
                                          const std::string& name, const std::string& content,
-                                         const std::string& path) const {
+                                         const std::string& path, bool replace) const {
   Descriptor file(::openat(directory, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644));
   const bool nameless = static_cast<bool>(file);
   if (!nameless) {
@@ -335,12 +413,26 @@ Result<void> SandboxedFiles::write_aside(int directory, const std::string& aside
       return ::linkat(AT_FDCWD, self.c_str(), directory, to.c_str(), AT_SYMLINK_FOLLOW) == 0;
     };
     if (link_as(name)) return {};
+    if (errno == EEXIST && !replace) return taken(path);
     if (errno != EEXIST || !link_as(aside)) return unexpected_system("write", path);
   }
+  if (!replace) return name_it(directory, aside, name, path);
   if (::renameat(directory, aside.c_str(), directory, name.c_str()) != 0) {
     return unexpected_system("write", path);
   }
   return {};
+}
+
+Result<void> SandboxedFiles::put(int directory, const std::string& name, const std::string& content,
+                                 const std::string& path, bool replace) {
+  const std::string aside =
+      fmt::format("{}{}-{}-{:016x}", kAside, ::getpid(), ++asides_, entropy64());
+  auto written = write_aside(directory, aside, name, content, path, replace);
+  if (!written) {
+    ::unlinkat(directory, aside.c_str(), 0);
+    return written;
+  }
+  return sync_directory(fmt::format("/proc/self/fd/{}", directory));
 }
 
 Result<void> SandboxedFiles::write(const std::string& path, const std::string& content) {
@@ -348,14 +440,20 @@ Result<void> SandboxedFiles::write(const std::string& path, const std::string& c
   if (!parts) return tl::make_unexpected(parts.error());
   const auto directory = make_directory(parts->directory);
   if (!directory) return tl::make_unexpected(directory.error());
-  const std::string aside =
-      fmt::format("{}{}-{}-{:016x}", kAside, ::getpid(), ++asides_, entropy64());
-  auto written = write_aside(directory->get(), aside, parts->name, content, path);
-  if (!written) {
-    ::unlinkat(directory->get(), aside.c_str(), 0);
-    return written;
-  }
-  return sync_directory(fmt::format("/proc/self/fd/{}", directory->get()));
+  return put(directory->get(), parts->name, content, path, true);
+}
+
+Result<void> SandboxedFiles::create(const std::string& path, const std::string& content) {
+  const auto parts = split(path);
+  if (!parts) return tl::make_unexpected(parts.error());
+  const auto directory = make_directory(parts->directory);
+  if (!directory) return tl::make_unexpected(directory.error());
+  // Most are there before all the writing and syncing.
+  struct stat status {};
+  const char* name = parts->name.c_str();
+  if (::fstatat(directory->get(), name, &status, AT_SYMLINK_NOFOLLOW) == 0) return taken(path);
+  if (errno != ENOENT) return unexpected_system("write", path);
+  return put(directory->get(), parts->name, content, path, false);
 }
 
 Result<void> SandboxedFiles::append(const std::string& path, const std::string& content) {
@@ -399,25 +497,6 @@ Result<void> SandboxedFiles::sync(const std::string& directory) {
   return sync_directory(fmt::format("/proc/self/fd/{}", place->get()));
 }
 
-Result<void> SandboxedFiles::rename(const std::string& from, const std::string& to) {
-  const auto from_parts = split(from);
-  if (!from_parts) return tl::make_unexpected(from_parts.error());
-  const auto to_parts = split(to);
-  if (!to_parts) return tl::make_unexpected(to_parts.error());
-  const auto source = find(from_parts->directory, O_DIRECTORY);
-  if (!source) return tl::make_unexpected(source.error());
-  const auto target = make_directory(to_parts->directory);
-  if (!target) return tl::make_unexpected(target.error());
-  if (::renameat(source->get(), from_parts->name.c_str(), target->get(), to_parts->name.c_str()) !=
-      0) {
-    return unexpected_system("rename", from);
-  }
-  if (auto synced = sync_directory(fmt::format("/proc/self/fd/{}", target->get())); !synced) {
-    return synced;
-  }
-  return sync_directory(fmt::format("/proc/self/fd/{}", source->get()));
-}
-
 }  // namespace
 
 Result<std::vector<std::string>> real_directories(const std::vector<std::string>& directories) {
@@ -440,7 +519,7 @@ Result<std::unique_ptr<env::Files>> make_files(const FilesOptions& options) {
   auto roots = real_directories(options.roots);
   if (!roots) return tl::make_unexpected(roots.error());
   return std::unique_ptr<env::Files>(
-      std::make_unique<SandboxedFiles>(std::move(*roots), options.host));
+      std::make_unique<SandboxedFiles>(std::move(*roots), options.host, options.kept_for));
 }
 
 }  // namespace databridge::platform

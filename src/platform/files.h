@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "env/files.h"
 
 namespace databridge::platform {
@@ -14,6 +15,7 @@ namespace databridge::platform {
 struct FilesOptions {
   std::vector<std::string> roots;  // Directories that exist. None: every path is forbidden.
   std::string host;                // For FileInfo: this machine's name.
+  Duration kept_for = std::chrono::seconds(60);  // How long `keep` holds a file.
 };
 
 // What the directories are called when all links are resolved. An error if one is not there.

@@ -1,10 +1,13 @@
 // The small parts: clock, workers, files, load, processes, log lines.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <ctime>
@@ -190,11 +193,91 @@ TEST_F(FilesTest, WritesReadsListsAndRemoves) {
   ASSERT_TRUE(info);
   EXPECT_EQ(info->inode, (*list)[1].inode);
 
-  ASSERT_TRUE(files_->rename(root_ + "/deep/er/a.txt", root_ + "/new/c.txt"));
-  EXPECT_EQ(files_->read(root_ + "/new/c.txt", 0, 100).value(), "onetwo");
-  ASSERT_TRUE(files_->remove(root_ + "/new/c.txt"));
-  EXPECT_EQ(files_->read(root_ + "/new/c.txt", 0, 1).error().code, Code::not_found);
+  ASSERT_TRUE(files_->remove(root_ + "/deep/er/a.txt"));
+  EXPECT_EQ(files_->read(root_ + "/deep/er/a.txt", 0, 1).error().code, Code::not_found);
   EXPECT_EQ(files_->list(root_)->size(), 0u) << "directories are no files";
+}
+
+TEST_F(FilesTest, CreatingReplacesNothing) {
+  const std::string path = root_ + "/deep/a";
+  ASSERT_TRUE(files_->create(path, "first"));
+  EXPECT_EQ(code(files_->create(path, "second")), Code::conflict);
+  fs::create_symlink(root_ + "/nowhere", root_ + "/deep/link");
+  EXPECT_EQ(code(files_->create(root_ + "/deep/link", "x")), Code::conflict);
+  EXPECT_EQ(files_->read(path, 0, 100).value(), "first");
+  EXPECT_EQ(code(files_->create(root_ + "/" + std::string(300, 'n'), "x")), Code::invalid);
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ + "/deep"), fs::directory_iterator()), 2);
+}
+
+// All of them look, then all of them write: one has the name, and its content is whole.
+TEST_F(FilesTest, OfManyThatCreateOneNameOneDoes) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string path = root_ + "/" + std::to_string(round);
+    std::latch start(4);
+    std::vector<std::future<Result<void>>> all;
+    for (int n = 0; n < 4; ++n) {
+      all.push_back(std::async(std::launch::async, [&, n] {
+        start.arrive_and_wait();
+        return files_->create(path, std::to_string(n));
+      }));
+    }
+    std::vector<std::string> made;
+    for (int n = 0; n < 4; ++n) {
+      const auto done = all[static_cast<size_t>(n)].get();
+      if (done) made.push_back(std::to_string(n));
+      EXPECT_TRUE(done || done.error().code == Code::conflict);
+    }
+    ASSERT_EQ(made.size(), 1u);
+    EXPECT_EQ(files_->read(path, 0, 100).value(), made[0]);
+  }
+}
+
+// Another thread takes descriptors that the list needs, now and then.
+TEST_F(FilesTest, AListIsWholeOrAnError) {
+  for (int n = 0; n < 20; ++n) ASSERT_TRUE(files_->write(root_ + "/" + std::to_string(n), "x"));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const Descriptor next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  rlimit few = before;
+  few.rlim_cur = static_cast<rlim_t>(next.get()) + 3;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::atomic<bool> ends = false;
+  auto other = std::async(std::launch::async, [&] {
+    while (!ends) const Descriptor one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  });
+  size_t whole = 0, errors = 0, odd = 0;
+  for (int n = 0; n < 100'000 && (whole == 0 || errors < 200); ++n) {
+    const auto list = files_->list(root_);
+    const bool troubled = list && std::ranges::any_of(*list, [](const env::FileInfo& file) {
+                            return !file.trouble.empty();
+                          });
+    if (!list) ++errors;
+    if (list && list->size() == 20 && !troubled) ++whole;
+    if (list && (list->size() != 20 || troubled)) ++odd;
+  }
+  ends = true;
+  other.get();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_GT(whole, 0u);
+  EXPECT_EQ(odd, 0u);
+}
+
+TEST_F(FilesTest, WhatIsKeptIsDroppedAlthoughNobodyAsks) {
+  const auto files = make_files({.roots = {root_}, .host = "here", .kept_for = 20ms}).value();
+  ASSERT_TRUE(files->write(root_ + "/a", "x"));
+  const std::string real = fs::canonical(root_ + "/a").string() + " (deleted)";
+  const auto is_open = [&] {
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (fs::read_symlink(entry.path(), gone) == real) return true;
+    }
+    return false;
+  };
+  auto file = files->open(root_ + "/a").value();
+  ASSERT_TRUE(files->remove(root_ + "/a"));
+  EXPECT_TRUE(is_open());
+  files->keep("owner", std::move(file));
+  EXPECT_TRUE(eventually([&] { return !is_open(); }));
 }
 
 constexpr size_t kLong = 1 << 20;
@@ -246,7 +329,7 @@ TEST_F(FilesTest, StaysInsideTheRoots) {
   EXPECT_FALSE(files_->append(root_ + "/dangling", "x"));
   EXPECT_FALSE(files_->write(root_ + "/way-out/deep/new", "x"));
   EXPECT_FALSE(files_->remove(root_ + "/way-out/secret"));
-  EXPECT_FALSE(files_->rename(outside_ + "/secret", root_ + "/mine"));
+  EXPECT_FALSE(files_->create(root_ + "/way-out/deep/new", "x"));
   const auto listed = files_->list(root_).value();
   EXPECT_EQ(listed.size(), 2u) << "way-out is a directory";
   for (const env::FileInfo& file : listed) {
