@@ -18,19 +18,21 @@
 namespace databridge::flow {
 namespace {
 
-constexpr uint8_t kFormat = 1;
+constexpr uint8_t kFormat = 2;
+constexpr uint8_t kOldFormat = 1;
 // As many as the state has room for.
 constexpr size_t kTakenMax = (kStateMax - 64) / 8;
 constexpr size_t kTold = 16;
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-// A file as it was: the same name with other content is another file.
-uint64_t identity(const env::FileInfo& file) {
-  RecordWriter to(kFormat);
+// A file as it was: the same name with other content is another file. The number of its device is
+// no part of it: it may be another one after a reboot. The old format had it.
+uint64_t identity(const env::FileInfo& file, uint8_t format = kFormat) {
+  RecordWriter to(format);
   to.text(file.host);
   to.text(file.path);
-  to.number(file.device);
+  if (format == kOldFormat) to.number(file.device);
   to.number(file.inode);
   to.number(file.size);
   to.number(static_cast<uint64_t>(file.modified_ms));
@@ -123,16 +125,18 @@ class GetFile : public Processor {
     stuck_.clear();
     next_ = 0;
     std::set<uint64_t> present;
+    std::set<std::string> unknown;  // Nobody can say what they are now.
     std::map<uint64_t, Instant> ahead;
     for (const env::FileInfo& file : *files) {
       const std::string name = shown(name_of(file.path));
       if (!re2::RE2::FullMatch(name, *pattern_)) continue;
       if (!file.trouble.empty()) {
         tell(world, file.path, file.trouble + ": it stays");
+        unknown.insert(file.path);
         continue;
       }
       const uint64_t id = identity(file);
-      if (taken.contains(id)) {
+      if (taken.contains(id) || (old_ && taken.contains(identity(file, kOldFormat)))) {
         present.insert(id);
         sources_[id] = file.path;
       } else if (is_old(file, id, ahead, world)) {
@@ -144,12 +148,21 @@ class GetFile : public Processor {
       }
     }
     ahead_ = std::move(ahead);
+    for (const uint64_t id : taken) {
+      if (may_be_among(unknown, id)) present.insert(id);
+    }
     taken = std::move(present);
     std::erase_if(sources_, [&](const auto& one) { return !taken.contains(one.first); });
     std::erase_if(told_, [&](const auto& one) {
       return !std::ranges::binary_search(*files, one.first, {}, &env::FileInfo::path);
     });
     return {};
+  }
+
+  // Of an earlier start it is not known what path a taken file has.
+  bool may_be_among(const std::set<std::string>& paths, uint64_t id) const {
+    const auto source = sources_.find(id);
+    return source == sources_.end() ? !paths.empty() : paths.contains(source->second);
   }
 
   // A time that lies ahead of this machine's clock says nothing: then the file is old once it has
@@ -177,9 +190,7 @@ class GetFile : public Processor {
         break;
       }
       const Waiting& file = waiting_[next_++];
-      const auto before = world.files.stat(file.path);
-      if (!before || identity(*before) != file.id) continue;  // Gone, or another one: later.
-      auto content = world.files.read(file.path, 0, before->size);
+      auto content = read(world, file);
       if (!content) {
         // It stays, if it is there at all, and the others go on.
         if (content.error().code != Code::not_found) {
@@ -187,14 +198,29 @@ class GetFile : public Processor {
         }
         continue;
       }
-      const auto after = world.files.stat(file.path);
-      if (!after || identity(*after) != file.id) continue;  // It is being written: later.
-      emit(session, *after, std::move(*content));
+      if (!*content) continue;
+      emit(session, (*content)->first, std::move((*content)->second));
       taken.insert(file.id);
       sources_[file.id] = file.path;
       ++made;
     }
     return made;
+  }
+
+  // Nothing: it is another one by now, or is being written. The next look meets it.
+  using Content = std::pair<env::FileInfo, std::string>;
+  static Result<std::optional<Content>> read(World& world, const Waiting& waiting) {
+    const auto file = world.files.open(waiting.path);
+    if (!file) return tl::make_unexpected(file.error());
+    const auto before = (*file)->stat();
+    if (!before) return tl::make_unexpected(before.error());
+    if (identity(*before) != waiting.id) return std::nullopt;
+    auto content = (*file)->read(0, before->size);
+    if (!content) return tl::make_unexpected(content.error());
+    auto after = (*file)->stat();
+    if (!after) return tl::make_unexpected(after.error());
+    if (identity(*after) != waiting.id) return std::nullopt;
+    return Content{std::move(*after), std::move(*content)};
   }
 
   static void emit(Session& session, const env::FileInfo& file, std::string content) {
@@ -208,29 +234,34 @@ class GetFile : public Processor {
   }
 
   // Of what is safe. Nothing is forgotten before the directory is: a file that came back after a
-  // power failure would be taken twice.
+  // power failure would be taken twice. So would one of which nothing could be said for a moment.
   void remove_sources(std::set<uint64_t>& taken, World& world) {
     std::vector<uint64_t> gone;
-    bool removed = false;
     for (const uint64_t id : taken) {
       const auto source = sources_.find(id);
       if (source == sources_.end()) continue;  // Of an earlier start: the next look finds it.
       const std::string& path = source->second;
       const auto now = world.files.stat(path);
+      if (!now && now.error().code != Code::not_found) {
+        stay(world, path, now.error().message);
+        continue;
+      }
       if (now && identity(*now) == id) {
-        if (auto done = world.files.remove(path); !done) {
+        auto done = world.files.remove(path);
+        if (!done && done.error().code != Code::not_found) {
           stay(world, path, done.error().message);
           continue;
         }
-        removed = true;
+        unsynced_ = true;
       }
       gone.push_back(id);  // Or it has changed: another file to take.
     }
-    if (removed) {
+    if (unsynced_) {
       if (auto synced = world.files.sync(directory_); !synced) {
         world.trouble = synced.error().message;
         return;
       }
+      unsynced_ = false;
     }
     for (const uint64_t id : gone) {
       taken.erase(id);
@@ -238,10 +269,11 @@ class GetFile : public Processor {
     }
   }
 
-  static Result<std::set<uint64_t>> load(const Session& session) {
+  Result<std::set<uint64_t>> load(const Session& session) {
     std::set<uint64_t> taken;
+    old_ = !session.state().empty() && session.state()[0] == static_cast<char>(kOldFormat);
     if (session.state().empty()) return taken;
-    RecordReader from(session.state(), kFormat);
+    RecordReader from(session.state(), old_ ? kOldFormat : kFormat);
     for (uint64_t n = from.count(8); n > 0; --n) taken.insert(from.number());
     if (auto whole = from.finish("the state of GetFile"); !whole) {
       return tl::make_unexpected(whole.error());
@@ -267,6 +299,8 @@ class GetFile : public Processor {
   std::vector<Waiting> waiting_;  // Of the last look, from next_ on.
   size_t next_ = 0;
   std::optional<Instant> looked_;
+  bool unsynced_ = false;                     // Something was removed, perhaps not for good.
+  bool old_ = false;                          // What is taken was named in the old format.
   Bytes left_;                                // The state as the last trigger left it.
   std::map<uint64_t, std::string> sources_;   // Where the taken ones are.
   std::map<uint64_t, Instant> ahead_;         // Whose times lie ahead, and since when.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "flow/record.h"
 #include "flow/testing.h"
 
 namespace databridge::flow {
@@ -145,6 +146,82 @@ TEST(GetFile, KeepsTheSourceAndTakesItOnce) {
   bench.clock.advance(1s);
   EXPECT_TRUE(bench.files.write("/in/a", "B"));  // Another file of that name.
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("B"));
+}
+
+TEST(GetFile, AnErrorOfTheMomentForgetsNothing) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  bench.clock.advance(2s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A"));
+  bench.files.hidden = "/in/a";
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_THAT(bench.trouble, HasSubstr("cannot open /in/a"));
+  bench.clock.advance(2s);
+  EXPECT_FALSE(bench.trigger()) << "the list is not whole";
+  bench.files.hidden.clear();
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_FALSE(bench.files.has("/in/a"));
+  EXPECT_EQ(bench.trouble, "");
+}
+
+TEST(GetFile, WhatALinkHidesForAWhileIsNotTakenAgain) {
+  Bench bench("GetFile", {{"directory", "/in"}, {"keepSource", "true"}, {"minAge", "0s"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  EXPECT_TRUE(bench.files.write("/in/b", "B"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A", "B"));
+  for (const bool anew : {false, true}) {
+    if (anew) bench.reborn();
+    bench.files.stray = "/in/a";
+    bench.clock.advance(2s);
+    EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+    bench.files.stray.clear();
+    bench.clock.advance(2s);
+    EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  }
+  EXPECT_TRUE(bench.files.remove("/in/a"));
+  const size_t before = bench.state.size();
+  bench.clock.advance(2s);
+  bench.trigger();
+  EXPECT_LT(bench.state.size(), before) << "what is gone is forgotten";
+}
+
+TEST(GetFile, NothingIsForgottenBeforeTheDirectoryIsSafe) {
+  Bench bench("GetFile", {{"directory", "/in"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  bench.clock.advance(2s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A"));
+  const Bytes taken = bench.state;
+  bench.files.broken = true;
+  bench.trigger();
+  EXPECT_THAT(bench.trouble, HasSubstr("cannot sync"));
+  EXPECT_EQ(bench.state, taken);
+  bench.files.broken = false;
+  bench.trigger();
+  EXPECT_EQ(bench.files.syncs, 1);
+  EXPECT_NE(bench.state, taken);
+}
+
+TEST(GetFile, AnotherNumberForTheDeviceMakesNoOtherFile) {
+  Bench bench("GetFile", {{"directory", "/in"}, {"keepSource", "true"}});
+  EXPECT_TRUE(bench.files.write("/in/a", "A"));
+  EXPECT_TRUE(bench.files.write("/in/b", "B"));
+  bench.clock.advance(2s);
+  // An earlier version took the first.
+  const env::FileInfo info = *bench.files.stat("/in/a");
+  RecordWriter named(1), state(1);
+  named.text(info.host);
+  named.text(info.path);
+  for (const uint64_t number :
+       {info.device, info.inode, info.size, static_cast<uint64_t>(info.modified_ms)}) {
+    named.number(number);
+  }
+  state.number(1);
+  state.number(hash64(named.seal()));
+  bench.state = state.seal();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("B"));
+  bench.reborn();
+  bench.files.device = 7;
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
 }
 
 // ---- PutFile
