@@ -263,6 +263,34 @@ TEST(PutFile, WhatIsThereAlreadyIsTreatedAsAsked) {
   }
 }
 
+// Between its look and its write, somebody else takes the name.
+TEST(PutFile, ANameThatIsTakenJustNowIsNotReplaced) {
+  for (const std::string conflict : {"fail", "ignore", "rename"}) {
+    Bench bench("PutFile", {{"directory", "/out"}, {"conflict", conflict}});
+    const FlowFile mine = file("mine", {{"filename", "f"}});
+    bench.files.before_write = [&] {
+      if (bench.files.has("/out/f")) return;
+      EXPECT_TRUE(bench.files.append("/out/f", "theirs"));
+    };
+    const auto delta = bench.trigger({mine});
+    EXPECT_EQ(bench.files.content("/out/f"), "theirs");
+    EXPECT_EQ(Bench::contents(delta, "failure").size(), conflict == "fail" ? 1u : 0u);
+    EXPECT_EQ(bench.files.has("/out/f-" + mine.id.text()), conflict == "rename");
+  }
+}
+
+TEST(PutFile, ItsOtherNameIsNotReplacedEither) {
+  Bench bench("PutFile", {{"directory", "/out"}});
+  const FlowFile mine = file("mine", {{"filename", "f"}});
+  const std::string other = "/out/f-" + mine.id.text();
+  EXPECT_TRUE(bench.files.append("/out/f", "theirs"));
+  EXPECT_TRUE(bench.files.append(other, "too"));
+  EXPECT_THAT(Bench::contents(bench.trigger({mine}), "failure"), ElementsAre("mine"));
+  EXPECT_EQ(bench.files.content(other), "too");
+  bench.files.content(other) = "mine";  // As after a crash.
+  EXPECT_THAT(Bench::contents(bench.trigger({mine})), ElementsAre("mine"));
+}
+
 std::vector<FlowFile> lines(std::initializer_list<const char*> texts) {
   std::vector<FlowFile> list;
   for (const char* text : texts) list.push_back(file(text, {{"filename", "all"}}));

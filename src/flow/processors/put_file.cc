@@ -135,11 +135,53 @@ class PutFile : public Processor {
     session.put_back(file);
   }
   void fail_one(Session& session, World& world, FlowFile* file, const Error& error) const {
-    if (is_own_fault(error)) {
+    if (error.code == Code::conflict || is_own_fault(error)) {
       refuse(session, file, error.message);
     } else {
       hold(session, world, file, error.message);
     }
+  }
+
+  // Returns where it is. `ours`: what is there already may be of a trigger that was not committed.
+  // Nothing is replaced unless that is asked for: others may take a name at any moment.
+  Result<std::string> place(World& world, const FlowFile& file, const std::string& path,
+                            bool ours) const {
+    const bool replace = conflict_ == Conflict::replace;
+    const auto written =
+        replace ? world.files.write(path, file.content) : world.files.create(path, file.content);
+    if (written) return path;
+    if (replace || written.error().code != Code::conflict) {
+      return tl::make_unexpected(written.error());
+    }
+    if (conflict_ == Conflict::ignore) return path;
+    if (ours) {
+      const auto same = has(world, path, file.content);
+      if (!same) return tl::make_unexpected(same.error());
+      if (*same) return path;
+    }
+    if (conflict_ == Conflict::fail) return tl::make_unexpected(written.error());
+    const std::string other = path + "-" + file.id.text();
+    const auto renamed = world.files.create(other, file.content);
+    if (renamed) return other;
+    if (renamed.error().code != Code::conflict) return tl::make_unexpected(renamed.error());
+    const auto same = has(world, other, file.content);  // No other flow file has that id.
+    if (same && *same) return other;
+    return tl::make_unexpected(same ? renamed.error() : same.error());
+  }
+  // What is gone, or may not be read, is not ours.
+  static Result<bool> has(World& world, const std::string& path, const std::string& content) {
+    const auto found = [&]() -> Result<bool> {
+      const auto file = world.files.open(path);
+      if (!file) return tl::make_unexpected(file.error());
+      const auto info = (*file)->stat();
+      if (!info) return tl::make_unexpected(info.error());
+      if (info->size != content.size()) return false;
+      const auto text = (*file)->read(0, info->size);
+      if (!text) return tl::make_unexpected(text.error());
+      return *text == content;
+    }();
+    if (!found && found.error().code != Code::io) return false;
+    return found;
   }
 
   Result<void> write_all(Session& session, World& world) {
@@ -156,31 +198,12 @@ class PutFile : public Processor {
         refuse(session, file, "its attributes make no path");
         continue;
       }
-      const auto present = world.files.stat(path);
-      if (!present && present.error().code != Code::not_found) {
-        fail_one(session, world, file, present.error());
+      auto put = place(world, *file, path, again && !ours.contains(path));
+      if (!put) {
+        fail_one(session, world, file, put.error());
         continue;
       }
-      bool write = true;
-      if (present && conflict_ != Conflict::replace) {
-        // Our own, from a trigger that was not committed?
-        const auto content = again && ours.count(path) == 0 && present->size == file->content.size()
-                                 ? world.files.read(path, 0, present->size)
-                                 : Result<std::string>(fail(Code::conflict, ""));
-        const bool same = content && *content == file->content;
-        write = !same && conflict_ == Conflict::rename;
-        if (write) path += "-" + file->id.text();
-        if (!same && conflict_ == Conflict::fail) {
-          refuse(session, file, path + " is there already");
-          continue;
-        }
-      }
-      if (write) {
-        if (auto written = world.files.write(path, file->content); !written) {
-          fail_one(session, world, file, written.error());
-          continue;
-        }
-      }
+      path = std::move(*put);
       ++done_;
       ours.insert(path);
       file->attributes["put.path"] = path;
