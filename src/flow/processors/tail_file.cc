@@ -28,23 +28,19 @@ constexpr size_t kHeldNear = 192;
 constexpr Duration kRestAfter = 5s;
 constexpr Duration kForgottenAfter = 60s;
 
-std::string directory_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 // An open file, and how it was at the last look.
 struct Held {
   std::unique_ptr<env::OpenFile> file;
   std::string path;  // By which it was met,
   std::string directory;
   uint64_t met_size = 0;  // and how large it was.
+  bool early = false;     // It was there at the first look.
   uint64_t size = 0;
   bool newest = true;
-  Instant since{};     // It has been so since then.
-  bool known = false;  // It is proved to be what its place tells of.
-  bool told = false;   // That it cannot be read.
+  bool away = false;      // Its name is another file's, or nobody's.
+  Instant since{};        // It has been so since then.
+  bool known = false;     // It is proved to be what its place tells of.
+  std::string trouble{};  // Why it cannot be read.
   Gap gap{};
 };
 
@@ -73,13 +69,16 @@ class TailFile : public Processor {
   Result<void> on_trigger(Session& session, World& world) override {
     look(world);
     if (auto loaded = load(session, world); !loaded) return loaded;
-    meet();
-    if (session.room() == 0) return {};
-    TailBudget budget{lines_, lines_max_, session.room()};
-    const uint64_t used = follow_all(session, world, budget);
-    if (used == 0) session.wait(poll_);
-    // One that has not been looked into has no check yet.
-    if (std::ranges::none_of(places_.list, &Place::fresh)) {
+    meet(world);
+    if (session.room() > 0) {
+      TailBudget budget{lines_, lines_max_, session.room()};
+      if (follow_all(session, world, budget) == 0) session.wait(poll_);
+    }
+    let_go();
+    tell(world);
+    // Where a file begins is part of the first state: its next owner would find a later end. Before
+    // anything was seen there is none: what is found then was there at the first look.
+    if (seen_ || !left_.empty()) {
       left_ = places_.save();
       session.set_state(left_);
       note_saved();
@@ -120,16 +119,21 @@ class TailFile : public Processor {
     const Instant now = world.clock.now();
     if (!pattern_.empty() && looked_at_ && now < *looked_at_ + poll_) return;
     looked_at_ = now;
+    trouble_.clear();
     const auto found = present(world);
     if (!found) {
-      world.trouble = found.error().message;
+      trouble_ = found.error().message;
       return;
     }
     current_.clear();
+    present_.clear();
     for (const env::FileInfo& file : *found) {
       const FileKey key = key_of(file);
-      if (held_.contains(key) || open(file.path, world)) current_[file.path] = key;
+      if (!held_.contains(key) && !open(file.path, world)) continue;
+      current_[file.path] = key;
+      present_.insert(key);
     }
+    seen_ = true;
     if (held_.size() >= kHeldNear) warn(world);
   }
 
@@ -141,16 +145,16 @@ class TailFile : public Processor {
   }
 
   bool open(const std::string& path, World& world) {
-    if (held_.size() >= kHeldMax || left_.size() + 4 * path.size() + 1024 > kStateMax) {
-      world.trouble = "it has " + std::to_string(held_.size()) +
-                      " files open and can hold no more: " + path +
-                      " waits, and may be lost when " + "it is rotated away";
+    if (held_.size() >= kHeldMax) {
+      trouble_ = "it has " + std::to_string(held_.size()) +
+                 " files open and can hold no more: " + path +
+                 " waits, and may be lost when it is rotated away";
       return false;
     }
     auto file = world.files.open(path);
     if (!file) {
       // Gone again; or it is to be said.
-      if (file.error().code != Code::not_found) world.trouble = file.error().message;
+      if (file.error().code != Code::not_found) trouble_ = file.error().message;
       return false;
     }
     return hold(std::move(*file), world);
@@ -164,6 +168,7 @@ class TailFile : public Processor {
     held.path = info->path;
     held.directory = directory_of(file->where().value_or(info->path));
     held.met_size = held.size = info->size;
+    held.early = !seen_;
     held.since = world.clock.now();
     held.file = std::move(file);
     return true;
@@ -199,7 +204,7 @@ class TailFile : public Processor {
       world.note("the file is another one on this node (" + host + ", before " + places_.host +
                  "): it is followed from its beginning");
       places_.list.clear();
-      std::erase_if(met_, [&](const FileKey& key) { return !is_present(key); });
+      std::erase_if(met_, [&](const FileKey& key) { return !present_.contains(key); });
     }
     places_.host = host;
     places_.path = path_;
@@ -233,7 +238,7 @@ class TailFile : public Processor {
             World& world) {
     const auto held = held_.find(place.key);
     if (held != held_.end() && held->second.known) return true;
-    if (held != held_.end() && take(place, std::move(held->second.file), world, true)) return true;
+    if (held != held_.end() && take(place, held->second.file, world, true)) return true;
     for (const std::string& directory : {place.directory, directory_of(place.path)}) {
       auto at = listed.find(directory);
       if (at == listed.end()) at = listed.emplace(directory, world.files.list(directory)).first;
@@ -241,7 +246,7 @@ class TailFile : public Processor {
       for (const env::FileInfo& file : *at->second) {
         if (file.inode != place.key.inode) continue;
         auto opened = world.files.open(file.path);
-        if (opened && take(place, std::move(*opened), world, false)) return true;
+        if (opened && take(place, *opened, world, false)) return true;
       }
     }
     return false;
@@ -250,7 +255,7 @@ class TailFile : public Processor {
   // Whether this is the file of the place. `named`: it has the path, so it is followed anyway; if
   // its bytes are others, it was emptied. A machine that was started again may have another number
   // for the device.
-  bool take(Place& place, std::unique_ptr<env::OpenFile> file, World& world, bool named) {
+  bool take(Place& place, std::unique_ptr<env::OpenFile>& file, World& world, bool named) {
     const auto info = file->stat();
     if (!info) return false;
     const FileKey key = key_of(*info);
@@ -261,8 +266,9 @@ class TailFile : public Processor {
     if (!named && (!evidence || !same || !*same)) return false;
     if (named && same && !*same) restart(place, world, "was emptied and written again");
     place.key = key;
+    auto taken = std::move(file);
     Held& held = held_[key];
-    held.file = std::move(file);
+    held.file = std::move(taken);
     held.size = info->size;
     held.since = world.clock.now();
     held.known = true;
@@ -271,13 +277,14 @@ class TailFile : public Processor {
 
   // What was opened since becomes a place of its own, and stays met until the state that has it is
   // committed: a trigger may not count.
-  void meet() {
+  void meet(World& world) {
+    full_.clear();
     std::erase_if(met_, [&](const FileKey& key) { return saved_.contains(key); });
     for (const FileKey& key : met_) {
-      if (!placed(key)) add(key);
+      if (full_.empty() && !placed(key)) add(key, world);
     }
     for (const auto& [path, key] : current_) {
-      if (!placed(key)) add(key);
+      if (full_.empty() && !placed(key)) add(key, world);
     }
     for (const auto& [path, key] : current_) {
       const auto place = std::ranges::find(places_.list, key, &Place::key);
@@ -293,19 +300,24 @@ class TailFile : public Processor {
     saved_.clear();
     for (const Place& place : places_.list) saved_.insert(place.key);
   }
-  bool is_present(const FileKey& key) const {
-    return std::ranges::any_of(current_, [&](const auto& one) { return one.second == key; });
-  }
   bool placed(const FileKey& key) const {
     return std::ranges::find(places_.list, key, &Place::key) != places_.list.end();
   }
-  void add(const FileKey& key) {
+  bool saved(const FileKey& key) const { return std::ranges::find(met_, key) == met_.end(); }
+  // One that does not fit the state stays open and waits, and so do those that were met after it.
+  void add(const FileKey& key, World& world) {
     Held& held = held_.at(key);
-    const bool at_end = from_end_ && !looked_;
-    held.known = true;
     Place place{key, held.path, held.directory};
-    place.offset = at_end ? held.met_size : 0;
-    place.fresh = at_end;
+    if (places_.size() + size_of(place) > kStateMax) {
+      full_ = "its state has no room for more than " + std::to_string(places_.list.size()) +
+              " files: " + held.path + " waits until one of them is read and quiet";
+      return;
+    }
+    if (from_end_ && !looked_ && held.early) {
+      const auto done = go_to(place, *held.file, held.met_size);
+      if (!done) return cannot(held, world, done.error());  // It is tried again.
+    }
+    held.known = true;
     places_.list.push_back(std::move(place));
   }
 
@@ -342,32 +354,59 @@ class TailFile : public Processor {
     Held& held = at->second;
     const Instant now = world.clock.now();
     const auto info = held.file->stat();
-    if (!info) return cannot(held, world, info.error());
-    if (held.size != info->size || held.newest != newest) {
+    if (!info) {
+      cannot(held, world, info.error());
+      return 0;
+    }
+    const bool away = !present_.contains(place.key);
+    if (held.size != info->size || held.newest != newest || held.away != away) {
       held.size = info->size;
       held.newest = newest;
+      held.away = away;
       held.since = now;
     }
     const Duration quiet = now - held.since;
-    const bool ends = !newest && quiet >= kRestAfter;
+    const bool last = away && quiet >= kForgottenAfter && (!newest || is_nobodys(place, world));
+    const bool ends = last || (!newest && quiet >= kRestAfter);
     if (info->size < place.offset) restart(place, world, "was cut short");
     const auto used =
         reader_.read(session, world, place, *held.file, held.gap, info->size, ends, budget,
                      [&] { restart(place, world, "was emptied and written again"); });
-    if (!used) return cannot(held, world, used.error());
-    held.told = false;
-    if (!newest && !is_present(place.key) && *used == 0 && budget.left() &&
-        quiet >= kForgottenAfter) {
-      over.insert(i);
+    if (!used) {
+      cannot(held, world, used.error());
+      return 0;
     }
+    held.trouble.clear();
+    // Its end must be in a committed state.
+    if (last && *used == 0 && budget.left() && saved(place.key)) over.insert(i);
     return *used;
   }
 
+  // Without its directory, or while that cannot be read, a name says nothing.
+  static bool is_nobodys(const Place& place, World& world) {
+    return world.files.list(directory_of(place.path)).has_value();
+  }
+
   // It holds up no other.
-  static uint64_t cannot(Held& held, World& world, const Error& error) {
-    world.trouble = error.message;
-    if (!std::exchange(held.told, true)) world.note(error.message);
-    return 0;
+  static void cannot(Held& held, World& world, const Error& error) {
+    if (held.trouble.empty()) world.note(error.message);
+    held.trouble = error.message;
+  }
+
+  // What nothing tells of any more.
+  void let_go() {
+    if (held_.size() <= places_.list.size()) return;
+    std::erase_if(held_, [&](const auto& one) {
+      return !placed(one.first) && !present_.contains(one.first) && saved(one.first);
+    });
+  }
+
+  // What keeps it from work, until that is over: not each trigger comes to look, or to each file.
+  void tell(World& world) const {
+    world.trouble = trouble_.empty() ? full_ : trouble_;
+    for (const auto& [key, held] : held_) {
+      if (world.trouble.empty()) world.trouble = held.trouble;
+    }
   }
 
   void restart(Place& place, World& world, const std::string& why) {
@@ -388,7 +427,11 @@ class TailFile : public Processor {
   std::map<FileKey, Held> held_;
   std::map<std::string, FileKey> current_;  // Who has which path, as of the last look.
   std::vector<FileKey> met_;                // Opened, and in no committed state; the oldest first.
+  std::set<FileKey> present_;               // Those of `current_`.
   std::optional<Instant> looked_at_;
+  bool seen_ = false;    // What is there was seen.
+  std::string trouble_;  // Of the last look.
+  std::string full_;     // The state is.
   std::set<std::string> told_;
   bool warned_ = false;
 

@@ -308,6 +308,129 @@ TEST(TailFile, SaysWhenItHoldsTooMany) {
   EXPECT_EQ(Bench::contents(bench.trigger()).size(), 256u);
 }
 
+TEST(TailFile, WhatLostItsNameIsLetGoOnceItIsReadAndQuiet) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "one\nno end"));
+  bench.clock.advance(2h);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("one"));
+  bench.clock.advance(2h);
+  EXPECT_TRUE(bench.files.append("/log/other", ""));
+  EXPECT_TRUE(bench.files.remove("/log/a"));
+  bench.trigger();
+  bench.clock.advance(59s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_EQ(bench.files.opened, 1);
+  bench.clock.advance(1s);
+  bench.files.hidden = "/log/other";  // Then nobody knows who has which name.
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_EQ(bench.files.opened, 1);
+  bench.files.hidden.clear();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("no end"));
+  bench.trigger();
+  EXPECT_EQ(bench.files.opened, 0);
+  EXPECT_TRUE(bench.files.append("/log/a", "new\n"));
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("new"));
+  EXPECT_THAT(bench.notes, IsEmpty());
+}
+
+TEST(TailFile, WhatDoesNotFitTheStateWaits) {
+  Bench bench("TailFile", {{"path", "/log/*"}});
+  const auto name = [](int i) { return "/log/" + std::to_string(100 + i) + std::string(240, 'x'); };
+  for (int i = 0; i < 230; ++i) EXPECT_TRUE(bench.files.append(name(i), "line\n"));
+  const size_t first = Bench::contents(bench.trigger()).size();
+  EXPECT_GT(first, 150u);
+  EXPECT_LT(first, 230u);
+  EXPECT_LE(bench.state.size(), kStateMax);
+  EXPECT_GT(bench.state.size() + 400, kStateMax);
+  EXPECT_THAT(bench.trouble, HasSubstr("no room for more than " + std::to_string(first)));
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(bench.files.remove(name(i)));
+  size_t rest = 0;
+  for (int i = 0; i < 4; ++i) {
+    rest += Bench::contents(bench.trigger()).size();
+    bench.clock.advance(60s);
+  }
+  EXPECT_EQ(first + rest, 230u);
+  EXPECT_EQ(bench.trouble, "");
+  EXPECT_EQ(bench.files.opened, 130);
+}
+
+// ---- What it says
+
+TEST(TailFile, TroubleLastsUntilItIsOver) {
+  Bench bench("TailFile", {{"path", "/log/*.log"}});
+  for (const char* one : {"/log/a.log", "/log/b.log"}) EXPECT_TRUE(bench.files.append(one, "1\n"));
+  bench.files.locked = "/log/b.log";
+  bench.watch();
+  for (int i = 0; i < 3; ++i) {  // There is no look at the directory in between.
+    bench.trigger();
+    EXPECT_THAT(bench.trouble, HasSubstr("locked"));
+  }
+  bench.files.locked.clear();
+  bench.clock.advance(1s);
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("1"));
+  EXPECT_EQ(bench.trouble, "");
+
+  bench.files.unreadable = "/log/b.log";
+  bench.trigger();
+  EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("cannot read")));
+  // There is no time for this one.
+  EXPECT_TRUE(bench.files.append("/log/a.log", "2\n3\n4\n5\n"));
+  bench.room = 1;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(Bench::contents(bench.trigger()).size(), 1u);
+    EXPECT_THAT(bench.trouble, HasSubstr("cannot read"));
+    EXPECT_THAT(bench.notes, IsEmpty());
+  }
+  bench.files.unreadable.clear();
+  bench.trigger();
+  EXPECT_EQ(bench.trouble, "");
+}
+
+// ---- Where it starts
+
+TEST(TailFile, TheEndThatItStartsAtIsPartOfTheFirstState) {
+  for (const size_t room : {0u, 1u, 10u}) {
+    Bench bench("TailFile", {{"path", "/log/*.log"}, {"start", "end"}});
+    EXPECT_TRUE(bench.files.append("/log/a.log", "old\n"));
+    EXPECT_TRUE(bench.files.append("/log/b.log", "old\n"));
+    bench.watch();
+    EXPECT_TRUE(bench.files.append("/log/a.log", "a\n"));
+    bench.room = room;
+    auto lines = Bench::contents(bench.trigger());
+    bench.reborn();  // On its way back nothing is open any more.
+    bench.files.forget_kept();
+    EXPECT_TRUE(bench.files.append("/log/b.log", "b\n"));
+    bench.room = 10;
+    for (const auto& line : Bench::contents(bench.trigger())) lines.push_back(line);
+    EXPECT_THAT(lines, ElementsAre("a", "b")) << room;
+  }
+}
+
+TEST(TailFile, WhatIsRotatedAfterAStartAtTheEndIsReadWhole) {
+  auto bench = tail({{"start", "end"}});
+  EXPECT_TRUE(bench.files.append("/log/a", "old\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+  EXPECT_TRUE(bench.files.append("/log/a", "new\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("new"));
+}
+
+TEST(TailFile, OneThatCannotBeReadKeepsNoStateOfTheOthers) {
+  Bench bench("TailFile", {{"path", "/log/*.log"}, {"start", "end"}});
+  EXPECT_TRUE(bench.files.append("/log/a.log", "old\n"));
+  EXPECT_TRUE(bench.files.append("/log/b.log", "old\n"));
+  bench.files.unreadable = "/log/b.log";
+  bench.trigger();
+  EXPECT_THAT(bench.trouble, HasSubstr("cannot read"));
+  EXPECT_TRUE(bench.files.append("/log/a.log", "a\n"));
+  EXPECT_TRUE(bench.files.append("/log/b.log", "b\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("a"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+  bench.files.unreadable.clear();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("b"));
+}
+
 // ---- What is ours
 
 TEST(TailFile, ANumberThatWasGivenToAnotherFileIsNotFollowed) {

@@ -10,11 +10,6 @@ namespace {
 constexpr uint8_t kFormat = 3;
 constexpr uint8_t kOldFormat = 2;
 
-std::string directory_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // It named the machine by its boot, and knew no birth: what the fingerprint says must do.
 Result<Places> load_old(const Bytes& state) {
   RecordReader from(state, kOldFormat);
@@ -39,6 +34,11 @@ Result<Places> load_old(const Bytes& state) {
 }
 
 }  // namespace
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
 
 Result<Places> Places::load(const Bytes& state) {
   if (!state.empty() && state[0] == static_cast<char>(kOldFormat)) return load_old(state);
@@ -81,6 +81,31 @@ Bytes Places::save() const {
     to.number(place.head);
   }
   return to.seal();
+}
+
+// Seven numbers, and two texts with their lengths.
+size_t size_of(const Place& place) {
+  return 7 * 8 + 4 + place.path.size() + 4 + place.directory.size();
+}
+
+// The format, two texts, the count, and the hash.
+size_t Places::size() const {
+  size_t size = 1 + 4 + host.size() + 4 + path.size() + 8 + 8;
+  for (const Place& place : list) size += size_of(place);
+  return size;
+}
+
+Result<void> go_to(Place& place, env::OpenFile& file, uint64_t offset) {
+  const auto head = file.read(0, kHeadMax);
+  if (!head) return tl::make_unexpected(head.error());
+  const uint64_t length = std::min(kCheckMax, offset);
+  const auto before = file.read(offset - length, length);
+  if (!before) return tl::make_unexpected(before.error());
+  place.offset = offset;
+  place.check = hash64(*before);
+  place.head_size = head->size();
+  place.head = hash64(*head);
+  return {};
 }
 
 Result<bool> is_same(const Place& place, env::OpenFile& file, uint64_t size) {

@@ -21,6 +21,9 @@ struct FileKey {
 };
 inline FileKey key_of(const env::FileInfo& file) { return {file.device, file.inode, file.birth}; }
 
+std::string directory_of(const std::string& path);
+inline std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 // How far a file was read. The fingerprints prove that a file found later under that number is this
 // one: of its first bytes, and of those right before the offset.
 struct Place {
@@ -31,7 +34,6 @@ struct Place {
   uint64_t check = 0;      // Of at most kCheckMax bytes before the offset.
   uint64_t head_size = 0;  // The first bytes that are known, at most kHeadMax,
   uint64_t head = 0;       // and their hash.
-  bool fresh = false;      // Not kept: it begins at its end, nothing is known of what is before.
 
   bool operator==(const Place&) const = default;
 };
@@ -46,8 +48,14 @@ struct Places {
 
   static Result<Places> load(const Bytes& state);
   Bytes save() const;
+  size_t size() const;  // Of what `save` gives.
   bool operator==(const Places&) const = default;
 };
+
+size_t size_of(const Place& place);  // Its part of what `save` gives.
+
+// Puts the place there, with the fingerprints that go with it.
+Result<void> go_to(Place& place, env::OpenFile& file, uint64_t offset);
 
 // Whether the open file is the one that the place tells of, as far as its bytes can tell.
 Result<bool> is_same(const Place& place, env::OpenFile& file, uint64_t size);

@@ -14,8 +14,6 @@ constexpr uint64_t kScanMax = 64 << 20;
 // So many zeros in a row are no text, wherever they are.
 constexpr size_t kGapMin = 512;
 
-std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 // Where a run of at least kGapMin zeros begins, or npos.
 size_t find_gap(BytesView text) {
   for (size_t from = text.find('\0'); from != BytesView::npos; from = text.find('\0', from)) {
@@ -51,7 +49,7 @@ Result<std::optional<uint64_t>> scan(env::OpenFile& file, Gap& gap, uint64_t fro
 Result<uint64_t> TailReader::read(Session& session, World& world, Place& place, env::OpenFile& file,
                                   Gap& gap, uint64_t size, bool ends, TailBudget& budget,
                                   const std::function<void()>& emptied) {
-  if (place.offset > 0 && !place.fresh) {
+  if (place.offset > 0) {
     const uint64_t length = std::min(kCheckMax, place.offset);
     const auto before = file.read(place.offset - length, length);
     if (!before) return tl::make_unexpected(before.error());
@@ -104,7 +102,7 @@ Result<BytesView> TailReader::view(const Place& place, env::OpenFile& file, uint
 // The fingerprints that go with the new offset; returns how far it went.
 Result<uint64_t> TailReader::remembered(Place& place, env::OpenFile& file, uint64_t size,
                                         uint64_t began) {
-  if (place.offset != began || place.fresh) {
+  if (place.offset != began) {
     const uint64_t length = std::min(kCheckMax, place.offset);
     const uint64_t from = place.offset - length;
     if (of_ == place.key && at_ <= from && place.offset <= at_ + bytes_.size()) {
@@ -114,7 +112,6 @@ Result<uint64_t> TailReader::remembered(Place& place, env::OpenFile& file, uint6
       if (!before) return tl::make_unexpected(before.error());
       place.check = hash64(*before);
     }
-    place.fresh = false;
   }
   if (place.head_size < std::min(kHeadMax, size)) {
     const auto head = file.read(0, kHeadMax);
