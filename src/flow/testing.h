@@ -48,6 +48,7 @@ class MemoryFiles : public env::Files {
   std::string hidden;      // For the moment nobody can say anything of it.
   std::string stray;       // Listed as a link that leads to nothing of use.
   std::string unreadable;  // Can be opened, but not read.
+  std::string unknown;     // Can be opened, but not looked at.
   bool dated = true;       // Files know when they were made.
   uint64_t device = 1;
 
@@ -150,7 +151,10 @@ class MemoryFiles : public env::Files {
       ++all_.opened;
     }
     ~Open() override { --all_.opened; }
-    Result<env::FileInfo> stat() override { return all_.info(path_, *file_); }
+    Result<env::FileInfo> stat() override {
+      if (path_ == all_.unknown) return fail(Code::io, "cannot stat " + path_);
+      return all_.info(path_, *file_);
+    }
     Result<std::string> read(uint64_t offset, size_t length) override {
       if (path_ == all_.unreadable) return fail(Code::io, "cannot read " + path_);
       if (offset >= file_->content.size()) return std::string();

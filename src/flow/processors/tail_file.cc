@@ -215,11 +215,21 @@ class TailFile : public Processor {
   // Gives each place its open file. What cannot be found, or not be proved to be it, is gone.
   void find_all(World& world) {
     stray_ = false;
+    doubt_.clear();
     std::map<std::string, Result<std::vector<env::FileInfo>>> listed;
     std::erase_if(places_.list, [&](Place& place) {
       const auto at = current_.find(place.path);
       const bool replaced = at != current_.end() && at->second.inode != place.key.inode;
-      if (find(place, listed, world)) return false;
+      const std::string before = std::exchange(doubt_, {});
+      if (find(place, listed, world)) {
+        doubt_ = before;
+        return false;
+      }
+      if (!doubt_.empty()) {  // It may be the one that could not be read just now.
+        stray_ = true;
+        return false;
+      }
+      doubt_ = before;
       bool seen = true;  // The directories.
       for (const auto& [directory, files] : listed) seen = seen && files.has_value();
       // The newest has lost its name, and nobody has that yet; or the directory is not there.
@@ -246,7 +256,11 @@ class TailFile : public Processor {
       for (const env::FileInfo& file : *at->second) {
         if (file.inode != place.key.inode) continue;
         auto opened = world.files.open(file.path);
-        if (opened && take(place, *opened, world, false)) return true;
+        if (!opened) {
+          doubt(opened.error());
+        } else if (take(place, *opened, world, false)) {
+          return true;
+        }
       }
     }
     return false;
@@ -257,13 +271,14 @@ class TailFile : public Processor {
   // for the device.
   bool take(Place& place, std::unique_ptr<env::OpenFile>& file, World& world, bool named) {
     const auto info = file->stat();
-    if (!info) return false;
+    if (!info) return doubt(info.error());
     const FileKey key = key_of(*info);
     const bool dated = key.birth != 0 && place.key.birth != 0;
     if (key.inode != place.key.inode || (dated && key.birth != place.key.birth)) return false;
     const bool evidence = dated || place.head_size > 0 || place.offset > 0;
     const auto same = is_same(place, *file, info->size);
-    if (!named && (!evidence || !same || !*same)) return false;
+    if (!named && !same) return doubt(same.error());
+    if (!named && (!evidence || !*same)) return false;
     if (named && same && !*same) restart(place, world, "was emptied and written again");
     place.key = key;
     auto taken = std::move(file);
@@ -273,6 +288,12 @@ class TailFile : public Processor {
     held.since = world.clock.now();
     held.known = true;
     return true;
+  }
+
+  // An error of the moment is no proof that it is another file.
+  bool doubt(const Error& error) {
+    if (error.code == Code::io) doubt_ = error.message;
+    return false;
   }
 
   // What was opened since becomes a place of its own, and stays met until the state that has it is
@@ -350,7 +371,7 @@ class TailFile : public Processor {
                   std::set<size_t>& over) {
     Place& place = places_.list[i];
     const auto at = held_.find(place.key);
-    if (at == held_.end()) return 0;
+    if (at == held_.end() || !at->second.known) return 0;
     Held& held = at->second;
     const Instant now = world.clock.now();
     const auto info = held.file->stat();
@@ -403,7 +424,7 @@ class TailFile : public Processor {
 
   // What keeps it from work, until that is over: not each trigger comes to look, or to each file.
   void tell(World& world) const {
-    world.trouble = trouble_.empty() ? full_ : trouble_;
+    world.trouble = !trouble_.empty() ? trouble_ : !doubt_.empty() ? doubt_ : full_;
     for (const auto& [key, held] : held_) {
       if (world.trouble.empty()) world.trouble = held.trouble;
     }
@@ -431,6 +452,7 @@ class TailFile : public Processor {
   std::optional<Instant> looked_at_;
   bool seen_ = false;    // What is there was seen.
   std::string trouble_;  // Of the last look.
+  std::string doubt_;    // Why it is not known what became of a place's file.
   std::string full_;     // The state is.
   std::set<std::string> told_;
   bool warned_ = false;

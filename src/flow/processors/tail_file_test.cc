@@ -502,6 +502,34 @@ TEST(TailFile, ReadsTheStateOfAnEarlierVersion) {
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("three"));
 }
 
+TEST(TailFile, AnErrorOfTheMomentMakesNoOtherFileOfIt) {
+  for (const bool held : {false, true}) {
+    auto bench = tail();
+    EXPECT_TRUE(bench.files.append("/log/a", "one\n"));
+    bench.trigger();
+    EXPECT_TRUE(bench.files.append("/log/a", "two\n"));
+    bench.reborn();
+    bench.files.forget_kept();
+    if (held) {
+      bench.watch();
+      bench.files.unknown = "/log/a";
+    } else {
+      EXPECT_TRUE(bench.files.rename("/log/a", "/log/a.1"));
+      EXPECT_TRUE(bench.files.append("/log/a", ""));
+      bench.files.unreadable = "/log/a.1";
+    }
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
+      EXPECT_THAT(bench.trouble, HasSubstr(held ? "cannot stat" : "cannot read"));
+      EXPECT_THAT(bench.notes, IsEmpty());
+    }
+    bench.files.unknown.clear();
+    bench.files.unreadable.clear();
+    EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two"));
+    EXPECT_EQ(bench.trouble, "");
+  }
+}
+
 // ---- Zeros
 
 TEST(TailFile, TheHoleThatAWriterLeavesBehindATruncationIsNoText) {
