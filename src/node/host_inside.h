@@ -1,6 +1,6 @@
 // The inside of the host, for host.cc (connections, deliveries, turns), host_runner.cc (runners,
-// triggers, commits) and host_words.cc (what people hear of it). Nobody else includes it. Engine
-// thread.
+// triggers), host_commit.cc (what triggers hand in) and host_words.cc (what people hear of it).
+// Nobody else includes it. Engine thread.
 #pragma once
 
 #include <deque>
@@ -84,7 +84,6 @@ class Host::Inside {
   flow::Said said(const ProcessorId& from, Epoch origin);
   bool may_return(Incarnation node) const;
   const flow::History& history(const Assignment& assignment);
-  void promote(flow::Connection& connection);
   bool settle_connections();
   void touch(const flow::Connection& connection);
   void touch_outputs(const ProcessorId& processor);
@@ -97,6 +96,7 @@ class Host::Inside {
   flow::Saved last_saved(const Assignment& assignment, bool& adopted);
   Result<void> make_desk(Runner& runner);
   void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
+  bool is_overtaken(const Assignment* assignment, Epoch epoch) const;
   void lapse(Instant now);
   void kill(Runner& runner, const std::string& reason);
   void put_back(Runner& runner);
@@ -109,12 +109,15 @@ class Host::Inside {
   void run_trigger(std::shared_ptr<Trigger> trigger);
   flow::Offer make_offer(Runner& runner);
   void finish(Trigger& trigger);
+  bool run_wakes();
+
+  // ---- host_commit.cc
   void commit(Runner& runner, flow::Delta& delta, const std::string& trouble, Instant now);
   bool comes_back(const Runner& runner, const flow::Delta& delta) const;
   void write_record(Runner& runner, bool outputs);
+  void forget_record(const ProcessorId& processor);
   void committed(const Turn::Commit& commit);
   void cover(Runner& runner, Instant now);  // Sees to its checkpoint.
-  bool run_wakes();
 
   // ---- host_words.cc
   void warn_of_losses(const Runner& runner);

@@ -1,4 +1,5 @@
-// Runners: a processor under an epoch, from its start to the report that it has stopped.
+// Runners: a processor under an epoch, from its start to the report that it has stopped, and its
+// triggers.
 #include <algorithm>
 #include <exception>
 
@@ -13,15 +14,8 @@ using flow::StateScope;
 
 namespace {
 
-constexpr Duration kCheckpointRetry = 1s;
 constexpr Duration kNothingDone = 10ms;
 constexpr Duration kWatchEvery = 100ms;
-
-Bytes record_key(const ProcessorId& id) {
-  Bytes key = "p";
-  flow::append_key(key, id);
-  return key;
-}
 
 Instant until_of(const LeaseBoard& board) { return Instant(Duration(board.until.load())); }
 
@@ -293,7 +287,11 @@ bool Host::Inside::finish_stop(const ProcessorId& processor) {
   const Epoch epoch = runner.record.epoch;
   const std::string reason = std::move(runner.reason);
   if (runner.desk) runner.desk->gone = true;
-  records_[processor] = std::move(runner.record);
+  if (runner.overtaken) {
+    forget_record(processor);
+  } else {
+    records_[processor] = std::move(runner.record);
+  }
   runners_.erase(at);
   events_.report(processor, epoch, RunState::unassigned, reason);
   reconsider(processor);
@@ -306,6 +304,8 @@ void Host::Inside::reconsider(const ProcessorId& processor) {
   if (at != runners_.end()) {
     Runner& runner = at->second;
     const Epoch epoch = runner.record.epoch;
+    // It may be ours again before its worker returns.
+    if (is_overtaken(assignment, epoch)) runner.overtaken = true;
     if (assignment == nullptr || assignment->epoch != epoch || assignment->owner != options_.self) {
       kill(runner, "it has moved on");
     } else if (assignment->releasing) {
@@ -314,18 +314,17 @@ void Host::Inside::reconsider(const ProcessorId& processor) {
     return;
   }
   const auto record = records_.find(processor);
-  const bool elsewhere = assignment != nullptr && assignment->owner &&
-                         assignment->owner != options_.self && record != records_.end() &&
-                         assignment->epoch > record->second.epoch;
-  // A state that is past its epoch and does not know the processor: it was deleted.
-  const bool deleted = assignment == nullptr && record != records_.end() &&
-                       record->second.epoch.index <= state_.version();
-  // Somebody else has gone on: what this node kept counts no more (docs/flows.md).
-  if (elsewhere || deleted) {
-    writes_.erase(env::Space::state, record_key(processor));
-    records_.erase(record);
+  if (record != records_.end() && is_overtaken(assignment, record->second.epoch)) {
+    forget_record(processor);
   }
   try_start(processor);
+}
+
+// Whether what this node kept of that epoch counts no more (docs/flows.md): somebody else has gone
+// on; or a state that is past the epoch does not know the processor, so it was deleted.
+bool Host::Inside::is_overtaken(const Assignment* assignment, Epoch epoch) const {
+  if (assignment == nullptr) return epoch.index <= state_.version();
+  return assignment->owner && assignment->owner != options_.self && assignment->epoch > epoch;
 }
 
 // ---- Triggers
@@ -406,15 +405,15 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   const ProcessorSpec* spec = state_.processors().find(processor);
   if (spec != nullptr && spec->type != runner.spec.type) return;  // Its release is on the way.
   if (spec != nullptr && *spec != runner.spec) {
+    // What only the present instance has open is lost with it: it goes on where it can.
+    const bool same = spec->properties == runner.spec.properties;
     runner.spec = *spec;
-    runner.type = flow::find_type(spec->type);
-    if (auto made = make_desk(runner); !made) {
+    if (auto made = same ? Result<void>() : make_desk(runner); !made) {
       const Epoch epoch = runner.record.epoch;
       kill(runner, made.error().message);
       events_.report(processor, epoch, RunState::failed, made.error().message);
       return;
     }
-    if (runner.type == nullptr) return;
   }
 
   auto trigger = make_trigger(runner);
@@ -481,11 +480,15 @@ void Host::Inside::finish(Trigger& trigger) {
   if (at == runners_.end()) return;
   Runner& runner = at->second;
   runner.open.reset();
+  // The worker may hold the trigger for longer. The instance goes with its runner, before the next
+  // one begins: it leaves to that one what only it has open.
+  trigger.desk.reset();
   returned(trigger, now);
   note(runner, std::move(trigger.notes), now);
   lapse(now);
   const auto still = runners_.find(trigger.processor);  // It may have ended just now.
-  if (still == runners_.end() || still->second.desk->gone || trigger.desk != still->second.desk) {
+  if (still == runners_.end() || still->second.record.epoch != trigger.epoch ||
+      still->second.desk->gone) {
     finish_stop(trigger.processor);
     settle();
     return;
@@ -508,120 +511,6 @@ void Host::Inside::finish(Trigger& trigger) {
   }
   if (!finish_stop(trigger.processor)) wake_.insert(trigger.processor);
   settle();
-}
-
-// ---- Commits
-
-// It fed itself and did nothing else: what failed is tried again, say.
-bool Host::Inside::comes_back(const Runner& runner, const flow::Delta& delta) const {
-  return !delta.consumed.empty() && delta.outputs.size() >= delta.consumed.size() &&
-         std::all_of(delta.outputs.begin(), delta.outputs.end(), [&](const flow::Output& output) {
-           const ConnectionSpec* spec = state_.connection(output.connection);
-           return spec != nullptr && spec->to == runner.spec.id;
-         });
-}
-
-void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string& trouble,
-                          Instant now) {
-  runner.failures = 0;
-  runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
-  tell(runner, delta, trouble, now);
-  std::map<Uuid, std::vector<uint64_t>> consumed;
-  for (const flow::Input& input : delta.consumed) {
-    // Otherwise its connection was deleted while the trigger ran.
-    if (runner.offered.contains(input.connection)) {
-      consumed[input.connection].push_back(input.arrival);
-    }
-  }
-  for (const auto& [id, arrivals] : consumed) {
-    const auto from = connections_.find(id);
-    if (from == connections_.end()) continue;
-    from->second.consume(arrivals, writes_);
-    touch(from->second);
-  }
-  put_back(runner);  // What was offered and not taken.
-  if (delta.empty()) return;
-
-  flow::ProcessorRecord& record = runner.record;
-  const bool checkpointed = delta.state && runner.type->state == StateScope::cluster;
-  if (delta.state) record.saved.state = std::move(*delta.state);
-  if (checkpointed) runner.needs_cover = record.commit + 1;
-  // Inputs that are taken here are gone: outputs made of them must not hang on a checkpoint that
-  // another owner may overtake. Outputs of a source do.
-  const uint64_t hangs_on = delta.consumed.empty() ? runner.needs_cover : 0;
-  bool outputs = false;
-  for (flow::Output& output : delta.outputs) {
-    flow::Connection* to = connection(output.connection);
-    if (to == nullptr) continue;  // Deleted while the trigger ran: it ends there.
-    to->append(record.epoch, ++record.sequences[output.connection], hangs_on,
-               std::move(output.file), writes_);
-    touch(*to);
-    outputs = true;
-  }
-  if (outputs && hangs_on > runner.covered) runner.held.push_back(hangs_on);
-  write_record(runner, outputs && hangs_on <= runner.covered);
-}
-
-void Host::Inside::write_record(Runner& runner, bool outputs) {
-  ++runner.record.commit;
-  if (options_.watch != nullptr) {
-    options_.watch->handed_in(runner.spec.id, runner.record.epoch, runner.record.commit);
-  }
-  writes_.put(env::Space::state, record_key(runner.spec.id), flow::encode(runner.record));
-  const bool cluster = runner.type != nullptr && runner.type->state == StateScope::cluster;
-  open_.commits.push_back({runner.spec.id, runner.record.epoch, runner.record.commit,
-                           cluster ? flow::encode(runner.record.saved) : "", outputs});
-}
-
-void Host::Inside::committed(const Turn::Commit& commit) {
-  const auto at = runners_.find(commit.processor);
-  if (at == runners_.end() || at->second.record.epoch != commit.epoch) return;
-  Runner& runner = at->second;
-  runner.durable = commit.commit;
-  runner.safe = commit.saved;
-  const Instant now = env_.clock.now();
-  // What was committed in time and is durable after the lease leaves as the remains of an epoch
-  // that is over: in the queue here, or by deliveries that name the newest epoch.
-  const bool over = runner.desk && runner.desk->gone;
-  if (commit.outputs && !over && options_.watch != nullptr) {
-    options_.watch->released(commit.processor, commit.epoch, commit.commit, now);
-  }
-  if (runner.state == RunState::starting) {
-    runner.state = RunState::running;
-    events_.report(commit.processor, commit.epoch, RunState::running,
-                   runner.type == nullptr ? "run by an embedding engine" : "");
-  }
-  cover(runner, now);
-  if (!finish_stop(commit.processor)) wake_.insert(commit.processor);
-}
-
-void Host::Inside::cover(Runner& runner, Instant now) {
-  const ProcessorId& id = runner.spec.id;
-  const Assignment* assignment = state_.assignments().find(id);
-  if (assignment == nullptr || assignment->epoch != runner.record.epoch) return;
-  const Checkpoint& saved = assignment->checkpoint;
-  if (saved.epoch == runner.record.epoch && saved.sequence > runner.covered) {
-    runner.covered = saved.sequence;
-    touch_outputs(id);
-    wake_.insert(id);
-    while (!runner.held.empty() && runner.held.front() <= runner.covered) {
-      const bool over = runner.desk && runner.desk->gone;
-      if (!over && options_.watch != nullptr) {
-        options_.watch->released(id, runner.record.epoch, runner.held.front(), now);
-      }
-      runner.held.pop_front();
-    }
-  }
-  if (runner.covered >= runner.proposed) runner.proposed = 0;
-  const bool due = runner.proposed == 0 || now >= runner.proposed_at + kCheckpointRetry;
-  if (runner.needs_cover <= runner.covered || runner.durable <= runner.covered || !due ||
-      assignment->releasing) {
-    return;
-  }
-  runner.proposed = runner.durable;
-  runner.proposed_at = now;
-  timers_.emplace(now + kCheckpointRetry, id);
-  events_.save_checkpoint(id, {runner.record.epoch, runner.durable, runner.safe});
 }
 
 }  // namespace databridge::node

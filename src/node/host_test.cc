@@ -288,6 +288,108 @@ TEST(Host, ATailLooksAroundWhileThereIsNoRoom) {
   EXPECT_EQ(files.content("/out/all"), written);
 }
 
+std::string tailing(const std::string& more, const std::string& tail = "") {
+  return "processors:\n"
+         "  - {name: tail, type: TailFile, properties: {path: /log/a, linesPerTrigger: 1" +
+         more + "}" + tail +
+         "}\n"
+         "  - {name: put, type: PutFile, terminate: [failure], properties: {directory: /out, "
+         "filename: all, mode: append}}\n"
+         "connections: [{from: tail, relationship: success, to: put}]\n";
+}
+
+// The first line is read; then the file loses its name, and the flow is sent again.
+class ChangedTail {
+ public:
+  explicit ChangedTail(const std::string& changed) {
+    EXPECT_TRUE(files().append("/log/a", "one\ntwo\nthree\n"));
+    cluster.put_flow(tailing(""));
+    for (const char* name : {"tail", "put"}) cluster.lead(name, false, node().id);
+    apply();
+    cluster.renew(node());
+    cluster.start(node(), "tail");
+    cluster.sync(node(), SIZE_MAX);
+    cluster.run_job(node(), 0);
+    EXPECT_TRUE(files().remove("/log/a"));
+    cluster.put_flow(changed);
+    apply();
+    held = node().posted.front();
+    cluster.run_posted(node());
+    cluster.sync(node(), SIZE_MAX);
+    cluster.commit_proposal();
+    apply();
+    cluster.sync(node(), SIZE_MAX);
+    EXPECT_EQ(node().workers.size(), 1u);  // The next trigger, of the changed processor.
+  }
+  std::string all() {
+    for (int i = 0; i < 3; ++i) cluster.calm({"tail", "put"});
+    return files().has("/out/all") ? files().content("/out/all") : "";
+  }
+  Cluster::Node& node() { return *cluster.nodes[0]; }
+  flow::MemoryFiles& files() { return node().files; }
+  void apply() {
+    while (node().applied < cluster.log.size()) cluster.apply_next(node());
+  }
+
+  Cluster cluster{1};
+  std::function<void()> held;  // As by a worker that is slow to let go of it.
+};
+
+TEST(Host, AChangedProcessorGoesOnWithWhatOnlyTheOneBeforeHasOpen) {
+  ChangedTail tail(tailing(", poll: 2s"));
+  tail.cluster.run_job(tail.node(), 0);
+  tail.held = {};
+  EXPECT_EQ(tail.all(), "one\ntwo\nthree\n");
+}
+
+TEST(Host, AFlowThatIsChangedElsewhereLeavesTheProcessorAsItIs) {
+  ChangedTail tail(tailing("", ", constraints: {prefer: {zone: a}}"));
+  tail.held = {};
+  tail.files().forget_kept();
+  EXPECT_EQ(tail.all(), "one\ntwo\nthree\n");
+}
+
+// While its worker was slow to return another node had it: what had been put out and not saved was
+// dropped then, so its record must not be adopted.
+TEST(Host, AnEpochThatWasOvertakenLeavesNoRecord) {
+  Cluster cluster(2);
+  auto& node = *cluster.nodes[0];
+  const auto apply = [&] {
+    while (node.applied < cluster.log.size()) cluster.apply_next(node);
+  };
+  EXPECT_TRUE(node.files.append("/log/a", "one\n"));
+  cluster.put_flow(tailing(""));
+  for (const char* name : {"tail", "put"}) cluster.lead(name, false, node.id);
+  apply();
+  cluster.renew(node);
+  cluster.start(node, "tail");
+  cluster.sync(node, SIZE_MAX);
+  cluster.run_job(node, 0);
+  cluster.run_posted(node);
+  cluster.sync(node, SIZE_MAX);
+  cluster.proposals.clear();  // Its checkpoint comes nowhere.
+  node.host->pause_sources(true);
+  cluster.clock.advance(200ms);
+  cluster.tick(node);
+  ASSERT_EQ(node.workers.size(), 1u);  // It looks around.
+  cluster.lead("tail", true, Incarnation{2});
+  cluster.clock.advance(5s);
+  cluster.lead("tail", false, Incarnation{2});
+  apply();
+  ASSERT_EQ(cluster.assignment("tail").owner, Incarnation{2});
+  cluster.lead("tail", true, node.id);
+  cluster.lead("tail", false, node.id);
+  apply();
+  ASSERT_EQ(cluster.assignment("tail").owner, node.id);
+  cluster.run_job(node, 0);
+  cluster.run_posted(node);
+  cluster.sync(node, SIZE_MAX);
+  node.host->pause_sources(false);
+  cluster.calm({"tail", "put"});
+  ASSERT_TRUE(node.files.has("/out/all"));
+  EXPECT_EQ(node.files.content("/out/all"), "one\n");
+}
+
 TEST(Host, ATriggerThatDoesNotReturnIsSaidByName) {
   Cluster cluster(1);
   cluster.put_flow(flow_of(1000));

@@ -67,7 +67,8 @@ struct Runner {
   ProcessorSpec spec;
   const flow::ProcessorType* type = nullptr;  // Null: "external", which an embedding engine runs.
   RunState state = RunState::starting;
-  std::string reason;  // Why it stops.
+  std::string reason;      // Why it stops.
+  bool overtaken = false;  // Another node has had it since, or it was deleted.
   std::shared_ptr<Desk> desk;
   std::shared_ptr<Trigger> open;                  // With a worker.
   std::map<Uuid, std::vector<uint64_t>> offered;  // To that trigger, by connection.
