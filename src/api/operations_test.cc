@@ -136,6 +136,26 @@ TEST_F(OperationsTest, ARemovalNamesWhoHasNoHomeWithoutTheNode) {
               StartsWith("1 processors are tied to node-2, which is not a member any more"));
 }
 
+TEST_F(OperationsTest, TheListOfOperationsHasPages) {
+  for (uint64_t n = 2; n <= 4; ++n) {
+    backend.apply(AdmitMember{member_info(n)});
+    call("POST", "/api/cluster/nodes/node-" + std::to_string(n) + "/drain");
+  }
+  const auto page = [&](const std::string& query) {
+    return json(call("GET", "/api/cluster/operations" + query));
+  };
+  const Json first = page("?limit=2");
+  ASSERT_EQ(first["operations"].size(), 2u);
+  EXPECT_EQ(first["next"], "drain-node-3");
+  const Json last = page("?limit=2&after=drain-node-3");
+  ASSERT_EQ(last["operations"].size(), 1u);
+  EXPECT_EQ(last["operations"][0]["operationId"], "drain-node-4");
+  EXPECT_FALSE(last.contains("next"));
+  EXPECT_FALSE(page("?limit=3").contains("next"));
+  EXPECT_TRUE(page("?after=drain-node-9")["operations"].empty());
+  EXPECT_EQ(call("GET", "/api/cluster/operations?limit=x").status, 400);
+}
+
 TEST_F(OperationsTest, AMoveByForceIsAsked) {
   call("POST", "/api/cluster/processors", kProcessor);
   const std::string path = "/api/cluster/processors/" + kId + "/move";

@@ -37,6 +37,7 @@ Routed get_status(Call& call) {
 Routed get_nodes(Call& call) { return list(call, show_nodes); }
 Routed get_flows(Call& call) { return list(call, show_flows); }
 Routed get_config(Call& call) { return list(call, show_config); }
+Routed get_operations(Call& call) { return list(call, show_operations); }
 
 Routed get_node(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
@@ -158,11 +159,6 @@ Routed get_operation(Call& call) {
     return problem(Code::not_found, fmt::format("there is no operation {}", call.parameter));
   }
   return json_response(std::move(*shown));
-}
-
-Routed get_operations(Call& call) {
-  if (const auto left = call.query.left()) return problem(*left);
-  return json_response(show_operations(call.at()));
 }
 
 Routed get_snapshot(Call& call) {

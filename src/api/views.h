@@ -52,7 +52,7 @@ std::string show_metrics(const View& view);  // Prometheus text.
 
 // Operations are derived from the state: "drain-<node>", "remove-<node>". Nothing: no such one.
 std::optional<std::string> show_operation(const View& view, std::string_view id);
-std::string show_operations(const View& view);                       // Those under way.
+std::string show_operations(const View& view, const Page& page);     // Those under way.
 std::string show_no_drain(const View& view, std::string_view node);  // The answer to an undrain.
 // What the state, and the leader's soft table, say that an operator should know.
 std::vector<std::string> warnings_of(const View& view);

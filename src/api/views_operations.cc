@@ -230,7 +230,7 @@ std::string show_no_drain(const View& view, std::string_view node) {
   return out;
 }
 
-std::string show_operations(const View& view) {
+std::string show_operations(const View& view, const Page& page) {
   std::vector<std::string> ids;
   view.state.members().each([&](Incarnation incarnation, const Member& member) {
     const Member* bearer = view.state.member(member.info.node);
@@ -245,12 +245,17 @@ std::string show_operations(const View& view) {
   std::string out;
   JsonWriter json(out);
   json.object().key("operations").array();
-  for (const std::string& id : ids) {
+  const auto first = std::upper_bound(ids.begin(), ids.end(), page.after);
+  const auto count = std::min(page.limit, static_cast<size_t>(ids.end() - first));
+  const auto end = first + static_cast<ptrdiff_t>(count);
+  for (auto id = first; id != end; ++id) {
     json.object();
-    write_operation(json, view, id);
+    write_operation(json, view, *id);
     json.end_object();
   }
-  json.end_array().key("version").number(view.state.version()).end_object();
+  json.end_array();
+  if (end != ids.end()) json.key("next").text(*(end - 1));
+  json.key("version").number(view.state.version()).end_object();
   return out;
 }
 

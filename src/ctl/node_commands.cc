@@ -48,7 +48,7 @@ void add_node_commands(CLI::App& app, Command& chosen) {
   });
   node->add_subcommand("operations", "Drains and removals under way")->callback([&chosen] {
     chosen = [](const Context& context) {
-      return context.get("/api/cluster/operations", render_operations);
+      return context.list("/api/cluster/operations", render_operations);
     };
   });
   add_one(*node, "show", "One node", chosen, [](const Context& context, const std::string& id) {
