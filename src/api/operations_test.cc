@@ -156,6 +156,23 @@ TEST_F(OperationsTest, TheListOfOperationsHasPages) {
   EXPECT_EQ(call("GET", "/api/cluster/operations?limit=x").status, 400);
 }
 
+TEST_F(OperationsTest, StatusNamesTriggersOfThisNodeThatDoNotReturn) {
+  call("POST", "/api/cluster/processors", kProcessor);
+  backend.change([&](cluster::View& view) {
+    view.stuck = {{*Uuid::parse(kId), 1'700'000'000'000, true}};
+  });
+  const auto warning = [&] { return json(call("GET", "/api/cluster/status"))["warnings"][0]; };
+  EXPECT_EQ(warning(),
+            "on this node a trigger of external-966c26f8ad91 has not returned, and keeps a worker "
+            "thread, since "
+            "2023-11-14T22:13:20.000Z");
+  backend.change([&](cluster::View& view) {
+    view.stuck = {{*Uuid::parse(kOtherKey), 1'700'000'000'000, false}};
+  });
+  EXPECT_EQ(warning(), "on this node a trigger of " + kOtherKey +
+                           " has waited for a worker thread since 2023-11-14T22:13:20.000Z");
+}
+
 TEST_F(OperationsTest, AMoveByForceIsAsked) {
   call("POST", "/api/cluster/processors", kProcessor);
   const std::string path = "/api/cluster/processors/" + kId + "/move";

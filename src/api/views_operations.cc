@@ -316,10 +316,30 @@ void warn_of_the_homeless(const View& view, std::vector<std::string>& to) {
   }
 }
 
+// Also while no leader is there to be told of it.
+void warn_of_the_stuck(const View& view, std::vector<std::string>& to) {
+  for (size_t i = 0; i < std::min(view.stuck.size(), kNamed); ++i) {
+    const cluster::StuckTrigger& one = view.stuck[i];
+    const ProcessorSpec* spec = view.state.processors().find(one.processor);
+    std::string since;
+    append_time(since, one.since_ms);
+    to.push_back(fmt::format("on this node a trigger of {} {} since {}",
+                             spec != nullptr ? named(*spec) : one.processor.text(),
+                             one.runs ? "has not returned, and keeps a worker thread,"
+                                      : "has waited for a worker thread",
+                             since));
+  }
+  if (view.stuck.size() > kNamed) {
+    to.push_back(
+        fmt::format("on this node {} more triggers have not returned", view.stuck.size() - kNamed));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> warnings_of(const View& view) {
   std::vector<std::string> warnings;
+  warn_of_the_stuck(view, warnings);
   warn_of_voters(view, warnings);
   warn_of_the_homeless(view, warnings);
   warn_of_the_clock(view, warnings);

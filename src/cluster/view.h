@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "cluster/state.h"
@@ -13,6 +14,15 @@
 #include "model/message.h"
 
 namespace databridge::cluster {
+
+// A trigger of this node that has been with the workers for long.
+struct StuckTrigger {
+  ProcessorId processor;
+  int64_t since_ms = 0;  // When it was handed to them.
+  bool runs = false;     // It keeps a worker thread; else it still waits for one.
+
+  bool operator==(const StuckTrigger&) const = default;
+};
 
 struct View {
   State state;  // A copy costs a few pointers.
@@ -35,6 +45,7 @@ struct View {
   SoftTable soft;  // The leader's, or the newest that the leader pushed.
   int64_t published_at_ms = 0;
   bool bootstrapped = false;
+  std::vector<StuckTrigger> stuck;
   std::string note;  // Why there is no cluster yet, in words.
 };
 

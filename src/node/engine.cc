@@ -315,22 +315,6 @@ void Engine::submit_batch() {
   }
 }
 
-void Engine::publish() {
-  const std::tuple mark{brain_->state().version(), brain_->view_changes(), consensus_.commit,
-                        consensus_.leading && consensus_.quorum_contact >=
-                                                  now_ - options_.leader.timing.quorum_window};
-  if (view_ && mark == published_) return;
-  published_ = mark;
-  auto view = std::make_shared<const cluster::View>(brain_->view(consensus_, now_));
-  std::function<void()> told;
-  {
-    const std::lock_guard lock(mutex_);
-    view_.swap(view);
-    told = on_publish_;
-  }
-  if (told) told();
-}
-
 void Engine::say_what_is_durable() {
   while (!waiting_.empty() && waiting_.front().first <= durable_) {
     Said said = std::move(waiting_.front().second);

@@ -167,7 +167,7 @@ class Engine final : private HostEvents {
   Instant deaf_until_{};  // What was asked before a long standstill is not carried out.
   NodeLoad smooth_;       // Over the last half a minute.
   uint32_t samples_ = 0;
-  std::tuple<LogIndex, uint64_t, LogIndex, bool> published_{};
+  std::tuple<LogIndex, uint64_t, LogIndex, bool, std::vector<cluster::StuckTrigger>> published_{};
 
   mutable std::mutex mutex_;
   std::condition_variable came_;

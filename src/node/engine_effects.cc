@@ -1,4 +1,4 @@
-// What the brain wants done, in the order of its list.
+// What the brain wants done, in the order of its list; and what readers see after that.
 #include <utility>
 
 #include "node/engine.h"
@@ -165,6 +165,27 @@ void Engine::carry_out(cluster::Effects effects) {
     if (stopped_) return;
     std::visit([this](auto& item) { on(item); }, effect);
   }
+}
+
+// What readers see from now on, if anything has changed.
+void Engine::publish() {
+  auto stuck = host_->stuck();
+  const std::tuple mark{brain_->state().version(), brain_->view_changes(), consensus_.commit,
+                        consensus_.leading && consensus_.quorum_contact >=
+                                                  now_ - options_.leader.timing.quorum_window,
+                        stuck};
+  if (view_ && mark == published_) return;
+  published_ = mark;
+  auto made = std::make_shared<cluster::View>(brain_->view(consensus_, now_));
+  made->stuck = std::move(stuck);
+  cluster::ViewPtr view = std::move(made);
+  std::function<void()> told;
+  {
+    const std::lock_guard lock(mutex_);
+    view_.swap(view);  // The older one goes after the lock.
+    told = on_publish_;
+  }
+  if (told) told();
 }
 
 }  // namespace databridge::node

@@ -452,6 +452,8 @@ LogIndex Host::applied_upto() const { return inside_->applied_upto(); }
 
 uint64_t Host::queue_depth() const { return inside_->queue_depth(); }
 
+std::vector<cluster::StuckTrigger> Host::stuck() const { return inside_->stuck(); }
+
 std::vector<Host::Queue> Host::queues() const { return inside_->queues(); }
 
 uint64_t Host::Inside::queue_depth() const {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "cluster/state.h"
+#include "cluster/view.h"
 #include "env/env.h"
 #include "env/store.h"
 #include "flow/connection.h"
@@ -122,6 +123,8 @@ class Host {
     bool here = false;  // The destination runs here; otherwise they are on their way, or wait.
   };
   std::vector<Queue> queues() const;
+
+  std::vector<cluster::StuckTrigger> stuck() const;  // Sorted by processor.
 
   const std::shared_ptr<LeaseBoard>& board() const;  // Any thread may read it.
 

@@ -53,6 +53,7 @@ class Host::Inside {
   const Runners& runners() const { return runners_; }
   std::vector<Queue> queues() const;
   uint64_t queue_depth() const;
+  std::vector<cluster::StuckTrigger> stuck() const;
   LogIndex applied_upto() const { return state_.version(); }
   const std::shared_ptr<LeaseBoard>& board() const { return options_.board; }
 
@@ -160,8 +161,9 @@ class Host::Inside {
   std::set<ProcessorId> wake_;  // Runners that may have a reason to be triggered.
   std::set<std::pair<Instant, ProcessorId>> timers_;
   std::set<std::pair<Instant, ProcessorId>>
-      with_workers_;             // Triggers, by when they were handed in;
-  std::set<ProcessorId> stuck_;  // without those that are there too long.
+      with_workers_;  // Triggers, by when they were handed in;
+  std::map<ProcessorId, int64_t>
+      stuck_;  // without those that are there too long: since when, Unix.
 };
 
 }  // namespace databridge::node

@@ -414,6 +414,9 @@ TEST(Host, ATriggerThatDoesNotReturnIsSaidByName) {
   EXPECT_THAT(node.details[Cluster::id("gen")],
               StartsWith("its trigger has waited for a worker thread"));
   EXPECT_EQ(node.notes.size(), 1u);
+  const std::vector<cluster::StuckTrigger> told = {
+      {Cluster::id("gen"), cluster.clock.unix_ms() - 11'000, false}};
+  EXPECT_EQ(node.host->stuck(), told);
   pass(60);
   EXPECT_EQ(node.notes.size(), 1u) << "once";
   // It comes at last: then there is nothing to say.
@@ -421,6 +424,32 @@ TEST(Host, ATriggerThatDoesNotReturnIsSaidByName) {
   cluster.run_posted(node);
   EXPECT_EQ(node.notes.back(), "its trigger has returned after 71 s");
   EXPECT_EQ(node.details[Cluster::id("gen")], "");
+  EXPECT_TRUE(node.host->stuck().empty());
+}
+
+TEST(Host, ATriggerThatHangsIsListedWithItsWorker) {
+  Cluster cluster(1);
+  cluster.put_flow(
+      "processors:\n"
+      "  - {name: gen, type: GenerateFlowFile, properties: {interval: 0s, batch: 1, count: 1}}\n"
+      "  - {name: put, type: PutFile, terminate: [success, failure], properties: {directory: "
+      "/out}}\n"
+      "connections: [{from: gen, relationship: success, to: put}]\n");
+  auto& node = *cluster.nodes[0];
+  std::vector<cluster::StuckTrigger> seen;
+  int64_t begun = 0;
+  node.files.on_write = [&] {
+    begun = cluster.clock.unix_ms();
+    for (int second = 0; second < 11; ++second) {
+      cluster.clock.advance(1s);
+      cluster.renew(node);
+      cluster.tick(node);
+    }
+    seen = node.host->stuck();
+  };
+  cluster.calm({"gen", "put"});
+  EXPECT_THAT(seen, ::testing::Contains(cluster::StuckTrigger{Cluster::id("put"), begun, true}));
+  EXPECT_TRUE(node.host->stuck().empty());
 }
 
 TEST(Host, AProcessorThatFeedsItselfPauses) {

@@ -110,7 +110,7 @@ void Host::Inside::look_for_stuck(Instant now) {
     if (!runs(*runner.open)) {
       words = "its trigger has waited for a worker thread for more than 10 s";
       size_t count = 0;
-      for (const ProcessorId& other : stuck_) {
+      for (const auto& [other, since_ms] : stuck_) {
         const auto kept = runners_.find(other);
         if (kept == runners_.end() || !kept->second.open || !runs(*kept->second.open)) continue;
         const ProcessorSpec& spec = kept->second.spec;
@@ -122,11 +122,23 @@ void Host::Inside::look_for_stuck(Instant now) {
       }
       if (count > kNamesMax) words += " and " + std::to_string(count - kNamesMax) + " more";
     }
-    stuck_.insert(id);
+    const auto passed =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - runner.open->scheduled_at);
+    stuck_[id] = env_.clock.unix_ms() - passed.count();
     events_.note(id, words);
     runner.fault = words;
     events_.report(id, runner.record.epoch, runner.state, words);
   }
+}
+
+std::vector<cluster::StuckTrigger> Host::Inside::stuck() const {
+  std::vector<cluster::StuckTrigger> all;
+  for (const auto& [id, since_ms] : stuck_) {
+    const auto at = runners_.find(id);
+    if (at == runners_.end() || !at->second.open) continue;
+    all.push_back({id, since_ms, runs(*at->second.open)});
+  }
+  return all;
 }
 
 void Host::Inside::returned(const Trigger& trigger, Instant now) {
