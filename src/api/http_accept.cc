@@ -24,10 +24,10 @@ namespace {
 using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kAtOnce = 64;  // Connections taken before others get their turn.
+constexpr int kAtOnce = 16;  // Connections taken before others get their turn.
 constexpr std::chrono::milliseconds kRetry{50};
-constexpr size_t kHeldMax = 512u << 20;  // Two backups of the greatest size.
-constexpr size_t kHeldSmall = 8u << 20;
+constexpr size_t kHeldMax = 512u << 20;   // Two backups of the greatest size.
+constexpr size_t kHeldSmall = 64u << 10;  // Of all connections together less than of those.
 constexpr std::chrono::seconds kComplainEvery{60};
 
 bool no_descriptors(const asio::error_code& ec) {
@@ -61,6 +61,21 @@ void Peer::leave() {
   list = nullptr;
 }
 
+void Peer::wait() {
+  reading = true;
+  if (list == nullptr || !asked || !framing.between()) return;
+  asked = false;
+  list->line_.splice(list->line_.end(), list->line_, at);
+}
+
+std::optional<std::string_view> Peer::take(std::string_view bytes) {
+  reading = false;
+  met = true;
+  // Empty lines between requests ask for nothing.
+  if (bytes.find_first_not_of("\r\n") != std::string_view::npos) asked = true;
+  return framing.take(bytes);
+}
+
 Peers::Peers(Options options) : options_(std::move(options)), looked_(boot_time()) {}
 
 void Peers::look_at_clock() {
@@ -83,7 +98,7 @@ bool Peers::end_one() {
   for (Peer* peer : line_) {
     if (peer->ending) continue;
     locals += peer->local;
-    if (!peer->reading) continue;
+    if (!peer->reading || !peer->met) continue;
     const bool body = peer->framing.in_body();
     Peer*& found =
         first[peer->local ? (body ? local_in_body : local_silent) : (body ? in_body : silent)];
@@ -128,10 +143,6 @@ bool Peers::may_hold(Peer& peer, size_t bytes) {
   held_ += now - peer.held;
   peer.held = now;
   return held_ <= kHeldMax || now <= kHeldSmall;
-}
-
-void Peers::waits_again(Peer& peer) {
-  if (peer.list == this) line_.splice(line_.end(), line_, peer.at);
 }
 
 Acceptor::Acceptor(asio::io_context& io, Peers& peers, Options options)
@@ -238,7 +249,11 @@ void Acceptor::admit(tcp::socket socket) {
   socket.set_option(tcp::no_delay(true), ignored);
   auto peer = peers_.add(socket.native_handle(), local);
   try {
-    options_.take(std::move(socket), std::move(peer));
+    options_.take(std::move(socket), peer);
+    // What it had sent by now is read by then.
+    asio::post(io_, [weak = std::weak_ptr(peer)] {
+      if (const auto same = weak.lock()) same->met = true;
+    });
   } catch (const std::exception&) {
     // No memory for it: it is closed, and others are accepted.
   }

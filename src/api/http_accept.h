@@ -8,7 +8,8 @@
 // many connections as may be: the one that has waited longest first, those that are in the middle
 // of a body last, those of this machine after all others as long as they are few. So many silent
 // connections keep nobody out. A newcomer from this machine finds a place even when requests are at
-// work for all others.
+// work for all others. Who sends its request bit by bit keeps its place in line, and nobody gives
+// way before it was looked at whether it has said something: many come at once.
 #pragma once
 
 #include <asio.hpp>
@@ -18,7 +19,9 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/framing.h"
 
@@ -31,9 +34,14 @@ class Peers;
 struct Peer {
   ~Peer() { leave(); }
   void leave();  // The connection is closed: it counts no more.
+  void wait();   // It is about to read. Once a request was answered it is the last in line.
+  // It has read. Why the bytes are refused, in words.
+  std::optional<std::string_view> take(std::string_view bytes);
 
   Framing framing;
   bool reading = false;  // It waits for bytes of its client.
+  bool met = false;      // Whether its client has said something was looked at, once at least.
+  bool asked = false;    // A request has come, or has begun to, since it took its place in line.
   size_t held = 0;       // Bytes of a body that is not whole yet.
 
   Peers* list = nullptr;
@@ -64,7 +72,6 @@ class Peers {
   void look_at_clock();
 
   std::shared_ptr<Peer> add(int descriptor, bool local);
-  void waits_again(Peer& peer);  // An answer was sent: it is the last in line.
   // So many bytes were read. False: large bodies hold too much memory already, this one among them.
   bool may_hold(Peer& peer, size_t bytes);
 

@@ -119,6 +119,21 @@ TEST_F(HttpTest, FloodsOfConnectionsKeepNobodyOut) {
   }
 }
 
+// Many that come at one moment are read before the next of them are let in.
+TEST_F(HttpTest, ACrowdThatComesAtOnceIsAnswered) {
+  HttpOptions options;
+  options.connections_max = 100;
+  start(options);
+  Client first(port());
+  std::vector<std::unique_ptr<Client>> crowd;
+  backend.change([&](cluster::View&) {  // Whoever asks for the view waits meanwhile.
+    first.send(kHealth);
+    crowd = clients(port(), 250);
+    for (auto& client : crowd) client->send(kHealth);
+  });
+  for (size_t i = 0; i < crowd.size(); ++i) ASSERT_EQ(crowd[i]->read_reply().status, 200) << i;
+}
+
 TEST_F(HttpTest, WhereAllAreAtWorkThisMachineStillGetsIn) {
   HttpOptions options;
   options.connections_max = 2;

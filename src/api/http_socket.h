@@ -40,9 +40,7 @@ class Socket : public asio::ip::tcp::socket {
   template <typename Buffers, typename Then>
   auto async_read_some(const Buffers& buffers, Then&& then) {
     if (std::exchange(continue_expected, false)) write_now("HTTP/1.1 100 Continue\r\n\r\n");
-    if (!std::exchange(peer_->reading, true) && peer_->list != nullptr) {
-      peer_->list->waits_again(*peer_);
-    }
+    peer_->wait();
     const auto* bytes = static_cast<const char*>(asio::buffer_sequence_begin(buffers)->data());
     return asio::ip::tcp::socket::async_read_some(
         buffers, [peer = peer_, bytes, then = std::forward<Then>(then)](asio::error_code ec,
@@ -51,7 +49,7 @@ class Socket : public asio::ip::tcp::socket {
           if (peer->list != nullptr) peer->list->look_at_clock();
           if (!ec && peer->ending) ec = asio::error::eof;
           if (!ec) {
-            if (const auto wrong = peer->framing.take({bytes, n})) {
+            if (const auto wrong = peer->take({bytes, n})) {
               refuse(400, "invalid", *wrong);
               ec = asio::error::invalid_argument;
             } else if (peer->list != nullptr && !peer->list->may_hold(*peer, n)) {

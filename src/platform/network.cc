@@ -26,6 +26,7 @@ namespace {
 using asio::ip::tcp;
 
 constexpr int kBacklog = 1024;
+constexpr int kAcceptedAtOnce = 16;  // Before those that came get a hearing.
 constexpr int kLinesPerSecond = 10;
 constexpr size_t kGuardedMax = 1024;
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
@@ -104,7 +105,7 @@ class AsioNetwork : public Network, private DialContext {
 
   Result<void> listen();
   void accept();
-  void accept_all();
+  void accept_some();
   void admit(int fd);
   void drop(uint64_t id, const std::string& why);
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
@@ -203,12 +204,12 @@ Result<void> AsioNetwork::listen() {
 
 void AsioNetwork::accept() {
   acceptor_.async_wait(tcp::acceptor::wait_read, [this](asio::error_code error) {
-    if (!error) accept_all();
+    if (!error) accept_some();
   });
 }
 
-void AsioNetwork::accept_all() {
-  for (;;) {
+void AsioNetwork::accept_some() {
+  for (int i = 0; i < kAcceptedAtOnce; ++i) {
     const int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd >= 0) {
       admit(fd);
@@ -225,6 +226,7 @@ void AsioNetwork::accept_all() {
     }
     // Others concern only the one connection that is already gone.
   }
+  accept();
 }
 
 void AsioNetwork::admit(int fd) {

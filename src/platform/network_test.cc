@@ -95,6 +95,8 @@ class Node {
     const std::lock_guard lock(mutex_);
     return greetings_;
   }
+  // Its thread waits at the next thing that it hears.
+  std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
   std::vector<Greeting> reaped() {
     const std::lock_guard lock(mutex_);
     return reaped_;
@@ -632,6 +634,26 @@ TEST(Network, AThousandSilentGuestsKeepNoMemberOut) {
   EXPECT_FALSE(a.has_event(LinkNews::lost));
   guests.front()->read_to_end();
   EXPECT_TRUE(guests.front()->closed) << "more than the limit are kept";
+}
+
+// Members that come all at once are heard before the next of them are let in: nobody who has
+// greeted gives way as if it were silent.
+TEST(Network, ACrowdOfMembersIsHeardAsItComes) {
+  NetworkOptions options;
+  options.guests_max = 20;
+  Node a(greeting_of(1), options);
+  const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2)));
+  std::vector<std::unique_ptr<RawPeer>> crowd;
+  {
+    const auto held = a.hold();
+    for (int i = 0; i < 60; ++i) {
+      crowd.push_back(std::make_unique<RawPeer>(a.address()));
+      ASSERT_TRUE(crowd.back()->connected) << i;
+      crowd.back()->write(hello);
+    }
+  }
+  EXPECT_TRUE(eventually([&] { return a.greetings().size() == crowd.size(); }));
+  EXPECT_FALSE(a.has_line("cut"));
 }
 
 TEST(Network, APeerThatReadsNothingCostsBoundedMemory) {
