@@ -223,7 +223,6 @@ class Core : public std::enable_shared_from_this<Core> {
   void run();
   void stop();
   void stop_worker() { worker_.stop(); }
-  void drop_all();
   void published();
   uint16_t port() const { return port_; }
 
@@ -233,8 +232,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
   void handle(const restinio::request_handle_t& request);
   std::optional<ApiResponse> refuse_head(const restinio::http_request_header_t& header) const;
-  // `job` makes the answer, on the worker's thread.
-  void toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<Routed()> job);
+  // `job` makes the answer, on the worker's thread. False: too much waits there already.
+  [[nodiscard]] bool toil(std::shared_ptr<Exchange> exchange, size_t bytes,
+                          std::function<Routed()> job);
   void settle(std::shared_ptr<Exchange> exchange, Routed routed);
   // Compressed if the client takes that; then sent.
   void answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response);
@@ -356,12 +356,6 @@ void Core::stop() {
   });
 }
 
-void Core::drop_all() {
-  asio::post(io_, [weak = weak_from_this()] {
-    if (const auto core = weak.lock()) core->peers_.end_all();
-  });
-}
-
 // Not at once: to an answer from inside its handler RESTinio reads the next request twice, after
 // the handler and after the write, and loses what it has in hand. So each connection has one
 // request at a time, and those that were sent behind it wait in its buffers.
@@ -406,10 +400,13 @@ void Core::handle(const restinio::request_handle_t& request) {
     return settle(std::move(exchange), routes_.route(backend_.view(), std::move(call)));
   }
   const size_t bytes = call.body.size();
-  toil(std::move(exchange), bytes,
-       [this, view = backend_.view(), call = std::move(call)]() mutable {
-         return heavy_routes_.route(view, std::move(call));
-       });
+  const bool taken =
+      toil(exchange, bytes, [this, view = backend_.view(), call = std::move(call)]() mutable {
+        return heavy_routes_.route(view, std::move(call));
+      });
+  if (taken) return;
+  send(*exchange, problem(Code::unavailable,
+                          "too many large requests wait for their turn on this node: try again"));
 }
 
 // What is wrong with the fields that say how a request is to be read.
@@ -433,9 +430,9 @@ std::optional<ApiResponse> Core::refuse_head(const restinio::http_request_header
   return std::nullopt;
 }
 
-void Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<Routed()> job) {
+bool Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<Routed()> job) {
   exchange->heavy = true;
-  const bool taken = worker_.post(bytes, [this, exchange, job = std::move(job)]() mutable {
+  return worker_.post(bytes, [this, exchange, job = std::move(job)]() mutable {
     Routed routed;
     try {
       routed = job();
@@ -448,9 +445,6 @@ void Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<
       settle(std::move(exchange), std::move(routed));
     });
   });
-  if (taken) return;
-  send(*exchange, problem(Code::unavailable,
-                          "too many large requests wait for their turn on this node: try again"));
 }
 
 void Core::settle(std::shared_ptr<Exchange> exchange, Routed routed) {
@@ -534,7 +528,8 @@ void Core::send(Exchange& exchange, ApiResponse response) {
 }
 
 void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
-  exchange->deadline = exchange->begun + options_.answer_timeout;
+  // From now on: it may have waited for the worker before, and others with it.
+  exchange->deadline = Clock::now() + options_.answer_timeout;
   exchange->render = std::move(deferred.render);
   exchange->late = std::move(deferred.late);
   waiting_.push_back(exchange);
@@ -556,10 +551,12 @@ void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
 void Core::finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer result) {
   if (exchange->answered) return;
   if (!result) return answer(exchange, problem(result.error().code, result.error().message));
-  if (!exchange->heavy) return answer(exchange, exchange->render(backend_.view(), *result));
-  toil(exchange, 0, [exchange, view = backend_.view(), outcome = std::move(*result)]() -> Routed {
-    return exchange->render(view, outcome);
-  });
+  const auto outcome = std::make_shared<const cluster::Outcome>(std::move(*result));
+  const auto render = [exchange, view = backend_.view(), outcome]() -> Routed {
+    return exchange->render(view, *outcome);
+  };
+  if (exchange->heavy && toil(exchange, 0, render)) return;
+  settle(exchange, render());  // It is done: to say so must not fail because others wait.
 }
 
 void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
@@ -673,7 +670,6 @@ class RestinioServer : public HttpServer {
     core_->stop_worker();
   }
   uint16_t port() const override { return core_->port(); }
-  void drop_all() override { core_->drop_all(); }
 
  private:
   Backend& backend_;

@@ -53,10 +53,6 @@ class HttpServer {
 
   virtual ~HttpServer() = default;  // Stops listening, ends all connections, joins the threads.
   virtual uint16_t port() const = 0;
-
-  // Ends all connections, and forgets what waits in them unread; new ones are taken. Any thread,
-  // waits for nothing: requests that were read before are with the engine already.
-  virtual void drop_all() = 0;
 };
 
 }  // namespace databridge::api

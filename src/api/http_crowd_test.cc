@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "api/http_test_client.h"
+#include "api/http_worker.h"
 
 namespace databridge::api {
 namespace {
@@ -232,6 +234,59 @@ TEST_F(HttpTest, AFlowFileThatTakesLongKeepsNobodyWaiting) {
   EXPECT_EQ(slow.read_reply().status, 201);
 }
 
+constexpr const char* kFlow =
+    "PUT /api/cluster/flows/f HTTP/1.1\r\nHost: localhost\r\n"
+    "Content-Type: application/yaml\r\nContent-Length: 2\r\n\r\n{}";
+
+TEST_F(HttpTest, WhatIsDoneIsSaidThoughTheWorkerHasTooMuchToDo) {
+  backend.apply(PutFlow{*backend.parse_flow("{}", FlowFormat::yaml, FlowId("f"))});
+  start();
+  Gate gate;
+  backend.silent = true;
+  Client done(port());
+  done.send(kFlow);
+  ASSERT_TRUE(await([&] { return backend.asked == 1; }));
+  EXPECT_EQ(get("/healthz").status, 200);
+  backend.on_parse = [&] { gate.pass(); };
+  Client busy(port());
+  busy.send(kFlow);
+  ASSERT_TRUE(gate.await_one());
+  auto others = clients(port(), static_cast<int>(Worker::kJobsMax) + 1);
+  for (auto& client : others) client->send(kFlow);
+  ASSERT_TRUE(await([&] {
+    return std::any_of(others.begin(), others.end(), [](auto& one) { return one->has_news(); });
+  })) << "one of them is refused";
+  backend.held[0](cluster::Outcome{});
+  EXPECT_EQ(done.read_reply().status, 200);
+  gate.open();
+}
+
+// What waits for the worker first has as much time for its answer as anything else.
+TEST_F(HttpTest, TheTimeForAnAnswerBeginsWhenTheClusterIsAsked) {
+  HttpOptions options;
+  options.answer_timeout = std::chrono::milliseconds(1500);
+  options.stream_heartbeat = std::chrono::milliseconds(20);  // Also how often it looks.
+  backend.apply(PutFlow{*backend.parse_flow("{}", FlowFormat::yaml, FlowId("f"))});
+  start(options);
+  Gate gate;
+  backend.on_parse = [&] { gate.pass(); };
+  backend.silent = true;
+  Client stream(port());
+  stream.send(
+      "GET /api/cluster/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
+  const auto beat = [&] { return stream.read_until("heartbeat") != ""; };
+  Client client(port());
+  const auto begun = std::chrono::steady_clock::now();
+  client.send(kFlow);
+  ASSERT_TRUE(gate.await_one());
+  while (std::chrono::steady_clock::now() < begun + options.answer_timeout) ASSERT_TRUE(beat());
+  gate.open();
+  ASSERT_TRUE(await([&] { return backend.asked == 1; }));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(beat());
+  backend.held[0](cluster::Outcome{});
+  EXPECT_EQ(client.read_reply().status, 200);
+}
+
 TEST_F(HttpTest, TheServerEndsWhileItsWorkerIsBusy) {
   start();
   Gate gate;
@@ -274,19 +329,6 @@ TEST_F(HttpTest, SlowRequestsGetAnAnswerAndIdleConnectionsNone) {
 }
 
 // ---- A node that stood still
-
-TEST_F(HttpTest, AllConnectionsCanBeDropped) {
-  start();
-  auto idle = clients(port(), 10);
-  backend.silent = true;
-  Client at_work(port());
-  at_work.send(put("k", R"({"value":1})"));
-  EXPECT_EQ(get("/healthz").status, 200);
-  server->drop_all();
-  for (auto& client : idle) EXPECT_TRUE(client->closed_by_server());
-  EXPECT_TRUE(at_work.closed_by_server());
-  EXPECT_EQ(get("/healthz").status, 200);
-}
 
 TEST_F(HttpTest, WhatCameWhileTheServerStoodStillIsNeverRead) {
   HttpOptions options;

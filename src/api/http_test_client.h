@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +82,12 @@ class Client {
     }
     reply.body = take(std::min(length, buffer_.size()));
     return reply;
+  }
+
+  // Whether something came that is not read yet.
+  bool has_news() const {
+    pollfd wait{socket_, POLLIN, 0};
+    return ::poll(&wait, 1, 0) == 1;
   }
 
   // The server's end, not a deadline of ours.
