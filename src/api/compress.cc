@@ -3,15 +3,10 @@
 #include <algorithm>
 
 #include "api/guard.h"
+#include "base/bytes.h"
 
 namespace databridge::api {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 // "q=0", "q=0.000": not wanted at all.
 bool refused(std::string_view parameters) {

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "api/guard.h"
+#include "base/bytes.h"
 
 namespace databridge::api {
 namespace {
@@ -29,13 +30,6 @@ int hex_of(unsigned char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t";
-  const size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
 }  // namespace

@@ -55,6 +55,13 @@ TEST(Bytes, Utf8IsStrict) {
   }
 }
 
+TEST(Bytes, BlanksAroundAWordGo) {
+  EXPECT_EQ(trimmed(" \ta b\t "), "a b");
+  EXPECT_EQ(trimmed("a"), "a");
+  EXPECT_EQ(trimmed(" \t "), "");
+  EXPECT_EQ(trimmed(""), "");
+}
+
 TEST(Uuid, TextComesBack) {
   Random random(1);
   const Uuid id = Uuid::make(1'700'000'000'000, random);

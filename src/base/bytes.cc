@@ -100,6 +100,13 @@ std::string to_hex(BytesView bytes) {
   return text;
 }
 
+BytesView trimmed(BytesView text) {
+  constexpr BytesView kBlank = " \t";
+  const size_t begin = text.find_first_not_of(kBlank);
+  if (begin == BytesView::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
+}
+
 bool is_utf8(BytesView bytes) {
   size_t i = 0;
   while (i < bytes.size()) {

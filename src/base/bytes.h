@@ -25,6 +25,7 @@ uint32_t read_little32(BytesView from);  // The first 4 bytes.
 uint64_t read_little64(BytesView from);  // The first 8 bytes.
 
 std::string to_hex(BytesView bytes);
-bool is_utf8(BytesView bytes);  // Strict: no surrogates, no overlong forms.
+BytesView trimmed(BytesView text);  // Without the spaces and tabs around it.
+bool is_utf8(BytesView bytes);      // Strict: no surrogates, no overlong forms.
 
 }  // namespace databridge

@@ -50,6 +50,19 @@ TEST(Process, KnowsItself) {
   EXPECT_NE(entropy64(), entropy64());
 }
 
+TEST(Process, AMachineHasItsIdForANameElseOneThatIsKept) {
+  const TemporaryDirectory dir;
+  const std::string id = dir.path() + "/machine-id";
+  const auto named = [&] { return machine_name(dir.path(), id).value_or("none"); };
+  const std::string made = named();
+  EXPECT_EQ(made.rfind("dir-", 0), 0u) << made;
+  EXPECT_EQ(named(), made);
+  std::ofstream(id) << "not an id\n";
+  EXPECT_EQ(named(), made);
+  std::ofstream(id) << "0123456789abcdef0123456789abcdef\n";
+  EXPECT_EQ(named(), "0123456789abcdef0123456789abcdef");
+}
+
 const ChildRole kSleeper("sleeper", [](const std::string&) {
   ChildRole::put(this_process().pid_start);
   for (;;) ::pause();
