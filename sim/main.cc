@@ -240,10 +240,19 @@ int main(int argc, char** argv) {
   app.add_option("--steps", asked.steps, "of each run")->capture_default_str();
   app.add_option("--threads", asked.threads, "0: one for each core")->capture_default_str();
   app.add_option("--canary", asked.canary, "arm this planted bug, or each in turn: all");
+  bool logs = false;
+  app.add_flag("--log", logs, "show what the nodes log: for one run");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (logs) {
+    asked.threads = 1;
+    databridge::sim::on_node_log = [](std::chrono::milliseconds at, size_t node,
+                                      const std::string& text) {
+      fmt::print("{:>9} node {}: {}\n", at.count(), node, text);
+    };
   }
   return databridge::sim::run(asked);
 }

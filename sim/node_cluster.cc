@@ -121,6 +121,10 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.snapshot_trailing = drawn.snapshot_trailing;
   options.snapshot_chunk = drawn.snapshot_chunk;
   options.events_kept = drawn.events_kept;
+  if (on_node_log == nullptr) return options;
+  options.log = [this, node](cluster::Weight, const std::string& text) {
+    on_node_log(std::chrono::milliseconds(world_->now().time_since_epoch() / 1ms), node, text);
+  };
   return options;
 }
 
@@ -157,6 +161,7 @@ void NodeCluster::put_back(size_t node) {
   nodes_[node].engine.reset();
   world_->put_back(node);
   nodes_[node].is_older = true;
+  checker_.may_repeat = true;  // What was on its way to it is sent again, and said to be.
   boot(node);
 }
 
@@ -177,7 +182,8 @@ void NodeCluster::stop(size_t node) {
 void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
   nodes_[node].stopping = false;
   const Incarnation self = engine(node).identity().incarnation;
-  if (!is_lost(node) && goodbyes_.ended(node, self, engine(node).brain().state())) {
+  if (!is_lost(node) &&
+      goodbyes_.ended(node, self, engine(node).identity().boot, engine(node).brain().state())) {
     count("goodbyes");
   }
   checker_.totals["snapshots"] += engine(node).snapshots();

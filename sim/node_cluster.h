@@ -15,6 +15,7 @@
 #include "sim/node_checker.h"
 #include "sim/node_draw.h"
 #include "sim/node_goodbyes.h"
+#include "sim/run.h"
 #include "sim/world.h"
 
 namespace databridge::sim {

@@ -4,10 +4,11 @@
 
 namespace databridge::sim {
 
-bool NodeGoodbyes::ended(size_t node, Incarnation who, const cluster::State& state) {
+bool NodeGoodbyes::ended(size_t node, Incarnation who, uint64_t boot, const cluster::State& state) {
   const Member* self = state.member(who);
   if (self == nullptr || self->health != Health::stopped) return false;
-  if (self->reason != HealthReason::shut_down) return false;  // The last process said it, not this.
+  // Else the last process said it, not this.
+  if (self->reason != HealthReason::shut_down || self->info.boot != boot) return false;
   away_[node] = {who, state.version()};
   return true;
 }

@@ -69,7 +69,12 @@ void NodeImpostors::forge(size_t node) {
     const RequestId id{kStranger, ++counter_};
     world.say(node, stranger, Forward{id, cluster::encode(cluster::Request{std::move(body), {}})});
   };
-  switch (random.below(7)) {
+  switch (random.below(8)) {
+    case 7: {
+      const size_t as = cluster_.random_node();
+      if (as == node || !cluster_.is_on(as)) return;
+      return world.greet_as(node, as, random.between(1, 9));
+    }
     case 0:
       return world.say(node, stranger, heartbeat(kStranger, self, view->term + 1));
     case 1:

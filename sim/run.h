@@ -4,6 +4,7 @@
 // more of any kind of run than this.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -21,5 +22,9 @@ struct RunResult {
   // and over all runs none may be zero: what never happened was not tested.
   std::map<std::string, uint64_t, std::less<>> totals;
 };
+
+// What the nodes of a run log, as it happens; none: nobody listens. For one run at a time.
+inline void (*on_node_log)(std::chrono::milliseconds at, size_t node,
+                           const std::string& text) = nullptr;
 
 }  // namespace databridge::sim

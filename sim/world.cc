@@ -161,6 +161,18 @@ void World::say(NodeIndex node, env::Speaker from, Message message) {
   });
 }
 
+void World::greet_as(NodeIndex node, NodeIndex as, uint64_t starts) {
+  env::Greeting greeting = machines_[as]->network->self_;
+  greeting.boot += starts;
+  greeting.start += 1;
+  at_node(node, now_, [this, node, greeting] {
+    SimNetwork& network = *machines_[node]->network;
+    if (!network.listening_) return;
+    network.receiver_.on_greeting(greeting);
+    wake(node);
+  });
+}
+
 void World::partition(const std::set<NodeIndex>& one_side, bool rejects) {
   side_ = one_side;
   rejects_ = rejects;

@@ -115,6 +115,8 @@ class World {
 
   // Somebody who is no node of this world says that there.
   void say(NodeIndex node, env::Speaker from, Message message);
+  // Somebody greets it in the name of the process on `as`, some starts later, and hangs up.
+  void greet_as(NodeIndex node, NodeIndex as, uint64_t starts);
 
   // Delivers the next event; false when there is none. One step.
   bool step();

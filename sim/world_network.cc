@@ -23,7 +23,9 @@ Result<void> SimNetwork::start(env::Greeting self, Receiver receiver) {
 void SimNetwork::dial(const Address& address) {
   if (address == world_.present_address(node_)) return;
   const auto [link, fresh] = links_.try_emplace(address);
-  if (fresh && listening_) connect(address, link->second.generation, Duration::zero());
+  if (listening_ && (fresh || !link->second.up)) {
+    connect(address, link->second.generation, Duration::zero());
+  }
 }
 
 void SimNetwork::connect(const Address& address, uint64_t generation, Duration wait) {

@@ -85,7 +85,6 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   const bool late = now - stepped_ > options_.leader.timing.doubt_gap;
   stepped_ = now;
   if (late) member_.note_loop_late();
-  if (late) peers_.came_back(now);
   if (late && leader_) leader_->came_back(now);
   follow_consensus(effects);
   std::visit([&](auto& item) { on(item, effects); }, input);

@@ -90,7 +90,8 @@ class Brain {
   void touched(const Command& command, const Applied& applied, Effects& effects);
   void serve(std::optional<Desk::ToServe> served, Effects& effects);
   // ---- Peers (brain_peers.cc)
-  Peers::Ground ground() const { return {state_, consensus_, cluster_, now_}; }
+  Peers::Ground ground() const { return ground(consensus_); }
+  Peers::Ground ground(const Consensus& consensus) const;
   void take(Received& input, Standing standing, Effects& effects);
   void on_join(Incarnation from, const Join& join, Effects& effects);
   void on_join_reply(const Received& input, Standing standing, const JoinReply& reply,

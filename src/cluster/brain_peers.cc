@@ -15,6 +15,11 @@ std::string shown(const std::string& text) { return text.substr(0, kTextMax); }
 
 }  // namespace
 
+Peers::Ground Brain::ground(const Consensus& consensus) const {
+  const auto out_of_touch = member_.out_of_touch(now_);
+  return {state_, consensus, cluster_, now_, out_of_touch ? now_ - *out_of_touch : Instant::min()};
+}
+
 void Brain::on(Received& input, Effects& effects) {
   // What this node tells itself comes without a process; who greets as this one is another.
   if (input.from == self_ && input.boot != 0) return;
@@ -32,7 +37,7 @@ void Brain::on(Received& input, Effects& effects) {
 
 bool Brain::hears(Received& input, const Consensus& consensus, Instant now, Effects& effects) {
   now_ = now;
-  const Peers::Ground ground{state_, consensus, cluster_, now};
+  const Peers::Ground ground = this->ground(consensus);
   const Peers::Seen seen = peers_.spoke(input, ground);
   note_seen(input.from, seen, effects);
   publish_known(ground, effects);
@@ -160,18 +165,22 @@ void Brain::on(const LinkChanged& input, Effects& effects) {
 void Brain::on(const Greeted& input, Effects& effects) {
   const Peers::Seen seen = peers_.greeted(input, ground());
   note_seen(input.peer, seen, effects);
-  if (input.address.empty() || cluster_.empty()) return;
+  if (cluster_.empty()) return;
   const bool is_ours = input.cluster == cluster_;
   if (seen.standing == Standing::stranger) {
     // Nobody whom this node knows is there any more: perhaps all were replaced while it was away,
     // and this is one of those who came. It is asked whether this node is one of its members.
-    if (is_ours && peers_.is_lonely(now_)) peers_.visit(input.address, ground(), effects);
+    if (is_ours && !input.address.empty() && peers_.is_lonely(now_))
+      peers_.visit(input.address, ground(), effects);
     return;
   }
-  if (seen.standing != Standing::member) return;
+  const Member* member = state_.member(input.peer);
+  if (seen.standing == Standing::waits && member != nullptr) {
+    effects.push_back(Dial{member->info.address});  // Found there, it waits no more.
+  }
+  if (seen.standing != Standing::member || input.address.empty()) return;
   // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
   // one who has moved, cannot get.
-  const Member* member = state_.member(input.peer);
   if (member == nullptr || member->info.address == input.address) return;
   peers_.keep(input.address);
   effects.push_back(Dial{input.address});
@@ -205,6 +214,13 @@ void Brain::on_join(Incarnation from, const Join& join, Effects& effects) {
   if (standing != Standing::member) return refuse(who, standing, effects);
   if (leader_) {
     peers_.visit(who.address, ground(), effects);
+    // A newer start of a member is admitted once this node has found it by itself: anybody may
+    // speak in its name. Until then it asks again.
+    const Member* known = state_.member(who.incarnation);
+    const bool is_next = known != nullptr && known->info.boot != who.boot;
+    if (is_next && who.incarnation != self_ &&
+        !peers_.is_linked_to(who.incarnation, {who.boot, who.start, {}}))
+      return;
     return leader_->on_join(join, state_, consensus_, now_, effects);
   }
   if (from != who.incarnation) return;

@@ -249,6 +249,7 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
     if (applied.rejected) refuse(who, applied.rejected->message, effects);
   } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
     deciding_.erase(remove->incarnation);
+    removing_.erase(remove->incarnation);
     if (!applied.rejected) {
       health_.forget(remove->incarnation);
       loads_.erase(remove->incarnation);
@@ -388,6 +389,7 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
   }
   if (!may_go(member, state, now)) return;
   deciding_.insert(who);
+  removing_.insert(who);
   propose(RemoveMember{who, replaced ? "replaced"
                             : stale  ? "stale"
                                      : "removed by request"},
@@ -438,9 +440,11 @@ void LeaderDuty::mind_voters(const State& state, const Consensus& consensus, Ins
     const bool self = incarnation == self_;
     Server server;
     server.incarnation = incarnation;
-    // It votes, and is counted, until it may go: its removal may be held up for long.
-    server.leaving = member != nullptr && may_go(*member, state, now) &&
-                     (member->forced || !why_vote_needed(*member, state, now));
+    // It votes, and is counted, until it may go: its removal may be held up for long. Once it is
+    // proposed, it ends for good, whatever comes.
+    server.leaving = removing_.contains(incarnation) ||
+                     (member != nullptr && may_go(*member, state, now) &&
+                      (member->forced || !why_vote_needed(*member, state, now)));
     server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
     server.learner = has(consensus.learners, incarnation);
     server.voter = has(consensus.voters, incarnation);

@@ -149,7 +149,8 @@ class LeaderDuty {
   std::deque<Plan> plans_;                // Shown by a dry run, newest last; a few.
   LogIndex placement_changed_ = 0;        // By the newest command that plans depend on.
   std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
-  std::set<Incarnation> deciding_;        // What mind_member proposed is not applied yet.
+  std::set<Incarnation> deciding_;        // What mind_member proposed is not applied yet;
+  std::set<Incarnation> removing_;        // and it is their removal.
   std::optional<SetVoters> voters_proposed_;
   std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
   Instant soft_next_{};

@@ -98,7 +98,7 @@ Peers::Seen Peers::link_up(const LinkChanged& news, const Ground& ground) {
   links_[news.address] = {news.peer, process, news.cluster, news.log};
   if (is_seed(news.address)) at_seeds_[news.address] = {news.peer, news.cluster};
   const bool is_ours = !ground.cluster.empty() && news.cluster == ground.cluster;
-  return judge(news.peer, process, is_ours, ground);
+  return judge(news.peer, process, is_ours, ground, &news.address);
 }
 
 Peers::Seen Peers::spoke(const Received& message, const Ground& ground) {
@@ -115,7 +115,7 @@ Peers::Seen Peers::spoke(const Received& message, const Ground& ground) {
 }
 
 Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
-                         const Ground& ground) {
+                         const Ground& ground, const Address* dialled) {
   Peer& peer = peer_of(who, ground);
   auto seen = std::find_if(peer.seen.begin(), peer.seen.end(),
                            [&](const Process& one) { return one.is(process.boot, process.start); });
@@ -126,9 +126,14 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
     seen->home = process.home;
   }
   const Process it = *seen;
+  const Member* member = ground.state.member(who);
+  if (dialled != nullptr &&
+      (is_seed(*dialled) || (member != nullptr && member->info.address == *dialled))) {
+    peer.found = it;
+    if (peer.present && peer.present->is(it.boot, it.start)) peer.is_found = true;
+  }
   Seen result;
   if (!is_ours || !is_known(who, ground)) return result;
-  const Member* member = ground.state.member(who);
   if (member != nullptr && is_older(it, member->info)) {
     result.standing = Standing::older;
     return result;
@@ -140,35 +145,40 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
     const bool holds =
         peer.present && !(member != nullptr && is_older(*peer.present, member->info));
     if (holds && !succeeds(who, peer, it, member, ground.now)) {
-      result.standing = refuse(peer, it, ground.now);
+      result.standing = refuse(who, peer, it, ground);
       return result;
     }
     let_in(peer, it, member, result, ground.now);
     let_in_.insert(who);
-  } else if (it.home.is_known()) {
-    peer.present->home = it.home;
+  } else {
+    if (it.home.is_known()) peer.present->home = it.home;
+    if (peer.unproved && peer.before && has_ended(peer, *peer.before, it)) {
+      peer.unproved = false;  // It greeted us before it was found.
+      result.died = it.boot;
+    }
   }
-  peer.heard = peer.spoke = heard_any_ = ground.now;
+  peer.heard = heard_any_ = ground.now;
   peer.refused.reset();
   peer.gone.reset();
   return result;
 }
 
-// It waits; but not for ever, if the other lives: a link that is up is no word of it.
-Standing Peers::refuse(Peer& peer, const Process& process, Instant now) {
+// It waits; but not for ever, if the other lives. That it is heard proves nothing: what it said
+// before it died may be on its way for long. It has to answer what was sent to it long after the
+// newcomer was there.
+Standing Peers::refuse(Incarnation who, Peer& peer, const Process& process, const Ground& ground) {
   if (!peer.newcomer || !peer.newcomer->is(process.boot, process.start)) {
     peer.newcomer = process;
-    peer.newcomer_since = now;
+    peer.newcomer_since = ground.now;
   }
   const bool is_newer = process.boot > peer.present->boot;
-  const bool lives = peer.spoke - peer.newcomer_since >= options_.patience;
-  return is_newer && lives ? Standing::copy : Standing::waits;
-}
-
-void Peers::came_back(Instant now) {
-  for (auto& [who, peer] : peers_) {
-    if (peer.newcomer) peer.newcomer_since = now;
+  Instant answered = who == ground.consensus.leader ? ground.leader_answered : Instant::min();
+  const auto progress = ground.consensus.peers.find(who);
+  if (ground.consensus.leading && progress != ground.consensus.peers.end()) {
+    answered = progress->second.contact_last;
   }
+  const bool lives = answered >= peer.newcomer_since + options_.patience;
+  return is_newer && lives ? Standing::copy : Standing::waits;
 }
 
 // What is proved of its predecessor says nothing of those before that one, if it was let in
@@ -182,22 +192,27 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
     is_proved = member->heir || peer.outwaited >= before->boot;
   }
   peer.unproved = false;
+  peer.before.reset();
   if (before && before->boot < process.boot) {
     peer.unproved = !is_proved || !has_ended(peer, *before, process);
     if (!peer.unproved) seen.died = process.boot;
+    if (is_proved) peer.before = before;
   }
   peer.present = process;
+  peer.is_found = is_found(peer, process);
   peer.newcomer.reset();
   peer.let_in_at = now;
   seen.let_in = true;
 }
 
 // Of one locked directory on one running machine, a newer start proves the end of an older one. A
-// copy is no successor.
-bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after) const {
+// copy is no successor. Whoever dials us may say anything: it counts where this node finds that
+// member by itself.
+bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after) {
   if (after.boot <= before.boot) return false;
   if (CANARY(newer_boot_is_proof)) return true;
-  if (before.home.is_known() && before.home == after.home) return true;
+  const bool counts = is_found(peer, after) || CANARY(any_greeting_is_proof);
+  if (counts && before.home.is_known() && before.home == after.home) return true;
   return peer.gone && *peer.gone >= before.boot;
 }
 
@@ -206,12 +221,19 @@ bool Peers::has_ended(const Peer& peer, const Process& before, const Process& af
 bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                      Instant now) const {
   const Process& before = *peer.present;
-  if (after.boot <= before.boot) return false;
+  if (!peer.is_found && is_found(peer, after)) return true;  // Whoever only dials us may be nobody.
+  const bool is_silent = !is_linked_to(who, before) && now - peer.heard >= options_.patience;
+  if (after.boot <= before.boot) {
+    // A copy was let in where the original was not heard, and has ended; or somebody lied. The
+    // state knows better.
+    const bool is_gone = is_silent || (peer.gone && *peer.gone >= before.boot);
+    return is_gone && member != nullptr && !before.is(member->info.boot, member->info.start);
+  }
   if (has_ended(peer, before, after)) return true;
   const bool said_goodbye = member != nullptr && member->health == Health::stopped &&
                             member->reason == HealthReason::shut_down &&
                             member->info.boot == before.boot;
-  return said_goodbye || (!is_linked_to(who, before) && now - peer.heard >= options_.patience);
+  return said_goodbye || is_silent;
 }
 
 Standing Peers::standing_of(const MemberInfo& info, const Ground& ground) const {

@@ -38,6 +38,8 @@ class Peers {
     const Consensus& consensus;
     const ClusterId& cluster;
     Instant now;
+    // When the newest message was sent to the leader that it has answered.
+    Instant leader_answered = Instant::min();
   };
   struct Process {
     uint64_t boot = 0;
@@ -75,9 +77,6 @@ class Peers {
   Standing standing_of(const MemberInfo& process, const Ground& ground) const;
   // The process that was let in, or the one that the state knows: for who is told of it.
   MemberInfo other_process(Incarnation who, const State& state) const;
-  // Our own loop had a gap: what was said meanwhile is not heard yet (safety.md 1.8).
-  void came_back(Instant now);
-
   // What such a process says of work from before its admission counts only once its predecessors
   // are dead, or can hold no lease.
   bool speaks_for_the_past(Incarnation who, const Ground& ground) const;
@@ -90,6 +89,7 @@ class Peers {
   // News of a process that has a successor, or that is linked at another address, is none.
   bool is_outdated(const LinkChanged& news) const;
   bool is_linked(Incarnation who) const;
+  bool is_linked_to(Incarnation who, const Process& process) const;
   // True: its death up to that boot is proved by this.
   bool refused(Incarnation who, uint64_t boot, bool process_gone);
   bool reaped(const Member& member, uint64_t boot);  // False: it says nothing of a known process.
@@ -116,12 +116,14 @@ class Peers {
   struct Peer {
     std::vector<Process> seen;       // That greeted, newest last; a few.
     std::optional<Process> present;  // That was let in.
+    std::optional<Process> found;    // That greeted last where this node dials that member.
+    bool is_found = false;           // The present one was.
     Instant heard{};                 // From it, or that its link was up.
-    Instant spoke{};                 // It has greeted, or sent a message.
     Instant seen_at{};               // Anybody of that incarnation.
     std::optional<Process> newcomer;
     Instant newcomer_since{};
     bool unproved = false;  // It was let in, and nothing proves that those before it are dead.
+    std::optional<Process> before;  // Whose end would prove it, if it is found.
     Instant let_in_at{};
     std::optional<uint64_t> refused;  // At that boot, and not heard of since.
     uint64_t reaped = 0;              // By its guardian, up to that boot.
@@ -130,13 +132,16 @@ class Peers {
   };
 
   Peer& peer_of(Incarnation who, const Ground& ground);
-  Seen judge(Incarnation who, const Process& process, bool is_ours, const Ground& ground);
-  Standing refuse(Peer& peer, const Process& process, Instant now);
+  Seen judge(Incarnation who, const Process& process, bool is_ours, const Ground& ground,
+             const Address* dialled = nullptr);
+  Standing refuse(Incarnation who, Peer& peer, const Process& process, const Ground& ground);
   void let_in(Peer& peer, const Process& process, const Member* member, Seen& seen, Instant now);
-  bool has_ended(const Peer& peer, const Process& before, const Process& after) const;
+  static bool is_found(const Peer& peer, const Process& process) {
+    return peer.found && peer.found->is(process.boot, process.start);
+  }
+  static bool has_ended(const Peer& peer, const Process& before, const Process& after);
   bool succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                 Instant now) const;
-  bool is_linked_to(Incarnation who, const Process& process) const;
   bool weigh(Peer& peer, bool process_gone) const;
 
   Options options_;

@@ -32,9 +32,13 @@ class PeersTest : public testing::Test, public TestCluster {
     options.seeds = {{"seed", 1}};
     peers = std::make_unique<Peers>(options, now);
   }
-  Peers::Ground ground() const { return {state, consensus, cluster, now}; }
+  Peers::Ground ground() const { return {state, consensus, cluster, now, leader_answered}; }
   Peers::Seen greet(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
     return peers->greeted({node(id), boot, {}, start, at, cluster}, ground());
+  }
+  // On the link that this node dials to where that member is.
+  Peers::Seen find(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
+    return link(info_of(id).address, id, boot, start, at);
   }
   Standing hear(uint64_t id, uint64_t boot, uint64_t start, bool ours = true) {
     return peers->spoke({node(id), HeartbeatAsk{}, boot, start, ours}, ground()).standing;
@@ -45,6 +49,7 @@ class PeersTest : public testing::Test, public TestCluster {
                           ground());
   }
 
+  Instant leader_answered = Instant::min();
   const ClusterId cluster{"c"};
   const Home copy{"machine", 1, 99};
   std::unique_ptr<Peers> peers;
@@ -53,14 +58,32 @@ class PeersTest : public testing::Test, public TestCluster {
 // ---- 2: what proves a death
 
 TEST_F(PeersTest, ANewerStartOfTheSameDirectoryOnTheSameMachineProvesTheEndOfTheOlder) {
-  EXPECT_EQ(greet(2, 1, 11, home(2)).standing, Standing::member);
-  const Peers::Seen seen = greet(2, 2, 22, home(2));
+  EXPECT_EQ(find(2, 1, 11, home(2)).standing, Standing::member);
+  const Peers::Seen seen = find(2, 2, 22, home(2));
   EXPECT_EQ(seen.standing, Standing::member);
   EXPECT_EQ(seen.died, 2u) << "all before boot 2";
 }
 
 TEST_F(PeersTest, AndOfTheOneThatTheStateKnowsIfNobodyElseWasMet) {
-  EXPECT_EQ(greet(2, 2, 22, home(2)).died, 2u);
+  EXPECT_EQ(find(2, 2, 22, home(2)).died, 2u);
+}
+
+// It knows where that directory is, as everybody may.
+TEST_F(PeersTest, WhatAStrangerSaysInAMembersNameProvesNothingAndPasses) {
+  find(2, 1, 11, home(2));
+  const Peers::Seen seen = greet(2, 7, 77, home(2));
+  EXPECT_EQ(seen.standing, Standing::waits);
+  EXPECT_EQ(link({"elsewhere", 1}, 2, 7, 77, home(2)).standing, Standing::waits);
+  EXPECT_EQ(hear(2, 1, 11), Standing::member);
+  restart();
+  EXPECT_EQ(greet(2, 7, 77, home(2)).died, 0u) << "even if nobody was heard before";
+  EXPECT_EQ(hear(2, 1, 11), Standing::waits);
+  EXPECT_EQ(find(2, 1, 11, home(2)).standing, Standing::member) << "it is found";
+  EXPECT_EQ(greet(2, 7, 77, home(2)).standing, Standing::waits);
+  restart();
+  greet(2, 7, 77, home(2));
+  now += timing.heartbeat_timeout;
+  EXPECT_EQ(find(2, 2, 22, home(2)).standing, Standing::member) << "also if it is started again";
 }
 
 TEST_F(PeersTest, ACopyProvesNothing) {
@@ -103,16 +126,16 @@ TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
 TEST_F(PeersTest, TheEndOfOneThatCouldNotSpeakForThePastProvesNothingOfThePast) {
   greet(2, 1, 11, home(2));
   now += timing.heartbeat_timeout;
-  EXPECT_EQ(greet(2, 2, 22, copy).died, 0u);
-  EXPECT_EQ(greet(2, 3, 33, copy).died, 0u);
+  EXPECT_EQ(find(2, 2, 22, copy).died, 0u);
+  EXPECT_EQ(find(2, 3, 33, copy).died, 0u);
   EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
   MemberInfo info = member(2, 3, 33);
   info.home = copy;
   apply(AdmitMember{info});
   EXPECT_FALSE(state.member(node(2))->heir);
-  EXPECT_EQ(greet(2, 4, 44, copy).died, 0u) << "so the state says";
+  EXPECT_EQ(find(2, 4, 44, copy).died, 0u) << "so the state says";
   restart();
-  EXPECT_EQ(greet(2, 4, 44, copy).died, 0u) << "whoever leads by now";
+  EXPECT_EQ(find(2, 4, 44, copy).died, 0u) << "whoever leads by now";
 }
 
 TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
@@ -126,7 +149,7 @@ TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
   ASSERT_EQ(peers->outwaited(ground()).size(), 1u);
   apply(AdmitMember{info, true});
   EXPECT_TRUE(state.member(node(2))->heir);
-  EXPECT_EQ(greet(2, 3, 33, copy).died, 3u);
+  EXPECT_EQ(find(2, 3, 33, copy).died, 3u);
   info.boot = 3;
   info.start = 33;
   apply(AdmitMember{info});
@@ -147,7 +170,7 @@ TEST_F(PeersTest, WhoStartsBelowWhatTheStateKnowsIsAnOlderCopy) {
   EXPECT_EQ(hear(2, 4, 44), Standing::older);
   EXPECT_EQ(greet(2, 5, 54, home(2)).standing, Standing::older) << "it counts alike";
   EXPECT_EQ(greet(2, 5, 55, home(2)).standing, Standing::member);
-  EXPECT_EQ(greet(2, 6, 66, home(2)).standing, Standing::member);
+  EXPECT_EQ(find(2, 6, 66, home(2)).standing, Standing::member);
 }
 
 TEST_F(PeersTest, WhomTheStateHasOutlivedHoldsUpNobody) {
@@ -160,6 +183,7 @@ TEST_F(PeersTest, WhomTheStateHasOutlivedHoldsUpNobody) {
 // ---- 9.2: copies that run beside
 
 TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
+  consensus.leading = true;
   greet(2, 1, 11, home(2));
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
   for (Duration passed{}; passed < timing.heartbeat_timeout; passed += 1s) {
@@ -167,17 +191,38 @@ TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
     now += 1s;
     EXPECT_EQ(hear(2, 1, 11), Standing::member);
   }
-  EXPECT_EQ(hear(2, 2, 22), Standing::copy) << "after T of it, for good";
+  consensus.peers[node(2)].contact_last = now - 1ns;
+  EXPECT_EQ(hear(2, 2, 22), Standing::waits) << "what it says may be on its way for long";
+  consensus.peers[node(2)].contact_last = now;
+  EXPECT_EQ(hear(2, 2, 22), Standing::copy) << "it answers what was sent after T of it: for good";
   EXPECT_EQ(hear(2, 1, 11), Standing::member);
 }
 
-TEST_F(PeersTest, WhatWasSaidWhileWeStoodStillMayNotBeHeardYet) {
+TEST_F(PeersTest, WhoFollowsKnowsOfTheLeaderOnlyThatItLives) {
+  follow(2, kTerm);
   greet(2, 1, 11, home(2));
   greet(2, 2, 22, copy);
-  now += 2 * timing.heartbeat_timeout;
-  peers->came_back(now);
-  EXPECT_EQ(hear(2, 1, 11), Standing::member) << "from before the gap, perhaps";
+  now += timing.heartbeat_timeout;
+  hear(2, 1, 11);
+  consensus.peers[node(2)].contact_last = now;
   EXPECT_EQ(hear(2, 2, 22), Standing::waits);
+  leader_answered = now;
+  EXPECT_EQ(hear(2, 2, 22), Standing::copy);
+  consensus.leader = node(3);
+  EXPECT_EQ(hear(2, 2, 22), Standing::waits);
+}
+
+TEST_F(PeersTest, TheOriginalIsHeardAgainWhereItsCopyWasLetInAndHasEnded) {
+  greet(2, 2, 22, copy);
+  EXPECT_EQ(hear(2, 1, 11), Standing::waits) << "the copy came first";
+  now += timing.heartbeat_timeout;
+  EXPECT_EQ(hear(2, 1, 12), Standing::older) << "only the one that the state knows";
+  EXPECT_EQ(hear(2, 1, 11), Standing::member);
+  EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
+  restart();
+  greet(2, 2, 22, copy);
+  EXPECT_TRUE(peers->refused(node(2), 2, true));
+  EXPECT_EQ(hear(2, 1, 11), Standing::member) << "at once, if its end is proved";
 }
 
 TEST_F(PeersTest, TwoThatCountAlikeAreNotBothHeard) {
@@ -219,6 +264,8 @@ TEST_F(PeersTest, ACopyThatWasLetInSpeaksForThePastOnlyAfterT) {
 
 TEST_F(PeersTest, AnHeirSpeaksForThePastAtOnce) {
   greet(2, 2, 22, home(2));
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_EQ(find(2, 2, 22, home(2)).died, 2u) << "it is found where it should be";
   EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground()));
   apply(AdmitMember{member(2, 2, 22)});
   EXPECT_TRUE(state.member(node(2))->heir);

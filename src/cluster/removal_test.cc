@@ -66,6 +66,35 @@ TEST_F(RemovalTest, SilenceIsNotEmptiness) {
   EXPECT_TRUE(is_member()) << "nor is a long one: " << why_it_left();
 }
 
+// Its removal is on its way through the log when a voter is lost: it will end, and must not be
+// given a vote again.
+TEST_F(RemovalTest, WhoIsBeingRemovedIsNotPromotedAnyMore) {
+  consensus.voters = {node(1), node(2)};
+  consensus.learners = {node(3), node(4)};
+  commit(SetDraining{node(3), true, true, false});
+  leave(false);
+  beating = {1, 2};
+  held = 0;
+  const auto turn = [&] {
+    now += 100ms;
+    hear_quorum();
+    for (const uint64_t id : {1u, 2u, 4u}) beat(id);
+    return tick();
+  };
+  Effects effects;
+  for (int turns = 0; turns < 50 && proposed<RemoveMember>(effects).empty(); ++turns) {
+    effects = turn();
+    for (const NoteEmpty& note : proposed<NoteEmpty>(effects)) commit(note);
+  }
+  ASSERT_EQ(proposed<RemoveMember>(effects).size(), 1u);
+  duty.on_link(node(3), LinkState::lost);
+  for (int turns = 0; turns < 300; ++turns) {
+    for (const ChangeVoters& change : all<ChangeVoters>(turn())) {
+      EXPECT_FALSE(change.server == node(4) && change.change == VoterChange::promote);
+    }
+  }
+}
+
 TEST_F(RemovalTest, WhatItSaidBeforeItAppliedTheLossOfItsWorkSaysNothing) {
   leave(false);
   const LogIndex taken = state.member(node(4))->work_at;

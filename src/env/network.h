@@ -103,7 +103,7 @@ class Network {
   virtual void set_position(const LogPosition& position) = 0;
 
   // Keeps a link to the address: redials for ever, at once after a loss, then backing off to at
-  // most one second. Twice is once.
+  // most one second. Twice is once, but that it is tried at once if it waits.
   virtual void dial(const Address& address) = 0;
   virtual void hang_up(const Address& address) = 0;
 

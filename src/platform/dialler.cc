@@ -56,6 +56,10 @@ void Dialler::stop() {
   }
 }
 
+void Dialler::hurry() {
+  if (state_ == State::idle) attempt();
+}
+
 template <typename Act>
 void Dialler::after(Duration delay, Act act) {
   timer_.expires_after(delay);

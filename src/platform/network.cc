@@ -460,7 +460,7 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
 void AsioNetwork::dial(const Address& address) {
   asio::post(io_, [this, address] {
     auto& dialler = diallers_[address];
-    if (dialler) return;
+    if (dialler) return dialler->hurry();
     dialler = std::make_shared<Dialler>(static_cast<DialContext&>(*this), address);
     dialler->start();
   });
