@@ -7,6 +7,7 @@ void NodeRemovals::look(const cluster::View& view) {
     Staying& staying = staying_[who];
     staying.node = std::stoul(member.info.node.value.substr(1));
     staying.forced = staying.forced || member.forced;
+    staying.leaving = member.leaving;
   });
   for (auto next = staying_.begin(); next != staying_.end();) {
     const auto [who, staying] = *next;
@@ -22,6 +23,8 @@ void NodeRemovals::look(const cluster::View& view) {
 // While its process lives, what it holds can be counted.
 void NodeRemovals::part(Incarnation who, const Staying& staying) {
   if (staying.forced || !cluster_.is_on(staying.node)) return;
+  // It was told to leave and gone between two looks: perhaps by force.
+  if (cluster_.draw().forced && !staying.leaving) return;
   if (cluster_.engine(staying.node).identity().incarnation != who) return;
   cluster_.count("removed unforced");
   const uint64_t held = cluster_.engine(staying.node).host().queue_depth();

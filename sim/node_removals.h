@@ -20,6 +20,7 @@ class NodeRemovals {
   struct Staying {
     size_t node = 0;
     bool forced = false;
+    bool leaving = false;  // It was seen to.
   };
 
   void part(Incarnation who, const Staying& staying);
