@@ -50,8 +50,7 @@ const std::vector<RunKind>& kinds() {
 
       {"wild",
        run_wild,
-       {{"swaps_blindly"}, {"takes_doubles"}, {"consumed_comes_back"}, {"forgets_keys"}},
-       false},
+       {{"swaps_blindly"}, {"takes_doubles"}, {"consumed_comes_back"}, {"forgets_keys"}}},
   };
   return all;
 }

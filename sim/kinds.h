@@ -16,7 +16,6 @@ struct RunKind {
   const char* name;
   RunResult (*run)(uint64_t seed, size_t steps);
   std::vector<Canary> canaries;
-  bool by_default = true;  // Else only who asks for it by name gets it.
 };
 
 const std::vector<RunKind>& kinds();

@@ -74,7 +74,7 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
   if (wild) draw_wild(random);
   visits = promises_files() && random.chance(0.5);
   addresses_change = random.chance(0.7);
-  few_clocks_lie = !wild && random.chance(kFewClocksLie);
+  few_clocks_lie = !wild && random.chance(kFewClocksLie) && !removals;
   if (random.chance(0.2)) slow_engine = random.below(nodes());
   if (random.chance(0.2)) slow_disk = random.below(nodes());
   for (size_t node = 0; node < nodes(); ++node) {
@@ -86,6 +86,7 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
 void NodeDraw::draw_wild(Random& random) {
   static constexpr size_t kFounders[] = {1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7};
   founders = kFounders[random.below(std::size(kFounders))];
+  if (founders == 1) removals = forced = false;  // Alone and anew, it would found another one.
   static constexpr uint32_t kReplicas[] = {1, 3, 3, 3, 5};
   replica_count = kReplicas[random.below(std::size(kReplicas))];
   restores = random.chance(0.15);

@@ -27,6 +27,7 @@ class NodeImpostors {
   void forge(size_t node);
   void put_back(size_t node, int restarts);
   void start_copy(size_t node);
+  bool is_removed() const;  // The one that was copied.
   void turn_copy();
 
   NodeCluster& cluster_;

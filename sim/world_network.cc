@@ -24,7 +24,7 @@ void SimNetwork::dial(const Address& address) {
   if (address == world_.present_address(node_)) return;
   const auto [link, fresh] = links_.try_emplace(address);
   if (listening_ && (fresh || !link->second.up)) {
-    connect(address, link->second.generation, Duration::zero());
+    connect(address, ++link->second.generation, Duration::zero());
   }
 }
 

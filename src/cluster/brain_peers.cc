@@ -212,8 +212,11 @@ void Brain::on_join(Incarnation from, const Join& join, Effects& effects) {
   if (!join.cluster.empty() && join.cluster != cluster_) return;
   const Standing standing = peers_.standing_of(who, ground());
   if (standing != Standing::member) return refuse(who, standing, effects);
-  if (leader_) {
+  // It may have moved. Where nobody leads, the log cannot say so.
+  if (leader_ || state_.member(who.incarnation) != nullptr) {
     peers_.visit(who.address, ground(), effects);
+  }
+  if (leader_) {
     // A newer start of a member is admitted once this node has found it by itself: anybody may
     // speak in its name. Until then it asks again.
     const Member* known = state_.member(who.incarnation);
@@ -233,10 +236,11 @@ void Brain::on_join(Incarnation from, const Join& join, Effects& effects) {
 
 // Two processes of one incarnation: this one is told why it is not heard (safety.md 9).
 void Brain::refuse(const MemberInfo& who, Standing standing, Effects& effects) {
+  if (who.incarnation == self_) return;  // The last words of the process before this one.
   const MemberInfo other = peers_.other_process(who.incarnation, state_);
   JoinReply reply;
   reply.cluster = cluster_;
-  reply.leader = consensus_.leader;
+  if (standing == Standing::copy) reply.leader = consensus_.leader;
   reply.standing = standing;
   reply.members.push_back(brief(other));
   const std::string its = "start " + std::to_string(other.boot) + " of this node";
@@ -378,7 +382,8 @@ void Brain::on_probe(Incarnation from, const Probe& probe, Effects& effects) {
     about.self = options_.self;
     about.cluster = cluster_;
     about.attempt = discovery_.record().attempt;
-    effects.push_back(Send{from, about});
+    // To whoever asks: it may be the next process of a member, and not let in yet.
+    effects.push_back(Send{from, about, probe.self.start});
   }
   discover(effects);
 }

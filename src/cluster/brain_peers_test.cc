@@ -145,6 +145,18 @@ TEST_F(BrainTest, NobodySpeaksInThisNodesOwnName) {
   EXPECT_TRUE(proposed<SetConfig>(step(forged)).empty());
 }
 
+// A leader that was started again is handed what its last process had asked.
+TEST_F(BrainTest, TheLastWordsOfItsOwnLastProcessAreNotAnswered) {
+  Brain::Options options = options_of(1, timing);
+  options.self.boot = 2;
+  options.self.start = 22;
+  apply(AdmitMember{options.self});
+  wake(options, state);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  EXPECT_TRUE(all<Send>(hear(2, Join{info_of(1), ClusterId("c")})).empty());
+}
+
 TEST_F(BrainTest, UnderAMembersNameOnlyItsProcessIsBelieved) {
   wake(2);
   follow(1, kTerm);

@@ -170,12 +170,12 @@ void LeaderDuty::on_report(Incarnation from, const WorkReport& report, const Sta
   dispatcher_.on_report(from, report, state);
 }
 
-void LeaderDuty::refuse(Incarnation who, std::string why, Effects& effects) const {
+void LeaderDuty::refuse(const MemberInfo& who, std::string why, Effects& effects) const {
   JoinReply reply;
   reply.cluster = options_.cluster;
   reply.leader = self_;
   reply.refused = std::move(why);
-  effects.push_back(Send{who, std::move(reply)});
+  effects.push_back(Send{who.incarnation, std::move(reply), who.start});
 }
 
 void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& consensus,
@@ -193,7 +193,7 @@ void LeaderDuty::on_join(const Join& join, const State& state, const Consensus& 
     const Incarnation other = bearer->info.incarnation;
     const bool silent = health_.silence(other, now) >= options_.timing.heartbeat_timeout;
     if (other == self_ || !(silent || dead_.contains(other))) {
-      return refuse(who,
+      return refuse(join.self,
                     join.self.node.value + " is the name of a member at " +
                         bearer->info.address.text() +
                         " that may live: start this node with another "
@@ -246,7 +246,7 @@ void LeaderDuty::on_applied(LogIndex index, const Command& command, const Applie
     const Incarnation who = admit->info.incarnation;
     admitting_.erase(who);
     if (const Member* member = state.member(who)) watch(*member, now);
-    if (applied.rejected) refuse(who, applied.rejected->message, effects);
+    if (applied.rejected) refuse(admit->info, applied.rejected->message, effects);
   } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
     deciding_.erase(remove->incarnation);
     removing_.erase(remove->incarnation);

@@ -81,7 +81,7 @@ class LeaderDuty {
 
  private:
   void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
-  void refuse(Incarnation who, std::string why, Effects& effects) const;
+  void refuse(const MemberInfo& who, std::string why, Effects& effects) const;
   Inherited inherited(const Member& member, Instant now) const;
   void watch(const Member& member, Instant now);
   void note_commit(const Consensus& consensus, Instant now);

@@ -157,7 +157,7 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
       result.died = it.boot;
     }
   }
-  peer.heard = heard_any_ = ground.now;
+  heard_any_ = ground.now;
   peer.refused.reset();
   peer.gone.reset();
   return result;
@@ -201,7 +201,7 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
   peer.present = process;
   peer.is_found = is_found(peer, process);
   peer.newcomer.reset();
-  peer.let_in_at = now;
+  peer.let_in_at = peer.reached = now;
   seen.let_in = true;
 }
 
@@ -222,7 +222,9 @@ bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, co
                      Instant now) const {
   const Process& before = *peer.present;
   if (!peer.is_found && is_found(peer, after)) return true;  // Whoever only dials us may be nobody.
-  const bool is_silent = !is_linked_to(who, before) && now - peer.heard >= options_.patience;
+  // To be heard is not enough: anybody may speak in its name. Whom this node has no link to for T
+  // was acknowledged nothing for so long, and can hold no lease.
+  const bool is_silent = !is_linked_to(who, before) && now - peer.reached >= options_.patience;
   if (after.boot <= before.boot) {
     // A copy was let in where the original was not heard, and has ended; or somebody lied. The
     // state knows better.
@@ -304,7 +306,7 @@ void Peers::link_down(const LinkChanged& news, const Ground& ground) {
   const Process& process = link->second.process;
   if (peer != peers_.end() && peer->second.present &&
       peer->second.present->is(process.boot, process.start)) {
-    peer->second.heard = ground.now;
+    peer->second.reached = ground.now;
   }
   links_.erase(link);
 }

@@ -118,7 +118,7 @@ class Peers {
     std::optional<Process> present;  // That was let in.
     std::optional<Process> found;    // That greeted last where this node dials that member.
     bool is_found = false;           // The present one was.
-    Instant heard{};                 // From it, or that its link was up.
+    Instant reached{};               // Our link to it was up, or it was let in.
     Instant seen_at{};               // Anybody of that incarnation.
     std::optional<Process> newcomer;
     Instant newcomer_since{};

@@ -184,7 +184,7 @@ TEST_F(PeersTest, WhomTheStateHasOutlivedHoldsUpNobody) {
 
 TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
   consensus.leading = true;
-  greet(2, 1, 11, home(2));
+  find(2, 1, 11, home(2));
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
   for (Duration passed{}; passed < timing.heartbeat_timeout; passed += 1s) {
     EXPECT_EQ(hear(2, 2, 22), Standing::waits);
@@ -200,7 +200,7 @@ TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
 
 TEST_F(PeersTest, WhoFollowsKnowsOfTheLeaderOnlyThatItLives) {
   follow(2, kTerm);
-  greet(2, 1, 11, home(2));
+  find(2, 1, 11, home(2));
   greet(2, 2, 22, copy);
   now += timing.heartbeat_timeout;
   hear(2, 1, 11);
@@ -228,6 +228,17 @@ TEST_F(PeersTest, TheOriginalIsHeardAgainWhereItsCopyWasLetInAndHasEnded) {
 TEST_F(PeersTest, TwoThatCountAlikeAreNotBothHeard) {
   greet(2, 2, 22, home(2));
   EXPECT_EQ(greet(2, 2, 23, copy).standing, Standing::waits);
+  EXPECT_EQ(hear(2, 2, 22), Standing::member);
+}
+
+// It may have moved, while somebody speaks in the name of the process that it was before.
+TEST_F(PeersTest, WhoIsHeardAndCannotBeReachedHoldsUpNobodyForLong) {
+  greet(2, 1, 11, home(2));
+  for (Duration passed{}; passed < timing.heartbeat_timeout; passed += 1s) {
+    EXPECT_EQ(hear(2, 1, 11), Standing::member);
+    EXPECT_EQ(link({"elsewhere", 1}, 2, 2, 22, home(2)).standing, Standing::waits);
+    now += 1s;
+  }
   EXPECT_EQ(hear(2, 2, 22), Standing::member);
 }
 

@@ -321,6 +321,7 @@ void Engine::say_what_is_durable() {
     waiting_.pop_front();
     if (auto* send = std::get_if<cluster::Send>(&said)) {
       if (send->to == identity_.incarnation) {
+        if (send->start != 0 && send->start != identity_.start) continue;
         inputs_.push_back(cluster::Received{send->to, std::move(send->message)});
       } else {
         env_.network.send(send->to, std::move(send->message), send->start);
