@@ -170,8 +170,9 @@ void Brain::on(const Greeted& input, Effects& effects) {
   if (seen.standing == Standing::stranger) {
     // Nobody whom this node knows is there any more: perhaps all were replaced while it was away,
     // and this is one of those who came. It is asked whether this node is one of its members.
-    if (is_ours && !input.address.empty() && peers_.is_lonely(now_))
-      peers_.visit(input.address, ground(), effects);
+    if (!is_ours) return;
+    peers_.remember_stranger(input.address);
+    peers_.visit_strangers(ground(), effects);
     return;
   }
   const Member* member = state_.member(input.peer);
@@ -419,6 +420,7 @@ void Brain::mind_refused_terms(Effects& effects) {
 
 void Brain::mind_peers(Effects& effects) {
   peers_.mind_visits(ground(), effects);
+  if (!cluster_.empty()) peers_.visit_strangers(ground(), effects);
   mind_losses(effects);
   mind_refused_terms(effects);
   if (leader_ && leader_->begun()) {

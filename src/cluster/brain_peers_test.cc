@@ -57,7 +57,7 @@ TEST_F(BrainTest, WhoWasAwayWhileAllOthersWereReplacedFindsBack) {
   Effects none;
   EXPECT_FALSE(brain->hears(raft, consensus, now, none));
   now += timing.election_timeout;
-  EXPECT_TRUE(dials(greet(9, 1, where), where)) << "it is asked";
+  EXPECT_TRUE(dials(tick(), where)) << "it is asked";
   hear(9, JoinReply{ClusterId("c"), node(9), {info_of(9)}, {}, false, Standing::member});
   EXPECT_FALSE(brain->hears(raft, consensus, now, none)) << "it does not name us";
   EXPECT_EQ(all<Know>(hear(9, names_us)).size(), 1u);

@@ -1,6 +1,7 @@
 #include "cluster/peers.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/canary.h"
 
@@ -8,6 +9,7 @@ namespace databridge::cluster {
 namespace {
 
 constexpr size_t kStrangersMax = 256;  // Incarnations of no member that are remembered.
+constexpr size_t kStrangersTried = 8;  // Addresses of those who named our cluster.
 constexpr size_t kVisitsMax = 64;      // Addresses that strangers had us dial.
 constexpr size_t kSeenMax = 4;
 constexpr size_t kReplyMax = 48u << 10;
@@ -415,6 +417,18 @@ void Peers::visit(const Address& address, const Ground& ground, Effects& effects
   }
   visits_[address] = ground.now + options_.patience;
   effects.push_back(Dial{address});
+}
+
+void Peers::remember_stranger(const Address& address) {
+  if (address.empty()) return;
+  std::erase(strangers_, address);
+  if (strangers_.size() == kStrangersTried) strangers_.pop_front();
+  strangers_.push_back(address);
+}
+
+void Peers::visit_strangers(const Ground& ground, Effects& effects) {
+  if (strangers_.empty() || !is_lonely(ground.now)) return;
+  for (const Address& address : std::exchange(strangers_, {})) visit(address, ground, effects);
 }
 
 // Links to where no member is (any more) are given up, but not at once: who was refused or removed

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -105,6 +106,9 @@ class Peers {
   void keep(const Address& address) { visits_.erase(address); }
   void part(const Address& address, Instant now) { visits_[address] = now + options_.patience; }
   void mind_visits(const Ground& ground, Effects& effects);
+  // Somebody unknown who names our cluster greeted from there: tried once this node is lonely.
+  void remember_stranger(const Address& address);
+  void visit_strangers(const Ground& ground, Effects& effects);
 
  private:
   struct Link {
@@ -151,6 +155,7 @@ class Peers {
   std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // Who greeted there last.
   std::set<Incarnation> known_;        // Founders, and who was named when we were taken in.
   std::map<Address, Instant> visits_;  // To be hung up then, unless a member is there.
+  std::deque<Address> strangers_;      // Newest last; a few.
   Instant heard_any_;                  // A known member.
 };
 
