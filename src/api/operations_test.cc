@@ -129,7 +129,7 @@ TEST_F(OperationsTest, ARemovalNamesWhoHasNoHomeWithoutTheNode) {
   backend.apply(RemoveMember{Incarnation{2}, "by request"});
   const auto last =
       backend.view()->state.events_after({backend.view()->state.version() - 1, UINT32_MAX}, 1);
-  EXPECT_EQ(last->front().data.at("processors"), "logs/tail");
+  EXPECT_EQ(last->front().data.at("processorNames"), "logs/tail");
   const Json status = json(call("GET", "/api/cluster/status"));
   ASSERT_EQ(status["warnings"].size(), 1u) << status["warnings"];
   EXPECT_THAT(status["warnings"][0].get<std::string>(),

@@ -117,7 +117,6 @@ class Core {
   void tell_loss(const Message& message);
   bool refused_what_it_had(ServerId from, Progress& peer, const Message& message);
   void heal();
-  bool may_heal() const;
   void commit_to_heal();
 
   // read.cc
@@ -171,8 +170,7 @@ class Core {
   bool snapshot_unhanded_ = false, install_unhanded_ = false;
   bool sends_due_ = false;  // A leader may have something to send that waits for the next Ready.
   Index compact_to_ = 0;
-  std::vector<Message> send_now_;
-  std::vector<Message> send_after_persist_;
+  std::vector<Message> send_now_, send_after_persist_;
   std::vector<ReadState> answers_;
   Role told_role_ = Role::follower;
   Term told_term_ = 0;

@@ -47,6 +47,11 @@ struct Losses {
   ServerId leap_from = 0;  // The newest message that was refused for its term.
   Term leap_term = 0;
   uint64_t leaps_refused = 0;
+
+  // No second leader was heard for so long.
+  bool may_heal(Instant now, Duration wait) const {
+    return !diverged.empty() && !for_good && now >= second_heard + wait;
+  }
 };
 
 }  // namespace databridge::raft

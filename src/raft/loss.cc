@@ -48,18 +48,14 @@ bool Core::obeys(const Message& m) {
 
 // Two leaders were a misfortune of the past once no second one is heard for long, and a quorum
 // commits something new: logs are compared by their hashes.
-bool Core::may_heal() const {
-  return !lost_.diverged.empty() && !lost_.for_good &&
-         now_ >= lost_.second_heard + options_.longer_log_wait;
-}
-
 void Core::heal() {
-  if (may_heal()) lost_.diverged.clear();
+  if (lost_.may_heal(now_, options_.longer_log_wait)) lost_.diverged.clear();
 }
 
 // Where nobody writes anything, that would never be.
 void Core::commit_to_heal() {
-  if (may_heal() && hard_.commit == log_.last()) append_own(Entry::Kind::noop, {});
+  if (!lost_.may_heal(now_, options_.longer_log_wait) || hard_.commit != log_.last()) return;
+  append_own(Entry::Kind::noop, {});
 }
 
 void Core::term_named(Term term) { lost_.term_named = std::max(lost_.term_named, term); }
