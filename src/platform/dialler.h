@@ -38,7 +38,7 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   Dialler(DialContext& context, Address address);
 
   void start();
-  void stop();  // No event follows.
+  void stop();   // No event follows.
   void hurry();  // There is reason to think that somebody is there: no more waiting.
 
   // Our own greeting has changed: says so to the peer, or cuts a link that may no longer be.
