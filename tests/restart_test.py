@@ -72,7 +72,8 @@ class PlannedRestarts(unittest.TestCase):
         wait_until(lambda: node.api("GET", "/readyz").status == 200, 20, f"{node.name} is ready")
         ready = time.monotonic() - begun
         # Who waits for /readyz may go on with the next one: everybody is well.
-        self.assertEqual(state_of(node, other), "healthy")
+        # The others' views may come a moment later.
+        wait_until(lambda: state_of(node, other) == "healthy", 2, f"{other.name} calls it healthy")
         cluster.wait_running("pinned-" + node.name[-1], on=node.name, among=other)
         return ready, time.monotonic() - begun
 
