@@ -2,6 +2,7 @@
 // stay (safety.md 9.3, docs/adr/0007).
 #include <gtest/gtest.h>
 
+#include <set>
 #include <utility>
 
 #include "cluster/leader_duty.h"
@@ -71,14 +72,15 @@ TEST_F(RemovalTest, SilenceIsNotEmptiness) {
 TEST_F(RemovalTest, WhoIsBeingRemovedIsNotPromotedAnyMore) {
   consensus.voters = {node(1), node(2)};
   consensus.learners = {node(3), node(4)};
-  commit(SetDraining{node(3), true, true, false});
+  for (const uint64_t id : {1u, 2u, 3u, 4u}) duty.on_link(node(id), LinkState::up);
   leave(false);
-  beating = {1, 2};
-  held = 0;
+  std::set<uint64_t> there = {2, 3, 4};
   const auto turn = [&] {
     now += 100ms;
     hear_quorum();
-    for (const uint64_t id : {1u, 2u, 4u}) beat(id);
+    for (const uint64_t id : there) consensus.peers[node(id)] = {consensus.last, now, {}};
+    beat(1);
+    for (const uint64_t id : there) beat(id);
     return tick();
   };
   Effects effects;
@@ -87,6 +89,7 @@ TEST_F(RemovalTest, WhoIsBeingRemovedIsNotPromotedAnyMore) {
     for (const NoteEmpty& note : proposed<NoteEmpty>(effects)) commit(note);
   }
   ASSERT_EQ(proposed<RemoveMember>(effects).size(), 1u);
+  there.erase(3);
   duty.on_link(node(3), LinkState::lost);
   for (int turns = 0; turns < 300; ++turns) {
     for (const ChangeVoters& change : all<ChangeVoters>(turn())) {
