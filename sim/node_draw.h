@@ -17,7 +17,7 @@
 namespace databridge::sim {
 
 struct NodeDraw {
-  // `wild`: also what not every node survives yet.
+  // `wild`: also what is rarer and harder: see draw_wild.
   NodeDraw(Random& random, bool wild);
 
   // Of one node: no two need to keep their log and state alike.

@@ -11,7 +11,7 @@
 namespace databridge::sim {
 
 RunResult run_node(uint64_t seed, size_t steps);
-// With draws that not every node survives yet (NodeDraw::draw_wild).
+// With draws that are rarer and harder (NodeDraw::draw_wild).
 RunResult run_wild(uint64_t seed, size_t steps);
 
 }  // namespace databridge::sim

@@ -72,6 +72,7 @@ TEST_F(HealthRoutes, ANodeThatIsCutOffCountsNobodyAsHealthy) {
 TEST_F(HealthRoutes, QuarantineIsShownAsWhatIsLeft) {
   const auto node = [&] { return json(call("/api/cluster/nodes/node-1")); };
   EXPECT_EQ(node()["quarantinedForMs"], 0);
+  EXPECT_EQ(node()["quarantined"], false);
   backend.apply(
       SetVerdict{Incarnation{1}, Health::unhealthy, HealthReason::heartbeat_lost, 60'000});
   EXPECT_EQ(node()["quarantinedForMs"], 60'000);
@@ -82,6 +83,7 @@ TEST_F(HealthRoutes, QuarantineIsShownAsWhatIsLeft) {
     view.soft.members[0].quarantine_lasted_ms = 59'000;
   });
   EXPECT_EQ(node()["quarantinedForMs"], 1000);
+  EXPECT_EQ(node()["quarantined"], true);
 }
 
 TEST_F(HealthRoutes, SlowRoundTripsAreWarnedOfBeforeTheyAreTooLong) {
