@@ -74,11 +74,13 @@ class TestBackend : public Backend {
   }
 
   void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
-    ++asked;
     if (silent) {
+      const std::lock_guard lock(mutex_);
       held.push_back(std::move(done));
+      ++asked;  // After it: a test that sees it uses `held`.
       return;
     }
+    ++asked;
     if (refuse) return done(tl::make_unexpected(*refuse));
     submitted.push_back(request);
     if (request.idempotency_key.empty()) return done(carry_out(request));

@@ -1,5 +1,9 @@
 """A flow that counts, over two sinks: files of their own, and lines of one file. So whatever is lost,
-released twice or released by two owners can be seen from what was written."""
+released twice or released by two owners can be seen from what was written.
+
+A line may be there twice in one case (docs/flow-files.md): its owner was interrupted after it had
+written it and before that was committed, and the queue went to another node. It is the same flow
+file then."""
 
 import collections
 import os
@@ -39,6 +43,9 @@ class Numbers:
         self.seen = set()  # (index, epoch, made at) of each file: they are many, and never change.
         self.names = set()
         self.told = set()  # Faults of earlier rounds.
+        self.newest = 0  # The highest index seen.
+        self.in_doubt = 0  # What is below was made before the last interruption ended.
+        self.doubled = set()  # Lines that an interruption has written twice.
 
     def flow(self):
         return FLOW.format(directory=self.directory)
@@ -61,8 +68,9 @@ class Numbers:
             pass
         return lines, [line for line in torn if line.strip()]
 
-    def faults(self, patience):
-        """Once all that was made has arrived, or patience has ended: what is wrong. `patience`: s."""
+    def faults(self, patience, interrupted):
+        """Once all that was made has arrived, or patience has ended: what is wrong. `patience`: s;
+        `interrupted`: the faults of this round may have cut off a trigger."""
         found = {}
 
         def complete():
@@ -78,7 +86,10 @@ class Numbers:
             pass
         faults = [(what, len(found[what]), found[what][:10])
                   for what in ("files missing", "lines missing") if found[what]]
-        faults += self._twice("file", self.seen) + self._twice("line", found["lines"])
+        self.newest = max([self.newest] + [index for index, _, _ in found["lines"]])
+        if interrupted:
+            self.in_doubt = self.newest
+        faults += self._twice("file", self.seen) + self._twice("line", self._told_apart(found["lines"]))
         faults += [("a torn line", line) for line in found["torn"][:3]]
         order = [epoch for _, epoch, _ in sorted(self.seen)]
         if order != sorted(order):
@@ -86,6 +97,16 @@ class Numbers:
         new = [fault for fault in faults if repr(fault) not in self.told]
         self.told.update(repr(fault) for fault in faults)
         return new
+
+    def _told_apart(self, lines):
+        """The lines, but each once where an interruption may have doubled it."""
+        kept = []
+        for line, count in collections.Counter(lines).items():
+            doubled = count == 2 and line[0] <= self.in_doubt
+            if doubled:
+                self.doubled.add(line)
+            kept += [line] * (1 if doubled else count)
+        return kept
 
     @staticmethod
     def _twice(what, numbers):
