@@ -150,7 +150,7 @@ Result<void> SimFiles::create(const std::string& path, const std::string& conten
   return write(path, content);
 }
 
-Result<void> SimFiles::append(const std::string& path, const std::string& content) {
+Result<void> SimFiles::append(const std::string& path, BytesView content) {
   const auto found = names_.find(path);
   (found == names_.end() ? made(path) : *found->second).content += content;
   return {};

@@ -71,7 +71,7 @@ class SimFiles final : public env::Files {
   Result<std::vector<env::FileInfo>> list(const std::string& directory) override;
   Result<void> write(const std::string& path, const std::string& content) override;
   Result<void> create(const std::string& path, const std::string& content) override;
-  Result<void> append(const std::string& path, const std::string& content) override;
+  Result<void> append(const std::string& path, BytesView content) override;
   Result<void> remove(const std::string& path) override;
   Result<void> sync(const std::string&) override { return {}; }
 

@@ -57,17 +57,23 @@ uint32_t crc32c(BytesView bytes, uint32_t crc) {
   return ~crc;
 }
 
-void append_big64(Bytes& to, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) to.push_back(static_cast<char>(value >> shift));
+namespace {
+
+// In one go: records are made of many small numbers.
+template <typename Number>
+void append_number(Bytes& to, Number value, bool big) {
+  std::array<char, sizeof(Number)> bytes;
+  for (size_t i = 0; i < sizeof(Number); ++i) {
+    bytes[big ? sizeof(Number) - 1 - i : i] = static_cast<char>(value >> (8 * i));
+  }
+  to.append(bytes.data(), bytes.size());
 }
 
-void append_little32(Bytes& to, uint32_t value) {
-  for (int shift = 0; shift < 32; shift += 8) to.push_back(static_cast<char>(value >> shift));
-}
+}  // namespace
 
-void append_little64(Bytes& to, uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) to.push_back(static_cast<char>(value >> shift));
-}
+void append_big64(Bytes& to, uint64_t value) { append_number(to, value, true); }
+void append_little32(Bytes& to, uint32_t value) { append_number(to, value, false); }
+void append_little64(Bytes& to, uint64_t value) { append_number(to, value, false); }
 
 uint64_t read_big64(BytesView from) {
   CHECK(from.size() >= 8);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace databridge::env {
@@ -64,7 +65,7 @@ class Files {
   // As `write`, but Code::conflict if anything has the name already, be it since a moment ago.
   virtual Result<void> create(const std::string& path, const std::string& content) = 0;
 
-  virtual Result<void> append(const std::string& path, const std::string& content) = 0;
+  virtual Result<void> append(const std::string& path, BytesView content) = 0;
   // The name may be back after a power failure, until the directory is synced.
   virtual Result<void> remove(const std::string& path) = 0;
   virtual Result<void> sync(const std::string& directory) = 0;

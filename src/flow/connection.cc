@@ -16,6 +16,7 @@ constexpr size_t kMarksMax = 65536;
 // Keys: a letter, the connection, and the rest (docs/flows.md).
 constexpr char kEntry = 'e', kBinding = 'b', kMark = 'm', kFence = 'c', kFinal = 'v';
 constexpr size_t kPrefix = 17;
+constexpr size_t kHead = 32;  // A record needs a little more than the size that counts.
 
 Bytes key_of(char kind, const Uuid& connection) {
   Bytes key(1, kind);
@@ -23,7 +24,10 @@ Bytes key_of(char kind, const Uuid& connection) {
   return key;
 }
 Bytes key_of(char kind, const Uuid& connection, uint64_t arrival) {
-  Bytes key = key_of(kind, connection);
+  Bytes key;
+  key.reserve(kPrefix + 8);
+  key.push_back(kind);
+  append_key(key, connection);
   append_big64(key, arrival);
   return key;
 }
@@ -66,7 +70,8 @@ void Connection::append(Epoch origin, uint64_t sequence, uint64_t commit, FlowFi
 }
 
 void Connection::add(Entry entry, env::Batch& batch) {
-  RecordWriter to(kFormat);
+  entry.size = size_of(*entry.file);
+  RecordWriter to(kFormat, entry.size + kHead);
   to.epoch(entry.origin);
   to.number(entry.sequence);
   to.number(entry.commit);
@@ -80,7 +85,6 @@ void Connection::add(Entry entry, env::Batch& batch) {
   const uint64_t arrival = next_arrival_++;
   batch.put(env::Space::queue, key_of(kEntry, id_, arrival), to.seal());
 
-  entry.size = size_of(*entry.file);
   bytes_ += entry.size;
   if (entry.commit > 0) ++origins_[entry.origin].count;
   Entry& placed = entries_.emplace_hint(entries_.end(), arrival, std::move(entry))->second;

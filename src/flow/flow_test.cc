@@ -144,6 +144,33 @@ TEST(Session, BecomesOneDelta) {
   EXPECT_EQ(delta->wait, Duration(2s));
 }
 
+TEST(Session, WhatIsOnlyLookedAtIsLetThroughAsItIs) {
+  Random random(1);
+  Offer given = offer(3);
+  const std::vector<Input> inputs = given.inputs;
+  Session session(std::move(given), random, 0);
+  EXPECT_TRUE(session.leads_on("success"));
+  EXPECT_FALSE(session.leads_on("elsewhere"));
+  const FlowFile* first = session.look();
+  const FlowFile* second = session.look();
+  const FlowFile* third = session.look();
+  EXPECT_EQ(first, inputs[0].file.get()) << "no copy";
+  FlowFile* changed = session.edit(second);
+  changed->attributes["a"] = "b";
+  EXPECT_EQ(session.edit(changed), changed);
+  session.transfer(third, "success");
+  session.transfer(first, "success");
+  session.transfer(changed, "success");
+  const auto delta = session.finish();
+  ASSERT_TRUE(delta);
+  ASSERT_EQ(delta->outputs.size(), 3u);
+  EXPECT_EQ(delta->outputs[0].file, inputs[2].file);
+  EXPECT_EQ(delta->outputs[1].file, inputs[0].file);
+  EXPECT_EQ(delta->outputs[2].file->attributes.at("a"), "b");
+  EXPECT_EQ(inputs[1].file->attributes.count("a"), 0u) << "others may see it";
+  EXPECT_EQ(delta->consumed.size(), 3u);
+}
+
 TEST(Session, GivesNothingMoreWhenTheTriggerMustEnd) {
   SetClock clock;
   MemoryFiles files(clock);

@@ -13,7 +13,11 @@ namespace databridge::flow {
 
 class RecordWriter {
  public:
-  explicit RecordWriter(uint8_t format) { bytes_.push_back(static_cast<char>(format)); }
+  // `size`: about as many bytes as will be written.
+  explicit RecordWriter(uint8_t format, size_t size = 0) {
+    bytes_.reserve(size);
+    bytes_.push_back(static_cast<char>(format));
+  }
 
   void number(uint64_t value) { append_little64(bytes_, value); }
   void text(BytesView value) {

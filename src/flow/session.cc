@@ -6,31 +6,37 @@
 
 namespace databridge::flow {
 
-struct Session::Item {
-  FlowFile file;
-  const Input* input = nullptr;  // Null: created here.
-  enum class Fate : uint8_t { open, transferred, removed, put_back } fate = Fate::open;
-  std::string relationship;
-};
-
 Session::Session(Offer offer, Random& random, int64_t unix_ms, const World* world)
-    : offer_(std::move(offer)), random_(random), unix_ms_(unix_ms), world_(world) {}
+    : offer_(std::move(offer)), random_(random), unix_ms_(unix_ms), world_(world) {
+  items_.reserve(offer_.inputs.size());
+}
 Session::~Session() = default;
 
-FlowFile* Session::get() {
+const FlowFile* Session::look() {
   if (next_ == offer_.inputs.size()) return nullptr;
   if (next_ > 0 && world_ != nullptr && world_->must_end()) return nullptr;
-  const Input& input = offer_.inputs[next_++];
-  items_.push_back(std::make_unique<Item>());
-  items_.back()->file = *input.file;
-  items_.back()->input = &input;
-  return &items_.back()->file;
+  Input& input = offer_.inputs[next_++];
+  items_.push_back({.shown = input.file.get(), .own = nullptr, .input = &input});
+  return items_.back().shown;
+}
+
+FlowFile* Session::get() {
+  const FlowFile* file = look();
+  return file == nullptr ? nullptr : edit(file);
+}
+
+FlowFile* Session::edit(const FlowFile* file) {
+  Item& item = items_[find(file)];
+  if (!item.own) item.own = std::make_shared<FlowFile>(*file);
+  item.shown = item.own.get();
+  return item.own.get();
 }
 
 FlowFile* Session::create() {
-  items_.push_back(std::make_unique<Item>());
-  items_.back()->file.id = Uuid::make(unix_ms_, random_);
-  return &items_.back()->file;
+  auto made = std::make_shared<FlowFile>();
+  made->id = Uuid::make(unix_ms_, random_);
+  items_.push_back({.shown = made.get(), .own = made});
+  return made.get();
 }
 
 FlowFile* Session::clone(const FlowFile& source) {
@@ -40,30 +46,42 @@ FlowFile* Session::clone(const FlowFile& source) {
   return made;
 }
 
-// Processors handle what they took last: from the back it is found at once.
-Session::Item* Session::find(const FlowFile* file) {
-  const auto it = std::find_if(items_.rbegin(), items_.rend(),
-                               [&](const auto& item) { return &item->file == file; });
-  CHECK(it != items_.rend());
-  CHECK((*it)->fate == Item::Fate::open);
-  return it->get();
-}
-
-void Session::transfer(FlowFile* file, const std::string& relationship) {
-  Item* item = find(file);
-  item->fate = Item::Fate::transferred;
-  item->relationship = relationship;
-  for (size_t i = items_.size(); i-- > 0;) {
-    if (items_[i].get() == item) return transferred_.push_back(i);
+// Processors handle what they took last, or one after the other: both are found at once.
+size_t Session::find(const FlowFile* file) const {
+  const auto is_it = [&](size_t at) { return at < items_.size() && items_[at].shown == file; };
+  if (is_it(found_ + 1)) return ++found_;
+  for (size_t at = items_.size(); at-- > 0;) {
+    if (is_it(at)) return found_ = at;
   }
+  CHECK(!"the flow file is of another session");
+  return 0;
 }
 
-void Session::remove(FlowFile* file) { find(file)->fate = Item::Fate::removed; }
+Session::Item& Session::decide(const FlowFile* file, Fate fate) {
+  Item& item = items_[find(file)];
+  CHECK(item.fate == Fate::open);
+  item.fate = fate;
+  return item;
+}
 
-void Session::put_back(FlowFile* file) {
-  Item* item = find(file);
-  CHECK(item->input != nullptr);
-  item->fate = Item::Fate::put_back;
+const std::vector<Uuid>* Session::connections(const std::string& relationship) const {
+  const auto at = offer_.outputs.find(relationship);
+  return at == offer_.outputs.end() || at->second.empty() ? nullptr : &at->second;
+}
+
+bool Session::leads_on(const std::string& relationship) const {
+  return connections(relationship) != nullptr;
+}
+
+void Session::transfer(const FlowFile* file, const std::string& relationship) {
+  decide(file, Fate::transferred).to = connections(relationship);
+  transferred_.push_back(found_);
+}
+
+void Session::remove(const FlowFile* file) { decide(file, Fate::removed); }
+
+void Session::put_back(const FlowFile* file) {
+  CHECK(decide(file, Fate::put_back).input != nullptr);
 }
 
 const Bytes& Session::state() const { return state_ ? *state_ : offer_.state; }
@@ -72,29 +90,31 @@ void Session::wait(Duration duration) { wait_ = std::max(wait_.value_or(duration
 
 Result<Delta> Session::finish() {
   Delta delta;
-  for (const auto& item : items_) {
-    if (item->fate == Item::Fate::open) {
+  for (const Item& item : items_) {
+    if (item.fate == Fate::open) {
       return fail(Code::internal, "a flow file was neither transferred nor removed");
     }
-    if (item->input == nullptr || item->fate == Item::Fate::put_back) continue;
-    delta.consumed.push_back(*item->input);
-    ++delta.files_in;
-    delta.bytes_in += item->input->file->content.size();
   }
   for (const size_t at : transferred_) {
-    Item& item = *items_[at];
-    const auto connections = offer_.outputs.find(item.relationship);
-    if (connections == offer_.outputs.end() || connections->second.empty()) continue;
+    Item& item = items_[at];
+    if (item.to == nullptr) continue;
     // What came in is let through with a little more: a path that it was put to.
     const uint64_t before = item.input == nullptr ? 0 : item.input->file->bytes() + (64 << 10);
-    if (const uint64_t bytes = item.file.bytes(); bytes > std::max(kFlowFileMax, before)) {
+    if (const uint64_t bytes = item.shown->bytes(); bytes > std::max(kFlowFileMax, before)) {
       return fail(Code::too_large, "a flow file of " + std::to_string(bytes) + " bytes: at most " +
                                        std::to_string(kFlowFileMax));
     }
     ++delta.files_out;
-    delta.bytes_out += item.file.content.size();
-    const auto file = std::make_shared<const FlowFile>(std::move(item.file));
-    for (const Uuid& connection : connections->second) delta.outputs.push_back({connection, file});
+    delta.bytes_out += item.shown->content.size();
+    const FlowFilePtr file = item.own ? FlowFilePtr(std::move(item.own)) : item.input->file;
+    for (const Uuid& connection : *item.to) delta.outputs.push_back({connection, file});
+  }
+  delta.consumed.reserve(offer_.inputs.size());
+  for (const Item& item : items_) {
+    if (item.input == nullptr || item.fate == Fate::put_back) continue;
+    ++delta.files_in;
+    delta.bytes_in += item.input->file->content.size();
+    delta.consumed.push_back(std::move(*item.input));
   }
   if (state_ && *state_ != offer_.state) delta.state = std::move(state_);
   delta.wait = wait_;

@@ -66,16 +66,20 @@ class Session {
   ~Session();
 
   // The next waiting flow file, or nullptr: there is none, or no time for it (the first is always
-  // given). Valid until the session ends; may be changed in place.
+  // given). Valid until the session ends. get() gives a copy that may be changed in place; look()
+  // gives what waits itself, and it is let through as it is unless edit() makes a copy of it.
   FlowFile* get();
+  const FlowFile* look();
+  FlowFile* edit(const FlowFile* file);
 
   FlowFile* create();                       // With an id of its own.
   FlowFile* clone(const FlowFile& source);  // Same content and attributes, an id of its own.
 
   // To all connections of the relationship; without any it ends there.
-  void transfer(FlowFile* file, const std::string& relationship);
-  void remove(FlowFile* file);    // It ends here.
-  void put_back(FlowFile* file);  // An input stays where it was, as if never taken.
+  void transfer(const FlowFile* file, const std::string& relationship);
+  bool leads_on(const std::string& relationship) const;  // Some connection takes what goes there.
+  void remove(const FlowFile* file);                     // It ends here.
+  void put_back(const FlowFile* file);  // An input stays where it was, as if never taken.
 
   Epoch epoch() const { return offer_.epoch; }
   const Bytes& state() const;
@@ -91,15 +95,25 @@ class Session {
   Result<Delta> finish();
 
  private:
-  struct Item;
-  Item* find(const FlowFile* file);
+  enum class Fate : uint8_t { open, transferred, removed, put_back };
+  struct Item {
+    const FlowFile* shown = nullptr;  // To the processor.
+    std::shared_ptr<FlowFile> own;    // Null: the input itself is shown.
+    Input* input = nullptr;           // Null: created here.
+    Fate fate = Fate::open;
+    const std::vector<Uuid>* to = nullptr;  // Null: it ends here.
+  };
+  size_t find(const FlowFile* file) const;
+  Item& decide(const FlowFile* file, Fate fate);
+  const std::vector<Uuid>* connections(const std::string& relationship) const;
 
   Offer offer_;
   Random& random_;
   int64_t unix_ms_;
   const World* world_;
   size_t next_ = 0;  // Of offer_.inputs.
-  std::vector<std::unique_ptr<Item>> items_;
+  std::vector<Item> items_;
+  mutable size_t found_ = 0;         // In items_, last.
   std::vector<size_t> transferred_;  // Of items_, in order.
   std::optional<Bytes> state_;
   std::optional<Duration> wait_;

@@ -104,7 +104,7 @@ class MemoryFiles : public env::Files {
     if (has(path)) return fail(Code::conflict, path + " is there already");
     return write(path, content);
   }
-  Result<void> append(const std::string& path, const std::string& content) override {
+  Result<void> append(const std::string& path, BytesView content) override {
     if (auto refused = refusal(path); !refused) return refused;
     auto& file = files_[path];
     if (!file) file = made("");

@@ -25,6 +25,8 @@ namespace databridge::node {
 
 class Router {
  public:
+  static constexpr size_t kParcelsMax = 1024;  // A delivery.
+
   using Send = std::function<void(Incarnation to, Message message)>;
 
   // What the applied state says of a connection, as far as a delivery is concerned.
@@ -61,7 +63,6 @@ class Router {
     bool asks = false;      // With single parcels, since then.
   };
   using Flights = std::map<Key, Flight>;
-  static constexpr size_t kParcelsMax = 256;
   static constexpr uint64_t kBytesMax = 1 << 20;
 
   Duration resend_after(Incarnation owner, uint32_t attempts) const;

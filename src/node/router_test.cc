@@ -106,7 +106,7 @@ TEST(Router, WhereAnswersTakeLongItWaitsLonger) {
 
 TEST(Router, ALateSecondAnswerCausesNothing) {
   Sender sender;
-  sender.append(1000);
+  sender.append(Router::kParcelsMax + 744);
   sender.pass(60ms);
   ASSERT_EQ(sender.sent.size(), 2u);
   const Delivery first = sender.sent[0].second;
@@ -114,20 +114,20 @@ TEST(Router, ALateSecondAnswerCausesNothing) {
   EXPECT_EQ(sender.sent.size(), 3u) << "the next one";
   sender.answer(first);
   EXPECT_EQ(sender.sent.size(), 3u);
-  EXPECT_EQ(sender.sent[2].second.parcels.front().sequence, 257u);
+  EXPECT_EQ(sender.sent[2].second.parcels.front().sequence, Router::kParcelsMax + 1);
   EXPECT_EQ(sender.connection.count(), 744u);
 }
 
 TEST(Router, OneParcelAsksWhetherThereIsRoomAgain) {
   Sender sender;
-  sender.append(1000);
+  sender.append(Router::kParcelsMax + 744);
   sender.answer(sender.sent.back().second, DeliveryResult::busy, 100);
   EXPECT_EQ(sender.sent.size(), 1u) << "it is full there";
   sender.pass(1s);
   ASSERT_GT(sender.sent.size(), 1u);
   EXPECT_EQ(sender.sent[1].second.parcels.size(), 1u);
   sender.answer(sender.sent.back().second);
-  EXPECT_EQ(sender.sent.back().second.parcels.size(), 256u);
+  EXPECT_EQ(sender.sent.back().second.parcels.size(), Router::kParcelsMax);
   EXPECT_EQ(sender.sent.back().second.parcels.front().sequence, 102u);
 }
 

@@ -189,7 +189,7 @@ class SandboxedFiles : public env::Files {
   Result<std::vector<env::FileInfo>> list(const std::string& directory) override;
   Result<void> write(const std::string& path, const std::string& content) override;
   Result<void> create(const std::string& path, const std::string& content) override;
-  Result<void> append(const std::string& path, const std::string& content) override;
+  Result<void> append(const std::string& path, BytesView content) override;
   Result<void> remove(const std::string& path) override;
   Result<void> sync(const std::string& directory) override;
 
@@ -456,7 +456,7 @@ Result<void> SandboxedFiles::create(const std::string& path, const std::string& 
   return put(directory->get(), parts->name, content, path, false);
 }
 
-Result<void> SandboxedFiles::append(const std::string& path, const std::string& content) {
+Result<void> SandboxedFiles::append(const std::string& path, BytesView content) {
   const auto parts = split(path);
   if (!parts) return tl::make_unexpected(parts.error());
   auto place = find(path);

@@ -50,6 +50,13 @@ Error to_error(const rocksdb::Status& status, const std::string& what) {
   return {Code::io, fmt::format("cannot {}: {}", what, status.ToString())};
 }
 
+// About as many bytes as a batch takes.
+size_t size_of(const env::Batch& batch) {
+  size_t size = 256;
+  for (const auto& write : batch.writes) size += write.key.size() + write.value.size() + 16;
+  return size;
+}
+
 rocksdb::Slice slice(BytesView bytes) { return {bytes.data(), bytes.size()}; }
 BytesView view(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
@@ -308,7 +315,7 @@ Result<void> RocksStore::sync_mark_if_due() {
 }
 
 Result<size_t> RocksStore::write_some(const std::vector<env::Batch>& batches, size_t next) {
-  rocksdb::WriteBatch merged;
+  rocksdb::WriteBatch merged(size_of(batches[next]));
   size_t count = 0;
   while (next + count < batches.size() && (count == 0 || merged.GetDataSize() < kMergedBytesMax)) {
     add(batches[next + count], merged);

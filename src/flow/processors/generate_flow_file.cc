@@ -1,5 +1,6 @@
 // GenerateFlowFile: makes flow files at an interval, numbered by its state.
 #include <algorithm>
+#include <array>
 
 #include "env/clock.h"
 #include "flow/processors/all.h"
@@ -43,12 +44,7 @@ class GenerateFlowFile : public Processor {
       file->attributes["generated.epoch"] = std::to_string(session.epoch().number());
       file->attributes["filename"] = std::to_string(made);
       file->content = content_.fill(file->attributes);
-      while (file->content.size() < size_) {
-        uint64_t chance = world.random.next();
-        for (int i = 0; i < 8 && file->content.size() < size_; ++i, chance >>= 8) {
-          file->content.push_back(static_cast<char>('a' + (chance & 0xff) % 26));
-        }
-      }
+      pad(file->content, world.random);
       session.transfer(file, "success");
       ++made;
     }
@@ -60,6 +56,20 @@ class GenerateFlowFile : public Processor {
   }
 
  private:
+  // With letters, up to the size that is asked for.
+  void pad(std::string& content, Random& random) const {
+    content.reserve(size_);
+    while (content.size() < size_) {
+      std::array<char, 8> letters;
+      uint64_t chance = random.next();
+      for (char& letter : letters) {
+        letter = static_cast<char>('a' + (((chance & 0xff) * 26) >> 8));
+        chance >>= 8;
+      }
+      content.append(letters.data(), std::min(letters.size(), size_ - content.size()));
+    }
+  }
+
   Template content_;
   Duration interval_;
   uint64_t size_;

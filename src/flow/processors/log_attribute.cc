@@ -18,7 +18,7 @@ class LogAttribute : public Processor {
         log_content_(settings.flag("logContent")) {}
 
   Result<void> on_trigger(Session& session, World& world) override {
-    while (FlowFile* file = session.get()) {
+    while (const FlowFile* file = session.look()) {
       std::string line = prefix_ + "flow file " + file->id.text() + ", " +
                          std::to_string(file->content.size()) + " bytes";
       for (const auto& [name, value] : file->attributes) {

@@ -125,16 +125,24 @@ class PutFile : public Processor {
     return error.code == Code::invalid || (of_directory && !plain_directory_);
   }
 
-  static void refuse(Session& session, FlowFile* file, const std::string& why) {
-    file->attributes["put.error"] = why;
-    session.transfer(file, "failure");
+  static void send_on(Session& session, const FlowFile* file, const char* relationship,
+                      const char* attribute, const std::string& value) {
+    if (session.leads_on(relationship)) {
+      FlowFile* changed = session.edit(file);
+      changed->attributes[attribute] = value;
+      file = changed;
+    }
+    session.transfer(file, relationship);
+  }
+  static void refuse(Session& session, const FlowFile* file, const std::string& why) {
+    send_on(session, file, "failure", "put.error", why);
   }
   // It waits where it is. The first one speaks for all: the words change with the cause only.
-  static void hold(Session& session, World& world, FlowFile* file, const std::string& why) {
+  static void hold(Session& session, World& world, const FlowFile* file, const std::string& why) {
     if (world.trouble.empty()) world.trouble = why;
     session.put_back(file);
   }
-  void fail_one(Session& session, World& world, FlowFile* file, const Error& error) const {
+  void fail_one(Session& session, World& world, const FlowFile* file, const Error& error) const {
     if (error.code == Code::conflict || is_own_fault(error)) {
       refuse(session, file, error.message);
     } else {
@@ -192,7 +200,7 @@ class PutFile : public Processor {
     settle(*sizes, kTriggers, (before == nullptr ? 0 : *before) + 1);
     session.set_state(sizes->save());
     std::set<std::string> ours;  // Written in this very trigger.
-    while (FlowFile* file = session.get()) {
+    while (const FlowFile* file = session.look()) {
       std::string path = path_of(*file);
       if (path.empty()) {
         refuse(session, file, "its attributes make no path");
@@ -206,8 +214,7 @@ class PutFile : public Processor {
       path = std::move(*put);
       ++done_;
       ours.insert(path);
-      file->attributes["put.path"] = path;
-      session.transfer(file, "success");
+      send_on(session, file, "success", "put.path", path);
     }
     return {};
   }
@@ -215,9 +222,9 @@ class PutFile : public Processor {
   Result<void> append_all(Session& session, World& world) {
     auto sizes = Sizes::load(session.state());
     if (!sizes) return tl::make_unexpected(sizes.error());
-    std::map<std::string, std::vector<FlowFile*>> by_path;
+    std::map<std::string, std::vector<const FlowFile*>> by_path;
     auto last = by_path.end();  // Most flow files go where the one before went.
-    while (FlowFile* file = session.get()) {
+    while (const FlowFile* file = session.look()) {
       if (last == by_path.end() || !plain_) {
         const std::string path = path_of(*file);
         if (path.empty()) {
@@ -230,12 +237,12 @@ class PutFile : public Processor {
     }
     for (auto& [path, files] : by_path) {
       if (done_ > 0 && world.must_end()) {
-        for (FlowFile* file : files) session.put_back(file);
+        for (const FlowFile* file : files) session.put_back(file);
         continue;
       }
       const auto info = world.files.stat(path);
       if (!info && info.error().code != Code::not_found) {
-        for (FlowFile* file : files) fail_one(session, world, file, info.error());
+        for (const FlowFile* file : files) fail_one(session, world, file, info.error());
         continue;
       }
       const uint64_t size = info ? info->size : 0;
@@ -243,7 +250,7 @@ class PutFile : public Processor {
       if (committed == nullptr || size < *committed) {  // A new one, perhaps once more.
         // Its size is committed before the first byte is written, in a trigger of its own.
         settle(*sizes, path, size);
-        for (FlowFile* file : files) session.put_back(file);
+        for (const FlowFile* file : files) session.put_back(file);
         ++done_;
         continue;
       }
@@ -254,7 +261,7 @@ class PutFile : public Processor {
   }
 
   void append(Session& session, World& world, const std::string& path, uint64_t size,
-              uint64_t committed, const std::vector<FlowFile*>& files, Sizes& sizes) {
+              uint64_t committed, const std::vector<const FlowFile*>& files, Sizes& sizes) {
     size_t length = 0;
     for (const FlowFile* file : files) length += file->content.size() + separator_.size();
     std::string text;
@@ -267,7 +274,7 @@ class PutFile : public Processor {
       const uint64_t most = std::min<uint64_t>(size - committed, text.size());
       const auto found = world.files.read(path, committed, most);
       if (!found) {
-        for (FlowFile* file : files) fail_one(session, world, file, found.error());
+        for (const FlowFile* file : files) fail_one(session, world, file, found.error());
         return;
       }
       if (*found == text.substr(0, most)) {
@@ -278,8 +285,8 @@ class PutFile : public Processor {
       }
     }
     if (skip < text.size()) {
-      if (auto written = world.files.append(path, text.substr(skip)); !written) {
-        for (FlowFile* file : files) fail_one(session, world, file, written.error());
+      if (auto written = world.files.append(path, BytesView(text).substr(skip)); !written) {
+        for (const FlowFile* file : files) fail_one(session, world, file, written.error());
         return;
       }
     }
@@ -287,9 +294,8 @@ class PutFile : public Processor {
     const uint64_t end = base + text.size();
     settle(sizes, path, end);
     if (end < size) settled_.erase(path);  // More of what was done before may follow.
-    for (FlowFile* file : files) {
-      file->attributes["put.path"] = path;
-      session.transfer(file, "success");
+    for (const FlowFile* file : files) {
+      send_on(session, file, "success", "put.path", path);
     }
   }
 

@@ -15,7 +15,7 @@ class RouteOnAttribute : public Processor {
       : rules_(std::move(rules)) {}
 
   Result<void> on_trigger(Session& session, World&) override {
-    while (FlowFile* file = session.get()) {
+    while (const FlowFile* file = session.look()) {
       const std::string* last = nullptr;
       for (const auto& [name, condition] : rules_) {
         if (!condition.holds(file->attributes)) continue;
