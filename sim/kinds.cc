@@ -65,7 +65,7 @@ const std::vector<RunKind>& kinds() {
         {"older_copies_count"},
         {"strangers_count"}}},
 
-      {"wild", run_wild, {{"consumed_comes_back"}, {"forgets_keys"}}},
+      {"wild", run_wild, {{"consumed_comes_back"}, {"forgets_keys"}, {"forgets_rotated"}}},
   };
   return all;
 }

@@ -47,6 +47,7 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading, 
     if (assignment.epoch > newest) {
       if (newest) ++totals["moves"];
       newest = assignment.epoch;
+      if (++tenures_[processor] == kMany) ++totals["processors of 300 epochs"];
     }
   });
   moves_seen_ = std::max(moves_seen_, version);

@@ -115,6 +115,8 @@ class NodeChecker {
   std::map<Incarnation, LogIndex> members_;  // At which version each was first seen,
   std::map<Incarnation, LogIndex> removed_;  // and at which it was seen to be gone.
   std::map<ProcessorId, Epoch> epochs_;      // Newest seen in any state.
+  static constexpr uint64_t kMany = 300;
+  std::map<ProcessorId, uint64_t> tenures_;  // How many epochs were seen.
   std::map<ProcessorId, Tenure> begun_;      // Newest that began a trigger.
   Acknowledged acknowledged_;
   std::map<std::string, LogIndex> answered_once_;

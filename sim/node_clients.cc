@@ -5,7 +5,7 @@ namespace databridge::sim {
 void NodeClients::act() {
   Random& random = cluster_.random();
   const size_t node = cluster_.random_node();
-  cluster_.in(cluster_.some_ms(5, 60), [this] { act(); });
+  cluster_.in(cluster_.some_ms(5, 60) * cluster_.draw().calmer(), [this] { act(); });
   if (!cluster_.is_on(node) || cluster_.world().is_paused(node)) return;
   if (cluster_.is_lost(node)) return ask_stray();
   if (operators_.act(node)) return cluster_.world().wake(node);

@@ -99,8 +99,8 @@ class NodeCluster {
   NodeDraw draw_;
   NodeChecker checker_;
   NodeGoodbyes goodbyes_;
+  std::unique_ptr<World> world_;  // Nodes end before it does.
   std::vector<Node> nodes_;
-  std::unique_ptr<World> world_;
   std::set<Incarnation> removed_;  // As nodes knew that have crashed since.
   ClusterId home_;                 // The cluster of the founders.
   bool storming_ = true;

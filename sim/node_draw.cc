@@ -98,6 +98,12 @@ void NodeDraw::draw_wild(Random& random) {
     flow.batch = random.between(10, 100);
     flow.count_max = random.between(10, 500);
   }
+  restless = !heavy && promises_files() && random.chance(0.01);
+  if (restless) {
+    flow.files = 500;
+    flow.poll *= calmer();
+  }
+  logs = promises_files() && !removals && random.chance(0.4);
   flow.interval = paced(flow.interval);
   flow.poll = paced(flow.poll);
 }
@@ -121,6 +127,8 @@ std::string NodeDraw::text() const {
   say(visits, "visits");
   say(heavy, "heavy: " + std::to_string(flow.files) + " files, " + std::to_string(flow.count_max) +
                  " a connection");
+  say(restless, "restless");
+  say(logs, "logs");
   say(strangers, "strangers");
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
   say(few_clocks_lie, "few clocks lie");

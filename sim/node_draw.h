@@ -29,6 +29,7 @@ struct NodeDraw {
   };
 
   size_t nodes() const { return founders + late; }
+  int calmer() const { return restless ? 20 : 1; }  // Times as rare is all else that people do.
   bool promises_files() const { return !forced && !restores; }
   // What people and misfortunes do takes its time by T: as long as written at a T of 750 ms.
   Duration paced(Duration time) const;
@@ -50,6 +51,8 @@ struct NodeDraw {
   bool clocks_jump = false;       // Wall clocks are wrong, and are set while nodes run;
   bool clocks_mend = false;       // in the end they are right.
   bool heavy = false;             // Thousands of flow files, connections that are full.
+  bool restless = false;          // Somebody moves a source all the time.
+  bool logs = false;              // A flow follows logs that are rotated.
   FlowShape flow;
   // One node has a slow engine, and one a slow disk; SIZE_MAX: none has.
   size_t slow_engine = SIZE_MAX, slow_disk = SIZE_MAX;

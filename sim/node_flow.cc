@@ -11,41 +11,55 @@ namespace {
 
 std::string text(Duration time) { return std::to_string(time / 1ms) + "ms"; }
 
+ProcessorId add(FlowSpec& flow, const std::string& label, const std::string& type,
+                std::map<std::string, std::string> properties) {
+  ProcessorSpec spec;
+  spec.id = Uuid::from_name(flow.id.value, label);
+  spec.name = label;
+  spec.type = type;
+  spec.properties = std::move(properties);
+  spec.flow = flow.id;
+  flow.processors.push_back(std::move(spec));
+  return flow.processors.back().id;
+}
+
+void connect(FlowSpec& flow, ProcessorId from, ProcessorId to) {
+  flow.connections.push_back(
+      {Uuid::from_name(flow.id.value, from.text() + " success " + to.text()), from, "success", to});
+}
+
 }  // namespace
 
 FlowSpec flow_of(const std::string& id, const std::string& name, const FlowShape& shape) {
   FlowSpec flow;
   flow.id = FlowId(id);
   flow.name = name;
-  const auto add = [&](const std::string& label, const std::string& type,
-                       std::map<std::string, std::string> properties) {
-    ProcessorSpec spec;
-    spec.id = Uuid::from_name(id, label);
-    spec.name = label;
-    spec.type = type;
-    spec.properties = std::move(properties);
-    spec.flow = flow.id;
-    flow.processors.push_back(std::move(spec));
-    return flow.processors.back().id;
-  };
-  const auto connect = [&](ProcessorId from, ProcessorId to) {
-    flow.connections.push_back(
-        {Uuid::from_name(id, from.text() + " success " + to.text()), from, "success", to});
-  };
-  const ProcessorId source = add("make", "GenerateFlowFile",
+  const ProcessorId source = add(flow, "make", "GenerateFlowFile",
                                  {{"interval", text(shape.interval)},
                                   {"count", std::to_string(shape.files)},
                                   {"batch", std::to_string(shape.batch)},
                                   {"content", name + " ${index} ${generated.epoch}"}});
-  const ProcessorId middle = add("mark", "LogAttribute", {});
+  const ProcessorId middle = add(flow, "mark", "LogAttribute", {});
   // Under names of their own: what two epochs made must not hide behind each other.
   const ProcessorId sink =
-      add("put", "PutFile",
+      add(flow, "put", "PutFile",
           {{"directory", "/out/" + name}, {"filename", "${filename}.${generated.epoch}"}});
-  add("watch", "TailFile", {{"path", "/never/there"}, {"poll", text(shape.poll)}});
-  connect(source, middle);
-  connect(middle, sink);
+  add(flow, "watch", "TailFile", {{"path", "/never/there"}, {"poll", text(shape.poll)}});
+  connect(flow, source, middle);
+  connect(flow, middle, sink);
   for (ConnectionSpec& connection : flow.connections) connection.count_max = shape.count_max;
+  return flow;
+}
+
+FlowSpec log_flow(const std::string& id, const FlowShape& shape) {
+  FlowSpec flow;
+  flow.id = FlowId(id);
+  flow.name = id;
+  const ProcessorId source =
+      add(flow, "follow", "TailFile", {{"path", kFollowedLog}, {"poll", text(shape.poll)}});
+  flow.processors.back().node_local = true;  // It stays where it was placed first.
+  const ProcessorId sink = add(flow, "keep", "PutFile", {{"directory", "/kept"}, {"filename", ""}});
+  connect(flow, source, sink);
   return flow;
 }
 

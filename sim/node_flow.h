@@ -21,6 +21,10 @@ struct FlowShape {
 // is triggered all the time and never has any work: two owners of it do not go unseen.
 FlowSpec flow_of(const std::string& id, const std::string& name, const FlowShape& shape);
 
+// One that follows this file, on whichever machine it comes to, and puts each line into a file.
+inline constexpr const char* kFollowedLog = "/log/app";
+FlowSpec log_flow(const std::string& id, const FlowShape& shape);
+
 // One that never has any work.
 FlowSpec idle_flow_of(const std::string& id, uint64_t variant);
 

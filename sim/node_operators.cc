@@ -92,6 +92,15 @@ void NodeOperators::move_about(size_t node) {
   cluster_.ask(node, std::move(wish));
 }
 
+void NodeOperators::never_rest() {
+  if (!cluster_.storming()) return;
+  cluster_.in(cluster_.some_ms(2, 15), [this] { never_rest(); });
+  const size_t node = cluster_.random_node();
+  if (flows_.empty() || !cluster_.is_on(node) || cluster_.is_stray(node)) return;
+  cluster_.ask(node, cluster::MoveWork{Uuid::from_name(*flows_.begin(), "make"),
+                                       NodeCluster::id_of(cluster_.random_node())});
+}
+
 // An operator stops a sink for a while: what comes meanwhile waits in its queue.
 void NodeOperators::hold_back(const ProcessorId& sink) {
   const size_t by = cluster_.random_node();

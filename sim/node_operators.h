@@ -18,7 +18,8 @@ class NodeOperators {
 
   // Perhaps one of them asks that node for something; false: none did.
   bool act(size_t node);
-  void mend();  // The storm is over: they undo what they have done.
+  void never_rest();  // Somebody moves a source, again and again, for as long as the storm lasts.
+  void mend();        // The storm is over: they undo what they have done.
 
   // No flow file that a source has made is lost: each was put somewhere, by whatever node, with the
   // content that one epoch gave it. Empty: none is.

@@ -8,12 +8,15 @@
 #include "sim/node_draw.h"
 #include "sim/node_health.h"
 #include "sim/node_impostors.h"
+#include "sim/node_logs.h"
 #include "sim/node_operators.h"
 #include "sim/node_removals.h"
 #include "sim/node_storm.h"
 
 namespace databridge::sim {
 namespace {
+
+constexpr size_t kRestlessTimes = 80;  // As many steps: for hundreds of moves.
 
 class NodeSim {
  public:
@@ -32,7 +35,8 @@ class NodeSim {
   bool wait_until_well();
   std::string missing() const {
     std::string what = impostors_.unsettled();
-    return what.empty() ? sim::missing(cluster_, clients_, operators_) : what;
+    if (what.empty()) what = sim::missing(cluster_, clients_, operators_);
+    return what.empty() ? logs_.missing() : what;
   }
 
   size_t steps_;
@@ -45,6 +49,7 @@ class NodeSim {
   NodeRemovals removals_{cluster_};
   NodeClocks clocks_{cluster_};
   NodeImpostors impostors_{cluster_};
+  NodeLogs logs_{cluster_};
 };
 
 void NodeSim::storm() {
@@ -54,9 +59,14 @@ void NodeSim::storm() {
   }
   cluster_.in(draw_.paced(100ms), [this] { clients_.act(); });
   cluster_.in(draw_.paced(250ms), [this] { storm_.misfortune(); });
+  logs_.begin();
   if (draw_.few_clocks_lie) cluster_.in(draw_.paced(300ms), [this] { clocks_.jump(); });
   if (draw_.strangers) cluster_.in(draw_.paced(300ms), [this] { impostors_.act(); });
   World& world = cluster_.world();
+  if (draw_.restless) {
+    operators_.never_rest();
+    steps_ *= kRestlessTimes;
+  }
   while (world.steps() < steps_ && !cluster_.checker().violation() && world.step()) {
   }
 }

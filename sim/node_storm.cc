@@ -43,7 +43,7 @@ void NodeStorm::misfortune() {
   } else {
     cluster_.world().cut_link(node, cluster_.random_node());
   }
-  cluster_.in(cluster_.some_ms(20, 400), [this] { misfortune(); });
+  cluster_.in(cluster_.some_ms(20, 400) * cluster_.draw().calmer(), [this] { misfortune(); });
 }
 
 void NodeStorm::divide(const std::set<size_t>& side, bool rejects) {

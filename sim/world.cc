@@ -28,7 +28,9 @@ World::World(uint64_t seed, size_t nodes, const Faults& faults) : random_(seed),
   }
 }
 
-World::~World() = default;
+World::~World() {
+  events_ = {};  // What waits there may have files of a machine open.
+}
 
 env::Env World::env_of(NodeIndex node) {
   Machine& machine = *machines_[node];

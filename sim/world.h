@@ -113,6 +113,11 @@ class World {
   void wake(NodeIndex node);                 // Mail has come: a turn follows.
   uint64_t next_file() { return ++files_; }  // A number for a file of a user.
 
+  // What other programs do with the files of that machine.
+  void append_file(NodeIndex node, const std::string& path, const std::string& text);
+  void rename_file(NodeIndex node, const std::string& from, const std::string& to);
+  void empty_file(NodeIndex node, const std::string& path);
+
   // Somebody who is no node of this world says that there.
   void say(NodeIndex node, env::Speaker from, Message message);
   // Somebody greets it in the name of the process on `as`, some starts later, and hangs up.

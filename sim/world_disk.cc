@@ -1,6 +1,7 @@
 // Disks and user files of the simulated world.
 #include <algorithm>
 
+#include "base/check.h"
 #include "sim/world_machine.h"
 
 namespace databridge::sim {
@@ -106,6 +107,20 @@ class SimFiles::Open final : public env::OpenFile {
   std::string path_;
   std::shared_ptr<File> file_;  // Names and who has it open share it.
 };
+
+void World::append_file(NodeIndex node, const std::string& path, const std::string& text) {
+  CHECK(SimFiles(*this, node, machines_[node]->files).append(path, text).has_value());
+}
+
+void World::rename_file(NodeIndex node, const std::string& from, const std::string& to) {
+  SimFiles::Names& names = machines_[node]->files;
+  names[to] = names.at(from);
+  names.erase(from);
+}
+
+void World::empty_file(NodeIndex node, const std::string& path) {
+  machines_[node]->files.at(path)->content.clear();
+}
 
 Result<env::FileInfo> SimFiles::stat(const std::string& path) {
   const auto found = names_.find(path);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/canary.h"
 #include "env/clock.h"
 #include "env/files.h"
 #include "flow/processors/all.h"
@@ -387,7 +388,8 @@ class TailFile : public Processor {
       held.since = now;
     }
     const Duration quiet = now - held.since;
-    const bool last = away && quiet >= kForgottenAfter && (!newest || is_nobodys(place, world));
+    const bool rests = quiet >= kForgottenAfter || CANARY(forgets_rotated);
+    const bool last = away && rests && (!newest || is_nobodys(place, world));
     const bool ends = last || (!newest && quiet >= kRestAfter);
     if (info->size < place.offset) restart(place, world, "was cut short");
     const auto used =
