@@ -282,6 +282,19 @@ TEST_F(Scenario, AFollowerWhoseDiskHangsIsNamed) {
   EXPECT_TRUE(within(20s, [&] { return is(slow, Health::healthy); }));
 }
 
+// The write that was on its way when it stood still is synced late, through no fault of the disk.
+TEST_F(Scenario, WhoStoodStillDoesNotBlameItsDisk) {
+  const size_t frozen = follower();
+  world_->hang_disk(frozen, 100ms);
+  engines_[leader()]->submit({cluster::Change{SetConfig{"key", "1", {}}}, {}},
+                             [](const cluster::Answer&) {});
+  world_->wake(leader());
+  pass(50ms);
+  world_->pause(frozen, 3s);
+  EXPECT_FALSE(within(15s, [&] { return is(frozen, Health::degraded, HealthReason::disk_error); }));
+  EXPECT_TRUE(is(frozen, Health::healthy));
+}
+
 // It shows what was true when it was cut off, and says that it does not know better.
 TEST_F(Scenario, WhoIsCutOffIsNotCaughtUp) {
   const size_t lone = follower();

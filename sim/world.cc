@@ -41,8 +41,8 @@ env::Env World::env_of(NodeIndex node) {
     machine.clock = std::make_unique<SimClock>(*this, rate, machine.wall);
     machine.store = std::make_unique<SimStore>(*this, node, machine.disk);
     machine.network = std::make_unique<SimNetwork>(*this, node);
-    machine.workers = std::make_unique<SimWorkers>(*this, node);
-    machine.user_files = std::make_unique<SimFiles>(*this, node, machine.files);
+    machine.user_files = std::make_shared<SimFiles>(*this, node, machine.files);
+    machine.workers = std::make_unique<SimWorkers>(*this, node, machine.user_files);
     machine.probe = std::make_unique<SimProbe>(random_);
   }
   return {*machine.clock,      *machine.store, *machine.network, *machine.workers,
@@ -51,7 +51,7 @@ env::Env World::env_of(NodeIndex node) {
 
 void SimWorkers::run(std::function<void()> job) {
   const Duration late = world_.machines_[node_]->lag + world_.between(1us, world_.faults_.job_max);
-  world_.at_node(node_, world_.now() + late, [this, job = std::move(job)] {
+  world_.at_node(node_, world_.now() + late, [this, files = files_, job = std::move(job)] {
     job();
     world_.wake(node_);
   });

@@ -72,13 +72,16 @@ class SimNetwork final : public env::Network {
     uint64_t generation = 0;
     bool up = false;
     env::Greeting peer;
-    Instant last_delivery{};
-    Instant pipe_free{};  // When all that was sent will have left.
+    struct Lane {
+      Instant last_delivery{};
+      Instant pipe_free{};  // When all that was sent will have left.
+    };
+    Lane prompt, bulk;  // Deliveries of flow files are overtaken by all else.
     Duration backoff = 10ms;
   };
   bool leads_to(const Link& link, Incarnation to, uint64_t start) const;
   void hear(const env::Greeting& from, Message message);
-  bool through_pipe(Link& link, const Message& message);
+  bool through_pipe(Link& link, Link::Lane& lane, const Message& message);
   void deliver(World::NodeIndex there, Instant when, Message message);
   void connect(const Address& address, uint64_t generation, Duration wait);
   void attempt(const Address& address);
@@ -94,12 +97,14 @@ class SimNetwork final : public env::Network {
 
 class SimWorkers final : public env::Workers {
  public:
-  SimWorkers(World& world, World::NodeIndex node) : world_(world), node_(node) {}
+  SimWorkers(World& world, World::NodeIndex node, std::shared_ptr<SimFiles> files)
+      : world_(world), node_(node), files_(std::move(files)) {}
   void run(std::function<void()> job) override;
 
  private:
   World& world_;
   World::NodeIndex node_;
+  std::shared_ptr<SimFiles> files_;  // That jobs may have open.
 };
 
 class SimProbe final : public env::LoadProbe {
@@ -136,7 +141,8 @@ struct World::Machine {
   std::unique_ptr<SimStore> store;
   std::unique_ptr<SimNetwork> network;
   std::unique_ptr<SimWorkers> workers;
-  std::unique_ptr<SimFiles> user_files;
+  // shared_ptr, because work of a process that has ended may wait in the world's events.
+  std::shared_ptr<SimFiles> user_files;
   std::unique_ptr<SimProbe> probe;
   uint64_t seed = 0;
   std::function<void()> turn;

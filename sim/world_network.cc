@@ -129,10 +129,11 @@ void SimNetwork::send(Incarnation to, Message message, uint64_t start) {
     World::Machine& machine = *world_.machines_[there];
     if (!world_.reaches(node_, there) || world_.random_.chance(world_.faults_.loss)) return;
     if (!machine.on || machine.network->self_.start != link.peer.start) return;
-    if (!through_pipe(link, message)) return;
-    // In order on one link, as TCP has it.
-    const Instant when = std::max(link.last_delivery + 1us, link.pipe_free + world_.latency());
-    link.last_delivery = when;
+    Link::Lane& lane = std::holds_alternative<Delivery>(message) ? link.bulk : link.prompt;
+    if (!through_pipe(link, lane, message)) return;
+    // In order in one lane, as TCP has it.
+    const Instant when = std::max(lane.last_delivery + 1us, lane.pipe_free + world_.latency());
+    lane.last_delivery = when;
     if (world_.random_.chance(world_.faults_.doubled)) {
       deliver(there, when + world_.between(1us, 20 * world_.faults_.latency_max), message);
     }
@@ -141,23 +142,27 @@ void SimNetwork::send(Incarnation to, Message message, uint64_t start) {
   }
 }
 
-// When it has left for the other end; false: what waits there already is too much.
-bool SimNetwork::through_pipe(Link& link, const Message& message) {
+// When it has left for the other end; false: what waits in its lane already is too much. What is
+// prompt takes the pipe from what is not.
+bool SimNetwork::through_pipe(Link& link, Link::Lane& lane, const Message& message) {
   const Instant leaves = world_.now() + world_.machines_[node_]->lag;
   const uint64_t bandwidth = world_.faults_.bandwidth;
   if (bandwidth == 0) {
-    link.pipe_free = leaves;
+    lane.pipe_free = leaves;
     return true;
   }
   const uint64_t size = encode(message).size();
-  const Duration waits = std::max(link.pipe_free - leaves, Duration::zero());
+  const Instant free =
+      &lane == &link.bulk ? std::max(lane.pipe_free, link.prompt.pipe_free) : lane.pipe_free;
+  const Duration waits = std::max(free - leaves, Duration::zero());
   const double waiting = std::chrono::duration<double>(waits).count() * double(bandwidth);
   if (waiting > 0 && waiting + double(size) > double(world_.faults_.queue_max)) {
     ++world_.dropped_;
     return false;
   }
-  link.pipe_free =
-      leaves + waits + Duration(static_cast<int64_t>(double(size) / double(bandwidth) * 1e9));
+  const Duration takes(static_cast<int64_t>(double(size) / double(bandwidth) * 1e9));
+  lane.pipe_free = leaves + waits + takes;
+  if (&lane == &link.prompt && link.bulk.pipe_free > leaves) link.bulk.pipe_free += takes;
   return true;
 }
 

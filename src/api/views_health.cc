@@ -80,9 +80,10 @@ std::optional<std::string> why_not_sure(const View& view) {
     std::string words = "no leader is known here";
     if (view.voters_linked > 0) {
       words += fmt::format(
-          ", though {} voters are linked: where round trips take longer than {:.0f} ms nobody can "
-          "be "
-          "elected, and electionTimeout is to be raised",
+          ", though {} voters are linked: perhaps they cannot dial this node at the address that "
+          "it "
+          "advertises; or round trips take longer than {:.0f} ms: then nobody can be elected, and "
+          "electionTimeout is to be raised",
           view.voters_linked, milliseconds(view.timing.round_trip_limit()));
     }
     return words;

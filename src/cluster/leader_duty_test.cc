@@ -402,18 +402,34 @@ TEST_F(LeaderDutyTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartB
   EXPECT_TRUE(loses_its_vote(4s));
 }
 
-// ---- Plans
+// ---- Requests
 
-class PlanTest : public LeaderDutyTest {
+class RequestTest : public LeaderDutyTest {
  protected:
-  std::optional<Answer> ask(Rebalance request) {
+  std::optional<Answer> ask(RequestBody request) {
     Effects effects;
     Desk desk({}, node(1), 1);
-    const auto served = desk.ask({7, {request, {}}}, state, consensus, now, effects);
+    const auto served = desk.ask({7, {std::move(request), {}}}, state, consensus, now, effects);
     duty.serve(*served, desk, state, consensus, now, effects);
     const auto replies = all<Reply>(effects);
     return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
   }
+};
+
+TEST_F(RequestTest, LeadershipGoesToNoWorkerAndThatIsSaid) {
+  begin();
+  commit(AdmitMember{info_of(4)});
+  const NodeId worker = info_of(4).node;
+  const auto refused = ask(TransferLeadership{worker});
+  ASSERT_TRUE(refused && !refused->has_value());
+  EXPECT_EQ(refused->error().code, Code::conflict);
+  EXPECT_EQ(refused->error().message, worker.value + " has no vote: only a voter can lead");
+  EXPECT_TRUE(ask(TransferLeadership{info_of(1).node})->has_value()) << "it leads already";
+}
+
+class PlanTest : public RequestTest {
+ protected:
+  std::optional<Answer> ask(Rebalance request) { return RequestTest::ask(request); }
 };
 
 TEST_F(PlanTest, IsRefusedOnceThePlacementHasMovedOn) {

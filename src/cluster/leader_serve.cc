@@ -238,7 +238,10 @@ void LeaderDuty::on(TransferLeadership& transfer, const Served& with) {
     }
   }
   if (to == self_) return with.done();
-  if (!to || !votes(consensus, to)) {
+  if (!transfer.to.value.empty() && !votes(consensus, to)) {
+    return with.refuse(Code::conflict, transfer.to.value + " has no vote: only a voter can lead");
+  }
+  if (!to) {
     return with.refuse(Code::conflict, "there is no other voter to hand the leadership to");
   }
   if (!answers(to, consensus, with.now)) {

@@ -107,9 +107,10 @@ class Network {
   virtual void dial(const Address& address) = 0;
   virtual void hang_up(const Address& address) = 0;
 
-  // Sends in order on the link to that incarnation: to the process that was let in, or to the one
-  // of that `start` if it is not 0. Dropped without a word when there is no link or when 64 MiB
-  // already wait there. Never blocks.
+  // Sends on the link to that incarnation: to the process that was let in, or to the one of that
+  // `start` if it is not 0. In order; but deliveries of flow files, which may be long, are
+  // overtaken by all else. Dropped without a word when there is no link, or when 64 MiB of
+  // deliveries, or of all else, already wait there. Never blocks.
   virtual void send(Incarnation to, Message message, uint64_t start) = 0;
   void send(Incarnation to, Message message) { send(to, std::move(message), 0); }
 };

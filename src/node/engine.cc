@@ -220,6 +220,10 @@ void Engine::turn() {
   const Instant before = now_;
   now_ = env_.clock.now();
   unix_ms_ = env_.clock.unix_ms();
+  // Time that this process did not have is not its disk's doing.
+  if (const Duration gap = now_ - before; gap > options_.leader.timing.doubt_gap) {
+    for (auto& [batch, since] : unsynced_) since += gap;
+  }
   if (now_ - before > kGap && !CANARY(hears_after_gap)) {
     deaf_until_ = now_ + kDeafAfterGap;
     log(Weight::warning, "stood still for " + std::to_string((now_ - before) / 1s) +

@@ -18,6 +18,9 @@ constexpr size_t kBufferBusy = 256u << 10;  // Fewer reads when much comes.
 constexpr size_t kBufferKept = 1u << 20;    // A larger one goes once it is empty.
 constexpr auto kStreamGap = 20us;
 constexpr size_t kGatherMax = 256;  // Pieces in one write.
+constexpr size_t kPartMax = 64u << 10;
+// The kernel takes no more than that ahead of the network: what it has taken nothing overtakes.
+constexpr int kUnsentMax = 128 << 10;
 
 void set_option(int fd, int level, int name, int value) {
   // A missing option makes news slower, not wrong.
@@ -35,6 +38,7 @@ void set_link_options(int fd, Duration silence) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
+  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
 }
 
 Connection::Connection(asio::ip::tcp::socket socket, size_t queue_bytes_max)
@@ -103,11 +107,27 @@ void Connection::take_frames() {
       return end(fmt::format("the peer said: {}", is_utf8(payload) ? payload : "(no text)"));
     }
     begin_ += kFrameHeaderSize + header->length;
-    if (const auto taken = on_frame_(header->kind, payload); !taken && live_) {
-      end(taken.error().message);
-    }
+    const auto taken =
+        header->kind == FrameKind::part ? take_part(payload) : on_frame_(header->kind, payload);
+    if (!taken && live_) end(taken.error().message);
     if (!live_) return;
   }
+}
+
+// Grows with what came; it is a message like any other once it is whole.
+Result<void> Connection::take_part(BytesView payload) {
+  if (payload.empty() || static_cast<uint8_t>(payload[0]) > 1) {
+    return fail(Code::invalid, "a part of a message that cannot be read");
+  }
+  const bool last = payload[0] == 1;
+  payload.remove_prefix(1);
+  if (parts_.size() + payload.size() > payload_max_) {
+    return fail(Code::too_large, fmt::format("a message in parts of more than {} bytes: at most {} "
+                                             "are allowed",
+                                             parts_.size() + payload.size(), payload_max_));
+  }
+  parts_.append(payload);
+  return last ? on_frame_(FrameKind::message, std::exchange(parts_, {})) : Result<void>();
 }
 
 // The reason goes to the peer too; when it was the peer who ended it, that write fails and is moot.
@@ -123,6 +143,19 @@ void Connection::send(FrameKind kind, Bytes payload) {
   if (!queue_.empty() && queue_bytes_ + frame.size() > queue_bytes_max_) return;
   queue_bytes_ += frame.size();
   queue_.push_back(std::move(frame));
+  write_soon();
+}
+
+void Connection::send_bulk(Bytes message) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  if (!bulk_.empty() && bulk_bytes_ + message.size() > queue_bytes_max_) return;
+  bulk_bytes_ += message.size();
+  bulk_.push_back(std::move(message));
+  write_soon();
+}
+
+void Connection::write_soon() {
   if (awaiting_) return;
   // One message is written at once, which spares a hop to the other thread; a stream of them is
   // left to that thread, which finds many each time and writes them with one call.
@@ -149,8 +182,35 @@ void Connection::flush_waiting() {
                      });
 }
 
+// What is small goes whole.
+void Connection::next_part() {
+  Bytes& message = bulk_.front();
+  const size_t size = std::min(kPartMax, message.size() - bulk_begun_);
+  const bool last = bulk_begun_ + size == message.size();
+  const FrameKind kind = last && bulk_begun_ == 0 ? FrameKind::message : FrameKind::part;
+  Bytes payload;
+  if (kind == FrameKind::message) {
+    payload = std::move(message);
+  } else {
+    payload.reserve(size + 1);
+    payload.push_back(last ? 1 : 0);
+    payload.append(message, bulk_begun_, size);
+  }
+  bulk_begun_ += size;
+  bulk_bytes_ -= size;
+  if (last) {
+    bulk_.pop_front();
+    bulk_begun_ = 0;
+  }
+  Bytes header = encode_frame_header(kind, payload);
+  queue_.push_back({std::move(header), std::move(payload)});
+  queue_bytes_ += queue_.back().size();
+}
+
 bool Connection::flush() {
-  while (!queue_.empty() && !closed_) {
+  while (!closed_) {
+    if (queue_.empty() && !bulk_.empty()) next_part();
+    if (queue_.empty()) return true;
     std::array<iovec, kGatherMax> pieces{};
     size_t count = 0;
     size_t skip = front_written_;
@@ -172,7 +232,8 @@ bool Connection::flush() {
     if (sent < 0) {
       // Broken: the pending read tells the owner; nothing more is worth keeping.
       queue_.clear();
-      queue_bytes_ = front_written_ = 0;
+      bulk_.clear();
+      queue_bytes_ = front_written_ = bulk_bytes_ = bulk_begun_ = 0;
       return true;
     }
     size_t left = static_cast<size_t>(sent) + front_written_;
@@ -196,6 +257,7 @@ void Connection::close(const std::string& reason) {
   }
   closed_ = true;
   queue_.clear();
+  bulk_.clear();
   asio::error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

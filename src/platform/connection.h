@@ -1,5 +1,6 @@
-// Owns one TCP connection that carries frames: reading, checking, a bounded queue, writing.
-// Hides sockets' ways. Runs on the network's thread; send() may be called by any thread.
+// Owns one TCP connection that carries frames: reading, checking, bounded queues, writing.
+// Hides sockets' ways, and that large messages travel in parts: what is prompt goes between them.
+// Runs on the network's thread; send() may be called by any thread.
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -43,6 +44,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Any thread. Writes at once when nothing waits before it, else the network's thread does.
   // Dropped when the queue is full or the connection closed.
   void send(FrameKind kind, Bytes payload);
+  // The same, of a message that all of the above overtakes; it has a queue of its own.
+  void send_bulk(Bytes message);
 
   // Ends the connection now, with a farewell when `reason` is not empty. No callback follows.
   void close(const std::string& reason = "");
@@ -59,9 +62,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read_more();
   void take(size_t count);
   void take_frames();
+  Result<void> take_part(BytesView payload);
   void end(const std::string& why);
   void flush_waiting();
-  bool flush();  // With mutex_ held. False: the socket takes no more now.
+  // With mutex_ held:
+  void write_soon();
+  bool flush();  // False: the socket takes no more now.
+  void next_part();
 
   asio::ip::tcp::socket socket_;
   const size_t queue_bytes_max_;
@@ -73,10 +80,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::vector<char> buffer_;  // [begin_, end_) was received and is not yet taken.
   size_t begin_ = 0;
   size_t end_ = 0;
+  Bytes parts_;  // Of a message whose last part has not come.
 
   std::mutex mutex_;  // Also held to close the socket: another thread may be writing to it.
-  std::deque<Waiting> queue_ GUARDED_BY(mutex_);
+  std::deque<Waiting> queue_ GUARDED_BY(mutex_);  // What is prompt, and one part of bulk.
   size_t queue_bytes_ GUARDED_BY(mutex_) = 0;
+  std::deque<Bytes> bulk_ GUARDED_BY(mutex_);
+  size_t bulk_bytes_ GUARDED_BY(mutex_) = 0;
+  size_t bulk_begun_ GUARDED_BY(mutex_) = 0;     // Of the first: so much is in parts already.
   size_t front_written_ GUARDED_BY(mutex_) = 0;  // Of the first in the queue.
   bool awaiting_ GUARDED_BY(mutex_) = false;     // The network's thread will flush.
   std::chrono::steady_clock::time_point written_at_ GUARDED_BY(mutex_);

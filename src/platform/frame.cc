@@ -153,7 +153,7 @@ Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max) {
                     version, kProtocolVersion));
   }
   const uint8_t kind = byte_at(bytes, 5);
-  if (kind < 1 || kind > 4)
+  if (kind < 1 || kind > 5)
     return fail(Code::invalid, fmt::format("frame of unknown kind {}", kind));
   if (byte_at(bytes, 6) != 0 || byte_at(bytes, 7) != 0) {
     return fail(Code::invalid, "frame with flags that version 1 does not know");

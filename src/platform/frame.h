@@ -23,6 +23,7 @@ enum class FrameKind : uint8_t {
   message = 2,   // Payload: model/message.h encode(). Only from the dialler to the listener.
   farewell = 3,  // Payload: UTF-8 text, why the connection is closed now.
   reaped = 4,    // Payload: encode_reaped() of a process that is no more; from its guardian.
+  part = 5,      // Payload: 1 byte, 1 if it is the last part, else 0; then a piece of a message.
 };
 
 struct FrameHeader {

@@ -494,6 +494,7 @@ void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
     }
     if (!link) return;
   }
+  const bool bulk = std::holds_alternative<Delivery>(message);
   Bytes payload = encode(message);
   if (payload.size() > kPayloadMax) {
     asio::post(io_, [this, kind = name(message), size = payload.size()] {
@@ -502,7 +503,7 @@ void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
     });
     return;
   }
-  link->send(FrameKind::message, std::move(payload));
+  bulk ? link->send_bulk(std::move(payload)) : link->send(FrameKind::message, std::move(payload));
 }
 
 void AsioNetwork::link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) {
