@@ -101,9 +101,9 @@ void NodeChecker::unlogged(size_t node, LogIndex from, LogIndex to) {
   log.erase(log.lower_bound(from), log.lower_bound(to));
 }
 
-void NodeChecker::arrived(size_t node, const std::string& flow_file, uint64_t epoch) {
+void NodeChecker::arrived(size_t node, const std::string& flow_file, uint64_t epoch, bool told) {
   Putting& putting = putting_[node];
-  putting.put[putting.work].push_back(flow_file);
+  if (told) putting.put[putting.work].push_back(flow_file);
   if (strict && taken_.contains(flow_file) && !restores && !may_repeat) {
     fail(flow_file + " is put again, though the commit of the trigger that took it is durable");
   }

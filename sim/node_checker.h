@@ -65,7 +65,8 @@ class NodeChecker {
   // has decided that they count. So releases are counted here, and checked by what arrives:
   // a flow file that was accepted from one epoch's owner is never accepted from another's.
   void released() { ++totals["releases"]; }
-  void arrived(size_t node, const std::string& flow_file, uint64_t epoch);
+  // `told`: its trigger knows that it was put, and so may take it.
+  void arrived(size_t node, const std::string& flow_file, uint64_t epoch, bool told);
   // Exactly once: what a sink has put is not put again, by nobody, once the trigger that took it is
   // durable.
   void handed_in(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit);

@@ -31,9 +31,9 @@ class Watch final : public node::HostWatch {
 NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nodes_(draw.nodes()) {
   world_ = std::make_unique<World>(seed, nodes_.size(), draw_.faults);
   world_->on_submit = [this](size_t node, const env::Batch& batch) { look_at(node, batch); };
-  world_->on_file = [this](size_t node, const std::string& content) {
+  world_->on_file = [this](size_t node, const std::string& content, bool told) {
     const size_t name = content.rfind(' ');  // "flow-0 17 " and the epoch.
-    checker_.arrived(node, content.substr(0, name), std::stoull(content.substr(name + 1)));
+    checker_.arrived(node, content.substr(0, name), std::stoull(content.substr(name + 1)), told);
   };
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     return still_runs(processor, tenure);
@@ -71,7 +71,7 @@ void NodeCluster::begin_slowness() {
 void NodeCluster::end_storm() {
   storming_ = false;
   Faults none = draw_.faults;
-  none.loss = none.disk_error = none.doubled = 0;
+  none.loss = none.disk_error = none.doubled = none.file_error = 0;
   none.bandwidth = 0;
   // Near the edge of "slow", who was called so once stays so, rightly.
   none.latency_max = std::min(none.latency_max, draw_.timing.heartbeat_timeout / 100);

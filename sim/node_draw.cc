@@ -30,6 +30,7 @@ Faults draw_faults(Random& random, const NodeDraw& draw) {
   faults.guardians = !faults.same_host && random.chance(0.8);
   faults.report_max = random.chance(0.3) ? 20ms : 3s;
   faults.doubled = random.chance(0.3) ? random.unit() * 0.05 : 0;
+  faults.file_error = random.chance(0.2) ? random.unit() * 0.1 : 0;
   if (random.chance(0.15)) {
     // Messages are as many in a T, however long it is.
     const double per_second = 1'000 * std::pow(30, random.unit());
@@ -98,6 +99,7 @@ void NodeDraw::draw_wild(Random& random) {
     flow.batch = random.between(10, 100);
     flow.count_max = random.between(10, 500);
   }
+  flow.wide = random.chance(0.3);
   restless = !heavy && promises_files() && random.chance(0.01);
   if (restless) {
     flow.files = 500;
@@ -127,6 +129,7 @@ std::string NodeDraw::text() const {
   say(visits, "visits");
   say(heavy, "heavy: " + std::to_string(flow.files) + " files, " + std::to_string(flow.count_max) +
                  " a connection");
+  say(flow.wide, "wide flows");
   say(restless, "restless");
   say(logs, "logs");
   say(strangers, "strangers");

@@ -9,6 +9,9 @@ namespace databridge::sim {
 
 namespace {
 
+constexpr const char* kMore = "-more";
+constexpr const char* kCopy = "copy-of-";
+
 std::string text(Duration time) { return std::to_string(time / 1ms) + "ms"; }
 
 ProcessorId add(FlowSpec& flow, const std::string& label, const std::string& type,
@@ -34,21 +37,37 @@ FlowSpec flow_of(const std::string& id, const std::string& name, const FlowShape
   FlowSpec flow;
   flow.id = FlowId(id);
   flow.name = name;
-  const ProcessorId source = add(flow, "make", "GenerateFlowFile",
-                                 {{"interval", text(shape.interval)},
-                                  {"count", std::to_string(shape.files)},
-                                  {"batch", std::to_string(shape.batch)},
-                                  {"content", name + " ${index} ${generated.epoch}"}});
-  const ProcessorId middle = add(flow, "mark", "LogAttribute", {});
+  const auto source = [&](const std::string& label, const std::string& files) {
+    return add(flow, label, "GenerateFlowFile",
+               {{"interval", text(shape.interval)},
+                {"count", std::to_string(shape.files)},
+                {"batch", std::to_string(shape.batch)},
+                {"content", files + " ${index} ${generated.epoch}"}});
+  };
   // Under names of their own: what two epochs made must not hide behind each other.
-  const ProcessorId sink =
-      add(flow, "put", "PutFile",
-          {{"directory", "/out/" + name}, {"filename", "${filename}.${generated.epoch}"}});
+  const auto sink = [&](const std::string& label) {
+    return add(flow, label, "PutFile",
+               {{"directory", "/out/" + name + "/" + label},
+                {"filename", "${filename}.${generated.epoch}"}});
+  };
+  const ProcessorId middle = add(flow, "mark", "LogAttribute", {});
+  connect(flow, source("make", name), middle);
+  connect(flow, middle, sink("put"));
+  if (shape.wide) {
+    connect(flow, source("more", name + kMore), middle);
+    const ProcessorId copies =
+        add(flow, "copy", "ReplaceText", {{"pattern", "^"}, {"replacement", kCopy}});
+    connect(flow, middle, copies);
+    connect(flow, copies, sink("keep"));
+  }
   add(flow, "watch", "TailFile", {{"path", "/never/there"}, {"poll", text(shape.poll)}});
-  connect(flow, source, middle);
-  connect(flow, middle, sink);
   for (ConnectionSpec& connection : flow.connections) connection.count_max = shape.count_max;
   return flow;
+}
+
+std::vector<std::string> arrivals(const std::string& name, const FlowShape& shape) {
+  if (!shape.wide) return {name};
+  return {name, name + kMore, kCopy + name, kCopy + name + kMore};
 }
 
 FlowSpec log_flow(const std::string& id, const FlowShape& shape) {

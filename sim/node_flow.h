@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "model/flow.h"
@@ -15,7 +16,11 @@ struct FlowShape {
   Duration interval = 40ms;
   Duration poll = 30ms;
   uint64_t count_max = 10'000;  // That a connection holds.
+  bool wide = false;            // A second source, and a second way to the end.
 };
+
+// The sources of a flow, by the name that their files begin with; and all names that arrive.
+std::vector<std::string> arrivals(const std::string& name, const FlowShape& shape);
 
 // A source of numbered files, which are put into a directory of that name in the end. And one who
 // is triggered all the time and never has any work: two owners of it do not go unseen.

@@ -13,7 +13,7 @@ bool NodeOperators::act(size_t node) {
   if (storming && draw.removals && random.chance(0.3) &&
       is_complete(*cluster_.engine(node).view())) {
     remove(node);
-  } else if ((draw.wild || !draw.forced) && flows_.size() < 2 && random.chance(0.2)) {
+  } else if (storming && (draw.wild || !draw.forced) && flows_.size() < 2 && random.chance(0.2)) {
     put_flow(flows_.size());
   } else if (storming && draw.visits && random.chance(visitor_.gone ? 0.7 : 0.2)) {
     come_or_go(node);
@@ -148,15 +148,22 @@ std::string NodeOperators::missing_file() const {
     if (created) flows.insert("visitor-" + std::to_string(visitor_.number));
     return !created;
   });
-  for (const std::string& name : flows) {
-    uint64_t newest = 0;
-    for (uint64_t index = 0; index < cluster_.draw().flow.files; ++index) {
-      const std::string file = name + " " + std::to_string(index);
-      const std::optional<uint64_t> epoch = cluster_.checker().epoch_of(file);
-      if (!epoch) return file + " has not arrived";
-      if (*epoch < newest) return file + " comes from an older epoch than the one before";
-      newest = *epoch;
+  for (const std::string& flow : flows) {
+    for (const std::string& name : arrivals(flow, cluster_.draw().flow)) {
+      if (std::string missing = missing_of(name); !missing.empty()) return missing;
     }
+  }
+  return "";
+}
+
+std::string NodeOperators::missing_of(const std::string& name) const {
+  uint64_t newest = 0;
+  for (uint64_t index = 0; index < cluster_.draw().flow.files; ++index) {
+    const std::string file = name + " " + std::to_string(index);
+    const std::optional<uint64_t> epoch = cluster_.checker().epoch_of(file);
+    if (!epoch) return file + " has not arrived";
+    if (*epoch < newest) return file + " comes from an older epoch than the one before";
+    newest = *epoch;
   }
   return "";
 }

@@ -34,6 +34,7 @@ class NodeOperators {
     LogIndex there = 0;  // It was put then, and not deleted since; 0: nobody knows.
   };
 
+  std::string missing_of(const std::string& name) const;
   bool is_complete(const cluster::View& view) const;
   void remove(size_t node);
   void put_flow(size_t number);

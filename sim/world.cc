@@ -17,7 +17,7 @@ std::string Faults::text() const {
          " disk_error=" + std::to_string(disk_error) + " job<=" + us(job_max) +
          " same_host=" + (same_host ? "1" : "0") + " guardians=" + (guardians ? "1" : "0") +
          " doubled=" + std::to_string(doubled) + " bandwidth=" + std::to_string(bandwidth) +
-         " queue<=" + std::to_string(queue_max);
+         " queue<=" + std::to_string(queue_max) + " file_error=" + std::to_string(file_error);
 }
 
 World::World(uint64_t seed, size_t nodes, const Faults& faults) : random_(seed), faults_(faults) {

@@ -41,6 +41,7 @@ struct Faults {
   double doubled = 0;          // Of messages: they come once more, a little later.
   uint64_t bandwidth = 0;      // Of each link, in bytes a second; 0: without bound.
   uint64_t queue_max = 0;      // Bytes that wait on a link; what would be more is dropped.
+  double file_error = 0;       // Of what processors do with files of users.
   std::string text() const;
 };
 
@@ -126,16 +127,18 @@ class World {
   // Delivers the next event; false when there is none. One step.
   bool step();
 
-  // Who looks on: called when a node hands a batch to its store, or writes a whole file.
+  // Who looks on: called when a node hands a batch to its store, or writes a whole file, whether or
+  // not it is told that it has.
   std::function<void(NodeIndex, const env::Batch&)> on_submit = [](NodeIndex, const env::Batch&) {};
-  std::function<void(NodeIndex, const std::string& content)> on_file = [](NodeIndex,
-                                                                          const std::string&) {};
+  std::function<void(NodeIndex, const std::string& content, bool told)> on_file =
+      [](NodeIndex, const std::string&, bool) {};
 
   struct Machine;
 
  private:
   friend struct Machine;
   friend class SimNetwork;
+  friend class SimFiles;
   friend class SimStore;
   friend class SimWorkers;
 

@@ -94,8 +94,12 @@ class SimFiles::Open final : public env::OpenFile {
   Open(const SimFiles& all, std::string path, std::shared_ptr<File> file)
       : all_(all), path_(std::move(path)), file_(std::move(file)) {}
 
-  Result<env::FileInfo> stat() override { return all_.info(path_, *file_); }
+  Result<env::FileInfo> stat() override {
+    if (auto bad = all_.fails(path_); !bad) return tl::make_unexpected(bad.error());
+    return all_.info(path_, *file_);
+  }
   Result<std::string> read(uint64_t offset, size_t length) override {
+    if (auto bad = all_.fails(path_); !bad) return tl::make_unexpected(bad.error());
     if (offset >= file_->content.size()) return std::string();
     return file_->content.substr(offset, length);
   }
@@ -122,13 +126,20 @@ void World::empty_file(NodeIndex node, const std::string& path) {
   machines_[node]->files.at(path)->content.clear();
 }
 
+Result<void> SimFiles::fails(const std::string& path) const {
+  if (!world_.random().chance(world_.faults_.file_error)) return {};
+  return fail(Code::io, path + ": simulated error");
+}
+
 Result<env::FileInfo> SimFiles::stat(const std::string& path) {
+  if (auto bad = fails(path); !bad) return tl::make_unexpected(bad.error());
   const auto found = names_.find(path);
   if (found == names_.end()) return fail(Code::not_found, path + " is not there");
   return info(path, *found->second);
 }
 
 Result<std::unique_ptr<env::OpenFile>> SimFiles::open(const std::string& path) {
+  if (auto bad = fails(path); !bad) return tl::make_unexpected(bad.error());
   const auto found = names_.find(path);
   if (found == names_.end()) return fail(Code::not_found, path + " is not there");
   return std::make_unique<Open>(*this, path, found->second);
@@ -141,6 +152,7 @@ Result<std::string> SimFiles::read(const std::string& path, uint64_t offset, siz
 }
 
 Result<std::vector<env::FileInfo>> SimFiles::list(const std::string& directory) {
+  if (auto bad = fails(directory); !bad) return tl::make_unexpected(bad.error());
   std::vector<env::FileInfo> all;
   for (const auto& [path, file] : names_) {
     if (path.rfind(directory + "/", 0) == 0) all.push_back(info(path, *file));
@@ -154,10 +166,13 @@ SimFiles::File& SimFiles::made(const std::string& path) {
   return *file;
 }
 
+// An error may come after it was done.
 Result<void> SimFiles::write(const std::string& path, const std::string& content) {
-  world_.on_file(node_, content);
+  const auto bad = fails(path);
+  if (!bad && world_.random().chance(0.5)) return bad;
+  world_.on_file(node_, content, bad.has_value());
   made(path).content = content;
-  return {};
+  return bad;
 }
 
 Result<void> SimFiles::create(const std::string& path, const std::string& content) {

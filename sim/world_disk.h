@@ -78,6 +78,7 @@ class SimFiles final : public env::Files {
  private:
   class Open;
   env::FileInfo info(const std::string& path, const File& file) const;
+  Result<void> fails(const std::string& path) const;  // Perhaps.
   File& made(const std::string& path);
 
   World& world_;

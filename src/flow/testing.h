@@ -42,14 +42,16 @@ class MemoryFiles : public env::Files {
   };
 
   std::string host = "here";
-  bool broken = false;     // Every write fails as if the disk were full.
-  bool forbidden = false;  // Every write fails for want of permission.
-  std::string locked;      // Cannot be opened or read.
-  std::string hidden;      // For the moment nobody can say anything of it.
-  std::string stray;       // Listed as a link that leads to nothing of use.
-  std::string unreadable;  // Can be opened, but not read.
-  std::string unknown;     // Can be opened, but not looked at.
-  bool dated = true;       // Files know when they were made.
+  bool broken = false;      // Every write fails as if the disk were full.
+  int fails_in = 0;         // So many reads of open files further one fails; 0: none does.
+  bool fails_late = false;  // A whole file is written, and an error told all the same.
+  bool forbidden = false;   // Every write fails for want of permission.
+  std::string locked;       // Cannot be opened or read.
+  std::string hidden;       // For the moment nobody can say anything of it.
+  std::string stray;        // Listed as a link that leads to nothing of use.
+  std::string unreadable;   // Can be opened, but not read.
+  std::string unknown;      // Can be opened, but not looked at.
+  bool dated = true;        // Files know when they were made.
   uint64_t device = 1;
 
   std::string machine() const override { return host; }
@@ -97,6 +99,7 @@ class MemoryFiles : public env::Files {
     files_[path] = made(content);
     ++writes;
     if (on_write) on_write();
+    if (fails_late) return fail(Code::io, "cannot sync the directory of " + path);
     return {};
   }
   Result<void> create(const std::string& path, const std::string& content) override {
@@ -156,7 +159,9 @@ class MemoryFiles : public env::Files {
       return all_.info(path_, *file_);
     }
     Result<std::string> read(uint64_t offset, size_t length) override {
-      if (path_ == all_.unreadable) return fail(Code::io, "cannot read " + path_);
+      if (path_ == all_.unreadable || (all_.fails_in > 0 && --all_.fails_in == 0)) {
+        return fail(Code::io, "cannot read " + path_);
+      }
       if (offset >= file_->content.size()) return std::string();
       return file_->content.substr(offset, length);
     }

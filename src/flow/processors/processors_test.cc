@@ -291,6 +291,21 @@ TEST(PutFile, ItsOtherNameIsNotReplacedEither) {
   EXPECT_THAT(Bench::contents(bench.trigger({mine})), ElementsAre("mine"));
 }
 
+// The file is there, but whether its name is on the disk is not known: it is tried again.
+TEST(PutFile, WhatWasWrittenInSpiteOfAnErrorIsNotWrittenTwice) {
+  Bench bench("PutFile", {{"directory", "/out"}});
+  const FlowFile mine = file("mine", {{"filename", "f"}});
+  bench.files.fails_late = true;
+  const auto held = bench.trigger({mine});
+  EXPECT_TRUE(held && held->consumed.empty());
+  bench.files.fails_late = false;
+  EXPECT_THAT(Bench::contents(bench.trigger({mine})), ElementsAre("mine"));
+  EXPECT_FALSE(bench.files.has("/out/f-" + mine.id.text()));
+  const FlowFile alike = file("mine", {{"filename", "f"}});
+  EXPECT_THAT(Bench::contents(bench.trigger({alike})), ElementsAre("mine"));
+  EXPECT_TRUE(bench.files.has("/out/f-" + alike.id.text())) << "another one";
+}
+
 std::vector<FlowFile> lines(std::initializer_list<const char*> texts) {
   std::vector<FlowFile> list;
   for (const char* text : texts) list.push_back(file(text, {{"filename", "all"}}));

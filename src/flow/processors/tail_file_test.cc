@@ -566,6 +566,28 @@ TEST(TailFile, ZerosThatAreLaidOutInAdvanceAreWaitedFor) {
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("half"));
 }
 
+// Whichever read fails, each line comes once.
+TEST(TailFile, AReadThatFailsRepeatsNothing) {
+  for (int fails_in = 1; fails_in < 12; ++fails_in) {
+    auto bench = tail();
+    std::vector<std::string> came, wanted;
+    const auto trigger = [&] {
+      const auto delta = bench.trigger();
+      for (const std::string& line : Bench::contents(delta)) came.push_back(line);
+    };
+    for (int round = 0; round < 4; ++round) {
+      for (int line = 0; line < 3; ++line) {
+        wanted.push_back(std::to_string(round) + "." + std::to_string(line) + std::string(3, 'x'));
+        EXPECT_TRUE(bench.files.append("/log/a", wanted.back() + "\n"));
+      }
+      if (round == 1) bench.files.fails_in = fails_in;
+      trigger();
+      trigger();
+    }
+    EXPECT_EQ(came, wanted) << fails_in;
+  }
+}
+
 // ---- Patterns
 
 TEST(TailFile, APatternFollowsEachFile) {

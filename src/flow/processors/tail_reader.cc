@@ -1,6 +1,7 @@
 #include "flow/processors/tail_reader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "flow/session.h"
 
@@ -46,42 +47,83 @@ Result<std::optional<uint64_t>> scan(env::OpenFile& file, Gap& gap, uint64_t fro
 
 }  // namespace
 
+// Everything is read before anything is made of it: what was made could not be taken back.
 Result<uint64_t> TailReader::read(Session& session, World& world, Place& place, env::OpenFile& file,
                                   Gap& gap, uint64_t size, bool ends, TailBudget& budget,
                                   const std::function<void()>& emptied) {
-  if (place.offset > 0) {
-    const uint64_t length = std::min(kCheckMax, place.offset);
-    const auto before = file.read(place.offset - length, length);
-    if (!before) return tl::make_unexpected(before.error());
-    if (hash64(*before) != place.check) emptied();
+  auto before = bytes_before(place.offset, file);
+  if (!before) return tl::make_unexpected(before.error());
+  if (place.offset > 0 && hash64(*before) != place.check) {
+    emptied();
+    before->clear();
   }
-  const uint64_t began = place.offset;
-  auto text = view(place, file, size, kEnough);
+  auto head = head_of(place, file, size);
+  if (!head) return tl::make_unexpected(head.error());
+  Place next = place;  // Counts once nothing can fail any more.
+  auto text = view(next, file, size, kEnough);
   if (!text) return tl::make_unexpected(text.error());
+  uint64_t zeros = 0;
   if (!text->empty() && text->front() == '\0') {
     drop();  // They may be written over.
-    const auto next = scan(file, gap, place.offset, size);
-    if (!next) return tl::make_unexpected(next.error());
-    const uint64_t zeros = *next ? **next - place.offset : 0;
-    if (zeros > 0 && (place.offset == 0 || zeros >= kGapMin)) {
-      world.note(std::to_string(zeros) + " zeros in " + place.path +
-                 " are no text: they are passed over");
-      place.offset += zeros;
+    const auto data = scan(file, gap, place.offset, size);
+    if (!data) return tl::make_unexpected(data.error());
+    if (!*data) {
+      learn(place, *before, {}, *head);
+      return 0;
     }
-    if (zeros == 0) return remembered(place, file, size, began);
-    text = view(place, file, size, kEnough);
+    zeros = **data - place.offset;
+    if (place.offset > 0 && zeros < kGapMin) zeros = 0;
+    next.offset += zeros;
+    before = bytes_before(next.offset, file);
+    if (!before) return tl::make_unexpected(before.error());
+    text = view(next, file, size, kEnough);
     if (!text) return tl::make_unexpected(text.error());
   }
-  auto used = lines_of(session, world, place, file, gap, size, *text, ends, budget);
-  const bool more = place.offset + text->size() < size && text->size() < kChunk;
+  auto used = lines_of(session, world, next, file, gap, size, *text, ends, budget);
+  const bool more = next.offset + text->size() < size && text->size() < kChunk;
   if (used && *used == 0 && more && budget.left()) {  // A long line.
-    text = view(place, file, size, kChunk);
+    text = view(next, file, size, kChunk);
     if (!text) return tl::make_unexpected(text.error());
-    used = lines_of(session, world, place, file, gap, size, *text, ends, budget);
+    used = lines_of(session, world, next, file, gap, size, *text, ends, budget);
   }
   if (!used) return used;
-  place.offset += *used;
-  return remembered(place, file, size, began);
+  if (zeros > 0) {
+    world.note(std::to_string(zeros) + " zeros in " + place.path +
+               " are no text: they are passed over");
+  }
+  learn(next, *before, text->substr(0, *used), *head);
+  if (std::exchange(stale_, false)) drop();
+  const uint64_t passed = next.offset - place.offset;
+  place = std::move(next);
+  return passed;
+}
+
+Result<std::string> TailReader::bytes_before(uint64_t offset, env::OpenFile& file) {
+  const uint64_t length = std::min(kCheckMax, offset);
+  if (length == 0) return std::string();
+  return file.read(offset - length, length);
+}
+
+// Nothing, if the place knows enough of it.
+Result<std::optional<std::string>> TailReader::head_of(const Place& place, env::OpenFile& file,
+                                                       uint64_t size) {
+  if (place.head_size >= std::min(kHeadMax, size)) return std::optional<std::string>();
+  auto head = file.read(0, kHeadMax);
+  if (!head) return tl::make_unexpected(head.error());
+  return std::optional<std::string>(std::move(*head));
+}
+
+// It was read on, behind what is before the place: the fingerprints that go with the new offset.
+void TailReader::learn(Place& place, std::string before, BytesView read,
+                       const std::optional<std::string>& head) {
+  place.offset += read.size();
+  uint64_t length = std::min(kCheckMax, place.offset);
+  before.append(read.substr(read.size() - std::min<size_t>(length, read.size())));
+  length = std::min<uint64_t>(length, before.size());  // It was cut short just now.
+  if (length > 0) place.check = hash64(BytesView(before).substr(before.size() - length));
+  if (!head) return;
+  place.head_size = head->size();
+  place.head = hash64(*head);
 }
 
 Result<BytesView> TailReader::view(const Place& place, env::OpenFile& file, uint64_t size,
@@ -99,29 +141,6 @@ Result<BytesView> TailReader::view(const Place& place, env::OpenFile& file, uint
   return BytesView(bytes_);
 }
 
-// The fingerprints that go with the new offset; returns how far it went.
-Result<uint64_t> TailReader::remembered(Place& place, env::OpenFile& file, uint64_t size,
-                                        uint64_t began) {
-  if (place.offset != began) {
-    const uint64_t length = std::min(kCheckMax, place.offset);
-    const uint64_t from = place.offset - length;
-    if (of_ == place.key && at_ <= from && place.offset <= at_ + bytes_.size()) {
-      place.check = hash64(BytesView(bytes_).substr(from - at_, length));
-    } else {
-      const auto before = file.read(from, length);
-      if (!before) return tl::make_unexpected(before.error());
-      place.check = hash64(*before);
-    }
-  }
-  if (place.head_size < std::min(kHeadMax, size)) {
-    const auto head = file.read(0, kHeadMax);
-    if (!head) return tl::make_unexpected(head.error());
-    place.head_size = head->size();
-    place.head = hash64(*head);
-  }
-  return place.offset - began;
-}
-
 Result<uint64_t> TailReader::lines_of(Session& session, World& world, const Place& place,
                                       env::OpenFile& file, Gap& gap, uint64_t size, BytesView text,
                                       bool ends, TailBudget& budget) {
@@ -131,7 +150,7 @@ Result<uint64_t> TailReader::lines_of(Session& session, World& world, const Plac
   if (!next) return tl::make_unexpected(next.error());
   // Text follows, so what is before the zeros is complete. Otherwise it may yet grow.
   const auto used = emit(session, world, text.substr(0, zeros), place, next->has_value(), budget);
-  drop();  // The zeros may be written over.
+  stale_ = true;  // The zeros may be written over.
   return used;
 }
 

@@ -43,7 +43,11 @@ class TailReader {
 
  private:
   Result<BytesView> view(const Place& place, env::OpenFile& file, uint64_t size, size_t least);
-  Result<uint64_t> remembered(Place& place, env::OpenFile& file, uint64_t size, uint64_t began);
+  static Result<std::string> bytes_before(uint64_t offset, env::OpenFile& file);
+  static Result<std::optional<std::string>> head_of(const Place& place, env::OpenFile& file,
+                                                    uint64_t size);
+  static void learn(Place& place, std::string before, BytesView read,
+                    const std::optional<std::string>& head);
   Result<uint64_t> lines_of(Session& session, World& world, const Place& place, env::OpenFile& file,
                             Gap& gap, uint64_t size, BytesView text, bool ends, TailBudget& budget);
   uint64_t emit(Session& session, World& world, BytesView text, const Place& place, bool ends,
@@ -53,6 +57,7 @@ class TailReader {
   FileKey of_;
   uint64_t at_ = 0;
   std::string bytes_;
+  bool stale_ = false;  // They are good for this once.
 };
 
 }  // namespace databridge::flow
