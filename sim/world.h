@@ -94,8 +94,7 @@ class World {
   void fill_disk(NodeIndex node, Duration how_long);
   // From now on a sync of that machine takes up to so much longer than the faults say.
   void slow_disk(NodeIndex node, Duration more);
-  // From now on some turns of that machine take up to so long before their effects leave, and
-  // nothing is looked at meanwhile.
+  // From now on some turns of that machine take up to so long; their effects leave after it.
   void slow_turns(NodeIndex node, Duration most);
   // Its wall clock is set, and stays so: it then is wrong by `error`. It also drifts by itself.
   void set_wall_clock(NodeIndex node, Duration error);
@@ -127,8 +126,7 @@ class World {
   // Delivers the next event; false when there is none. One step.
   bool step();
 
-  // Who looks on: called when a node hands a batch to its store, or writes a whole file, whether or
-  // not it is told that it has.
+  // Called when a node hands a batch to its store; writes a whole file, and perhaps is not told so.
   std::function<void(NodeIndex, const env::Batch&)> on_submit = [](NodeIndex, const env::Batch&) {};
   std::function<void(NodeIndex, const std::string& content, bool told)> on_file =
       [](NodeIndex, const std::string&, bool) {};
