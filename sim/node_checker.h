@@ -66,7 +66,7 @@ class NodeChecker {
   // a flow file that was accepted from one epoch's owner is never accepted from another's.
   void released() { ++totals["releases"]; }
   // `told`: its trigger knows that it was put, and so may take it.
-  void arrived(size_t node, const std::string& flow_file, uint64_t epoch, bool told);
+  void arrived(size_t node, const std::string& flow_file, uint64_t epoch, bool told = true);
   // Exactly once: what a sink has put is not put again, by nobody, once the trigger that took it is
   // durable.
   void handed_in(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit);
