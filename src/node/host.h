@@ -67,7 +67,7 @@ class Host {
   struct Options {
     Incarnation self;
     uint64_t boot = 0;  // Of this start of the process; 0: not known.
-    size_t trigger_files_max = 256;
+    size_t trigger_files_max = 1024;
     uint64_t trigger_bytes_max = 4 << 20;
     Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
     HostWatch* watch = nullptr;
