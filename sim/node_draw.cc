@@ -100,7 +100,7 @@ void NodeDraw::draw_wild(Random& random) {
     flow.count_max = random.between(10, 500);
   }
   flow.wide = random.chance(0.3);
-  restless = !heavy && promises_files() && random.chance(0.01);
+  restless = !heavy && !removals && !stray && promises_files() && random.chance(0.01);
   if (restless) {
     flow.files = 500;
     flow.poll *= calmer();

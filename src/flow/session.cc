@@ -50,11 +50,10 @@ FlowFile* Session::clone(const FlowFile& source) {
 size_t Session::find(const FlowFile* file) const {
   const auto is_it = [&](size_t at) { return at < items_.size() && items_[at].shown == file; };
   if (is_it(found_ + 1)) return ++found_;
-  for (size_t at = items_.size(); at-- > 0;) {
-    if (is_it(at)) return found_ = at;
-  }
-  CHECK(!"the flow file is of another session");
-  return 0;
+  size_t at = items_.size();
+  while (at > 0 && !is_it(at - 1)) --at;
+  CHECK(at > 0);
+  return found_ = at - 1;
 }
 
 Session::Item& Session::decide(const FlowFile* file, Fate fate) {
