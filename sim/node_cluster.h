@@ -36,6 +36,7 @@ class NodeCluster {
   size_t random_node() { return random().below(nodes_.size()); }
   static NodeId id_of(size_t node) { return NodeId("n" + std::to_string(node)); }
   bool is_on(size_t node) const { return world_->is_on(node); }
+  bool is_stopping(size_t node) const { return nodes_[node].stopping; }
   bool has_engine(size_t node) const { return nodes_[node].engine != nullptr; }
   // A stray founds a cluster of its own and is told, again and again, to join the others.
   bool is_stray(size_t node) const { return draw_.stray && node == draw_.founders; }
