@@ -29,7 +29,8 @@ struct NodeDraw {
   };
 
   size_t nodes() const { return founders + late; }
-  int calmer() const { return restless ? 20 : 1; }  // Times as rare is all else that people do.
+  // In restless runs all else that people do is so many times as rare.
+  int calmer() const { return restless ? 20 : 1; }
   bool promises_files() const { return !forced && !restores; }
   // What people and misfortunes do takes its time by T: as long as written at a T of 750 ms.
   Duration paced(Duration time) const;

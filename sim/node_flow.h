@@ -19,7 +19,7 @@ struct FlowShape {
   bool wide = false;            // A second source, and a second way to the end.
 };
 
-// The sources of a flow, by the name that their files begin with; and all names that arrive.
+// The names, without the index, under which the files of such a flow arrive.
 std::vector<std::string> arrivals(const std::string& name, const FlowShape& shape);
 
 // A source of numbered files, which are put into a directory of that name in the end. And one who

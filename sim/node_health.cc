@@ -37,7 +37,7 @@ std::string missing(const NodeCluster& cluster, const NodeClients& clients,
   for (size_t node = 0; node < cluster.size(); ++node) {
     const std::string who = "node " + std::to_string(node);
     if (!cluster.is_on(node)) return who + " is off";
-    // One that was paused then hears late that it shall.
+    // A paused node hears late that it shall stop.
     if (cluster.is_stopping(node)) return who + " is stopping";
     if (cluster.is_stray(node)) {
       if (std::string wrong = clients.stray_is_wrong(); !wrong.empty()) return wrong;

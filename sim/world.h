@@ -126,7 +126,7 @@ class World {
   // Delivers the next event; false when there is none. One step.
   bool step();
 
-  // Called when a node hands a batch to its store; writes a whole file, and perhaps is not told so.
+  // Called when a node hands a batch to its store, or writes a whole file (`told`: without error).
   std::function<void(NodeIndex, const env::Batch&)> on_submit = [](NodeIndex, const env::Batch&) {};
   std::function<void(NodeIndex, const std::string& content, bool told)> on_file =
       [](NodeIndex, const std::string&, bool) {};

@@ -109,6 +109,16 @@ class Numbers:
         return kept
 
     @staticmethod
+    def self_test():
+        """It must see a line that is there twice for no reason, or three times for any."""
+        numbers = Numbers.__new__(Numbers)
+        numbers.doubled, numbers.in_doubt = set(), 5
+        for lines, wrong in (([(3, 1, 7)] * 2, 0), ([(3, 1, 7)] * 3, 1), ([(6, 1, 7)] * 2, 1),
+                             ([(3, 1, 7), (3, 2, 8)], 1)):
+            assert len(Numbers._twice("line", numbers._told_apart(lines))) == wrong, lines
+        assert numbers.doubled == {(3, 1, 7)}
+
+    @staticmethod
     def _twice(what, numbers):
         counts = collections.Counter(index for index, _, _ in numbers)
         return [(f"a {what} twice", index, sorted(n for n in numbers if n[0] == index))

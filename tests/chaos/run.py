@@ -133,6 +133,7 @@ class Rounds:
 
     def run(self):
         history.self_test()
+        numbered.Numbers.self_test()
         print(f"seed {self.options.seed}", flush=True)
         with worlds.World(flags=self.options.flags) as world:
             numbers = numbered.Numbers(os.path.join(world.directory, "out"))

@@ -154,17 +154,13 @@ class PutFile : public Processor {
   // Nothing is replaced unless that is asked for: others may take a name at any moment.
   Result<std::string> place(World& world, const FlowFile& file, const std::string& path,
                             bool ours) {
-    if (const auto failed = failed_.find(path);
-        failed != failed_.end() && failed->second == file.id) {
-      ours = true;
-      failed_.erase(failed);
-    }
+    ours = failed_.erase({path, file.id}) > 0 || ours;
     const bool replace = conflict_ == Conflict::replace;
     const auto written =
         replace ? world.files.write(path, file.content) : world.files.create(path, file.content);
     if (written) return path;
     if (replace || written.error().code != Code::conflict) {
-      if (failed_.size() < kPathsMax) failed_[path] = file.id;
+      if (failed_.size() < kPathsMax) failed_.insert({path, file.id});
       return tl::make_unexpected(written.error());
     }
     if (conflict_ == Conflict::ignore) return path;
@@ -306,7 +302,8 @@ class PutFile : public Processor {
   }
 
   std::map<std::string, uint64_t> settled_;  // What the last trigger left for each path.
-  std::map<std::string, Uuid> failed_;       // Writes that failed: they may be done all the same.
+  // Whole files whose write failed, by path and flow file: they may be there all the same.
+  std::set<std::pair<std::string, Uuid>> failed_;
   Template directory_;
   Template filename_;
   bool append_;
