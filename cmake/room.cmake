@@ -19,6 +19,9 @@ function(plant_canaries)
   endif()
 endfunction()
 
+add_library(watchdog OBJECT tests/watchdog.cc)
+target_link_libraries(watchdog PRIVATE GTest::gtest)
+
 function(room name)
   cmake_parse_arguments(ARG "PROTO" "DIR" "ON;LINK" ${ARGN})
   if(NOT ARG_DIR)
@@ -63,12 +66,13 @@ function(room name)
   endif()
 
   if(tests)
-    add_executable(${name}_test ${tests})
+    add_executable(${name}_test ${tests} $<TARGET_OBJECTS:watchdog>)
     target_link_libraries(${name}_test PRIVATE db_${name} GTest::gmock GTest::gtest_main)
     if(DATABRIDGE_SANITIZE)
       target_compile_options(${name}_test PRIVATE -O0)  # Half the compile time; the rooms do the work.
     endif()
     add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES LABELS unit)
+    # ×3 of the slowest room under sanitizers, and more than the watchdog grants a test.
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
   endif()
 endfunction()

@@ -39,6 +39,8 @@ finish() {
   exit
 }
 
+# A simulation that does not end is killed: the stages after it are to be seen, too.
+simulate() { timeout --verbose --kill-after=10 1200 "build/$1/databridge-sim" "${@:2}"; }
 suite() { ctest --test-dir "build/$1" --no-tests=error --output-on-failure "${@:2}"; }
 
 # Memory and undefined behaviour: all rooms, and a short simulation.
@@ -49,7 +51,7 @@ memory() {
     sed -nE 's/^((databridge-fuzz-[a-z_]+|[a-z]+_test|databridge-sim)): .*/\1/p' |
     grep -v -e '^tidy' -e '^documents' | sort -u)
   tools/build.sh asan "${targets[@]}" && suite asan -L unit -E '^(tidy|documents)$' -j "$(nproc)" &&
-    build/asan/databridge-sim --runs=300
+    simulate asan --runs=300
 }
 
 # Threads: the rooms that have some.
@@ -69,14 +71,14 @@ threads() {
 
 # The simulator has to find each bug that is planted, or it would find no other either.
 canaries() {
-  tools/build.sh canary databridge-sim && build/canary/databridge-sim --canary=all
+  tools/build.sh canary databridge-sim && simulate canary --canary=all
 }
 
 stage "packages" tools/deps.sh || finish
 stage "form" tools/tidy.sh --format
 stage "build" tools/build.sh release || finish
 stage "unit" suite release -L unit -j "$(nproc)"
-stage "simulation" build/release/databridge-sim
+stage "simulation" simulate release
 stage "canaries" canaries
 stage "real processes" suite release -L integration
 stage "address and undefined" memory

@@ -38,31 +38,39 @@ bool await(const std::function<bool()>& is_so) {
   return true;
 }
 
-// A gate that a thread of the server waits at.
+// A gate that a thread of the server waits at. It opens when its test ends, also one that fails:
+// the server waits for that thread.
 class Gate {
  public:
-  void pass() {
-    std::unique_lock lock(mutex_);
-    waiting_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
+  ~Gate() { open(); }
+  // What the thread calls; it may outlive the gate.
+  std::function<void()> pass() const {
+    return [state = state_] {
+      std::unique_lock lock(state->mutex);
+      state->waiting = true;
+      state->changed.notify_all();
+      state->changed.wait(lock, [&] { return state->open; });
+    };
   }
   bool await_one() {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(kDeadlineSeconds),
-                             [this] { return waiting_; });
+    std::unique_lock lock(state_->mutex);
+    return state_->changed.wait_for(lock, std::chrono::seconds(kDeadlineSeconds),
+                                    [this] { return state_->waiting; });
   }
   void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
+    const std::lock_guard lock(state_->mutex);
+    state_->open = true;
+    state_->changed.notify_all();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool waiting_ = false;
-  bool open_ = false;
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool waiting = false;
+    bool open = false;
+  };
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 // ---- Who gives way
@@ -219,7 +227,7 @@ TEST_F(HttpTest, ItIsNotWhoeverIsAtWorkWhoGivesWayForADescriptor) {
 TEST_F(HttpTest, AFlowFileThatTakesLongKeepsNobodyWaiting) {
   start();
   Gate gate;
-  backend.on_parse = [&] { gate.pass(); };
+  backend.on_parse = gate.pass();
   Client slow(port());
   slow.send(
       "PUT /api/cluster/flows/f HTTP/1.1\r\nHost: localhost\r\n"
@@ -247,7 +255,7 @@ TEST_F(HttpTest, WhatIsDoneIsSaidThoughTheWorkerHasTooMuchToDo) {
   done.send(kFlow);
   ASSERT_TRUE(await([&] { return backend.asked == 1; }));
   EXPECT_EQ(get("/healthz").status, 200);
-  backend.on_parse = [&] { gate.pass(); };
+  backend.on_parse = gate.pass();
   Client busy(port());
   busy.send(kFlow);
   ASSERT_TRUE(gate.await_one());
@@ -269,7 +277,7 @@ TEST_F(HttpTest, TheTimeForAnAnswerBeginsWhenTheClusterIsAsked) {
   backend.apply(PutFlow{*backend.parse_flow("{}", FlowFormat::yaml, FlowId("f"))});
   start(options);
   Gate gate;
-  backend.on_parse = [&] { gate.pass(); };
+  backend.on_parse = gate.pass();
   backend.silent = true;
   Client stream(port());
   stream.send(
@@ -290,7 +298,7 @@ TEST_F(HttpTest, TheTimeForAnAnswerBeginsWhenTheClusterIsAsked) {
 TEST_F(HttpTest, TheServerEndsWhileItsWorkerIsBusy) {
   start();
   Gate gate;
-  backend.on_parse = [&] { gate.pass(); };
+  backend.on_parse = gate.pass();
   auto some = clients(port(), 5);
   for (auto& client : some) {
     client->send(

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -61,12 +62,14 @@ class Client {
     return true;
   }
 
-  // Up to and with `end`; what the server said so far if it ends before.
+  // Up to and with `end`; what the server said so far if it ends before, or the deadline is over:
+  // heartbeats of a stream keep a single read going for ever.
   std::string read_until(std::string_view end) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kDeadlineSeconds);
     for (;;) {
       const size_t at = buffer_.find(end);
       if (at != std::string::npos) return take(at + end.size());
-      if (!more()) return take(buffer_.size());
+      if (std::chrono::steady_clock::now() > deadline || !more()) return take(buffer_.size());
     }
   }
 
