@@ -100,10 +100,12 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.self.address = world_->present_address(node);
   options.self.capacity.processors_max = 100;
   options.process = world_->process_of(node);
-  // A founder that was removed may find none of the founders: it is told of all.
+  // A founder that was removed may find none of the founders: it is told of all that are members,
+  // and not of a stray, whose own cluster would take it in.
   const bool anew = nodes_[node].wiped;
   for (size_t other = 0; other < (anew ? size() : draw_.founders); ++other) {
-    if (other != node && !is_stray(node)) options.seeds.push_back(world_->present_address(other));
+    if (other == node || is_stray(node) || is_lost(other)) continue;
+    options.seeds.push_back(world_->present_address(other));
   }
   // Who comes late has the usual number: its own address and the seeds'.
   options.expect = static_cast<uint32_t>(draw_.founders);
@@ -270,7 +272,7 @@ void NodeCluster::look_for_promises(size_t node, const cluster::View& view) {
 }
 
 void NodeCluster::look_at(size_t node, const env::Batch& batch) {
-  if (is_stray(node) && (nodes_[node].engine == nullptr || !is_home(node))) return;
+  if (is_lost(node)) return;
   for (const env::Write& write : batch.writes) {
     if (write.space != env::Space::raft_log) continue;
     if (write.kind == env::Write::Kind::put) {
@@ -319,7 +321,7 @@ void NodeCluster::part(size_t node) {
 }
 
 bool NodeCluster::is_home(size_t node) const {
-  return !home_.empty() && engine(node).view()->cluster == home_;
+  return !home_.empty() && nodes_[node].engine && engine(node).view()->cluster == home_;
 }
 
 // Who is no founder comes once there is a cluster: one too many at the founding rightly stops it.

@@ -49,9 +49,10 @@ void HealthChecker::inherit(Incarnation member, Instant now, const Inherited& in
   // It has come back if a later process than the one that said goodbye was heard in this term. The
   // same one may have been: the last leader's word on it was applied later than that.
   const bool away = inherited.health == Health::stopped && judged.boot <= inherited.goodbye_boot;
-  if (!away || CANARY(forgets_goodbyes)) return;
-  judged.goodbye = true;
-  judged.goodbye_heard = false;
+  if (CANARY(forgets_goodbyes)) return;
+  // What was inherited before may be out of date by now; what was heard in this term is not.
+  if (judged.goodbye_heard) return;
+  judged.goodbye = away;
   judged.goodbye_boot = inherited.goodbye_boot;
 }
 
@@ -117,9 +118,17 @@ void HealthChecker::note_life(Judged& judged, const Beat& beat, Instant now) con
     judged.back_since.reset();
     judged.condemned = false;  // Whatever it was: it starts anew.
     judged.failed_answers = 0;
-  } else if (judged.goodbye && beat.boot > judged.goodbye_boot && !judged.back_since) {
+  } else if (judged.goodbye && !judged.back_since && has_come_back(judged, beat)) {
     judged.back_since = attentive(now);
   }
+}
+
+// A process that is told to end says so in every heartbeat from then on. So a goodbye that only an
+// earlier term knows of was not said by a process that is heard without one in this term: its word
+// was written after the next process had been admitted.
+bool HealthChecker::has_come_back(const Judged& judged, const Beat& beat) {
+  if (beat.boot > judged.goodbye_boot) return true;
+  return !judged.goodbye_heard && beat.boot == judged.goodbye_boot;
 }
 
 void HealthChecker::note_answer(Judged& judged, uint64_t number, Instant now) const {

@@ -57,7 +57,7 @@ class Script {
  private:
   void one(const std::string& verb, Incarnation member,
            const std::map<std::string, std::string>& with) {
-    if (verb == "watch") {
+    if (verb == "watch" || verb == "inherit") {
       Inherited inherited;
       if (with.contains("unhealthy")) inherited.health = Health::unhealthy;
       if (with.contains("disconnected")) inherited.health = Health::disconnected;
@@ -65,10 +65,12 @@ class Script {
         inherited.health = Health::stopped;
         inherited.reason = HealthReason::shut_down;
       }
+      if (with.contains("boot")) inherited.goodbye_boot = std::stoull(with.at("boot"));
       if (with.contains("left")) {
         inherited.quarantine_left = std::chrono::seconds(std::stoi(with.at("left")));
         inherited.quarantine_given = inherited.quarantine_left;
       }
+      if (verb == "inherit") return checker_.inherit(member, now_, inherited);
       checker_.watch(member, now_, inherited);
     } else if (verb == "forget") {
       checker_.forget(member);
