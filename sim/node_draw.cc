@@ -100,8 +100,8 @@ void NodeDraw::draw_wild(Random& random) {
     flow.count_max = random.between(10, 500);
   }
   flow.wide = random.chance(0.3);
-  // Who comes anew after a removal is told of a stray's address, and may join its cluster.
-  restless = !heavy && !removals && !stray && promises_files() && random.chance(0.01);
+  // What is on its way to a node that is removed meanwhile is sent again, perhaps twice.
+  restless = !heavy && !removals && promises_files() && random.chance(0.01);
   if (restless) {
     flow.files = 500;
     flow.poll *= calmer();
