@@ -118,17 +118,14 @@ void HealthChecker::note_life(Judged& judged, const Beat& beat, Instant now) con
     judged.back_since.reset();
     judged.condemned = false;  // Whatever it was: it starts anew.
     judged.failed_answers = 0;
-  } else if (judged.goodbye && !judged.back_since && has_come_back(judged, beat)) {
-    judged.back_since = attentive(now);
+  } else if (judged.goodbye && !judged.back_since) {
+    // A process that is told to end says so in every heartbeat from then on. So a goodbye that only
+    // an earlier term knows of is not of a process that is heard without one in this term: it was
+    // written to the log after the next process had been admitted.
+    const bool next = beat.boot > judged.goodbye_boot ||
+                      (beat.boot == judged.goodbye_boot && !judged.goodbye_heard);
+    if (next) judged.back_since = attentive(now);
   }
-}
-
-// A process that is told to end says so in every heartbeat from then on. So a goodbye that only an
-// earlier term knows of was not said by a process that is heard without one in this term: its word
-// was written after the next process had been admitted.
-bool HealthChecker::has_come_back(const Judged& judged, const Beat& beat) {
-  if (beat.boot > judged.goodbye_boot) return true;
-  return !judged.goodbye_heard && beat.boot == judged.goodbye_boot;
 }
 
 void HealthChecker::note_answer(Judged& judged, uint64_t number, Instant now) const {

@@ -166,7 +166,6 @@ class HealthChecker {
   Verdict judge(Judged& member, Instant now, bool late) const;
   Verdict judge_trusted(const Judged& member, Instant now) const;
   bool still_stopped(Judged& member, Instant now) const;
-  static bool has_come_back(const Judged& member, const Beat& beat);
   void sample(Judged& member, Duration took) const;
 
   Timing timing_;
