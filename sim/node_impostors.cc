@@ -142,6 +142,7 @@ void NodeImpostors::put_back(size_t node, int restarts) {
   if (!cluster_.is_on(node)) {  // It takes its time to come up.
     return cluster_.in(50ms, [this, node, restarts] { put_back(node, restarts); });
   }
+  if (is_removed()) return put_back_.reset();  // It was leaving: it is somebody else by now.
   const auto boot = cluster_.engine(node).identity().boot;
   const auto is_known = [this, boot] {
     for (size_t other = 0; other < cluster_.size(); ++other) {

@@ -21,6 +21,9 @@ TEST_F(BrainTest, NothingButTheWordsOfStrangersIsTakenFromAStranger) {
   raft.from = node(2);
   raft.start = 0;  // As it spoke before.
   EXPECT_TRUE(brain->hears(raft, consensus, now, none));
+  raft.boot = 0;
+  EXPECT_FALSE(brain->hears(raft, consensus, now, none)) << "which start speaks is not told";
+  raft.boot = 1;
   raft.is_ours = false;
   EXPECT_FALSE(brain->hears(raft, consensus, now, none));
 }
@@ -212,6 +215,7 @@ TEST_F(BrainTest, WhatTheConsensusKnowsOfLossesIsActedUpon) {
 TEST_F(BrainTest, ACopyOfARunningDirectoryIsRefusedAndTheOriginalKeepsItsWork) {
   let_go_of_what_2_owns();
   greet(2, 2, Home{"machine", 1, 99}, {}, 22);
+  greeted[2] = {1, 0};  // The original goes on.
   EXPECT_TRUE(proposed<Assign>(tick()).empty()) << "no gate opens";
   MemberInfo copy = info_of(2, 2);
   copy.start = 22;

@@ -40,8 +40,10 @@ class BrainTest : public testing::Test, public TestCluster {
     state.skip(++index);
     return step(Committed{index, term, nullptr, {}});
   }
+  // From the process of it that greeted last; its first one, if none did.
   Effects hear(uint64_t from, Message message) {
-    return step(Received{node(from), std::move(message)});
+    const auto [boot, start] = greeted.try_emplace(from, 1, 0).first->second;
+    return step(Received{node(from), std::move(message), boot, start, true});
   }
   // Node 2 follows node 1, and its newest heartbeat is acknowledged.
   Effects lease() {
@@ -51,6 +53,7 @@ class BrainTest : public testing::Test, public TestCluster {
     return hear(1, HeartbeatAck{beats.back().message.sequence, consensus.term});
   }
   Effects link(uint64_t peer, LinkState is, uint64_t boot = 1, bool gone = false) {
+    if (is == LinkState::up) greeted[peer] = {boot, 0};
     return step(LinkChanged{
         is, info_of(peer).address, node(peer), boot, ClusterId("c"), gone, 0, home_of(peer), {}});
   }
@@ -61,6 +64,7 @@ class BrainTest : public testing::Test, public TestCluster {
   }
   Effects greet(uint64_t peer, uint64_t boot, const Home& home, const Address& address = {},
                 uint64_t start = 0) {
+    greeted[peer] = {boot, start};
     return step(Greeted{node(peer), boot, address, start, home, ClusterId("c")});
   }
   Effects beat(uint64_t from, std::vector<Running> running, uint64_t boot = 1) {
@@ -95,6 +99,7 @@ class BrainTest : public testing::Test, public TestCluster {
 
   const ProcessorId p{1, 1};
   std::unique_ptr<Brain> brain;
+  std::map<uint64_t, std::pair<uint64_t, uint64_t>> greeted;  // Boot and start.
   uint64_t sequence = 0;
 };
 

@@ -19,9 +19,8 @@ struct Tick {};
 
 struct Received {
   Incarnation from;
-  Message message;  // Never a RaftPacket, Delivery or DeliveryAck: those go past the brain.
-  // Of the process that greeted on that link. Boot 0: the one that was let in.
-  uint64_t boot = 0;
+  Message message;    // Never a RaftPacket, Delivery or DeliveryAck: those go past the brain.
+  uint64_t boot = 0;  // Of the process that greeted on that link. What is not told is nobody's.
   uint64_t start = 0;
   bool is_ours = true;  // Its greeting named our cluster.
 };

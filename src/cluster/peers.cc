@@ -105,14 +105,7 @@ Peers::Seen Peers::link_up(const LinkChanged& news, const Ground& ground) {
 
 Peers::Seen Peers::spoke(const Received& message, const Ground& ground) {
   if (message.from == options_.self) return {Standing::member, false, 0};
-  Process process{message.boot, message.start, {}};
-  const auto peer = peers_.find(message.from);
-  if (message.boot == 0 && peer != peers_.end() && peer->second.present) {
-    process = *peer->second.present;
-  } else if (const Member* member = ground.state.member(message.from);
-             message.boot == 0 && member != nullptr) {
-    process = {member->info.boot, member->info.start, member->info.home};
-  }
+  const Process process{message.boot, message.start, {}};
   return judge(message.from, process, message.is_ours, ground);
 }
 
