@@ -397,7 +397,7 @@ TEST_F(HttpTest, StreamOfAReaderThatTakesNothingIsDropped) {
   // More than the sockets' buffers hold, until the one place is free again.
   const std::string long_key(200, 'k');
   int status = 429;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kDeadlineSeconds);
   for (int i = 0; status == 429 && std::chrono::steady_clock::now() < deadline; ++i) {
     backend.apply(SetConfig{long_key, std::to_string(i), std::nullopt});
     if (i % 1000 == 999) {
