@@ -246,6 +246,16 @@ TEST_F(PeersTest, OnlyAProcessThatWasHeardHereHoldsUpAnother) {
   EXPECT_EQ(greet(2, 2, 22, {"another boot", 1, 2}).standing, Standing::member);
 }
 
+// Node 2 was found where it is before it knew of a cluster, and has said nothing since.
+TEST_F(PeersTest, WhoWasFoundBeforeItKnewOfTheClusterIsNotDisplacedByAForger) {
+  peers->link_up({LinkState::up, info_of(2).address, node(2), 1, {}, false, 11, home(2), {}},
+                 ground());
+  EXPECT_EQ(greet(2, 7, 77, home(2)).standing, Standing::waits);
+  EXPECT_TRUE(peers->is_linked(node(2)));
+  EXPECT_EQ(peers->known(ground()).at(node(2)).boot, 1u) << "messages go to it";
+  EXPECT_EQ(hear(2, 1, 11), Standing::member);
+}
+
 TEST_F(PeersTest, ALinkThatIsUpIsNoSilence) {
   link(info_of(2).address, 2, 1, 11, home(2));
   now += 3 * timing.heartbeat_timeout;
