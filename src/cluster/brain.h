@@ -159,6 +159,7 @@ class Brain {
   uint64_t terms_refused_ = 0;  // That were spoken of,
   Instant terms_said_{};        // then.
   Instant losses_told_{};
+  Instant looked_{};       // At those who are linked and not let in.
   bool given_up_ = false;  // This process is to end, and its incarnation with it.
   SoftTable soft_;         // As the leader pushed it,
   Instant soft_heard_{};   // then.

@@ -180,9 +180,11 @@ void Brain::on(const Greeted& input, Effects& effects) {
     effects.push_back(Dial{member->info.address});  // Found there, it waits no more.
   }
   if (seen.standing != Standing::member || input.address.empty()) return;
+  // Known by the configuration alone: this node may lack the log, and all other addresses.
+  if (member == nullptr) return peers_.visit(input.address, ground(), effects);
   // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
   // one who has moved, cannot get.
-  if (member == nullptr || member->info.address == input.address) return;
+  if (member->info.address == input.address) return;
   peers_.keep(input.address);
   effects.push_back(Dial{input.address});
 }
@@ -283,7 +285,14 @@ void Brain::on_join_reply(const Received& input, Standing standing, const JoinRe
     const bool names_us =
         std::any_of(reply.members.begin(), reply.members.end(),
                     [this](const MemberInfo& member) { return member.incarnation == self_; });
-    if (!input.is_ours || !names_us || reply.removed || !peers_.is_lonely(now_)) return;
+    if (!input.is_ours || !peers_.is_lonely(now_)) return;
+    // Whom this node knows may have moved: it is asked where it is said to be.
+    for (const MemberInfo& member : reply.members) {
+      const bool knows =
+          member.incarnation != self_ && peers_.is_known(member.incarnation, ground());
+      if (knows) peers_.visit(member.address, ground(), effects);
+    }
+    if (!names_us || reply.removed) return;
     effects.push_back(Note{Weight::warning, "no member that this node knows was heard for long; " +
                                                 std::to_string(input.from.value) +
                                                 " names it as a member: it is taken for one, too"});
@@ -392,11 +401,11 @@ void Brain::on_probe(Incarnation from, const Probe& probe, Effects& effects) {
 // True for ever, so no leader is needed to say it.
 void Brain::tell_removed(const MemberInfo& who, Effects& effects) {
   peers_.visit(who.address, ground(), effects);
-  effects.push_back(Send{who.incarnation, JoinReply{.cluster = cluster_,
-                                                    .leader = consensus_.leader,
-                                                    .members = {},
-                                                    .refused = "it was removed",
-                                                    .removed = true}});
+  // Where all are: it may know none of us any more, and believes only whom it knows.
+  JoinReply reply = who_is_where(cluster_, consensus_.leader, state_);
+  reply.refused = "it was removed";
+  reply.removed = true;
+  effects.push_back(Send{who.incarnation, std::move(reply)});
 }
 
 // The address is where it was: it is hung up after a while, for who was removed is told by it.
@@ -421,6 +430,10 @@ void Brain::mind_refused_terms(Effects& effects) {
 void Brain::mind_peers(Effects& effects) {
   peers_.mind_visits(ground(), effects);
   if (!cluster_.empty()) peers_.visit_strangers(ground(), effects);
+  if (now_ - looked_ >= kAnnounceEvery) {
+    looked_ = now_;
+    for (const auto& [who, seen] : peers_.look_again(ground())) note_seen(who, seen, effects);
+  }
   mind_losses(effects);
   mind_refused_terms(effects);
   if (leader_ && leader_->begun()) {

@@ -47,6 +47,22 @@ TEST_F(BrainTest, OnlyAMemberSaysThatThisNodeWasRemoved) {
   EXPECT_EQ(all<Leave>(hear(3, removed)).size(), 1u);
 }
 
+TEST_F(BrainTest, WhoIsLonelyAsksThoseItKnowsWhereStrangersSayThatTheyAre) {
+  wake(2);
+  follow(1, kTerm);
+  tick();
+  JoinReply removed{ClusterId("c"),   node(9), {info_of(1)},
+                    "it was removed", true,    Standing::member};
+  const Address where{"10.0.0.11", 8090};
+  removed.members[0].address = where;
+  EXPECT_FALSE(dials(hear(9, removed), where)) << "it hears members";
+  now += timing.election_timeout;
+  const Effects effects = hear(9, removed);
+  EXPECT_TRUE(dials(effects, where));
+  EXPECT_TRUE(all<Leave>(effects).empty()) << "only a member is believed";
+  EXPECT_EQ(all<Leave>(hear(1, removed)).size(), 1u);
+}
+
 TEST_F(BrainTest, WhoWasAwayWhileAllOthersWereReplacedFindsBack) {
   wake(2);
   follow(1, kTerm);

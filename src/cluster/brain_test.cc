@@ -321,6 +321,7 @@ TEST_F(BrainTest, WhoeverWasRemovedIsToldByAnybodyAndItsLinkIsGivenUpAfterAWhile
   const auto replies = sent<JoinReply>(effects);
   ASSERT_EQ(replies.size(), 1u);
   EXPECT_TRUE(replies[0].message.removed);
+  EXPECT_EQ(replies[0].message.members.size(), 3u) << "it may know this node no more";
   EXPECT_TRUE(all<HangUp>(tick()).empty());
   now += timing.heartbeat_timeout;
   const auto hung_up = all<HangUp>(tick());
@@ -373,6 +374,23 @@ TEST_F(BrainTest, WhoDialsUsFromANewAddressIsDialledThere) {
   EXPECT_TRUE(dials(greet(2, 2, elsewhere), elsewhere));
   EXPECT_FALSE(dials(greet(2, 2, info_of(2).address), info_of(2).address)) << "known";
   EXPECT_FALSE(dials(greet(9, 2, elsewhere), elsewhere)) << "no member";
+}
+
+// It was started again before it had anything of the log but the configuration.
+TEST_F(BrainTest, AVoterIsDialledWhereItGreetsFromByAMemberThatLacksTheLog) {
+  wake(options_of(2, timing), State());
+  follow(1, kTerm);
+  const Address where = info_of(1).address;
+  EXPECT_TRUE(dials(greet(1, 1, where), where));
+  EXPECT_FALSE(dials(greet(9, 1, Address{"10.0.0.9", 8090}), {"10.0.0.9", 8090})) << "no member";
+  link(1, LinkState::up);
+  now += 3 * timing.heartbeat_timeout;
+  EXPECT_TRUE(all<HangUp>(tick()).empty()) << "it is of use";
+  consensus.voters = {node(2), node(3)};
+  now += 3 * timing.heartbeat_timeout;
+  const auto given_up = all<HangUp>(tick());
+  EXPECT_TRUE(std::any_of(given_up.begin(), given_up.end(),
+                          [&](const HangUp& one) { return one.address == where; }));
 }
 
 TEST_F(BrainTest, ALeaderThatMovedIsNotLostByItsOldAddress) {

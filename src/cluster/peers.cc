@@ -109,6 +109,20 @@ Peers::Seen Peers::spoke(const Received& message, const Ground& ground) {
   return judge(message.from, process, message.is_ours, ground);
 }
 
+std::vector<std::pair<Incarnation, Peers::Seen>> Peers::look_again(const Ground& ground) {
+  std::vector<std::pair<Incarnation, Seen>> all;
+  if (ground.cluster.empty()) return all;
+  for (const auto& [address, link] : links_) {
+    if (link.cluster != ground.cluster || !is_known(link.peer, ground)) continue;
+    const auto peer = peers_.find(link.peer);
+    const Process& process = link.process;
+    const bool is_present = peer != peers_.end() && peer->second.present &&
+                            peer->second.present->is(process.boot, process.start);
+    if (!is_present) all.emplace_back(link.peer, judge(link.peer, process, true, ground, &address));
+  }
+  return all;
+}
+
 Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
                          const Ground& ground, const Address* dialled) {
   Peer& peer = peer_of(who, ground);
@@ -441,6 +455,13 @@ void Peers::mind_visits(const Ground& ground, Effects& effects) {
       continue;
     }
     const Address address = next->first;
+    const auto link = links_.find(address);
+    if (link != links_.end() && link->second.cluster == ground.cluster &&
+        is_known(link->second.peer, ground)) {
+      next->second = ground.now + options_.patience;
+      ++next;
+      continue;
+    }
     next = visits_.erase(next);
     if (is_members(address, ground.state)) continue;
     links_.erase(address);

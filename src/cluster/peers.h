@@ -74,6 +74,9 @@ class Peers {
   Seen greeted(const Greeted& greeting, const Ground& ground);
   Seen link_up(const LinkChanged& news, const Ground& ground);
   Seen spoke(const Received& message, const Ground& ground);
+  // Again at those at the other ends of our links that are not let in: time lets them in, and they
+  // may have nothing to say to this node.
+  std::vector<std::pair<Incarnation, Seen>> look_again(const Ground& ground);
   // How that process would stand, by what somebody says of it.
   Standing standing_of(const MemberInfo& process, const Ground& ground) const;
   // The process that was let in, or the one that the state knows: for who is told of it.

@@ -246,6 +246,22 @@ TEST_F(PeersTest, OnlyAProcessThatWasHeardHereHoldsUpAnother) {
   EXPECT_EQ(greet(2, 2, 22, {"another boot", 1, 2}).standing, Standing::member);
 }
 
+// Its machine was started anew, and it has nothing to say to this node.
+TEST_F(PeersTest, WhoIsLinkedAndWaitsIsLetInAfterTWithoutAWord) {
+  find(2, 1, 11, home(2));
+  peers->link_down({LinkState::lost, info_of(2).address, node(2), 1, cluster, false, 11, {}, {}},
+                   ground());
+  EXPECT_EQ(find(2, 2, 22, {"another boot", 1, 2}).standing, Standing::waits);
+  EXPECT_FALSE(peers->look_again(ground()).at(0).second.let_in);
+  now += timing.heartbeat_timeout;
+  const auto again = peers->look_again(ground());
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].first, node(2));
+  EXPECT_TRUE(again[0].second.let_in);
+  EXPECT_EQ(peers->known(ground()).at(node(2)).boot, 2u) << "messages go to it";
+  EXPECT_TRUE(peers->look_again(ground()).empty());
+}
+
 // Node 2 was found where it is before it knew of a cluster, and has said nothing since.
 TEST_F(PeersTest, WhoWasFoundBeforeItKnewOfTheClusterIsNotDisplacedByAForger) {
   peers->link_up({LinkState::up, info_of(2).address, node(2), 1, {}, false, 11, home(2), {}},
