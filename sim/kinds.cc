@@ -61,7 +61,6 @@ const std::vector<RunKind>& kinds() {
         {"purges_the_stopped"},
         {"never_cut_off"},
         {"newer_boot_is_proof"},
-        {"any_greeting_is_proof"},
         {"older_copies_count"},
         {"strangers_count"}}},
 

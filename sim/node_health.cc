@@ -55,6 +55,10 @@ std::string missing(const NodeCluster& cluster, const NodeClients& clients,
       });
       return who + " knows as members:" + known;
     }
+    const Member* self = view->state.member(view->self.incarnation);
+    if (self != nullptr && self->info.address != cluster.world().present_address(node)) {
+      return who + " is known at an address that it has left";
+    }
     if (std::string found = unwell(who, view->state); !found.empty()) return found;
     if (std::string found = idle(who, view->state); !found.empty()) return found;
   }

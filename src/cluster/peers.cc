@@ -228,8 +228,7 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
 bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after) {
   if (after.boot <= before.boot) return false;
   if (CANARY(newer_boot_is_proof)) return true;
-  const bool counts = is_found(peer, after) || CANARY(any_greeting_is_proof);
-  if (counts && before.home.is_known() && before.home == after.home) return true;
+  if (is_found(peer, after) && before.home.is_known() && before.home == after.home) return true;
   return peer.gone && *peer.gone >= before.boot;
 }
 
