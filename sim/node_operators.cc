@@ -43,7 +43,9 @@ void NodeOperators::remove(size_t node) {
   cluster_.ask(node, cluster::RemoveNode{NodeCluster::id_of(whom), cluster_.draw().forced});
   // It may well be about to die: that is why it is sent away.
   if (whom == node || !cluster_.random().chance(0.5)) return;
-  cluster_.in(cluster_.some_ms(1, 300), [this, whom] { cluster_.crash(whom, 5000); });
+  cluster_.in(cluster_.some_ms(1, 300), [this, whom] {
+    if (cluster_.storming()) cluster_.crash(whom, 5000);
+  });
 }
 
 void NodeOperators::put_flow(size_t number) {

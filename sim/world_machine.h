@@ -68,6 +68,9 @@ class SimNetwork final : public env::Network {
 
  private:
   friend class World;
+  bool is_foreign(const env::Greeting& other) const;
+  void expect_greeting(World::NodeIndex from, Duration wait);
+  void greeted_anew(World::NodeIndex from);
   struct Link {
     uint64_t generation = 0;
     bool up = false;

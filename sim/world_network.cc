@@ -7,6 +7,7 @@ namespace databridge::sim {
 namespace {
 
 constexpr Duration kRedialMax = 1s;
+constexpr Duration kSentAgain = 200ms;
 
 }  // namespace
 
@@ -56,7 +57,7 @@ void SimNetwork::attempt(const Address& address) {
     return again(env::LinkNews::refused, link.peer.incarnation && world_.faults_.same_host);
   }
   const env::Greeting& other = machine.network->self_;
-  if (!self_.cluster.empty() && !other.cluster.empty() && self_.cluster != other.cluster) {
+  if (is_foreign(other)) {
     return again(env::LinkNews::failed, false, other);
   }
   link.up = true;
@@ -87,19 +88,49 @@ void SimNetwork::break_link(const Address& address, bool notify) {
   connect(address, link.generation, 20us);
 }
 
+bool SimNetwork::is_foreign(const env::Greeting& other) const {
+  return !self_.cluster.empty() && !other.cluster.empty() && self_.cluster != other.cluster;
+}
+
 // Every connection is greeted anew, both ways; one to another cluster ends by it.
 void SimNetwork::set_cluster(const ClusterId& cluster) {
+  if (cluster == self_.cluster) return;
   self_.cluster = cluster;
-  if (cluster.empty()) return;
-  const auto is_foreign = [&](const env::Greeting& other) {
-    return !other.cluster.empty() && other.cluster != cluster;
-  };
   for (World::NodeIndex other = 0; other <= world_.size(); ++other) {
     World::Machine& machine = *world_.machines_[other];
-    if (other == node_ || !machine.on || !is_foreign(machine.network->self_)) continue;
-    break_links_to(other, true);
-    machine.network->break_links_to(node_, true);
+    if (other == node_ || !machine.on) continue;
+    if (is_foreign(machine.network->self_)) {
+      break_links_to(other, true);
+      machine.network->break_links_to(node_, true);
+      continue;
+    }
+    machine.network->expect_greeting(node_, world_.latency());
   }
+}
+
+void SimNetwork::expect_greeting(World::NodeIndex from, Duration wait) {
+  world_.at_node(node_, world_.now() + wait, [this, from] {
+    // TCP sends it again until the link breaks.
+    if (!world_.reaches(from, node_)) return expect_greeting(from, kSentAgain);
+    if (world_.machines_[from]->on) greeted_anew(from);
+  });
+}
+
+// By a node that this one dialled, or that dialled this one, on a link that is up.
+void SimNetwork::greeted_anew(World::NodeIndex from) {
+  const SimNetwork& other = *world_.machines_[from]->network;
+  const env::Greeting& greeting = other.self_;
+  for (auto& [address, link] : links_) {
+    if (World::who_had(address) != from || !link.up || link.peer.start != greeting.start) continue;
+    if (is_foreign(greeting)) continue;
+    link.peer = greeting;
+    receiver_.on_link({env::LinkNews::up, address, greeting, false});
+  }
+  for (const auto& [address, link] : other.links_) {
+    if (World::who_had(address) != node_ || !link.up || link.peer.start != self_.start) continue;
+    receiver_.on_greeting(greeting);
+  }
+  world_.wake(node_);
 }
 
 void SimNetwork::peer_gone(World::NodeIndex peer) {

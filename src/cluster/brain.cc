@@ -346,6 +346,7 @@ void Brain::discover(Effects& effects) {
     }
     if (!cluster_.empty()) break;
   }
+  if (!cluster_.empty()) look_again(effects);
 }
 
 // Told to join the cluster behind the seeds (POST /api/cluster/join). The cluster that a node has

@@ -110,6 +110,7 @@ class Brain {
   void part_from(Incarnation who);
   void mind_standing();
   void mind_peers(Effects& effects);
+  void look_again(Effects& effects);
   void mind_refused_terms(Effects& effects);
   void publish_known(const Peers::Ground& ground, Effects& effects);
 

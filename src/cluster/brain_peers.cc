@@ -430,10 +430,7 @@ void Brain::mind_refused_terms(Effects& effects) {
 void Brain::mind_peers(Effects& effects) {
   peers_.mind_visits(ground(), effects);
   if (!cluster_.empty()) peers_.visit_strangers(ground(), effects);
-  if (now_ - looked_ >= kAnnounceEvery) {
-    looked_ = now_;
-    for (const auto& [who, seen] : peers_.look_again(ground())) note_seen(who, seen, effects);
-  }
+  if (now_ - looked_ >= kAnnounceEvery) look_again(effects);
   mind_losses(effects);
   mind_refused_terms(effects);
   if (leader_ && leader_->begun()) {
@@ -447,6 +444,11 @@ void Brain::mind_peers(Effects& effects) {
     rejected_ = false;
     ++view_changes_;
   }
+}
+
+void Brain::look_again(Effects& effects) {
+  looked_ = now_;
+  for (const auto& [who, seen] : peers_.look_again(ground())) note_seen(who, seen, effects);
 }
 
 void Brain::publish_known(const Peers::Ground& ground, Effects& effects) {

@@ -524,6 +524,22 @@ TEST_F(BrainTest, WhoWasToldToJoinSeeksThatClusterAfterARestart) {
   EXPECT_TRUE(all<Persist>(effects).empty()) << "it promises to found nothing";
 }
 
+// Their links were up before it knew that it is one of them.
+TEST_F(BrainTest, WhoEntersAClusterKnowsAtOnceWhomItHasFound) {
+  Brain::Options options = options_of(4, timing);
+  options.cluster = {};
+  options.members = "10.0.0.1:8090\n10.0.0.2:8090\n";
+  wake(options, State());
+  consensus = {};
+  tick();
+  link(1, LinkState::up);
+  link(2, LinkState::up);
+  const JoinReply taken_in{ClusterId("c"), node(1), {info_of(1), info_of(2)}, {}};
+  ASSERT_EQ(all<Enter>(hear(1, taken_in)).size(), 1u);
+  const auto known = all<Know>(greet(2, 7));
+  EXPECT_TRUE(known.empty() || known.back().peers.at(node(2)).boot == 1) << "it only dials us";
+}
+
 TEST_F(LoneBrainTest, KeepsAClusterThatHoldsSomething) {
   commit(kTerm, SetConfig{"key", "1", {}});
   EXPECT_EQ(refused(told_to_join()), Code::conflict);

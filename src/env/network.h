@@ -51,7 +51,8 @@ struct Greeting {
 };
 
 enum class LinkNews : uint8_t {
-  up,       // A link we dialled is greeted: we can speak to that incarnation.
+  up,       // A link we dialled is greeted: we can speak to that incarnation. Again on the same
+            // link: it belongs to another cluster than it said before.
   lost,     // That link ended: reset, closed, or broken.
   refused,  // A dial to the address was refused outright: nobody listens there.
   failed,   // A dial failed otherwise (no route, time-out, bad greeting).
@@ -80,7 +81,7 @@ class Network {
   struct Receiver {
     std::function<void(Speaker from, Message message)> on_message;
     std::function<void(LinkEvent event)> on_link;
-    // A greeting came in: somebody dialled us.
+    // A greeting came in: somebody dialled us, or belongs to another cluster than before.
     std::function<void(Greeting peer)> on_greeting;
     // The guardian of that process says that it has reaped it (docs/adr/0008). It may say so late:
     // the incarnation may run again by then, with a higher boot.

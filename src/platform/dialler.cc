@@ -209,10 +209,13 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
   }
   if (state_ == State::greeting) return take_first_greeting(*peer);
   if (state_ == State::parked) return {};
-  if (peer->incarnation != peer_.incarnation) {
-    return fail(Code::invalid, "a second greeting came with another incarnation");
+  if (peer->incarnation != peer_.incarnation || peer->boot != peer_.boot ||
+      peer->start != peer_.start) {
+    return fail(Code::invalid, "a second greeting came of another process");
   }
+  const bool has_entered = peer->cluster != peer_.cluster;
   peer_ = *peer;
+  if (has_entered) tell(env::LinkNews::up);
   return {};
 }
 

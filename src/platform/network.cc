@@ -348,14 +348,18 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
                  peer->boot != incoming.peer.boot || peer->start != incoming.peer.start)) {
     return fail(Code::invalid, "a second greeting came of another process");
   }
+  const bool has_entered = peer->cluster != incoming.peer.cluster;
   incoming.greeted = true;
   remember_guardian(*peer, false);
   incoming.peer = *peer;
   classify(incoming);
-  if (!first) return {};
-  wait_for_word(id, incoming, options_.guest_time);
-  incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
-  if (peer->incarnation != self_.incarnation) receiver_.on_greeting(*peer);
+  if (first) {
+    wait_for_word(id, incoming, options_.guest_time);
+    incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
+  }
+  if (peer->incarnation != self_.incarnation && (first || has_entered)) {
+    receiver_.on_greeting(*peer);
+  }
   return {};
 }
 

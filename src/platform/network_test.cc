@@ -456,6 +456,21 @@ TEST(Network, EnteringAnotherClusterCutsTheLink) {
   EXPECT_TRUE(eventually([&] { return c.messages().size() == 1; }));
 }
 
+// Of a link that is up by then: once at each end, and with the cluster.
+TEST(Network, EnteringAClusterIsToldOnTheLinksThereAre) {
+  Node a(greeting_of(1, "red")), b(greeting_of(2, ""));
+  ASSERT_TRUE(a.dial_and_wait(b.address()));
+  ASSERT_TRUE(b.dial_and_wait(a.address()));
+  b.network->set_cluster(ClusterId("red"));
+  ASSERT_TRUE(eventually([&] { return a.count(LinkNews::up) == 2; }));
+  EXPECT_EQ(a.events()[0].peer.cluster, ClusterId(""));
+  EXPECT_EQ(a.events()[1].peer.cluster, ClusterId("red"));
+  ASSERT_TRUE(eventually([&] { return a.greetings().size() == 2; }));
+  EXPECT_EQ(a.greetings()[1].cluster, ClusterId("red"));
+  EXPECT_EQ(b.count(LinkNews::up), 1u) << "node 1 has entered nothing";
+  EXPECT_EQ(b.greetings().size(), 1u);
+}
+
 TEST(Network, LinksOfAProcessThatHasASuccessorAreCut) {
   Node a(greeting_of(1));
   RawPeer old_process(a.address());

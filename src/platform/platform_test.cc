@@ -254,12 +254,17 @@ TEST_F(FilesTest, AListIsWholeOrAnError) {
   rlimit few = before;
   few.rlim_cur = static_cast<rlim_t>(next.get()) + 3;
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-  std::atomic<bool> ends = false;
+  std::atomic<bool> ends = false, shall_rest = false, rests = false;
   auto other = std::async(std::launch::async, [&] {
-    while (!ends) const Descriptor one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    while (!ends) {
+      rests = shall_rest.load();
+      if (!rests) const Descriptor one(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    }
   });
   size_t whole = 0, errors = 0, odd = 0;
   for (int n = 0; n < 100'000 && (whole < 50 || errors < 50); ++n) {
+    shall_rest = n % 2 == 0;  // Else nothing may come through for as long as this goes on.
+    while (rests != shall_rest) std::this_thread::yield();
     const auto list = files_->list(root_);
     const bool troubled = list && std::ranges::any_of(*list, [](const env::FileInfo& file) {
                             return !file.trouble.empty();
@@ -272,6 +277,7 @@ TEST_F(FilesTest, AListIsWholeOrAnError) {
   other.get();
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_GT(whole, 0u);
+  EXPECT_GT(errors, 0u);
   EXPECT_EQ(odd, 0u);
 }
 
