@@ -131,6 +131,11 @@ void NodeClients::ask_stray() {
   cluster_.world().wake(stray);
 }
 
+// The founders may have come to it, if it had a cluster before they had one.
+bool NodeClients::stray_stays_alone() const {
+  return !stray_wrote_.empty() && !cluster_.is_home(cluster_.draw().founders);
+}
+
 std::string NodeClients::stray_is_wrong() const {
   const size_t stray = cluster_.draw().founders;
   if (stray_wrote_.empty()) return cluster_.is_home(stray) ? "" : "the stray is not in the cluster";

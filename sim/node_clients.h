@@ -21,7 +21,7 @@ class NodeClients {
 
   // Of the stray's own cluster. What was acknowledged by it is there for ever: it must not be given
   // up.
-  bool stray_stays_alone() const { return !stray_wrote_.empty(); }
+  bool stray_stays_alone() const;
   std::string stray_is_wrong() const;  // Empty: it is not.
 
  private:

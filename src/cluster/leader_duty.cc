@@ -368,8 +368,10 @@ void LeaderDuty::mind_member(const Member& member, const State& state, const Con
   const Incarnation who = member.info.incarnation;
   if (state.owned(who) != 0 || deciding_.contains(who)) return;
   const auto said = said_empty_.find(who);
-  if (member.holds_data && said != said_empty_.end() && said->second.times >= kSaysEmpty) {
-    const LogIndex as_of = CANARY(old_samples_of_emptiness) ? 0 : said->second.as_of;
+  const bool any_goes = CANARY(old_samples_of_emptiness);
+  if (member.holds_data && said != said_empty_.end() &&
+      said->second.times >= (any_goes ? 1 : kSaysEmpty)) {
+    const LogIndex as_of = any_goes ? 0 : said->second.as_of;
     said_empty_.erase(said);
     deciding_.insert(who);
     return propose(NoteEmpty{who, as_of}, consensus, effects);
