@@ -64,7 +64,14 @@ const std::vector<RunKind>& kinds() {
         {"older_copies_count"},
         {"strangers_count"}}},
 
-      {"wild", run_wild, {{"consumed_comes_back"}, {"forgets_keys"}, {"forgets_rotated"}}},
+      {"wild",
+       run_wild,
+       {{"consumed_comes_back"},
+        {"forgets_keys"},
+        {"forgets_rotated"},
+        {"looks_beside_the_link"},
+        {"any_number_is_it"},
+        {"holes_are_text"}}},
   };
   return all;
 }

@@ -41,7 +41,7 @@ env::Env World::env_of(NodeIndex node) {
     machine.clock = std::make_unique<SimClock>(*this, rate, machine.wall);
     machine.store = std::make_unique<SimStore>(*this, node, machine.disk);
     machine.network = std::make_unique<SimNetwork>(*this, node);
-    machine.user_files = std::make_shared<SimFiles>(*this, node, machine.files);
+    machine.user_files = std::make_shared<SimFiles>(*this, node, machine.life, machine.files);
     machine.workers = std::make_unique<SimWorkers>(*this, node, machine.user_files);
     machine.probe = std::make_unique<SimProbe>(random_);
   }

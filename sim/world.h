@@ -110,13 +110,8 @@ class World {
 
   // Something happens at a time, to nobody in particular.
   void at(Instant when, std::function<void()> what);
-  void wake(NodeIndex node);                 // Mail has come: a turn follows.
-  uint64_t next_file() { return ++files_; }  // A number for a file of a user.
-
-  // What other programs do with the files of that machine.
-  void append_file(NodeIndex node, const std::string& path, const std::string& text);
-  void rename_file(NodeIndex node, const std::string& from, const std::string& to);
-  void empty_file(NodeIndex node, const std::string& path);
+  void wake(NodeIndex node);                   // Mail has come: a turn follows.
+  uint64_t next_birth() { return ++births_; }  // Of a file of a user: when it was made.
 
   // Somebody who is no node of this world says that there.
   void say(NodeIndex node, env::Speaker from, Message message);
@@ -139,6 +134,7 @@ class World {
   friend class SimFiles;
   friend class SimStore;
   friend class SimWorkers;
+  friend class UserPrograms;
 
   static constexpr NodeIndex kNobody = SIZE_MAX;
   struct Event {
@@ -167,7 +163,7 @@ class World {
   uint64_t order_ = 0;
   uint64_t steps_ = 0;
   uint64_t lost_bytes_ = 0;
-  uint64_t files_ = 0;
+  uint64_t births_ = 0;
   uint64_t deaths_reported_ = 0;
   uint64_t dropped_ = 0;
   std::set<NodeIndex> side_;

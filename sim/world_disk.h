@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,15 +48,29 @@ class SimStore final : public env::Store {
 
 class SimFiles final : public env::Files {
  public:
-  // A file keeps its number and its content when it loses its name.
+  // Of a machine. What belonged to a file that is no more is given to the next one.
+  struct Numbers {
+    uint64_t last = 0;
+    std::set<uint64_t> free;
+  };
+  // A file keeps its number and its content when it loses its name, as long as it is open.
   struct File {
-    uint64_t number = 0;
+    File(std::shared_ptr<Numbers> of, uint64_t born);
+    ~File() { numbers->free.insert(number); }
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+
+    std::shared_ptr<Numbers> numbers;
+    uint64_t number;
+    uint64_t birth;
     std::string content;
+    std::string leads_to;                  // Not empty: it is a link.
+    std::map<uint64_t, int> open_in_life;  // How often, in that life of the machine.
   };
   using Names = std::map<std::string, std::shared_ptr<File>>;
 
-  SimFiles(World& world, World::NodeIndex node, Names& names)
-      : world_(world), node_(node), names_(names) {}
+  SimFiles(World& world, World::NodeIndex node, uint64_t life, Names& names)
+      : world_(world), node_(node), life_(life), names_(names) {}
 
   std::string machine() const override { return "sim-" + std::to_string(node_); }
   Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override;
@@ -76,13 +91,16 @@ class SimFiles final : public env::Files {
   Result<void> sync(const std::string&) override { return {}; }
 
  private:
+  friend class UserPrograms;
   class Open;
   env::FileInfo info(const std::string& path, const File& file) const;
   Result<void> fails(const std::string& path) const;  // Perhaps.
   File& made(const std::string& path);
+  std::string real(const std::string& path) const;  // Its links resolved.
 
   World& world_;
   World::NodeIndex node_;
+  uint64_t life_;
   Names& names_;
   std::map<std::string, std::vector<std::unique_ptr<env::OpenFile>>> kept_;
 };

@@ -128,6 +128,7 @@ struct World::Machine {
   Disk kept;           // To be put back.
   uint64_t inode = 0;  // Of the data directory: another one after it was lost.
   uint16_t moves = 0;  // To another address.
+  std::shared_ptr<SimFiles::Numbers> numbers = std::make_shared<SimFiles::Numbers>();
   SimFiles::Names files;
   uint64_t life = 0;
   bool on = false;

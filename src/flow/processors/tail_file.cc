@@ -251,6 +251,7 @@ class TailFile : public Processor {
     if (held != held_.end() && held->second.known) return true;
     if (held != held_.end() && take(place, held->second.file, world, true)) return true;
     for (const std::string& directory : {place.directory, directory_of(place.path)}) {
+      if (CANARY(looks_beside_the_link) && directory != directory_of(place.path)) continue;
       auto at = listed.find(directory);
       if (at == listed.end()) at = listed.emplace(directory, world.files.list(directory)).first;
       if (!at->second) continue;
@@ -275,9 +276,10 @@ class TailFile : public Processor {
     if (!info) return doubt(info.error());
     const FileKey key = key_of(*info);
     const bool dated = key.birth != 0 && place.key.birth != 0;
-    if (key.inode != place.key.inode || (dated && key.birth != place.key.birth)) return false;
+    if (key.inode != place.key.inode) return false;
+    if (dated && key.birth != place.key.birth && !CANARY(any_number_is_it)) return false;
     const bool evidence = dated || place.head_size > 0 || place.offset > 0;
-    const auto same = is_same(place, *file, info->size);
+    const auto same = CANARY(any_number_is_it) ? true : is_same(place, *file, info->size);
     if (!named && !same) return doubt(same.error());
     if (!named && (!evidence || !*same)) return false;
     if (named && same && !*same) restart(place, world, "was emptied and written again");

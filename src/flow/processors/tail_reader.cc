@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
 #include "flow/session.h"
 
 namespace databridge::flow {
@@ -63,7 +64,7 @@ Result<uint64_t> TailReader::read(Session& session, World& world, Place& place, 
   auto text = view(next, file, size, kEnough);
   if (!text) return tl::make_unexpected(text.error());
   uint64_t zeros = 0;
-  if (!text->empty() && text->front() == '\0') {
+  if (!text->empty() && text->front() == '\0' && !CANARY(holes_are_text)) {
     drop();  // They may be written over.
     const auto data = scan(file, gap, place.offset, size);
     if (!data) return tl::make_unexpected(data.error());
