@@ -81,7 +81,7 @@ class NodeChecker {
   bool strict = true;  // Keeps the ledger, and holds sinks to exactly once.
   // Backups are brought back: what was written after them is gone, flows begin anew.
   bool restores = false;
-  bool may_repeat = false;  // What a node held may be given up, and is sent again.
+  bool may_repeat = false;  // A node has said that what it sends again may come twice.
 
   std::map<std::string, uint64_t, std::less<>> totals;
 

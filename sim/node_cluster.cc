@@ -55,7 +55,6 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   }
   checker_.strict = draw_.wild;
   checker_.restores = draw_.restores;
-  checker_.may_repeat = draw_.forced;
   begin_slowness();
 }
 
@@ -123,17 +122,23 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.snapshot_trailing = drawn.snapshot_trailing;
   options.snapshot_chunk = drawn.snapshot_chunk;
   options.events_kept = drawn.events_kept;
-  if (on_node_log == nullptr) return options;
-  options.log = [this, node](cluster::Weight, const std::string& text) {
+  return options;
+}
+
+std::function<void(cluster::Weight, const std::string&)> NodeCluster::log_of(size_t node) {
+  return [this, node](cluster::Weight, const std::string& text) {
+    // What was on its way to a node that is gone for good: only if it is said.
+    if (text.ends_with("perhaps twice")) checker_.may_repeat = true;
+    if (on_node_log == nullptr) return;
     on_node_log(std::chrono::milliseconds(world_->now().time_since_epoch() / 1ms), node, text);
   };
-  return options;
 }
 
 void NodeCluster::boot(size_t node) {
   Node& place = nodes_[node];
   inherit(node);
   node::EngineOptions options = options_of(node);
+  options.log = log_of(node);
   options.heritage = place.heritage;
   look_at_log(node);
   goodbyes_.begins(node);
@@ -163,7 +168,6 @@ void NodeCluster::put_back(size_t node) {
   nodes_[node].engine.reset();
   world_->put_back(node);
   nodes_[node].is_older = true;
-  checker_.may_repeat = true;  // What was on its way to it is sent again, and said to be.
   boot(node);
 }
 

@@ -49,6 +49,7 @@ class NodeCluster {
   void crash(size_t node, uint64_t away_max_ms = 1500);
   void put_back(size_t node);  // It ends, and starts on the disk that was kept.
   node::EngineOptions options_of(size_t node) const;
+  std::function<void(cluster::Weight, const std::string&)> log_of(size_t node);
   void stop(size_t node);  // As by SIGTERM: it ends by itself, and begins anew some time later.
   // Somebody asks that node, which is on.
   void ask(size_t node, cluster::RequestBody body, node::Engine::Done done = nothing,

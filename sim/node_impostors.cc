@@ -169,6 +169,7 @@ void NodeImpostors::start_copy(size_t node) {
   node::EngineOptions options = cluster_.options_of(node);
   options.self.address = world.present_address(place);
   options.process = world.process_of(place);
+  options.log = cluster_.log_of(node);
   watch_ = std::make_unique<NothingBegins>(cluster_.checker());
   options.watch = watch_.get();
   auto opened = node::Engine::open(std::move(options), world.env_of(place));

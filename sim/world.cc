@@ -88,6 +88,7 @@ void World::power_off(NodeIndex node) {
   machine.network.reset();
   machine.store.reset();
   machine.workers.reset();
+  machine.user_files->close_kept();
   for (const auto& other : machines_) {
     if (other->network) other->network->peer_gone(node);
   }

@@ -74,9 +74,8 @@ class SimFiles final : public env::Files {
 
   std::string machine() const override { return "sim-" + std::to_string(node_); }
   Result<std::unique_ptr<env::OpenFile>> open(const std::string& path) override;
-  void keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) override {
-    kept_[owner].push_back(std::move(file));
-  }
+  void keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) override;
+  void close_kept() { kept_.clear(); }
   std::vector<std::unique_ptr<env::OpenFile>> kept(const std::string& owner) override {
     return std::exchange(kept_[owner], {});
   }

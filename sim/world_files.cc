@@ -48,6 +48,11 @@ class SimFiles::Open final : public env::OpenFile {
   uint64_t life_;
 };
 
+// A process that has ended keeps nothing open.
+void SimFiles::keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) {
+  if (world_.machines_[node_]->life == life_) kept_[owner].push_back(std::move(file));
+}
+
 Result<void> SimFiles::fails(const std::string& path) const {
   if (!world_.random().chance(world_.faults_.file_error)) return {};
   return fail(Code::io, path + ": simulated error");

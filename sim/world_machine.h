@@ -57,7 +57,7 @@ class SimNetwork final : public env::Network {
   Result<void> start(env::Greeting self, Receiver receiver) override;
   void set_cluster(const ClusterId& cluster) override;
   void dial(const Address& address) override;
-  void hang_up(const Address& address) override { links_.erase(address); }
+  void hang_up(const Address& address) override;
   void know(KnownPeers peers) override { known_ = std::move(peers); }
   void set_position(const env::LogPosition& position) override { self_.log = position; }
   void send(Incarnation to, Message message, uint64_t start) override;
@@ -75,6 +75,7 @@ class SimNetwork final : public env::Network {
     uint64_t generation = 0;
     bool up = false;
     env::Greeting peer;
+    ClusterId told;  // In our last greeting on it.
     struct Lane {
       Instant last_delivery{};
       Instant pipe_free{};  // When all that was sent will have left.
@@ -86,6 +87,7 @@ class SimNetwork final : public env::Network {
   void hear(const env::Greeting& from, Message message);
   bool through_pipe(Link& link, Link::Lane& lane, const Message& message);
   void deliver(World::NodeIndex there, Instant when, Message message);
+  void tell_lost(const Address& address, const env::Greeting& peer);
   void connect(const Address& address, uint64_t generation, Duration wait);
   void attempt(const Address& address);
 

@@ -29,6 +29,21 @@ void SimNetwork::dial(const Address& address) {
   }
 }
 
+void SimNetwork::hang_up(const Address& address) {
+  const auto found = links_.find(address);
+  if (found == links_.end()) return;
+  if (found->second.up) tell_lost(address, found->second.peer);
+  links_.erase(found);
+}
+
+// Before the redial's own news, as on one thread of one network.
+void SimNetwork::tell_lost(const Address& address, const env::Greeting& peer) {
+  world_.at_node(node_, world_.now() + 1us, [this, address, peer] {
+    receiver_.on_link({env::LinkNews::lost, address, peer, false});
+    world_.wake(node_);
+  });
+}
+
 void SimNetwork::connect(const Address& address, uint64_t generation, Duration wait) {
   wait += world_.machines_[node_]->lag + world_.latency();
   world_.at_node(node_, world_.now() + wait, [this, address, generation] {
@@ -62,6 +77,7 @@ void SimNetwork::attempt(const Address& address) {
   }
   link.up = true;
   link.peer = other;
+  link.told = self_.cluster;
   link.backoff = 10ms;
   receiver_.on_link({env::LinkNews::up, address, other, false});
   world_.wake(node_);
@@ -78,13 +94,7 @@ void SimNetwork::break_link(const Address& address, bool notify) {
   Link& link = found->second;
   link.up = false;
   ++link.generation;
-  if (notify) {
-    // Before the redial's own news, as on one thread of one network.
-    world_.at_node(node_, world_.now() + 1us, [this, address, peer = link.peer] {
-      receiver_.on_link({env::LinkNews::lost, address, peer, false});
-      world_.wake(node_);
-    });
-  }
+  if (notify) tell_lost(address, link.peer);
   connect(address, link.generation, 20us);
 }
 
@@ -118,16 +128,17 @@ void SimNetwork::expect_greeting(World::NodeIndex from, Duration wait) {
 
 // By a node that this one dialled, or that dialled this one, on a link that is up.
 void SimNetwork::greeted_anew(World::NodeIndex from) {
-  const SimNetwork& other = *world_.machines_[from]->network;
+  SimNetwork& other = *world_.machines_[from]->network;
   const env::Greeting& greeting = other.self_;
   for (auto& [address, link] : links_) {
     if (World::who_had(address) != from || !link.up || link.peer.start != greeting.start) continue;
-    if (is_foreign(greeting)) continue;
+    if (is_foreign(greeting) || link.peer.cluster == greeting.cluster) continue;
     link.peer = greeting;
     receiver_.on_link({env::LinkNews::up, address, greeting, false});
   }
-  for (const auto& [address, link] : other.links_) {
+  for (auto& [address, link] : other.links_) {
     if (World::who_had(address) != node_ || !link.up || link.peer.start != self_.start) continue;
+    if (std::exchange(link.told, greeting.cluster) == greeting.cluster) continue;
     receiver_.on_greeting(greeting);
   }
   world_.wake(node_);

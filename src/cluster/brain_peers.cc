@@ -185,8 +185,7 @@ void Brain::on(const Greeted& input, Effects& effects) {
   // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
   // one who has moved, cannot get.
   if (member->info.address == input.address) return;
-  peers_.keep(input.address);
-  effects.push_back(Dial{input.address});
+  peers_.follow(input.peer, input.address, ground(), effects);
 }
 
 void Brain::on(Reaped& input, Effects& effects) {

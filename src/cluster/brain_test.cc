@@ -376,6 +376,27 @@ TEST_F(BrainTest, WhoDialsUsFromANewAddressIsDialledThere) {
   EXPECT_FALSE(dials(greet(9, 2, elsewhere), elsewhere)) << "no member";
 }
 
+// Anybody may speak in its name, and name any number of addresses.
+TEST_F(BrainTest, OfAddressesThatSomebodyNamesForItselfOnlyTheNewestIsKept) {
+  wake(1);
+  follow(2, kTerm);
+  size_t hung_up = 0;
+  bool newest_too = false;
+  const auto count = [&](const Effects& effects) {
+    for (const HangUp& one : all<HangUp>(effects)) {
+      ++hung_up;
+      newest_too = newest_too || one.address.port == 9100;
+    }
+  };
+  for (uint16_t port = 9001; port <= 9100; ++port) {
+    count(greet(2, 2, Address{"10.0.0.22", port}));
+  }
+  now += 2 * timing.heartbeat_timeout;
+  count(tick());
+  EXPECT_EQ(hung_up, 99u);
+  EXPECT_FALSE(newest_too);
+}
+
 // It was started again before it had anything of the log but the configuration.
 TEST_F(BrainTest, AVoterIsDialledWhereItGreetsFromByAMemberThatLacksTheLog) {
   wake(options_of(2, timing), State());
@@ -535,9 +556,10 @@ TEST_F(BrainTest, WhoEntersAClusterKnowsAtOnceWhomItHasFound) {
   link(1, LinkState::up);
   link(2, LinkState::up);
   const JoinReply taken_in{ClusterId("c"), node(1), {info_of(1), info_of(2)}, {}};
-  ASSERT_EQ(all<Enter>(hear(1, taken_in)).size(), 1u);
-  const auto known = all<Know>(greet(2, 7));
-  EXPECT_TRUE(known.empty() || known.back().peers.at(node(2)).boot == 1) << "it only dials us";
+  const Effects enters = hear(1, taken_in);
+  ASSERT_EQ(all<Enter>(enters).size(), 1u);
+  ASSERT_FALSE(all<Know>(enters).empty());
+  EXPECT_EQ(all<Know>(enters).back().peers.at(node(2)).boot, 1u);
 }
 
 TEST_F(LoneBrainTest, KeepsAClusterThatHoldsSomething) {

@@ -148,6 +148,14 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
     return result;
   }
   result.standing = Standing::member;
+  // Whom this node had found by itself before one of the two knew of its cluster is present:
+  // somebody who only dials us does not come before that one.
+  if (!peer.present && peer.found && !peer.found->is(it.boot, it.start) &&
+      is_linked_to(who, *peer.found) &&
+      !(member != nullptr && is_older(*peer.found, member->info))) {
+    let_in(peer, Process(*peer.found), member, result, ground.now);
+    let_in_.insert(who);
+  }
   const bool is_present = peer.present && peer.present->is(it.boot, it.start);
   if (!is_present) {
     // Whom the state has outlived holds up nobody.
@@ -422,6 +430,14 @@ void Peers::visit(const Address& address, const Ground& ground, Effects& effects
     visits_.erase(oldest);
   }
   visits_[address] = ground.now + options_.patience;
+  effects.push_back(Dial{address});
+}
+
+void Peers::follow(Incarnation who, const Address& address, const Ground& ground,
+                   Effects& effects) {
+  const Address before = std::exchange(moved_[who], address);
+  if (before != address) visit(before, ground, effects);
+  keep(address);
   effects.push_back(Dial{address});
 }
 

@@ -107,6 +107,8 @@ class Peers {
   // ---- Addresses that are dialled for a while only
   void visit(const Address& address, const Ground& ground, Effects& effects);
   void keep(const Address& address) { visits_.erase(address); }
+  // To where it has moved, as it says: dialled for as long as it says nothing else.
+  void follow(Incarnation who, const Address& address, const Ground& ground, Effects& effects);
   void part(const Address& address, Instant now) { visits_[address] = now + options_.patience; }
   void mind_visits(const Ground& ground, Effects& effects);
   // Somebody unknown who names our cluster greeted from there: tried once this node is lonely.
@@ -158,8 +160,9 @@ class Peers {
   std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // Who greeted there last.
   std::set<Incarnation> known_;        // Founders, and who was named when we were taken in.
   std::map<Address, Instant> visits_;  // To be hung up then, unless a member is there.
-  std::deque<Address> strangers_;      // Newest last; a few.
-  Instant heard_any_;                  // A known member.
+  std::map<Incarnation, Address> moved_;
+  std::deque<Address> strangers_;  // Newest last; a few.
+  Instant heard_any_;              // A known member.
 };
 
 // What a node needs to reach its members, and no more: short enough for a stranger's frame.

@@ -106,6 +106,7 @@ class Network {
   // Keeps a link to the address: redials for ever, at once after a loss, then backing off to at
   // most one second. Twice is once, but that it is tried at once if it waits.
   virtual void dial(const Address& address) = 0;
+  // A link that was up there is told as lost: the last news of the address.
   virtual void hang_up(const Address& address) = 0;
 
   // Sends on the link to that incarnation: to the process that was let in, or to the one of that

@@ -42,16 +42,17 @@ class MemoryFiles : public env::Files {
   };
 
   std::string host = "here";
-  bool broken = false;      // Every write fails as if the disk were full.
-  int fails_in = 0;         // So many reads of open files further one fails; 0: none does.
-  bool fails_late = false;  // A whole file is written, and an error told all the same.
-  bool forbidden = false;   // Every write fails for want of permission.
-  std::string locked;       // Cannot be opened or read.
-  std::string hidden;       // For the moment nobody can say anything of it.
-  std::string stray;        // Listed as a link that leads to nothing of use.
-  std::string unreadable;   // Can be opened, but not read.
-  std::string unknown;      // Can be opened, but not looked at.
-  bool dated = true;        // Files know when they were made.
+  bool broken = false;            // Every write fails as if the disk were full.
+  int fails_in = 0;               // So many reads of open files further one fails; 0: none does.
+  bool fails_late = false;        // A whole file is written, and an error told all the same.
+  bool forbidden = false;         // Every write fails for want of permission.
+  std::string locked;             // Cannot be opened or read.
+  std::string hidden;             // For the moment nobody can say anything of it.
+  std::string stray;              // Listed as a link that leads to nothing of use.
+  std::string unreadable;         // Can be opened, but not read.
+  std::string unknown;            // Can be opened, but not looked at.
+  bool nameless_unknown = false;  // Likewise what has lost its name.
+  bool dated = true;              // Files know when they were made.
   uint64_t device = 1;
 
   std::string machine() const override { return host; }
@@ -155,7 +156,10 @@ class MemoryFiles : public env::Files {
     }
     ~Open() override { --all_.opened; }
     Result<env::FileInfo> stat() override {
-      if (path_ == all_.unknown) return fail(Code::io, "cannot stat " + path_);
+      const bool is_nameless = !all_.files_.contains(where().value());
+      if (path_ == all_.unknown || (all_.nameless_unknown && is_nameless)) {
+        return fail(Code::io, "cannot stat " + path_);
+      }
       return all_.info(path_, *file_);
     }
     Result<std::string> read(uint64_t offset, size_t length) override {
@@ -170,7 +174,7 @@ class MemoryFiles : public env::Files {
       for (const auto& [path, file] : all_.files_) {
         if (file == file_) return path;
       }
-      return path_;
+      return path_ + " (deleted)";
     }
 
    private:

@@ -56,6 +56,11 @@ void Dialler::stop() {
   }
 }
 
+void Dialler::hang_up() {
+  if (state_ == State::up) tell(env::LinkNews::lost);
+  stop();
+}
+
 void Dialler::hurry() {
   if (state_ == State::idle) attempt();
 }
@@ -178,6 +183,7 @@ void Dialler::connected(size_t index, asio::error_code error) {
 
 void Dialler::greet() {
   state_ = State::greeting;
+  greetings_ = 1;
   link_ = std::make_shared<Connection>(std::move(socket_), context_.options().queue_bytes_max);
   after(context_.options().greeting_time, [this] {
     link_->close("no greeting came");
@@ -213,6 +219,7 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
       peer->start != peer_.start) {
     return fail(Code::invalid, "a second greeting came of another process");
   }
+  if (++greetings_ > kGreetingsMax) return fail(Code::invalid, "it greets too often");
   const bool has_entered = peer->cluster != peer_.cluster;
   peer_ = *peer;
   if (has_entered) tell(env::LinkNews::up);

@@ -38,8 +38,9 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   Dialler(DialContext& context, Address address);
 
   void start();
-  void stop();   // No event follows.
-  void hurry();  // There is reason to think that somebody is there: no more waiting.
+  void stop();     // No event follows.
+  void hang_up();  // A link that was up is told as lost, and no event follows.
+  void hurry();    // There is reason to think that somebody is there: no more waiting.
 
   // Our own greeting has changed: says so to the peer, or cuts a link that may no longer be.
   void greet_again();
@@ -94,6 +95,7 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
 
   std::shared_ptr<Connection> link_;
   env::Greeting peer_;  // The last one greeted here.
+  int greetings_ = 0;   // On this link.
   std::string met_at_;
   env::Greeting stranger_;  // One that we must not talk to, found in this attempt.
   std::chrono::steady_clock::time_point up_since_;

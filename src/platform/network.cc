@@ -84,6 +84,7 @@ class AsioNetwork : public Network, private DialContext {
     std::shared_ptr<Connection> link;
     env::Greeting peer;  // Once greeted.
     bool greeted = false;
+    int greetings = 0;
     bool member = false;  // By its greeting, and by what was said of the known ones.
     bool told = false;    // That it says what is for members only.
     uint64_t spoke = 0;   // Order of its last valid message, or of its coming.
@@ -348,6 +349,7 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
                  peer->boot != incoming.peer.boot || peer->start != incoming.peer.start)) {
     return fail(Code::invalid, "a second greeting came of another process");
   }
+  if (++incoming.greetings > kGreetingsMax) return fail(Code::invalid, "it greets too often");
   const bool has_entered = peer->cluster != incoming.peer.cluster;
   incoming.greeted = true;
   remember_guardian(*peer, false);
@@ -474,7 +476,7 @@ void AsioNetwork::hang_up(const Address& address) {
   asio::post(io_, [this, address] {
     const auto found = diallers_.find(address);
     if (found == diallers_.end()) return;
-    found->second->stop();
+    found->second->hang_up();
     diallers_.erase(found);
     write_will();
   });

@@ -33,6 +33,9 @@ struct NetworkOptions {
   std::function<void(const std::string& line)> on_trouble;
 };
 
+// On one connection: a node enters and leaves a few clusters in its life. Beyond it is made anew.
+constexpr int kGreetingsMax = 16;
+
 class Network : public env::Network {
  public:
   // The bound port, once started.

@@ -116,7 +116,7 @@ class TailFile : public Processor {
 
   // Opens what is new. Also called while there is no room for flow files.
   void look(World& world) {
-    if (files_ == nullptr) inherit(world);
+    if (!inherited_) inherit(world);
     const Instant now = world.clock.now();
     if (!pattern_.empty() && looked_at_ && now < *looked_at_ + poll_) return;
     looked_at_ = now;
@@ -142,7 +142,15 @@ class TailFile : public Processor {
   void inherit(World& world) {
     files_ = &world.files;
     owner_ = world.processor.text() + " " + path_;
-    for (auto& file : files_->kept(owner_)) hold(std::move(file), world);
+    inherited_ = true;
+    for (auto& file : files_->kept(owner_)) {
+      if (const auto info = file->stat()) {
+        hold(std::move(file), *info, world);
+      } else {  // It may have no name: the next look tries again.
+        inherited_ = false;
+        files_->keep(owner_, std::move(file));
+      }
+    }
   }
 
   bool open(const std::string& path, World& world) {
@@ -158,17 +166,17 @@ class TailFile : public Processor {
       if (file.error().code != Code::not_found) trouble_ = file.error().message;
       return false;
     }
-    return hold(std::move(*file), world);
+    const auto info = (*file)->stat();
+    return info && hold(std::move(*file), *info, world);  // Else the next look knows.
   }
 
-  bool hold(std::unique_ptr<env::OpenFile> file, World& world) {
-    const auto info = file->stat();
-    if (!info || held_.contains(key_of(*info))) return false;  // The next look knows.
-    met_.push_back(key_of(*info));
+  bool hold(std::unique_ptr<env::OpenFile> file, const env::FileInfo& info, World& world) {
+    if (held_.contains(key_of(info))) return false;
+    met_.push_back(key_of(info));
     Held& held = held_[met_.back()];
-    held.path = info->path;
-    held.directory = directory_of(file->where().value_or(info->path));
-    held.met_size = held.size = info->size;
+    held.path = info.path;
+    held.directory = directory_of(file->where().value_or(info.path));
+    held.met_size = held.size = info.size;
     held.early = !seen_;
     held.since = world.clock.now();
     held.file = std::move(file);
@@ -265,6 +273,7 @@ class TailFile : public Processor {
         }
       }
     }
+    if (!inherited_ && doubt_.empty()) doubt_ = "a file that is open cannot be looked at";
     return false;
   }
 
@@ -447,6 +456,7 @@ class TailFile : public Processor {
   uint64_t lines_max_;
   Duration poll_;
   env::Files* files_ = nullptr;
+  bool inherited_ = false;
   std::string owner_;
 
   std::map<FileKey, Held> held_;

@@ -588,6 +588,23 @@ TEST(TailFile, AReadThatFailsRepeatsNothing) {
   }
 }
 
+// Only the epoch before had it open: an error of the moment must not close it.
+TEST(TailFile, WhatCannotBeLookedAtAfterAHandoverIsKeptOpen) {
+  auto bench = tail();
+  EXPECT_TRUE(bench.files.append("/log/a", "1\n"));
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("1"));
+  EXPECT_TRUE(bench.files.append("/log/a", "2\n"));
+  EXPECT_TRUE(bench.files.remove("/log/a"));
+  EXPECT_TRUE(bench.files.append("/log/a", "3\n"));
+  bench.files.nameless_unknown = true;
+  bench.reborn();
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("3"));
+  EXPECT_THAT(bench.trouble, HasSubstr("cannot be looked at"));
+  bench.files.nameless_unknown = false;
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("2"));
+  EXPECT_EQ(bench.trouble, "");
+}
+
 // ---- Patterns
 
 TEST(TailFile, APatternFollowsEachFile) {
