@@ -83,6 +83,27 @@ TEST_F(BrainTest, WhoWasAwayWhileAllOthersWereReplacedFindsBack) {
   EXPECT_TRUE(brain->hears(raft, consensus, now, none));
 }
 
+// Its answer may take longer than T, and with its link to us up it has no reason to greet again.
+TEST_F(BrainTest, ALinkToAStrangerThatNamesOurClusterIsKeptAsLongAsNobodyElseIsHeard) {
+  wake(2);
+  follow(1, kTerm);
+  const Address where{"10.0.0.9", 8090};
+  greet(9, 1, where);
+  now += timing.election_timeout;
+  EXPECT_TRUE(dials(tick(), where));
+  step(LinkChanged{LinkState::up, where, node(9), 1, ClusterId("c"), false, 0, home_of(9), {}});
+  const auto is_hung_up = [&] {
+    now += 2 * timing.heartbeat_timeout;
+    const auto hung_up = all<HangUp>(tick());
+    return std::any_of(hung_up.begin(), hung_up.end(),
+                       [&](const HangUp& one) { return one.address == where; });
+  };
+  EXPECT_FALSE(is_hung_up());
+  EXPECT_FALSE(is_hung_up());
+  hear(1, HeartbeatAsk{});
+  EXPECT_TRUE(is_hung_up());
+}
+
 TEST_F(BrainTest, AMemberTellsAnotherWhoTheMembersAre) {
   wake(3);
   follow(1, kTerm);

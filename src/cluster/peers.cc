@@ -454,7 +454,7 @@ void Peers::visit_strangers(const Ground& ground, Effects& effects) {
 }
 
 // Links to where no member is (any more) are given up, but not at once: who was refused or removed
-// is told by them.
+// is told by them. A lonely node keeps one to whoever names its cluster: no new greeting may come.
 void Peers::mind_visits(const Ground& ground, Effects& effects) {
   for (auto next = visits_.begin(); next != visits_.end();) {
     if (ground.now < next->second) {
@@ -463,8 +463,9 @@ void Peers::mind_visits(const Ground& ground, Effects& effects) {
     }
     const Address address = next->first;
     const auto link = links_.find(address);
-    if (link != links_.end() && link->second.cluster == ground.cluster &&
-        is_known(link->second.peer, ground)) {
+    const bool is_ours =
+        link != links_.end() && !ground.cluster.empty() && link->second.cluster == ground.cluster;
+    if (is_ours && (is_known(link->second.peer, ground) || is_lonely(ground.now))) {
       next->second = ground.now + options_.patience;
       ++next;
       continue;

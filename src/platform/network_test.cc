@@ -344,6 +344,20 @@ TEST(Network, AListenerThatNeverGreetsIsGivenUp) {
   EXPECT_TRUE(eventually([&] { return a.count(LinkNews::failed) >= 2; }));
 }
 
+TEST(Network, AListenerThatGreetsTooOftenIsLeft) {
+  RawListener listener;
+  Node a(greeting_of(1));
+  a.network->dial(loopback(listener.port));
+  const Descriptor link = listener.accept_and_greet(greeting_of(2, ""));
+  for (int n = 1; n <= kGreetingsMax; ++n) {
+    const Bytes again =
+        encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, n % 2 == 0 ? "" : "c")));
+    (void)::send(link.get(), again.data(), again.size(), MSG_NOSIGNAL);
+  }
+  EXPECT_TRUE(eventually([&] { return a.has_event(LinkNews::lost); }));
+  EXPECT_EQ(a.count(LinkNews::up), kGreetingsMax);
+}
+
 TEST(Network, AThousandSilentGuestsKeepNoMemberOut) {
   Node a(greeting_of(1)), b(greeting_of(2));
   ASSERT_TRUE(a.dial_and_wait(b.address()));
