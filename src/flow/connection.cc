@@ -97,7 +97,7 @@ Connection::Receipt Connection::receive(const Parcel& parcel, env::Batch& batch)
   if (mark.contains(parcel.sequence) && !CANARY(takes_doubles)) return Receipt::seen;
   if (full()) return Receipt::full;
   mark.add(parcel.sequence);
-  append(parcel.origin, parcel.sequence, 0, std::make_shared<const FlowFile>(parcel.file), batch);
+  append(parcel.origin, parcel.sequence, 0, parcel.file, batch);
   return Receipt::taken;
 }
 
@@ -313,7 +313,7 @@ std::vector<Parcel> Connection::send(Epoch tenure, size_t count, uint64_t bytes)
     }
     size += entry.size;
     entry.sent = true;
-    parcels.push_back({entry.origin, entry.sequence, *entry.file});
+    parcels.push_back({entry.origin, entry.sequence, entry.file});
   }
   return parcels;
 }

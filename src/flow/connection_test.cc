@@ -19,7 +19,7 @@ FlowFilePtr file(uint64_t number) {
   made.content = std::to_string(number);
   return std::make_shared<const FlowFile>(std::move(made));
 }
-Parcel parcel(Epoch origin, uint64_t sequence) { return {origin, sequence, *file(sequence)}; }
+Parcel parcel(Epoch origin, uint64_t sequence) { return {origin, sequence, file(sequence)}; }
 
 // A connection and its disk.
 struct Kept {
@@ -118,7 +118,7 @@ TEST(Connection, AnswersMayComeInAnyOrderAndTwice) {
   EXPECT_TRUE(kept.promote(kHold));
   Contents sequences;
   for (const Parcel& one : kept.connection.send({0, 3}, 9, UINT64_MAX)) {
-    sequences.push_back(one.file.content);
+    sequences.push_back(one.file->content);
   }
   EXPECT_EQ(sequences, (Contents{"3", "4", "5"}));
   EXPECT_EQ(kept.connection.groups().at({0, 2}).bound, 1u) << "one is not answered";

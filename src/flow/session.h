@@ -22,10 +22,6 @@
 
 namespace databridge::flow {
 
-// shared_ptr, because the connection keeps a flow file while a session on another thread reads it,
-// and several connections may hold the same one.
-using FlowFilePtr = std::shared_ptr<const FlowFile>;
-
 // State that goes through the log must leave room for what the host adds to it.
 inline constexpr size_t kStateMax = kCheckpointMax - (4 << 10);  // 64 KiB.
 

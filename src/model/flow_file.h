@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "model/ids.h"
@@ -26,13 +27,19 @@ struct FlowFile {
   bool operator==(const FlowFile&) const = default;
 };
 
+// shared_ptr, because the connection keeps a flow file while a session on another thread reads it,
+// several connections may hold the same one, and a message may have it too.
+using FlowFilePtr = std::shared_ptr<const FlowFile>;
+
 // A flow file on its way over a connection: identity = (connection, origin epoch, sequence).
 struct Parcel {
   Epoch origin;           // The epoch of the sender that created it; resends keep it.
   uint64_t sequence = 0;  // From 1, without gaps, within (connection, origin).
-  FlowFile file;
+  FlowFilePtr file;       // Never null in a delivery.
 
-  bool operator==(const Parcel&) const = default;
+  bool operator==(const Parcel& other) const {
+    return origin == other.origin && sequence == other.sequence && *file == *other.file;
+  }
 };
 
 }  // namespace databridge

@@ -316,14 +316,16 @@ void read_body(const proto::Message& from, Message& to, Check& check) {
 }  // namespace codec
 
 Bytes encode(const Message& message) {
-  proto::Message wire;
-  wire.set_format(codec::kFormat);
-  std::visit([&](const auto& body) { codec::write(body, &wire); }, message);
-  return wire.SerializeAsString();
+  google::protobuf::Arena arena;  // A delivery is made of thousands of small parts.
+  auto* wire = google::protobuf::Arena::CreateMessage<proto::Message>(&arena);
+  wire->set_format(codec::kFormat);
+  std::visit([&](const auto& body) { codec::write(body, wire); }, message);
+  return wire->SerializeAsString();
 }
 
 Result<Message> decode_message(BytesView bytes) {
-  proto::Message wire;
+  google::protobuf::Arena arena;
+  auto& wire = *google::protobuf::Arena::CreateMessage<proto::Message>(&arena);
   if (auto error = codec::parse(bytes, "a message", wire)) return tl::make_unexpected(*error);
   codec::Check check;
   Message message;

@@ -239,17 +239,19 @@ void put(const Parcel& from, proto::Parcel* to) {
   put(from.origin, to->mutable_origin());
   to->set_sequence(from.sequence);
   auto* file = to->mutable_file();
-  put(from.file.id, file->mutable_id());
-  put(from.file.attributes, file->mutable_attributes());
-  file->set_content(from.file.content);
+  put(from.file->id, file->mutable_id());
+  put(from.file->attributes, file->mutable_attributes());
+  file->set_content(from.file->content);
 }
 void get(const proto::Parcel& from, Parcel& to, Check& check) {
   check.that(from.has_origin() && from.has_file(), "a parcel without its origin or file");
   get(from.origin(), to.origin, check);
   to.sequence = from.sequence();
-  get(from.file().id(), to.file.id, check);
-  get(from.file().attributes(), to.file.attributes, check);
-  to.file.content = from.file().content();
+  auto file = std::make_shared<FlowFile>();
+  get(from.file().id(), file->id, check);
+  get(from.file().attributes(), file->attributes, check);
+  file->content = from.file().content();
+  to.file = std::move(file);
 }
 
 void put(const Event& from, proto::Event* to) {
