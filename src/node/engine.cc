@@ -629,7 +629,7 @@ void Engine::save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint
 }
 
 void Engine::send(Incarnation to, Message message) {
-  said_.push_back(cluster::Send{to, std::move(message)});
+  env_.network.send(to, std::move(message));
 }
 
 void Engine::note(const ProcessorId& processor, std::string text) {

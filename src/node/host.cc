@@ -323,7 +323,11 @@ void Host::Inside::receive(Incarnation from, const Delivery& delivery) {
                    "nobody knows any more whether they came");
     }
   }
-  open_.answers.emplace_back(from, std::move(ack));
+  if (CANARY(acknowledges_unsynced)) {
+    events_.send(from, std::move(ack));
+  } else {
+    open_.answers.emplace_back(from, std::move(ack));
+  }
   settle();
 }
 
