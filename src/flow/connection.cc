@@ -10,6 +10,7 @@ namespace databridge::flow {
 namespace {
 
 constexpr uint8_t kFormat = 1;
+constexpr uint8_t kBoundFormat = 2;  // An entry that was bound when it was written.
 constexpr uint8_t kFenceFormat = 2;  // Since tenures are forgotten by name.
 // Marks of tenures long past are forgotten beyond, oldest first, and nothing is said of them then.
 constexpr size_t kMarksMax = 65536;
@@ -46,6 +47,21 @@ Epoch epoch_at(BytesView key, size_t at) {
   return {static_cast<uint32_t>(read_big64(key.substr(at))), read_big64(key.substr(at + 8))};
 }
 
+// Entries go as they came, in runs: neighbours that go together are one range on disk.
+void erase_entry(const Uuid& connection, uint64_t arrival, env::Batch& batch) {
+  Bytes key = key_of(kEntry, connection, arrival);
+  env::Write* last = batch.empty() ? nullptr : &batch.writes.back();
+  const bool range = last != nullptr && last->kind == env::Write::Kind::erase_range;
+  const bool one = last != nullptr && last->kind == env::Write::Kind::erase;
+  const bool continues = (range && last->value == key) ||
+                         (one && last->key == key_of(kEntry, connection, arrival - 1));
+  if (!continues || last->space != env::Space::queue) {
+    return batch.erase(env::Space::queue, std::move(key));
+  }
+  last->kind = env::Write::Kind::erase_range;
+  last->value = key_of(kEntry, connection, arrival + (CANARY(range_takes_the_next) ? 2 : 1));
+}
+
 uint64_t size_of(const FlowFile& file) {
   uint64_t size = file.content.size() + 64;
   for (const auto& [name, value] : file.attributes) size += name.size() + value.size() + 16;
@@ -71,10 +87,15 @@ void Connection::append(Epoch origin, uint64_t sequence, uint64_t commit, FlowFi
 
 void Connection::add(Entry entry, env::Batch& batch) {
   entry.size = size_of(*entry.file);
-  RecordWriter to(kFormat, entry.size + kHead);
+  entry.bound = route_.owner && !route_.here;
+  RecordWriter to(entry.bound ? kBoundFormat : kFormat, entry.size + kHead);
   to.epoch(entry.origin);
   to.number(entry.sequence);
   to.number(entry.commit);
+  if (entry.bound) {
+    to.number(route_.owner.value);
+    to.epoch(route_.tenure);
+  }
   to.uuid(entry.file->id);
   to.number(entry.file->attributes.size());
   for (const auto& [name, value] : entry.file->attributes) {
@@ -89,14 +110,13 @@ void Connection::add(Entry entry, env::Batch& batch) {
   if (entry.commit > 0) ++origins_[entry.origin].count;
   Entry& placed = entries_.emplace_hint(entries_.end(), arrival, std::move(entry))->second;
   await(arrival, placed);
-  if (route_.owner && !route_.here) bind(arrival, placed, batch);
+  if (placed.bound) join_group(placed, route_.owner, route_.tenure);
 }
 
 Connection::Receipt Connection::receive(const Parcel& parcel, env::Batch& batch) {
-  SequenceSet& mark = marks_[{tenure_, parcel.origin}];
-  if (mark.contains(parcel.sequence) && !CANARY(takes_doubles)) return Receipt::seen;
+  if (seen(tenure_, parcel.origin, parcel.sequence)) return Receipt::seen;
   if (full()) return Receipt::full;
-  mark.add(parcel.sequence);
+  marks_[{tenure_, parcel.origin}].add(parcel.sequence);
   append(parcel.origin, parcel.sequence, 0, parcel.file, batch);
   return Receipt::taken;
 }
@@ -115,7 +135,7 @@ void Connection::write_marks(Epoch origin, env::Batch& batch) {
 
 bool Connection::seen(Epoch tenure, Epoch origin, uint64_t sequence) const {
   const auto mark = marks_.find({tenure, origin});
-  return mark != marks_.end() && mark->second.contains(sequence);
+  return mark != marks_.end() && mark->second.contains(sequence) && !CANARY(takes_doubles);
 }
 
 void Connection::await(uint64_t arrival, Entry& entry) {
@@ -230,11 +250,9 @@ void Connection::consume(const std::vector<uint64_t>& arrivals, env::Batch& batc
 void Connection::drop(Entries::iterator at, env::Batch& batch) {
   const uint64_t arrival = at->first;
   Entry& entry = at->second;
-  batch.erase(env::Space::queue, key_of(kEntry, id_, arrival));
-  if (entry.owner) {
-    batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
-    leave_group(arrival, entry);
-  }
+  erase_entry(id_, arrival, batch);
+  if (entry.rebound) batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
+  if (entry.owner) leave_group(arrival, entry);
   if (entry.commit > 0) {
     const auto origin = origins_.find(entry.origin);
     origin->second.held.erase(arrival);
@@ -249,11 +267,17 @@ void Connection::drop(Entries::iterator at, env::Batch& batch) {
 
 // ---- On the way to another node
 
+void Connection::write_binding(uint64_t arrival, Entry& entry, const Route& to,
+                               env::Batch& batch) {
+  RecordWriter record(kFormat);
+  record.number(to.owner.value);
+  record.epoch(to.tenure);
+  batch.put(env::Space::queue, key_of(kBinding, id_, arrival), record.seal());
+  entry.rebound = true;
+}
+
 void Connection::bind(uint64_t arrival, Entry& entry, env::Batch& batch) {
-  RecordWriter to(kFormat);
-  to.number(route_.owner.value);
-  to.epoch(route_.tenure);
-  batch.put(env::Space::queue, key_of(kBinding, id_, arrival), to.seal());
+  write_binding(arrival, entry, route_, batch);
   if (entry.owner) leave_group(arrival, entry);
   join_group(entry, route_.owner, route_.tenure);
   entry.sent = false;
@@ -262,7 +286,12 @@ void Connection::bind(uint64_t arrival, Entry& entry, env::Batch& batch) {
 
 void Connection::unbind(uint64_t arrival, Entry& entry, env::Batch& batch) {
   CHECK(entry.owner);
-  batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
+  if (entry.bound) {
+    write_binding(arrival, entry, {}, batch);  // Its own record names an owner.
+  } else {
+    batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
+    entry.rebound = false;
+  }
   leave_group(arrival, entry);
   entry.sent = false;
   await(arrival, entry);
@@ -397,8 +426,10 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
     connection.marks_[{epoch_at(key, kPrefix), epoch_at(key, kPrefix + 16)}] = std::move(*set);
     return true;
   }
-  const bool fences = kind == kFence && !value.empty() && value[0] == kFenceFormat;
-  RecordReader from(value, fences ? kFenceFormat : kFormat);
+  const uint8_t format = value.empty() ? 0 : static_cast<uint8_t>(value[0]);
+  const bool fences = kind == kFence && format == kFenceFormat;
+  const bool bound = kind == kEntry && format == kBoundFormat;
+  RecordReader from(value, fences || bound ? format : kFormat);
   if (kind == kFence) {
     connection.tenure_ = from.epoch();
     connection.fence_ = from.epoch();
@@ -410,18 +441,26 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
     // Bindings come before entries ('b' < 'e'): they make the entry, which the other half fills.
     const uint64_t arrival = read_big64(key.substr(kPrefix));
     Entry& entry = connection.entries_[arrival];
-    if (kind == kBinding ? bool(entry.owner) : entry.file != nullptr) {
+    if (kind == kBinding ? entry.rebound : entry.file != nullptr) {
       return fail(Code::corrupt, "an entry of a connection comes twice");
     }
-    if (kind == kBinding) {
+    const auto restore_binding = [&](bool counts) {
       const Incarnation owner{from.number()};
-      connection.join_group(entry, owner, from.epoch());
+      const Epoch tenure = from.epoch();
+      if (!counts || !owner || CANARY(forgets_bindings)) return;
+      connection.join_group(entry, owner, tenure);
       entry.sent = true;  // Nobody knows; so ask.
+    };
+    if (kind == kBinding) {
+      entry.rebound = true;
+      restore_binding(true);
     } else {
       FlowFile file;
       entry.origin = from.epoch();
       entry.sequence = from.number();
       entry.commit = from.number();
+      entry.bound = bound;
+      if (bound) restore_binding(!entry.rebound);
       file.id = from.uuid();
       for (uint64_t n = from.count(8); n > 0; --n) {
         const std::string name(from.text());

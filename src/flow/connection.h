@@ -121,7 +121,9 @@ class Connection {
     Stage stage = Stage::waiting;
     Incarnation owner;  // Bound to; 0: to nobody.
     Epoch tenure;
-    bool sent = false;  // The owner it is bound to may have it.
+    bool sent = false;     // The owner it is bound to may have it.
+    bool bound = false;    // Its record on disk names the owner it was bound to at first;
+    bool rebound = false;  // a record of its own names another one since, or none.
   };
   static constexpr uint64_t kUnsubmitted = ~uint64_t{0};
   // Entries of one origin that its commits decide.
@@ -133,6 +135,7 @@ class Connection {
 
   using Entries = std::map<uint64_t, Entry>;
   void add(Entry entry, env::Batch& batch);
+  void write_binding(uint64_t arrival, Entry& entry, const Route& to, env::Batch& batch);
   void bind(uint64_t arrival, Entry& entry, env::Batch& batch);
   void unbind(uint64_t arrival, Entry& entry, env::Batch& batch);
   void await(uint64_t arrival, Entry& entry);

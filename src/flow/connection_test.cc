@@ -32,8 +32,10 @@ struct Kept {
     for (const env::Write& write : batch.writes) {
       if (write.kind == env::Write::Kind::put) {
         disk[write.key] = write.value;
-      } else {
+      } else if (write.kind == env::Write::Kind::erase) {
         disk.erase(write.key);
+      } else {
+        disk.erase(disk.lower_bound(write.key), disk.lower_bound(write.value));
       }
     }
     batch.writes.clear();
@@ -122,6 +124,98 @@ TEST(Connection, AnswersMayComeInAnyOrderAndTwice) {
   }
   EXPECT_EQ(sequences, (Contents{"3", "4", "5"}));
   EXPECT_EQ(kept.connection.groups().at({0, 2}).bound, 1u) << "one is not answered";
+}
+
+constexpr Route kHere{Incarnation{1}, {0, 2}, true};
+constexpr Route kThere{Incarnation{2}, {0, 3}, false};
+constexpr Route kElsewhere{Incarnation{3}, {0, 4}, false};
+
+size_t bound_to(const Connection& connection, const Route& route) {
+  const auto group = connection.groups().find(route.tenure);
+  if (group == connection.groups().end()) return 0;
+  EXPECT_EQ(group->second.owner, route.owner);
+  return group->second.bound;
+}
+
+TEST(Connection, WhatIsBoundWhenItIsWrittenIsOneRecord) {
+  Kept kept;
+  kept.connection.set_route(kThere, kept.batch);
+  for (uint64_t i = 1; i <= 3; ++i) kept.connection.append({0, 5}, i, 0, file(i), kept.batch);
+  EXPECT_EQ(kept.batch.writes.size(), 3u);
+  kept.restart();
+  EXPECT_EQ(bound_to(kept.connection, kThere), 3u);
+  kept.connection.set_route(kElsewhere, kept.batch);
+  EXPECT_TRUE(kept.promote(kHold));
+  EXPECT_EQ(bound_to(kept.connection, kThere), 3u) << "that owner may have them: it is asked";
+  for (uint64_t i = 1; i <= 3; ++i) {
+    EXPECT_TRUE(kept.connection.safe({0, 3}, {0, 5}, i, kept.batch));
+  }
+  kept.sync();
+  EXPECT_TRUE(kept.disk.empty());
+}
+
+TEST(Connection, ABindingIsKeptHoweverOftenItChanges) {
+  for (const bool bound_at_first : {false, true}) {
+    Kept kept;
+    kept.connection.set_route(bound_at_first ? kThere : kHere, kept.batch);
+    for (uint64_t i = 1; i <= 3; ++i) kept.connection.append({0, 5}, i, 0, file(i), kept.batch);
+    kept.connection.set_route(kElsewhere, kept.batch);
+    kept.restart();
+    EXPECT_EQ(bound_to(kept.connection, kElsewhere), 3u);
+    EXPECT_EQ(bound_to(kept.connection, kThere), 0u);
+    // Restored, it may have been sent: only its owner's word frees it.
+    EXPECT_TRUE(kept.promote(kHold));
+    kept.connection.set_route(kHere, kept.batch);
+    for (uint64_t i = 1; i <= 3; ++i) {
+      EXPECT_TRUE(kept.connection.never({0, 4}, {0, 5}, i, kept.batch));
+    }
+    kept.restart();
+    EXPECT_TRUE(kept.connection.groups().empty());
+    kept.connection.set_route(kHere, kept.batch);
+    EXPECT_TRUE(kept.promote(kHold));
+    EXPECT_EQ(kept.take(), (Contents{"1", "2", "3"}));
+    kept.sync();
+    EXPECT_TRUE(kept.disk.empty()) << bound_at_first;
+  }
+}
+
+TEST(Connection, NeighboursThatGoTogetherAreOneRangeOnDisk) {
+  Kept kept;
+  kept.connection.set_route(kThere, kept.batch);
+  for (uint64_t i = 1; i <= 9; ++i) kept.connection.append({0, 5}, i, 0, file(i), kept.batch);
+  EXPECT_TRUE(kept.promote(kHold));
+  for (const uint64_t i : {2, 3, 4, 6, 9, 8}) {
+    EXPECT_TRUE(kept.connection.safe({0, 3}, {0, 5}, i, kept.batch));
+  }
+  EXPECT_EQ(kept.batch.writes.size(), 4u);
+  kept.restart();
+  kept.connection.set_route(kThere, kept.batch);
+  EXPECT_TRUE(kept.promote(kHold));
+  Contents left;
+  for (const Parcel& one : kept.connection.send({0, 3}, 9, UINT64_MAX)) {
+    left.push_back(one.file->content);
+  }
+  EXPECT_EQ(left, (Contents{"1", "5", "7"}));
+}
+
+TEST(Connection, ReadsTheEntriesAndBindingsOfAnOlderProgram) {
+  Kept kept;
+  kept.connection.set_route(kHere, kept.batch);
+  kept.connection.append({0, 5}, 1, 0, file(1), kept.batch);
+  kept.sync();
+  Bytes key = "b";
+  append_key(key, kId);
+  append_big64(key, 1);
+  RecordWriter binding(1);
+  binding.number(kThere.owner.value);
+  binding.epoch(kThere.tenure);
+  kept.disk[key] = binding.seal();
+  kept.restart();
+  EXPECT_EQ(bound_to(kept.connection, kThere), 1u);
+  EXPECT_TRUE(kept.promote(kHold));
+  EXPECT_TRUE(kept.connection.safe({0, 3}, {0, 5}, 1, kept.batch));
+  kept.sync();
+  EXPECT_TRUE(kept.disk.empty());
 }
 
 TEST(Connection, MarksOutliveManyOriginsAndWhatIsForgottenIsNotDenied) {

@@ -158,6 +158,39 @@ TEST(Store, ErasesAndScansRanges) {
   EXPECT_EQ(visited, 2);
 }
 
+// As queues are: they come in runs and go in runs, through flushes and compactions, and now and
+// then a key that was erased is used again.
+TEST(Store, RunsThatAreErasedStayErasedAndTheirNeighboursStay) {
+  const TemporaryDirectory at;
+  Random random(7);
+  std::map<Bytes, Bytes> expected;
+  for (int start = 0; start < 6; ++start) {
+    Subject store(at.path());
+    EXPECT_EQ(store.all(Space::queue), expected) << start;
+    for (int turn = 0; turn < 40; ++turn) {
+      Batch batch;
+      const uint64_t first = random.below(2000);
+      const uint64_t count = random.below(400);
+      for (uint64_t n = 0; n < count; ++n) {
+        Bytes key;
+        append_big64(key, first + n);
+        expected[key] = Bytes(1024, static_cast<char>('a' + turn % 26));
+        batch.put(Space::queue, key, expected[key]);
+      }
+      for (int range = 0; range < 4; ++range) {
+        Bytes from, to;
+        const uint64_t begin = random.below(2400);
+        append_big64(from, begin);
+        append_big64(to, begin + 1 + random.below(range == 0 ? 600 : 3));
+        expected.erase(expected.lower_bound(from), expected.lower_bound(to));
+        batch.erase_range(Space::queue, from, to);
+      }
+      store.write(std::move(batch));
+    }
+    EXPECT_EQ(store.all(Space::queue), expected) << start;
+  }
+}
+
 TEST(Store, MakesDurableOnItsWayOut) {
   const TemporaryDirectory at;
   {
