@@ -1,5 +1,6 @@
 #include "sim/node_operators.h"
 
+#include <iterator>
 #include <optional>
 
 #include "sim/node_flow.h"
@@ -79,6 +80,11 @@ void NodeOperators::come_or_go(size_t node) {
                  if (!answer) return;
                  visitor_.there = answer->index;
                  cluster_.count("visits");
+                 // Who applies its log again passes the deletion before, with files of this visit.
+                 if (!cluster_.random().chance(0.5)) return;
+                 cluster_.in(cluster_.some_ms(1, 1000), [this] {
+                   if (cluster_.storming()) cluster_.crash(cluster_.random_node());
+                 });
                });
 }
 
@@ -87,7 +93,8 @@ void NodeOperators::move_about(size_t node) {
   Random& random = cluster_.random();
   const bool storming = cluster_.storming();
   const NodeId to = NodeCluster::id_of(cluster_.random_node());
-  const char* label = random.chance(0.5) ? "make" : "mark";
+  static constexpr const char* kLabels[] = {"make", "make", "mark", "mark", "put"};
+  const char* label = kLabels[random.below(std::size(kLabels))];
   if (storming && random.chance(0.2)) hold_back(Uuid::from_name(*flows_.begin(), "put"));
   cluster::RequestBody wish = cluster::MoveWork{Uuid::from_name(*flows_.begin(), label), to};
   if (storming && random.chance(0.2)) wish = cluster::DrainNode{to, random.chance(0.4)};

@@ -55,6 +55,12 @@ void NodeStorm::divide(const std::set<size_t>& side, bool rejects) {
 void NodeStorm::divide_one_way(const std::set<size_t>& side) {
   cluster_.count("one-way partitions");
   cluster_.world().partition_one_way(side);
+  // Somebody may die whose word was taken and who never heard of it.
+  if (cluster_.random().chance(0.5)) {
+    cluster_.in(cluster_.some_ms(1, 500), [this] {
+      if (cluster_.storming()) cluster_.crash(cluster_.random_node());
+    });
+  }
   cluster_.in(cluster_.some_ms(20, 2500), [this] { cluster_.world().heal(); });
 }
 
