@@ -267,8 +267,7 @@ void Connection::drop(Entries::iterator at, env::Batch& batch) {
 
 // ---- On the way to another node
 
-void Connection::write_binding(uint64_t arrival, Entry& entry, const Route& to,
-                               env::Batch& batch) {
+void Connection::write_binding(uint64_t arrival, Entry& entry, const Route& to, env::Batch& batch) {
   RecordWriter record(kFormat);
   record.number(to.owner.value);
   record.epoch(to.tenure);

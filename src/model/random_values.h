@@ -98,8 +98,7 @@ class RandomValues {
   Checkpoint checkpoint() { return {epoch(), number(), text()}; }
   RequestId request() { return {incarnation(), number()}; }
   Parcel parcel() {
-    return {epoch(), number(),
-            std::make_shared<const FlowFile>(FlowFile{uuid(), texts(), text()})};
+    return {epoch(), number(), std::make_shared<const FlowFile>(FlowFile{uuid(), texts(), text()})};
   }
   std::optional<LogIndex> expected() {
     return flip() ? std::nullopt : std::optional<LogIndex>(number());
