@@ -384,6 +384,40 @@ TEST_F(StoreDamage, AFlippedBitInATableIsNeverReadAsData) {
   EXPECT_FALSE(whole_or_refused("short tables"));
 }
 
+// An iterator may skip such a table where a range was erased, and tell nobody.
+TEST_F(StoreDamage, ADamagedTableBehindAnErasedRangeIsRefused) {
+  const auto numbered = [](uint64_t number) {
+    Bytes made;
+    append_big64(made, number);
+    return made;
+  };
+  {
+    Subject store(image());
+    for (uint64_t turn = 0; turn < 3; ++turn) {
+      Batch batch;
+      batch.erase_range(Space::queue, numbered(0), numbered(turn * 4000));
+      for (uint64_t n = 0; n < 5000; ++n) {
+        batch.put(Space::queue, numbered(turn * 5000 + n), Bytes(1024, 'x'));
+      }
+      store.write(std::move(batch));
+    }
+  }
+  { Subject store(image()); }  // What is left in the log goes to tables.
+  const std::string tables = at_.path() + "/tables";
+  copy_crash_image(image(), tables);
+  int large = 0;
+  for (const auto& table : files_with(tables, ".sst")) {
+    if (fs::file_size(table) < 1 << 20) continue;
+    ++large;
+    copy_crash_image(tables, image());
+    flip(image() + "/db/" + fs::path(table).filename().string(), 1000);
+    Subject store(image());
+    ASSERT_TRUE(store.error) << table;
+    EXPECT_EQ(store.error->code, Code::corrupt) << store.error->message;
+  }
+  EXPECT_GE(large, 2);
+}
+
 TEST_F(StoreDamage, AMissingTableIsRefused) {
   {
     Subject store(image());
