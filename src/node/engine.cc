@@ -628,7 +628,9 @@ void Engine::save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint
   inputs_.push_back(cluster::HostCheckpoint{processor, std::move(checkpoint)});
 }
 
-void Engine::send(Incarnation to, Message message) { env_.network.send(to, std::move(message)); }
+void Engine::send(Incarnation to, Message message) {
+  if (!renounced_ && !stopped_) env_.network.send(to, std::move(message));
+}
 
 void Engine::note(const ProcessorId& processor, std::string text) {
   log(Weight::info, "processor " + processor.text() + ": " + text);

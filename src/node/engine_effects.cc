@@ -106,7 +106,8 @@ void Engine::on(cluster::Enter& effect) {
   enter(effect.cluster, {}, {});
 }
 
-// Erased in the batch of this turn, which everything that is said from here on waits for.
+// Erased in the batch of this turn, which everything waits for that this engine says from here on;
+// the new host has nothing to say before it is in a cluster.
 template <>
 void Engine::on(cluster::Abandon&) {
   put_cluster(batch_, {});
@@ -145,13 +146,13 @@ template <>
 void Engine::on(cluster::Renounce& effect) {
   if (renounced_) return;
   put_renounced(batch_, effect.why, effect.comes_back);
-  host_->stop_all();
   comes_back_ = effect.comes_back;
   renounced_ = Error{
       Code::gone,
       effect.why + (effect.comes_back ? "; it is set aside, and this node asks to be taken in anew"
                                       : "; give this node an empty data directory, and a "
                                         "--cluster-node-id of its own")};
+  host_->stop_all();
 }
 
 template <>
