@@ -47,21 +47,6 @@ Epoch epoch_at(BytesView key, size_t at) {
   return {static_cast<uint32_t>(read_big64(key.substr(at))), read_big64(key.substr(at + 8))};
 }
 
-// Entries go as they came, in runs: neighbours that go together are one range on disk.
-void erase_entry(const Uuid& connection, uint64_t arrival, env::Batch& batch) {
-  Bytes key = key_of(kEntry, connection, arrival);
-  env::Write* last = batch.empty() ? nullptr : &batch.writes.back();
-  const bool range = last != nullptr && last->kind == env::Write::Kind::erase_range;
-  const bool one = last != nullptr && last->kind == env::Write::Kind::erase;
-  const bool continues = (range && last->value == key) ||
-                         (one && last->key == key_of(kEntry, connection, arrival - 1));
-  if (!continues || last->space != env::Space::queue) {
-    return batch.erase(env::Space::queue, std::move(key));
-  }
-  last->kind = env::Write::Kind::erase_range;
-  last->value = key_of(kEntry, connection, arrival + (CANARY(range_takes_the_next) ? 2 : 1));
-}
-
 uint64_t size_of(const FlowFile& file) {
   uint64_t size = file.content.size() + 64;
   for (const auto& [name, value] : file.attributes) size += name.size() + value.size() + 16;
@@ -250,7 +235,7 @@ void Connection::consume(const std::vector<uint64_t>& arrivals, env::Batch& batc
 void Connection::drop(Entries::iterator at, env::Batch& batch) {
   const uint64_t arrival = at->first;
   Entry& entry = at->second;
-  erase_entry(id_, arrival, batch);
+  batch.erase(env::Space::queue, key_of(kEntry, id_, arrival));
   if (entry.rebound) batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
   if (entry.owner) leave_group(arrival, entry);
   if (entry.commit > 0) {

@@ -179,25 +179,6 @@ TEST(Connection, ABindingIsKeptHoweverOftenItChanges) {
   }
 }
 
-TEST(Connection, NeighboursThatGoTogetherAreOneRangeOnDisk) {
-  Kept kept;
-  kept.connection.set_route(kThere, kept.batch);
-  for (uint64_t i = 1; i <= 9; ++i) kept.connection.append({0, 5}, i, 0, file(i), kept.batch);
-  EXPECT_TRUE(kept.promote(kHold));
-  for (const uint64_t i : {2, 3, 4, 6, 9, 8}) {
-    EXPECT_TRUE(kept.connection.safe({0, 3}, {0, 5}, i, kept.batch));
-  }
-  EXPECT_EQ(kept.batch.writes.size(), 4u);
-  kept.restart();
-  kept.connection.set_route(kThere, kept.batch);
-  EXPECT_TRUE(kept.promote(kHold));
-  Contents left;
-  for (const Parcel& one : kept.connection.send({0, 3}, 9, UINT64_MAX)) {
-    left.push_back(one.file->content);
-  }
-  EXPECT_EQ(left, (Contents{"1", "5", "7"}));
-}
-
 TEST(Connection, ReadsTheEntriesAndBindingsOfAnOlderProgram) {
   Kept kept;
   kept.connection.set_route(kHere, kept.batch);
