@@ -17,7 +17,7 @@ void NodeChecker::fail(std::string text) {
   if (!violation_) violation_ = std::move(text);
 }
 
-void NodeChecker::observe(size_t node, const cluster::View& view, bool leading, Instant now) {
+void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) {
   if (leading) {
     const auto [found, fresh] = leaders_.emplace(view.term, view.self.incarnation);
     if (fresh) ++totals["elections"];
@@ -34,7 +34,7 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading, 
     fail("states differ at index " + std::to_string(version) + " (node " + std::to_string(node) +
          ")");
   }
-  if (strict) write_ledger(node, view, now);
+  if (strict) write_ledger(node, view);
   observe_members(view, leading);
   view.state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
     if (version < moves_seen_) return;  // A node that lags shows old epochs, rightly.
@@ -79,7 +79,7 @@ void NodeChecker::logged(size_t node, BytesView record) {
 }
 
 // What a node shows is committed, and its log, as far as it reaches back, is how it came to be.
-void NodeChecker::write_ledger(size_t node, const cluster::View& view, Instant now) {
+void NodeChecker::write_ledger(size_t node, const cluster::View& view) {
   const std::map<LogIndex, Term>& log = logs_[node];
   while (ledger_.version() < view.state.version()) {
     const LogIndex index = ledger_.version() + 1;
@@ -87,7 +87,7 @@ void NodeChecker::write_ledger(size_t node, const cluster::View& view, Instant n
     if (term == log.end()) return;  // Another one tells.
     std::optional<Bytes>& command = entries_.at({index, term->second}).command;
     const BytesView bytes = command ? BytesView(*command) : BytesView();
-    ledger_.committed(now, command ? &bytes : nullptr);
+    ledger_.committed(command ? &bytes : nullptr);
     command.reset();
   }
   if (ledger_.version() == view.state.version() && ledger_.state().hash() != view.state.hash()) {

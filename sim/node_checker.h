@@ -29,7 +29,7 @@ class NodeChecker {
   void fail(std::string text);  // The first is what the run is about.
 
   // A node has ended a turn and shows this.
-  void observe(size_t node, const cluster::View& view, bool leading, Instant now);
+  void observe(size_t node, const cluster::View& view, bool leading);
   // Log matching: a node hands this record of its log to its store. Two entries of one index and
   // term are the same, and so are those before them.
   void logged(size_t node, BytesView record);
@@ -93,7 +93,7 @@ class NodeChecker {
   };
   using Acknowledged = std::map<std::string, std::pair<std::string, LogIndex>>;
 
-  void write_ledger(size_t node, const cluster::View& view, Instant now);
+  void write_ledger(size_t node, const cluster::View& view);
   void observe_members(const cluster::View& view, bool leading);
   void check_kept(const Acknowledged::value_type& one, const cluster::State& state);
 

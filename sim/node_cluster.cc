@@ -256,7 +256,7 @@ void NodeCluster::turn(size_t node) {
     if (view->cluster != home_) checker_.fail("the founders founded two clusters");
   }
   if (!is_lost(node)) {
-    checker_.observe(node, *view, leading, world_->now());
+    checker_.observe(node, *view, leading);
     on_shown(node, *view);
     look_for_promises(node, *view);
   }

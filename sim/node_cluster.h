@@ -66,6 +66,8 @@ class NodeCluster {
   void end_storm();
   // A process has ended by a misfortune; the next one begins after that time.
   std::function<void(size_t node, Duration away)> on_crashed = [](size_t, Duration) {};
+  // A node stands still from now on, for longer than keys are remembered.
+  std::function<void(size_t node)> on_standstill = [](size_t) {};
   // A node of the founders' cluster has ended a turn and shows this.
   std::function<void(size_t node, const cluster::View&)> on_shown = [](size_t,
                                                                        const cluster::View&) {};

@@ -65,7 +65,8 @@ NodeDraw::Constants draw_constants(Random& random, size_t node, bool visits) {
 }  // namespace
 
 NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
-  timing = draw_timing(random);
+  standstills = wild && random.chance(0.03);
+  timing = standstills ? cluster::Timing::from(60s, 180s).value() : draw_timing(random);
   faults = draw_faults(random, *this);
   founders = random.chance(0.7) ? 3 : 5;
   late = random.chance(0.4) ? 1 : 0;
@@ -132,6 +133,7 @@ std::string NodeDraw::text() const {
                  " a connection");
   say(flow.wide, "wide flows");
   say(restless, "restless");
+  say(standstills, "standstills");
   say(logs, "logs");
   say(strangers, "strangers");
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");

@@ -53,6 +53,7 @@ struct NodeDraw {
   bool clocks_mend = false;       // in the end they are right.
   bool heavy = false;             // Thousands of flow files, connections that are full.
   bool restless = false;          // Somebody moves a source all the time.
+  bool standstills = false;       // Nodes stand still for longer than keys are remembered.
   bool logs = false;              // A flow follows logs that are rotated.
   FlowShape flow;
   // One node has a slow engine, and one a slow disk; SIZE_MAX: none has.

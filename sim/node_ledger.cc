@@ -4,7 +4,7 @@
 
 namespace databridge::sim {
 
-void NodeLedger::committed(Instant now, const BytesView* bytes) {
+void NodeLedger::committed(const BytesView* bytes) {
   const LogIndex index = version() + 1;
   auto command =
       bytes == nullptr ? Result<Command>(fail(Code::not_found, "none")) : decode_command(*bytes);
@@ -17,22 +17,22 @@ void NodeLedger::committed(Instant now, const BytesView* bytes) {
   if (applied.rejected) return;
   if (std::holds_alternative<RestoreState>(command->body)) restored_at_ = index;
   if (!command->idempotency_key.empty()) {
-    once("the request under the key " + command->idempotency_key, now,
+    once("the request under the key " + command->idempotency_key,
          by_key_[command->idempotency_key]);
   }
   if (command->request) {
     once("the request " + std::to_string(command->request.counter) + " of " +
              std::to_string(command->request.from.value),
-         now, by_request_[command->request]);
+         by_request_[command->request]);
   }
 }
 
-void NodeLedger::once(const std::string& what, Instant now, Done& before) {
-  if (before.first != 0 && now - before.second < kRemembered) {
-    fail_(what + " took effect at index " + std::to_string(before.first) + ", and again at " +
+void NodeLedger::once(const std::string& what, LogIndex& before) {
+  if (before != 0) {
+    fail_(what + " took effect at index " + std::to_string(before) + ", and again at " +
           std::to_string(version()));
   }
-  before = {version(), now};
+  before = version();
 }
 
 }  // namespace databridge::sim

@@ -2,8 +2,7 @@
 // carried out twice.
 //
 // Owns   a state of its own, which the nodes' must be equal to. Knows nothing of nodes: it is
-// handed
-//        one committed entry after the other.
+//        handed one committed entry after the other.
 #pragma once
 
 #include <functional>
@@ -20,29 +19,24 @@ class NodeLedger {
  public:
   explicit NodeLedger(std::function<void(std::string)> fail) : fail_(std::move(fail)) {}
 
-  // The next entry is committed, as some node shows at that time of the world. `command`: its
-  // bytes; nullptr: it holds none.
-  void committed(Instant now, const BytesView* command);
+  // The next entry is committed, as some node shows. `command`: its bytes; nullptr: it holds none.
+  void committed(const BytesView* command);
 
   const cluster::State& state() const { return state_; }
   LogIndex version() const { return state_.version(); }
-  LogIndex restored_at() const {
-    return restored_at_;
-  }                                                 // The newest backup was brought back there.
-  uint64_t keys() const { return by_key_.size(); }  // That a command was carried out under.
-  uint64_t repeats() const { return repeats_; }     // Commands that only gave an old answer.
+  LogIndex restored_at() const { return restored_at_; }  // Of the newest backup brought back.
+  uint64_t keys() const { return by_key_.size(); }       // That a command was carried out under.
+  uint64_t repeats() const { return repeats_; }          // Commands that only gave an old answer.
 
  private:
-  // For so long at least no request is forgotten (safety.md 8.3).
-  static constexpr Duration kRemembered = 10min;
-  using Done = std::pair<LogIndex, Instant>;
-
-  void once(const std::string& what, Instant now, Done& before);
+  // However late the second comes: clients ask again for a minute or two, and keys are remembered
+  // for longer (safety.md 8.3).
+  void once(const std::string& what, LogIndex& before);
 
   std::function<void(std::string)> fail_;
   cluster::State state_;
-  std::map<std::string, Done> by_key_;
-  std::map<RequestId, Done> by_request_;
+  std::map<std::string, LogIndex> by_key_;
+  std::map<RequestId, LogIndex> by_request_;
   LogIndex restored_at_ = 0;
   uint64_t repeats_ = 0;
 };

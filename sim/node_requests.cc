@@ -6,6 +6,20 @@
 
 namespace databridge::sim {
 
+NodeRequests::NodeRequests(NodeCluster& cluster) : cluster_(cluster) {
+  cluster_.on_standstill = [this](size_t node) { ask_who_stands_still(node); };
+}
+
+// It waits in the buffers of that node until it wakes; the client asks others meanwhile.
+void NodeRequests::ask_who_stands_still(size_t node) {
+  if (!cluster_.has_engine(node) || cluster_.is_lost(node)) return;
+  auto wish = std::make_shared<Wish>();
+  wish->key = "wish-" + std::to_string(++keys_);
+  wish->body = cluster::Change{SetConfig{"slow/" + wish->key, "1", {}}};
+  ask(node, wish);
+  ask_again(wish, 3);
+}
+
 void NodeRequests::act(size_t node) {
   auto wish = std::make_shared<Wish>();
   wish->body = draw(*cluster_.engine(node).view());
@@ -32,7 +46,9 @@ cluster::RequestBody NodeRequests::draw_config(const cluster::View& view) {
   Random& random = cluster_.random();
   const std::string key = "swap/" + std::to_string(random.below(3));
   const cluster::ConfigItem* item = view.state.config().find(key);
-  const LogIndex seen = item == nullptr ? 0 : item->version;
+  LogIndex& known = seen_[key];
+  if (known == 0 || random.chance(0.5)) known = item == nullptr ? 0 : item->version;
+  const LogIndex seen = known;
   if (random.chance(0.15)) return cluster::Change{DeleteConfig{key, seen}};
   return cluster::Change{SetConfig{key, std::to_string(random.below(1000)), seen}};
 }
@@ -119,7 +135,7 @@ void NodeRequests::answered(Wish& wish, const cluster::Answer& answer) {
 }
 
 void NodeRequests::check_swap(const SetConfig& swap, LogIndex index) {
-  if (*swap.expected == 0) return;  // It may be deleted, and made anew.
+  if (swap.expected.value_or(0) == 0) return;  // It may be deleted, and made anew.
   const LogIndex by = swaps_.try_emplace({swap.key, *swap.expected}, index).first->second;
   if (by == index) return;
   cluster_.checker().fail("two writes have replaced the version " + std::to_string(*swap.expected) +

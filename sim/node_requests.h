@@ -17,7 +17,7 @@ namespace databridge::sim {
 
 class NodeRequests {
  public:
-  explicit NodeRequests(NodeCluster& cluster) : cluster_(cluster) {}
+  explicit NodeRequests(NodeCluster& cluster);
 
   void act(size_t node);  // Somebody asks that node for one of them.
 
@@ -28,6 +28,7 @@ class NodeRequests {
     LogIndex answered = 0;
   };
 
+  void ask_who_stands_still(size_t node);
   cluster::RequestBody draw(const cluster::View& view);
   cluster::RequestBody draw_config(const cluster::View& view);
   cluster::RequestBody draw_processor();
@@ -40,7 +41,8 @@ class NodeRequests {
 
   NodeCluster& cluster_;
   uint64_t keys_ = 0;
-  std::string plan_;  // Shown by the last dry run.
+  std::string plan_;                      // Shown by the last dry run.
+  std::map<std::string, LogIndex> seen_;  // The version of a key that somebody has looked at.
   // Which write has replaced a version of a key: no other one may have.
   std::map<std::pair<std::string, LogIndex>, LogIndex> swaps_;
 };

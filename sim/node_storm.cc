@@ -26,8 +26,7 @@ void NodeStorm::misfortune() {
   } else if (dice < 4) {
     cluster_.stop(node);
   } else if (dice < 6) {
-    cluster_.count("pauses");
-    cluster_.world().pause(node, cluster_.some_ms(10, 2500));
+    cluster_.draw().standstills ? stand_still(node) : pause(node);
   } else if (dice < 8) {
     std::set<size_t> side;
     for (size_t other = 0; other < cluster_.size(); ++other) {
@@ -44,6 +43,17 @@ void NodeStorm::misfortune() {
     cluster_.world().cut_link(node, cluster_.random_node());
   }
   cluster_.in(cluster_.some_ms(20, 400) * cluster_.draw().calmer(), [this] { misfortune(); });
+}
+
+void NodeStorm::pause(size_t node) {
+  cluster_.count("pauses");
+  cluster_.world().pause(node, cluster_.some_ms(10, 2500));
+}
+
+void NodeStorm::stand_still(size_t node) {
+  cluster_.count("standstills");
+  cluster_.world().pause(node, std::chrono::minutes(cluster_.random().between(11, 15)));
+  cluster_.on_standstill(node);
 }
 
 void NodeStorm::divide(const std::set<size_t>& side, bool rejects) {

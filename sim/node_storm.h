@@ -16,6 +16,8 @@ class NodeStorm {
   void misfortune();  // One strikes, and the next one is on its way; none once the storm is over.
 
  private:
+  void pause(size_t node);
+  void stand_still(size_t node);
   void divide(const std::set<size_t>& side, bool rejects);
   void divide_one_way(const std::set<size_t>& side);
   void set_clock(size_t node);
