@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// tests/chaos/world.py packs the same fields.
+// tests/chaos/shim.py packs the same fields.
 struct control {
   int64_t wall_offset_ns;
   double steady_rate;  // 0 and 1: as it is.

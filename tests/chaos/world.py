@@ -4,18 +4,16 @@ Each node talks to the others at 10.77.0.x and serves its API at 10.78.0.x. All 
 namespaces below one that the harness itself runs in, so that an ordinary HTTP client reaches every node.
 """
 
-import mmap
 import os
-import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 
 import harness  # noqa: E402
+import shim  # noqa: E402
 
 INSIDE = "DATABRIDGE_CHAOS_NETWORK"
 
@@ -51,18 +49,15 @@ def enter():
 class Node(harness.Node):
     """A node whose clocks, disk and network can be made to fail."""
 
-    def __init__(self, number, directory, shim, seeds, flags):
+    def __init__(self, number, directory, library, seeds, flags):
         super().__init__(f"node-{number}", directory, 8090, 8080, seeds, bind=f"10.77.0.{number}",
                          flags=[*flags, f"--api-address=10.78.0.{number}", "--insecure-network"])
         self.number, self.switch = number, os.environ[INSIDE]
         self.namespace = f"{self.switch}-{number}"
         self.api_host = f"10.78.0.{number}"
-        control = os.path.join(directory, self.name + ".control")
-        with open(control, "wb") as page:
-            page.write(bytes(4096))
-        with open(control, "r+b") as page:
-            self.control = mmap.mmap(page.fileno(), 4096)
-        self.wrapper = ("env", "LD_PRELOAD=" + shim, "CHAOS_CONTROL=" + control)
+        faults = shim.Shim(library, os.path.join(directory, self.name + ".control"))
+        self.wrapper = faults.wrapper
+        self.jump, self.drift, self.spoil_disk = faults.jump, faults.drift, faults.spoil_disk
         self.ends = []  # Exit codes of its processes, so far as nobody sent a signal that kills.
 
     def api(self, method, path, body=None, headers=None, timeout=5.0):
@@ -78,20 +73,6 @@ class Node(harness.Node):
             ip("-n", self.namespace, "addr", "add", address + "/24", "dev", bridge)
             ip("-n", self.namespace, "link", "set", bridge, "up")
         ip("-n", self.namespace, "link", "set", "lo", "up")
-
-    # ---- Clocks and disk, by tests/chaos/shim.c
-
-    def jump(self, seconds):
-        """Its wall clock is that far from everybody else's; 0 puts it right."""
-        struct.pack_into("<q", self.control, 0, int(seconds * 1e9))
-
-    def drift(self, rate):
-        """Its steady clocks run at that rate from now on. A rate of 1 wants a restart first."""
-        struct.pack_into("<q", self.control, 16, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-        struct.pack_into("<d", self.control, 8, rate)
-
-    def spoil_disk(self, sync_errno=0, write_errno=0, sync_delay_ms=0):
-        struct.pack_into("<iii", self.control, 24, sync_errno, write_errno, sync_delay_ms)
 
     # ---- Network
 
@@ -134,11 +115,9 @@ class Node(harness.Node):
 class World(harness.Cluster):
     def __init__(self, count=5, flags=()):
         self.directory = tempfile.mkdtemp(prefix="databridge-chaos-", dir="/var/tmp")
-        shim = os.path.join(self.directory, "shim.so")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, os.path.join(HERE, "shim.c"),
-                        "-ldl"], check=True)
+        library = shim.build(self.directory)
         addresses = [f"10.77.0.{i}:8090" for i in range(1, count + 1)]
-        self.nodes = [Node(i + 1, self.directory, shim,
+        self.nodes = [Node(i + 1, self.directory, library,
                            [a for a in addresses if a != addresses[i]], flags) for i in range(count)]
         self.start_at_entry = True
 

@@ -1,0 +1,39 @@
+"""tests/chaos/shim.c, and the page of memory that tells it what to do to one process."""
+
+import mmap
+import os
+import struct
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def build(directory):
+    library = os.path.join(directory, "shim.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, os.path.join(HERE, "shim.c"),
+                    "-ldl"], check=True)
+    return library
+
+
+class Shim:
+    """Does nothing at first. `wrapper` goes in front of the command of the process."""
+
+    def __init__(self, library, page):
+        with open(page, "wb") as file:
+            file.write(bytes(4096))
+        with open(page, "r+b") as file:
+            self.page = mmap.mmap(file.fileno(), 4096)
+        self.wrapper = ("env", "LD_PRELOAD=" + library, "CHAOS_CONTROL=" + page)
+
+    def jump(self, seconds):
+        """Its wall clock is that far from everybody else's; 0 puts it right."""
+        struct.pack_into("<q", self.page, 0, int(seconds * 1e9))
+
+    def drift(self, rate):
+        """Its steady clocks run at that rate from now on. A rate of 1 wants a restart first."""
+        struct.pack_into("<q", self.page, 16, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        struct.pack_into("<d", self.page, 8, rate)
+
+    def spoil_disk(self, sync_errno=0, write_errno=0, sync_delay_ms=0):
+        struct.pack_into("<iii", self.page, 24, sync_errno, write_errno, sync_delay_ms)
