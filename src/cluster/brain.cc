@@ -338,6 +338,12 @@ void Brain::discover(Effects& effects) {
         peers_.add_known({member.incarnation});
         if (member.incarnation != self_) members.push_back(member.address);
       }
+      // The leader may not have admitted those yet that this node has asked.
+      for (const Address& seed : peers_.seeds()) {
+        if (std::find(members.begin(), members.end(), seed) == members.end()) {
+          members.push_back(seed);
+        }
+      }
       effects.push_back(Persist{kMembersKey, lines_of(members)});
       for (const Address& member : members) effects.push_back(Dial{member});
     } else if (auto* note = std::get_if<DiscoveryNote>(&output)) {

@@ -284,7 +284,7 @@ void Brain::on_join_reply(const Received& input, Standing standing, const JoinRe
     const bool names_us =
         std::any_of(reply.members.begin(), reply.members.end(),
                     [this](const MemberInfo& member) { return member.incarnation == self_; });
-    if (!input.is_ours || !peers_.is_lonely(now_)) return;
+    if (!input.is_ours || !peers_.is_lonely(ground())) return;
     // Whom this node knows may have moved: it is asked where it is said to be.
     for (const MemberInfo& member : reply.members) {
       const bool knows =

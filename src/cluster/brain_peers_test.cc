@@ -83,6 +83,20 @@ TEST_F(BrainTest, WhoWasAwayWhileAllOthersWereReplacedFindsBack) {
   EXPECT_TRUE(brain->hears(raft, consensus, now, none));
 }
 
+// Everybody who votes was replaced while these two were away together.
+TEST_F(BrainTest, TwoThatHearOnlyEachOtherFindBack) {
+  wake(2);
+  consensus.voters = {node(1)};
+  const Address where{"10.0.0.9", 8090};
+  greet(9, 1, where);
+  now += timing.election_timeout;
+  hear(3, HeartbeatAsk{});
+  EXPECT_TRUE(dials(tick(), where));
+  const JoinReply names_us{ClusterId("c"), node(9),         {info_of(2), info_of(9)}, {},
+                           false,          Standing::member};
+  EXPECT_EQ(all<Know>(hear(9, names_us)).size(), 1u);
+}
+
 // Its answer may take longer than T, and with its link to us up it has no reason to greet again.
 TEST_F(BrainTest, ALinkToAStrangerThatNamesOurClusterIsKeptAsLongAsNobodyElseIsHeard) {
   wake(2);

@@ -534,6 +534,14 @@ TEST_F(LoneBrainTest, GivesItsClusterUpOnceAMemberOfAnotherIsThere) {
   EXPECT_EQ(all<Persist>(joins).at(0).value, "10.0.0.9:8090\n");
 }
 
+// A leader that has admitted nobody else yet names nobody else.
+TEST_F(LoneBrainTest, RemembersWhereItAskedToBeTakenIn) {
+  told_to_join();
+  find(ClusterId("other"));
+  const Effects joins = hear(9, {JoinReply{ClusterId("other"), node(9), {info_of(1)}, {}}});
+  EXPECT_EQ(all<Persist>(joins).at(0).value, "10.0.0.9:8090\n");
+}
+
 TEST_F(BrainTest, WhoWasToldToJoinSeeksThatClusterAfterARestart) {
   Brain::Options options = options_of(4, timing);
   options.cluster = {};

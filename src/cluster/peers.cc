@@ -51,6 +51,19 @@ bool Peers::is_known(Incarnation who, const Ground& ground) const {
   });
 }
 
+bool Peers::is_lonely(const Ground& ground) const {
+  if (ground.now - since_ < options_.lonely) return false;
+  const auto is_heard = [&](Incarnation who) {
+    const auto peer = peers_.find(who);
+    return who == options_.self ||
+           (peer != peers_.end() && ground.now - peer->second.heard < options_.lonely);
+  };
+  const Consensus& consensus = ground.consensus;
+  if (consensus.leader && is_heard(consensus.leader)) return false;
+  const auto heard = std::count_if(consensus.voters.begin(), consensus.voters.end(), is_heard);
+  return 2 * static_cast<size_t>(heard) <= consensus.voters.size();
+}
+
 KnownPeers Peers::known(const Ground& ground) const {
   KnownPeers all;
   const auto add = [&](Incarnation who) {
@@ -174,7 +187,7 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
       result.died = it.boot;
     }
   }
-  heard_any_ = ground.now;
+  peer.heard = ground.now;
   peer.refused.reset();
   peer.gone.reset();
   return result;
@@ -449,7 +462,7 @@ void Peers::remember_stranger(const Address& address) {
 }
 
 void Peers::visit_strangers(const Ground& ground, Effects& effects) {
-  if (strangers_.empty() || !is_lonely(ground.now)) return;
+  if (strangers_.empty() || !is_lonely(ground)) return;
   for (const Address& address : std::exchange(strangers_, {})) visit(address, ground, effects);
 }
 
@@ -465,7 +478,7 @@ void Peers::mind_visits(const Ground& ground, Effects& effects) {
     const auto link = links_.find(address);
     const bool is_ours =
         link != links_.end() && !ground.cluster.empty() && link->second.cluster == ground.cluster;
-    if (is_ours && (is_known(link->second.peer, ground) || is_lonely(ground.now))) {
+    if (is_ours && (is_known(link->second.peer, ground) || is_lonely(ground))) {
       next->second = ground.now + options_.patience;
       ++next;
       continue;

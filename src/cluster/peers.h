@@ -57,15 +57,17 @@ class Peers {
     uint64_t died = 0;
   };
 
-  Peers(Options options, Instant now) : options_(std::move(options)), heard_any_(now) {}
+  Peers(Options options, Instant now) : options_(std::move(options)), since_(now) {}
 
   // ---- Who is known (safety.md 10)
   void add_known(const std::vector<Incarnation>& who) { known_.insert(who.begin(), who.end()); }
   void add_seeds(const std::vector<Address>& seeds);
+  const std::vector<Address>& seeds() const { return options_.seeds; }
   bool is_known(Incarnation who, const Ground& ground) const;
   bool is_seed(const Address& address) const;
-  // No known member was heard for E: whoever names this node as a member may be one (safety.md 10).
-  bool is_lonely(Instant now) const { return now - heard_any_ >= options_.lonely; }
+  // Neither the leader nor a majority of the voters was heard for E: whoever names this node as a
+  // member may be one (safety.md 10). Others may be as lost as this node.
+  bool is_lonely(const Ground& ground) const;
   KnownPeers known(const Ground& ground) const;
   // Whether a known member is to be expected there.
   bool is_members(const Address& address, const State& state) const;
@@ -128,7 +130,8 @@ class Peers {
     std::optional<Process> found;    // That greeted last where this node dials that member.
     bool is_found = false;           // The present one was.
     Instant reached{};               // Our link to it was up, or it was let in.
-    Instant seen_at{};               // Anybody of that incarnation.
+    Instant seen_at{};               // Anybody of that incarnation;
+    Instant heard{};                 // the present process.
     std::optional<Process> newcomer;
     Instant newcomer_since{};
     bool unproved = false;  // It was let in, and nothing proves that those before it are dead.
@@ -162,7 +165,7 @@ class Peers {
   std::map<Address, Instant> visits_;  // To be hung up then, unless a member is there.
   std::map<Incarnation, Address> moved_;
   std::deque<Address> strangers_;  // Newest last; a few.
-  Instant heard_any_;              // A known member.
+  const Instant since_;
 };
 
 // What a node needs to reach its members, and no more: short enough for a stranger's frame.

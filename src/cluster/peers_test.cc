@@ -357,14 +357,22 @@ TEST_F(PeersTest, WhoWasRemovedIsAStranger) {
   EXPECT_EQ(hear(3, 1, 11), Standing::stranger);
 }
 
-TEST_F(PeersTest, IsLonelyOnceNoKnownMemberWasHeardForE) {
+TEST_F(PeersTest, IsLonelyOnceNeitherALeaderNorAMajorityWasHeardForE) {
+  consensus.voters = {node(1), node(2), node(3)};
+  consensus.leader = {};
   now += timing.election_timeout - 1ms;
   hear(9, 1, 11);
-  EXPECT_FALSE(peers->is_lonely(now));
+  EXPECT_FALSE(peers->is_lonely(ground()));
   now += 1ms;
-  EXPECT_TRUE(peers->is_lonely(now)) << "a stranger is no company";
+  EXPECT_TRUE(peers->is_lonely(ground())) << "a stranger is no company";
   hear(2, 1, 11);
-  EXPECT_FALSE(peers->is_lonely(now));
+  EXPECT_FALSE(peers->is_lonely(ground()));
+  consensus.voters = {node(3)};
+  EXPECT_TRUE(peers->is_lonely(ground())) << "node 2 may be as lost as this one";
+  consensus.leader = node(2);
+  EXPECT_FALSE(peers->is_lonely(ground()));
+  now += timing.election_timeout;
+  EXPECT_TRUE(peers->is_lonely(ground()));
 }
 
 TEST_F(PeersTest, StrangersAreRememberedAndDialledWithinBounds) {
