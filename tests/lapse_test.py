@@ -1,6 +1,6 @@
 """Processors that are at work when their lease lapses, or when every node stands still: no process ends for it.
 
-Each syncs whole files to a slow disk: so there is always a trigger that is not done yet.
+Each syncs whole files to a slow disk, and has as many to write as a trigger takes: so there is always one that is not done yet.
 """
 
 import os
@@ -16,7 +16,7 @@ FLOW = """
 processors:
   - name: make
     type: GenerateFlowFile
-    properties: {{interval: 20ms, size: 1KiB, batch: "10"}}
+    properties: {{interval: 20ms, size: 1KiB, batch: "100"}}
   - name: put
     type: PutFile
     terminate: [success, failure]
@@ -85,6 +85,7 @@ class Lapse(unittest.TestCase):
                 sink.wait_for_more()
             for node in cluster.nodes:
                 node.freeze()
+            wait_until(lambda: all(stands_still(node) for node in cluster.nodes), 10, "they stand still")
             holds_for(lambda: all(stands_still(node) for node in cluster.nodes), 6.5, "nobody runs")
             for node in cluster.nodes:
                 node.thaw()
