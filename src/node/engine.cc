@@ -628,6 +628,7 @@ void Engine::save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint
   inputs_.push_back(cluster::HostCheckpoint{processor, std::move(checkpoint)});
 }
 
+// At once: what it rests on is on the disk already. But who has renounced says nothing more.
 void Engine::send(Incarnation to, Message message) {
   if (!renounced_ && !stopped_) env_.network.send(to, std::move(message));
 }
