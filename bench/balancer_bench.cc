@@ -3,10 +3,10 @@
 #include <benchmark/benchmark.h>
 
 #include "base/check.h"
-#include "cluster/load_balancer.h"
-#include "cluster/rebalance.h"
+#include "placement/load_balancer.h"
+#include "placement/rebalance.h"
 
-namespace databridge::cluster {
+namespace databridge::placement {
 namespace {
 
 constexpr uint64_t kNodes = 1000;
@@ -105,16 +105,16 @@ void place_batch(benchmark::State& bench) {
     wanted.push_back({&specs[n], NodeId{}});
   }
   for (auto _ : bench) {
-    Board board(nodes);
+    Candidates candidates(nodes);
     Random random(1);
     benchmark::DoNotOptimize(
-        place_all(board, static_cast<Strategy>(bench.range(0)), wanted, random));
+        place_all(candidates, static_cast<Strategy>(bench.range(0)), wanted, random));
   }
   bench.SetLabel(name(static_cast<Strategy>(bench.range(0))));
 }
 BENCHMARK(place_batch)->DenseRange(0, 3)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-}  // namespace databridge::cluster
+}  // namespace databridge::placement
 
 BENCHMARK_MAIN();

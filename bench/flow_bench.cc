@@ -110,7 +110,7 @@ class Engine : public HostEvents {
   NoNetwork network_;
   NoLoad load_;
   env::Env env_;
-  cluster::State state_;
+  State state_;
   std::unique_ptr<Host> host_;
 };
 

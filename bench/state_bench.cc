@@ -5,7 +5,7 @@
 #include <fstream>
 #include <string>
 
-#include "cluster/state.h"
+#include "state/state.h"
 
 namespace databridge::cluster {
 namespace {

@@ -5,20 +5,20 @@
 
 #include "base/check.h"
 #include "base/gzip.h"
-#include "cluster/backup.h"
-#include "cluster/state.h"
+#include "state/backup.h"
+#include "state/state.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace databridge;
   const BytesView given(reinterpret_cast<const char*>(data), size);
-  if (is_gzip(given)) (void)cluster::why_not_restorable(given);
+  if (is_gzip(given)) (void)why_not_restorable(given);
   Bytes bytes = "DataBridge backup 1\n";
   bytes.append(given);
   append_little64(bytes, hash64(bytes));
-  cluster::State state;
+  State state;
   state.apply(1, Command{RestoreState{bytes}, 0, {}, ""});
   const Bytes snapshot = state.snapshot();
-  const auto back = cluster::State::from_snapshot(snapshot);
+  const auto back = State::from_snapshot(snapshot);
   CHECK(back && back->snapshot() == snapshot);
   return 0;
 }

@@ -6,12 +6,12 @@
 #include <iterator>
 
 #include "cluster/request.h"
-#include "cluster/state.h"
 #include "flow/processors/tail_places.h"
 #include "flow/saved.h"
 #include "model/random_nouns.h"
 #include "platform/frame.h"
 #include "raft/codec.h"
+#include "state/state.h"
 
 namespace {
 
@@ -60,7 +60,7 @@ void nouns(Seeds& seeds) {
 }
 
 void states(Seeds& seeds) {
-  cluster::State state;
+  State state;
   RandomNouns nouns(2);
   const auto apply = [&](CommandBody body) {
     state.apply(state.version() + 1, Command{std::move(body), 0, {}, ""});

@@ -5,13 +5,13 @@
 #include <cstdint>
 
 #include "base/check.h"
-#include "cluster/state.h"
+#include "state/state.h"
 
 namespace {
 
 using namespace databridge;  // A fuzzer's main file: nothing else is here.
 
-void go_on(cluster::State& state) {
+void go_on(State& state) {
   std::vector<ProcessorId> ids;
   state.assignments().each([&](const ProcessorId& id, const Assignment&) { ids.push_back(id); });
   std::vector<Incarnation> members;
@@ -37,10 +37,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Bytes bytes = "DataBridge state 1\n";
   bytes.append(reinterpret_cast<const char*>(data), size);
   append_little64(bytes, hash64(bytes));
-  auto state = cluster::State::from_snapshot(bytes);
+  auto state = State::from_snapshot(bytes);
   if (!state) return 0;
   const Bytes again = state->snapshot();
-  const auto back = cluster::State::from_snapshot(again);
+  const auto back = State::from_snapshot(again);
   CHECK(back && back->snapshot() == again);
   go_on(*state);
   return 0;

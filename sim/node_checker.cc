@@ -137,10 +137,10 @@ std::optional<uint64_t> NodeChecker::epoch_of(const std::string& flow_file) cons
   return found == arrived_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void NodeChecker::check_kept(const Acknowledged::value_type& one, const cluster::State& state) {
+void NodeChecker::check_kept(const Acknowledged::value_type& one, const State& state) {
   const auto& [key, written] = one;
   if (written.second <= ledger_.restored_at()) return;
-  const cluster::ConfigItem* item = state.config().find(key);
+  const ConfigItem* item = state.config().find(key);
   if (item != nullptr && item->json == written.first) return;
   fail("the acknowledged write of " + key + " at index " + std::to_string(written.second) +
        " is lost");
@@ -243,7 +243,7 @@ void NodeChecker::answered_once(const std::string& request, LogIndex index) {
        ", and with " + std::to_string(index));
 }
 
-void NodeChecker::check_all(const cluster::State& state) {
+void NodeChecker::check_all(const State& state) {
   if (strict && ledger_.version() < state.version())
     fail("the ledger lacks entries that were committed");
   std::map<std::string, int> changes;

@@ -75,7 +75,7 @@ class NodeChecker {
   std::optional<uint64_t> epoch_of(const std::string& flow_file) const;  // None: it has not.
 
   // At the end: every acknowledged key is there, and nothing took effect twice.
-  void check_all(const cluster::State& state);
+  void check_all(const State& state);
 
   const NodeLedger& ledger() const { return ledger_; }
   bool strict = true;  // Keeps the ledger, and holds sinks to exactly once.
@@ -95,7 +95,7 @@ class NodeChecker {
 
   void write_ledger(size_t node, const cluster::View& view);
   void observe_members(const cluster::View& view, bool leading);
-  void check_kept(const Acknowledged::value_type& one, const cluster::State& state);
+  void check_kept(const Acknowledged::value_type& one, const State& state);
 
   std::optional<std::string> violation_;
   NodeLedger ledger_{[this](std::string text) { fail(std::move(text)); }};

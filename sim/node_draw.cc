@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cluster/state.h"
+#include "state/state.h"
 
 namespace databridge::sim {
 namespace {
@@ -58,7 +58,7 @@ NodeDraw::Constants draw_constants(Random& random, size_t node, bool visits) {
   drawn.snapshot_trailing = random.between(2, 40);
   drawn.snapshot_chunk = random.between(1 << 9, 1 << 14);
   drawn.events_kept =
-      node != 0 && random.chance(0.5) ? random.between(20, 200) : cluster::State::kEventsKept;
+      node != 0 && random.chance(0.5) ? random.between(20, 200) : State::kEventsKept;
   return drawn;
 }
 

@@ -4,7 +4,7 @@
 
 namespace databridge::sim {
 
-bool NodeGoodbyes::ended(size_t node, Incarnation who, uint64_t boot, const cluster::State& state) {
+bool NodeGoodbyes::ended(size_t node, Incarnation who, uint64_t boot, const State& state) {
   const Member* self = state.member(who);
   if (self == nullptr || self->health != Health::stopped) return false;
   // Else the last process said it, not this.

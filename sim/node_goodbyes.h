@@ -14,7 +14,7 @@ namespace databridge::sim {
 class NodeGoodbyes {
  public:
   // Its process has ended as it was told. True if its state had its goodbye by then.
-  bool ended(size_t node, Incarnation who, uint64_t boot, const cluster::State& state);
+  bool ended(size_t node, Incarnation who, uint64_t boot, const State& state);
   void begins(size_t node) { away_.erase(node); }
   void look_at(const cluster::View& view, NodeChecker& checker) const;
 

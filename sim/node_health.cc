@@ -6,7 +6,7 @@ namespace databridge::sim {
 namespace {
 
 // One that some node calls anything but healthy.
-std::string unwell(const std::string& who, const cluster::State& state) {
+std::string unwell(const std::string& who, const State& state) {
   std::string found;
   state.members().each([&](const Incarnation&, const Member& member) {
     if (member.health == Health::healthy) return;
@@ -16,7 +16,7 @@ std::string unwell(const std::string& who, const cluster::State& state) {
   return found;
 }
 
-std::string idle(const std::string& who, const cluster::State& state) {
+std::string idle(const std::string& who, const State& state) {
   std::string found;
   state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
     if (assignment.state == RunState::running) return;

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "base/time.h"
-#include "cluster/state.h"
+#include "state/state.h"
 
 namespace databridge::sim {
 
@@ -22,7 +22,7 @@ class NodeLedger {
   // The next entry is committed, as some node shows. `command`: its bytes; nullptr: it holds none.
   void committed(const BytesView* command);
 
-  const cluster::State& state() const { return state_; }
+  const State& state() const { return state_; }
   LogIndex version() const { return state_.version(); }
   LogIndex restored_at() const { return restored_at_; }  // Of the newest backup brought back.
   uint64_t keys() const { return by_key_.size(); }       // That a command was carried out under.
@@ -34,7 +34,7 @@ class NodeLedger {
   void once(const std::string& what, LogIndex& before);
 
   std::function<void(std::string)> fail_;
-  cluster::State state_;
+  State state_;
   std::map<std::string, LogIndex> by_key_;
   std::map<RequestId, LogIndex> by_request_;
   LogIndex restored_at_ = 0;

@@ -138,7 +138,7 @@ void NodeLogs::compress(size_t machine, Log& log, const std::string& name, UserP
 // A follower stays where it is: so the lines of one machine arrive.
 std::string NodeLogs::missing() const {
   if (!put_) return "";
-  const cluster::State& state = cluster_.engine(0).view()->state;
+  const State& state = cluster_.engine(0).view()->state;
   const Assignment* at = state.assignments().find(Uuid::from_name(kFlow, "follow"));
   const Member* owner = at == nullptr ? nullptr : state.member(at->owner);
   if (owner == nullptr) return "nobody follows the logs";

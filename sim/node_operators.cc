@@ -149,7 +149,7 @@ void NodeOperators::mend() {
 std::string NodeOperators::missing_file() const {
   if (!cluster_.draw().promises_files()) return "";
   std::set<std::string> flows = flows_;
-  const cluster::State& state = cluster_.engine(0).view()->state;
+  const State& state = cluster_.engine(0).view()->state;
   state.events().visit_from(0, [&](uint64_t, const Event& event) {
     const auto flow = event.data.find("flow");
     const bool created = event.id.index == visitor_.there && event.type == "flow_created" &&

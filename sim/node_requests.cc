@@ -45,7 +45,7 @@ cluster::RequestBody NodeRequests::draw(const cluster::View& view) {
 cluster::RequestBody NodeRequests::draw_config(const cluster::View& view) {
   Random& random = cluster_.random();
   const std::string key = "swap/" + std::to_string(random.below(3));
-  const cluster::ConfigItem* item = view.state.config().find(key);
+  const ConfigItem* item = view.state.config().find(key);
   LogIndex& known = seen_[key];
   if (known == 0 || random.chance(0.5)) known = item == nullptr ? 0 : item->version;
   const LogIndex seen = known;

@@ -146,7 +146,7 @@ TEST(Documents, EachFixedTimeHasItsReason) {
         << " is a fixed time: derive it from T or E, or say in the table of "
         << "fixed times in docs/operating.md why it does not follow them";
   };
-  for (const char* room : {"src/cluster", "src/raft", "src/node"}) {
+  for (const char* room : {"src/state", "src/cluster", "src/raft", "src/node"}) {
     for (const auto& entry : std::filesystem::directory_iterator(room)) {
       const std::string file = entry.path().filename();
       if (!entry.is_regular_file() || file.find("test") != std::string::npos) continue;

@@ -145,8 +145,8 @@ const std::vector<Confined>& confined() {
        std::regex(R"(#\s*include\s*["<].*(\.pb\.h|google/protobuf/.*)[">])"),
        [](const Source& file) {
          const auto room = room_of(file.path);
-         return (room == "model" || room == "cluster") &&
-                (file.path.find("_codec") != std::string::npos || is_test(file) ||
+         return (room == "model" || room == "state" || room == "cluster") &&
+                (file.path.find("codec") != std::string::npos || is_test(file) ||
                  file.path == "src/cluster/request.cc");
        }},
       {"RESTinio", std::regex(R"(#\s*include\s*<restinio/.*>)"),
@@ -155,7 +155,8 @@ const std::vector<Confined>& confined() {
       {"unordered containers", std::regex(R"(std::unordered_)"),
        [](const Source& file) {
          const auto room = room_of(file.path);
-         return room != "raft" && room != "cluster" && room != "model";
+         return room != "raft" && room != "state" && room != "placement" && room != "cluster" &&
+                room != "model";
        }},
   };
   return rules;

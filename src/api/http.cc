@@ -21,7 +21,7 @@
 #include "api/views.h"
 #include "base/check.h"
 #include "base/gzip.h"
-#include "cluster/backup.h"
+#include "state/backup.h"
 
 namespace databridge::api {
 namespace {
@@ -70,7 +70,7 @@ struct Methods : restinio::default_http_methods_t {};
 uint64_t body_limit(const restinio::impl::http_parser_ctx_t& context) {
   std::string_view path = context.m_header.request_target();
   path = path.substr(0, path.find('?'));
-  return path == kRestorePath ? cluster::kBackupUnpackedMax : kBodyMax;
+  return path == kRestorePath ? kBackupUnpackedMax : kBodyMax;
 }
 
 restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
@@ -292,7 +292,7 @@ Result<void> Core::open() {
                           .max_field_name_size(256)
                           .max_field_value_size(8 << 10)
                           .max_field_count(100)
-                          .max_body_size(cluster::kBackupUnpackedMax);
+                          .max_body_size(kBackupUnpackedMax);
   // RESTinio's own limit on handling would cut connections; ours answers (see tick).
   constexpr std::chrono::hours kNever{24 * 365};
   restinio::server_settings_t<Traits> settings;

@@ -413,7 +413,7 @@ TEST_F(HttpTest, StreamOfAReaderThatTakesNothingIsDropped) {
 
 TEST_F(HttpTest, EventsThatAreNoLongerKeptAreGone) {
   start();
-  for (size_t i = 0; i < cluster::State::kEventsKept + 10; ++i) backend.apply(config(1));
+  for (size_t i = 0; i < State::kEventsKept + 10; ++i) backend.apply(config(1));
   const Reply list = get("/api/cluster/events?since=1");
   EXPECT_EQ(list.status, 410);
   EXPECT_EQ(code_of(list), "gone");

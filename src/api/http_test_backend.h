@@ -42,7 +42,7 @@ class TestBackend : public Backend {
   }
 
   // Applies a command as the log would, and publishes.
-  cluster::Applied apply(CommandBody body) {
+  Applied apply(CommandBody body) {
     std::unique_lock lock(mutex_);
     Command command;
     command.body = std::move(body);
@@ -129,7 +129,7 @@ class TestBackend : public Backend {
 
  private:
   cluster::Answer carry_out(const cluster::Request& request) {
-    cluster::Applied applied;
+    Applied applied;
     cluster::Outcome outcome;
     if (const auto* change = std::get_if<cluster::Change>(&request.body)) {
       applied = apply(change->body);
@@ -145,7 +145,7 @@ class TestBackend : public Backend {
       if (member == nullptr) return fail(Code::not_found, "there is no node " + remove->node.value);
       applied = apply(SetDraining{member->info.incarnation, true, true});
     } else if (std::get_if<cluster::Rebalance>(&request.body) != nullptr) {
-      outcome.plan = cluster::Plan{"plan-1", view()->state.version(), {}, 0, {}, {}, {}};
+      outcome.plan = placement::Plan{"plan-1", view()->state.version(), {}, 0, {}, {}, {}};
     }
     if (applied.rejected) return tl::make_unexpected(*applied.rejected);
     outcome.index = view()->state.version();

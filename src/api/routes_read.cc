@@ -5,7 +5,7 @@
 
 #include "api/call.h"
 #include "api/openapi.h"
-#include "cluster/backup.h"
+#include "state/backup.h"
 
 namespace databridge::api {
 namespace {
@@ -98,7 +98,7 @@ Routed get_flow(Call& call) {
 
 Routed get_config_item(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
-  const cluster::ConfigItem* item = call.at().state.config().find(call.parameter);
+  const ConfigItem* item = call.at().state.config().find(call.parameter);
   if (item == nullptr) {
     return problem(Code::not_found, fmt::format("there is no configuration {}", call.parameter));
   }
@@ -117,7 +117,7 @@ bool wants_stream(const ApiRequest& request) {
 }
 
 Routed get_events(Call& call) {
-  const cluster::State& state = call.at().state;
+  const State& state = call.at().state;
   const bool stream = wants_stream(call.request);
   // A browser that reconnects sends its last id in a header and the first address again.
   std::string since = stream ? call.request.last_event_id : std::string();
@@ -163,7 +163,7 @@ Routed get_operation(Call& call) {
 
 Routed get_snapshot(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
-  auto backup = cluster::pack_backup(call.at().state.backup());
+  auto backup = pack_backup(call.at().state.backup());
   if (!backup) return problem(backup.error());
   ApiResponse response;
   response.body = std::move(*backup);

@@ -42,7 +42,7 @@ TEST_F(RoutesTest, StatusFollowsTheView) {
 }
 
 TEST_F(RoutesTest, ANodeThatKnowsOfNoMemberYetIsNotHealthy) {
-  backend.change([](cluster::View& view) { view.state = cluster::State(); });
+  backend.change([](cluster::View& view) { view.state = State(); });
   EXPECT_EQ(json(call("GET", "/api/cluster/status"))["status"], "no_quorum");
   EXPECT_EQ(call("GET", "/readyz").status, 503);
 }
@@ -250,7 +250,7 @@ TEST_F(RoutesTest, AFingerprintIsOfWhatTheClientSent) {
   ApiRequest restore = add, restore_other = add;
   restore.target = restore_other.target = "/api/cluster/snapshot/restore";
   restore.content_type = restore_other.content_type = "application/octet-stream";
-  cluster::State state;
+  State state;
   restore.body = state.backup();
   state.apply(1, Command{.body = SetConfig{"key", "1", {}}, .request = {}, .idempotency_key = {}});
   restore_other.body = state.backup();

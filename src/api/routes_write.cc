@@ -8,7 +8,7 @@
 #include "api/body.h"
 #include "api/call.h"
 #include "api/json_writer.h"
-#include "cluster/backup.h"
+#include "state/backup.h"
 
 namespace databridge::api {
 namespace {
@@ -213,7 +213,7 @@ Routed post_rebalance(Call& call) {
   }
   if (const auto bad = fields.done()) return problem(*bad);
   return call.ask(rebalance, [id = rebalance.plan_id](const ViewPtr& view, const Outcome& outcome) {
-    cluster::Plan plan;
+    placement::Plan plan;
     plan.id = id;
     plan.state_version = outcome.index;
     return json_response(show_plan(*view, outcome.plan.value_or(plan)));
@@ -368,8 +368,8 @@ Routed put_config_item(Call& call) {
   return call.ask(cluster::Change{SetConfig{key, text, *expected}},
                   [key, text](const ViewPtr& view, const Outcome& outcome) {
                     // The item may have been written again since; what is shown is this write.
-                    cluster::ConfigItem written{text, outcome.index};
-                    const cluster::ConfigItem* now = view->state.config().find(key);
+                    ConfigItem written{text, outcome.index};
+                    const ConfigItem* now = view->state.config().find(key);
                     if (now != nullptr && now->json == text) written.version = now->version;
                     ApiResponse response = json_response(show_config_item(key, written));
                     response.headers.emplace_back("ETag", fmt::format("\"{}\"", written.version));
@@ -382,10 +382,10 @@ Routed delete_config_item(Call& call) {
   const std::string& key = call.parameter;
   const auto expected = read_if_match(call.request.if_match);
   if (!expected) return problem(expected.error());
-  return call.ask(
-      cluster::Change{DeleteConfig{key, *expected}}, [key](const ViewPtr&, const Outcome& outcome) {
-        return json_response(show_config_item(key, cluster::ConfigItem{"null", outcome.index}));
-      });
+  return call.ask(cluster::Change{DeleteConfig{key, *expected}},
+                  [key](const ViewPtr&, const Outcome& outcome) {
+                    return json_response(show_config_item(key, ConfigItem{"null", outcome.index}));
+                  });
 }
 
 Routed post_transfer(Call& call) {
@@ -410,11 +410,11 @@ Routed post_restore(Call& call) {
   if (!dry_run) return problem(dry_run.error());
   if (const auto left = call.query.left()) return problem(*left);
   if (call.request.body.empty()) return problem(Code::invalid, "the body must be a snapshot");
-  if (const auto bad = cluster::why_not_restorable(call.request.body)) return problem(*bad);
-  const auto changes = cluster::what_restore_changes(call.at().state, call.request.body);
+  if (const auto bad = why_not_restorable(call.request.body)) return problem(*bad);
+  const auto changes = what_restore_changes(call.at().state, call.request.body);
   if (!changes) return problem(changes.error());
   if (*dry_run) return json_response(show_restore(*changes, true, call.at().state.version()));
-  auto packed = cluster::pack_backup(std::move(call.request.body));
+  auto packed = pack_backup(std::move(call.request.body));
   if (!packed) return problem(packed.error());
   return call.ask(cluster::Change{RestoreState{std::move(*packed)}},
                   [changes = *changes](const ViewPtr&, const Outcome& outcome) {

@@ -243,7 +243,7 @@ void write_flow_summary(JsonWriter& json, const View& view, const FlowSpec& flow
   json.end_object();
 }
 
-void write_spread(JsonWriter& json, std::string_view key, const cluster::LoadSpread& spread) {
+void write_spread(JsonWriter& json, std::string_view key, const placement::LoadSpread& spread) {
   json.key(key).object();
   json.key("averageScore").number(spread.average);
   json.key("minScore").number(spread.least);
@@ -402,7 +402,7 @@ std::string show_flows(const View& view, const Page& page) {
   return out;
 }
 
-std::string show_config_item(std::string_view key, const cluster::ConfigItem& item) {
+std::string show_config_item(std::string_view key, const ConfigItem& item) {
   std::string out;
   out.reserve(key.size() + item.json.size() + 48);
   JsonWriter json(out);
@@ -417,17 +417,16 @@ std::string show_config(const View& view, const Page& page) {
   json.object().key("config").array();
   size_t count = 0;
   std::string last, next;
-  view.state.config().visit_from(page.after,
-                                 [&](const std::string& key, const cluster::ConfigItem& item) {
-                                   if (key == page.after) return true;
-                                   if (count++ == page.limit) {
-                                     next = last;
-                                     return false;
-                                   }
-                                   json.raw(show_config_item(key, item));
-                                   last = key;
-                                   return true;
-                                 });
+  view.state.config().visit_from(page.after, [&](const std::string& key, const ConfigItem& item) {
+    if (key == page.after) return true;
+    if (count++ == page.limit) {
+      next = last;
+      return false;
+    }
+    json.raw(show_config_item(key, item));
+    last = key;
+    return true;
+  });
   json.end_array();
   end_list(json, view, next);
   return out;
@@ -441,12 +440,12 @@ std::string show_strategy(const View& view) {
   return out;
 }
 
-std::string show_plan(const View& view, const cluster::Plan& plan) {
+std::string show_plan(const View& view, const placement::Plan& plan) {
   std::string out;
   JsonWriter json(out);
   json.object().key("planId").text(plan.id).key("stateVersion").number(plan.state_version);
   json.key("moves").array();
-  for (const cluster::Move& move : plan.moves) {
+  for (const placement::Move& move : plan.moves) {
     json.object();
     json.key("processorId").text(move.processor.text());
     json.key("from").text_or_null(label_of(view, move.from));
@@ -459,7 +458,7 @@ std::string show_plan(const View& view, const cluster::Plan& plan) {
   write_spread(json, "before", plan.before);
   write_spread(json, "after", plan.after);
   json.key("blocked").array();
-  for (const cluster::BlockedMove& blocked : plan.blocked) {
+  for (const placement::BlockedMove& blocked : plan.blocked) {
     json.object().key("processorId").text(blocked.processor.text());
     json.key("reason").text(blocked.reason).end_object();
   }
@@ -515,8 +514,7 @@ void write_names(JsonWriter& json, std::string_view key, const std::vector<std::
   json.end_array();
 }
 
-void write_changes(JsonWriter& json, std::string_view of,
-                   const cluster::RestoreChanges::List& list) {
+void write_changes(JsonWriter& json, std::string_view of, const RestoreChanges::List& list) {
   json.key(of).object();
   write_names(json, "added", list.added);
   write_names(json, "replaced", list.replaced);
@@ -526,7 +524,7 @@ void write_changes(JsonWriter& json, std::string_view of,
 
 }  // namespace
 
-std::string show_restore(const cluster::RestoreChanges& changes, bool dry_run, LogIndex version) {
+std::string show_restore(const RestoreChanges& changes, bool dry_run, LogIndex version) {
   std::string out;
   JsonWriter json(out);
   json.object().key("restored").boolean(!dry_run).key("dryRun").boolean(dry_run);

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cluster/backup.h"
-#include "cluster/plan.h"
 #include "cluster/view.h"
+#include "placement/plan.h"
+#include "state/backup.h"
 
 namespace databridge::api {
 
@@ -39,14 +39,14 @@ std::string show_assignments(const View& view, const AssignmentFilter& filter, c
 std::string show_assignment(const View& view, const Assignment& assignment);
 std::string show_flows(const View& view, const Page& page);
 std::string show_flow(const View& view, const FlowSpec& flow);
-std::string show_config_item(std::string_view key, const cluster::ConfigItem& item);
+std::string show_config_item(std::string_view key, const ConfigItem& item);
 std::string show_config(const View& view, const Page& page);
 std::string show_strategy(const View& view);
-std::string show_plan(const View& view, const cluster::Plan& plan);
+std::string show_plan(const View& view, const placement::Plan& plan);
 std::string show_event(const Event& event);
 std::string show_events(const View& view, const std::vector<Event>& events, bool more);
 std::string show_join(const View& view);
-std::string show_restore(const cluster::RestoreChanges& changes, bool dry_run, LogIndex version);
+std::string show_restore(const RestoreChanges& changes, bool dry_run, LogIndex version);
 std::string show_health(const View& view);
 std::string show_metrics(const View& view);  // Prometheus text.
 

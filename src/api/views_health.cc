@@ -113,7 +113,7 @@ bool is_idle(const Assignment& assignment) {
   if (assignment.state == RunState::blocked || assignment.state == RunState::failed) return true;
   // Until then nobody has tried to find it a place.
   return assignment.state == RunState::unassigned && !assignment.reason.empty() &&
-         assignment.reason != cluster::kNotPlacedYet;
+         assignment.reason != kNotPlacedYet;
 }
 
 bool is_sure(const View& view) { return !why_not_sure(view); }

@@ -7,7 +7,7 @@
 
 #include "api/json_writer.h"
 #include "api/views.h"
-#include "cluster/constraints.h"
+#include "state/constraints.h"
 
 namespace databridge::api {
 namespace {
@@ -130,7 +130,7 @@ bool has_home_beside(const View& view, const ProcessorSpec& spec, const NodeId& 
   if (has) return true;
   view.state.members().each([&](Incarnation, const Member& other) {
     if (other.info.node == node || other.leaving) return;
-    has = has || !cluster::why_not_label(spec, other);
+    has = has || !why_not_label(spec, other);
   });
   return has;
 }
@@ -347,7 +347,7 @@ std::vector<std::string> warnings_of(const View& view) {
     warnings.push_back(fmt::format(
         "idempotency keys are remembered for {} s only, not for ten minutes: there were "
         "more than {} of them",
-        *cut / 1000, cluster::State::kResultsKept));
+        *cut / 1000, State::kResultsKept));
   }
   return warnings;
 }

@@ -10,8 +10,8 @@ namespace {
 
 constexpr Duration kJoinPatience = 10s;
 
-Desk::Limits desk_limits(const Timing& timing) {
-  Desk::Limits limits;
+PendingRequests::Limits desk_limits(const Timing& timing) {
+  PendingRequests::Limits limits;
   limits.quorum_window = timing.quorum_window;
   limits.voter_silence = 2 * timing.raft_base;
   return limits;
@@ -53,7 +53,7 @@ Brain::Brain(Options options, State state, Instant now)
       state_(std::move(state)),
       random_(options_.seed),
       member_(options_.leader.timing, self_, options_.self.boot),
-      desk_(desk_limits(options_.leader.timing), self_, options_.self.boot),
+      requests_(desk_limits(options_.leader.timing), self_, options_.self.boot),
       discovery_(options_.discovery),
       stepped_(now),
       peers_(peers_options(options_), now) {
@@ -95,7 +95,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
 Instant Brain::due() const {
   // A judge that sleeps longer than T/10 would doubt itself.
   Instant due = stepped_ + options_.leader.timing.doubt_gap / 2;
-  due = std::min({due, member_.due(), desk_.due()});
+  due = std::min({due, member_.due(), requests_.due()});
   if (leader_) due = std::min(due, leader_->due());
   if (cluster_.empty()) due = std::min(due, stepped_ + options_.discovery.probe_interval / 2);
   return due;
@@ -130,7 +130,7 @@ void Brain::follow_consensus(Effects& effects) {
   }
   consensus_.stamp_ms = state_.now_ms();
   if (leader_) leader_->stamp(state_, consensus_, now_);
-  desk_.tick(consensus_, now_, effects);
+  requests_.tick(consensus_, now_, effects);
 }
 
 void Brain::on(const Tick&, Effects& effects) {
@@ -170,7 +170,7 @@ void Brain::on(const Committed& input, Effects& effects) {
     const Applied result = state_.apply(input.index, *input.command, input.bytes);
     applied(input.index, *input.command, result, effects);
   }
-  desk_.on_version(state_, effects);
+  requests_.on_version(state_, effects);
   if (first_of_term) follow_consensus(effects);
 }
 
@@ -180,7 +180,7 @@ void Brain::applied(LogIndex index, const Command& command, const Applied& appli
   if (leader_) {
     leader_->on_applied(index, command, applied, state_, consensus_, now_, effects);
   }
-  desk_.on_applied(command, applied, state_, effects);
+  requests_.on_applied(command, applied, state_, effects);
   if (applied.rejected) return;
   known_stale_ = known_stale_ || std::holds_alternative<AdmitMember>(command.body) ||
                  std::holds_alternative<RemoveMember>(command.body);
@@ -222,7 +222,7 @@ void Brain::on(const Installed& input, Effects& effects) {
   state_.members().each([&](const Incarnation& who, const Member& member) {
     if (who != self_) effects.push_back(Dial{member.info.address});
   });
-  desk_.on_version(state_, effects);
+  requests_.on_version(state_, effects);
 }
 
 void Brain::on(Asked& input, Effects& effects) {
@@ -239,7 +239,7 @@ void Brain::on(Asked& input, Effects& effects) {
         Reply{input.ticket, Outcome{.index = state_.version(), .plan = {}, .text = {}}});
     return;
   }
-  serve(desk_.ask(std::move(input), state_, consensus_, now_, effects), effects);
+  serve(requests_.ask(std::move(input), state_, consensus_, now_, effects), effects);
 }
 
 namespace {
@@ -255,22 +255,22 @@ bool adds_data(const Request& request) {
 
 }  // namespace
 
-void Brain::serve(std::optional<Desk::ToServe> served, Effects& effects) {
+void Brain::serve(std::optional<PendingRequests::ToServe> served, Effects& effects) {
   if (!served) return;
   if (!leader_) {
-    desk_.answer(served->id, fail(Code::no_leader, "the leader has just changed; try again"),
-                 state_, effects);
+    requests_.answer(served->id, fail(Code::no_leader, "the leader has just changed; try again"),
+                     state_, effects);
     return;
   }
   if (no_room_ && adds_data(served->request)) {
-    desk_.answer(served->id,
-                 fail(Code::unavailable,
-                      "the leader's disk is full: it takes nothing new until there "
-                      "is room; what is there can be deleted"),
-                 state_, effects);
+    requests_.answer(served->id,
+                     fail(Code::unavailable,
+                          "the leader's disk is full: it takes nothing new until there "
+                          "is room; what is there can be deleted"),
+                     state_, effects);
     return;
   }
-  leader_->serve(std::move(*served), desk_, state_, consensus_, now_, effects);
+  leader_->serve(std::move(*served), requests_, state_, consensus_, now_, effects);
   lead(effects);
 }
 
@@ -283,7 +283,7 @@ void Brain::lead(Effects& effects) {
 }
 
 void Brain::on(const ReadReady& input, Effects& effects) {
-  desk_.on_read(input, state_, consensus_, now_, effects);
+  requests_.on_read(input, state_, consensus_, now_, effects);
 }
 
 void Brain::on(const HostReport& input, Effects& effects) {
@@ -291,10 +291,10 @@ void Brain::on(const HostReport& input, Effects& effects) {
   member_.tick(state_, consensus_, now_, effects);
 }
 
-// A checkpoint is the leader's to propose; the desk sees it there like any other change.
+// A checkpoint is the leader's to propose; PendingRequests sees it there like any other change.
 void Brain::on(const HostCheckpoint& input, Effects& effects) {
-  serve(desk_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, state_,
-                  consensus_, now_, effects),
+  serve(requests_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, state_,
+                      consensus_, now_, effects),
         effects);
 }
 
@@ -426,7 +426,7 @@ bool Brain::may_abandon(const LinkChanged& news) const {
   const bool is_seed = std::find(seeds.begin(), seeds.end(), news.address) != seeds.end();
   return is_seed && !news.cluster.empty() && news.cluster != cluster_ &&
          discovery_.is_wanted(news.cluster) && why_not_alone().empty() && consensus_.ready &&
-         consensus_.last == state_.version() && desk_.idle();
+         consensus_.last == state_.version() && requests_.idle();
 }
 
 void Brain::abandon(Effects& effects) {
@@ -442,7 +442,7 @@ void Brain::abandon(Effects& effects) {
   state_.keep_events(options_.events_kept);
   leader_.reset();
   known_stale_ = true;
-  member_ = MemberDuty(options_.leader.timing, self_, options_.self.boot);
+  member_ = MemberRole(options_.leader.timing, self_, options_.self.boot);
   soft_ = {};
   noop_term_ = seen_term_ = 0;
   seen_leader_ = {};

@@ -17,15 +17,15 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "cluster/consensus.h"
-#include "cluster/desk.h"
 #include "cluster/effect.h"
 #include "cluster/input.h"
-#include "cluster/leader_duty.h"
-#include "cluster/member_duty.h"
+#include "cluster/leader_role.h"
+#include "cluster/member_role.h"
 #include "cluster/node_discovery.h"
 #include "cluster/peers.h"
-#include "cluster/state.h"
+#include "cluster/pending_requests.h"
 #include "cluster/view.h"
+#include "state/state.h"
 
 namespace databridge::cluster {
 
@@ -35,7 +35,7 @@ class Brain {
     MemberInfo self;
     ClusterId cluster;  // Empty: in none yet.
     Bytes members;      // As persisted under kMembersKey.
-    LeaderDuty::Options leader;
+    LeaderRole::Options leader;
     NodeDiscovery::Options discovery;
     uint64_t seed = 1;
     size_t events_kept = State::kEventsKept;
@@ -88,7 +88,7 @@ class Brain {
   void lead(Effects& effects);  // The leader's turn, if we lead.
   void applied(LogIndex index, const Command& command, const Applied& applied, Effects& effects);
   void touched(const Command& command, const Applied& applied, Effects& effects);
-  void serve(std::optional<Desk::ToServe> served, Effects& effects);
+  void serve(std::optional<PendingRequests::ToServe> served, Effects& effects);
   // ---- Peers (brain_peers.cc)
   Peers::Ground ground() const { return ground(consensus_); }
   Peers::Ground ground(const Consensus& consensus) const;
@@ -126,10 +126,10 @@ class Brain {
   Incarnation self_;
   State state_;
   Random random_;
-  MemberDuty member_;
-  Desk desk_;
+  MemberRole member_;
+  PendingRequests requests_;
   NodeDiscovery discovery_;
-  std::optional<LeaderDuty> leader_;  // While this node leads.
+  std::optional<LeaderRole> leader_;  // While this node leads.
 
   struct Joining {  // POST join is under way.
     Ticket ticket = 0;

@@ -67,9 +67,9 @@ void Brain::take(Received& input, Standing standing, Effects& effects) {
     soft_heard_ = now_;
     ++view_changes_;
   } else if (const auto* forward = std::get_if<Forward>(&message)) {
-    serve(desk_.on_forward(from, *forward, consensus_, now_, effects), effects);
+    serve(requests_.on_forward(from, *forward, consensus_, now_, effects), effects);
   } else if (const auto* reply = std::get_if<ForwardReply>(&message)) {
-    desk_.on_reply(*reply, state_, effects);
+    requests_.on_reply(*reply, state_, effects);
   } else if (const auto* join = std::get_if<Join>(&message)) {
     on_join(from, *join, effects);
   } else if (const auto* probe = std::get_if<Probe>(&message)) {

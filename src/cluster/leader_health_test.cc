@@ -1,7 +1,7 @@
 // What a leader says of its members' lives: quarantines, planned ends, lapsed leases.
 #include <algorithm>
 
-#include "cluster/test_leader_duty.h"
+#include "cluster/test_leader_role.h"
 
 namespace databridge::cluster {
 namespace {
@@ -31,7 +31,7 @@ class TheNextLeader : public LeaderDutyTest {
     return table;
   }
   void elect(const SoftTable& soft, Duration age) {
-    duty = LeaderDuty({.timing = timing, .rebalance = {}}, node(1), kTerm, state, soft, age, now);
+    duty = LeaderRole({.timing = timing, .rebalance = {}}, node(1), kTerm, state, soft, age, now);
     begin();
   }
   // Node 2 beats all along. Until it is healthy, but no longer than `most`.

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "base/canary.h"
-#include "cluster/constraints.h"
-#include "cluster/leader_duty.h"
-#include "cluster/roles.h"
+#include "cluster/leader_role.h"
+#include "cluster/voters.h"
+#include "state/constraints.h"
 
 namespace databridge::cluster {
 namespace {
@@ -19,19 +19,19 @@ bool votes(const Consensus& consensus, Incarnation who) {
 }  // namespace
 
 // A request, and what its answer needs.
-struct LeaderDuty::Served {
-  Desk::ToServe& request;
-  Desk& desk;
+struct LeaderRole::Served {
+  PendingRequests::ToServe& request;
+  PendingRequests& requests;
   const State& state;
   const Consensus& consensus;
   Instant now;
   Effects& effects;
 
-  void answer(Answer with) const { desk.answer(request.id, std::move(with), state, effects); }
+  void answer(Answer with) const { requests.answer(request.id, std::move(with), state, effects); }
   void refuse(Code code, std::string why) const { answer(fail(code, std::move(why))); }
   void done() const { answer(Outcome{.index = state.version(), .plan = {}, .text = {}}); }
   void propose(CommandBody body) const {
-    desk.propose(request, std::move(body), state, consensus, effects);
+    requests.propose(request, std::move(body), state, consensus, effects);
   }
   const Member* find(const NodeId& node) const {  // Says so if there is none.
     const Member* member = state.member(node);
@@ -40,16 +40,17 @@ struct LeaderDuty::Served {
   }
 };
 
-void LeaderDuty::serve(Desk::ToServe served, Desk& desk, const State& state,
-                       const Consensus& consensus, Instant now, Effects& effects) {
-  const Served with{served, desk, state, consensus, now, effects};
+void LeaderRole::serve(PendingRequests::ToServe served, PendingRequests& requests,
+                       const State& state, const Consensus& consensus, Instant now,
+                       Effects& effects) {
+  const Served with{served, requests, state, consensus, now, effects};
   if (!begun_) {
     return with.refuse(Code::no_leader, "the leader has just been elected; try again");
   }
   std::visit([&](auto& body) { on(body, with); }, served.request.body);
 }
 
-void LeaderDuty::on(Change& change, const Served& with) {
+void LeaderRole::on(Change& change, const Served& with) {
   if (const auto* put = std::get_if<PutFlow>(&change.body)) {
     // Asked here and not by `apply`: a flow that is in the log goes on, whatever becomes of its
     // nodes.
@@ -62,7 +63,7 @@ void LeaderDuty::on(Change& change, const Served& with) {
   with.propose(std::move(change.body));
 }
 
-void LeaderDuty::on(Place& place, const Served& with) {
+void LeaderRole::on(Place& place, const Served& with) {
   const FlowId& flow = place.spec.flow;
   if (!flow.empty() && !with.state.flows().contains(flow)) {
     return with.refuse(Code::unprocessable, "there is no flow " + flow.value);
@@ -71,27 +72,28 @@ void LeaderDuty::on(Place& place, const Served& with) {
     return with.refuse(Code::unprocessable, "processor \"" + place.spec.name + "\": " + *why);
   }
   const ProcessorId processor = place.spec.id;
-  with.desk.propose_placed(with.request, AddProcessor{std::move(place.spec)}, processor, with.state,
-                           with.consensus, with.effects);
+  with.requests.propose_placed(with.request, AddProcessor{std::move(place.spec)}, processor,
+                               with.state, with.consensus, with.effects);
 }
 
-void LeaderDuty::on(MoveWork& move, const Served& with) {
-  const auto to = dispatcher_.may_move(move.processor, move.to, move.force, with.state, soft_);
+void LeaderRole::on(MoveWork& move, const Served& with) {
+  const auto to = controller_.may_move(move.processor, move.to, move.force, with.state, soft_);
   if (!to) return with.answer(tl::make_unexpected(to.error()));
-  with.desk.propose_placed(with.request, WishPlace{move.processor, *to, move.force}, move.processor,
-                           with.state, with.consensus, with.effects);
+  with.requests.propose_placed(with.request, WishPlace{move.processor, *to, move.force},
+                               move.processor, with.state, with.consensus, with.effects);
 }
 
 // A plan that was shown is bound to the state that it was made of.
-Result<Plan> LeaderDuty::plan_of(const Rebalance& rebalance, const State& state) {
+Result<placement::Plan> LeaderRole::plan_of(const Rebalance& rebalance, const State& state) {
   if (rebalance.plan_id.empty()) {
-    Plan plan = plan_rebalance(state, soft_);
+    placement::Plan plan = placement::plan_rebalance(state, soft_);
     plans_.push_back(plan);
     if (plans_.size() > kPlansKept) plans_.pop_front();
     return plan;
   }
-  const auto found = std::find_if(plans_.begin(), plans_.end(),
-                                  [&](const Plan& known) { return known.id == rebalance.plan_id; });
+  const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const placement::Plan& known) {
+    return known.id == rebalance.plan_id;
+  });
   if (found == plans_.end()) {
     return fail(Code::conflict, "this leader knows no plan " + rebalance.plan_id +
                                     ": ask for a new one with dryRun=true");
@@ -104,16 +106,16 @@ Result<Plan> LeaderDuty::plan_of(const Rebalance& rebalance, const State& state)
   return *found;
 }
 
-void LeaderDuty::on(Rebalance& rebalance, const Served& with) {
-  Result<Plan> plan = plan_of(rebalance, with.state);
+void LeaderRole::on(Rebalance& rebalance, const Served& with) {
+  Result<placement::Plan> plan = plan_of(rebalance, with.state);
   if (!plan) return with.answer(tl::make_unexpected(plan.error()));
   if (!rebalance.dry_run) {
-    dispatcher_.apply(*plan, with.state, with.consensus, with.now, with.effects);
+    controller_.apply(*plan, with.state, with.consensus, with.now, with.effects);
   }
   with.answer(Outcome{.index = with.state.version(), .plan = std::move(*plan), .text = {}});
 }
 
-void LeaderDuty::on(RemoveNode& remove, const Served& with) {
+void LeaderRole::on(RemoveNode& remove, const Served& with) {
   const Member* member = with.find(remove.node);
   if (member == nullptr) return;
   if (const auto why =
@@ -123,7 +125,7 @@ void LeaderDuty::on(RemoveNode& remove, const Served& with) {
   with.propose(SetDraining{member->info.incarnation, true, true, remove.force || member->forced});
 }
 
-std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, bool force,
+std::optional<std::string> LeaderRole::why_not_removed(const Member& member, bool force,
                                                        const State& state,
                                                        const Consensus& consensus,
                                                        Instant now) const {
@@ -161,7 +163,7 @@ std::optional<std::string> LeaderDuty::why_not_removed(const Member& member, boo
   return std::nullopt;
 }
 
-bool LeaderDuty::is_there(Incarnation member, Instant now) const {
+bool LeaderRole::is_there(Incarnation member, Instant now) const {
   if (member == self_) return true;
   const auto contact = health_.contact(member);
   if (!contact || !contact->linked) return false;
@@ -173,7 +175,7 @@ bool LeaderDuty::is_there(Incarnation member, Instant now) const {
 
 // Without it so few nodes would answer that fewer could vote than now: because others are dead, who
 // may come back. The next failure would then stop a cluster that bears one today.
-std::optional<std::string> LeaderDuty::why_vote_needed(const Member& member, const State& state,
+std::optional<std::string> LeaderRole::why_vote_needed(const Member& member, const State& state,
                                                        Instant now) const {
   if (CANARY(last_votes_go)) return std::nullopt;
   size_t all = 0, there = 0;
@@ -198,7 +200,7 @@ std::optional<std::string> LeaderDuty::why_vote_needed(const Member& member, con
          ": start or remove what does not answer first, or use force=true";
 }
 
-void LeaderDuty::on(DrainNode& drain, const Served& with) {
+void LeaderRole::on(DrainNode& drain, const Served& with) {
   const Member* member = with.find(drain.node);
   if (member == nullptr) return;
   // Who is not to be drained any more is not to be removed either.
@@ -210,7 +212,7 @@ void LeaderDuty::on(DrainNode& drain, const Served& with) {
       SetDraining{member->info.incarnation, is, is && member->leaving, is && member->forced});
 }
 
-void LeaderDuty::on(CheckNode& check, const Served& with) {
+void LeaderRole::on(CheckNode& check, const Served& with) {
   const Member* member = with.find(check.node);
   if (member == nullptr) return;
   const auto number = health_.asked(member->info.incarnation, with.now);
@@ -218,7 +220,7 @@ void LeaderDuty::on(CheckNode& check, const Served& with) {
   with.done();
 }
 
-void LeaderDuty::on(TransferLeadership& transfer, const Served& with) {
+void LeaderRole::on(TransferLeadership& transfer, const Served& with) {
   const Consensus& consensus = with.consensus;
   Incarnation to;
   if (!transfer.to.empty()) {
@@ -251,11 +253,11 @@ void LeaderDuty::on(TransferLeadership& transfer, const Served& with) {
   with.done();
 }
 
-void LeaderDuty::on(ReadBarrier&, const Served& with) {
-  with.desk.read(with.request.id, with.effects);
+void LeaderRole::on(ReadBarrier&, const Served& with) {
+  with.requests.read(with.request.id, with.effects);
 }
 
-void LeaderDuty::on(JoinCluster&, const Served& with) {
+void LeaderRole::on(JoinCluster&, const Served& with) {
   with.refuse(Code::internal, "a join is not for the leader");
 }
 

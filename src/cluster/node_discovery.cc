@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/check.h"
-#include "cluster/roles.h"
+#include "cluster/voters.h"
 
 namespace databridge::cluster {
 namespace {

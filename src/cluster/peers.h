@@ -19,8 +19,8 @@
 #include "cluster/consensus.h"
 #include "cluster/effect.h"
 #include "cluster/input.h"
-#include "cluster/state.h"
 #include "model/message.h"
+#include "state/state.h"
 
 namespace databridge::cluster {
 

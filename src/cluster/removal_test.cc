@@ -5,8 +5,8 @@
 #include <set>
 #include <utility>
 
-#include "cluster/leader_duty.h"
-#include "cluster/test_leader_duty.h"
+#include "cluster/leader_role.h"
+#include "cluster/test_leader_role.h"
 
 namespace databridge::cluster {
 namespace {
@@ -165,11 +165,11 @@ TEST_F(RemovalTest, AVoterKeepsItsVoteUntilItMayGo) {
 
 TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
   const auto refused = [&] {
-    Desk desk({.quorum_window = timing.quorum_window}, node(1), 1);
+    PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
     auto served =
-        desk.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, state, consensus, now, effects);
-    duty.serve(*served, desk, state, consensus, now, effects);
+        requests.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, state, consensus, now, effects);
+    duty.serve(*served, requests, state, consensus, now, effects);
     return proposed<SetDraining>(effects).empty();
   };
   pass(1s);  // All are heard.
@@ -190,11 +190,11 @@ class LastVotesTest : public LeaderDutyTest {
     pass(2s);
   }
   std::optional<std::string> refusal(uint64_t whom, bool force) {
-    Desk desk({.quorum_window = timing.quorum_window}, node(1), 1);
+    PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
-    auto served =
-        desk.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, state, consensus, now, effects);
-    duty.serve(*served, desk, state, consensus, now, effects);
+    auto served = requests.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, state, consensus,
+                               now, effects);
+    duty.serve(*served, requests, state, consensus, now, effects);
     if (!proposed<SetDraining>(effects).empty()) return std::nullopt;
     return all<Reply>(effects).at(0).answer.error().message;
   }

@@ -109,18 +109,18 @@ void read_body(const proto::Request& from, RequestBody& to, Check& check) {
 
 // ---- Plans
 
-void write(const LoadSpread& from, proto::LoadSpread* to) {
+void write(const placement::LoadSpread& from, proto::LoadSpread* to) {
   to->set_average(from.average);
   to->set_least(from.least);
   to->set_most(from.most);
 }
-void read(const proto::LoadSpread& from, LoadSpread& to, Check& check) {
+void read(const proto::LoadSpread& from, placement::LoadSpread& to, Check& check) {
   codec::number_in(from.average(), to.average, check);
   codec::number_in(from.least(), to.least, check);
   codec::number_in(from.most(), to.most, check);
 }
 
-void write(const Plan& from, proto::Plan* to) {
+void write(const placement::Plan& from, proto::Plan* to) {
   to->set_id(from.id);
   to->set_state_version(from.state_version);
   for (const auto& move : from.moves) {
@@ -140,11 +140,11 @@ void write(const Plan& from, proto::Plan* to) {
     wire->set_reason(blocked.reason);
   }
 }
-void read(const proto::Plan& from, Plan& to, Check& check) {
+void read(const proto::Plan& from, placement::Plan& to, Check& check) {
   to.id = from.id();
   to.state_version = from.state_version();
   for (const auto& wire : from.moves()) {
-    Move& move = to.moves.emplace_back();
+    placement::Move& move = to.moves.emplace_back();
     get(wire.processor(), move.processor, check);
     move.from.value = wire.from();
     move.to.value = wire.to();
@@ -155,7 +155,7 @@ void read(const proto::Plan& from, Plan& to, Check& check) {
   read(from.before(), to.before, check);
   read(from.after(), to.after, check);
   for (const auto& wire : from.blocked()) {
-    BlockedMove& blocked = to.blocked.emplace_back();
+    placement::BlockedMove& blocked = to.blocked.emplace_back();
     get(wire.processor(), blocked.processor, check);
     blocked.reason = wire.reason();
   }

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cluster/plan.h"
 #include "model/command.h"
+#include "placement/plan.h"
 
 namespace databridge::cluster {
 
@@ -66,8 +66,8 @@ struct Request {
 // client waits until its view has it, and shows the thing from there.
 struct Outcome {
   LogIndex index = 0;
-  std::optional<Plan> plan;  // Of a rebalance.
-  std::string text;          // Of a join: the cluster id; of an undrain: kNotDraining, or nothing.
+  std::optional<placement::Plan> plan;  // Of a rebalance.
+  std::string text;  // Of a join: the cluster id; of an undrain: kNotDraining, or nothing.
 };
 
 inline constexpr char kNotDraining[] = "not draining";

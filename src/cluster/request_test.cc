@@ -33,24 +33,26 @@ RequestBody body(size_t kind, RandomNouns& nouns) {
 }
 static_assert(std::variant_size_v<RequestBody> == 10, "the switch above must have them all");
 
-LoadSpread spread(RandomNouns& nouns) { return {nouns.real(), nouns.real(), nouns.real()}; }
+placement::LoadSpread spread(RandomNouns& nouns) {
+  return {nouns.real(), nouns.real(), nouns.real()};
+}
 
 Answer answer(RandomNouns& nouns) {
   if (nouns.random().chance(0.3)) return fail(nouns.one_of(Code::io), nouns.text());
   Outcome outcome{nouns.number(), std::nullopt, nouns.text()};
   if (nouns.flip()) {
-    outcome.plan = Plan{
+    outcome.plan = placement::Plan{
         nouns.text(),
         nouns.number(),
         nouns.list([&] {
-          return Move{nouns.uuid(), nouns.incarnation(), nouns.incarnation(), nouns.text(),
-                      nouns.real()};
+          return placement::Move{nouns.uuid(), nouns.incarnation(), nouns.incarnation(),
+                                 nouns.text(), nouns.real()};
         }),
         nouns.small(),
         spread(nouns),
         spread(nouns),
         nouns.list([&] {
-          return BlockedMove{nouns.uuid(), nouns.text()};
+          return placement::BlockedMove{nouns.uuid(), nouns.text()};
         }),
     };
   }

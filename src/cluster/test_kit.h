@@ -10,8 +10,8 @@
 
 #include "cluster/consensus.h"
 #include "cluster/effect.h"
-#include "cluster/state.h"
 #include "cluster/timing.h"
+#include "state/state.h"
 
 namespace databridge::cluster {
 

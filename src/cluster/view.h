@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/time.h"
-#include "cluster/state.h"
 #include "cluster/timing.h"
 #include "model/message.h"
+#include "state/state.h"
 
 namespace databridge::cluster {
 

@@ -76,9 +76,9 @@ Result<void> Engine::restore() {
   RaftLogStore log;
   auto restored = log.load(env_.store);
   if (!restored) return tl::make_unexpected(restored.error());
-  cluster::State state;
+  State state;
   if (!restored->snapshot.data.empty()) {
-    auto read = cluster::State::from_snapshot(restored->snapshot.data.view());
+    auto read = State::from_snapshot(restored->snapshot.data.view());
     if (!read) return tl::make_unexpected(read.error());
     state = std::move(*read);
     snapshot_index_ = restored->snapshot.index;
@@ -132,7 +132,7 @@ raft::Options Engine::raft_options() const {
   return raft;
 }
 
-void Engine::make_brain(cluster::State state, cluster::FoundingRecord promise, Bytes members) {
+void Engine::make_brain(State state, cluster::FoundingRecord promise, Bytes members) {
   cluster::Brain::Options brain;
   brain.self = options_.self;
   brain.cluster = identity_.cluster;
@@ -546,7 +546,7 @@ void Engine::maybe_snapshot() {
   if (!many && !large) return;
   snapshotting_ = true;
   snapshot_index_ = version;
-  auto copy = std::make_shared<cluster::State>(brain_->state());  // The job outlives this turn.
+  auto copy = std::make_shared<State>(brain_->state());  // The job outlives this turn.
   env_.workers.run_apart([this, copy, of = identity_.cluster] {
     auto bytes = std::make_shared<Bytes>(copy->snapshot());
     post([this, bytes, index = copy->version(), of] {

@@ -88,7 +88,7 @@ class Engine final : private HostEvents {
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
   void make_host();
-  void make_brain(cluster::State state, cluster::FoundingRecord promise, Bytes members);
+  void make_brain(State state, cluster::FoundingRecord promise, Bytes members);
   raft::Options raft_options() const;
   void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
 

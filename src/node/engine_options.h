@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "cluster/effect.h"
-#include "cluster/leader_duty.h"
-#include "cluster/state.h"
+#include "cluster/leader_role.h"
 #include "env/network.h"
 #include "model/address.h"
 #include "model/member.h"
 #include "node/host.h"
+#include "state/state.h"
 
 namespace databridge::node {
 
@@ -23,7 +23,7 @@ struct EngineOptions {
   uint32_t expect = 1;
   bool clustered = true;  // False: stands alone, and opens no cluster port.
   ClusterId wanted;       // Not empty: belongs to that cluster or to none.
-  cluster::LeaderDuty::Options leader;
+  cluster::LeaderRole::Options leader;
   HostWatch* watch = nullptr;
   size_t snapshot_entries = 16'384;
   size_t snapshot_bytes = 16 << 20;
@@ -31,7 +31,7 @@ struct EngineOptions {
   size_t snapshot_chunk = 256 << 10;    // Written with one sync, among all that is.
   uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
   uint32_t disk_free_percent = 5;       // sources stop.
-  size_t events_kept = cluster::State::kEventsKept;
+  size_t events_kept = State::kEventsKept;
   struct Heritage {  // Of an incarnation whose directory was set aside.
     NodeId node;
     Bytes members;  // Addresses, a line each: whoever has no cluster yet asks these to take it in.

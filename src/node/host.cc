@@ -18,7 +18,7 @@ Host::Inside::Inside(Options options, env::Env& env,
 Host::Inside::~Inside() {
   *alive_ = false;
   for (auto& [id, runner] : runners_) {
-    if (runner.desk) runner.desk->gone = true;
+    if (runner.instance) runner.instance->gone = true;
   }
 }
 
@@ -73,7 +73,7 @@ bool changes_members(const CommandBody& body) {
 
 }  // namespace
 
-void Host::Inside::applied(const cluster::State& state, const Command* command) {
+void Host::Inside::applied(const State& state, const Command* command) {
   lapse(env_.clock.now());
   state_ = state;
   const CommandBody* body = command == nullptr ? nullptr : &command->body;
@@ -425,9 +425,7 @@ Host::Host(Options options, env::Env& env, std::function<void(std::function<void
 Host::~Host() = default;
 
 Result<void> Host::restore() { return inside_->restore(); }
-void Host::applied(const cluster::State& state, const Command* command) {
-  inside_->applied(state, command);
-}
+void Host::applied(const State& state, const Command* command) { inside_->applied(state, command); }
 void Host::renew(Instant until) { inside_->renew(until); }
 void Host::start(const ProcessorId& processor, Epoch epoch) { inside_->start(processor, epoch); }
 void Host::stop(const ProcessorId& processor, Epoch epoch) {

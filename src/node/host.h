@@ -17,13 +17,13 @@
 #include <string>
 #include <vector>
 
-#include "cluster/state.h"
 #include "cluster/view.h"
 #include "env/env.h"
 #include "env/store.h"
 #include "flow/connection.h"
 #include "model/message.h"
 #include "node/lease_board.h"
+#include "state/state.h"
 
 namespace databridge::node {
 
@@ -84,7 +84,7 @@ class Host {
   Result<void> restore();
 
   // The state has applied one more command; nullptr: anything may have changed (start, snapshot).
-  void applied(const cluster::State& state, const Command* command);
+  void applied(const State& state, const Command* command);
 
   // The lease is live until then; a renewal that comes after the end has killed every epoch first
   // (safety.md 1.4).

@@ -96,7 +96,7 @@ void Host::Inside::committed(const Turn::Commit& commit) {
   const Instant now = env_.clock.now();
   // What was committed in time and is durable after the lease leaves as the remains of an epoch
   // that is over: in the queue here, or by deliveries that name the newest epoch.
-  const bool over = runner.desk && runner.desk->gone;
+  const bool over = runner.instance && runner.instance->gone;
   if (commit.outputs && !over && options_.watch != nullptr) {
     options_.watch->released(commit.processor, commit.epoch, commit.commit, now);
   }
@@ -119,7 +119,7 @@ void Host::Inside::cover(Runner& runner, Instant now) {
     touch_outputs(id);
     wake_.insert(id);
     while (!runner.held.empty() && runner.held.front() <= runner.covered) {
-      const bool over = runner.desk && runner.desk->gone;
+      const bool over = runner.instance && runner.instance->gone;
       if (!over && options_.watch != nullptr) {
         options_.watch->released(id, runner.record.epoch, runner.held.front(), now);
       }

@@ -32,7 +32,7 @@ class Host::Inside {
 
   // ---- host.cc
   Result<void> restore();
-  void applied(const cluster::State& state, const Command* command);
+  void applied(const State& state, const Command* command);
   void receive(Incarnation from, const Delivery& delivery);
   void receive(Incarnation from, const DeliveryAck& ack);
   void tick(Instant now);
@@ -137,7 +137,7 @@ class Host::Inside {
   // shared_ptr, because calls posted by workers may outlive the host and look here first.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
-  cluster::State state_;                             // A copy costs a few pointers.
+  State state_;                                      // A copy costs a few pointers.
   std::map<ProcessorId, std::vector<Uuid>> inputs_;  // Connections to the processor.
   std::map<ProcessorId, std::map<std::string, std::vector<Uuid>>> outputs_;
   std::map<ProcessorId, std::pair<Checkpoint, flow::History>> histories_;

@@ -28,33 +28,33 @@ void limit(Trigger& trigger, flow::World& world) {
 // On a worker. Nothing begins at or after the lease's end, even if the engine is stuck; and what
 // ends after it is not handed in.
 void run(Trigger& trigger, const env::Clock& clock) {
-  Desk& desk = *trigger.desk;
+  Instance& instance = *trigger.instance;
   trigger.began_at = clock.now();
   // It is on the board before it looks whether its epoch is over.
   if (!enter(trigger, trigger.began_at)) return;
   trigger.lease_until = until_of(*trigger.board);
   const bool leased = trigger.began_at < trigger.lease_until || CANARY(trigger_after_lease);
-  if (!desk.gone && leased) {
+  if (!instance.gone && leased) {
     trigger.began = true;
     if (trigger.watch != nullptr) {
       trigger.watch->began(trigger.processor, trigger.epoch, trigger.began_at, trigger.lease_until);
     }
-    limit(trigger, desk.world);
-    flow::Session session(std::move(trigger.offer), desk.world.random, clock.unix_ms(),
-                          &desk.world);
+    limit(trigger, instance.world);
+    flow::Session session(std::move(trigger.offer), instance.world.random, clock.unix_ms(),
+                          &instance.world);
     try {
       Result<void> done;
       if (trigger.watches) {
-        desk.processor->watch(desk.world);
+        instance.processor->watch(instance.world);
       } else {
-        done = desk.processor->on_trigger(session, desk.world);
+        done = instance.processor->on_trigger(session, instance.world);
       }
       trigger.result = done ? session.finish() : tl::make_unexpected(done.error());
     } catch (const std::exception& error) {
       trigger.result = fail(Code::internal, std::string("the processor threw: ") + error.what());
     }
-    trigger.notes = std::exchange(desk.world.notes, {});
-    trigger.trouble = std::exchange(desk.world.trouble, {});
+    trigger.notes = std::exchange(instance.world.notes, {});
+    trigger.trouble = std::exchange(instance.world.trouble, {});
     if (clock.now() >= until_of(*trigger.board)) {
       trigger.result = fail(Code::unavailable, "the lease ended during the trigger");
     }
@@ -222,11 +222,11 @@ Result<void> Host::Inside::make_desk(Runner& runner) {
   flow::append_key(seed, runner.spec.id);
   flow::append_key(seed, runner.record.epoch);
   append_big64(seed, runner.record.commit);
-  runner.desk = std::make_shared<Desk>(
+  runner.instance = std::make_shared<Instance>(
       std::move(*processor),
       flow::World{env_.files, env_.clock, Random(hash64(seed, env_.seed)), {}});
-  runner.desk->world.stop = &runner.desk->gone;
-  runner.desk->world.processor = runner.spec.id;
+  runner.instance->world.stop = &runner.instance->gone;
+  runner.instance->world.processor = runner.spec.id;
   return {};
 }
 
@@ -261,7 +261,7 @@ void Host::Inside::stop_all() {
 }
 
 void Host::Inside::kill(Runner& runner, const std::string& reason) {
-  if (runner.desk && runner.desk->gone.exchange(true)) return;
+  if (runner.instance && runner.instance->gone.exchange(true)) return;
   if (runner.open) orphan(*runner.open, env_.clock.now());
   put_back(runner);
   runner.state = RunState::stopping;
@@ -286,7 +286,7 @@ bool Host::Inside::finish_stop(const ProcessorId& processor) {
   if (!runner.ending() || runner.open || runner.durable < runner.record.commit) return false;
   const Epoch epoch = runner.record.epoch;
   const std::string reason = std::move(runner.reason);
-  if (runner.desk) runner.desk->gone = true;
+  if (runner.instance) runner.instance->gone = true;
   if (runner.overtaken) {
     forget_record(processor);
   } else {
@@ -426,7 +426,7 @@ std::shared_ptr<Trigger> Host::Inside::make_trigger(Runner& runner) const {
   trigger->processor = runner.spec.id;
   trigger->epoch = runner.record.epoch;
   trigger->watch = options_.watch;
-  trigger->desk = runner.desk;
+  trigger->instance = runner.instance;
   trigger->board = options_.board;
   trigger->time_max = options_.trigger_time_max;
   runner.open = trigger;
@@ -482,13 +482,13 @@ void Host::Inside::finish(Trigger& trigger) {
   runner.open.reset();
   // The worker may hold the trigger for longer. The instance goes with its runner, before the next
   // one begins: it leaves to that one what only it has open.
-  trigger.desk.reset();
+  trigger.instance.reset();
   returned(trigger, now);
   note(runner, std::move(trigger.notes), now);
   lapse(now);
   const auto still = runners_.find(trigger.processor);  // It may have ended just now.
   if (still == runners_.end() || still->second.record.epoch != trigger.epoch ||
-      still->second.desk->gone) {
+      still->second.instance->gone) {
     finish_stop(trigger.processor);
     settle();
     return;

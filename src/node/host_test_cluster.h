@@ -31,7 +31,7 @@ class Cluster {
     NoLoad load;
     std::unique_ptr<env::Env> env;
     std::unique_ptr<Host> host;
-    cluster::State state;
+    State state;
     size_t applied = 0;
     size_t born = 0;  // Length of the log at its last start: older epochs are dead here.
     std::deque<std::function<void()>> posted;
@@ -129,7 +129,7 @@ class Cluster {
         options, *node.env, [&node](std::function<void()> call) { node.posted.push_back(call); },
         node);
     ASSERT_TRUE(node.host->restore());
-    node.state = cluster::State();
+    node.state = State();
     node.applied = 0;
     node.born = log.size();
     node.lease = {};
@@ -304,7 +304,7 @@ class Cluster {
   }
 
   flow::SetClock clock;
-  cluster::State truth;
+  State truth;
   std::vector<Command> log;
   std::vector<std::unique_ptr<Node>> nodes;
   std::vector<Wire> wires;

@@ -22,8 +22,8 @@
 namespace databridge::node {
 
 // What a worker needs of a runner. shared_ptr, because whichever of the two ends last frees it.
-struct Desk {
-  Desk(std::unique_ptr<flow::Processor> made, flow::World its_world)
+struct Instance {
+  Instance(std::unique_ptr<flow::Processor> made, flow::World its_world)
       : processor(std::move(made)), world(std::move(its_world)) {}
 
   std::unique_ptr<flow::Processor> processor;
@@ -36,7 +36,7 @@ struct Trigger {
   ProcessorId processor;
   Epoch epoch;
   HostWatch* watch = nullptr;
-  std::shared_ptr<Desk> desk;
+  std::shared_ptr<Instance> instance;
   std::shared_ptr<LeaseBoard> board;
   Duration time_max{};
   Instant scheduled_at;
@@ -69,7 +69,7 @@ struct Runner {
   RunState state = RunState::starting;
   std::string reason;      // Why it stops.
   bool overtaken = false;  // Another node has had it since, or it was deleted.
-  std::shared_ptr<Desk> desk;
+  std::shared_ptr<Instance> instance;
   std::shared_ptr<Trigger> open;                  // With a worker.
   std::map<Uuid, std::vector<uint64_t>> offered;  // To that trigger, by connection.
   flow::ProcessorRecord record;

@@ -1,0 +1,437 @@
+#include "cluster/assignment_controller.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/canary.h"
+#include "placement/candidates.h"
+#include "placement/load_balancer.h"
+#include "state/constraints.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kBalanceEvery = 1s;
+constexpr const char* kMoved = "moved";
+constexpr const char* kStoppedThere = "its node stopped it";
+
+}  // namespace
+
+void AssignmentController::begin(const State& state, Instant now) {
+  touch_all(state);
+  // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
+  if (state.rebalanced_at_ms() != 0) window_.rebalanced(now);
+}
+
+bool AssignmentController::on_running(Incarnation from, const std::vector<Running>& running,
+                                      const State& state, const Consensus& consensus,
+                                      Effects& effects) {
+  for (const Running& item : running) {
+    const Assignment* assignment = state.assignments().find(item.processor);
+    const bool current = assignment != nullptr && assignment->owner == from &&
+                         assignment->epoch == item.epoch && !assignment->releasing &&
+                         !gate_.is_spent(item.processor, item.epoch);
+    heard(from, {item.processor, item.epoch, item.state, {}}, state, false);
+    if (!current) {
+      // What is stopped already needs no telling; its word has just opened the gate.
+      if (item.state == RunState::unassigned) continue;
+      if (item.state == RunState::stopping) let_go(from, item.processor, item.epoch);
+      // Before the no-op the state may lack the very entry that made it current.
+      if (!consensus.ready) continue;
+      effects.push_back(Send{from, StopWork{item.processor, item.epoch, consensus.term}});
+    } else if (item.state == RunState::assigned && consensus.ready) {
+      effects.push_back(Send{
+          from, StartWork{item.processor, item.epoch, consensus.term, assignment->epoch.index}});
+    }
+  }
+  const auto owed = unconfirmed_.find(from);
+  if (owed == unconfirmed_.end()) return true;
+  for (const auto& [processor, epoch] : owed->second) {
+    effects.push_back(Send{from, StopWork{processor, epoch, consensus.term}});
+  }
+  return false;
+}
+
+void AssignmentController::let_go(Incarnation owner, ProcessorId processor, Epoch up_to) {
+  const auto owed = unconfirmed_.find(owner);
+  if (owed == unconfirmed_.end()) return;
+  const auto entry = owed->second.find(processor);
+  if (entry == owed->second.end() || up_to < entry->second) return;
+  owed->second.erase(entry);
+  if (owed->second.empty()) unconfirmed_.erase(owed);
+}
+
+void AssignmentController::on_report(Incarnation from, const WorkReport& report,
+                                     const State& state) {
+  heard(from, report, state, true);
+}
+
+void AssignmentController::heard(Incarnation from, const WorkReport& report, const State& state,
+                                 bool has_words) {
+  if (report.state == RunState::unassigned) let_go(from, report.processor, report.epoch);
+  const Assignment* assignment = state.assignments().find(report.processor);
+  if (assignment == nullptr || assignment->owner != from || assignment->epoch != report.epoch) {
+    return;
+  }
+  if (report.state == RunState::unassigned) {
+    if (!gate_.is_spent(report.processor, report.epoch) && !report.detail.empty()) {
+      why_stopped_[report.processor] = report.detail;
+    }
+    gate_.stopped(report.processor, report.epoch, from);
+    todo_.insert(report.processor);
+    return;
+  }
+  const auto last = reported_.find(report.processor);
+  const bool known = last != reported_.end() && last->second.epoch == report.epoch;
+  const std::string& detail = known ? last->second.detail : assignment->detail;
+  const bool says_more = has_words && detail != report.detail;
+  if (report.state == RunState::assigned) return;
+  if (assignment->state == report.state && !says_more) return;
+  if (known && last->second.state == report.state && !says_more) return;
+  reports_[report.processor] = {report.processor, report.epoch, report.state, report.detail};
+}
+
+void AssignmentController::stopping(Incarnation member, bool is) {
+  if (is) {
+    stopping_.insert(member);
+  } else if (stopping_.erase(member) > 0) {
+    todo_.insert(homeless_.begin(), homeless_.end());
+    homeless_.clear();
+  }
+}
+
+void AssignmentController::died(Incarnation owner, uint64_t boot, const State& state) {
+  // The dead one can have started nothing newer than the admission of the one that came after it.
+  const Member* member = state.member(owner);
+  const bool succeeded = member != nullptr && member->info.boot > boot;
+  const Epoch newest{state.generation(), succeeded ? member->admitted_at : state.version()};
+  gate_.died(owner, newest);
+  const auto owed = unconfirmed_.find(owner);
+  if (owed != unconfirmed_.end()) {
+    std::erase_if(owed->second, [&](const auto& entry) { return entry.second <= newest; });
+    if (owed->second.empty()) unconfirmed_.erase(owed);
+  }
+  touch_member(owner, state);
+}
+
+void AssignmentController::on_applied(LogIndex index, const Command& command,
+                                      const Applied& applied, const State& state,
+                                      const Consensus& consensus, Effects& effects) {
+  const auto settled = [&](ProcessorId processor) {
+    proposed_.erase(processor);
+    todo_.insert(processor);
+  };
+  const auto room_changed = [&] {
+    todo_.insert(homeless_.begin(), homeless_.end());
+    homeless_.clear();
+  };
+  if (const auto* release = std::get_if<Release>(&command.body)) {
+    settled(release->processor);
+    const Assignment* assignment = state.assignments().find(release->processor);
+    if (!applied.rejected && assignment != nullptr && consensus.leading) {
+      effects.push_back(
+          Send{assignment->owner, StopWork{release->processor, assignment->epoch, consensus.term}});
+    }
+  } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
+    settled(assign->processor);
+    if (applied.rejected) {  // Not at once again: the candidates were not as the state has them.
+      todo_.erase(assign->processor);
+      homeless_.insert(assign->processor);
+      return;
+    }
+    gate_.forget(assign->processor);
+    why_stopped_.erase(assign->processor);
+    reported_.erase(assign->processor);
+    move_to_.erase(assign->processor);
+    todo_.erase(assign->processor);
+    // Before the no-op what comes next in the log may be its release. The next heartbeat asks.
+    if (consensus.ready) {
+      const Epoch epoch{state.generation(), index};
+      effects.push_back(
+          Send{assign->to, StartWork{assign->processor, epoch, consensus.term, index}});
+    }
+  } else if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
+    settled(unassign->processor);
+    room_changed();
+    if (!applied.rejected) homeless_.insert(unassign->processor);
+    if (!applied.rejected) todo_.erase(unassign->processor);
+  } else if (const auto* verdict = std::get_if<SetVerdict>(&command.body)) {
+    touch_member(verdict->incarnation, state);
+    room_changed();
+  } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
+    touch_member(draining->incarnation, state);
+    room_changed();
+  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body);
+             remove != nullptr && !applied.rejected) {
+    gate_.forget_owner(remove->incarnation);
+    touch_all(state);
+  } else if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
+    touch_member(admit->info.incarnation, state);
+    room_changed();
+  } else if (applied.processor.empty() || std::holds_alternative<RestoreState>(command.body)) {
+    if (std::holds_alternative<PutFlow>(command.body) ||
+        std::holds_alternative<DeleteFlow>(command.body) ||
+        std::holds_alternative<RestoreState>(command.body)) {
+      touch_all(state);
+    }
+  } else if (!std::holds_alternative<SaveCheckpoint>(command.body)) {
+    todo_.insert(applied.processor);
+    homeless_.erase(applied.processor);
+  }
+}
+
+void AssignmentController::touch_all(const State& state) {
+  state.assignments().each(
+      [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
+}
+
+void AssignmentController::touch_member(Incarnation member, const State& state) {
+  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (assignment.owner == member) todo_.insert(processor);
+  });
+}
+
+std::optional<std::string> AssignmentController::reason_to_release(
+    const Assignment& assignment, const State& state, const HealthChecker& health) const {
+  if (assignment.deleted) return "deleted";
+  if (!assignment.wanted) return "stopped by request";
+  // What runs was started with the older text of its processor.
+  if (assignment.spec_index > assignment.epoch.index) return "its description was changed";
+  const Member* owner = state.member(assignment.owner);
+  if (owner == nullptr) return "its node is no member any more";
+  if (assignment.epoch.index <= owner->admitted_at) return "its node was started again";
+  if (gate_.is_spent(assignment.processor, assignment.epoch)) {
+    const auto why = why_stopped_.find(assignment.processor);
+    return why == why_stopped_.end() ? kStoppedThere
+                                     : std::string(kStoppedThere) + ": " + why->second;
+  }
+  if (owner->leaving) return "its node is being removed";
+  if (owner->draining) return "its node is drained";
+  const auto contact = health.contact(assignment.owner);
+  if (contact && contact->loses_work) {
+    return std::string("its node is ") + name(contact->health) + ": " + name(contact->reason);
+  }
+  if (assignment.wish && assignment.wish != assignment.owner) return kMoved;
+  const auto move = move_to_.find(assignment.processor);
+  if (move != move_to_.end() && move->second != assignment.owner) return kMoved;
+  return std::nullopt;
+}
+
+void AssignmentController::run(const State& state, const SoftTable& soft,
+                               const HealthChecker& health, const Consensus& consensus, Instant now,
+                               Random& random, Effects& effects) {
+  std::vector<Step> homeless;
+  for (auto next = todo_.begin(); next != todo_.end();) {
+    const ProcessorId processor = *next;
+    const auto entry = next++;
+    if (proposed_.contains(processor)) continue;
+    const Assignment* assignment = state.assignments().find(processor);
+    const ProcessorSpec* spec = state.processors().find(processor);
+    if (assignment == nullptr) {
+      todo_.erase(entry);
+      homeless_.erase(processor);
+      gate_.forget(processor);
+      continue;
+    }
+    if (assignment->owner && !assignment->releasing) {
+      if (const auto reason = reason_to_release(*assignment, state, health)) {
+        propose(processor, Release{processor, assignment->epoch, *reason}, consensus, effects);
+      }
+      todo_.erase(entry);
+      continue;
+    }
+    if (assignment->owner && !CANARY(gate_left_open)) {
+      const auto key = gate_.open(*assignment, health.lease_bound_passed(assignment->owner, now));
+      if (!key) continue;  // A closed gate is asked again at the next run.
+      if (*key == GateKey::lease_over) {
+        unconfirmed_[assignment->owner][processor] = assignment->epoch;
+      }
+    }
+    todo_.erase(entry);
+    homeless.push_back({processor, assignment, spec});
+  }
+  if (!homeless.empty()) place(homeless, state, soft, health, consensus, random, effects);
+  propose_reports(consensus, effects);
+  maybe_rebalance(state, soft, consensus, now, effects);
+}
+
+// A lease that has lapsed ends epochs, not homes: its owner is well, and could not be told so for a
+// while. It gets its own work back under a new epoch, so that what waits there need not move.
+bool AssignmentController::gets_back(const Step& step, const State& state,
+                                     const HealthChecker& health) const {
+  const Assignment& assignment = *step.assignment;
+  const Member* owner = assignment.owner ? state.member(assignment.owner) : nullptr;
+  if (owner == nullptr || !assignment.releasing) return false;
+  if (!assignment.reason.starts_with(kStoppedThere)) return false;
+  const auto contact = health.contact(assignment.owner);
+  if (!contact || contact->loses_work || stopping_.contains(assignment.owner)) return false;
+  if (contact->boot > owner->info.boot) return false;
+  return !why_no_work(*owner) && !why_not(state, *step.spec, *owner);
+}
+
+void AssignmentController::place(const std::vector<Step>& homeless, const State& state,
+                                 const SoftTable& soft, const HealthChecker& health,
+                                 const Consensus& consensus, Random& random, Effects& effects) {
+  std::map<ProcessorId, Incarnation> pending;
+  for (const auto& [processor, to] : proposed_) {
+    if (to) pending.emplace(processor, to);
+  }
+  placement::Candidates candidates = placement::Candidates::gather(state, soft, pending);
+  for (const Incarnation& member : stopping_)
+    candidates.pass_over(member, "its process is stopping");
+  // What the process that speaks now may run, the state does not know yet: it would refuse.
+  state.members().each([&](const Incarnation& id, const Member& member) {
+    const auto contact = health.contact(id);
+    if (contact && contact->boot > member.info.boot) {
+      candidates.pass_over(id, "its new process is not admitted yet");
+    }
+  });
+  std::vector<placement::Wanted> wanted;
+  std::vector<const Step*> steps;
+  const auto stay_out = [&](const Step& step, const std::string& reason) {
+    const Assignment& assignment = *step.assignment;
+    if (!assignment.owner && assignment.state == RunState::unassigned && !assignment.wish &&
+        assignment.reason == reason) {
+      homeless_.insert(step.processor);
+      return;
+    }
+    propose(step.processor, Unassign{step.processor, assignment.epoch, reason}, consensus, effects);
+  };
+  for (const Step& step : homeless) {
+    const Assignment& assignment = *step.assignment;
+    if (assignment.deleted || step.spec == nullptr) {
+      stay_out(step, "deleted");
+      continue;
+    }
+    if (!assignment.wanted) {
+      stay_out(step, "stopped by request");
+      continue;
+    }
+    const auto move = move_to_.find(step.processor);
+    const Incarnation to = assignment.wish          ? assignment.wish
+                           : move != move_to_.end() ? move->second
+                                                    : Incarnation{};
+    if (to) {
+      const placement::Candidate* target = candidates.find(to);
+      if (target != nullptr && !candidates.why_not(*step.spec, assignment.pinned, *target)) {
+        candidates.promise(*step.spec, to);
+        propose(step.processor,
+                Assign{step.processor, assignment.epoch, to,
+                       assignment.reason == kMoved ? kMoved : "moved: " + assignment.reason},
+                consensus, effects);
+        continue;
+      }
+      move_to_.erase(step.processor);
+    }
+    if (gets_back(step, state, health)) {
+      propose(step.processor,
+              Assign{step.processor, assignment.epoch, assignment.owner,
+                     "stays: its node could not renew its lease for a while"},
+              consensus, effects);
+      continue;
+    }
+    wanted.push_back({step.spec, assignment.pinned});
+    steps.push_back(&step);
+  }
+  const std::vector<placement::Choice> choices =
+      place_all(candidates, state.strategy(), wanted, random);
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const Assignment& assignment = *steps[i]->assignment;
+    if (choices[i].node) {
+      propose(steps[i]->processor,
+              Assign{steps[i]->processor, assignment.epoch, *choices[i].node, choices[i].reason},
+              consensus, effects);
+    } else {
+      stay_out(*steps[i], choices[i].reason);
+    }
+  }
+}
+
+void AssignmentController::propose(ProcessorId processor, CommandBody body,
+                                   const Consensus& consensus, Effects& effects) {
+  Incarnation to;
+  if (const auto* assign = std::get_if<Assign>(&body)) to = assign->to;
+  proposed_[processor] = to;
+  effects.push_back(Propose{Command{.body = std::move(body),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
+}
+
+void AssignmentController::propose_reports(const Consensus& consensus, Effects& effects) {
+  if (reports_.empty()) return;
+  Reports batch;
+  for (auto& [processor, report] : reports_) {
+    reported_[processor] = report;
+    batch.reports.push_back(std::move(report));
+  }
+  reports_.clear();
+  effects.push_back(Propose{Command{.body = std::move(batch),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
+}
+
+void AssignmentController::maybe_rebalance(const State& state, const SoftTable& soft,
+                                           const Consensus& consensus, Instant now,
+                                           Effects& effects) {
+  if (now - balance_looked_ < kBalanceEvery) return;
+  balance_looked_ = now;
+  todo_.insert(homeless_.begin(), homeless_.end());  // Loads have changed, or somebody came back.
+  homeless_.clear();
+  if (state.assignments().empty() || !proposed_.empty()) return;
+  const placement::Imbalance uneven = placement::imbalance(state, soft);
+  if (!window_.should_rebalance(uneven, now)) return;
+  apply(placement::plan_rebalance(state, soft), state, consensus, now, effects);
+}
+
+Result<Incarnation> AssignmentController::may_move(const ProcessorId& processor, const NodeId& to,
+                                                   bool force, const State& state,
+                                                   const SoftTable& soft) const {
+  const Assignment* assignment = state.assignments().find(processor);
+  const ProcessorSpec* spec = state.processors().find(processor);
+  if (assignment == nullptr || spec == nullptr || assignment->deleted) {
+    return fail(Code::not_found, "there is no processor " + processor.text());
+  }
+  const Member* member = state.member(to);
+  if (member == nullptr) return fail(Code::not_found, "there is no node " + to.value);
+  if (!assignment->wanted) return fail(Code::conflict, "the processor is stopped: start it first");
+  const auto under_way = proposed_.find(processor);
+  if (under_way != proposed_.end() && under_way->second) {
+    return fail(Code::conflict, "the processor is being given a place at this moment: try again");
+  }
+  const placement::Candidates candidates = placement::Candidates::gather(state, soft);
+  const placement::Candidate* target = candidates.find(member->info.incarnation);
+  if (target == nullptr) return fail(Code::conflict, to.value + " takes no work");
+  if (const auto why = candidates.why_not(*spec, force ? NodeId() : assignment->pinned, *target)) {
+    const bool tied = why->rule == placement::Candidates::Why::Rule::source_local;
+    return fail(Code::conflict,
+                to.value + " cannot take it: " + why->words +
+                    (tied ? "; with force it leaves that node and starts anew" : ""));
+  }
+  return member->info.incarnation;
+}
+
+uint32_t AssignmentController::apply(const placement::Plan& plan, const State& state,
+                                     const Consensus& consensus, Instant now, Effects& effects) {
+  uint32_t begun = 0;
+  for (const placement::Move& move : plan.moves) {
+    const Assignment* assignment = state.assignments().find(move.processor);
+    if (assignment == nullptr || assignment->owner != move.from || assignment->releasing) continue;
+    move_to_[move.processor] = move.to;
+    todo_.insert(move.processor);
+    ++begun;
+  }
+  if (begun == 0) return 0;
+  window_.rebalanced(now);
+  effects.push_back(Propose{Command{.body = NoteRebalance{plan.id, begun},
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
+  return begun;
+}
+
+}  // namespace databridge::cluster

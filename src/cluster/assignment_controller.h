@@ -1,0 +1,101 @@
+// The assignment controller brings every processor to where it should be, one safe step at a time
+// (safety.md 1).
+//
+// Owns   on the leader, for one term: which processors need a step, what is proposed and not
+// applied
+//        yet, where a move is to end, the handover gates.
+// Hides  when a release is due, when a gate is open, where the balancer sends the work.
+// Pure   a new one each term. Steps are commands; nothing is believed before it is applied.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/handover_gate.h"
+#include "cluster/health_checker.h"
+#include "placement/rebalance.h"
+#include "state/state.h"
+
+namespace databridge::cluster {
+
+class AssignmentController {
+ public:
+  explicit AssignmentController(placement::RebalanceWindow::Options rebalance)
+      : window_(rebalance) {}
+
+  // Our own no-op is applied: from here on steps are proposed.
+  void begin(const State& state, Instant now);
+
+  // The member says what it runs. Tells it to stop what is not its own any more, *before* the
+  // caller acknowledges the heartbeat, and to start what it has not started yet. False: it must
+  // not be acknowledged yet.
+  bool on_running(Incarnation from, const std::vector<Running>& running, const State& state,
+                  const Consensus& consensus, Effects& effects);
+  void on_report(Incarnation from, const WorkReport& report, const State& state);
+  // Whether the member's process is about to end: it is given nothing then.
+  void stopping(Incarnation member, bool is);
+  // Every process of that data directory up to `boot` is dead. What its successor runs is not.
+  void died(Incarnation owner, uint64_t boot, const State& state);
+
+  void on_applied(LogIndex index, const Command& command, const Applied& applied,
+                  const State& state, const Consensus& consensus, Effects& effects);
+  // The member's health, or whether it takes work, has changed.
+  void touch_all(const State& state);
+  void touch_member(Incarnation member, const State& state);
+
+  void run(const State& state, const SoftTable& soft, const HealthChecker& health,
+           const Consensus& consensus, Instant now, Random& random, Effects& effects);
+
+  // Who would get the processor if it were moved to `to` by request (WishPlace); or why it may not.
+  Result<Incarnation> may_move(const ProcessorId& processor, const NodeId& to, bool force,
+                               const State& state, const SoftTable& soft) const;
+  // Begins the moves of a plan; those that no longer fit are left out.
+  uint32_t apply(const placement::Plan& plan, const State& state, const Consensus& consensus,
+                 Instant now, Effects& effects);
+
+ private:
+  struct Step {
+    ProcessorId processor;
+    const Assignment* assignment;
+    const ProcessorSpec* spec;
+  };
+
+  std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
+                                               const HealthChecker& health) const;
+  void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
+             const HealthChecker& health, const Consensus& consensus, Random& random,
+             Effects& effects);
+  bool gets_back(const Step& step, const State& state, const HealthChecker& health) const;
+  // A heartbeat says what runs, but not how it goes (`has_words`).
+  void heard(Incarnation from, const WorkReport& report, const State& state, bool has_words);
+  void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
+  void propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
+               Effects& effects);
+  void propose_reports(const Consensus& consensus, Effects& effects);
+  void maybe_rebalance(const State& state, const SoftTable& soft, const Consensus& consensus,
+                       Instant now, Effects& effects);
+
+  HandoverGate gate_;
+  placement::RebalanceWindow window_;
+  std::set<ProcessorId> todo_;                   // May need a step.
+  std::set<ProcessorId> homeless_;               // Found no place; tried again when room comes.
+  std::map<ProcessorId, Incarnation> proposed_;  // A step is proposed; of an Assign, to whom.
+  std::map<ProcessorId, Incarnation> move_to_;   // By a plan of this leader.
+  std::set<Incarnation> stopping_;
+  // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
+  // never run them, a start that is still on its way to it must find no lease there.
+  std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;
+  std::map<ProcessorId, Report> reports_;           // Heard, to be committed with the next batch.
+  std::map<ProcessorId, Report> reported_;          // Proposed last.
+  std::map<ProcessorId, std::string> why_stopped_;  // The owner's words.
+  Instant balance_looked_{};
+};
+
+}  // namespace databridge::cluster

@@ -1,0 +1,587 @@
+#include "cluster/leader_role.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/canary.h"
+#include "cluster/peers.h"
+#include "cluster/voters.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kSoftEvery = 1s;
+constexpr uint32_t kSaysEmpty = 2;  // Times, before it is believed to hold nothing.
+// A learner this close behind may vote; the consensus core has its own, equal limit.
+constexpr LogIndex kCaughtUp = 1024;
+// Far beyond any quarantine: keeps what others say within what a Duration holds.
+constexpr int64_t kInheritedMaxMs = 86'400'000;
+
+// Would a plan be another one after it? Reports, checkpoints and configuration move nothing.
+bool changes_placement(const CommandBody& body) {
+  return !std::holds_alternative<Reports>(body) && !std::holds_alternative<SaveCheckpoint>(body) &&
+         !std::holds_alternative<SetConfig>(body) && !std::holds_alternative<DeleteConfig>(body) &&
+         !std::holds_alternative<SetVoters>(body) && !std::holds_alternative<NoteRebalance>(body) &&
+         !std::holds_alternative<NoteEmpty>(body) && !std::holds_alternative<SetLogTime>(body);
+}
+
+bool has(const std::vector<Incarnation>& list, Incarnation item) {
+  return std::binary_search(list.begin(), list.end(), item);
+}
+
+double milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+HealthReason reason_of(NodeTrouble trouble) {
+  switch (trouble) {
+    case NodeTrouble::disk_error:
+      return HealthReason::disk_error;
+    case NodeTrouble::disk_full:
+      return HealthReason::disk_full;
+    case NodeTrouble::none:
+      break;
+  }
+  return HealthReason::none;
+}
+
+VoterChange change_of(RoleChange::Kind kind) {
+  switch (kind) {
+    case RoleChange::Kind::add_learner:
+      return VoterChange::add_learner;
+    case RoleChange::Kind::promote:
+      return VoterChange::promote;
+    case RoleChange::Kind::demote:
+      return VoterChange::demote;
+    case RoleChange::Kind::remove:
+    case RoleChange::Kind::transfer:
+      break;
+  }
+  return VoterChange::remove;
+}
+
+}  // namespace
+
+LeaderRole::LeaderRole(const Options& options, Incarnation self, Term term, const State& state,
+                       const SoftTable& soft, Duration soft_age, Instant now)
+    : options_(options),
+      self_(self),
+      term_(term),
+      health_(options.timing),
+      controller_(options.rebalance),
+      clock_(self, options.timing.heartbeat_timeout),
+      since_(now),
+      soft_before_(soft),
+      soft_age_(soft_age),
+      soft_next_(now),
+      check_next_(now) {
+  state.members().each([&](const Incarnation&, const Member& member) { watch(member, now); });
+}
+
+// A quarantine goes on where the leader before was, by this leader's own steady clock. What the
+// table does not know begins anew: it ends a little late, and never by anybody's wall clock.
+Inherited LeaderRole::inherited(const Member& member, Instant now) const {
+  const auto at_most = [](int64_t ms) {
+    return std::chrono::milliseconds(std::clamp<int64_t>(ms, 0, kInheritedMaxMs));
+  };
+  Duration lasted{};
+  for (const SoftMember& row : soft_before_.members) {
+    if (row.incarnation != member.info.incarnation) continue;
+    if (row.quarantine_given_ms != member.quarantine_ms) continue;
+    lasted = at_most(row.quarantine_lasted_ms) + soft_age_ + (now - since_);
+  }
+  const Duration given = at_most(member.quarantine_ms);
+  return {.health = member.health,
+          .reason = member.reason,
+          .quarantine_given = given,
+          .quarantine_left = std::max(Duration::zero(), given - lasted),
+          .quarantine_count = member.quarantine_count,
+          // Once its next process is admitted there is no such reason any more.
+          .goodbye_boot = member.info.boot - (member.reason == HealthReason::shut_down ? 0 : 1)};
+}
+
+void LeaderRole::watch(const Member& member, Instant now) {
+  health_.watch(member.info.incarnation, now, inherited(member, now));
+}
+
+void LeaderRole::begin(const State& state, const Consensus&, Instant now) {
+  begun_ = true;
+  clock_.begin(state.now_ms(), state.age_ms(), now);
+  health_.noop_applied(now);
+  controller_.begin(state, now);
+  // Verdicts of leaders before us may have been applied since we were elected.
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    if (!health_.contact(incarnation)) {
+      watch(member, now);
+    } else if (!CANARY(trusts_first_sight)) {
+      health_.inherit(incarnation, now, inherited(member, now));
+    }
+  });
+}
+
+void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
+                              const Consensus& consensus, Instant now, Effects& effects) {
+  if (heartbeat.term != term_) return;
+  const Heard heard = health_.heard(from, now,
+                                    {.boot = heartbeat.boot,
+                                     .round_trip = std::nullopt,
+                                     .trouble = reason_of(heartbeat.load.trouble),
+                                     .loop_late = heartbeat.loop_late,
+                                     .lapsed = heartbeat.lapsed,
+                                     .stopping = heartbeat.stopping && from != self_,
+                                     .behind = is_behind(from, heartbeat.version, now),
+                                     .answers = heartbeat.answers});
+  if (heard == Heard::stale || heard == Heard::unknown) return;
+  versions_[from] = heartbeat.version;
+  controller_.stopping(from, heartbeat.stopping);
+  dead_.erase(from);
+  loads_[from] = heartbeat.load;
+  note_empty(from, heartbeat, state);
+  heard_ms_[from] = consensus.unix_ms;
+  clock_.heard(from, heartbeat.wall_ms, now);
+  const bool clean = controller_.on_running(from, heartbeat.running, state, consensus, effects);
+  if (const auto number = health_.check_due(from, now)) {
+    effects.push_back(Send{from, HeartbeatAsk{*number}});
+  }
+  // safety.md 1.5: no lease from a leader that may have been replaced.
+  if (!clean || !has_quorum(consensus, now)) return;
+  // Before its own no-op is committed a leader may not know yet what others have committed; but all
+  // of that is in its log.
+  const LogIndex committed = consensus.ready ? consensus.commit : consensus.last;
+  effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_, committed}});
+}
+
+void LeaderRole::note_commit(const Consensus& consensus, Instant now) {
+  const Duration window = options_.timing.caught_up_within;
+  if (commits_.empty() || now - commits_.back().first >= window / 8) {
+    commits_.emplace_back(now, consensus.commit);
+  }
+  while (commits_.size() > 1 && now - commits_[1].first >= window) commits_.pop_front();
+}
+
+// It lacks what was committed a while ago: what is on its way to it does not count.
+bool LeaderRole::is_behind(Incarnation member, LogIndex version, Instant now) const {
+  if (member == self_ || commits_.empty()) return false;
+  if (now - commits_.front().first < options_.timing.caught_up_within) return false;
+  return version < commits_.front().second;
+}
+
+void LeaderRole::on_report(Incarnation from, const WorkReport& report, const State& state) {
+  controller_.on_report(from, report, state);
+}
+
+void LeaderRole::refuse(const MemberInfo& who, std::string why, Effects& effects) const {
+  JoinReply reply;
+  reply.cluster = options_.cluster;
+  reply.leader = self_;
+  reply.refused = std::move(why);
+  effects.push_back(Send{who.incarnation, std::move(reply), who.start});
+}
+
+void LeaderRole::on_join(const Join& join, const State& state, const Consensus& consensus,
+                         Instant now, Effects& effects) {
+  const Incarnation who = join.self.incarnation;
+  const Member* member = state.member(who);
+  if (member != nullptr && member->info == join.self) {
+    effects.push_back(Send{who, who_is_where(options_.cluster, self_, state)});
+    return;
+  }
+  // A node that lost its disk takes its name over from its dead self, not from a living node: one
+  // that was heard within T, and is not proved dead.
+  const Member* bearer = state.member(join.self.node);
+  if (bearer != nullptr && bearer->info.incarnation != who) {
+    const Incarnation other = bearer->info.incarnation;
+    const bool silent = health_.silence(other, now) >= options_.timing.heartbeat_timeout;
+    if (other == self_ || !(silent || dead_.contains(other))) {
+      return refuse(join.self,
+                    join.self.node.value + " is the name of a member at " +
+                        bearer->info.address.text() +
+                        " that may live: start this node with another "
+                        "--cluster-node-id, or wait until that one is known to be gone",
+                    effects);
+    }
+  }
+  const auto admitting = admitting_.find(who);
+  if (!begun_ || (admitting != admitting_.end() && admitting->second == join.self)) return;
+  admitting_[who] = join.self;
+  propose(AdmitMember{join.self}, consensus, effects);
+}
+
+void LeaderRole::outwaited(Incarnation who, const State& state, const Consensus& consensus,
+                           Effects& effects) const {
+  const Member* member = state.member(who);
+  if (member != nullptr) propose(AdmitMember{member->info, true}, consensus, effects);
+}
+
+void LeaderRole::on_link(Incarnation peer, LinkState link) {
+  switch (link) {
+    case LinkState::up:
+      dead_.erase(peer);
+      return health_.link_up(peer);
+    case LinkState::lost:
+      return health_.link_lost(peer);
+    case LinkState::refused:
+      return health_.link_refused(peer);
+    case LinkState::failed:
+      return;
+  }
+}
+
+void LeaderRole::proved_dead(Incarnation member, uint64_t boot, const State& state) {
+  controller_.died(member, boot, state);
+  // Late news of a process that has a successor by now says nothing of the successor.
+  const Member* known = state.member(member);
+  const auto contact = health_.contact(member);
+  if ((known != nullptr && known->info.boot > boot) || (contact && contact->boot > boot)) return;
+  health_.proved_dead(member);
+  dead_[member] = boot;
+}
+
+void LeaderRole::on_applied(LogIndex index, const Command& command, const Applied& applied,
+                            const State& state, const Consensus& consensus, Instant now,
+                            Effects& effects) {
+  if (!applied.rejected && changes_placement(command.body)) placement_changed_ = index;
+  const auto* admit = std::get_if<AdmitMember>(&command.body);
+  if (admit != nullptr && !admit->outwaited) {
+    const Incarnation who = admit->info.incarnation;
+    admitting_.erase(who);
+    if (const Member* member = state.member(who)) watch(*member, now);
+    if (applied.rejected) refuse(admit->info, applied.rejected->message, effects);
+  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
+    deciding_.erase(remove->incarnation);
+    removing_.erase(remove->incarnation);
+    if (!applied.rejected) {
+      health_.forget(remove->incarnation);
+      loads_.erase(remove->incarnation);
+      said_empty_.erase(remove->incarnation);
+      heard_ms_.erase(remove->incarnation);
+      versions_.erase(remove->incarnation);
+    }
+  } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
+    deciding_.erase(draining->incarnation);
+  } else if (const auto* empty = std::get_if<NoteEmpty>(&command.body)) {
+    deciding_.erase(empty->incarnation);
+  } else if (std::holds_alternative<SetVoters>(command.body)) {
+    voters_proposed_.reset();
+  } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
+    // Decided before its death was known: that epoch never starts either.
+    const auto dead = dead_.find(assign->to);
+    if (dead != dead_.end()) controller_.died(assign->to, dead->second, state);
+  }
+  controller_.on_applied(index, command, applied, state, consensus, effects);
+}
+
+void LeaderRole::tick(const State& state, const Consensus& consensus, Instant now, Random& random,
+                      Effects& effects) {
+  if (now >= check_next_) {
+    check_next_ = now + options_.timing.doubt_gap / 5;
+    note_commit(consensus, now);
+    // Before the no-op is applied nothing could be proposed, and no change may go unsaid.
+    if (begun_) judge(state, consensus, now, effects);
+    if (begun_) mind_members(state, consensus, now, effects);
+    if (begun_) hand_over(state, consensus, now, effects);
+    if (begun_) mind_voters(state, consensus, now, effects);
+  }
+  if (now >= soft_next_) push_soft(state, consensus, now, effects);
+  // Without a quorum somebody else may lead, and grant leases that this leader knows nothing of: it
+  // opens no gate.
+  if (begun_ && has_quorum(consensus, now)) {
+    controller_.run(state, soft_, health_, consensus, now, random, effects);
+  }
+}
+
+// It has failed, and is not there either: who is in quarantine answers.
+bool LeaderRole::is_gone(Incarnation member, Instant now) const {
+  const auto contact = health_.contact(member);
+  if (!contact) return true;
+  const Duration recent = 3 * options_.timing.heartbeat_interval;
+  return contact->health > Health::degraded &&
+         (!contact->linked || !health_.answered_within(member, now, recent));
+}
+
+// Its queues have gone where its work went: only by its own word, and only if it had applied what
+// took its last work away when it looked. A heartbeat that comes late, twice or out of order says
+// no more than it did when it was sent (safety.md 9.3).
+void LeaderRole::note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state) {
+  const Member* member = state.member(from);
+  if (member == nullptr) return;
+  bool empty =
+      heartbeat.applied != 0 && heartbeat.applied >= member->work_at && heartbeat.held == 0;
+  if (CANARY(old_samples_of_emptiness)) empty = heartbeat.load.queue_depth == 0;
+  if (!empty || state.owned(from) != 0) {
+    said_empty_.erase(from);
+    return;
+  }
+  const auto [said, first] = said_empty_.try_emplace(from);
+  SaidEmpty& so_far = said->second;
+  if (!first && so_far.as_of < member->work_at) so_far = {};  // That was before its newest work.
+  if (so_far.times > 0 && heartbeat.sequence <= so_far.sequence) return;
+  so_far.as_of = so_far.times == 0 ? heartbeat.applied : std::min(so_far.as_of, heartbeat.applied);
+  so_far.sequence = heartbeat.sequence;
+  ++so_far.times;
+}
+
+bool LeaderRole::answers(Incarnation voter, const Consensus& consensus, Instant now) const {
+  const auto peer = consensus.peers.find(voter);
+  return peer != consensus.peers.end() &&
+         peer->second.contact_last >= now - options_.timing.quorum_window;
+}
+
+// Who was never watched, a founder that is not admitted yet, is silent since this term began. A
+// voter whose log does not answer is of no use as one, however well its heart beats.
+Duration LeaderRole::silence(Incarnation server, const Consensus& consensus, Instant now) const {
+  const Duration beats = health_.contact(server) ? health_.silence(server, now) : now - since_;
+  const auto peer = consensus.peers.find(server);
+  if (!has(consensus.voters, server) || peer == consensus.peers.end()) return beats;
+  return std::max(beats, now - std::max(peer->second.contact_last, since_));
+}
+
+bool LeaderRole::has_quorum(const Consensus& consensus, Instant now) const {
+  return consensus.quorum_contact >= now - options_.timing.quorum_window;
+}
+
+void LeaderRole::judge(const State& state, const Consensus& consensus, Instant now,
+                       Effects& effects) {
+  for (const VerdictChange& change : health_.tick(now)) {
+    const Member* member = state.member(change.member);
+    if (member == nullptr) continue;
+    controller_.touch_member(change.member, state);
+    const int64_t length =
+        std::chrono::duration_cast<std::chrono::milliseconds>(change.quarantine).count();
+    effects.push_back(Note{Weight::info, member->info.node.value + " is " + name(change.to) + " (" +
+                                             name(change.reason) + ")"});
+    propose(SetVerdict{change.member, change.to, change.reason, length}, consensus, effects);
+  }
+}
+
+void LeaderRole::mind_members(const State& state, const Consensus& consensus, Instant now,
+                              Effects& effects) {
+  state.members().each([&](const Incarnation&, const Member& member) {
+    mind_member(member, state, consensus, now, effects);
+  });
+}
+
+// Notes when a member holds nothing any more; sends away who is stale; and removes who leaves, once
+// nothing is lost by it (docs/adr/0007).
+void LeaderRole::mind_member(const Member& member, const State& state, const Consensus& consensus,
+                             Instant now, Effects& effects) {
+  const Incarnation who = member.info.incarnation;
+  if (state.owned(who) != 0 || deciding_.contains(who)) return;
+  const auto said = said_empty_.find(who);
+  const bool any_goes = CANARY(old_samples_of_emptiness);
+  if (member.holds_data && said != said_empty_.end() &&
+      said->second.times >= (any_goes ? 1 : kSaysEmpty)) {
+    const LogIndex as_of = any_goes ? 0 : said->second.as_of;
+    said_empty_.erase(said);
+    deciding_.insert(who);
+    return propose(NoteEmpty{who, as_of}, consensus, effects);
+  }
+  const bool gone = is_gone(who, now);
+  if (has(consensus.voters, who)) return;
+  const Member* bearer = state.member(member.info.node);
+  const bool replaced = bearer != nullptr && bearer->info.incarnation != who;
+  // Who was told to end comes back when its operator wants it to.
+  const bool stopped = member.health == Health::stopped && !CANARY(purges_the_stopped);
+  const bool stale =
+      gone && !stopped && !member.holds_data && health_.silence(who, now) >= options_.stale_after;
+  if (!member.leaving) {
+    if (!stale) return;
+    deciding_.insert(who);
+    return propose(SetDraining{who, true, true, false}, consensus, effects);
+  }
+  if (!may_go(member, state, now)) return;
+  deciding_.insert(who);
+  removing_.insert(who);
+  propose(RemoveMember{who, replaced ? "replaced"
+                            : stale  ? "stale"
+                                     : "removed by request"},
+          consensus, effects);
+}
+
+// It leaves, and nothing is lost by it, or whoever sends it away has given up what is.
+bool LeaderRole::may_go(const Member& member, const State& state, Instant now) const {
+  const Incarnation who = member.info.incarnation;
+  if (!member.leaving || state.owned(who) != 0) return false;
+  return !member.holds_data || (member.forced && is_gone(who, now)) || CANARY(removes_who_holds);
+}
+
+// A leader that is drained has work to give away, and leading is work.
+void LeaderRole::hand_over(const State& state, const Consensus& consensus, Instant now,
+                           Effects& effects) {
+  const Member* self = state.member(self_);
+  if (self == nullptr || !self->draining || now < hand_over_next_) return;
+  for (const Incarnation& voter : consensus.voters) {
+    const Member* other = state.member(voter);
+    if (voter == self_ || other == nullptr || other->draining || other->leaving) continue;
+    const bool follows = answers(voter, consensus, now) && is_there(voter, now) &&
+                         consensus.peers.at(voter).match + kCaughtUp >= consensus.last;
+    if (!follows || other->health != Health::healthy) continue;
+    hand_over_next_ = now + options_.timing.heartbeat_timeout;  // If it does not come about.
+    effects.push_back(Note{Weight::info, "is drained: " + other->info.node.value + " shall lead"});
+    effects.push_back(Transfer{voter});
+    return;
+  }
+}
+
+void LeaderRole::mind_voters(const State& state, const Consensus& consensus, Instant now,
+                             Effects& effects) {
+  RolesInput input;
+  input.leader = self_;
+  input.replica_count = options_.replica_count;
+  input.change_pending = consensus.changing;
+  input.committed_in_term = consensus.ready;
+  input.voter_replace_after = options_.voter_replace_after;
+  input.founding_pair = consensus.voters.size() == 2 && state.members().size() <= 2;
+  std::set<Incarnation> all(consensus.voters.begin(), consensus.voters.end());
+  all.insert(consensus.learners.begin(), consensus.learners.end());
+  state.members().each(
+      [&](const Incarnation& incarnation, const Member&) { all.insert(incarnation); });
+  for (const Incarnation& incarnation : all) {
+    const Member* member = state.member(incarnation);
+    const auto peer = consensus.peers.find(incarnation);
+    const bool self = incarnation == self_;
+    Server server;
+    server.incarnation = incarnation;
+    // It votes, and is counted, until it may go: its removal may be held up for long. Once it is
+    // proposed, it ends for good, whatever comes.
+    server.leaving = removing_.contains(incarnation) ||
+                     (member != nullptr && may_go(*member, state, now) &&
+                      (member->forced || !why_vote_needed(*member, state, now)));
+    server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
+    server.learner = has(consensus.learners, incarnation);
+    server.voter = has(consensus.voters, incarnation);
+    server.answered = self || answers(incarnation, consensus, now);
+    server.caught_up =
+        self || (peer != consensus.peers.end() && peer->second.match + kCaughtUp >= consensus.last);
+    const auto contact = health_.contact(incarnation);
+    if (!server.learner && !server.voter) {
+      // Outside the configuration it hears of no leader, so it cannot answer: a link must do.
+      server.answered = contact && contact->linked;
+    } else if (!self && contact && !contact->linked) {
+      server.answered = false;  // It answered a moment ago, and nobody is there now.
+    }
+    server.silent = self ? Duration::zero() : silence(incarnation, consensus, now);
+    input.servers.push_back(server);
+  }
+  const RolesAdvice advice = next_role_change(input);
+  if (advice.change) {
+    effects.push_back(Note{Weight::info, std::string(name(advice.change->kind)) + " " +
+                                             std::to_string(advice.change->who.value) + ": " +
+                                             advice.change->reason});
+    if (advice.change->kind == RoleChange::Kind::transfer) {
+      effects.push_back(Transfer{advice.change->who});
+    } else {
+      effects.push_back(ChangeVoters{change_of(advice.change->kind), advice.change->who});
+    }
+    return;
+  }
+  if (consensus.changing || voters_proposed_) return;
+  // The state mirrors the configuration, for everybody to read.
+  bool differs = state.leader() != self_;
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    differs = differs || member.voter != has(consensus.voters, incarnation);
+  });
+  if (!differs) return;
+  voters_proposed_ = SetVoters{consensus.voters, self_};
+  propose(*voters_proposed_, consensus, effects);
+}
+
+void LeaderRole::stamp(const State& state, Consensus& consensus, Instant now) {
+  if (!begun_) return;
+  consensus.stamp_ms = clock_.stamp(state.now_ms(), consensus.unix_ms, consensus.voters, now);
+  consensus.age_ms =
+      CANARY(age_by_wall_clock) ? static_cast<uint64_t>(consensus.unix_ms) : clock_.age_ms(now);
+}
+
+void LeaderRole::mind_log_time(const State& state, const Consensus& consensus, Instant now,
+                               Effects& effects) {
+  if (!begun_) return;
+  const auto to = clock_.step_back(state.now_ms(), consensus.unix_ms, consensus.voters, now);
+  if (!to) return;
+  effects.push_back(Note{Weight::warning, "the log's time lay " +
+                                              std::to_string((state.now_ms() - *to) / 1000) +
+                                              " s ahead of a majority of the voters' clocks: it "
+                                              "steps back"});
+  propose(SetLogTime{*to}, consensus, effects);
+}
+
+void LeaderRole::push_soft(const State& state, const Consensus& consensus, Instant now,
+                           Effects& effects) {
+  soft_next_ = now + kSoftEvery;
+  mind_log_time(state, consensus, now, effects);
+  soft_ = SoftTable{};
+  soft_.term = term_;
+  soft_.as_of_ms = consensus.unix_ms;
+  if (begun_) soft_.log_ahead_ms = consensus.stamp_ms - consensus.unix_ms;
+  soft_.commit = consensus.commit;
+  for (const Incarnation& voter : consensus.voters) {
+    if (voter == self_ || answers(voter, consensus, now)) ++soft_.voters_reachable;
+  }
+  size_t staying = 0;
+  state.members().each(
+      [&](const Incarnation&, const Member& member) { staying += member.leaving ? 0 : 1; });
+  const bool pair = consensus.voters.size() == 2 && state.members().size() <= 2;
+  soft_.voters_wanted = voters_wanted(options_.replica_count, staying, pair);
+  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    SoftMember row;
+    row.incarnation = incarnation;
+    row.started_at_ms = member.info.started_at_ms;
+    fill(row, now);
+    warn_of_slow_link(member, effects);
+    soft_.members.push_back(row);
+  });
+  state.members().each([&](const Incarnation& incarnation, const Member&) {
+    if (incarnation != self_) effects.push_back(Send{incarnation, soft_});
+  });
+}
+
+// Once, until it is well below again: beyond the limit nobody could say so any more.
+void LeaderRole::warn_of_slow_link(const Member& member, Effects& effects) {
+  const Incarnation who = member.info.incarnation;
+  const auto contact = health_.contact(who);
+  const Duration limit = options_.timing.round_trip_limit();
+  if (!contact) return;
+  const Duration smoothed = contact->latency.smoothed;
+  if (smoothed < limit / 4) slow_links_.erase(who);
+  if (smoothed < limit / 2 || !slow_links_.insert(who).second) return;
+  effects.push_back(
+      Note{Weight::warning, "round trips to " + member.info.node.value + " take " +
+                                std::to_string(smoothed / 1ms) + " ms: from " +
+                                std::to_string(limit / 1ms) +
+                                " ms on no leader can be elected and no lease renewed; raise "
+                                "electionTimeout and heartbeatTimeout"});
+}
+
+// What was true of somebody who is silent for longer than T is not true as of now.
+void LeaderRole::fill(SoftMember& row, Instant now) const {
+  const Incarnation who = row.incarnation;
+  const auto contact = health_.contact(who);
+  if (const auto heard = heard_ms_.find(who); heard != heard_ms_.end()) {
+    row.heartbeat_last_ms = heard->second;
+  }
+  if (const auto version = versions_.find(who); version != versions_.end()) {
+    row.version = version->second;
+  }
+  const HealthChecker::Quarantine quarantine = health_.quarantine(who, now);
+  row.quarantine_given_ms = quarantine.given / 1ms;
+  row.quarantine_lasted_ms = quarantine.lasted / 1ms;
+  const bool gone = contact && contact->health >= Health::disconnected;
+  if (gone || !health_.answered_within(who, now, options_.timing.heartbeat_timeout)) return;
+  const auto load = loads_.find(who);
+  row.sampled = load != loads_.end();
+  if (row.sampled) row.load = load->second;
+  if (!contact) return;
+  row.latency_last_ms = milliseconds(contact->latency.last);
+  row.latency_smoothed_ms = milliseconds(contact->latency.smoothed);
+  row.latency_p99_ms = milliseconds(contact->latency.p99);
+}
+
+void LeaderRole::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {
+  effects.push_back(Propose{Command{.body = std::move(body),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = {},
+                                    .idempotency_key = {},
+                                    .age_ms = consensus.age_ms}});
+}
+
+}  // namespace databridge::cluster

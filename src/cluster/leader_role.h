@@ -1,0 +1,161 @@
+// What the leader owes the cluster, for one term: verdicts on members, leases, work in its place,
+// the right voters, a table of what is soft.
+//
+// Owns   the health checker, the controller and the soft table of this term.
+// Hides  who is told what, and when.
+// Pure   no clock, no socket, no thread. Made anew for each term: nothing is inherited but the
+// state.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "cluster/assignment_controller.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/health_checker.h"
+#include "cluster/log_clock.h"
+#include "cluster/pending_requests.h"
+#include "cluster/timing.h"
+#include "state/state.h"
+
+namespace databridge::cluster {
+
+class LeaderRole {
+ public:
+  struct Options {
+    Timing timing;
+    uint32_t replica_count = 3;
+    Duration voter_replace_after = 30s;
+    Duration stale_after = 5min;  // Silent for so long: removed, if nothing is lost by it.
+    placement::RebalanceWindow::Options rebalance;
+    // A refused connection proves that the process is gone, on whichever host (docs/operating.md).
+    bool trust_refused = false;
+    ClusterId cluster = {};
+  };
+  // `soft`: what the leader before pushed last, `soft_age` ago: how long quarantines have lasted.
+  LeaderRole(const Options& options, Incarnation self, Term term, const State& state,
+             const SoftTable& soft, Duration soft_age, Instant now);
+
+  Term term() const { return term_; }
+  bool begun() const { return begun_; }
+
+  // The no-op of this term is applied.
+  void begin(const State& state, const Consensus& consensus, Instant now);
+
+  void on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
+                    const Consensus& consensus, Instant now, Effects& effects);
+  void on_report(Incarnation from, const WorkReport& report, const State& state);
+  void on_join(const Join& join, const State& state, const Consensus& consensus, Instant now,
+               Effects& effects);
+  void on_link(Incarnation peer, LinkState link);
+  // Its process of that boot, and so each before it, is proved dead (safety.md 2).
+  void proved_dead(Incarnation member, uint64_t boot, const State& state);
+  // A newer process of the same data directory has greeted us: those before it are dead.
+  void restarted(Incarnation member, uint64_t boot, const State& state) {
+    controller_.died(member, boot - 1, state);
+  }
+  // Its predecessors can hold no lease any more: its next process, if it proves the end of this
+  // one, speaks for all of them.
+  void outwaited(Incarnation member, const State& state, const Consensus& consensus,
+                 Effects& effects) const;
+  // The judge itself was away (safety.md 1.8).
+  void came_back(Instant now) { health_.came_back(now); }
+
+  void on_applied(LogIndex index, const Command& command, const Applied& applied,
+                  const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void tick(const State& state, const Consensus& consensus, Instant now, Random& random,
+            Effects& effects);
+  Instant due() const { return check_next_; }
+  // What commands of this step are stamped with: goes into the consensus (safety.md 8.2, 8.3).
+  void stamp(const State& state, Consensus& consensus, Instant now);
+
+  void serve(PendingRequests::ToServe served, PendingRequests& requests, const State& state,
+             const Consensus& consensus, Instant now, Effects& effects);
+
+  const SoftTable& soft() const { return soft_; }
+
+ private:
+  void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
+  void refuse(const MemberInfo& who, std::string why, Effects& effects) const;
+  Inherited inherited(const Member& member, Instant now) const;
+  void watch(const Member& member, Instant now);
+  void note_commit(const Consensus& consensus, Instant now);
+  bool is_behind(Incarnation member, LogIndex version, Instant now) const;
+  void fill(SoftMember& row, Instant now) const;
+  void warn_of_slow_link(const Member& member, Effects& effects);
+  void judge(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_members(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_member(const Member& member, const State& state, const Consensus& consensus,
+                   Instant now, Effects& effects);
+  void hand_over(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void mind_log_time(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+
+  bool is_gone(Incarnation member, Instant now) const;
+  bool is_there(Incarnation member, Instant now) const;  // It answered a moment ago.
+  bool may_go(const Member& member, const State& state, Instant now) const;
+  void note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state);
+  bool has_quorum(const Consensus& consensus, Instant now) const;
+  Duration silence(Incarnation server, const Consensus& consensus, Instant now) const;
+  bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.
+
+  // ---- Requests (leader_serve.cc)
+  struct Served;
+  void on(Change& change, const Served& with);
+  void on(Place& place, const Served& with);
+  void on(MoveWork& move, const Served& with);
+  void on(Rebalance& rebalance, const Served& with);
+  void on(RemoveNode& remove, const Served& with);
+  void on(DrainNode& drain, const Served& with);
+  void on(CheckNode& check, const Served& with);
+  void on(TransferLeadership& transfer, const Served& with);
+  void on(ReadBarrier&, const Served& with);
+  void on(JoinCluster&, const Served& with);
+  Result<placement::Plan> plan_of(const Rebalance& rebalance, const State& state);
+  std::optional<std::string> why_not_removed(const Member& member, bool force, const State& state,
+                                             const Consensus& consensus, Instant now) const;
+  std::optional<std::string> why_vote_needed(const Member& member, const State& state,
+                                             Instant now) const;
+
+  Options options_;
+  Incarnation self_;
+  Term term_;
+  bool begun_ = false;
+  HealthChecker health_;
+  AssignmentController controller_;
+  LogClock clock_;
+  Instant since_;
+  SoftTable soft_;
+  std::set<Incarnation> slow_links_;  // That were warned of.
+  SoftTable soft_before_;             // Of the leader before, as old as that when this term began.
+  Duration soft_age_;
+  std::deque<std::pair<Instant, LogIndex>> commits_;  // What was committed when, of late.
+  std::map<Incarnation, LogIndex> versions_;          // As heartbeats say.
+  std::map<Incarnation, NodeLoad> loads_;
+  std::map<Incarnation, int64_t> heard_ms_;
+  // Who owns nothing said that it holds nothing (safety.md 9.3).
+  struct SaidEmpty {
+    uint32_t times = 0;
+    uint64_t sequence = 0;  // Of the newest heartbeat that said so.
+    LogIndex as_of = 0;     // The least index that any of them had applied.
+  };
+  std::map<Incarnation, SaidEmpty> said_empty_;
+  std::deque<placement::Plan> plans_;     // Shown by a dry run, newest last; a few.
+  LogIndex placement_changed_ = 0;        // By the newest command that plans depend on.
+  std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
+  std::set<Incarnation> deciding_;        // What mind_member proposed is not applied yet;
+  std::set<Incarnation> removing_;        // and it is their removal.
+  std::optional<SetVoters> voters_proposed_;
+  std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
+  Instant soft_next_{};
+  Instant check_next_{};
+  Instant hand_over_next_{};
+};
+
+}  // namespace databridge::cluster

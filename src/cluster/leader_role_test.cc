@@ -1,0 +1,460 @@
+// What a leader owes by safety.md 1 to 3, seen from outside: heartbeats, links and commits go in,
+// effects come out.
+#include <algorithm>
+#include <utility>
+
+#include "cluster/test_leader_role.h"
+
+namespace databridge::cluster {
+namespace {
+
+// ---- What was there before this leader
+
+// A leader that had lost its quorum left its verdicts in the log. They are applied with the next
+// one's no-op: who was elected has looked at the state before.
+TEST_F(LeaderDutyTest, VerdictsOfTheLastLeaderThatAreAppliedLateAreTakenBackToo) {
+  SetVerdict last;
+  last.incarnation = node(2);
+  last.health = Health::disconnected;
+  last.reason = HealthReason::connection_refused;
+  apply(last);
+  begin();
+  pass(3 * timing.heartbeat_timeout);
+  EXPECT_EQ(state.member(node(2))->health, Health::healthy);
+}
+
+// ---- 1.5: leases
+
+TEST_F(LeaderDutyTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
+  begin();
+  now += timing.quorum_window;
+  const auto acks = sent<HeartbeatAck>(beat(2));
+  ASSERT_EQ(acks.size(), 1u) << "W ago, to the tick";
+  EXPECT_EQ(acks[0].to, node(2));
+  EXPECT_EQ(acks[0].message.term, kTerm);
+  EXPECT_EQ(acks[0].message.sequence, sequence);
+  now += 1ns;
+  EXPECT_FALSE(acknowledged(beat(2)));
+  EXPECT_FALSE(acknowledged(beat(1))) << "its own lease ends likewise";
+  hear_quorum();
+  EXPECT_TRUE(acknowledged(beat(2)));
+}
+
+TEST_F(LeaderDutyTest, AcknowledgesNoHeartbeatOfAnotherTerm) {
+  begin();
+  Heartbeat heartbeat;
+  heartbeat.boot = 1;
+  for (const Term term : {kTerm - 1, kTerm + 1}) {
+    heartbeat.term = term;
+    Effects effects;
+    duty.on_heartbeat(node(2), heartbeat, state, consensus, now, effects);
+    EXPECT_TRUE(effects.empty());
+  }
+}
+
+TEST_F(LeaderDutyTest, AcknowledgesNobodyItDoesNotWatchAndNoDeadProcess) {
+  begin();
+  EXPECT_TRUE(beat(9).empty()) << "no member";
+  EXPECT_TRUE(acknowledged(beat(2, {}, 3)));
+  EXPECT_TRUE(beat(2, {}, 2).empty()) << "the words of an earlier start";
+}
+
+TEST_F(LeaderDutyTest, TellsAMemberToStopWhatIsNotItsOwnBeforeItAcknowledges) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  const Effects effects = beat(3, {{p, epoch, RunState::running}});
+  ASSERT_EQ(sent<StopWork>(effects).size(), 1u);
+  EXPECT_LT(place_of<StopWork>(effects), place_of<HeartbeatAck>(effects));
+  commit(Release{p, epoch, "moved"});
+  EXPECT_EQ(sent<StopWork>(beat(2, {{p, epoch, RunState::running}})).size(), 1u);
+}
+
+TEST_F(LeaderDutyTest, SaysStartAgainToWhoHasNotStarted) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  const auto starts = sent<StartWork>(beat(2, {{p, epoch, RunState::assigned}}));
+  ASSERT_EQ(starts.size(), 1u);
+  EXPECT_EQ(starts[0].message.term, kTerm);
+  EXPECT_EQ(starts[0].message.index, epoch.index);
+  EXPECT_TRUE(sent<StartWork>(beat(2, {{p, epoch, RunState::running}})).empty());
+}
+
+// ---- 1.3: before its own no-op is applied
+
+TEST_F(LeaderDutyTest, ProposesNothingBeforeItsNoOp) {
+  consensus.ready = false;
+  EXPECT_TRUE(all<Propose>(pass(15s)).empty());
+  PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
+  Effects effects;
+  auto served =
+      requests.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, state, consensus, now, effects);
+  ASSERT_TRUE(served);
+  duty.serve(*served, requests, state, consensus, now, effects);
+  ASSERT_EQ(all<Reply>(effects).size(), 1u);
+  EXPECT_EQ(all<Reply>(effects)[0].answer.error().code, Code::no_leader);
+}
+
+// Its state may lack the entry that made the epoch current: it is in the log, not yet applied.
+TEST_F(LeaderDutyTest, StopsAndStartsNobodyBeforeItsNoOp) {
+  consensus.ready = false;
+  const Epoch unknown{0, index + 3};
+  const Effects effects = beat(2, {{p, unknown, RunState::running}});
+  EXPECT_TRUE(sent<StopWork>(effects).empty());
+  EXPECT_TRUE(acknowledged(effects)) << "its work goes on while leaders change";
+  EXPECT_TRUE(sent<StartWork>(commit(Assign{p, {}, node(2), "by the leader before"})).empty())
+      << "its release may be the next entry";
+  consensus.ready = true;
+  begin();
+  EXPECT_EQ(sent<StopWork>(beat(2, {{p, unknown, RunState::running}})).size(), 1u);
+  EXPECT_EQ(sent<StartWork>(beat(2, {{p, assignment(p).epoch, RunState::assigned}})).size(), 1u);
+}
+
+// ---- 1.2 and 3: the gate by the lease bound
+
+TEST_F(LeaderDutyTest, ASilentMembersGateOpensTAfterItWasLastHeard) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  pass(2s);
+  const Instant heard = now;
+  beating = {1, 3};
+  commit(Release{p, epoch, "moved"});
+  pass(timing.heartbeat_timeout - 1ms);
+  expect_gate_closed();
+  now = heard + timing.heartbeat_timeout;
+  expect_moved_from_two();
+}
+
+TEST_F(LeaderDutyTest, ANewLeaderCountsFromItsNoOp) {
+  const Epoch epoch = assign(p, 2);
+  apply(Release{p, epoch, "moved"});
+  now += 60s;  // It waited long for the no-op: leases of the leader before are not the question.
+  begin();
+  hear_quorum();
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout - 1ms);
+  expect_gate_closed();
+  now += 1ms;
+  expect_moved_from_two();
+}
+
+// Without check-quorum below: another leader may have granted a lease meanwhile.
+TEST_F(LeaderDutyTest, OpensNoGateWithoutAQuorum) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  commit(Release{p, epoch, "moved"});
+  quorum_answers = false;
+  beating = {1, 3};
+  EXPECT_TRUE(proposed<Assign>(pass(3 * timing.heartbeat_timeout)).empty());
+  expect_gate_closed();
+  hear_quorum();
+  expect_moved_from_two();
+}
+
+// A start for node 2 may still be under way when the lease bound opens the gate. It must find no
+// lease there, even if the stop that was sent after it is lost.
+TEST_F(LeaderDutyTest, AfterAGateByTheLeaseBoundTheOwnerFirstLetsGo) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout + 1s);
+  ASSERT_NE(assignment(p).owner, node(2));
+  const Effects effects = beat(2);  // It is behind: it does not know of the epoch at all.
+  EXPECT_FALSE(acknowledged(effects));
+  const auto stops = sent<StopWork>(effects);
+  ASSERT_EQ(stops.size(), 1u);
+  EXPECT_EQ(stops[0].message.processor, p);
+  EXPECT_EQ(stops[0].message.epoch, epoch);
+  EXPECT_FALSE(acknowledged(beat(2, {{p, epoch, RunState::assigned}})));
+  report_stopped(2, p, epoch);
+  EXPECT_TRUE(acknowledged(beat(2)));
+}
+
+TEST_F(LeaderDutyTest, ToBeStoppingIsToHaveLetGo) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout + 1s);
+  EXPECT_TRUE(acknowledged(beat(2, {{p, epoch, RunState::stopping}})));
+}
+
+TEST_F(LeaderDutyTest, ANewProcessOfTheOwnerOwesNothing) {
+  begin();
+  run_on_two(p);
+  beating = {1, 3};
+  pass(timing.heartbeat_timeout + 1s);
+  duty.restarted(node(2), 2, state);
+  EXPECT_TRUE(acknowledged(beat(2, {}, 2)));
+}
+
+// ---- 1.2: the gate by the owner's word; nothing goes around it
+
+TEST_F(LeaderDutyTest, QuarantineDrainAndForcedRemovalWaitForTheGate) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  commit(SetDraining{node(2), true, false});
+  expect_gate_closed();
+  commit(SetDraining{node(2), true, true});
+  expect_gate_closed();
+  commit(SetVerdict{node(2), Health::unhealthy, HealthReason::answers_failed, 20'000});
+  expect_gate_closed();
+  pass(2 * timing.heartbeat_timeout);  // It beats all along: its lease may be alive.
+  expect_gate_closed();
+  report_stopped(2, p, Epoch{0, epoch.index - 1});
+  expect_gate_closed();
+  report_stopped(3, p, epoch);
+  expect_gate_closed();
+  report_stopped(2, p, epoch);
+  expect_moved_from_two();
+}
+
+// ---- 2: proof of death
+
+TEST_F(LeaderDutyTest, ProofOfDeathOpensTheGateAtOnce) {
+  begin();
+  run_on_two(p);
+  beating = {1, 3};
+  duty.proved_dead(node(2), 1, state);
+  settle();
+  EXPECT_NE(assignment(p).owner, node(2));
+}
+
+TEST_F(LeaderDutyTest, ARefusedConnectionIsNoProof) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  duty.on_link(node(2), LinkState::lost);
+  duty.on_link(node(2), LinkState::refused);
+  commit(Release{p, epoch, "moved"});
+  pass(timing.heartbeat_timeout / 2);
+  expect_gate_closed();
+}
+
+TEST_F(LeaderDutyTest, WhatIsGivenToTheDeadBeforeItsDeathIsKnownMovesOn) {
+  begin();
+  duty.proved_dead(node(2), 1, state);
+  run_on_two(p);  // Was proposed a moment before.
+  settle();
+  EXPECT_NE(assignment(p).owner, node(2));
+}
+
+// The new process was admitted and given work before the leader heard of the old one's end. Its
+// epochs are its own.
+class ARestartedMember : public LeaderDutyTest {
+ protected:
+  ARestartedMember() {
+    begin();
+    beat(2);
+    commit(AdmitMember{info_of(2, 2)});
+    epoch = run_on_two(p);
+  }
+  void expect_that_it_must_say_stopped() {
+    EXPECT_TRUE(acknowledged(beat(2, {{p, epoch, RunState::running}}, 2)));
+    commit(SetDraining{node(2), true, false});
+    expect_gate_closed();
+    report_stopped(2, p, epoch);
+    expect_moved_from_two();
+  }
+  Epoch epoch;
+};
+
+TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsFirstHeartbeatIsLate) {
+  expect_that_it_must_say_stopped();
+}
+
+TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsGreetingIsLate) {
+  duty.restarted(node(2), 2, state);
+  expect_that_it_must_say_stopped();
+}
+
+TEST_F(ARestartedMember, IsNotTakenForDeadWhenTheProofIsLate) {
+  duty.proved_dead(node(2), 1, state);
+  EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
+  expect_that_it_must_say_stopped();
+}
+
+TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
+  const ProcessorId q = add(2);
+  commit(AdmitMember{info_of(3, 1)});
+  commit(Assign{q, {}, node(3), "here"});
+  commit(AdmitMember{info_of(3, 2)});
+  const auto releases = proposed<Release>(settle());
+  ASSERT_EQ(releases.size(), 1u);
+  EXPECT_EQ(releases[0].processor, q);
+  EXPECT_EQ(releases[0].reason, "its node was started again");
+  EXPECT_TRUE(assignment(q).releasing) << "until its end is proved";
+  duty.restarted(node(3), 2, state);
+  settle();
+  EXPECT_FALSE(assignment(q).releasing);
+}
+
+// ---- 5.2: who may be counted on
+
+// It answered a moment ago, and its process ended since: with it two voters would be one.
+TEST_F(LeaderDutyTest, ALearnerWhoseLinkWasRefusedIsNotMadeAVoter) {
+  consensus.voters = {node(1)};
+  consensus.learners = {node(2), node(3)};
+  beating = {1, 3};
+  begin();
+  duty.on_link(node(2), LinkState::refused);
+  EXPECT_TRUE(all<ChangeVoters>(pass(2s)).empty());
+  duty.on_link(node(2), LinkState::up);
+  EXPECT_FALSE(all<ChangeVoters>(pass(2s)).empty());
+}
+
+// ---- What a member says of its disk is the reason of its verdict
+
+TEST_F(LeaderDutyTest, AFullDiskIsToldFromABrokenOne) {
+  begin();
+  for (const auto& [trouble, reason] :
+       {std::pair(NodeTrouble::disk_full, HealthReason::disk_full),
+        std::pair(NodeTrouble::disk_error, HealthReason::disk_error)}) {
+    load.trouble = trouble;
+    pass(2s);
+    EXPECT_EQ(state.member(node(2))->health, Health::degraded);
+    EXPECT_EQ(state.member(node(2))->reason, reason);
+  }
+}
+
+// ---- 1.8: the judge itself was away
+
+TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
+  begin();
+  pass(2s);
+  now += 60s;
+  hear_quorum();
+  duty.came_back(now);
+  EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
+  EXPECT_EQ(proposed<SetVerdict>(pass(1s)).size(), 0u);
+}
+
+TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
+  begin();
+  pass(1s);
+  duty.on_link(node(2), LinkState::up);
+  MemberInfo other = info_of(9);
+  other.node = info_of(2).node;
+  const auto join = [&] {
+    Effects effects;
+    duty.on_join({other, {}}, state, consensus, now, effects);
+    return effects;
+  };
+  const auto refused = sent<JoinReply>(join());
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_NE(refused[0].message.refused.find("may live"), std::string::npos);
+  duty.on_link(node(2), LinkState::lost);
+  duty.on_link(node(2), LinkState::refused);
+  EXPECT_TRUE(proposed<AdmitMember>(join()).empty()) << "it may be there all the same";
+  now += timing.heartbeat_timeout - 1s;
+  EXPECT_TRUE(proposed<AdmitMember>(join()).empty());
+  now += 1s;
+  EXPECT_EQ(proposed<AdmitMember>(join()).size(), 1u) << "it has lost its disk, and comes back";
+}
+
+TEST_F(LeaderDutyTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
+  begin();
+  MemberInfo other = info_of(9);
+  other.node = info_of(2).node;
+  duty.proved_dead(node(2), 1, state);
+  Effects effects;
+  duty.on_join({other, {}}, state, consensus, now, effects);
+  EXPECT_EQ(proposed<AdmitMember>(effects).size(), 1u);
+}
+
+// Its next process would refuse what the state does not know it to be.
+TEST_F(LeaderDutyTest, AProcessThatIsNotAdmittedYetGetsNoWork) {
+  apply(SetDraining{node(1), true});
+  apply(SetDraining{node(3), true});
+  beating = {1, 3};
+  begin();
+  beat(2, {}, 2);
+  settle();
+  EXPECT_EQ(assignment(p).owner, Incarnation{});
+  EXPECT_NE(assignment(p).reason.find("not admitted yet"), std::string::npos)
+      << assignment(p).reason;
+  MemberInfo next = info_of(2);
+  next.boot = 2;
+  commit(AdmitMember{next});
+  pass(2s);
+  EXPECT_EQ(assignment(p).owner, node(2)) << assignment(p).reason;
+}
+
+TEST_F(LeaderDutyTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartBeats) {
+  apply(AdmitMember{info_of(4)});
+  consensus.learners = {node(4)};
+  begin();
+  for (const uint64_t id : {1u, 2u, 3u, 4u}) duty.on_link(node(id), LinkState::up);
+  const Instant last_answer = now;
+  const auto loses_its_vote = [&](Duration time) {
+    for (const Instant end = now + time; now < end;) {
+      now += 1s;
+      hear_quorum();
+      consensus.peers[node(2)].contact_last = last_answer;
+      for (const uint64_t id : {3u, 4u}) consensus.peers[node(id)] = {consensus.last, now, {}};
+      for (const uint64_t id : {1u, 2u, 3u, 4u}) beat(id);
+      for (const ChangeVoters& change : all<ChangeVoters>(settle())) {
+        if (change.server == node(2)) return true;
+      }
+    }
+    return false;
+  };
+  const Duration patience = LeaderRole::Options{}.voter_replace_after;
+  EXPECT_FALSE(loses_its_vote(patience - 2s));
+  EXPECT_TRUE(loses_its_vote(4s));
+}
+
+// ---- Requests
+
+class RequestTest : public LeaderDutyTest {
+ protected:
+  std::optional<Answer> ask(RequestBody request) {
+    Effects effects;
+    PendingRequests requests({}, node(1), 1);
+    const auto served = requests.ask({7, {std::move(request), {}}}, state, consensus, now, effects);
+    duty.serve(*served, requests, state, consensus, now, effects);
+    const auto replies = all<Reply>(effects);
+    return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
+  }
+};
+
+TEST_F(RequestTest, LeadershipGoesToNoWorkerAndThatIsSaid) {
+  begin();
+  commit(AdmitMember{info_of(4)});
+  const NodeId worker = info_of(4).node;
+  const auto refused = ask(TransferLeadership{worker});
+  ASSERT_TRUE(refused && !refused->has_value());
+  EXPECT_EQ(refused->error().code, Code::conflict);
+  EXPECT_EQ(refused->error().message, worker.value + " has no vote: only a voter can lead");
+  EXPECT_TRUE(ask(TransferLeadership{info_of(1).node})->has_value()) << "it leads already";
+}
+
+class PlanTest : public RequestTest {
+ protected:
+  std::optional<Answer> ask(Rebalance request) { return RequestTest::ask(request); }
+};
+
+TEST_F(PlanTest, IsRefusedOnceThePlacementHasMovedOn) {
+  begin();
+  const auto plan = ask({.dry_run = true, .plan_id = {}});
+  ASSERT_TRUE(plan && *plan && (*plan)->plan);
+  const std::string id = (*plan)->plan->id;
+  commit(SetConfig{"key", "1", {}});
+  EXPECT_TRUE(ask({.dry_run = false, .plan_id = id})->has_value());
+  commit(SetDraining{node(3), true, false});
+  const auto late = ask({.dry_run = false, .plan_id = id});
+  ASSERT_FALSE(late->has_value());
+  EXPECT_EQ(late->error().code, Code::conflict);
+  EXPECT_EQ(ask({.dry_run = false, .plan_id = "unknown"})->error().code, Code::conflict);
+}
+
+TEST_F(PlanTest, TheNewestAreKept) {
+  begin();
+  std::string id;
+  for (int i = 0; i < 40; ++i) {
+    commit(SetStrategy{i % 2 == 0 ? Strategy::round_robin : Strategy::least_loaded});
+    id = (*ask({.dry_run = true, .plan_id = {}}))->plan->id;
+  }
+  EXPECT_TRUE(ask({.dry_run = false, .plan_id = id})->has_value());
+}
+
+}  // namespace
+}  // namespace databridge::cluster

@@ -1,0 +1,251 @@
+#include "cluster/member_role.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace databridge::cluster {
+namespace {
+
+// Heartbeats that are remembered without an answer: older ones could renew nothing any more.
+constexpr size_t kUnansweredMax = 64;
+
+}  // namespace
+
+MemberRole::MemberRole(const Timing& timing, Incarnation self, uint64_t boot)
+    : timing_(timing), self_(self), boot_(boot), sequence_(boot << 32) {}
+
+void MemberRole::tick(const State& state, const Consensus& consensus, Instant now,
+                      Effects& effects) {
+  lapse(now, effects);
+  catch_up(state);
+  // A new leader knows nothing of us: it hears from us at once, not at the next round.
+  const bool news = consensus.term != heard_term_ || consensus.leader != heard_leader_;
+  if (news) {
+    heard_term_ = consensus.term;
+    heard_leader_ = consensus.leader;
+    sent_.clear();
+    for (const auto& [processor, work] : work_) {
+      if (!work.spoke || work.state == RunState::stopping) continue;
+      tell(consensus, {processor, work.epoch, work.state, work.words}, effects);
+    }
+    answers_ = 0;
+  }
+  if (consensus.leader && (news || now >= heartbeat_due_)) {
+    send_heartbeat(state, consensus, now, effects);
+  }
+  try_starts(state, now, effects);
+}
+
+Instant MemberRole::due() const {
+  Instant due = heard_leader_ ? heartbeat_due_ : Instant::max();
+  if (lease_term_ != 0 && !work_.empty()) due = std::min(due, lease_until_);
+  for (const auto& [processor, pending] : starts_) due = std::min(due, pending.until);
+  return due;
+}
+
+void MemberRole::send_heartbeat(const State& state, const Consensus& consensus, Instant now,
+                                Effects& effects) {
+  heartbeat_due_ = now + timing_.heartbeat_interval;
+  // What is committed here is not what the leader has: who says no more loses its work and vote.
+  if (consensus.contradicted) return;
+  Heartbeat heartbeat;
+  heartbeat.sequence = ++sequence_;
+  heartbeat.term = consensus.term;
+  heartbeat.boot = boot_;
+  heartbeat.load = load_;
+  heartbeat.loop_late = std::exchange(loop_late_, false);
+  heartbeat.stopping = stopping_;
+  heartbeat.wall_ms = consensus.unix_ms;
+  heartbeat.version = state.version();
+  heartbeat.answers = answers_;
+  heartbeat.lapsed = std::exchange(lapsed_, false);
+  for (const ProcessorId& processor : mine_) {
+    const Assignment* assignment = state.assignments().find(processor);
+    if (assignment == nullptr) continue;
+    Running running{processor, assignment->epoch, RunState::assigned};
+    const auto work = work_.find(processor);
+    if (work != work_.end() && work->second.epoch == assignment->epoch) {
+      running.state = work->second.state;
+    } else if (barred(processor, assignment->epoch)) {
+      running.state = RunState::unassigned;  // Stopped, and never again under this epoch.
+    }
+    heartbeat.running.push_back(running);
+  }
+  sent_[sequence_] = now;
+  while (sent_.size() > kUnansweredMax) sent_.erase(sent_.begin());
+  effects.push_back(Send{consensus.leader, std::move(heartbeat)});
+}
+
+void MemberRole::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now,
+                        Effects& effects) {
+  if (ack.term != consensus.term || ack.term != heard_term_) return;
+  const auto sent = sent_.find(ack.sequence);
+  if (sent == sent_.end()) return;
+  const Instant until = sent->second + timing_.lease;
+  round_trip_ = now - sent->second;
+  acked_ = sent->second;
+  told_.emplace_back(sent->second, ack.commit);
+  if (told_.size() > kUnansweredMax) told_.pop_front();
+  sent_.erase(sent_.begin(), std::next(sent));
+  lapse(now, effects);  // A lease that ended is not mended: its epochs are gone (safety.md 1.4).
+  if (until <= now) return;
+  if (ack.term > lease_term_ || until > lease_until_) {
+    lease_until_ = std::max(until, lease_until_);
+    lease_term_ = ack.term;
+    effects.push_back(RenewLease{lease_until_, lease_term_});
+  }
+}
+
+void MemberRole::catch_up(const State& state) {
+  while (!told_.empty() && told_.front().second <= state.version()) {
+    caught_up_at_ = told_.front().first;
+    told_.pop_front();
+  }
+}
+
+std::optional<Duration> MemberRole::out_of_touch(Instant now) const {
+  if (!acked_) return std::nullopt;
+  return now - *acked_;
+}
+
+void MemberRole::on_ask(const HeartbeatAsk& ask, const State& state, const Consensus& consensus,
+                        Instant now, Effects& effects) {
+  answers_ = std::max(answers_, ask.number);
+  if (consensus.leader) send_heartbeat(state, consensus, now, effects);
+}
+
+void MemberRole::stopping(const State& state, const Consensus& consensus, Instant now,
+                          Effects& effects) {
+  stopping_ = true;
+  if (consensus.leader) send_heartbeat(state, consensus, now, effects);
+}
+
+void MemberRole::on_start(const StartWork& start, Instant now) {
+  auto& pending = starts_[start.processor];
+  if (start.term < pending.start.term) return;
+  pending = {start, now + timing_.lease};
+}
+
+void MemberRole::try_starts(const State& state, Instant now, Effects& effects) {
+  for (auto next = starts_.begin(); next != starts_.end();) {
+    const auto entry = next++;
+    const StartWork& start = entry->second.start;
+    const Assignment* assignment = state.assignments().find(start.processor);
+    const Member* self = state.member(self_);
+    const bool applied = state.version() >= start.index;
+    const bool current = applied && assignment != nullptr && assignment->owner == self_ &&
+                         assignment->epoch == start.epoch && !assignment->releasing;
+    // Epochs from before this start of the process are dead here.
+    const bool reborn = applied && self != nullptr && self->info.boot == boot_ &&
+                        start.epoch.index > self->admitted_at;
+    const auto work = work_.find(start.processor);
+    const bool here = work != work_.end() && work->second.epoch == start.epoch;
+    if (now >= entry->second.until || start.term < heard_term_ || here ||
+        barred(start.processor, start.epoch) || (applied && !(current && reborn))) {
+      starts_.erase(entry);
+      continue;
+    }
+    // An older epoch is still stopping here, or a condition is not there yet: wait for it.
+    if (!current || work != work_.end()) continue;
+    if (lease_term_ != start.term || now >= lease_until_) continue;
+    work_[start.processor] = {start.epoch, RunState::starting, {}, false};
+    effects.push_back(StartHost{start.processor, start.epoch});
+    starts_.erase(entry);
+  }
+}
+
+void MemberRole::on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects) {
+  if (stop.term < heard_term_) return;
+  bar(stop.processor, stop.epoch);
+  const auto work = work_.find(stop.processor);
+  if (work != work_.end() && work->second.epoch <= stop.epoch) {
+    if (work->second.state == RunState::stopping) return;
+    work->second.state = RunState::stopping;
+    effects.push_back(StopHost{stop.processor, work->second.epoch});
+    return;
+  }
+  // It does not run here and never will: that is what "stopped" means.
+  tell(consensus, {stop.processor, stop.epoch, RunState::unassigned, "not running"}, effects);
+}
+
+void MemberRole::on_report(const HostReport& report, const Consensus& consensus, Effects& effects) {
+  const auto work = work_.find(report.processor);
+  if (work == work_.end() || work->second.epoch != report.epoch) return;
+  if (report.state == RunState::unassigned) {
+    bar(report.processor, report.epoch);
+    work_.erase(work);
+  } else {
+    if (work->second.state == RunState::stopping) return;
+    work->second.state = report.state;
+    work->second.words = report.detail;
+    work->second.spoke = work->second.spoke || !report.detail.empty();
+  }
+  tell(consensus, {report.processor, report.epoch, report.state, report.detail}, effects);
+}
+
+void MemberRole::changed(const State& state, ProcessorId processor, const Consensus& consensus,
+                         Effects& effects) {
+  const Assignment* assignment = state.assignments().find(processor);
+  const bool ours = assignment != nullptr && assignment->owner == self_;
+  if (ours) {
+    mine_.insert(processor);
+    const Member* self = state.member(self_);
+    if (self == nullptr || self->info.boot != boot_ ||
+        assignment->epoch.index <= self->admitted_at) {
+      bar(processor, assignment->epoch);
+    }
+  } else {
+    mine_.erase(processor);
+  }
+  const auto work = work_.find(processor);
+  if (work == work_.end()) {
+    if (ours && assignment->releasing) {
+      on_stop({processor, assignment->epoch, heard_term_}, consensus, effects);
+    }
+    return;
+  }
+  const bool stays = ours && assignment->epoch == work->second.epoch && !assignment->releasing;
+  if (!stays) on_stop({processor, work->second.epoch, heard_term_}, consensus, effects);
+}
+
+void MemberRole::rebuild(const State& state, const Consensus& consensus, Effects& effects) {
+  mine_.clear();
+  std::set<ProcessorId> touched;
+  for (const auto& [processor, work] : work_) touched.insert(processor);
+  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    if (assignment.owner == self_) touched.insert(processor);
+  });
+  for (const ProcessorId& processor : touched) changed(state, processor, consensus, effects);
+}
+
+void MemberRole::lapse(Instant now, Effects& effects) {
+  if (lease_term_ == 0 || now < lease_until_) return;
+  lease_term_ = 0;
+  lapsed_ = true;
+  for (auto& [processor, work] : work_) {
+    bar(processor, work.epoch);
+    if (work.state == RunState::stopping) continue;
+    work.state = RunState::stopping;
+    effects.push_back(StopHost{processor, work.epoch});
+  }
+  if (!work_.empty()) {
+    effects.push_back(Note{Weight::warning, "lease ended: all work here stops"});
+  }
+}
+
+bool MemberRole::barred(ProcessorId processor, Epoch epoch) const {
+  const auto found = barred_.find(processor);
+  return found != barred_.end() && epoch <= found->second;
+}
+
+void MemberRole::bar(ProcessorId processor, Epoch epoch) {
+  Epoch& newest = barred_[processor];
+  newest = std::max(newest, epoch);
+}
+
+void MemberRole::tell(const Consensus& consensus, const WorkReport& report,
+                      Effects& effects) const {
+  if (consensus.leader) effects.push_back(Send{consensus.leader, report});
+}
+
+}  // namespace databridge::cluster

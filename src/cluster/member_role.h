@@ -1,0 +1,119 @@
+// What a node owes as a member: heartbeats to the leader, a lease in return, and work that begins
+// and ends by the rules of safety.md 1.
+//
+// Owns   the heartbeats under way, the lease, how far it is known to be caught up, which epochs are
+//        barred here for ever, which starts wait for a condition, what the host runs.
+// Hides  when a heartbeat is due, and why a start is refused.
+// Pure   no clock, no socket, no thread: `now` and the consensus are arguments, effects come back.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/canary.h"
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "cluster/timing.h"
+#include "state/state.h"
+
+namespace databridge::cluster {
+
+class MemberRole {
+ public:
+  MemberRole(const Timing& timing, Incarnation self, uint64_t boot);
+
+  // Sends what is due, lets a lapsed lease take its epochs with it, begins what may begin.
+  void tick(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+
+  void on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now, Effects& effects);
+  void on_ask(const HeartbeatAsk& ask, const State& state, const Consensus& consensus, Instant now,
+              Effects& effects);
+  void on_start(const StartWork& start, Instant now);
+  void on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects);
+  void on_report(const HostReport& report, const Consensus& consensus, Effects& effects);
+
+  // The assignment of the processor has changed in the state, or may have.
+  void changed(const State& state, ProcessorId processor, const Consensus& consensus,
+               Effects& effects);
+  void rebuild(const State& state, const Consensus& consensus, Effects& effects);
+
+  void set_load(const NodeLoad& load) { load_ = load; }
+  // Kept until a heartbeat has said it: the step that is late need not be one that sends.
+  void note_loop_late() { loop_late_ = true; }
+  // The process is about to end: the leader is told at once.
+  void stopping(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+
+  // When tick() has something to do again.
+  Instant due() const;
+  Instant lease_until() const { return lease_until_; }
+
+  // By this node's own clock, and by what a leader that has a quorum said in answer to heartbeats
+  // of its own: each such answer names what was committed after that heartbeat was sent.
+  bool in_touch(Instant now) const { return is_fresh(acked_, now); }
+  bool caught_up(Instant now) const { return is_fresh(caught_up_at_, now); }
+  // Since the newest answered heartbeat was sent; none: there was none.
+  std::optional<Duration> out_of_touch(Instant now) const;
+  std::optional<Duration> round_trip() const { return round_trip_; }
+  bool is_stopping() const { return stopping_; }
+
+ private:
+  struct Work {
+    Epoch epoch;
+    RunState state = RunState::assigned;
+    std::string words;   // Of the last report,
+    bool spoke = false;  // if any had some: a new leader hears them, or that they are over.
+  };
+  struct PendingStart {
+    StartWork start;
+    Instant until;
+  };
+
+  bool is_fresh(const std::optional<Instant>& at, Instant now) const {
+    return at && (now - *at < timing_.caught_up_within || CANARY(never_cut_off));
+  }
+  void catch_up(const State& state);
+  bool barred(ProcessorId processor, Epoch epoch) const;
+  void bar(ProcessorId processor, Epoch epoch);
+  void lapse(Instant now, Effects& effects);
+  void try_starts(const State& state, Instant now, Effects& effects);
+  void send_heartbeat(const State& state, const Consensus& consensus, Instant now,
+                      Effects& effects);
+  void tell(const Consensus& consensus, const WorkReport& report, Effects& effects) const;
+
+  Timing timing_;
+  Incarnation self_;
+  uint64_t boot_;
+  NodeLoad load_;
+  bool loop_late_ = false;
+  bool lapsed_ = false;
+  bool stopping_ = false;
+
+  // Starts at the boot number: an answer to an earlier process must not renew this one's lease.
+  uint64_t sequence_;
+  std::map<uint64_t, Instant> sent_;  // Heartbeats without an answer yet, of this term only.
+  Instant heartbeat_due_{};
+  Term heard_term_ = 0;  // The term and leader that heartbeats go to now.
+  Incarnation heard_leader_;
+
+  uint64_t answers_ = 0;  // The newest check of this leader.
+
+  Instant lease_until_{};
+  Term lease_term_ = 0;
+
+  std::optional<Instant> acked_;  // When the newest acknowledged heartbeat was sent.
+  std::optional<Duration> round_trip_;
+  std::deque<std::pair<Instant, LogIndex>> told_;  // Sent then; committed by then, not applied yet.
+  std::optional<Instant> caught_up_at_;
+
+  std::set<ProcessorId> mine_;           // Assigned to us in the state.
+  std::map<ProcessorId, Work> work_;     // What the host has, or is stopping.
+  std::map<ProcessorId, Epoch> barred_;  // This epoch and all before it never run here again.
+  std::map<ProcessorId, PendingStart> starts_;
+};
+
+}  // namespace databridge::cluster

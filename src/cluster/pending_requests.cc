@@ -1,0 +1,282 @@
+#include "cluster/pending_requests.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace databridge::cluster {
+namespace {
+
+Error unknown_outcome() {
+  return {Code::timed_out,
+          "the outcome is unknown: the leader was lost or too slow; read before trying again, or "
+          "retry with the same idempotency key"};
+}
+
+// Given a place, or a reason why there is none: said once more, it is not placed anew.
+bool is_settled(const State& state, ProcessorId processor) {
+  const Assignment* assignment = state.assignments().find(processor);
+  if (assignment == nullptr || assignment->wish) return false;
+  return assignment->owner ? !assignment->releasing : assignment->reason != kNotPlacedYet;
+}
+
+}  // namespace
+
+PendingRequests::PendingRequests(const Limits& limits, Incarnation self, uint64_t boot)
+    : limits_(limits), self_(self), counter_(boot << 32) {}
+
+std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const State& state,
+                                                             const Consensus& consensus,
+                                                             Instant now, Effects& effects) {
+  const auto refuse = [&](Error error) -> std::optional<ToServe> {
+    effects.push_back(Reply{asked.ticket, tl::make_unexpected(std::move(error))});
+    return std::nullopt;
+  };
+  if (local_.size() >= limits_.under_way_max) {
+    return refuse({Code::unavailable, "too many requests are under way on this node"});
+  }
+  if (const auto before =
+          state.remembered(asked.request.idempotency_key, asked.request.fingerprint)) {
+    if (before->rejected) return refuse(*before->rejected);
+    effects.push_back(Reply{asked.ticket, Outcome{.index = before->index, .plan = {}, .text = {}}});
+    return std::nullopt;
+  }
+  if (!consensus.leader) return refuse(why_no_leader(consensus, now));
+  // Nothing is sent that would be lost for certain: its asker would wait in vain.
+  if (!consensus.linked) {
+    return refuse({Code::no_leader, "the link to the leader is not up yet; try again"});
+  }
+  if (consensus.leading && !has_quorum(consensus, now)) {
+    return refuse({Code::no_quorum, "this leader does not hear a majority of the voters"});
+  }
+  const RequestId id{self_, ++counter_};
+  local_.emplace(id, Local{asked.ticket, now + limits_.patience, consensus.term,
+                           std::holds_alternative<ReadBarrier>(asked.request.body), std::nullopt});
+  if (consensus.leading) return ToServe{id, std::move(asked.request)};
+  effects.push_back(Send{consensus.leader, Forward{id, encode(asked.request)}});
+  return std::nullopt;
+}
+
+std::optional<PendingRequests::ToServe> PendingRequests::on_forward(Incarnation from,
+                                                                    const Forward& forward,
+                                                                    const Consensus& consensus,
+                                                                    Instant now, Effects& effects) {
+  const auto refuse = [&](Error error) -> std::optional<ToServe> {
+    const Answer answer = tl::make_unexpected(std::move(error));
+    effects.push_back(Send{from, ForwardReply{forward.request, encode(answer)}});
+    return std::nullopt;
+  };
+  if (forward.request.from != from) return std::nullopt;
+  if (proposed_.contains(forward.request)) return std::nullopt;
+  if (!consensus.leading)
+    return refuse({Code::no_leader, "the leader has just changed; try again"});
+  if (!has_quorum(consensus, now)) {
+    return refuse({Code::no_quorum, "the leader does not hear a majority of the voters"});
+  }
+  Result<Request> request = decode_request(forward.bytes);
+  if (!request) return refuse(request.error());
+  return ToServe{forward.request, std::move(*request)};
+}
+
+void PendingRequests::propose(const ToServe& served, CommandBody body, const State& state,
+                              const Consensus& consensus, Effects& effects) {
+  // The key was perhaps not remembered where the request came in, which may lag behind.
+  if (const auto before =
+          state.remembered(served.request.idempotency_key, served.request.fingerprint)) {
+    answer(served.id,
+           before->rejected ? Answer(tl::make_unexpected(*before->rejected))
+                            : Answer(Outcome{.index = before->index, .plan = {}, .text = {}}),
+           state, effects);
+    return;
+  }
+  proposed_.emplace(served.id, std::nullopt);
+  effects.push_back(Propose{Command{.body = std::move(body),
+                                    .at_ms = consensus.stamp_ms,
+                                    .request = served.id,
+                                    .idempotency_key = served.request.idempotency_key,
+                                    .fingerprint = served.request.fingerprint,
+                                    .age_ms = consensus.age_ms}});
+}
+
+void PendingRequests::propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
+                                     const State& state, const Consensus& consensus,
+                                     Effects& effects) {
+  propose(served, std::move(body), state, consensus, effects);
+  const auto found = proposed_.find(served.id);
+  if (found != proposed_.end()) found->second = processor;
+}
+
+void PendingRequests::read(const RequestId& id, Effects& effects) {
+  reads_.emplace(++read_context_, id);
+  effects.push_back(AskRead{read_context_});
+}
+
+void PendingRequests::answer(const RequestId& id, Answer answer, const State& state,
+                             Effects& effects) {
+  if (id.from == self_) {
+    finish(id, std::move(answer), state, effects);
+  } else {
+    effects.push_back(Send{id.from, ForwardReply{id, encode(answer)}});
+  }
+}
+
+void PendingRequests::on_reply(const ForwardReply& reply, const State& state, Effects& effects) {
+  Result<Answer> answer = decode_answer(reply.bytes);
+  if (!answer) return;
+  finish(reply.request, std::move(*answer), state, effects);
+}
+
+void PendingRequests::finish(const RequestId& id, Answer answer, const State& state,
+                             Effects& effects) {
+  const auto found = local_.find(id);
+  if (found == local_.end()) return;
+  if (answer && answer->index > state.version()) {
+    if (found->second.answer) return;
+    until_shown_.emplace(answer->index, id);
+    found->second.answer = std::move(answer);
+    return;
+  }
+  effects.push_back(Reply{found->second.ticket, std::move(answer)});
+  local_.erase(found);
+}
+
+void PendingRequests::refuse(const RequestId& id, Error error, Effects& effects) {
+  const Answer answer = tl::make_unexpected(std::move(error));
+  if (id.from != self_) {
+    effects.push_back(Send{id.from, ForwardReply{id, encode(answer)}});
+    return;
+  }
+  const auto found = local_.find(id);
+  if (found == local_.end()) return;
+  effects.push_back(Reply{found->second.ticket, answer});
+  local_.erase(found);
+}
+
+void PendingRequests::on_applied(const Command& command, const Applied& applied, const State& state,
+                                 Effects& effects) {
+  const auto placed = [&](ProcessorId processor) {
+    const auto [first, last] = placing_.equal_range(processor);
+    for (auto next = first; next != last;) {
+      const auto entry = next++;
+      answer(entry->second, Outcome{.index = applied.index, .plan = {}, .text = {}}, state,
+             effects);
+      placing_.erase(entry);
+    }
+  };
+  if (!applied.rejected) {
+    if (const auto* assign = std::get_if<Assign>(&command.body)) {
+      placed(assign->processor);
+    }
+    if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
+      placed(unassign->processor);
+    }
+  }
+  const auto found = proposed_.find(command.request);
+  if (found == proposed_.end()) return;
+  const std::optional<ProcessorId> processor = found->second;
+  const RequestId id = found->first;
+  proposed_.erase(found);
+  if (applied.rejected) {
+    answer(id, tl::make_unexpected(*applied.rejected), state, effects);
+  } else if (processor && !is_settled(state, *processor)) {
+    placing_.emplace(*processor, id);
+  } else {
+    answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);
+  }
+}
+
+void PendingRequests::on_version(const State& state, Effects& effects) {
+  while (!until_shown_.empty() && until_shown_.begin()->first <= state.version()) {
+    const auto found = local_.find(until_shown_.begin()->second);
+    until_shown_.erase(until_shown_.begin());
+    if (found == local_.end()) continue;  // Its patience has ended.
+    effects.push_back(Reply{found->second.ticket, std::move(*found->second.answer)});
+    local_.erase(found);
+  }
+}
+
+void PendingRequests::on_read(const ReadReady& ready, const State& state,
+                              const Consensus& consensus, Instant now, Effects& effects) {
+  if (!ready.index) {
+    const auto lost = reads_.find(ready.context);
+    if (lost == reads_.end()) return;
+    refuse(lost->second, leader_lost(consensus, now), effects);
+    reads_.erase(lost);
+    return;
+  }
+  // Contexts are reached in order: a later one covers those before it.
+  while (!reads_.empty() && reads_.begin()->first <= ready.context) {
+    const RequestId id = reads_.begin()->second;
+    reads_.erase(reads_.begin());
+    answer(id, Outcome{.index = *ready.index, .plan = {}, .text = {}}, state, effects);
+  }
+}
+
+void PendingRequests::tick(const Consensus& consensus, Instant now, Effects& effects) {
+  if (consensus.term != term_) {
+    // What was asked of the old leader may or may not have happened: nobody here can tell.
+    term_ = consensus.term;
+    proposed_.clear();
+    placing_.clear();
+    // A read has no outcome that could be unknown.
+    for (const auto& [context, id] : std::exchange(reads_, {})) {
+      refuse(id, leader_lost(consensus, now), effects);
+    }
+    std::vector<std::pair<RequestId, bool>> lost;
+    for (const auto& [id, local] : local_) {
+      if (local.term < term_ && !local.answer) lost.emplace_back(id, local.is_read);
+    }
+    for (const auto& [id, is_read] : lost) {
+      refuse(id, is_read ? leader_lost(consensus, now) : unknown_outcome(), effects);
+    }
+  }
+  std::vector<RequestId> late;
+  for (const auto& [id, local] : local_) {  // In the order they were asked, which is of deadlines.
+    if (local.deadline > now) break;
+    late.push_back(id);
+  }
+  for (const RequestId& id : late) give_up(id, effects);
+}
+
+void PendingRequests::give_up(const RequestId& id, Effects& effects) {
+  const Local& local = local_.find(id)->second;
+  if (!local.answer) return refuse(id, unknown_outcome(), effects);
+  const LogIndex index = (*local.answer)->index;
+  const auto [first, last] = until_shown_.equal_range(index);
+  until_shown_.erase(std::find_if(first, last, [&](const auto& one) { return one.second == id; }));
+  refuse(id,
+         {Code::timed_out, "it is done at index " + std::to_string(index) +
+                               ", but this node has not caught up with that yet: look again later"},
+         effects);
+}
+
+Instant PendingRequests::due() const {
+  return local_.empty() ? Instant::max() : local_.begin()->second.deadline;
+}
+
+bool PendingRequests::has_quorum(const Consensus& consensus, Instant now) const {
+  // Who has just been elected was elected by a quorum.
+  return std::max(consensus.quorum_contact, consensus.led_since) >= now - limits_.quorum_window;
+}
+
+Error PendingRequests::leader_lost(const Consensus& consensus, Instant now) const {
+  if (!consensus.leader) return why_no_leader(consensus, now);
+  return {Code::no_leader, "the leader has just changed; try again"};
+}
+
+Error PendingRequests::why_no_leader(const Consensus& consensus, Instant now) const {
+  size_t reachable = 0;
+  for (const Incarnation& voter : consensus.voters) {
+    const auto peer = consensus.peers.find(voter);
+    const bool heard = peer != consensus.peers.end() && peer->second.contact_last != Instant{} &&
+                       now - peer->second.contact_last <= limits_.voter_silence;
+    if (voter == self_ || heard) ++reachable;
+  }
+  if (!consensus.voters.empty() && reachable <= consensus.voters.size() / 2) {
+    return {Code::no_quorum, "only " + std::to_string(reachable) + " of " +
+                                 std::to_string(consensus.voters.size()) +
+                                 " voters are within reach of this node"};
+  }
+  return {Code::no_leader, "there is no leader at the moment; try again"};
+}
+
+}  // namespace databridge::cluster

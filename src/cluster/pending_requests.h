@@ -1,0 +1,91 @@
+// Takes requests from clients and sees each of them to exactly one answer, on whichever node
+// it came in (safety.md 5.5).
+//
+// Owns   the requests under way: those of this node's clients, and, on the leader, those of
+// everybody. Hides  forwarding, waiting for a commit, waiting until this node's view has what the
+// answer tells of. Pure   no clock, no socket, no thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "state/state.h"
+
+namespace databridge::cluster {
+
+class PendingRequests {
+ public:
+  struct Limits {
+    Duration patience = 10s;       // After that the outcome is unknown: `timed_out`.
+    size_t under_way_max = 65536;  // More than that at once: `unavailable`.
+    Duration quorum_window{};      // A leader without a quorum for so long takes nothing.
+    Duration voter_silence{};      // A voter silent for so long counts as out of reach.
+  };
+  PendingRequests(const Limits& limits, Incarnation self, uint64_t boot);
+
+  // A client of this node asks. Returns the request if this node is to serve it as the leader.
+  struct ToServe {
+    RequestId id;
+    Request request;
+  };
+  std::optional<ToServe> ask(Asked asked, const State& state, const Consensus& consensus,
+                             Instant now, Effects& effects);
+  std::optional<ToServe> on_forward(Incarnation from, const Forward& forward,
+                                    const Consensus& consensus, Instant now, Effects& effects);
+  void on_reply(const ForwardReply& reply, const State& state, Effects& effects);
+
+  // ---- The leader's side: how a request ends.
+  // Proposes the change; the answer follows its commit.
+  void propose(const ToServe& served, CommandBody body, const State& state,
+               const Consensus& consensus, Effects& effects);
+  // Proposes the change; once committed, the answer waits until the processor has been given a
+  // place, or a reason why it has none.
+  void propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
+                      const State& state, const Consensus& consensus, Effects& effects);
+  void read(const RequestId& id, Effects& effects);
+  void answer(const RequestId& id, Answer answer, const State& state, Effects& effects);
+
+  // ---- What happens below.
+  void on_applied(const Command& command, const Applied& applied, const State& state,
+                  Effects& effects);
+  void on_version(const State& state, Effects& effects);  // The state has moved on.
+  void on_read(const ReadReady& ready, const State& state, const Consensus& consensus, Instant now,
+               Effects& effects);
+  void tick(const Consensus& consensus, Instant now, Effects& effects);
+  Instant due() const;
+  bool idle() const { return local_.empty() && proposed_.empty(); }
+
+ private:
+  struct Local {
+    Ticket ticket = 0;
+    Instant deadline;
+    Term term = 0;
+    bool is_read = false;          // Changes nothing: it may be asked again at any time.
+    std::optional<Answer> answer;  // Known, and waits until the view here shows it.
+  };
+  // Why a leader that was there a moment ago is not.
+  Error leader_lost(const Consensus& consensus, Instant now) const;
+  Error why_no_leader(const Consensus& consensus, Instant now) const;
+  bool has_quorum(const Consensus& consensus, Instant now) const;
+  void finish(const RequestId& id, Answer answer, const State& state, Effects& effects);
+  void refuse(const RequestId& id, Error error, Effects& effects);
+  void give_up(const RequestId& id, Effects& effects);
+
+  Limits limits_;
+  Incarnation self_;
+  uint64_t counter_;
+  uint64_t read_context_ = 0;
+  Term term_ = 0;
+  std::map<RequestId, Local> local_;
+  std::multimap<LogIndex, RequestId> until_shown_;
+  // Leader only; emptied when the term ends.
+  std::map<RequestId, std::optional<ProcessorId>> proposed_;
+  std::multimap<ProcessorId, RequestId> placing_;
+  std::map<uint64_t, RequestId> reads_;
+};
+
+}  // namespace databridge::cluster

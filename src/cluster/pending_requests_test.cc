@@ -1,0 +1,363 @@
+// Every request that comes in is answered exactly once (safety.md 5.4, 5.5), whoever leads.
+#include "cluster/pending_requests.h"
+
+#include <gtest/gtest.h>
+
+#include "cluster/test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+// The requests of one node, and its answers so far.
+struct TestDesk : TestCluster {
+  explicit TestDesk(uint64_t self_id)
+      : self(self_id),
+        requests({.quorum_window = timing.quorum_window, .voter_silence = 2 * timing.raft_base},
+                 node(self_id), 1) {}
+
+  std::optional<PendingRequests::ToServe> ask(RequestBody body, const std::string& key = {}) {
+    return requests.ask({++ticket, {std::move(body), key}}, state, consensus, now, said);
+  }
+  std::optional<PendingRequests::ToServe> change(const std::string& key = {}) {
+    return ask(Change{SetConfig{"a", "1", {}}}, key);
+  }
+  void propose(const PendingRequests::ToServe& served) {
+    requests.propose(served, std::get<Change>(served.request.body).body, state, consensus, said);
+  }
+  void commit(Command command) {
+    const Applied applied = state.apply(++index, command);
+    requests.on_applied(command, applied, state, said);
+    requests.on_version(state, said);
+  }
+  // What was proposed last is committed.
+  void commit() { commit(all<Propose>(said).back().command); }
+  void tick() { requests.tick(consensus, now, said); }
+  void hear(const RequestId& id, const Answer& answer) {
+    requests.on_reply({id, encode(answer)}, state, said);
+  }
+  std::vector<Reply> replies() const { return all<Reply>(said); }
+  Code only_error() const {
+    EXPECT_EQ(replies().size(), 1u);
+    EXPECT_FALSE(replies().at(0).answer);
+    return replies().at(0).answer.error().code;
+  }
+
+  uint64_t self;
+  PendingRequests requests;
+  Ticket ticket = 0;
+  Effects said;
+};
+
+struct LeadersDesk : testing::Test, TestDesk {
+  LeadersDesk() : TestDesk(1) {
+    lead(1, kTerm);
+    tick();
+  }
+};
+struct FollowersDesk : testing::Test, TestDesk {
+  FollowersDesk() : TestDesk(2) {
+    follow(1, kTerm);
+    tick();
+  }
+  RequestId forwarded() const { return sent<Forward>(said).back().message.request; }
+};
+
+// ---- Writes
+
+// Right after an election nobody has answered a heartbeat yet, but a quorum has just voted.
+TEST_F(LeadersDesk, WhoWasJustElectedServes) {
+  consensus.quorum_contact = Instant::min();
+  consensus.led_since = now;
+  EXPECT_TRUE(ask(ReadBarrier{}));
+  consensus.led_since = now - timing.quorum_window - 1ms;
+  EXPECT_FALSE(ask(ReadBarrier{}));
+  EXPECT_EQ(only_error(), Code::no_quorum);
+}
+
+// A message without a link is lost: its asker would wait for all its patience.
+TEST_F(FollowersDesk, NothingIsForwardedWithoutALink) {
+  consensus.linked = false;
+  EXPECT_FALSE(change());
+  EXPECT_EQ(only_error(), Code::no_leader);
+  EXPECT_TRUE(all<Send>(said).empty());
+}
+
+TEST_F(LeadersDesk, AnswersAWriteOnceItIsApplied) {
+  propose(*change());
+  EXPECT_TRUE(replies().empty());
+  commit();
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_EQ(replies()[0].ticket, ticket);
+  EXPECT_EQ(replies()[0].answer->index, index);
+  now += 1min;
+  tick();
+  EXPECT_EQ(replies().size(), 1u) << "once";
+}
+
+TEST_F(LeadersDesk, AnUnknownOutcomeWithoutAKeyIsTimedOutAndNotSentAgain) {
+  propose(*change());
+  const size_t before = all<Propose>(said).size();
+  follow(3, kTerm + 1);
+  tick();
+  EXPECT_EQ(only_error(), Code::timed_out);
+  EXPECT_EQ(all<Propose>(said).size(), before);
+  EXPECT_TRUE(sent<Forward>(said).empty());
+  commit();  // It happened after all: nobody is told twice.
+  EXPECT_EQ(replies().size(), 1u);
+}
+
+TEST_F(LeadersDesk, ALeaderThatHearsNoQuorumTakesNothing) {
+  now += timing.quorum_window + 1ns;
+  EXPECT_FALSE(change());
+  EXPECT_EQ(only_error(), Code::no_quorum);
+}
+
+TEST_F(LeadersDesk, TheSecondRequestWithAKeyGetsTheFirstAnswer) {
+  propose(*change("k"));
+  commit();
+  const LogIndex first = index;
+  apply(SetStrategy{Strategy::round_robin});
+  EXPECT_FALSE(change("k")) << "remembered: nothing is left to be done";
+  ASSERT_EQ(replies().size(), 2u);
+  EXPECT_EQ(replies()[1].answer->index, first);
+}
+
+TEST_F(LeadersDesk, AKeyThatTheAskersNodeDidNotRememberIsRememberedHere) {
+  propose(*change("k"));
+  commit();
+  const size_t before = all<Propose>(said).size();
+  const RequestId id{node(2), 7};
+  const Request request{Change{SetConfig{"a", "1", {}}}, "k"};
+  const auto served = requests.on_forward(node(2), {id, encode(request)}, consensus, now, said);
+  propose(*served);
+  EXPECT_EQ(all<Propose>(said).size(), before);
+  ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
+  EXPECT_EQ(sent<ForwardReply>(said)[0].to, node(2));
+}
+
+TEST_F(LeadersDesk, AKeyThatWasUsedForAnotherRequestIsRefused) {
+  propose(*change("k"));
+  commit();
+  Request other{Change{SetConfig{"b", "2", {}}}, "k", 9};
+  EXPECT_FALSE(requests.ask({++ticket, other}, state, consensus, now, said));
+  ASSERT_EQ(replies().size(), 2u);
+  EXPECT_EQ(replies()[1].answer.error().code, Code::unprocessable);
+
+  const size_t before = all<Propose>(said).size();
+  propose(*requests.on_forward(node(2), {{node(2), 7}, encode(other)}, consensus, now, said));
+  EXPECT_EQ(all<Propose>(said).size(), before);
+  const auto answer = decode_answer(sent<ForwardReply>(said).back().message.bytes);
+  EXPECT_EQ(answer->error().code, Code::unprocessable);
+
+  // Both under way at once: the one that is applied later is refused.
+  propose(*requests.on_forward(node(2), {{node(2), 8}, encode(Request{other.body, "n", 9})},
+                               consensus, now, said));
+  propose(*requests.on_forward(node(2), {{node(2), 9}, encode(Request{other.body, "n", 5})},
+                               consensus, now, said));
+  const std::vector<Propose> proposed = all<Propose>(said);
+  commit(proposed[before].command);
+  commit(proposed[before + 1].command);
+  const auto later = decode_answer(sent<ForwardReply>(said).back().message.bytes);
+  EXPECT_EQ(later->error().code, Code::unprocessable);
+}
+
+TEST_F(LeadersDesk, TheSameForwardTwiceIsOneProposal) {
+  const RequestId id{node(2), 7};
+  const Request request{Change{SetConfig{"a", "1", {}}}, {}};
+  propose(*requests.on_forward(node(2), {id, encode(request)}, consensus, now, said));
+  EXPECT_FALSE(requests.on_forward(node(2), {id, encode(request)}, consensus, now, said));
+  EXPECT_FALSE(requests.on_forward(node(3), {id, encode(request)}, consensus, now, said))
+      << "in another's name";
+}
+
+TEST_F(FollowersDesk, WhoDoesNotLeadRefusesAForwardAtOnce) {
+  const Request request{Change{SetConfig{"a", "1", {}}}, {}};
+  EXPECT_FALSE(requests.on_forward(node(3), {{node(3), 7}, encode(request)}, consensus, now, said));
+  ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
+  const auto answer = decode_answer(sent<ForwardReply>(said)[0].message.bytes);
+  EXPECT_EQ(answer->error().code, Code::no_leader);
+}
+
+TEST_F(FollowersDesk, ForwardsAndAnswersWhenItsOwnViewShowsIt) {
+  EXPECT_FALSE(change());
+  const RequestId id = forwarded();
+  EXPECT_EQ(sent<Forward>(said)[0].to, node(1));
+  hear(id, Outcome{.index = index + 1, .plan = {}, .text = {}});
+  EXPECT_TRUE(replies().empty()) << "it is committed, and not to be read here yet";
+  commit(Command{.body = SetConfig{"a", "1", {}},
+                 .at_ms = consensus.unix_ms,
+                 .request = id,
+                 .idempotency_key = {}});
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_EQ(replies()[0].answer->index, index);
+  hear(id, Outcome{.index = index, .plan = {}, .text = {}});
+  EXPECT_EQ(replies().size(), 1u);
+}
+
+// Cut off after the leader answered and before the entry came: nobody waits for ever.
+TEST_F(FollowersDesk, AnAnswerThatItsViewNeverShowsEndsWithItsPatience) {
+  EXPECT_FALSE(change());
+  const RequestId id = forwarded();
+  hear(id, Outcome{.index = index + 1, .plan = {}, .text = {}});
+  hear(id, Outcome{.index = index + 1, .plan = {}, .text = {}});
+  EXPECT_EQ(requests.due(), now + 10s);
+  now += 10s;
+  tick();
+  EXPECT_EQ(only_error(), Code::timed_out);
+  EXPECT_NE(replies()[0].answer.error().message.find("done at index"), std::string::npos);
+  apply(SetConfig{"a", "1", {}});
+  requests.on_version(state, said);
+  EXPECT_EQ(replies().size(), 1u);
+  EXPECT_EQ(requests.due(), Instant::max());
+}
+
+TEST_F(FollowersDesk, AKnownOutcomeOutlivesItsLeader) {
+  EXPECT_FALSE(change());
+  hear(forwarded(), Outcome{.index = index + 1, .plan = {}, .text = {}});
+  follow(3, kTerm + 1);
+  tick();
+  EXPECT_TRUE(replies().empty());
+  apply(SetConfig{"a", "1", {}});
+  requests.on_version(state, said);
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_TRUE(replies()[0].answer);
+}
+
+TEST_F(FollowersDesk, PatienceEndsAndTheOutcomeIsUnknown) {
+  EXPECT_FALSE(change());
+  now += 10s - 1ns;
+  tick();
+  EXPECT_TRUE(replies().empty());
+  now += 1ns;
+  tick();
+  EXPECT_EQ(only_error(), Code::timed_out);
+}
+
+TEST_F(FollowersDesk, RequestsOfAnEarlierStartAreNotMistakenForItsOwn) {
+  EXPECT_FALSE(change());
+  const RequestId before = forwarded();
+  requests = PendingRequests({.quorum_window = timing.quorum_window}, node(2), 2);
+  EXPECT_FALSE(change());
+  EXPECT_LT(before, forwarded());
+  hear(before, Outcome{});
+  EXPECT_TRUE(replies().empty());
+}
+
+// ---- Nobody leads
+
+TEST_F(FollowersDesk, SaysWhetherItIsALeaderOrAQuorumThatIsMissing) {
+  consensus.leader = {};
+  consensus.peers[node(1)].contact_last = now;
+  EXPECT_FALSE(change());
+  EXPECT_EQ(only_error(), Code::no_leader);
+  now += 2 * timing.raft_base + 1ns;
+  EXPECT_FALSE(change());
+  EXPECT_EQ(replies()[1].answer.error().code, Code::no_quorum);
+}
+
+// ---- Reads
+
+TEST_F(LeadersDesk, AReadIsTrueAtTheIndexOfItsBarrier) {
+  requests.read(ask(ReadBarrier{})->id, said);
+  const uint64_t context = all<AskRead>(said).at(0).context;
+  requests.on_read({context, index + 1}, state, consensus, now, said);
+  EXPECT_TRUE(replies().empty()) << "not applied here yet";
+  apply(SetStrategy{Strategy::round_robin});
+  requests.on_version(state, said);
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_EQ(replies()[0].answer->index, index);
+}
+
+TEST_F(LeadersDesk, AReadThatLosesItsLeaderFailsAtOnce) {
+  requests.read(ask(ReadBarrier{})->id, said);
+  requests.read(ask(ReadBarrier{})->id, said);
+  const auto asked = all<AskRead>(said);
+  consensus.leader = {};  // Stepped down, in the same term: no quorum was heard.
+  consensus.leading = false;
+  for (auto& [who, peer] : consensus.peers) peer.contact_last = now - 1min;
+  requests.on_read({asked.at(1).context, std::nullopt}, state, consensus, now, said);
+  EXPECT_EQ(only_error(), Code::no_quorum);
+  follow(3, kTerm);
+  requests.on_read({asked.at(0).context, std::nullopt}, state, consensus, now, said);
+  ASSERT_EQ(replies().size(), 2u);
+  EXPECT_EQ(replies()[1].answer.error().code, Code::no_leader);
+}
+
+TEST_F(LeadersDesk, AReadForSomebodyElseIsRefusedOverTheWireWhenTheTermEnds) {
+  const Request request{ReadBarrier{}, {}};
+  const auto served =
+      requests.on_forward(node(2), {{node(2), 7}, encode(request)}, consensus, now, said);
+  requests.read(served->id, said);
+  follow(3, kTerm + 1);
+  tick();
+  ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
+  const auto answer = decode_answer(sent<ForwardReply>(said)[0].message.bytes);
+  EXPECT_EQ(answer->error().code, Code::no_leader);
+}
+
+TEST_F(FollowersDesk, AForwardedReadIsNoUnknownOutcome) {
+  EXPECT_FALSE(ask(ReadBarrier{}));
+  follow(3, kTerm + 1);
+  tick();
+  EXPECT_EQ(only_error(), Code::no_leader);
+}
+
+// ---- Work
+
+struct PlacingDesk : LeadersDesk {
+  ProcessorSpec spec() const {
+    ProcessorSpec made;
+    made.id = p;
+    made.type = "external";
+    return made;
+  }
+  void place() {
+    const auto served = ask(Place{spec()});
+    requests.propose_placed(*served, AddProcessor{spec()}, p, state, consensus, said);
+    commit();
+  }
+  void commit_own(CommandBody body) {
+    commit(Command{
+        .body = std::move(body), .at_ms = consensus.unix_ms, .request = {}, .idempotency_key = {}});
+  }
+  const ProcessorId p{1, 1};
+};
+
+TEST_F(PlacingDesk, ANewProcessorIsAnsweredForOnceItHasAPlaceOrAReason) {
+  place();
+  EXPECT_TRUE(replies().empty());
+  commit_own(Assign{p, {}, node(2), "here"});
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_EQ(replies()[0].answer->index, index);
+}
+
+TEST_F(PlacingDesk, WhatIsPlacedAlreadyIsNotWaitedFor) {
+  place();
+  commit_own(Assign{p, {}, node(2), "here"});
+  place();
+  EXPECT_EQ(replies().size(), 2u);
+}
+
+TEST_F(PlacingDesk, NorIsWhatHasAReasonToBeNowhere) {
+  place();
+  commit_own(Unassign{p, {}, "no node has the label"});
+  place();
+  EXPECT_EQ(replies().size(), 2u);
+}
+
+TEST_F(PlacingDesk, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
+  place();
+  commit_own(Assign{p, {}, node(2), "here"});
+  const Epoch epoch = assignment(p).epoch;
+  const auto served = ask(MoveWork{p, NodeId("node-3")});
+  requests.propose_placed(*served, WishPlace{p, node(3)}, p, state, consensus, said);
+  commit();
+  EXPECT_EQ(replies().size(), 1u) << "it is wished for, and not there";
+  commit_own(Release{p, epoch, "moved"});
+  EXPECT_EQ(replies().size(), 1u);
+  commit_own(Assign{p, epoch, node(3), "moved"});
+  EXPECT_EQ(replies().size(), 2u);
+}
+
+}  // namespace
+}  // namespace databridge::cluster

@@ -1,0 +1,218 @@
+#include "cluster/voters.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace databridge::cluster {
+namespace {
+
+using Kind = RoleChange::Kind;
+
+std::string text(Incarnation id) { return std::to_string(id.value); }
+
+class Advisor {
+ public:
+  explicit Advisor(const RolesInput& input) : input_(input), servers_(input.servers) {
+    std::sort(servers_.begin(), servers_.end(),
+              [](const Server& a, const Server& b) { return a.incarnation < b.incarnation; });
+    size_t nodes = 0;
+    for (const Server& server : servers_) {
+      if (server.member && !server.leaving) ++nodes;
+      if (server.voter) ++voters_;
+      if (server.voter && stays(server)) ++keepers_;
+      if (is_ready(server)) ready_.push_back(&server);
+    }
+    wanted_ = voters_wanted(input.replica_count, nodes, input.founding_pair);
+  }
+
+  RolesAdvice advise() {
+    // The order is that of urgency; a step that is not safe now does not hold up the next.
+    if (auto change = part_with_the_leaver()) return done(*change);
+    if (auto change = replace_the_dead()) return done(*change);
+    if (auto change = shrink()) return done(*change);
+    if (auto change = grow()) return done(*change);
+    if (auto change = take_in()) return done(*change);
+    if (auto change = clean_up()) return done(*change);
+    return {std::nullopt, waiting_};
+  }
+
+ private:
+  static bool stays(const Server& server) { return server.member && !server.leaving; }
+  static bool is_ready(const Server& server) {
+    return stays(server) && server.learner && !server.voter && server.answered && server.caught_up;
+  }
+  bool is_dead(const Server& server) const {
+    return !server.answered && server.silent >= input_.voter_replace_after;
+  }
+
+  RolesAdvice done(const RoleChange& change) {
+    if (!input_.committed_in_term)
+      return {std::nullopt, "the leader has not committed in its term"};
+    if (change.kind == Kind::transfer) return {change, waiting_};
+    if (input_.change_pending) return {std::nullopt, "the last change is not committed yet"};
+    return {change, waiting_};
+  }
+
+  // safety.md 5.2: a majority of the *resulting* voters answered within W.
+  bool is_safe(const RoleChange& change) {
+    size_t count = 0;
+    size_t answered = 0;
+    for (const Server& server : servers_) {
+      bool votes = server.voter;
+      if (server.incarnation == change.who) votes = change.kind == Kind::promote;
+      if (!votes) continue;
+      ++count;
+      if (server.answered) ++answered;
+    }
+    if (count > 0 && answered > count / 2) return true;
+    wait(std::string(name(change.kind)) + " of " + text(change.who) + " waits: only " +
+         std::to_string(answered) + " of the resulting " + std::to_string(count) +
+         " voters answer");
+    return false;
+  }
+
+  void wait(std::string why) {
+    if (waiting_.empty()) waiting_ = std::move(why);
+  }
+
+  std::optional<RoleChange> if_safe(RoleChange change) {
+    if (!is_safe(change)) return std::nullopt;
+    return change;
+  }
+
+  std::optional<RoleChange> hand_over(const std::string& why) {
+    for (const Server& server : servers_) {
+      if (server.incarnation == input_.leader) continue;
+      if (server.voter && stays(server) && server.answered && server.caught_up) {
+        return RoleChange{Kind::transfer, server.incarnation, why};
+      }
+    }
+    wait("the leader is to go, and there is nobody to lead in its place");
+    return std::nullopt;
+  }
+
+  // A voter that was removed, or is to be.
+  std::optional<RoleChange> part_with_the_leaver() {
+    for (const Server& server : servers_) {
+      if (!server.voter || stays(server)) continue;
+      // While it lives its vote is good: first another, then it goes.
+      if (server.answered && keepers_ < wanted_ && !ready_.empty() && voters_ <= wanted_) {
+        const RoleChange promote{
+            Kind::promote, ready_.front()->incarnation,
+            "it votes in place of " + text(server.incarnation) + ", which is leaving"};
+        if (auto change = if_safe(promote)) return change;
+        continue;
+      }
+      if (server.incarnation == input_.leader) {
+        if (auto change = hand_over("the leader is leaving")) return change;
+        continue;
+      }
+      const Kind kind = server.member && server.answered ? Kind::demote : Kind::remove;
+      if (auto change = if_safe({kind, server.incarnation, "it is leaving"})) return change;
+    }
+    return std::nullopt;
+  }
+
+  // Remove, then promote: and only if there is somebody to promote, for a dead voter that comes
+  // back is better than none.
+  std::optional<RoleChange> replace_the_dead() {
+    if (ready_.empty() || voters_ > wanted_) return std::nullopt;
+    for (const Server& server : servers_) {
+      if (!server.voter || !stays(server) || !is_dead(server)) continue;
+      const RoleChange remove{
+          Kind::remove, server.incarnation,
+          "a voter that is gone; " + text(ready_.front()->incarnation) + " can vote in its place"};
+      if (auto change = if_safe(remove)) return change;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<RoleChange> shrink() {
+    if (keepers_ <= wanted_) return std::nullopt;
+    const std::string why =
+        std::to_string(keepers_) + " voters, " + std::to_string(wanted_) + " wanted";
+    const Server* last = nullptr;
+    for (const Server& server : servers_) {
+      if (!server.voter || !stays(server) || server.incarnation == input_.leader) continue;
+      // One that does not answer before one that does; of equals the highest id.
+      if (last == nullptr || !server.answered || last->answered) last = &server;
+    }
+    if (last == nullptr) return std::nullopt;
+    const Kind kind = is_dead(*last) ? Kind::remove : Kind::demote;
+    return if_safe({kind, last->incarnation, why});
+  }
+
+  std::optional<RoleChange> grow() {
+    if (voters_ >= wanted_ || ready_.empty()) return std::nullopt;
+    // From an odd number only if the next odd one can be reached: an even one bears no more loss.
+    if (voters_ % 2 == 1 && ready_.size() < 2) {
+      wait("a second server that can vote is not there yet");
+      return std::nullopt;
+    }
+    return if_safe({Kind::promote, ready_.front()->incarnation,
+                    std::to_string(voters_) + " voters, " + std::to_string(wanted_) + " wanted"});
+  }
+
+  std::optional<RoleChange> take_in() {
+    for (const Server& server : servers_) {
+      // Who leaves needs the log as well: it has work to hand over, and its removal to read of.
+      if (!server.member || server.learner || server.voter || !server.answered) continue;
+      return RoleChange{Kind::add_learner, server.incarnation, "a member without the log"};
+    }
+    return std::nullopt;
+  }
+
+  std::optional<RoleChange> clean_up() {
+    for (const Server& server : servers_) {
+      if (server.member || server.voter || !server.learner) continue;
+      return RoleChange{Kind::remove, server.incarnation, "it is no member any more"};
+    }
+    return std::nullopt;
+  }
+
+  const RolesInput& input_;
+  std::vector<Server> servers_;
+  std::vector<const Server*> ready_;  // Could vote at once, lowest id first.
+  size_t voters_ = 0;
+  size_t keepers_ = 0;  // Voters that stay.
+  size_t wanted_ = 0;
+  std::string waiting_;
+};
+
+}  // namespace
+
+const char* name(Kind kind) {
+  switch (kind) {
+    case Kind::add_learner:
+      return "add_learner";
+    case Kind::promote:
+      return "promote";
+    case Kind::demote:
+      return "demote";
+    case Kind::remove:
+      return "remove";
+    case Kind::transfer:
+      return "transfer";
+  }
+  return "?";
+}
+
+uint32_t voters_wanted(uint32_t replica_count, size_t nodes, bool founding_pair) {
+  const uint32_t most = static_cast<uint32_t>(std::min<size_t>(replica_count, nodes));
+  if (founding_pair && nodes == 2) return std::max<uint32_t>(1, most);
+  if (most == 0) return 1;
+  return most % 2 == 1 ? most : most - 1;
+}
+
+std::vector<Incarnation> initial_voters(std::vector<Incarnation> founders, uint32_t replica_count) {
+  std::sort(founders.begin(), founders.end());
+  founders.erase(std::unique(founders.begin(), founders.end()), founders.end());
+  CHECK(!founders.empty());
+  founders.resize(voters_wanted(replica_count, founders.size(), founders.size() == 2));
+  return founders;
+}
+
+RolesAdvice next_role_change(const RolesInput& input) { return Advisor(input).advise(); }
+
+}  // namespace databridge::cluster

@@ -1,0 +1,364 @@
+#include "state/apply.h"
+
+#include <algorithm>
+
+#include "base/canary.h"
+#include "base/check.h"
+
+namespace databridge {
+namespace {
+
+bool has_failed(const Member& member) {
+  return member.health == Health::unhealthy || member.health == Health::disconnected;
+}
+
+Error no_member(Incarnation incarnation) {
+  return {Code::not_found, "no member has the incarnation " + std::to_string(incarnation.value)};
+}
+
+// Chains what an entry was, and what became of it, to everything before.
+uint64_t chain(uint64_t hash, LogIndex index, BytesView command, const Applied& applied) {
+  Bytes link;
+  append_little64(link, hash);
+  append_little64(link, index);
+  append_little64(link, hash64(command));
+  append_little64(link, applied.index);
+  append_little64(link, applied.processor.high);
+  append_little64(link, applied.processor.low);
+  append_little64(link, applied.ignored);
+  if (applied.rejected) {
+    append_little32(link, static_cast<uint32_t>(applied.rejected->code) + 1);
+    link += applied.rejected->message;
+  }
+  return hash64(link);
+}
+
+}  // namespace
+
+Applied State::apply(LogIndex index, const Command& command, BytesView bytes) {
+  CHECK(index > version_);
+  const Applied applied = Applier(*this, index).run(command);
+  version_ = index;
+  hash_ = chain(hash_, index, bytes.empty() ? encode(command) : bytes, applied);
+  return applied;
+}
+
+void State::skip(LogIndex index) {
+  CHECK(index > version_);
+  version_ = index;
+  hash_ = chain(hash_, index, "", {});
+}
+
+Applied Applier::run(const Command& command) {
+  state_.now_ms_ = std::max(state_.now_ms_, command.at_ms);
+  state_.age_ms_ = std::max(state_.age_ms_, command.age_ms);
+  forget_old();
+  if (auto first = seen(command)) return std::move(*first);
+
+  Applied applied;
+  applied.index = index_;
+  applied.rejected = std::visit([&](const auto& body) { return on(body); }, command.body);
+  applied.processor = about_;
+  applied.ignored = ignored_;
+  remember(command, applied);
+  return applied;
+}
+
+// ---- Members
+
+Applier::Rejected Applier::on(const AdmitMember& command) {
+  const MemberInfo& info = command.info;
+  if (!info.incarnation) return Error{Code::invalid, "a member needs an incarnation"};
+  if (!is_valid_name(info.node.value, 64)) {
+    return Error{Code::invalid, "a node id is 1 to 64 of [A-Za-z0-9._-]"};
+  }
+  if (!are_fine(info.labels, 256, 1024) || !are_fine(info.metadata, 256, 4096) ||
+      !is_utf8(info.address.host) || !is_utf8(info.api_address.host) ||
+      !is_utf8(info.software_version) || !are_fine(info.file_roots, 256, 4096) ||
+      !is_utf8(info.home.machine) || info.home.machine.size() > 64) {
+    return Error{Code::invalid, "labels, metadata or file roots of " + info.node.value +
+                                    " are too many, too long or not UTF-8"};
+  }
+  if (state_.removed(info.incarnation) != nullptr && !CANARY(admits_the_removed)) {
+    return Error{Code::gone, info.node.value + " was removed"};
+  }
+  const Member* known = state_.member(info.incarnation);
+  const Incarnation* bearer = state_.labels_.find(info.node);
+  if (known != nullptr && bearer != nullptr && *bearer != info.incarnation) {
+    return Error{Code::conflict, "the name " + info.node.value +
+                                     " has passed to another incarnation: start this node with "
+                                     "another id, or remove the other"};
+  }
+  if (known != nullptr && known->info == info) {
+    if (command.outwaited && !known->heir) {
+      state_.members_.change(info.incarnation, [](Member& member) { member.heir = true; });
+    }
+    return std::nullopt;
+  }
+  if (command.outwaited) {
+    return Error{Code::conflict, info.node.value + " was started again meanwhile"};
+  }
+  if (known != nullptr && info.boot < known->info.boot) {
+    // Its last words, delayed: they must not pass for a restart of the process that runs now.
+    return Error{Code::conflict, info.node.value + " was started again since it said that"};
+  }
+  if (known != nullptr && info.boot == known->info.boot && known->info.start != 0 &&
+      info.start != known->info.start) {
+    return Error{Code::conflict, info.node.value + " runs from two copies of one data directory"};
+  }
+
+  Data data{{"incarnation", std::to_string(info.incarnation.value)},
+            {"address", info.address.text()}};
+  if (bearer != nullptr && *bearer != info.incarnation) {
+    data["replaces"] = std::to_string(bearer->value);
+  }
+  const bool joined = known == nullptr;
+  Member member = joined ? Member{} : *known;
+  // A new boot: what ran there before has died with the old one, and its epochs with it.
+  if (joined || member.info.boot != info.boot) {
+    member.admitted_at = index_;
+    // Its next process is there: it was the last one that was shut down.
+    if (member.health == Health::stopped) member.reason = HealthReason::none;
+    // Its end proves theirs only if it could speak for them.
+    member.heir = joined || (member.heir && info.home.is_known() && info.home == member.info.home);
+  }
+  const Address before = member.info.address;
+  member.info = info;
+  if (CANARY(keeps_old_addresses) && !joined) member.info.address = before;
+  take_label(info);
+  state_.members_.set(info.incarnation, std::move(member));
+  event(joined ? "node_joined" : "node_updated", info.node.value, std::move(data));
+  return std::nullopt;
+}
+
+// The name goes to the newcomer. Who bore it stays a member, so that its work is released by the
+// rules, and leaves once nothing runs there.
+void Applier::take_label(const MemberInfo& info) {
+  const Incarnation* bearer = state_.labels_.find(info.node);
+  if (bearer != nullptr && *bearer != info.incarnation) {
+    state_.members_.change(*bearer,
+                           [](Member& old) { old.leaving = old.draining = old.forced = true; });
+  }
+  const Member* before = state_.member(info.incarnation);
+  if (before != nullptr && before->info.node != info.node) {
+    const Incarnation* known = state_.labels_.find(before->info.node);
+    if (known != nullptr && *known == info.incarnation) state_.labels_.erase(before->info.node);
+  }
+  state_.labels_.set(info.node, info.incarnation);
+}
+
+Applier::Rejected Applier::on(const RemoveMember& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  const NodeId node = member->info.node;
+  if (!member->leaving) return Error{Code::conflict, node.value + " is not to be removed"};
+  if (const uint32_t owned = state_.owned(command.incarnation); owned > 0) {
+    return Error{Code::conflict, node.value + " still owns " + std::to_string(owned) +
+                                     " processors: release and reassign them first"};
+  }
+  const Incarnation* bearer = state_.labels_.find(node);
+  if (bearer != nullptr && *bearer == command.incarnation) state_.labels_.erase(node);
+  remember_removed(command.incarnation, node);
+  state_.members_.erase(command.incarnation);
+  Data data = tied_to(node);
+  data["incarnation"] = std::to_string(command.incarnation.value);
+  data["reason"] = command.reason;
+  event("node_left", node.value, std::move(data));
+  return std::nullopt;
+}
+
+// The processors whose source is there: without it they have no home until someone gives them one.
+Applier::Data Applier::tied_to(const NodeId& node) const {
+  constexpr uint64_t kNamed = 20;
+  uint64_t count = 0;
+  std::string names;
+  state_.assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
+    const ProcessorSpec* spec = state_.processors_.find(id);
+    if (assignment.pinned != node || assignment.deleted || spec == nullptr) return;
+    if (!spec->node_local || ++count > kNamed) return;
+    names += (names.empty() ? "" : ", ") + (spec->flow.empty() ? "" : spec->flow.value + "/") +
+             (spec->name.empty() ? spec->type : spec->name);
+  });
+  if (count == 0) return {};
+  return {{"homeless", std::to_string(count)}, {"processorNames", names}};
+}
+
+void Applier::remember_removed(Incarnation incarnation, const NodeId& node) {
+  if (state_.removed_.size() >= State::kRemovedKept) {
+    std::pair<LogIndex, Incarnation> oldest{index_, incarnation};
+    state_.removed_.each([&](Incarnation id, const Removed& removed) {
+      oldest = std::min(oldest, {removed.index, id});
+    });
+    state_.removed_.erase(oldest.second);
+  }
+  state_.removed_.set(incarnation, Removed{node, index_});
+}
+
+Applier::Rejected Applier::on(const SetVerdict& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  const Member before = *member;
+  Member after = before;
+  after.health = command.health;
+  after.reason = command.reason;
+  after.quarantine_ms = command.quarantine_ms;
+  // Each new failure that is answered with a quarantine counts; its extension does not.
+  if (has_failed(after) && !has_failed(before) && after.quarantine_ms > 0) {
+    after.quarantine_count += 1;
+  }
+  if (after == before) return std::nullopt;
+  verdict_event(before, after);
+  state_.members_.set(command.incarnation, std::move(after));
+  return std::nullopt;
+}
+
+void Applier::verdict_event(const Member& before, const Member& after) {
+  const char* type = "node_updated";
+  if (has_failed(after) && !has_failed(before)) {
+    type = "node_failed";
+  } else if (after.health == Health::stopped && before.health != Health::stopped) {
+    type = "node_stopped";
+  } else if (after.health == Health::healthy && before.health == Health::stopped) {
+    type = "node_started";
+  } else if (after.health == Health::healthy && before.health != Health::healthy) {
+    type = "node_recovered";
+  } else if (after.health == Health::degraded && before.health != Health::degraded) {
+    type = "node_degraded";
+  }
+  Data data{{"state", name(after.health)}, {"reason", name(after.reason)}};
+  if (after.quarantine_ms > 0) data["quarantinedForMs"] = std::to_string(after.quarantine_ms);
+  event(type, after.info.node.value, std::move(data));
+}
+
+Applier::Rejected Applier::on(const SetDraining& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  if (member->draining == command.draining && member->leaving == command.leaving &&
+      member->forced == command.forced) {
+    return std::nullopt;
+  }
+  const char* type = command.leaving    ? "node_leaving"
+                     : command.draining ? "node_draining"
+                                        : "node_undrained";
+  event(type, member->info.node.value, command.leaving ? tied_to(member->info.node) : Data{});
+  state_.members_.change(command.incarnation, [&](Member& changed) {
+    changed.draining = command.draining;
+    changed.leaving = command.leaving;
+    changed.forced = command.forced;
+  });
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const NoteEmpty& command) {
+  const Member* member = state_.member(command.incarnation);
+  if (member == nullptr) return no_member(command.incarnation);
+  if (state_.owned(command.incarnation) > 0) {
+    return Error{Code::conflict, member->info.node.value + " was given work meanwhile"};
+  }
+  // Zero: by an older version, which could not say it.
+  if (command.as_of != 0 && member->work_at > command.as_of) {
+    return Error{Code::conflict, member->info.node.value + " had work after it said that"};
+  }
+  state_.members_.change(command.incarnation, [](Member& changed) { changed.holds_data = false; });
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const SetLogTime& command) {
+  if (command.to_ms <= 0 || command.to_ms >= state_.now_ms_) {
+    return Error{Code::conflict, "log time steps back only"};
+  }
+  const int64_t back = state_.now_ms_ - command.to_ms;
+  state_.now_ms_ = command.to_ms;
+  event("log_time_stepped_back", "", {{"byMs", std::to_string(back)}});
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const SetVoters& command) {
+  std::vector<Incarnation> voters = command.voters;
+  std::sort(voters.begin(), voters.end());
+  std::vector<Incarnation> changed;
+  state_.members_.each([&](Incarnation id, const Member& member) {
+    if (member.voter != std::binary_search(voters.begin(), voters.end(), id)) changed.push_back(id);
+  });
+  for (const Incarnation id : changed) {
+    state_.members_.change(id, [](Member& member) { member.voter = !member.voter; });
+    event(state_.member(id)->voter ? "voter_added" : "voter_removed", label(id), {});
+  }
+  if (command.leader != state_.leader_) {
+    state_.leader_ = command.leader;
+    event("leader_elected", label(command.leader),
+          {{"incarnation", std::to_string(command.leader.value)}});
+  }
+  return std::nullopt;
+}
+
+// ---- Events
+
+void Applier::event(const char* type, const std::string& node, Data data) {
+  state_.events_.set(state_.events_made_++,
+                     Event{EventId{index_, k_++}, state_.now_ms_, type, node, std::move(data)});
+  state_.trim_events();
+}
+
+std::string Applier::label(Incarnation incarnation) const {
+  const Member* member = state_.member(incarnation);
+  return member == nullptr ? std::string() : member->info.node.value;
+}
+
+// ---- Results of requests (safety.md 5.5)
+
+std::optional<Applied> Applier::seen(const Command& command) const {
+  if (command.request) {
+    if (const Applied* first = state_.remembered(command.request)) return *first;
+    const uint64_t* forgotten = state_.forgotten_.find(command.request.from);
+    if (forgotten != nullptr && command.request.counter <= *forgotten) {
+      Applied too_old;
+      too_old.index = index_;
+      too_old.rejected = Error{Code::timed_out,
+                               "the request is too old to know whether it took effect: look first"};
+      return too_old;
+    }
+  }
+  if (command.idempotency_key.empty() || CANARY(forgets_keys)) return std::nullopt;
+  return state_.remembered(command.idempotency_key, command.fingerprint);
+}
+
+void Applier::remember(const Command& command, const Applied& applied) {
+  if (!command.request && command.idempotency_key.empty()) return;
+  if (command.request) state_.results_request_.set(command.request, index_);
+  if (!command.idempotency_key.empty()) state_.results_key_.set(command.idempotency_key, index_);
+  auto& results = command.idempotency_key.empty() ? state_.requests_ : state_.results_;
+  results.set(index_, Remembered{applied, command.idempotency_key, command.request, state_.age_ms_,
+                                 command.fingerprint});
+  forget_old();
+}
+
+void Applier::forget_old() {
+  forget_old(state_.results_, State::kResultsKept);
+  forget_old(state_.requests_, State::kRequestsKept);
+}
+
+void Applier::forget_old(Results& results, size_t kept) {
+  for (;;) {
+    const auto [index, oldest] = results.nth(0);
+    if (index == nullptr) return;
+    const bool expired = state_.age_ms_ - oldest->age_ms > State::kResultsKeptMs;
+    if (!expired && results.size() <= kept) return;
+    forget_names(*oldest);
+    results.erase(LogIndex{*index});
+  }
+}
+
+void Applier::forget_names(const Remembered& remembered) {
+  if (!remembered.key.empty()) state_.results_key_.erase(remembered.key);
+  if (remembered.request) {
+    state_.results_request_.erase(remembered.request);
+    const uint64_t* known = state_.forgotten_.find(remembered.request.from);
+    const uint64_t counter = remembered.request.counter;
+    if (known == nullptr || *known < counter) {
+      state_.forgotten_.set(remembered.request.from, counter);
+    }
+  }
+}
+
+}  // namespace databridge

@@ -1,0 +1,119 @@
+// Applier: what each command does to a State. Internal to cluster/state_apply*.cc.
+//
+// Owns   one method a command: it checks everything first, then changes; a rejected command has
+//        changed nothing.
+// Pure   as State::apply is.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "state/state.h"
+
+namespace databridge {
+
+// The user's part of a state.
+struct Backup {
+  Strategy strategy = Strategy::least_loaded;
+  std::vector<FlowSpec> flows;
+  std::vector<ProcessorSpec> processors;  // Those that belong to no flow's list.
+  std::vector<ProcessorId> stopped;       // Not wanted.
+  std::map<std::string, std::string> config;
+};
+Bytes encode(const Backup& backup);
+Result<Backup> decode_backup(BytesView bytes);
+
+class Applier {
+ public:
+  Applier(State& state, LogIndex index) : state_(state), index_(index) {}
+
+  Applied run(const Command& command);
+
+  // Counts of what members own; `by` is +1 or -1. A deleted processor has no specification left,
+  // and counts for its owner's capacity alone.
+  void count(Incarnation owner, const ProcessorSpec* spec, int by);
+
+ private:
+  using Rejected = std::optional<Error>;  // nullopt: done.
+  using Data = std::map<std::string, std::string>;
+  using Results = PersistentMap<LogIndex, Remembered>;
+
+  // ---- Members (apply.cc)
+  Rejected on(const AdmitMember& command);
+  Rejected on(const RemoveMember& command);
+  Rejected on(const SetVerdict& command);
+  Rejected on(const SetDraining& command);
+  Rejected on(const SetVoters& command);
+  Rejected on(const NoteEmpty& command);
+  Rejected on(const SetLogTime& command);
+
+  // ---- Work (apply_work.cc)
+  Rejected on(const SetWanted& command);
+  Rejected on(const Release& command);
+  Rejected on(const Assign& command);
+  Rejected on(const Unassign& command);
+  Rejected on(const Reports& command);
+  Rejected on(const SaveCheckpoint& command);
+  Rejected on(const NoteRebalance& command);
+  Rejected on(const WishPlace& command);
+
+  // ---- The user's part (apply_flows.cc)
+  Rejected on(const PutFlow& command);
+  Rejected on(const DeleteFlow& command);
+  Rejected on(const AddProcessor& command);
+  Rejected on(const DeleteProcessor& command);
+  Rejected on(const SetConfig& command);
+  Rejected on(const DeleteConfig& command);
+  Rejected on(const SetStrategy& command);
+  Rejected on(const RestoreState& command);
+
+  // ---- Steps
+  Rejected find_current(const ProcessorId& id, const Epoch& replaces, const Assignment*& found);
+  bool report(const Report& report);  // False: of an epoch that is over.
+  Rejected clash(const FlowSpec& flow) const;
+  void name_connections(FlowSpec& flow) const;
+  void put_flow(FlowSpec flow);
+  void put_processor(const ProcessorSpec& spec);
+  bool may_stay(const ProcessorSpec& spec, const NodeId& node) const;
+  void begin_anew(Assignment& assignment) const;
+  void revive(const ProcessorSpec& spec, Assignment& assignment, bool new_type);
+  void delete_processor(const ProcessorId& id, const std::string& reason);
+  void erase_connections(const FlowSpec& flow);
+  void verdict_event(const Member& before, const Member& after);
+  void take_label(const MemberInfo& info);
+  Data tied_to(const NodeId& node) const;
+  void remember_removed(Incarnation incarnation, const NodeId& node);
+
+  void touch_work(Incarnation member);
+  void unpin(const ProcessorId& id, const std::string& why);
+  void count_flow(Incarnation owner, const ProcessorSpec& spec, int by);
+
+  void event(const char* type, const std::string& node, Data data);
+  std::string label(Incarnation incarnation) const;  // Its node id, or empty.
+  Data about(const Assignment& assignment) const;    // What events say of work.
+
+  // ---- Results of requests
+  std::optional<Applied> seen(const Command& command) const;
+  void remember(const Command& command, const Applied& applied);
+  void forget_old();
+  void forget_old(Results& results, size_t kept);
+  void forget_names(const Remembered& remembered);
+
+  State& state_;
+  const LogIndex index_;
+  uint32_t k_ = 0;
+  ProcessorId about_;     // Becomes Applied::processor.
+  uint32_t ignored_ = 0;  // Becomes Applied::ignored.
+};
+
+// Why the user's words cannot be what they are meant to be; nullopt if they can.
+std::optional<Error> why_bad(const FlowSpec& flow);
+std::optional<Error> why_bad(const ProcessorSpec& spec);
+std::optional<Error> why_bad_config(const std::string& key, const std::string& json);
+// All texts are UTF-8, the keys not longer than 256 and the values than `value_max`.
+bool are_fine(const std::map<std::string, std::string>& texts, size_t count_max, size_t value_max);
+bool are_fine(const std::vector<std::string>& texts, size_t count_max, size_t size_max);
+
+}  // namespace databridge

@@ -1,0 +1,279 @@
+// What commands do to work: who runs a processor, under which epoch (safety.md 1).
+#include "base/canary.h"
+#include "state/apply.h"
+#include "state/constraints.h"
+
+namespace databridge {
+namespace {
+
+std::string text(const Epoch& epoch) {
+  return std::to_string(epoch.generation) + "/" + std::to_string(epoch.index);
+}
+
+Error no_processor(const ProcessorId& id) {
+  return {Code::not_found, "no processor has the id " + id.text()};
+}
+
+}  // namespace
+
+// The assignment, if the command knows its present epoch. Two leaders may both have put a move of
+// the same processor into the log: the second is about an epoch that is over (safety.md 1.3).
+Applier::Rejected Applier::find_current(const ProcessorId& id, const Epoch& replaces,
+                                        const Assignment*& found) {
+  about_ = id;
+  found = state_.assignments_.find(id);
+  if (found == nullptr) return no_processor(id);
+  if (found->epoch != replaces) {
+    return Error{Code::conflict, "the epoch of " + id.text() + " is " + text(found->epoch) +
+                                     ", not " + text(replaces) + ": its placement has moved on"};
+  }
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const SetWanted& command) {
+  about_ = command.processor;
+  const Assignment* assignment = state_.assignments_.find(command.processor);
+  if (assignment == nullptr || assignment->deleted) return no_processor(command.processor);
+  if (assignment->wanted == command.wanted) return std::nullopt;
+  event(command.wanted ? "processor_started" : "processor_stopped", label(assignment->owner),
+        {{"processor", command.processor.text()}});
+  state_.assignments_.change(command.processor,
+                             [&](Assignment& changed) { changed.wanted = command.wanted; });
+  return std::nullopt;
+}
+
+// Kept in the state, so that whoever leads sees to it: a wish that was acknowledged is not lost
+// with a leader, and one that is said again under its key is not done twice.
+Applier::Rejected Applier::on(const WishPlace& command) {
+  about_ = command.processor;
+  const Assignment* assignment = state_.assignments_.find(command.processor);
+  if (assignment == nullptr || assignment->deleted) return no_processor(command.processor);
+  if (!assignment->wanted) {
+    return Error{Code::conflict, "the processor is stopped: start it first"};
+  }
+  const Member* target = state_.member(command.to);
+  if (target == nullptr) {
+    return Error{Code::not_found,
+                 "no member has the incarnation " + std::to_string(command.to.value)};
+  }
+  const NodeId pinned = assignment->pinned;
+  if (command.force && !pinned.empty() && pinned != target->info.node) {
+    unpin(command.processor, "moved by force");
+  }
+  const bool there = assignment->owner == command.to && !assignment->releasing;
+  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+    changed.wish = there ? Incarnation{} : command.to;
+  });
+  return std::nullopt;
+}
+
+// It leaves the node that its source tied it to, and what it had there: it starts anew elsewhere.
+void Applier::unpin(const ProcessorId& id, const std::string& why) {
+  const NodeId from = state_.assignments_.find(id)->pinned;
+  state_.assignments_.change(id, [](Assignment& changed) { changed.pinned = {}; });
+  Data data{
+      {"processor", id.text()}, {"from", from.value}, {"reason", why}, {"startsAnew", "true"}};
+  if (const ProcessorSpec* spec = state_.processors_.find(id)) {
+    data["name"] = spec->name;
+    if (!spec->flow.empty()) data["flow"] = spec->flow.value;
+  }
+  event("processor_unpinned", from.value, std::move(data));
+}
+
+Applier::Rejected Applier::on(const Release& command) {
+  const Assignment* assignment = nullptr;
+  if (auto rejected = find_current(command.processor, command.replaces, assignment)) {
+    return rejected;
+  }
+  if (!assignment->owner) return Error{Code::conflict, "nobody runs the processor"};
+  if (assignment->releasing) return Error{Code::conflict, "the processor is released already"};
+
+  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+    changed.releasing = true;
+    changed.state = RunState::stopping;
+    changed.reason = command.reason;
+  });
+  const Assignment& now = *state_.assignments_.find(command.processor);
+  event("work_released", label(now.owner), about(now));
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const Assign& command) {
+  const Assignment* assignment = nullptr;
+  if (auto rejected = find_current(command.processor, command.replaces, assignment)) {
+    return rejected;
+  }
+  if (assignment->owner && !assignment->releasing) {
+    return Error{Code::conflict, "its owner has not been told to release it"};
+  }
+  if (assignment->deleted) return Error{Code::conflict, "the processor is deleted"};
+  if (!assignment->wanted) return Error{Code::conflict, "the processor is stopped by its user"};
+  const Member* target = state_.member(command.to);
+  if (target == nullptr) {
+    return Error{Code::not_found,
+                 "no member has the incarnation " + std::to_string(command.to.value)};
+  }
+  const ProcessorSpec& spec = *state_.processors_.find(command.processor);
+  auto why = why_no_work(*target);
+  if (!why) why = why_not(state_, spec, *target);
+  if (why) return Error{Code::unprocessable, target->info.node.value + ": " + *why};
+
+  const Incarnation from = assignment->owner;
+  if (from) count(from, &spec, -1);
+  count(command.to, &spec, +1);
+  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+    changed.owner = command.to;
+    const bool back = CANARY(epoch_goes_back) && changed.epoch;
+    changed.epoch = {state_.generation_, back ? changed.epoch.index - 1 : index_};
+    changed.state = RunState::assigned;
+    changed.releasing = false;
+    changed.reason = command.reason;
+    changed.assigned_at_ms = state_.now_ms_;
+    changed.detail.clear();
+    changed.reported_at_ms = 0;
+    changed.wish = {};
+    if (spec.node_local && changed.pinned.empty()) changed.pinned = target->info.node;
+  });
+  state_.members_.change(command.to, [](Member& changed) { changed.holds_data = true; });
+  touch_work(command.to);
+  if (from) touch_work(from);
+  target = state_.member(command.to);
+  Data data = about(*state_.assignments_.find(command.processor));
+  if (from) data["from"] = label(from);
+  event("work_assigned", target->info.node.value, std::move(data));
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const Unassign& command) {
+  const Assignment* assignment = nullptr;
+  if (auto rejected = find_current(command.processor, command.replaces, assignment)) {
+    return rejected;
+  }
+  if (assignment->owner && !assignment->releasing) {
+    return Error{Code::conflict, "its owner has not been told to release it"};
+  }
+  const Assignment before = *assignment;
+  if (before.owner) {
+    count(before.owner, state_.processors_.find(command.processor), -1);
+    touch_work(before.owner);
+  }
+  if (before.deleted) {
+    state_.assignments_.erase(command.processor);
+    event("processor_deleted", label(before.owner), {{"processor", command.processor.text()}});
+    return std::nullopt;
+  }
+  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+    changed.owner = {};
+    changed.state = RunState::unassigned;
+    changed.releasing = false;
+    changed.reason = command.reason;
+    changed.wish = {};
+  });
+  const Assignment& now = *state_.assignments_.find(command.processor);
+  if (now != before) event("work_unassigned", label(before.owner), about(now));
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const Reports& command) {
+  for (const Report& one : command.reports) {
+    if (!report(one)) ++ignored_;
+  }
+  return std::nullopt;
+}
+
+bool Applier::report(const Report& report) {
+  const Assignment* assignment = state_.assignments_.find(report.processor);
+  if (assignment == nullptr || assignment->epoch != report.epoch || !assignment->owner) {
+    return false;
+  }
+  const bool stopping = report.state == RunState::stopping;
+  if (report.state == RunState::unassigned || report.state == RunState::assigned) return false;
+  if (assignment->releasing && !stopping) return false;
+  const bool moved = assignment->state != report.state;
+  if (!moved && assignment->detail == report.detail) return true;
+  state_.assignments_.change(report.processor, [&](Assignment& changed) {
+    changed.state = report.state;
+    changed.detail = report.detail;
+    changed.reported_at_ms = state_.now_ms_;
+  });
+  if (moved) {
+    const Assignment& now = *state_.assignments_.find(report.processor);
+    Data data = about(now);
+    if (!report.detail.empty()) data["detail"] = report.detail;
+    event((std::string("work_") + name(report.state)).c_str(), label(now.owner), std::move(data));
+  }
+  return true;
+}
+
+// After its Release nothing more is accepted of an epoch: who comes next may already have read the
+// newest checkpoint (safety.md 1.2, 1.4).
+Applier::Rejected Applier::on(const SaveCheckpoint& command) {
+  const Assignment* assignment = nullptr;
+  const Checkpoint& checkpoint = command.checkpoint;
+  if (auto rejected = find_current(command.processor, checkpoint.epoch, assignment)) {
+    return rejected;
+  }
+  if (checkpoint.bytes.size() > kCheckpointMax) {
+    return Error{Code::too_large, "a checkpoint of " + std::to_string(checkpoint.bytes.size()) +
+                                      " bytes: at most " + std::to_string(kCheckpointMax)};
+  }
+  if (!assignment->owner || assignment->releasing) {
+    return Error{Code::conflict, "the epoch " + text(checkpoint.epoch) + " is released"};
+  }
+  const Checkpoint& saved = assignment->checkpoint;
+  if (std::pair(checkpoint.epoch, checkpoint.sequence) <= std::pair(saved.epoch, saved.sequence)) {
+    return Error{Code::conflict, "checkpoint " + std::to_string(checkpoint.sequence) +
+                                     " is not newer than " + std::to_string(saved.sequence)};
+  }
+  state_.assignments_.change(command.processor,
+                             [&](Assignment& changed) { changed.checkpoint = checkpoint; });
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const NoteRebalance& command) {
+  state_.rebalanced_at_ms_ = state_.now_ms_;
+  event("work_rebalanced", "",
+        {{"plan", command.plan_id}, {"moves", std::to_string(command.moves)}});
+  return std::nullopt;
+}
+
+// ---- Steps
+
+Applier::Data Applier::about(const Assignment& assignment) const {
+  Data data{{"processor", assignment.processor.text()},
+            {"epoch", std::to_string(assignment.epoch.number())},
+            {"reason", assignment.reason}};
+  const ProcessorSpec* spec = state_.processors_.find(assignment.processor);
+  if (spec != nullptr && !spec->flow.empty()) data["flow"] = spec->flow.value;
+  return data;
+}
+
+// What the member has said of its queues before now no longer counts.
+void Applier::touch_work(Incarnation member) {
+  if (state_.member(member) == nullptr) return;
+  state_.members_.change(member, [&](Member& changed) { changed.work_at = index_; });
+}
+
+void Applier::count(Incarnation owner, const ProcessorSpec* spec, int by) {
+  const uint32_t owned = state_.owned(owner) + static_cast<uint32_t>(by);
+  if (owned == 0) {
+    state_.owned_.erase(owner);
+  } else {
+    state_.owned_.set(owner, owned);
+  }
+  if (spec != nullptr) count_flow(owner, *spec, by);
+}
+
+void Applier::count_flow(Incarnation owner, const ProcessorSpec& spec, int by) {
+  if (spec.flow.empty()) return;
+  FlowShare share = state_.owned(owner, spec.flow);
+  share.all += static_cast<uint32_t>(by);
+  if (spec.constraints.spread) share.spread += static_cast<uint32_t>(by);
+  if (share.all == 0) {
+    state_.owned_by_flow_.erase({owner, spec.flow});
+  } else {
+    state_.owned_by_flow_.set({owner, spec.flow}, share);
+  }
+}
+
+}  // namespace databridge

@@ -1,0 +1,439 @@
+// The bytes of a State: a magic word, records with their lengths, and a hash over all of it. They
+// are written in order of key, so equal states have equal bytes.
+#include <set>
+
+#include "base/check.h"
+#include "base/gzip.h"
+#include "model/nouns_codec.h"
+#include "model/proto/state.pb.h"
+#include "state/apply.h"
+#include "state/backup.h"
+
+namespace databridge {
+namespace {
+
+using codec::Check;
+using codec::get;
+using codec::put;
+
+constexpr BytesView kSnapshotMagic = "DataBridge state 1\n";
+constexpr BytesView kBackupMagic = "DataBridge backup 1\n";
+
+class Writer {
+ public:
+  explicit Writer(BytesView magic) : bytes_(magic) {}
+
+  // `fill(record)` writes one record.
+  template <typename Fill>
+  void record(Fill&& fill) {
+    record_.Clear();
+    fill(record_);
+    append_little32(bytes_, static_cast<uint32_t>(record_.ByteSizeLong()));
+    CHECK(record_.AppendToString(&bytes_));
+    ++count_;
+  }
+  Bytes finish() {
+    const uint64_t count = count_;
+    record([&](auto& record) { record.set_end(count); });
+    append_little64(bytes_, hash64(bytes_));
+    return std::move(bytes_);
+  }
+
+ private:
+  Bytes bytes_;
+  uint64_t count_ = 0;
+  proto::StateRecord record_;
+};
+
+// Calls `read(record)` for each record; fails unless the bytes are whole.
+template <typename Read>
+std::optional<Error> read_records(BytesView bytes, BytesView magic, const char* what, Read&& read) {
+  const auto corrupt = [&](const char* why) {
+    return Error{Code::corrupt, std::string(what) + " is damaged: " + why};
+  };
+  if (bytes.size() < magic.size() + 8 || bytes.substr(0, magic.size()) != magic) {
+    return Error{Code::corrupt, std::string("this is not ") + what};
+  }
+  const BytesView body = bytes.substr(0, bytes.size() - 8);
+  if (hash64(body) != read_little64(bytes.substr(body.size()))) return corrupt("its hash differs");
+  proto::StateRecord record;
+  uint64_t count = 0;
+  for (size_t at = magic.size(); at < body.size(); ++count) {
+    if (body.size() - at < 4) return corrupt("it ends within a record");
+    const size_t size = read_little32(body.substr(at));
+    at += 4;
+    if (size > body.size() - at || size > size_t{1} << 30) return corrupt("a record is too long");
+    if (!record.ParseFromArray(body.data() + at, static_cast<int>(size))) {
+      return corrupt("a record cannot be parsed");
+    }
+    at += size;
+    if (record.has_end()) {
+      if (record.end() != count || at != body.size()) return corrupt("records are missing");
+      return std::nullopt;
+    }
+    Check check;
+    read(record, check);
+    if (!check.ok()) return corrupt(check.wrong().c_str());
+  }
+  return corrupt("its end is missing");
+}
+
+// The ids of the processors that a flow lists; they are written within their flow.
+std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowSpec>& flows) {
+  std::set<ProcessorId> ids;
+  flows.each([&](const FlowId&, const FlowSpec& flow) {
+    for (const auto& spec : flow.processors) ids.insert(spec.id);
+  });
+  return ids;
+}
+
+void put(const Remembered& from, LogIndex at, proto::Remembered* to) {
+  to->set_at(at);
+  to->set_index(from.applied.index);
+  if (const auto& rejected = from.applied.rejected) {
+    to->mutable_rejected()->set_code(codec::enum_out<proto::Code>(rejected->code));
+    to->mutable_rejected()->set_message(rejected->message);
+  }
+  put(from.applied.processor, to->mutable_processor());
+  to->set_ignored(from.applied.ignored);
+  to->set_key(from.key);
+  if (from.request != RequestId{}) put(from.request, to->mutable_request());
+  to->set_age_ms(from.age_ms);
+  to->set_fingerprint(from.fingerprint);
+}
+void get(const proto::Remembered& from, Remembered& to, Check& check) {
+  to.applied.index = from.index();
+  if (from.has_rejected()) {
+    Error& error = to.applied.rejected.emplace(Error{Code::internal, from.rejected().message()});
+    codec::enum_in(from.rejected().code(), Code::io, error.code, check, "code");
+  }
+  get(from.processor(), to.applied.processor, check);
+  to.applied.ignored = from.ignored();
+  to.key = from.key();
+  get(from.request(), to.request, check);
+  to.age_ms = from.age_ms();
+  to.fingerprint = from.fingerprint();
+}
+
+}  // namespace
+
+// A friend of State, so that what is private is written and read here alone.
+struct StateCodec {
+  static void write_head(const State& state, Writer& writer);
+  static void write_results(const State& state, Writer& writer);
+  static void read_head(const proto::StateHead& head, State& state, Check& check);
+  static void read(const proto::StateRecord& record, State& state, Check& check);
+  static std::optional<Error> complete(State& state);
+};
+
+void StateCodec::write_head(const State& state, Writer& writer) {
+  writer.record([&](auto& record) {
+    auto* head = record.mutable_head();
+    head->set_format(codec::kFormat);
+    head->set_version(state.version_);
+    head->set_now_ms(state.now_ms_);
+    head->set_age_ms(state.age_ms_);
+    head->set_hash(state.hash_);
+    head->set_generation(state.generation_);
+    head->set_strategy(codec::enum_out<proto::Strategy>(state.strategy_));
+    head->set_rebalanced_at_ms(state.rebalanced_at_ms_);
+    head->set_leader(state.leader_.value);
+    head->set_events_made(state.events_made_);
+    head->set_trimmed_index(state.events_trimmed_.index);
+    head->set_trimmed_k(state.events_trimmed_.k);
+  });
+}
+
+void StateCodec::read_head(const proto::StateHead& head, State& state, Check& check) {
+  check.that(head.format() == codec::kFormat, "written by a newer program");
+  state.version_ = head.version();
+  state.now_ms_ = head.now_ms();
+  state.age_ms_ = head.age_ms();
+  state.hash_ = head.hash();
+  state.generation_ = head.generation();
+  codec::enum_in(head.strategy(), Strategy::consistent_hash, state.strategy_, check, "strategy");
+  state.rebalanced_at_ms_ = head.rebalanced_at_ms();
+  state.leader_.value = head.leader();
+  state.events_made_ = head.events_made();
+  state.events_trimmed_ = {head.trimmed_index(), head.trimmed_k()};
+}
+
+void StateCodec::write_results(const State& state, Writer& writer) {
+  const auto write = [&](LogIndex at, const Remembered& remembered) {
+    writer.record([&](auto& record) { put(remembered, at, record.mutable_remembered()); });
+  };
+  state.results_.each(write);
+  state.requests_.each(write);
+  state.forgotten_.each([&](Incarnation from, uint64_t counter) {
+    writer.record([&](auto& record) {
+      record.mutable_forgotten()->set_from(from.value);
+      record.mutable_forgotten()->set_counter(counter);
+    });
+  });
+}
+
+Bytes State::snapshot() const {
+  Writer writer(kSnapshotMagic);
+  StateCodec::write_head(*this, writer);
+  members_.each([&](Incarnation, const Member& member) {
+    writer.record([&](auto& record) { put(member, record.mutable_member()); });
+  });
+  labels_.each([&](const NodeId& node, Incarnation incarnation) {
+    writer.record([&](auto& record) {
+      record.mutable_label()->set_node(node.value);
+      record.mutable_label()->set_incarnation(incarnation.value);
+    });
+  });
+  removed_.each([&](Incarnation incarnation, const Removed& removed) {
+    writer.record([&](auto& record) {
+      record.mutable_removed()->set_incarnation(incarnation.value);
+      record.mutable_removed()->set_node(removed.node.value);
+      record.mutable_removed()->set_index(removed.index);
+    });
+  });
+  flows_.each([&](const FlowId&, const FlowSpec& flow) {
+    writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
+  });
+  const auto in_flows = listed(flows_);
+  processors_.each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+    if (in_flows.count(id) > 0) return;
+    writer.record([&](auto& record) { put(spec, record.mutable_processor()); });
+  });
+  assignments_.each([&](const ProcessorId&, const Assignment& assignment) {
+    writer.record([&](auto& record) { put(assignment, record.mutable_assignment()); });
+  });
+  config_.each([&](const std::string& key, const ConfigItem& item) {
+    writer.record([&](auto& record) {
+      record.mutable_config()->set_key(key);
+      record.mutable_config()->set_json(item.json);
+      record.mutable_config()->set_version(item.version);
+    });
+  });
+  events_.each([&](uint64_t counter, const Event& event) {
+    writer.record([&](auto& record) {
+      record.mutable_event()->set_counter(counter);
+      put(event, record.mutable_event()->mutable_event());
+    });
+  });
+  StateCodec::write_results(*this, writer);
+  return writer.finish();
+}
+
+void StateCodec::read(const proto::StateRecord& record, State& state, Check& check) {
+  using Case = proto::StateRecord;
+  switch (record.record_case()) {
+    case Case::kHead:
+      return read_head(record.head(), state, check);
+    case Case::kMember: {
+      Member member;
+      get(record.member(), member, check);
+      return state.members_.set(member.info.incarnation, member);
+    }
+    case Case::kLabel:
+      return state.labels_.set(NodeId(record.label().node()),
+                               Incarnation{record.label().incarnation()});
+    case Case::kRemoved:
+      return state.removed_.set(Incarnation{record.removed().incarnation()},
+                                Removed{NodeId(record.removed().node()), record.removed().index()});
+    case Case::kFlow: {
+      FlowSpec flow;
+      get(record.flow(), flow, check);
+      for (const auto& spec : flow.processors) state.processors_.set(spec.id, spec);
+      for (const auto& one : flow.connections) state.connections_.set(one.id, one);
+      return state.flows_.set(FlowId(record.flow().id()), std::move(flow));
+    }
+    case Case::kProcessor: {
+      ProcessorSpec spec;
+      get(record.processor(), spec, check);
+      return state.processors_.set(spec.id, spec);
+    }
+    case Case::kAssignment: {
+      Assignment assignment;
+      get(record.assignment(), assignment, check);
+      return state.assignments_.set(assignment.processor, assignment);
+    }
+    case Case::kConfig: {
+      const auto& item = record.config();
+      return state.config_.set(item.key(), ConfigItem{item.json(), item.version()});
+    }
+    case Case::kEvent: {
+      Event event;
+      get(record.event().event(), event, check);
+      return state.events_.set(record.event().counter(), std::move(event));
+    }
+    case Case::kRemembered: {
+      Remembered remembered;
+      get(record.remembered(), remembered, check);
+      const LogIndex at = record.remembered().at();
+      if (!remembered.key.empty()) state.results_key_.set(remembered.key, at);
+      if (remembered.request) state.results_request_.set(remembered.request, at);
+      auto& results = remembered.key.empty() ? state.requests_ : state.results_;
+      return results.set(at, std::move(remembered));
+    }
+    case Case::kForgotten:
+      return state.forgotten_.set(Incarnation{record.forgotten().from()},
+                                  record.forgotten().counter());
+    default:
+      check.bad("a record of no known kind");
+  }
+}
+
+// What `apply` relies on must hold, whoever wrote the bytes; then counts what is counted.
+std::optional<Error> StateCodec::complete(State& state) {
+  const char* wrong = nullptr;
+  const auto that = [&](bool fine, const char* what) {
+    if (!fine && wrong == nullptr) wrong = what;
+  };
+  state.processors_.each([&](const ProcessorId& id, const ProcessorSpec&) {
+    const Assignment* assignment = state.assignments_.find(id);
+    that(assignment != nullptr && !assignment->deleted, "a processor has no assignment");
+  });
+  state.removed_.each([&](Incarnation incarnation, const Removed& removed) {
+    that(!state.members_.contains(incarnation) && removed.index <= state.version_,
+         "a member was removed");
+  });
+  state.labels_.each([&](const NodeId& node, Incarnation incarnation) {
+    const Member* member = state.members_.find(incarnation);
+    that(member != nullptr && member->info.node == node, "a name has no member");
+  });
+  const uint64_t made = state.events_made_;
+  that(state.events_.size() <= made, "there are more events than were made");
+  uint64_t next = made - state.events_.size();
+  state.events_.each(
+      [&](uint64_t counter, const Event&) { that(counter == next++, "an event is missing"); });
+  const auto results = [&](const auto&, LogIndex at) {
+    that(state.result_at(at) != nullptr, "a result is missing");
+  };
+  state.results_key_.each(results);
+  state.results_request_.each(results);
+  std::vector<const Assignment*> owned;
+  state.assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
+    that(assignment.deleted || state.processors_.contains(id), "an assignment has no processor");
+    that(!assignment.owner || state.members_.contains(assignment.owner), "an owner is no member");
+    if (assignment.owner) owned.push_back(&assignment);
+  });
+  if (wrong != nullptr) {
+    return Error{Code::corrupt, std::string("a state snapshot contradicts itself: ") + wrong};
+  }
+  Applier applier(state, state.version_);
+  for (const Assignment* assignment : owned) {
+    applier.count(assignment->owner, state.processors_.find(assignment->processor), +1);
+  }
+  return std::nullopt;
+}
+
+Result<State> State::from_snapshot(BytesView bytes) {
+  State state;
+  bool first = true;
+  auto error = read_records(bytes, kSnapshotMagic, "a state snapshot",
+                            [&](const proto::StateRecord& record, Check& check) {
+                              check.that(record.has_head() == first, "its head is not first");
+                              first = false;
+                              StateCodec::read(record, state, check);
+                            });
+  if (!error && first) error = Error{Code::corrupt, "a state snapshot is damaged: it has no head"};
+  if (!error) error = StateCodec::complete(state);
+  if (error) return tl::make_unexpected(*error);
+  return state;
+}
+
+uint64_t State::content_hash() const { return hash64(snapshot()); }
+
+// ---- The user's part
+
+Bytes State::backup() const {
+  Backup backup;
+  backup.strategy = strategy_;
+  flows_.each([&](const FlowId&, const FlowSpec& flow) { backup.flows.push_back(flow); });
+  const auto in_flows = listed(flows_);
+  processors_.each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+    if (in_flows.count(id) == 0) backup.processors.push_back(spec);
+  });
+  assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
+    if (!assignment.wanted && !assignment.deleted) backup.stopped.push_back(id);
+  });
+  config_.each(
+      [&](const std::string& key, const ConfigItem& item) { backup.config[key] = item.json; });
+  return encode(backup);
+}
+
+Bytes encode(const Backup& backup) {
+  Writer writer(kBackupMagic);
+  writer.record([&](auto& record) {
+    record.mutable_head()->set_format(codec::kFormat);
+    record.mutable_head()->set_strategy(codec::enum_out<proto::Strategy>(backup.strategy));
+  });
+  for (const auto& flow : backup.flows) {
+    writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
+  }
+  for (const auto& spec : backup.processors) {
+    writer.record([&](auto& record) { put(spec, record.mutable_processor()); });
+  }
+  for (const auto& id : backup.stopped) {
+    writer.record([&](auto& record) { put(id, record.mutable_stopped()); });
+  }
+  for (const auto& item : backup.config) {
+    writer.record([&](auto& record) {
+      record.mutable_config()->set_key(item.first);
+      record.mutable_config()->set_json(item.second);
+    });
+  }
+  return writer.finish();
+}
+
+Result<Bytes> pack_backup(Bytes backup, const BackupLimits& limits) {
+  const size_t size = backup.size();
+  if (size > limits.unpacked) {
+    return fail(Code::too_large, "a backup of " + std::to_string(size >> 20) +
+                                     " MiB could not be restored (" +
+                                     std::to_string(limits.unpacked >> 20) +
+                                     " MiB at most): have fewer or smaller configuration values");
+  }
+  if (is_gzip(backup)) {
+    if (size <= limits.packed) return backup;
+  } else if (auto packed = gzip(backup)) {
+    backup = std::move(*packed);
+  }
+  if (backup.size() <= limits.packed) return backup;
+  return fail(Code::too_large, "a backup of " + std::to_string(backup.size() >> 20) +
+                                   " MiB, packed, could not be restored (" +
+                                   std::to_string(limits.packed >> 20) +
+                                   " MiB at most): have fewer or smaller configuration values");
+}
+
+Result<Backup> decode_backup(BytesView bytes) {
+  std::optional<Bytes> unpacked;
+  if (is_gzip(bytes)) {
+    unpacked = gunzip(bytes, kBackupUnpackedMax);
+    if (!unpacked) return fail(Code::unprocessable, "a backup is damaged: it cannot be unpacked");
+    bytes = *unpacked;
+  }
+  Backup backup;
+  const auto read = [&](const proto::StateRecord& record, Check& check) {
+    using Case = proto::StateRecord;
+    switch (record.record_case()) {
+      case Case::kHead:
+        check.that(record.head().format() == codec::kFormat, "written by a newer program");
+        return codec::enum_in(record.head().strategy(), Strategy::consistent_hash, backup.strategy,
+                              check, "strategy");
+      case Case::kFlow:
+        return get(record.flow(), backup.flows.emplace_back(), check);
+      case Case::kProcessor:
+        return get(record.processor(), backup.processors.emplace_back(), check);
+      case Case::kStopped:
+        return get(record.stopped(), backup.stopped.emplace_back(), check);
+      case Case::kConfig:
+        backup.config[record.config().key()] = record.config().json();
+        return;
+      default:
+        return check.bad("a record that is not the user's");
+    }
+  };
+  if (auto error = read_records(bytes, kBackupMagic, "a backup", read)) {
+    error->code = Code::unprocessable;
+    return tl::make_unexpected(*error);
+  }
+  return backup;
+}
+
+}  // namespace databridge

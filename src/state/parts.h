@@ -1,0 +1,65 @@
+// The small things that a State is made of, beside the nouns of model/.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "model/assignment.h"
+#include "model/command.h"
+#include "model/event.h"
+#include "model/flow.h"
+#include "model/member.h"
+
+namespace databridge {
+
+// The reason of an assignment that no leader has looked at yet.
+inline constexpr char kNotPlacedYet[] = "new";
+
+struct ConfigItem {
+  std::string json;
+  LogIndex version = 0;  // Of its own last write.
+  bool operator==(const ConfigItem&) const = default;
+};
+
+// What became of a command: kept for retries (safety.md 5.5).
+struct Applied {
+  LogIndex index = 0;
+  std::optional<Error> rejected;  // An impossible command changes nothing and says why.
+  ProcessorId processor;          // The processor it was about, if any.
+  uint32_t ignored = 0;           // Of Reports: how many were of an epoch that is over.
+  bool operator==(const Applied&) const = default;
+};
+
+// A result with the names it may be asked for by.
+struct Remembered {
+  Applied applied;
+  std::string key;
+  RequestId request;
+  uint64_t age_ms = 0;       // Of the log, when it was applied.
+  uint64_t fingerprint = 0;  // Of the request that the key was first used for.
+  bool operator==(const Remembered&) const = default;
+};
+
+// A member that was removed: that incarnation never comes back (docs/adr/0007).
+struct Removed {
+  NodeId node;
+  LogIndex index = 0;  // Of its removal.
+  bool operator==(const Removed&) const = default;
+};
+
+// How many processors of one flow a member owns, and how many of those must be alone (`spread`).
+struct FlowShare {
+  uint32_t all = 0;
+  uint32_t spread = 0;
+  bool operator==(const FlowShare&) const = default;
+};
+struct MemberFlow {
+  Incarnation member;
+  FlowId flow;
+  auto operator<=>(const MemberFlow&) const = default;
+};
+
+}  // namespace databridge

@@ -1,0 +1,135 @@
+// The replicated state: what every node agrees on at one log index.
+//
+// Owns   members, flows, processors, assignments with epochs, configuration, strategy, the results
+//        of requests (for retries), the newest events.
+// Hides  how a command changes them, which commands are impossible, and the bytes of a snapshot.
+// Pure   `apply` has no clock, no chance and no effect but on itself; the same commands give the
+//        same state and the same events everywhere. It never starts anything (safety.md 1.1).
+// Copies share structure: a copy is a read view. One thread changes it, copies are read on any.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/persistent_map.h"
+#include "base/result.h"
+#include "state/parts.h"
+
+namespace databridge {
+
+class State {
+ public:
+  State();
+
+  // Applies the command of `index` (which must be greater than version()) and returns what became
+  // of it; the events it caused are in events() from EventId{index, 0} on. A request or a key that
+  // is remembered changes nothing and gives the first result again. `bytes`: the command as the log
+  // has it, which the hash is chained over; empty: encoded anew.
+  Applied apply(LogIndex index, const Command& command, BytesView bytes = {});
+
+  // An entry without a command (no-op, configuration) was committed.
+  void skip(LogIndex index);
+
+  // How many events this node keeps, the newest ones; more go at once. Nodes may differ: no command
+  // looks at events, and hash() does not cover them.
+  void keep_events(size_t most);
+
+  // Only `recover` does this, offline: everything that was assigned before is fenced from then on.
+  void raise_generation();
+
+  LogIndex version() const { return version_; }  // Index of the last applied entry.
+  int64_t now_ms() const { return now_ms_; }     // Log time: for people (safety.md 8.2).
+  uint64_t age_ms() const { return age_ms_; }    // Steady time of all leaders together.
+  // Chained over everything applied and what became of it; equal on all nodes at the same version.
+  uint64_t hash() const { return hash_; }
+  uint32_t generation() const { return generation_; }
+  Incarnation leader() const { return leader_; }  // As of the last SetVoters; 0 = none yet.
+
+  const PersistentMap<Incarnation, Member>& members() const { return members_; }
+  const PersistentMap<FlowId, FlowSpec>& flows() const { return flows_; }
+  const PersistentMap<ProcessorId, ProcessorSpec>& processors() const { return processors_; }
+  // One a processor, and of deleted processors until their owner has let go.
+  const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_; }
+  const PersistentMap<std::string, ConfigItem>& config() const { return config_; }
+  const PersistentMap<uint64_t, Event>& events() const { return events_; }  // Key: a dense counter.
+  Strategy strategy() const { return strategy_; }
+  int64_t rebalanced_at_ms() const { return rebalanced_at_ms_; }
+
+  const Member* member(Incarnation incarnation) const { return members_.find(incarnation); }
+  const Member* member(const NodeId& node) const;  // The present incarnation of the node.
+  const Removed* removed(Incarnation incarnation) const { return removed_.find(incarnation); }
+  const ConnectionSpec* connection(const Uuid& id) const;  // O(log n).
+
+  // How many processors the member owns, those that it is releasing included. O(log n).
+  uint32_t owned(Incarnation member) const;
+  FlowShare owned(Incarnation member, const FlowId& flow) const;
+
+  // Events after `after`, at most `limit`; `gone` when some of them are no longer kept.
+  Result<std::vector<Event>> events_after(EventId after, size_t limit) const;
+  EventId last_event() const;
+
+  // What became of an earlier command with this key or request id, if it is still remembered; of a
+  // key that another request was done with: a rejection.
+  std::optional<Applied> remembered(const std::string& key, uint64_t fingerprint) const;
+  const Applied* remembered(RequestId request) const;
+  // For how long keys are remembered, where their number cuts the time that they should be.
+  std::optional<uint64_t> keys_cut_ms() const;
+
+  // Exact: from_snapshot(s.snapshot()) goes on as `s` does. Anything else is an Error.
+  Bytes snapshot() const;
+  static Result<State> from_snapshot(BytesView bytes);
+  // Of all that a snapshot holds: slow, for tests and for comparing nodes by hand.
+  uint64_t content_hash() const;
+
+  // The user's part only (flows, processors, configuration, strategy): for RestoreState.
+  Bytes backup() const;
+
+  static constexpr size_t kEventsKept = 100'000;  // Unless keep_events() says otherwise.
+  // How many results of requests are kept: the same on all nodes. Those without a key come from our
+  // own nodes, which do not ask again for long.
+  static constexpr size_t kResultsKept = 200'000;      // With a key.
+  static constexpr size_t kRequestsKept = 20'000;      // Without.
+  static constexpr uint64_t kResultsKeptMs = 600'000;  // Ten minutes of steady time.
+  static constexpr size_t kRemovedKept = 10'000;
+
+ private:
+  const Remembered* result_at(LogIndex index) const;
+  void trim_events();
+
+  friend class Applier;      // apply.cc: a method a command.
+  friend struct StateCodec;  // codec.cc.
+
+  LogIndex version_ = 0;
+  int64_t now_ms_ = 0;
+  uint64_t age_ms_ = 0;
+  uint64_t hash_ = 0;
+  uint32_t generation_ = 0;
+  Strategy strategy_ = Strategy::least_loaded;
+  int64_t rebalanced_at_ms_ = 0;
+  Incarnation leader_;
+  size_t events_kept_ = kEventsKept;  // Of this node: not in a snapshot.
+  uint64_t events_made_ = 0;          // The counter of the next event.
+  EventId events_trimmed_;            // The newest event that is no longer kept.
+  PersistentMap<Incarnation, Member> members_;
+  PersistentMap<NodeId, Incarnation> labels_;    // Who bears the label now.
+  PersistentMap<Incarnation, Removed> removed_;  // The newest kRemovedKept.
+  PersistentMap<FlowId, FlowSpec> flows_;
+  PersistentMap<ProcessorId, ProcessorSpec> processors_;
+  PersistentMap<ProcessorId, Assignment> assignments_;
+  PersistentMap<Uuid, ConnectionSpec> connections_;
+  PersistentMap<std::string, ConfigItem> config_;
+  PersistentMap<uint64_t, Event> events_;
+  PersistentMap<LogIndex, Remembered> results_;         // With a key, oldest first.
+  PersistentMap<LogIndex, Remembered> requests_;        // Without a key, oldest first.
+  PersistentMap<std::string, LogIndex> results_key_;    // By idempotency key.
+  PersistentMap<RequestId, LogIndex> results_request_;  // By request.
+  PersistentMap<Incarnation, uint64_t> forgotten_;      // The newest counter forgotten, by origin.
+  // Counted from the assignments, so they are not in a snapshot.
+  PersistentMap<Incarnation, uint32_t> owned_;
+  PersistentMap<MemberFlow, FlowShare> owned_by_flow_;
+};
+
+}  // namespace databridge
