@@ -23,7 +23,7 @@ State state_of(uint64_t busy, bool constrained) {
     Command command;
     command.body = std::move(body);
     command.at_ms = 1'700'000'000'000;
-    const Applied applied = state.apply(++index, command);
+    const Applied applied = state.apply(++index, command).applied;
     CHECK(!applied.rejected);
   };
   for (uint64_t n = 1; n <= kNodes; ++n) {

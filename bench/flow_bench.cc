@@ -45,8 +45,9 @@ class Engine : public HostEvents {
     Command command;
     command.body = std::move(body);
     command.at_ms = clock_->unix_ms();
-    CHECK(!state_.apply(state_.version() + 1, command).rejected);
-    host_->applied(state_, &command);
+    const Transition transition = state_.apply(state_.version() + 1, command);
+    CHECK(!transition.applied.rejected);
+    host_->applied(state_, transition.touched);
   }
   void begin(const FlowSpec& flow) {
     MemberInfo info;

@@ -71,6 +71,7 @@ const std::vector<RunKind>& kinds() {
         {"forgets_bindings"},
         {"takes_doubles"},
         {"swaps_blindly"},
+        {"touches_too_little"},
         {"forgets_keys"},
         {"forgets_rotated"},
         {"looks_beside_the_link"},

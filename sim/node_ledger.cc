@@ -9,7 +9,7 @@ void NodeLedger::committed(const BytesView* bytes) {
   auto command =
       bytes == nullptr ? Result<Command>(fail(Code::not_found, "none")) : decode_command(*bytes);
   if (!command) return state_.skip(index);
-  const Applied applied = state_.apply(index, *command, *bytes);
+  const Applied applied = state_.apply(index, *command, *bytes).applied;
   if (applied.index != index) {
     ++repeats_;
     return;

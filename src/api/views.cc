@@ -322,6 +322,35 @@ std::string show_leader(const View& view) {
   return out;
 }
 
+namespace {
+
+// visit(id, assignment) until it returns false, in order from `from` on: of the flow or the node
+// that is asked for, of all otherwise. What it costs is what these have.
+template <typename Visit>
+void visit_assignments(const State& state, const AssignmentFilter& filter, const ProcessorId& from,
+                       const Visit& visit) {
+  std::set<ProcessorId> ids;
+  if (!filter.flow.empty()) {
+    const FlowId id(filter.flow);
+    if (const FlowSpec* flow = state.flows().find(id)) {
+      for (const ProcessorSpec& spec : flow->processors) ids.insert(spec.id);
+    }
+    state.each_loose(id, [&](const ProcessorId& one) { ids.insert(one); });
+  } else if (!filter.node.empty()) {
+    const Member* node = state.member(NodeId(filter.node));
+    if (node == nullptr) return;
+    state.each_owned(node->info.incarnation, [&](const ProcessorId& one) { ids.insert(one); });
+  } else {
+    return state.assignments().visit_from(from, visit);
+  }
+  for (auto id = ids.lower_bound(from); id != ids.end(); ++id) {
+    const Assignment* assignment = state.assignments().find(*id);
+    if (assignment != nullptr && !visit(*id, *assignment)) return;
+  }
+}
+
+}  // namespace
+
 std::string show_assignments(const View& view, const AssignmentFilter& filter, const Page& page) {
   const Member* node = filter.node.empty() ? nullptr : view.state.member(NodeId(filter.node));
   const SoftIndex soft = index_of(view.soft);
@@ -337,10 +366,6 @@ std::string show_assignments(const View& view, const AssignmentFilter& filter, c
       return true;
     }
     if (filter.state && assignment.state != *filter.state) return true;
-    if (!filter.flow.empty()) {
-      const ProcessorSpec* spec = view.state.processors().find(id);
-      if (spec == nullptr || spec->flow.value != filter.flow) return true;
-    }
     if (count++ == page.limit) {
       next = last;
       return false;
@@ -350,12 +375,7 @@ std::string show_assignments(const View& view, const AssignmentFilter& filter, c
     last = id.text();
     return true;
   };
-  const auto after = Uuid::parse(page.after);
-  if (after) {
-    view.state.assignments().visit_from(*after, show);
-  } else {
-    view.state.assignments().visit(show);
-  }
+  visit_assignments(view.state, filter, Uuid::parse(page.after).value_or(ProcessorId{}), show);
   json.end_array().key("asOf").time(view.soft.as_of_ms);
   end_list(json, view, next);
   return out;
@@ -373,9 +393,8 @@ std::string show_flow(const View& view, const FlowSpec& flow) {
   std::string out;
   JsonWriter json(out);
   std::vector<const ProcessorSpec*> added;
-  view.state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-    if (spec.flow == flow.id && !flow.lists(id)) added.push_back(&spec);
-  });
+  view.state.each_loose(
+      flow.id, [&](const ProcessorId& id) { added.push_back(view.state.processors().find(id)); });
   write_flow(json, view, flow, added);
   json.key("version").number(view.state.version()).end_object();
   return out;

@@ -18,7 +18,10 @@ constexpr const char* kStoppedThere = "its node stopped it";
 }  // namespace
 
 void AssignmentController::begin(const State& state, Instant now) {
-  touch_all(state);
+  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
+    todo_.insert(processor);
+    if (assignment.releasing) released_.insert({assignment.owner, processor});
+  });
   // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
   if (state.rebalanced_at_ms() != 0) window_.rebalanced(now);
 }
@@ -44,12 +47,33 @@ bool AssignmentController::on_running(Incarnation from, const std::vector<Runnin
           from, StartWork{item.processor, item.epoch, consensus.term, assignment->epoch.index}});
     }
   }
+  if (consensus.ready) stop_released(from, running, state, consensus, effects);
   const auto owed = unconfirmed_.find(from);
   if (owed == unconfirmed_.end()) return true;
   for (const auto& [processor, epoch] : owed->second) {
     effects.push_back(Send{from, StopWork{processor, epoch, consensus.term}});
   }
   return false;
+}
+
+// A member that lags behind does not name work that it has lost, and the word that told it may be
+// lost, too.
+void AssignmentController::stop_released(Incarnation owner, const std::vector<Running>& running,
+                                         const State& state, const Consensus& consensus,
+                                         Effects& effects) {
+  std::set<ProcessorId> named;
+  for (const Running& item : running) named.insert(item.processor);
+  for (auto next = released_.lower_bound({owner, ProcessorId{}});
+       next != released_.end() && next->first == owner;) {
+    const auto entry = next++;
+    const ProcessorId processor = entry->second;
+    const Assignment* assignment = state.assignments().find(processor);
+    if (assignment == nullptr || assignment->owner != owner || !assignment->releasing) {
+      released_.erase(entry);
+    } else if (!named.contains(processor)) {
+      effects.push_back(Send{owner, StopWork{processor, assignment->epoch, consensus.term}});
+    }
+  }
 }
 
 void AssignmentController::let_go(Incarnation owner, ProcessorId processor, Epoch up_to) {
@@ -95,8 +119,7 @@ void AssignmentController::stopping(Incarnation member, bool is) {
   if (is) {
     stopping_.insert(member);
   } else if (stopping_.erase(member) > 0) {
-    todo_.insert(homeless_.begin(), homeless_.end());
-    homeless_.clear();
+    room_changed();
   }
 }
 
@@ -114,81 +137,77 @@ void AssignmentController::died(Incarnation owner, uint64_t boot, const State& s
   touch_member(owner, state);
 }
 
-void AssignmentController::on_applied(LogIndex index, const Command& command,
-                                      const Applied& applied, const State& state,
-                                      const Consensus& consensus, Effects& effects) {
-  const auto settled = [&](ProcessorId processor) {
-    proposed_.erase(processor);
+void AssignmentController::on_applied(const Command& command, const Transition& transition,
+                                      const State& state, const Consensus& consensus,
+                                      Effects& effects) {
+  const Applied& applied = transition.applied;
+  const Touched& touched = transition.touched;
+  for (const ProcessorId& processor : touched.assignments) {
+    assignment_changed(processor, applied.index, state, consensus, effects);
+  }
+  if (settle(command, applied)) room_changed();
+  const auto member_changed = [&](Incarnation member) {
+    if (state.member(member) == nullptr) gate_.forget_owner(member);
+    touch_member(member, state);
+  };
+  for (const Incarnation& member : touched.members) member_changed(member);
+  for (const Incarnation& member : touched.verdicts) member_changed(member);
+  if (!touched.members.empty() || !touched.verdicts.empty()) room_changed();
+}
+
+// What we proposed for that processor has been decided. True: it has given room back.
+bool AssignmentController::settle(const Command& command, const Applied& applied) {
+  const ProcessorId processor = applied.processor;
+  const auto found = proposed_.find(processor);
+  if (found == proposed_.end() || found->second.body != command.body) return false;
+  const Proposal proposal = std::move(found->second);
+  proposed_.erase(found);
+  if (proposal.to && !applied.rejected) return false;  // It has a place: nothing more to do.
+  // A place that was refused is not asked for again at once: the candidates were not as the state
+  // has them. Nor is one for work that nobody can take.
+  const bool waits = applied.rejected ? static_cast<bool>(proposal.to) : proposal.unassigns;
+  if (!waits) {
     todo_.insert(processor);
-  };
-  const auto room_changed = [&] {
-    todo_.insert(homeless_.begin(), homeless_.end());
-    homeless_.clear();
-  };
-  if (const auto* release = std::get_if<Release>(&command.body)) {
-    settled(release->processor);
-    const Assignment* assignment = state.assignments().find(release->processor);
-    if (!applied.rejected && assignment != nullptr && consensus.leading) {
-      effects.push_back(
-          Send{assignment->owner, StopWork{release->processor, assignment->epoch, consensus.term}});
-    }
-  } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
-    settled(assign->processor);
-    if (applied.rejected) {  // Not at once again: the candidates were not as the state has them.
-      todo_.erase(assign->processor);
-      homeless_.insert(assign->processor);
-      return;
-    }
-    gate_.forget(assign->processor);
-    why_stopped_.erase(assign->processor);
-    reported_.erase(assign->processor);
-    move_to_.erase(assign->processor);
-    todo_.erase(assign->processor);
+    return proposal.unassigns;
+  }
+  todo_.erase(processor);
+  if (proposal.unassigns) room_changed();
+  homeless_.insert(processor);
+  return false;
+}
+
+void AssignmentController::assignment_changed(ProcessorId processor, LogIndex index,
+                                              const State& state, const Consensus& consensus,
+                                              Effects& effects) {
+  todo_.insert(processor);
+  homeless_.erase(processor);
+  const Assignment* assignment = state.assignments().find(processor);
+  if (assignment == nullptr || !assignment->owner) return;
+  const Incarnation owner = assignment->owner;
+  if (assignment->releasing) {
+    released_.insert({owner, processor});
+    if (!consensus.leading) return;
+    effects.push_back(Send{owner, StopWork{processor, assignment->epoch, consensus.term}});
+  } else if (assignment->epoch == Epoch{state.generation(), index}) {
+    gate_.forget(processor);
+    why_stopped_.erase(processor);
+    reported_.erase(processor);
+    move_to_.erase(processor);
+    todo_.erase(processor);
     // Before the no-op what comes next in the log may be its release. The next heartbeat asks.
-    if (consensus.ready) {
-      const Epoch epoch{state.generation(), index};
-      effects.push_back(
-          Send{assign->to, StartWork{assign->processor, epoch, consensus.term, index}});
-    }
-  } else if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
-    settled(unassign->processor);
-    room_changed();
-    if (!applied.rejected) homeless_.insert(unassign->processor);
-    if (!applied.rejected) todo_.erase(unassign->processor);
-  } else if (const auto* verdict = std::get_if<SetVerdict>(&command.body)) {
-    touch_member(verdict->incarnation, state);
-    room_changed();
-  } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
-    touch_member(draining->incarnation, state);
-    room_changed();
-  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body);
-             remove != nullptr && !applied.rejected) {
-    gate_.forget_owner(remove->incarnation);
-    touch_all(state);
-  } else if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
-    touch_member(admit->info.incarnation, state);
-    room_changed();
-  } else if (applied.processor.empty() || std::holds_alternative<RestoreState>(command.body)) {
-    if (std::holds_alternative<PutFlow>(command.body) ||
-        std::holds_alternative<DeleteFlow>(command.body) ||
-        std::holds_alternative<RestoreState>(command.body)) {
-      touch_all(state);
-    }
-  } else if (!std::holds_alternative<SaveCheckpoint>(command.body)) {
-    todo_.insert(applied.processor);
-    homeless_.erase(applied.processor);
+    if (!consensus.ready) return;
+    effects.push_back(Send{owner, StartWork{processor, assignment->epoch, consensus.term, index}});
   }
 }
 
-void AssignmentController::touch_all(const State& state) {
-  state.assignments().each(
-      [&](const ProcessorId& processor, const Assignment&) { todo_.insert(processor); });
+// Whoever has no place may have one now.
+void AssignmentController::room_changed() {
+  todo_.insert(homeless_.begin(), homeless_.end());
+  homeless_.clear();
 }
 
 void AssignmentController::touch_member(Incarnation member, const State& state) {
-  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
-    if (assignment.owner == member) todo_.insert(processor);
-  });
+  state.each_owned(member, [&](const ProcessorId& processor) { todo_.insert(processor); });
 }
 
 std::optional<std::string> AssignmentController::reason_to_release(
@@ -220,15 +239,18 @@ std::optional<std::string> AssignmentController::reason_to_release(
 void AssignmentController::run(const State& state, const SoftTable& soft,
                                const HealthChecker& health, const Consensus& consensus, Instant now,
                                Random& random, Effects& effects) {
-  std::vector<Step> homeless;
-  for (auto next = todo_.begin(); next != todo_.end();) {
-    const ProcessorId processor = *next;
+  for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto entry = next++;
-    if (proposed_.contains(processor)) continue;
+    if (!health.lease_bound_passed(entry->first, now)) continue;
+    todo_.insert(entry->second.begin(), entry->second.end());
+    waiting_.erase(entry);
+  }
+  std::vector<Step> homeless;
+  for (const ProcessorId& processor : std::exchange(todo_, {})) {
+    if (proposed_.contains(processor)) continue;  // Looked at once that is decided.
     const Assignment* assignment = state.assignments().find(processor);
     const ProcessorSpec* spec = state.processors().find(processor);
     if (assignment == nullptr) {
-      todo_.erase(entry);
       homeless_.erase(processor);
       gate_.forget(processor);
       continue;
@@ -237,17 +259,18 @@ void AssignmentController::run(const State& state, const SoftTable& soft,
       if (const auto reason = reason_to_release(*assignment, state, health)) {
         propose(processor, Release{processor, assignment->epoch, *reason}, consensus, effects);
       }
-      todo_.erase(entry);
       continue;
     }
     if (assignment->owner && !CANARY(gate_left_open)) {
       const auto key = gate_.open(*assignment, health.lease_bound_passed(assignment->owner, now));
-      if (!key) continue;  // A closed gate is asked again at the next run.
+      if (!key) {
+        waiting_[assignment->owner].insert(processor);
+        continue;
+      }
       if (*key == GateKey::lease_over) {
         unconfirmed_[assignment->owner][processor] = assignment->epoch;
       }
     }
-    todo_.erase(entry);
     homeless.push_back({processor, assignment, spec});
   }
   if (!homeless.empty()) place(homeless, state, soft, health, consensus, random, effects);
@@ -273,8 +296,8 @@ void AssignmentController::place(const std::vector<Step>& homeless, const State&
                                  const SoftTable& soft, const HealthChecker& health,
                                  const Consensus& consensus, Random& random, Effects& effects) {
   std::map<ProcessorId, Incarnation> pending;
-  for (const auto& [processor, to] : proposed_) {
-    if (to) pending.emplace(processor, to);
+  for (const auto& [processor, proposal] : proposed_) {
+    if (proposal.to) pending.emplace(processor, proposal.to);
   }
   placement::Candidates candidates = placement::Candidates::gather(state, soft, pending);
   for (const Incarnation& member : stopping_)
@@ -349,9 +372,9 @@ void AssignmentController::place(const std::vector<Step>& homeless, const State&
 
 void AssignmentController::propose(ProcessorId processor, CommandBody body,
                                    const Consensus& consensus, Effects& effects) {
-  Incarnation to;
-  if (const auto* assign = std::get_if<Assign>(&body)) to = assign->to;
-  proposed_[processor] = to;
+  proposed_[processor] = {
+      body, std::holds_alternative<Assign>(body) ? std::get<Assign>(body).to : Incarnation{},
+      std::holds_alternative<Unassign>(body)};
   effects.push_back(Propose{Command{.body = std::move(body),
                                     .at_ms = consensus.stamp_ms,
                                     .request = {},
@@ -379,8 +402,7 @@ void AssignmentController::maybe_rebalance(const State& state, const SoftTable& 
                                            Effects& effects) {
   if (now - balance_looked_ < kBalanceEvery) return;
   balance_looked_ = now;
-  todo_.insert(homeless_.begin(), homeless_.end());  // Loads have changed, or somebody came back.
-  homeless_.clear();
+  room_changed();  // Loads have changed, or somebody came back.
   if (state.assignments().empty() || !proposed_.empty()) return;
   const placement::Imbalance uneven = placement::imbalance(state, soft);
   if (!window_.should_rebalance(uneven, now)) return;
@@ -399,7 +421,7 @@ Result<Incarnation> AssignmentController::may_move(const ProcessorId& processor,
   if (member == nullptr) return fail(Code::not_found, "there is no node " + to.value);
   if (!assignment->wanted) return fail(Code::conflict, "the processor is stopped: start it first");
   const auto under_way = proposed_.find(processor);
-  if (under_way != proposed_.end() && under_way->second) {
+  if (under_way != proposed_.end() && under_way->second.to) {
     return fail(Code::conflict, "the processor is being given a place at this moment: try again");
   }
   const placement::Candidates candidates = placement::Candidates::gather(state, soft);

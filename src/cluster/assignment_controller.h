@@ -33,9 +33,9 @@ class AssignmentController {
   // Our own no-op is applied: from here on steps are proposed.
   void begin(const State& state, Instant now);
 
-  // The member says what it runs. Tells it to stop what is not its own any more, *before* the
-  // caller acknowledges the heartbeat, and to start what it has not started yet. False: it must
-  // not be acknowledged yet.
+  // The member says what goes otherwise than the state says. Tells it to stop what is not its own
+  // any more, *before* the caller acknowledges the heartbeat, and to start what it has not started
+  // yet. False: it must not be acknowledged yet.
   bool on_running(Incarnation from, const std::vector<Running>& running, const State& state,
                   const Consensus& consensus, Effects& effects);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
@@ -44,10 +44,9 @@ class AssignmentController {
   // Every process of that data directory up to `boot` is dead. What its successor runs is not.
   void died(Incarnation owner, uint64_t boot, const State& state);
 
-  void on_applied(LogIndex index, const Command& command, const Applied& applied,
-                  const State& state, const Consensus& consensus, Effects& effects);
+  void on_applied(const Command& command, const Transition& transition, const State& state,
+                  const Consensus& consensus, Effects& effects);
   // The member's health, or whether it takes work, has changed.
-  void touch_all(const State& state);
   void touch_member(Incarnation member, const State& state);
 
   void run(const State& state, const SoftTable& soft, const HealthChecker& health,
@@ -66,6 +65,11 @@ class AssignmentController {
     const Assignment* assignment;
     const ProcessorSpec* spec;
   };
+  struct Proposal {
+    CommandBody body;
+    Incarnation to;  // Of an Assign.
+    bool unassigns = false;
+  };
 
   std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
                                                const HealthChecker& health) const;
@@ -78,20 +82,31 @@ class AssignmentController {
   void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
   void propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
                Effects& effects);
+  bool settle(const Command& command, const Applied& applied);
+  void stop_released(Incarnation owner, const std::vector<Running>& running, const State& state,
+                     const Consensus& consensus, Effects& effects);
+  void assignment_changed(ProcessorId processor, LogIndex index, const State& state,
+                          const Consensus& consensus, Effects& effects);
+  void room_changed();
   void propose_reports(const Consensus& consensus, Effects& effects);
   void maybe_rebalance(const State& state, const SoftTable& soft, const Consensus& consensus,
                        Instant now, Effects& effects);
 
   HandoverGate gate_;
   placement::RebalanceWindow window_;
-  std::set<ProcessorId> todo_;                   // May need a step.
-  std::set<ProcessorId> homeless_;               // Found no place; tried again when room comes.
-  std::map<ProcessorId, Incarnation> proposed_;  // A step is proposed; of an Assign, to whom.
-  std::map<ProcessorId, Incarnation> move_to_;   // By a plan of this leader.
+  std::set<ProcessorId> todo_;  // May need a step.
+  // Released, with a closed gate: looked at again when their owner's lease bound has passed, or
+  // when a word comes that opens it.
+  std::map<Incarnation, std::set<ProcessorId>> waiting_;
+  std::set<ProcessorId> homeless_;              // Found no place; tried again when room comes.
+  std::map<ProcessorId, Proposal> proposed_;    // Steps that are not applied yet.
+  std::map<ProcessorId, Incarnation> move_to_;  // By a plan of this leader.
   std::set<Incarnation> stopping_;
   // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
   // never run them, a start that is still on its way to it must find no lease there.
   std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;
+  std::set<std::pair<Incarnation, ProcessorId>>
+      released_;                                    // By their owners; or were, a while ago.
   std::map<ProcessorId, Report> reports_;           // Heard, to be committed with the next batch.
   std::map<ProcessorId, Report> reported_;          // Proposed last.
   std::map<ProcessorId, std::string> why_stopped_;  // The owner's words.

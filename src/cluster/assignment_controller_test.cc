@@ -26,9 +26,9 @@ class DispatcherTest : public testing::Test, public TestCluster {
     Command command;
     command.body = std::move(body);
     command.at_ms = consensus.unix_ms;
-    const Applied applied = state.apply(++index, command);
-    controller.on_applied(index, command, applied, state, consensus, heard);
-    return applied;
+    const Transition transition = state.apply(++index, command);
+    controller.on_applied(command, transition, state, consensus, heard);
+    return transition.applied;
   }
   // The one proposal of a run.
   CommandBody step() {
@@ -124,8 +124,9 @@ TEST_F(DispatcherTest, WhatAnotherLeaderMovedIsLookedAtAnew) {
 TEST_F(DispatcherTest, ARejectedAssignIsNotRepeatedAtOnce) {
   add(1);
   begin();
-  run();
-  commit(Assign{p, assignment(p).epoch, node(9), "nobody"});
+  const auto assign = std::get<Assign>(step());
+  commit(SetDraining{assign.to, true, false});
+  ASSERT_TRUE(commit(assign).rejected);
   EXPECT_TRUE(all<Propose>(run()).empty());
   now += 1s;
   run();  // Loads are looked at again: whoever found no place may find one.

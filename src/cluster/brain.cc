@@ -160,50 +160,44 @@ bool Brain::goodbye_said() const {
 void Brain::on(const Committed& input, Effects& effects) {
   const bool first_of_term = input.term > noop_term_;
   noop_term_ = std::max(noop_term_, input.term);
+  touched_ = {};
   if (input.command == nullptr || (CANARY(leader_skips) && consensus_.leading)) {
     state_.skip(input.index);
   } else {
-    const auto* remove = std::get_if<RemoveMember>(&input.command->body);
-    const auto* admit = std::get_if<AdmitMember>(&input.command->body);
-    if (remove != nullptr) part_from(remove->incarnation);
-    if (admit != nullptr) part_from(admit->info.incarnation);  // It may have moved.
-    const Applied result = state_.apply(input.index, *input.command, input.bytes);
-    applied(input.index, *input.command, result, effects);
+    Transition transition = state_.apply(input.index, *input.command, input.bytes);
+    for (const ProcessorId& processor : transition.touched.assignments) {
+      member_.changed(state_, processor, consensus_, effects);
+    }
+    for (const ProcessorId& processor : transition.touched.reports) {
+      member_.report_changed(processor);
+    }
+    if (leader_) {
+      leader_->on_applied(*input.command, transition, state_, consensus_, now_, effects);
+    }
+    requests_.on_applied(*input.command, transition, state_, effects);
+    touched_ = std::move(transition.touched);
+    if (!touched_.members.empty()) members_changed(effects);
   }
   requests_.on_version(state_, effects);
   if (first_of_term) follow_consensus(effects);
 }
 
-void Brain::applied(LogIndex index, const Command& command, const Applied& applied,
-                    Effects& effects) {
-  touched(command, applied, effects);
-  if (leader_) {
-    leader_->on_applied(index, command, applied, state_, consensus_, now_, effects);
+void Brain::members_changed(Effects& effects) {
+  known_stale_ = true;
+  for (const auto& [who, address] : touched_.left) {
+    if (who != self_) peers_.part(address, now_);
   }
-  requests_.on_applied(command, applied, state_, effects);
-  if (applied.rejected) return;
-  known_stale_ = known_stale_ || std::holds_alternative<AdmitMember>(command.body) ||
-                 std::holds_alternative<RemoveMember>(command.body);
-  if (const auto* admit = std::get_if<AdmitMember>(&command.body)) {
-    if (admit->info.incarnation != self_) {
-      peers_.keep(admit->info.address);
-      effects.push_back(Dial{admit->info.address});
-    } else {
+  for (const Incarnation& who : touched_.members) {
+    const Member* member = state_.member(who);
+    if (who == self_ && member == nullptr) {
+      const Removed* removed = state_.removed(who);
+      effects.push_back(Leave{removed == nullptr ? "removed" : removed->reason});
+    } else if (who == self_) {
       member_.rebuild(state_, consensus_, effects);
+    } else if (member != nullptr) {
+      peers_.keep(member->info.address);
+      effects.push_back(Dial{member->info.address});
     }
-  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
-    if (remove->incarnation == self_) effects.push_back(Leave{remove->reason});
-  }
-}
-
-// The host's side of an assignment: what is ours may have changed.
-void Brain::touched(const Command& command, const Applied& applied, Effects& effects) {
-  if (std::holds_alternative<PutFlow>(command.body) ||
-      std::holds_alternative<DeleteFlow>(command.body) ||
-      std::holds_alternative<RestoreState>(command.body)) {
-    member_.rebuild(state_, consensus_, effects);
-  } else if (!applied.processor.empty()) {
-    member_.changed(state_, applied.processor, consensus_, effects);
   }
 }
 
@@ -215,6 +209,7 @@ void Brain::on(const Installed& input, Effects& effects) {
     return;
   }
   state_ = std::move(*state);
+  touched_ = Touched::all();
   known_stale_ = true;
   state_.keep_events(options_.events_kept);
   if (state_.removed(self_) != nullptr) effects.push_back(Leave{"it was removed"});

@@ -53,6 +53,8 @@ class Brain {
   Instant due() const;
 
   const State& state() const { return state_; }
+  // By the last input: a committed command, or a snapshot that was installed.
+  const Touched& touched() const { return touched_; }
   const ClusterId& cluster() const { return cluster_; }
   View view(const Consensus& consensus, Instant now) const;
   // Whether there is nobody left to be told that this process ends: the state says so, or cannot.
@@ -86,8 +88,7 @@ class Brain {
 
   void follow_consensus(Effects& effects);
   void lead(Effects& effects);  // The leader's turn, if we lead.
-  void applied(LogIndex index, const Command& command, const Applied& applied, Effects& effects);
-  void touched(const Command& command, const Applied& applied, Effects& effects);
+  void members_changed(Effects& effects);
   void serve(std::optional<PendingRequests::ToServe> served, Effects& effects);
   // ---- Peers (brain_peers.cc)
   Peers::Ground ground() const { return ground(consensus_); }
@@ -107,7 +108,6 @@ class Brain {
   void filter_words(Incarnation from, Message& message) const;
   void announce(Effects& effects);
   void tell_removed(const MemberInfo& who, Effects& effects);
-  void part_from(Incarnation who);
   void mind_standing();
   void mind_peers(Effects& effects);
   void look_again(Effects& effects);
@@ -142,6 +142,7 @@ class Brain {
   // Of the step under way.
   Consensus consensus_;
   Instant now_{};
+  Touched touched_ = Touched::all();
 
   Term noop_term_ = 0;  // The newest term of which an entry is applied.
   Term seen_term_ = 0;

@@ -408,12 +408,6 @@ void Brain::tell_removed(const MemberInfo& who, Effects& effects) {
 }
 
 // The address is where it was: it is hung up after a while, for who was removed is told by it.
-void Brain::part_from(Incarnation who) {
-  const Member* member = state_.member(who);
-  if (member == nullptr || who == self_) return;
-  peers_.part(member->info.address, now_);
-}
-
 // Whoever names one is broken or hostile: it may go on for long, and is spoken of now and then.
 void Brain::mind_refused_terms(Effects& effects) {
   if (consensus_.terms_refused == terms_refused_) return;

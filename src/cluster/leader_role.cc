@@ -17,14 +17,6 @@ constexpr LogIndex kCaughtUp = 1024;
 // Far beyond any quarantine: keeps what others say within what a Duration holds.
 constexpr int64_t kInheritedMaxMs = 86'400'000;
 
-// Would a plan be another one after it? Reports, checkpoints and configuration move nothing.
-bool changes_placement(const CommandBody& body) {
-  return !std::holds_alternative<Reports>(body) && !std::holds_alternative<SaveCheckpoint>(body) &&
-         !std::holds_alternative<SetConfig>(body) && !std::holds_alternative<DeleteConfig>(body) &&
-         !std::holds_alternative<SetVoters>(body) && !std::holds_alternative<NoteRebalance>(body) &&
-         !std::holds_alternative<NoteEmpty>(body) && !std::holds_alternative<SetLogTime>(body);
-}
-
 bool has(const std::vector<Incarnation>& list, Incarnation item) {
   return std::binary_search(list.begin(), list.end(), item);
 }
@@ -202,9 +194,9 @@ void LeaderRole::on_join(const Join& join, const State& state, const Consensus& 
     }
   }
   const auto admitting = admitting_.find(who);
-  if (!begun_ || (admitting != admitting_.end() && admitting->second == join.self)) return;
-  admitting_[who] = join.self;
-  propose(AdmitMember{join.self}, consensus, effects);
+  if (!begun_ || (admitting != admitting_.end() && admitting->second.info == join.self)) return;
+  admitting_[who] = AdmitMember{join.self};
+  propose(admitting_[who], consensus, effects);
 }
 
 void LeaderRole::outwaited(Incarnation who, const State& state, const Consensus& consensus,
@@ -237,38 +229,50 @@ void LeaderRole::proved_dead(Incarnation member, uint64_t boot, const State& sta
   dead_[member] = boot;
 }
 
-void LeaderRole::on_applied(LogIndex index, const Command& command, const Applied& applied,
+void LeaderRole::on_applied(const Command& command, const Transition& transition,
                             const State& state, const Consensus& consensus, Instant now,
                             Effects& effects) {
-  if (!applied.rejected && changes_placement(command.body)) placement_changed_ = index;
-  const auto* admit = std::get_if<AdmitMember>(&command.body);
-  if (admit != nullptr && !admit->outwaited) {
-    const Incarnation who = admit->info.incarnation;
-    admitting_.erase(who);
-    if (const Member* member = state.member(who)) watch(*member, now);
-    if (applied.rejected) refuse(admit->info, applied.rejected->message, effects);
-  } else if (const auto* remove = std::get_if<RemoveMember>(&command.body)) {
-    deciding_.erase(remove->incarnation);
-    removing_.erase(remove->incarnation);
-    if (!applied.rejected) {
-      health_.forget(remove->incarnation);
-      loads_.erase(remove->incarnation);
-      said_empty_.erase(remove->incarnation);
-      heard_ms_.erase(remove->incarnation);
-      versions_.erase(remove->incarnation);
+  const Touched& touched = transition.touched;
+  if (touched.placement) placement_changed_ = transition.applied.index;
+  settle(command, transition.applied, effects);
+  for (const Incarnation& who : touched.members) member_changed(who, state, now);
+  if (!dead_.empty()) {
+    for (const ProcessorId& processor : touched.assignments) {
+      const Assignment* assignment = state.assignments().find(processor);
+      const Epoch newest{state.generation(), transition.applied.index};
+      if (assignment == nullptr || assignment->epoch != newest) continue;
+      // Decided before its death was known: that epoch never starts either.
+      const auto dead = dead_.find(assignment->owner);
+      if (dead != dead_.end()) controller_.died(dead->first, dead->second, state);
     }
-  } else if (const auto* draining = std::get_if<SetDraining>(&command.body)) {
-    deciding_.erase(draining->incarnation);
-  } else if (const auto* empty = std::get_if<NoteEmpty>(&command.body)) {
-    deciding_.erase(empty->incarnation);
-  } else if (std::holds_alternative<SetVoters>(command.body)) {
-    voters_proposed_.reset();
-  } else if (const auto* assign = std::get_if<Assign>(&command.body)) {
-    // Decided before its death was known: that epoch never starts either.
-    const auto dead = dead_.find(assign->to);
-    if (dead != dead_.end()) controller_.died(assign->to, dead->second, state);
   }
-  controller_.on_applied(index, command, applied, state, consensus, effects);
+  controller_.on_applied(command, transition, state, consensus, effects);
+}
+
+// What this leader proposed has been decided.
+void LeaderRole::settle(const Command& command, const Applied& applied, Effects& effects) {
+  std::erase_if(deciding_, [&](const auto& entry) {
+    if (entry.second != command.body) return false;
+    removing_.erase(entry.first);
+    return true;
+  });
+  std::erase_if(admitting_, [&](const auto& entry) {
+    if (CommandBody(entry.second) != command.body) return false;
+    if (applied.rejected) refuse(entry.second.info, applied.rejected->message, effects);
+    return true;
+  });
+  if (voters_proposed_ && CommandBody(*voters_proposed_) == command.body) voters_proposed_.reset();
+}
+
+void LeaderRole::member_changed(Incarnation who, const State& state, Instant now) {
+  if (const Member* member = state.member(who)) return watch(*member, now);
+  health_.forget(who);
+  loads_.erase(who);
+  said_empty_.erase(who);
+  heard_ms_.erase(who);
+  versions_.erase(who);
+  deciding_.erase(who);
+  removing_.erase(who);
 }
 
 void LeaderRole::tick(const State& state, const Consensus& consensus, Instant now, Random& random,
@@ -373,8 +377,7 @@ void LeaderRole::mind_member(const Member& member, const State& state, const Con
       said->second.times >= (any_goes ? 1 : kSaysEmpty)) {
     const LogIndex as_of = any_goes ? 0 : said->second.as_of;
     said_empty_.erase(said);
-    deciding_.insert(who);
-    return propose(NoteEmpty{who, as_of}, consensus, effects);
+    return decide(who, NoteEmpty{who, as_of}, consensus, effects);
   }
   const bool gone = is_gone(who, now);
   if (has(consensus.voters, who)) return;
@@ -386,16 +389,21 @@ void LeaderRole::mind_member(const Member& member, const State& state, const Con
       gone && !stopped && !member.holds_data && health_.silence(who, now) >= options_.stale_after;
   if (!member.leaving) {
     if (!stale) return;
-    deciding_.insert(who);
-    return propose(SetDraining{who, true, true, false}, consensus, effects);
+    return decide(who, SetDraining{who, true, true, false}, consensus, effects);
   }
   if (!may_go(member, state, now)) return;
-  deciding_.insert(who);
   removing_.insert(who);
-  propose(RemoveMember{who, replaced ? "replaced"
-                            : stale  ? "stale"
-                                     : "removed by request"},
-          consensus, effects);
+  decide(who,
+         RemoveMember{who, replaced ? "replaced"
+                           : stale  ? "stale"
+                                    : "removed by request"},
+         consensus, effects);
+}
+
+void LeaderRole::decide(Incarnation who, CommandBody body, const Consensus& consensus,
+                        Effects& effects) {
+  deciding_[who] = body;
+  propose(std::move(body), consensus, effects);
 }
 
 // It leaves, and nothing is lost by it, or whoever sends it away has given up what is.

@@ -66,8 +66,8 @@ class LeaderRole {
   // The judge itself was away (safety.md 1.8).
   void came_back(Instant now) { health_.came_back(now); }
 
-  void on_applied(LogIndex index, const Command& command, const Applied& applied,
-                  const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void on_applied(const Command& command, const Transition& transition, const State& state,
+                  const Consensus& consensus, Instant now, Effects& effects);
   void tick(const State& state, const Consensus& consensus, Instant now, Random& random,
             Effects& effects);
   Instant due() const { return check_next_; }
@@ -81,6 +81,9 @@ class LeaderRole {
 
  private:
   void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
+  void settle(const Command& command, const Applied& applied, Effects& effects);
+  void member_changed(Incarnation who, const State& state, Instant now);
+  void decide(Incarnation who, CommandBody body, const Consensus& consensus, Effects& effects);
   void refuse(const MemberInfo& who, std::string why, Effects& effects) const;
   Inherited inherited(const Member& member, Instant now) const;
   void watch(const Member& member, Instant now);
@@ -149,10 +152,11 @@ class LeaderRole {
   std::deque<placement::Plan> plans_;     // Shown by a dry run, newest last; a few.
   LogIndex placement_changed_ = 0;        // By the newest command that plans depend on.
   std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
-  std::set<Incarnation> deciding_;        // What mind_member proposed is not applied yet;
-  std::set<Incarnation> removing_;        // and it is their removal.
+  // Proposed and not applied yet: what is to become of members, their admission, the voters.
+  std::map<Incarnation, CommandBody> deciding_;
+  std::set<Incarnation> removing_;  // Of whom it is the removal.
+  std::map<Incarnation, AdmitMember> admitting_;
   std::optional<SetVoters> voters_proposed_;
-  std::map<Incarnation, MemberInfo> admitting_;  // AdmitMember is proposed.
   Instant soft_next_{};
   Instant check_next_{};
   Instant hand_over_next_{};

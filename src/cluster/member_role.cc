@@ -39,7 +39,7 @@ void MemberRole::tick(const State& state, const Consensus& consensus, Instant no
 Instant MemberRole::due() const {
   Instant due = heard_leader_ ? heartbeat_due_ : Instant::max();
   if (lease_term_ != 0 && !work_.empty()) due = std::min(due, lease_until_);
-  for (const auto& [processor, pending] : starts_) due = std::min(due, pending.until);
+  if (!start_ends_.empty()) due = std::min(due, start_ends_.begin()->first);
   return due;
 }
 
@@ -59,21 +59,39 @@ void MemberRole::send_heartbeat(const State& state, const Consensus& consensus, 
   heartbeat.version = state.version();
   heartbeat.answers = answers_;
   heartbeat.lapsed = std::exchange(lapsed_, false);
-  for (const ProcessorId& processor : mine_) {
-    const Assignment* assignment = state.assignments().find(processor);
-    if (assignment == nullptr) continue;
-    Running running{processor, assignment->epoch, RunState::assigned};
-    const auto work = work_.find(processor);
-    if (work != work_.end() && work->second.epoch == assignment->epoch) {
-      running.state = work->second.state;
-    } else if (barred(processor, assignment->epoch)) {
-      running.state = RunState::unassigned;  // Stopped, and never again under this epoch.
+  for (auto next = differing_.begin(); next != differing_.end();) {
+    const auto entry = next++;
+    if (auto running = named(state, *entry)) {
+      heartbeat.running.push_back(*running);
+    } else {
+      differing_.erase(entry);
     }
-    heartbeat.running.push_back(running);
   }
   sent_[sequence_] = now;
   while (sent_.size() > kUnansweredMax) sent_.erase(sent_.begin());
   effects.push_back(Send{consensus.leader, std::move(heartbeat)});
+}
+
+// What the leader cannot know from the state (docs/adr/0011): work that is ours by the state and
+// goes otherwise than it says, was not started yet, or has not ended yet.
+std::optional<Running> MemberRole::named(const State& state, ProcessorId processor) const {
+  const Assignment* assignment = state.assignments().find(processor);
+  if (assignment == nullptr || assignment->owner != self_) return std::nullopt;
+  Running running{processor, assignment->epoch, RunState::assigned};
+  const auto work = work_.find(processor);
+  if (work != work_.end() && work->second.epoch == assignment->epoch) {
+    running.state = work->second.state;
+  } else if (barred(processor, assignment->epoch)) {
+    running.state = RunState::unassigned;  // Stopped, and never again under this epoch.
+  }
+  const bool as_said = running.state == assignment->state && !assignment->releasing;
+  if (as_said && running.state != RunState::assigned) return std::nullopt;
+  return running;
+}
+
+void MemberRole::look_at(ProcessorId processor) {
+  differing_.insert(processor);
+  if (starts_.contains(processor)) start_looks_.insert(processor);
 }
 
 void MemberRole::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now,
@@ -121,37 +139,65 @@ void MemberRole::stopping(const State& state, const Consensus& consensus, Instan
 }
 
 void MemberRole::on_start(const StartWork& start, Instant now) {
-  auto& pending = starts_[start.processor];
+  PendingStart& pending = starts_[start.processor];
   if (start.term < pending.start.term) return;
+  start_ends_.erase({pending.until, start.processor});
   pending = {start, now + timing_.lease};
+  start_ends_.insert({pending.until, start.processor});
+  start_looks_.insert(start.processor);
 }
 
+void MemberRole::drop_start(ProcessorId processor) {
+  const auto found = starts_.find(processor);
+  start_ends_.erase({found->second.until, processor});
+  starts_.erase(found);
+}
+
+// A start waits for its own conditions: the state, an older epoch that ends here, the lease. Each
+// of them names the starts that it concerns, so that thousands may wait and cost nothing.
 void MemberRole::try_starts(const State& state, Instant now, Effects& effects) {
-  for (auto next = starts_.begin(); next != starts_.end();) {
-    const auto entry = next++;
-    const StartWork& start = entry->second.start;
-    const Assignment* assignment = state.assignments().find(start.processor);
-    const Member* self = state.member(self_);
-    const bool applied = state.version() >= start.index;
-    const bool current = applied && assignment != nullptr && assignment->owner == self_ &&
-                         assignment->epoch == start.epoch && !assignment->releasing;
-    // Epochs from before this start of the process are dead here.
-    const bool reborn = applied && self != nullptr && self->info.boot == boot_ &&
-                        start.epoch.index > self->admitted_at;
-    const auto work = work_.find(start.processor);
-    const bool here = work != work_.end() && work->second.epoch == start.epoch;
-    if (now >= entry->second.until || start.term < heard_term_ || here ||
-        barred(start.processor, start.epoch) || (applied && !(current && reborn))) {
-      starts_.erase(entry);
-      continue;
-    }
-    // An older epoch is still stopping here, or a condition is not there yet: wait for it.
-    if (!current || work != work_.end()) continue;
-    if (lease_term_ != start.term || now >= lease_until_) continue;
-    work_[start.processor] = {start.epoch, RunState::starting, {}, false};
-    effects.push_back(StartHost{start.processor, start.epoch});
-    starts_.erase(entry);
+  const Term lease = now < lease_until_ ? lease_term_ : 0;
+  if (lease != std::exchange(start_lease_, lease) ||
+      heard_term_ != std::exchange(start_term_, heard_term_)) {
+    for (const auto& [processor, pending] : starts_) start_looks_.insert(processor);
   }
+  for (const auto& [until, processor] : start_ends_) {
+    if (until > now) break;
+    start_looks_.insert(processor);
+  }
+  for (const ProcessorId& processor : std::exchange(start_looks_, {})) {
+    const auto found = starts_.find(processor);
+    if (found != starts_.end() && !try_start(found->second, state, now, effects)) {
+      drop_start(processor);
+    }
+  }
+}
+
+// False: it waits no longer.
+bool MemberRole::try_start(const PendingStart& pending, const State& state, Instant now,
+                           Effects& effects) {
+  const StartWork& start = pending.start;
+  const Assignment* assignment = state.assignments().find(start.processor);
+  const Member* self = state.member(self_);
+  const bool applied = state.version() >= start.index;
+  const bool current = applied && assignment != nullptr && assignment->owner == self_ &&
+                       assignment->epoch == start.epoch && !assignment->releasing;
+  // Epochs from before this start of the process are dead here.
+  const bool reborn = applied && self != nullptr && self->info.boot == boot_ &&
+                      start.epoch.index > self->admitted_at;
+  const auto work = work_.find(start.processor);
+  const bool here = work != work_.end() && work->second.epoch == start.epoch;
+  if (now >= pending.until || start.term < heard_term_ || here ||
+      barred(start.processor, start.epoch) || (applied && !(current && reborn))) {
+    return false;
+  }
+  // An older epoch is still stopping here, or a condition is not there yet: wait for it.
+  if (!current || work != work_.end()) return true;
+  if (lease_term_ != start.term || now >= lease_until_) return true;
+  work_[start.processor] = {start.epoch, RunState::starting, {}, false};
+  differing_.insert(start.processor);
+  effects.push_back(StartHost{start.processor, start.epoch});
+  return false;
 }
 
 void MemberRole::on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects) {
@@ -161,6 +207,7 @@ void MemberRole::on_stop(const StopWork& stop, const Consensus& consensus, Effec
   if (work != work_.end() && work->second.epoch <= stop.epoch) {
     if (work->second.state == RunState::stopping) return;
     work->second.state = RunState::stopping;
+    look_at(stop.processor);
     effects.push_back(StopHost{stop.processor, work->second.epoch});
     return;
   }
@@ -171,6 +218,7 @@ void MemberRole::on_stop(const StopWork& stop, const Consensus& consensus, Effec
 void MemberRole::on_report(const HostReport& report, const Consensus& consensus, Effects& effects) {
   const auto work = work_.find(report.processor);
   if (work == work_.end() || work->second.epoch != report.epoch) return;
+  look_at(report.processor);
   if (report.state == RunState::unassigned) {
     bar(report.processor, report.epoch);
     work_.erase(work);
@@ -187,15 +235,13 @@ void MemberRole::changed(const State& state, ProcessorId processor, const Consen
                          Effects& effects) {
   const Assignment* assignment = state.assignments().find(processor);
   const bool ours = assignment != nullptr && assignment->owner == self_;
+  look_at(processor);
   if (ours) {
-    mine_.insert(processor);
     const Member* self = state.member(self_);
     if (self == nullptr || self->info.boot != boot_ ||
         assignment->epoch.index <= self->admitted_at) {
       bar(processor, assignment->epoch);
     }
-  } else {
-    mine_.erase(processor);
   }
   const auto work = work_.find(processor);
   if (work == work_.end()) {
@@ -209,12 +255,9 @@ void MemberRole::changed(const State& state, ProcessorId processor, const Consen
 }
 
 void MemberRole::rebuild(const State& state, const Consensus& consensus, Effects& effects) {
-  mine_.clear();
   std::set<ProcessorId> touched;
   for (const auto& [processor, work] : work_) touched.insert(processor);
-  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
-    if (assignment.owner == self_) touched.insert(processor);
-  });
+  state.each_owned(self_, [&](const ProcessorId& processor) { touched.insert(processor); });
   for (const ProcessorId& processor : touched) changed(state, processor, consensus, effects);
 }
 
@@ -224,6 +267,7 @@ void MemberRole::lapse(Instant now, Effects& effects) {
   lapsed_ = true;
   for (auto& [processor, work] : work_) {
     bar(processor, work.epoch);
+    look_at(processor);
     if (work.state == RunState::stopping) continue;
     work.state = RunState::stopping;
     effects.push_back(StopHost{processor, work.epoch});
@@ -241,6 +285,7 @@ bool MemberRole::barred(ProcessorId processor, Epoch epoch) const {
 void MemberRole::bar(ProcessorId processor, Epoch epoch) {
   Epoch& newest = barred_[processor];
   newest = std::max(newest, epoch);
+  look_at(processor);
 }
 
 void MemberRole::tell(const Consensus& consensus, const WorkReport& report,

@@ -40,6 +40,8 @@ class MemberRole {
   // The assignment of the processor has changed in the state, or may have.
   void changed(const State& state, ProcessorId processor, const Consensus& consensus,
                Effects& effects);
+  // The state says otherwise how its work goes.
+  void report_changed(ProcessorId processor) { look_at(processor); }
   void rebuild(const State& state, const Consensus& consensus, Effects& effects);
 
   void set_load(const NodeLoad& load) { load_ = load; }
@@ -70,7 +72,7 @@ class MemberRole {
   };
   struct PendingStart {
     StartWork start;
-    Instant until;
+    Instant until{};
   };
 
   bool is_fresh(const std::optional<Instant>& at, Instant now) const {
@@ -80,7 +82,12 @@ class MemberRole {
   bool barred(ProcessorId processor, Epoch epoch) const;
   void bar(ProcessorId processor, Epoch epoch);
   void lapse(Instant now, Effects& effects);
+  // It may have to be named in heartbeats, and its start may go on.
+  void look_at(ProcessorId processor);
+  std::optional<Running> named(const State& state, ProcessorId processor) const;
   void try_starts(const State& state, Instant now, Effects& effects);
+  bool try_start(const PendingStart& pending, const State& state, Instant now, Effects& effects);
+  void drop_start(ProcessorId processor);
   void send_heartbeat(const State& state, const Consensus& consensus, Instant now,
                       Effects& effects);
   void tell(const Consensus& consensus, const WorkReport& report, Effects& effects) const;
@@ -110,10 +117,17 @@ class MemberRole {
   std::deque<std::pair<Instant, LogIndex>> told_;  // Sent then; committed by then, not applied yet.
   std::optional<Instant> caught_up_at_;
 
-  std::set<ProcessorId> mine_;           // Assigned to us in the state.
   std::map<ProcessorId, Work> work_;     // What the host has, or is stopping.
   std::map<ProcessorId, Epoch> barred_;  // This epoch and all before it never run here again.
+  // Those that go otherwise here than the state says, or may: looked at by the next heartbeat.
+  std::set<ProcessorId> differing_;
+
   std::map<ProcessorId, PendingStart> starts_;
+  std::set<ProcessorId> start_looks_;  // Of which a condition may have come true, or failed.
+  std::set<std::pair<Instant, ProcessorId>> start_ends_;  // When their patience ends.
+  // As of the last look at all of them: the term of the lease, 0 without one; and of the leader.
+  Term start_lease_ = 0;
+  Term start_term_ = 0;
 };
 
 }  // namespace databridge::cluster

@@ -151,23 +151,12 @@ void PendingRequests::refuse(const RequestId& id, Error error, Effects& effects)
   local_.erase(found);
 }
 
-void PendingRequests::on_applied(const Command& command, const Applied& applied, const State& state,
-                                 Effects& effects) {
-  const auto placed = [&](ProcessorId processor) {
-    const auto [first, last] = placing_.equal_range(processor);
-    for (auto next = first; next != last;) {
-      const auto entry = next++;
-      answer(entry->second, Outcome{.index = applied.index, .plan = {}, .text = {}}, state,
-             effects);
-      placing_.erase(entry);
-    }
-  };
-  if (!applied.rejected) {
-    if (const auto* assign = std::get_if<Assign>(&command.body)) {
-      placed(assign->processor);
-    }
-    if (const auto* unassign = std::get_if<Unassign>(&command.body)) {
-      placed(unassign->processor);
+void PendingRequests::on_applied(const Command& command, const Transition& transition,
+                                 const State& state, Effects& effects) {
+  const Applied& applied = transition.applied;
+  if (!placing_.empty()) {
+    for (const ProcessorId& processor : transition.touched.assignments) {
+      if (is_settled(state, processor)) placed(processor, applied.index, state, effects);
     }
   }
   const auto found = proposed_.find(command.request);
@@ -181,6 +170,16 @@ void PendingRequests::on_applied(const Command& command, const Applied& applied,
     placing_.emplace(*processor, id);
   } else {
     answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);
+  }
+}
+
+void PendingRequests::placed(ProcessorId processor, LogIndex index, const State& state,
+                             Effects& effects) {
+  const auto [first, last] = placing_.equal_range(processor);
+  for (auto next = first; next != last;) {
+    const auto entry = next++;
+    answer(entry->second, Outcome{.index = index, .plan = {}, .text = {}}, state, effects);
+    placing_.erase(entry);
   }
 }
 

@@ -50,7 +50,7 @@ class PendingRequests {
   void answer(const RequestId& id, Answer answer, const State& state, Effects& effects);
 
   // ---- What happens below.
-  void on_applied(const Command& command, const Applied& applied, const State& state,
+  void on_applied(const Command& command, const Transition& transition, const State& state,
                   Effects& effects);
   void on_version(const State& state, Effects& effects);  // The state has moved on.
   void on_read(const ReadReady& ready, const State& state, const Consensus& consensus, Instant now,
@@ -72,6 +72,7 @@ class PendingRequests {
   Error why_no_leader(const Consensus& consensus, Instant now) const;
   bool has_quorum(const Consensus& consensus, Instant now) const;
   void finish(const RequestId& id, Answer answer, const State& state, Effects& effects);
+  void placed(ProcessorId processor, LogIndex index, const State& state, Effects& effects);
   void refuse(const RequestId& id, Error error, Effects& effects);
   void give_up(const RequestId& id, Effects& effects);
 

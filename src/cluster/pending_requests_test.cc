@@ -25,8 +25,7 @@ struct TestDesk : TestCluster {
     requests.propose(served, std::get<Change>(served.request.body).body, state, consensus, said);
   }
   void commit(Command command) {
-    const Applied applied = state.apply(++index, command);
-    requests.on_applied(command, applied, state, said);
+    requests.on_applied(command, state.apply(++index, command), state, said);
     requests.on_version(state, said);
   }
   // What was proposed last is committed.

@@ -86,7 +86,7 @@ struct TestCluster {
     Command command;
     command.body = std::move(body);
     command.at_ms = consensus.unix_ms;
-    return state.apply(at, command);
+    return state.apply(at, command).applied;
   }
   ProcessorId add(uint64_t id) {
     ProcessorSpec spec;

@@ -26,9 +26,9 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     Command command;
     command.body = std::move(body);
     command.at_ms = consensus.unix_ms;
-    const Applied applied = state.apply(++index, command);
+    const Transition transition = state.apply(++index, command);
     Effects effects;
-    duty.on_applied(index, command, applied, state, consensus, now, effects);
+    duty.on_applied(command, transition, state, consensus, now, effects);
     return effects;
   }
   Effects tick() {

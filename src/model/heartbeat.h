@@ -21,9 +21,11 @@ struct Heartbeat {
   Term term = 0;          // The term that the member believes in.
   uint64_t boot = 0;      // How often this data directory was started.
   NodeLoad load;
-  std::vector<Running> running;  // All that the host runs or is stopping.
-  bool loop_late = false;        // It doubts itself: its own loop had a gap.
-  bool stopping = false;         // Its process is about to end: it wants no more work.
+  // Work of the member that goes otherwise than its state of `version` says, that was not started
+  // yet or that is to end. All the rest of what it owns goes as that state says (docs/adr/0011).
+  std::vector<Running> running;
+  bool loop_late = false;  // It doubts itself: its own loop had a gap.
+  bool stopping = false;   // Its process is about to end: it wants no more work.
   // Filled in by the body as it is sent: what the host holds (flow files in all queues, those of
   // deleted flows included, and what still runs) once it has applied that index. 0: not said.
   LogIndex applied = 0;

@@ -105,7 +105,7 @@ Result<void> Engine::restore() {
     coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
                                                      std::move(log), now_, options_.snapshot_chunk);
   }
-  host_->applied(brain_->state(), nullptr);
+  host_->applied(brain_->state(), brain_->touched());
   publish();
   return {};
 }
@@ -284,12 +284,12 @@ bool Engine::collect() {
     snapshot_size_ = output.installed->size();
     step(cluster::Installed{std::move(*output.installed)});
     snapshot_index_ = brain_->state().version();  // One of our own would bring nothing new.
-    host_->applied(brain_->state(), nullptr);
+    host_->applied(brain_->state(), brain_->touched());
   }
   for (const Coordinator::Entry& entry : output.committed) {
     const Command* command = entry.command ? &*entry.command : nullptr;
     step(cluster::Committed{entry.index, entry.term, command, entry.bytes.view()});
-    if (command != nullptr) host_->applied(brain_->state(), command);
+    if (command != nullptr) host_->applied(brain_->state(), brain_->touched());
   }
   for (const cluster::ReadReady& read : output.reads) step(read);
   return true;
@@ -503,7 +503,7 @@ void Engine::sample_load() {
     load.cpu_percent += (sample->cpu_percent - load.cpu_percent) / samples_;
     load.memory_percent += (sample->memory_percent - load.memory_percent) / samples_;
   }
-  load.processors_active = static_cast<uint32_t>(host_->running().size());
+  load.processors_active = static_cast<uint32_t>(host_->running_count());
   load.queue_depth = host_->queue_depth();
   const env::Store::Room room = env_.store.room();
   const uint64_t share = room.total / 100 * options_.disk_free_percent;
@@ -593,7 +593,7 @@ void Engine::stop() {
 
 void Engine::finish_stopping() {
   const bool handed_over = !consensus_.leading || consensus_.voters.size() < 2;
-  const bool idle = host_->running().empty() && waiting_.empty() && durable_ >= submitted_;
+  const bool idle = host_->running_count() == 0 && waiting_.empty() && durable_ >= submitted_;
   // Whoever leads shall know that this is no failure; but where nobody leads, nobody can be told.
   const cluster::Timing& timing = options_.leader.timing;
   const bool told = brain_->goodbye_said() ||

@@ -15,7 +15,7 @@ void Engine::on(cluster::Send& effect) {
   // second ago knows nothing of what came since.
   if (auto* heartbeat = std::get_if<Heartbeat>(&effect.message)) {
     heartbeat->applied = host_->applied_upto();
-    heartbeat->held = host_->queue_depth() + host_->running().size();
+    heartbeat->held = host_->queue_depth() + host_->running_count();
   }
   said_.push_back(std::move(effect));
 }

@@ -50,95 +50,126 @@ Result<void> Host::Inside::restore() {
 
 // ---- What the state says
 
-namespace {
-
-// The processor that a command is about, when it is about the placement of one.
-const ProcessorId* placed_by(const CommandBody& body) {
-  if (const auto* command = std::get_if<Assign>(&body)) return &command->processor;
-  if (const auto* command = std::get_if<Release>(&body)) return &command->processor;
-  if (const auto* command = std::get_if<Unassign>(&body)) return &command->processor;
-  return nullptr;
-}
-
-bool changes_flows(const CommandBody& body) {
-  return std::holds_alternative<PutFlow>(body) || std::holds_alternative<DeleteFlow>(body) ||
-         std::holds_alternative<AddProcessor>(body) ||
-         std::holds_alternative<DeleteProcessor>(body) ||
-         std::holds_alternative<RestoreState>(body);
-}
-
-bool changes_members(const CommandBody& body) {
-  return std::holds_alternative<AdmitMember>(body) || std::holds_alternative<RemoveMember>(body);
-}
-
-}  // namespace
-
-void Host::Inside::applied(const State& state, const Command* command) {
+void Host::Inside::applied(const State& state, const Touched& touched) {
   lapse(env_.clock.now());
-  state_ = state;
-  const CommandBody* body = command == nullptr ? nullptr : &command->body;
-  if (body == nullptr || changes_flows(*body)) {
-    rebuild_topology(body != nullptr);
+  state_ = &state;
+  if (touched.everything) {
+    rebuild_topology();
     std::set<ProcessorId> all;
     for (const auto& [id, connections] : inputs_) all.insert(id);
     for (const auto& [id, connections] : outputs_) all.insert(id);
     for (const auto& [id, runner] : runners_) all.insert(id);
     for (const auto& [id, epoch] : parked_) all.insert(id);
     for (const auto& [id, record] : records_) all.insert(id);
-    for (const ProcessorId& id : all) {
-      reconsider(id);
-      reroute(id);
-      wake_.insert(id);
+    wake_.insert(all.begin(), all.end());
+    look_again(all);
+  } else {
+    std::set<ProcessorId> changed(touched.processors.begin(), touched.processors.end());
+    change_topology(touched, changed);
+    wake_.insert(changed.begin(), changed.end());
+    changed.insert(touched.assignments.begin(), touched.assignments.end());
+    look_again(changed);
+    for (const ProcessorId& id : touched.checkpoints) {
+      touch_outputs(id);
+      const auto runner = runners_.find(id);
+      if (runner != runners_.end()) cover(runner->second, env_.clock.now());
     }
-  } else if (const ProcessorId* id = placed_by(*body)) {
-    const ProcessorId processor = *id;
-    reconsider(processor);
-    reroute(processor);
-  } else if (const auto* saved = std::get_if<SaveCheckpoint>(body)) {
-    touch_outputs(saved->processor);
-    const auto runner = runners_.find(saved->processor);
-    if (runner != runners_.end()) cover(runner->second, env_.clock.now());
   }
-  if (body == nullptr || changes_members(*body)) {
+  if (touched.everything || !touched.members.empty()) {
     write_off_removed();
     sweep();
   }
   settle();
 }
 
+void Host::Inside::look_again(const std::set<ProcessorId>& processors) {
+  for (const ProcessorId& id : processors) {
+    reconsider(id);
+    reroute(id);
+  }
+}
+
 // A connection that was deleted while this node was away, or within a snapshot, is never named to
 // it again. Once the state knows this start of the process it is past all that the starts before
 // had applied: what it does not know by then is deleted, since no id is given twice.
 void Host::Inside::sweep() {
-  const Member* self = state_.member(options_.self);
+  const Member* self = state_->member(options_.self);
   if (options_.boot == 0 || self == nullptr || self->info.boot != options_.boot) return;
   for (auto next = connections_.begin(); next != connections_.end();) {
     const auto at = next++;
-    if (state_.connection(at->first) != nullptr) continue;
+    if (state_->connection(at->first) != nullptr) continue;
     router_.forget(at->first);
     erase_connection(Uuid(at->first));
   }
 }
 
-void Host::Inside::rebuild_topology(bool may_erase) {
+// What is merely not known (yet) stays, unread.
+void Host::Inside::rebuild_topology() {
   std::set<Uuid> before;
-  for (const auto& [id, inputs] : inputs_) before.insert(inputs.begin(), inputs.end());
+  for (const auto& [id, ends] : wired_) before.insert(id);
   inputs_.clear();
   outputs_.clear();
-  state_.flows().each([&](const FlowId&, const FlowSpec& flow) {
-    for (const ConnectionSpec& spec : flow.connections) {
-      inputs_[spec.to].push_back(spec.id);
-      outputs_[spec.from][spec.relationship].push_back(spec.id);
-      before.erase(spec.id);
-      const auto at = connections_.find(spec.id);
-      if (at != connections_.end()) at->second.set_limits(spec.count_max, spec.bytes_max);
-    }
-  });
-  // What a command has deleted goes; what is merely not known (yet) stays, unread.
+  wired_.clear();
+  state_->flows().each([&](const FlowId&, const FlowSpec& flow) { wire(flow); });
   for (const Uuid& id : before) {
-    router_.forget(id);
-    if (may_erase) erase_connection(id);
+    if (!wired_.contains(id)) router_.forget(id);
   }
+}
+
+// What a command has deleted goes, with all that waits in it. Names both ends of all that changed.
+void Host::Inside::change_topology(const Touched& touched, std::set<ProcessorId>& changed) {
+  for (const Uuid& id : touched.connections) {
+    const auto before = wired_.find(id);
+    if (before != wired_.end()) {
+      const auto [from, to] = before->second;
+      changed.insert({from, to});
+      unwire(id);
+    }
+    const ConnectionSpec* spec = state_->connection(id);
+    if (spec == nullptr) {
+      router_.forget(id);
+      erase_connection(id);
+    } else {
+      changed.insert({spec->from, spec->to});
+    }
+  }
+  for (const FlowId& id : touched.flows) {
+    const FlowSpec* flow = state_->flows().find(id);
+    if (flow == nullptr) continue;
+    for (const ProcessorSpec& spec : flow->processors) {
+      inputs_.erase(spec.id);
+      outputs_.erase(spec.id);
+    }
+    wire(*flow);
+  }
+}
+
+// In the order of the flow: it is the order in which inputs are offered.
+void Host::Inside::wire(const FlowSpec& flow) {
+  for (const ConnectionSpec& spec : flow.connections) {
+    inputs_[spec.to].push_back(spec.id);
+    outputs_[spec.from][spec.relationship].push_back(spec.id);
+    wired_[spec.id] = {spec.from, spec.to};
+    const auto at = connections_.find(spec.id);
+    if (at != connections_.end()) at->second.set_limits(spec.count_max, spec.bytes_max);
+  }
+}
+
+void Host::Inside::unwire(const Uuid& id) {
+  const auto wired = wired_.find(id);
+  const auto [from, to] = wired->second;
+  wired_.erase(wired);
+  const auto inputs = inputs_.find(to);
+  if (inputs != inputs_.end() && std::erase(inputs->second, id) > 0 && inputs->second.empty()) {
+    inputs_.erase(inputs);
+  }
+  const auto outputs = outputs_.find(from);
+  if (outputs == outputs_.end()) return;
+  for (auto next = outputs->second.begin(); next != outputs->second.end();) {
+    const auto at = next++;
+    if (std::erase(at->second, id) > 0 && at->second.empty()) outputs->second.erase(at);
+  }
+  if (outputs->second.empty()) outputs_.erase(outputs);
 }
 
 void Host::Inside::erase_connection(const Uuid& id) {
@@ -156,7 +187,7 @@ void Host::Inside::reroute(const ProcessorId& processor) {
   if (inputs != inputs_.end()) {
     for (const Uuid& id : inputs->second) {
       const auto at = connections_.find(id);
-      const ConnectionSpec* spec = state_.connection(id);
+      const ConnectionSpec* spec = state_->connection(id);
       if (at != connections_.end() && spec != nullptr) reroute(at->second, *spec);
     }
   }
@@ -166,7 +197,7 @@ void Host::Inside::reroute(const ProcessorId& processor) {
   for (const auto& [relationship, ids] : outputs->second) {
     for (const Uuid& id : ids) {
       const auto at = connections_.find(id);
-      const ConnectionSpec* spec = state_.connection(id);
+      const ConnectionSpec* spec = state_->connection(id);
       if (at != connections_.end() && spec != nullptr) reroute(at->second, *spec);
     }
   }
@@ -185,8 +216,8 @@ void Host::Inside::reroute(Connection& connection, const ConnectionSpec& spec) {
 Router::Ends Host::Inside::ends_of(const ConnectionSpec& spec) const {
   Router::Ends ends;
   ends.from = spec.from;
-  if (const Assignment* from = state_.assignments().find(spec.from)) ends.from_epoch = from->epoch;
-  if (const Assignment* to = state_.assignments().find(spec.to)) {
+  if (const Assignment* from = state_->assignments().find(spec.from)) ends.from_epoch = from->epoch;
+  if (const Assignment* to = state_->assignments().find(spec.to)) {
     ends.route = {to->owner, to->epoch, to->owner == options_.self};
     ends.open = !to->releasing;
   }
@@ -194,8 +225,8 @@ Router::Ends Host::Inside::ends_of(const ConnectionSpec& spec) const {
 }
 
 bool Host::Inside::may_return(Incarnation node) const {
-  const Member* member = state_.member(node);
-  const Member* bearer = member == nullptr ? nullptr : state_.member(member->info.node);
+  const Member* member = state_->member(node);
+  const Member* bearer = member == nullptr ? nullptr : state_->member(member->info.node);
   return bearer != nullptr && bearer->info.incarnation == node;
 }
 
@@ -203,11 +234,11 @@ bool Host::Inside::may_return(Incarnation node) const {
 // than never. Only a state that is past the binding can know that somebody is gone.
 void Host::Inside::write_off_removed() {
   for (auto& [id, connection] : connections_) {
-    const ConnectionSpec* spec = state_.connection(id);
+    const ConnectionSpec* spec = state_->connection(id);
     if (spec == nullptr) continue;
     std::set<Incarnation> gone;
     for (const auto& [tenure, group] : connection.groups()) {
-      if (!may_return(group.owner) && tenure.index <= state_.version()) gone.insert(group.owner);
+      if (!may_return(group.owner) && tenure.index <= state_->version()) gone.insert(group.owner);
     }
     for (const Incarnation owner : gone) {
       const size_t count = connection.write_off(owner, writes_);
@@ -221,7 +252,7 @@ void Host::Inside::write_off_removed() {
 }
 
 Connection* Host::Inside::connection(const Uuid& id) {
-  const ConnectionSpec* spec = state_.connection(id);
+  const ConnectionSpec* spec = state_->connection(id);
   if (spec == nullptr) return nullptr;
   const auto [at, made] = connections_.try_emplace(id, id);
   if (made) {
@@ -246,7 +277,7 @@ const flow::History& Host::Inside::history(const Assignment& assignment) {
 // docs/flows.md, "Sources with cluster state are held".
 flow::Said Host::Inside::said(const ProcessorId& from, Epoch origin) {
   constexpr uint64_t kAll = ~uint64_t{0};
-  const Assignment* now = state_.assignments().find(from);
+  const Assignment* now = state_->assignments().find(from);
   if (now == nullptr) return {kAll, false};  // Deleted: nobody does that work again.
   const Checkpoint& saved = now->checkpoint;
   const uint64_t covered = saved.epoch == origin ? saved.sequence : 0;
@@ -280,7 +311,7 @@ bool Host::Inside::settle_connections() {
   const Instant now = env_.clock.now();
   for (const Uuid& id : std::exchange(dirty_, {})) {
     const auto at = connections_.find(id);
-    const ConnectionSpec* spec = state_.connection(id);
+    const ConnectionSpec* spec = state_->connection(id);
     if (at == connections_.end() || spec == nullptr) continue;
     Connection& connection = at->second;
     connection.promote(
@@ -314,7 +345,7 @@ void Host::Inside::receive(Incarnation from, const Delivery& delivery) {
         options_.watch->accepted(delivery.connection, from, parcel.origin, parcel.sequence);
       }
     };
-    ack = router_.receive(*to, ends_of(*state_.connection(delivery.connection)), delivery, writes_,
+    ack = router_.receive(*to, ends_of(*state_->connection(delivery.connection)), delivery, writes_,
                           watch);
     touch(*to);
     if (to->forgotten(delivery.tenure) && told_forgotten_.insert(delivery.connection).second) {
@@ -425,7 +456,7 @@ Host::Host(Options options, env::Env& env, std::function<void(std::function<void
 Host::~Host() = default;
 
 Result<void> Host::restore() { return inside_->restore(); }
-void Host::applied(const State& state, const Command* command) { inside_->applied(state, command); }
+void Host::applied(const State& state, const Touched& touched) { inside_->applied(state, touched); }
 void Host::renew(Instant until) { inside_->renew(until); }
 void Host::start(const ProcessorId& processor, Epoch epoch) { inside_->start(processor, epoch); }
 void Host::stop(const ProcessorId& processor, Epoch epoch) {
@@ -450,6 +481,8 @@ std::vector<Running> Host::running() const {
   return list;
 }
 
+size_t Host::running_count() const { return inside_->runners().size(); }
+
 LogIndex Host::applied_upto() const { return inside_->applied_upto(); }
 
 uint64_t Host::queue_depth() const { return inside_->queue_depth(); }
@@ -467,7 +500,7 @@ uint64_t Host::Inside::queue_depth() const {
 std::vector<Host::Queue> Host::Inside::queues() const {
   std::vector<Queue> list;
   for (const auto& [id, connection] : connections_) {
-    if (state_.connection(id) == nullptr) continue;
+    if (state_->connection(id) == nullptr) continue;
     list.push_back({id, connection.count(), connection.bytes(), connection.route().here});
   }
   return list;

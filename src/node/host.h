@@ -84,7 +84,7 @@ class Host {
   Result<void> restore();
 
   // The state has applied one more command; nullptr: anything may have changed (start, snapshot).
-  void applied(const State& state, const Command* command);
+  void applied(const State& state, const Touched& touched);
 
   // The lease is live until then; a renewal that comes after the end has killed every epoch first
   // (safety.md 1.4).
@@ -111,7 +111,8 @@ class Host {
   void submitted(uint64_t number);  // Of the batch that collect() last added to.
   void on_durable(uint64_t number);
 
-  std::vector<Running> running() const;  // For heartbeats: sorted by processor.
+  std::vector<Running> running() const;  // Sorted by processor.
+  size_t running_count() const;          // The same, counted.
   LogIndex applied_upto() const;         // The newest command that it knows of.
   // Flow files in all connections here, those included that the state does not know (any more).
   uint64_t queue_depth() const;

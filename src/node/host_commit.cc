@@ -25,7 +25,7 @@ Bytes record_key(const ProcessorId& id) {
 bool Host::Inside::comes_back(const Runner& runner, const flow::Delta& delta) const {
   return !delta.consumed.empty() && delta.outputs.size() >= delta.consumed.size() &&
          std::all_of(delta.outputs.begin(), delta.outputs.end(), [&](const flow::Output& output) {
-           const ConnectionSpec* spec = state_.connection(output.connection);
+           const ConnectionSpec* spec = state_->connection(output.connection);
            return spec != nullptr && spec->to == runner.spec.id;
          });
 }
@@ -111,7 +111,7 @@ void Host::Inside::committed(const Turn::Commit& commit) {
 
 void Host::Inside::cover(Runner& runner, Instant now) {
   const ProcessorId& id = runner.spec.id;
-  const Assignment* assignment = state_.assignments().find(id);
+  const Assignment* assignment = state_->assignments().find(id);
   if (assignment == nullptr || assignment->epoch != runner.record.epoch) return;
   const Checkpoint& saved = assignment->checkpoint;
   if (saved.epoch == runner.record.epoch && saved.sequence > runner.covered) {

@@ -32,7 +32,7 @@ class Host::Inside {
 
   // ---- host.cc
   Result<void> restore();
-  void applied(const State& state, const Command* command);
+  void applied(const State& state, const Touched& touched);
   void receive(Incarnation from, const Delivery& delivery);
   void receive(Incarnation from, const DeliveryAck& ack);
   void tick(Instant now);
@@ -54,7 +54,7 @@ class Host::Inside {
   std::vector<Queue> queues() const;
   uint64_t queue_depth() const;
   std::vector<cluster::StuckTrigger> stuck() const;
-  LogIndex applied_upto() const { return state_.version(); }
+  LogIndex applied_upto() const { return state_->version(); }
   const std::shared_ptr<LeaseBoard>& board() const { return options_.board; }
 
  private:
@@ -74,7 +74,11 @@ class Host::Inside {
   };
 
   // ---- host.cc
-  void rebuild_topology(bool may_erase);
+  void look_again(const std::set<ProcessorId>& processors);
+  void rebuild_topology();
+  void change_topology(const Touched& touched, std::set<ProcessorId>& changed);
+  void wire(const FlowSpec& flow);
+  void unwire(const Uuid& id);
   void erase_connection(const Uuid& id);
   void reroute(const ProcessorId& processor);
   void reroute(flow::Connection& connection, const ConnectionSpec& spec);
@@ -137,9 +141,11 @@ class Host::Inside {
   // shared_ptr, because calls posted by workers may outlive the host and look here first.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
-  State state_;                                      // A copy costs a few pointers.
+  const State none_;
+  const State* state_ = &none_;                      // The brain's own, as of the last applied().
   std::map<ProcessorId, std::vector<Uuid>> inputs_;  // Connections to the processor.
   std::map<ProcessorId, std::map<std::string, std::vector<Uuid>>> outputs_;
+  std::map<Uuid, std::pair<ProcessorId, ProcessorId>> wired_;  // From where to where.
   std::map<ProcessorId, std::pair<Checkpoint, flow::History>> histories_;
 
   Connections connections_;

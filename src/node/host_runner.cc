@@ -123,9 +123,9 @@ void Host::Inside::try_start(const ProcessorId& processor) {
   const auto parked = parked_.find(processor);
   if (parked == parked_.end() || runners_.count(processor) > 0) return;
   const Epoch epoch = parked->second;
-  const Assignment* assignment = state_.assignments().find(processor);
+  const Assignment* assignment = state_->assignments().find(processor);
   if (assignment == nullptr || assignment->epoch < epoch) return;  // Not applied yet.
-  const ProcessorSpec* spec = state_.processors().find(processor);
+  const ProcessorSpec* spec = state_->processors().find(processor);
   const bool ours = assignment->epoch == epoch && assignment->owner == options_.self &&
                     !assignment->releasing && spec != nullptr;
   const bool leased = env_.clock.now() < until_of(*options_.board);
@@ -182,7 +182,7 @@ flow::Saved Host::Inside::continue_from(const Assignment& assignment, bool& adop
 // Where the processor goes on: from this node's own records if nobody else has said anything since,
 // else from the newest checkpoint in the log.
 flow::Saved Host::Inside::last_saved(const Assignment& assignment, bool& adopted) {
-  const ProcessorSpec& spec = *state_.processors().find(assignment.processor);
+  const ProcessorSpec& spec = *state_->processors().find(assignment.processor);
   const flow::ProcessorType* type = flow::find_type(spec.type);
   const auto local = records_.find(assignment.processor);
   const bool has_local = local != records_.end();
@@ -299,7 +299,7 @@ bool Host::Inside::finish_stop(const ProcessorId& processor) {
 }
 
 void Host::Inside::reconsider(const ProcessorId& processor) {
-  const Assignment* assignment = state_.assignments().find(processor);
+  const Assignment* assignment = state_->assignments().find(processor);
   const auto at = runners_.find(processor);
   if (at != runners_.end()) {
     Runner& runner = at->second;
@@ -323,7 +323,7 @@ void Host::Inside::reconsider(const ProcessorId& processor) {
 // Whether what this node kept of that epoch counts no more (docs/flows.md): somebody else has gone
 // on; or a state that is past the epoch does not know the processor, so it was deleted.
 bool Host::Inside::is_overtaken(const Assignment* assignment, Epoch epoch) const {
-  if (assignment == nullptr) return epoch.index <= state_.version();
+  if (assignment == nullptr) return epoch.index <= state_->version();
   return assignment->owner && assignment->owner != options_.self && assignment->epoch > epoch;
 }
 
@@ -402,7 +402,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
   if (!may_trigger(at->second, now)) return watch(at->second, now);
   Runner& runner = at->second;
   // A flow that was sent again with other properties takes effect between two triggers.
-  const ProcessorSpec* spec = state_.processors().find(processor);
+  const ProcessorSpec* spec = state_->processors().find(processor);
   if (spec != nullptr && spec->type != runner.spec.type) return;  // Its release is on the way.
   if (spec != nullptr && *spec != runner.spec) {
     // What only the present instance has open is lost with it: it goes on where it can.

@@ -200,7 +200,7 @@ void outlive(int epochs) {
   cluster.boot(first);
   first.state = cluster.truth;
   first.applied = cluster.log.size();
-  first.host->applied(first.state, nullptr);
+  first.host->applied(first.state, Touched::all());
   for (int i = 0; i < 5; ++i) cluster.calm(kPlaced);
   auto found = cluster.waiting("mid success end");
   std::sort(found.begin(), found.end(),

@@ -38,7 +38,7 @@ TEST(Host, AQueueOfADeletedFlowGoesOnceTheStateKnowsThisStart) {
   cluster.boot(node);
   node.state = cluster.truth;
   node.applied = cluster.log.size();
-  node.host->applied(node.state, nullptr);
+  node.host->applied(node.state, Touched::all());
   cluster.turn(node);
   EXPECT_EQ(node.host->queue_depth(), 20u) << "this disk may have seen more than the state";
   MemberInfo info;

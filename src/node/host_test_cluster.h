@@ -87,7 +87,7 @@ class Cluster {
     command.body = std::move(body);
     command.at_ms = clock.unix_ms();
     log.push_back(command);
-    return !truth.apply(log.size(), command).rejected;
+    return !truth.apply(log.size(), command).applied.rejected;
   }
   void put_flow(const std::string& yaml, const std::string& name = "f") {
     auto flow = flow::read_flow(yaml, name);
@@ -145,8 +145,8 @@ class Cluster {
   void apply_next(Node& node) {
     if (!node.host || node.applied == log.size()) return;
     const Command& command = log[node.applied];
-    node.state.apply(++node.applied, command);
-    node.host->applied(node.state, &command);
+    const Transition transition = node.state.apply(++node.applied, command);
+    node.host->applied(node.state, transition.touched);
     turn(node);
   }
   void turn(Node& node) {

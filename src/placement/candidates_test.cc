@@ -20,7 +20,7 @@ struct Cluster {
     Command command;
     command.body = std::move(body);
     command.at_ms = now_ms;
-    return state.apply(++index, command);
+    return state.apply(++index, command).applied;
   }
   void admit(uint64_t id, const Labels& labels = {}, uint32_t processors_max = 1000) {
     MemberInfo info;

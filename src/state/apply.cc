@@ -35,12 +35,12 @@ uint64_t chain(uint64_t hash, LogIndex index, BytesView command, const Applied& 
 
 }  // namespace
 
-Applied State::apply(LogIndex index, const Command& command, BytesView bytes) {
+Transition State::apply(LogIndex index, const Command& command, BytesView bytes) {
   CHECK(index > version_);
-  const Applied applied = Applier(*this, index).run(command);
+  Transition transition = Applier(*this, index).run(command);
   version_ = index;
-  hash_ = chain(hash_, index, bytes.empty() ? encode(command) : bytes, applied);
-  return applied;
+  hash_ = chain(hash_, index, bytes.empty() ? encode(command) : bytes, transition.applied);
+  return transition;
 }
 
 void State::skip(LogIndex index) {
@@ -49,11 +49,11 @@ void State::skip(LogIndex index) {
   hash_ = chain(hash_, index, "", {});
 }
 
-Applied Applier::run(const Command& command) {
+Transition Applier::run(const Command& command) {
   state_.now_ms_ = std::max(state_.now_ms_, command.at_ms);
   state_.age_ms_ = std::max(state_.age_ms_, command.age_ms);
   forget_old();
-  if (auto first = seen(command)) return std::move(*first);
+  if (auto first = seen(command)) return {std::move(*first), {}};
 
   Applied applied;
   applied.index = index_;
@@ -61,7 +61,7 @@ Applied Applier::run(const Command& command) {
   applied.processor = about_;
   applied.ignored = ignored_;
   remember(command, applied);
-  return applied;
+  return {std::move(applied), changes_.take()};
 }
 
 // ---- Members
@@ -91,7 +91,7 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   }
   if (known != nullptr && known->info == info) {
     if (command.outwaited && !known->heir) {
-      state_.members_.change(info.incarnation, [](Member& member) { member.heir = true; });
+      changes_.change_member(info.incarnation, [](Member& member) { member.heir = true; });
     }
     return std::nullopt;
   }
@@ -126,7 +126,7 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   member.info = info;
   if (CANARY(keeps_old_addresses) && !joined) member.info.address = before;
   take_label(info);
-  state_.members_.set(info.incarnation, std::move(member));
+  changes_.put(std::move(member));
   event(joined ? "node_joined" : "node_updated", info.node.value, std::move(data));
   return std::nullopt;
 }
@@ -136,7 +136,7 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
 void Applier::take_label(const MemberInfo& info) {
   const Incarnation* bearer = state_.labels_.find(info.node);
   if (bearer != nullptr && *bearer != info.incarnation) {
-    state_.members_.change(*bearer,
+    changes_.change_member(*bearer,
                            [](Member& old) { old.leaving = old.draining = old.forced = true; });
   }
   const Member* before = state_.member(info.incarnation);
@@ -158,8 +158,8 @@ Applier::Rejected Applier::on(const RemoveMember& command) {
   }
   const Incarnation* bearer = state_.labels_.find(node);
   if (bearer != nullptr && *bearer == command.incarnation) state_.labels_.erase(node);
-  remember_removed(command.incarnation, node);
-  state_.members_.erase(command.incarnation);
+  remember_removed(command.incarnation, node, command.reason);
+  changes_.erase_member(command.incarnation);
   Data data = tied_to(node);
   data["incarnation"] = std::to_string(command.incarnation.value);
   data["reason"] = command.reason;
@@ -172,9 +172,9 @@ Applier::Data Applier::tied_to(const NodeId& node) const {
   constexpr uint64_t kNamed = 20;
   uint64_t count = 0;
   std::string names;
-  state_.assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
-    const ProcessorSpec* spec = state_.processors_.find(id);
-    if (assignment.pinned != node || assignment.deleted || spec == nullptr) return;
+  state_.each_pinned(node, [&](const ProcessorId& id) {
+    const ProcessorSpec* spec = state_.processors().find(id);
+    if (state_.assignments().find(id)->deleted || spec == nullptr) return;
     if (!spec->node_local || ++count > kNamed) return;
     names += (names.empty() ? "" : ", ") + (spec->flow.empty() ? "" : spec->flow.value + "/") +
              (spec->name.empty() ? spec->type : spec->name);
@@ -183,7 +183,8 @@ Applier::Data Applier::tied_to(const NodeId& node) const {
   return {{"homeless", std::to_string(count)}, {"processorNames", names}};
 }
 
-void Applier::remember_removed(Incarnation incarnation, const NodeId& node) {
+void Applier::remember_removed(Incarnation incarnation, const NodeId& node,
+                               const std::string& reason) {
   if (state_.removed_.size() >= State::kRemovedKept) {
     std::pair<LogIndex, Incarnation> oldest{index_, incarnation};
     state_.removed_.each([&](Incarnation id, const Removed& removed) {
@@ -191,7 +192,7 @@ void Applier::remember_removed(Incarnation incarnation, const NodeId& node) {
     });
     state_.removed_.erase(oldest.second);
   }
-  state_.removed_.set(incarnation, Removed{node, index_});
+  state_.removed_.set(incarnation, Removed{node, index_, reason});
 }
 
 Applier::Rejected Applier::on(const SetVerdict& command) {
@@ -208,7 +209,7 @@ Applier::Rejected Applier::on(const SetVerdict& command) {
   }
   if (after == before) return std::nullopt;
   verdict_event(before, after);
-  state_.members_.set(command.incarnation, std::move(after));
+  changes_.put(std::move(after));
   return std::nullopt;
 }
 
@@ -241,7 +242,7 @@ Applier::Rejected Applier::on(const SetDraining& command) {
                      : command.draining ? "node_draining"
                                         : "node_undrained";
   event(type, member->info.node.value, command.leaving ? tied_to(member->info.node) : Data{});
-  state_.members_.change(command.incarnation, [&](Member& changed) {
+  changes_.change_member(command.incarnation, [&](Member& changed) {
     changed.draining = command.draining;
     changed.leaving = command.leaving;
     changed.forced = command.forced;
@@ -259,7 +260,7 @@ Applier::Rejected Applier::on(const NoteEmpty& command) {
   if (command.as_of != 0 && member->work_at > command.as_of) {
     return Error{Code::conflict, member->info.node.value + " had work after it said that"};
   }
-  state_.members_.change(command.incarnation, [](Member& changed) { changed.holds_data = false; });
+  changes_.change_member(command.incarnation, [](Member& changed) { changed.holds_data = false; });
   return std::nullopt;
 }
 
@@ -277,11 +278,11 @@ Applier::Rejected Applier::on(const SetVoters& command) {
   std::vector<Incarnation> voters = command.voters;
   std::sort(voters.begin(), voters.end());
   std::vector<Incarnation> changed;
-  state_.members_.each([&](Incarnation id, const Member& member) {
+  state_.members().each([&](Incarnation id, const Member& member) {
     if (member.voter != std::binary_search(voters.begin(), voters.end(), id)) changed.push_back(id);
   });
   for (const Incarnation id : changed) {
-    state_.members_.change(id, [](Member& member) { member.voter = !member.voter; });
+    changes_.change_member(id, [](Member& member) { member.voter = !member.voter; });
     event(state_.member(id)->voter ? "voter_added" : "voter_removed", label(id), {});
   }
   if (command.leader != state_.leader_) {

@@ -1,4 +1,4 @@
-// Applier: what each command does to a State. Internal to cluster/state_apply*.cc.
+// Applier: what each command does to a State. Internal to apply*.cc.
 //
 // Owns   one method a command: it checks everything first, then changes; a rejected command has
 //        changed nothing.
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "state/changes.h"
 #include "state/state.h"
 
 namespace databridge {
@@ -27,13 +28,9 @@ Result<Backup> decode_backup(BytesView bytes);
 
 class Applier {
  public:
-  Applier(State& state, LogIndex index) : state_(state), index_(index) {}
+  Applier(State& state, LogIndex index) : state_(state), changes_(state), index_(index) {}
 
-  Applied run(const Command& command);
-
-  // Counts of what members own; `by` is +1 or -1. A deleted processor has no specification left,
-  // and counts for its owner's capacity alone.
-  void count(Incarnation owner, const ProcessorSpec* spec, int by);
+  Transition run(const Command& command);
 
  private:
   using Rejected = std::optional<Error>;  // nullopt: done.
@@ -80,15 +77,13 @@ class Applier {
   void begin_anew(Assignment& assignment) const;
   void revive(const ProcessorSpec& spec, Assignment& assignment, bool new_type);
   void delete_processor(const ProcessorId& id, const std::string& reason);
-  void erase_connections(const FlowSpec& flow);
   void verdict_event(const Member& before, const Member& after);
   void take_label(const MemberInfo& info);
   Data tied_to(const NodeId& node) const;
-  void remember_removed(Incarnation incarnation, const NodeId& node);
+  void remember_removed(Incarnation incarnation, const NodeId& node, const std::string& reason);
 
   void touch_work(Incarnation member);
   void unpin(const ProcessorId& id, const std::string& why);
-  void count_flow(Incarnation owner, const ProcessorSpec& spec, int by);
 
   void event(const char* type, const std::string& node, Data data);
   std::string label(Incarnation incarnation) const;  // Its node id, or empty.
@@ -101,7 +96,8 @@ class Applier {
   void forget_old(Results& results, size_t kept);
   void forget_names(const Remembered& remembered);
 
-  State& state_;
+  State& state_;  // To read; its tables change through `changes_` only.
+  Changes changes_;
   const LogIndex index_;
   uint32_t k_ = 0;
   ProcessorId about_;     // Becomes Applied::processor.

@@ -119,7 +119,7 @@ std::optional<Error> why_bad_config(const std::string& key, const std::string& j
 // The ids of processors are the cluster's: none may serve two flows.
 Applier::Rejected Applier::clash(const FlowSpec& flow) const {
   for (const auto& spec : flow.processors) {
-    const ProcessorSpec* known = state_.processors_.find(spec.id);
+    const ProcessorSpec* known = state_.processors().find(spec.id);
     if (known != nullptr && known->flow != flow.id) {
       return Error{Code::conflict,
                    "processor " + spec.id.text() + " exists outside the flow " + flow.id.value};
@@ -133,7 +133,7 @@ Applier::Rejected Applier::clash(const FlowSpec& flow) const {
 // they must not name, and erase, what was made since.
 void Applier::name_connections(FlowSpec& flow) const {
   if (CANARY(names_connections_again)) return;
-  const FlowSpec* before = state_.flows_.find(flow.id);
+  const FlowSpec* before = state_.flows().find(flow.id);
   const auto key = [](const ConnectionSpec& one) {
     return std::tie(one.from, one.relationship, one.to);
   };
@@ -159,7 +159,7 @@ Applier::Rejected Applier::on(const PutFlow& command) {
   if (auto error = why_bad(flow)) return error;
   if (auto error = clash(flow)) return error;
   name_connections(flow);
-  const FlowSpec* before = state_.flows_.find(flow.id);
+  const FlowSpec* before = state_.flows().find(flow.id);
   if (before != nullptr && *before == flow) return std::nullopt;
   event(before == nullptr ? "flow_created" : "flow_updated", "",
         {{"flow", flow.id.value}, {"processors", std::to_string(flow.processors.size())}});
@@ -171,63 +171,57 @@ Applier::Rejected Applier::on(const PutFlow& command) {
 void Applier::put_flow(FlowSpec flow) {
   std::set<ProcessorId> kept;
   for (const auto& spec : flow.processors) kept.insert(spec.id);
-  if (const FlowSpec* known = state_.flows_.find(flow.id)) {
+  std::set<Uuid> joined;
+  for (const auto& connection : flow.connections) joined.insert(connection.id);
+  if (const FlowSpec* known = state_.flows().find(flow.id)) {
     const FlowSpec before = *known;
-    erase_connections(before);
+    for (const auto& connection : before.connections) {
+      if (joined.count(connection.id) == 0) changes_.erase_connection(connection.id);
+    }
     for (const auto& spec : before.processors) {
       if (kept.count(spec.id) == 0) delete_processor(spec.id, "no longer in its flow");
     }
   }
-  for (const auto& spec : flow.processors) put_processor(spec);
-  for (const auto& connection : flow.connections) {
-    state_.connections_.set(connection.id, connection);
+  for (const auto& spec : flow.processors) {
+    changes_.is_loose(flow.id, spec.id, false);
+    put_processor(spec);
   }
-  const FlowId id = flow.id;
-  state_.flows_.set(id, std::move(flow));
-}
-
-void Applier::erase_connections(const FlowSpec& flow) {
-  for (const auto& connection : flow.connections) state_.connections_.erase(connection.id);
+  for (const auto& connection : flow.connections) changes_.put(connection);
+  changes_.put(std::move(flow));
 }
 
 Applier::Rejected Applier::on(const DeleteFlow& command) {
-  const FlowSpec* known = state_.flows_.find(command.flow);
+  const FlowSpec* known = state_.flows().find(command.flow);
   if (known == nullptr) return no_flow(command.flow);
   const FlowSpec flow = *known;
   event("flow_deleted", "", {{"flow", flow.id.value}});
-  erase_connections(flow);
+  for (const auto& one : flow.connections) changes_.erase_connection(one.id);
   for (const auto& spec : flow.processors) delete_processor(spec.id, "its flow was deleted");
   // And whatever was added to it one by one.
   std::vector<ProcessorId> added;
-  state_.processors_.each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-    if (spec.flow == flow.id) added.push_back(id);
-  });
+  state_.each_loose(flow.id, [&](const ProcessorId& id) { added.push_back(id); });
   for (const ProcessorId& id : added) delete_processor(id, "its flow was deleted");
-  state_.flows_.erase(flow.id);
+  changes_.erase_flow(flow.id);
   return std::nullopt;
 }
 
 // ---- Processors
 
 void Applier::put_processor(const ProcessorSpec& spec) {
-  const ProcessorSpec* found = state_.processors_.find(spec.id);
+  const ProcessorSpec* found = state_.processors().find(spec.id);
   const std::optional<ProcessorSpec> known =
       found == nullptr ? std::nullopt : std::optional(*found);
   if (known == spec) return;
-  state_.processors_.set(spec.id, spec);
-  const Assignment* before = state_.assignments_.find(spec.id);
+  changes_.put(spec);
+  const Assignment* before = state_.assignments().find(spec.id);
   if (before == nullptr) {
     Assignment fresh;
     fresh.processor = spec.id;
     fresh.reason = kNotPlacedYet;
     fresh.spec_index = index_;
     begin_anew(fresh);
-    state_.assignments_.set(spec.id, std::move(fresh));
+    changes_.put(std::move(fresh));
     return;
-  }
-  if (before->owner) {
-    if (known) count_flow(before->owner, *known, -1);
-    count_flow(before->owner, spec, +1);
   }
   const bool new_type = known && known->type != spec.type;
   // Who changes what it requires wants it elsewhere, and cannot have it where its source was.
@@ -235,7 +229,7 @@ void Applier::put_processor(const ProcessorSpec& spec) {
       !before->pinned.empty() && !before->deleted && !may_stay(spec, before->pinned)) {
     unpin(spec.id, "its constraints were changed");
   }
-  state_.assignments_.change(spec.id,
+  changes_.change_assignment(spec.id,
                              [&](Assignment& changed) { revive(spec, changed, new_type); });
 }
 
@@ -269,14 +263,14 @@ Applier::Rejected Applier::on(const AddProcessor& command) {
   const ProcessorSpec& spec = command.spec;
   about_ = spec.id;
   if (auto error = why_bad(spec)) return error;
-  const ProcessorSpec* known = state_.processors_.find(spec.id);
+  const ProcessorSpec* known = state_.processors().find(spec.id);
   if (known != nullptr && *known == spec) return std::nullopt;
   if (known != nullptr) {
     return Error{Code::conflict, "processor " + spec.id.text() +
                                      " exists and is another: delete "
                                      "it first"};
   }
-  if (const FlowSpec* flow = state_.flows_.find(spec.flow)) {
+  if (const FlowSpec* flow = state_.flows().find(spec.flow)) {
     const auto bears = [&](const ProcessorSpec& one) { return one.name == spec.name; };
     if (std::any_of(flow->processors.begin(), flow->processors.end(), bears)) {
       return Error{Code::conflict, "the flow " + flow->id.value +
@@ -284,6 +278,7 @@ Applier::Rejected Applier::on(const AddProcessor& command) {
     }
   }
   put_processor(spec);
+  changes_.is_loose(spec.flow, spec.id, true);
   Data data{{"processor", spec.id.text()}, {"type", spec.type}};
   if (!spec.flow.empty()) data["flow"] = spec.flow.value;
   event("processor_added", "", std::move(data));
@@ -292,9 +287,9 @@ Applier::Rejected Applier::on(const AddProcessor& command) {
 
 Applier::Rejected Applier::on(const DeleteProcessor& command) {
   about_ = command.processor;
-  const ProcessorSpec* spec = state_.processors_.find(command.processor);
+  const ProcessorSpec* spec = state_.processors().find(command.processor);
   if (spec == nullptr) return no_processor(command.processor);
-  const FlowSpec* flow = state_.flows_.find(spec->flow);
+  const FlowSpec* flow = state_.flows().find(spec->flow);
   if (flow != nullptr && flow->lists(command.processor)) {
     return Error{Code::conflict, "the processor is part of the flow " + flow->id.value +
                                      ": change the flow instead"};
@@ -305,10 +300,10 @@ Applier::Rejected Applier::on(const DeleteProcessor& command) {
 
 // An assignment never vanishes before its owner has stopped: it stays, released, until Unassign.
 void Applier::delete_processor(const ProcessorId& id, const std::string& reason) {
-  const Assignment before = *state_.assignments_.find(id);
+  const Assignment before = *state_.assignments().find(id);
   if (!before.owner) {
-    state_.assignments_.erase(id);
-    state_.processors_.erase(id);
+    changes_.erase_assignment(id);
+    changes_.erase_processor(id);
     event("processor_deleted", "", {{"processor", id.text()}});
     return;
   }
@@ -318,9 +313,8 @@ void Applier::delete_processor(const ProcessorId& id, const std::string& reason)
   after.state = RunState::stopping;
   after.reason = reason;
   if (!before.releasing) event("work_released", label(before.owner), about(after));
-  count_flow(before.owner, *state_.processors_.find(id), -1);
-  state_.assignments_.set(id, std::move(after));
-  state_.processors_.erase(id);
+  changes_.put(std::move(after));
+  changes_.erase_processor(id);
 }
 
 // ---- Configuration and strategy
@@ -359,7 +353,7 @@ Applier::Rejected Applier::on(const DeleteConfig& command) {
 
 Applier::Rejected Applier::on(const SetStrategy& command) {
   if (state_.strategy_ == command.strategy) return std::nullopt;
-  state_.strategy_ = command.strategy;
+  changes_.set_strategy(command.strategy);
   event("strategy_changed", "", {{"strategy", name(command.strategy)}});
   return std::nullopt;
 }
@@ -486,30 +480,34 @@ Applier::Rejected Applier::on(const RestoreState& command) {
   event(
       "state_restored", "",
       {{"flows", std::to_string(flows.size())}, {"processors", std::to_string(processors.size())}});
-  for (const auto& id : others(state_.processors_, processors)) {
+  for (const auto& id : others(state_.processors(), processors)) {
     delete_processor(id, "not in the restored state");
   }
-  for (const auto& id : others(state_.flows_, flows)) state_.flows_.erase(id);
-  for (const auto& key : others(state_.config_, backup.config)) state_.config_.erase(key);
-  state_.connections_ = {};
-  for (FlowSpec flow : backup.flows) {
+  std::vector<FlowSpec> coming = backup.flows;
+  std::set<Uuid> joined;
+  for (FlowSpec& flow : coming) {
     name_connections(flow);
-    for (const auto& spec : flow.processors) put_processor(spec);
-    for (const auto& one : flow.connections) state_.connections_.set(one.id, one);
-    state_.flows_.set(flow.id, flow);
+    for (const auto& one : flow.connections) joined.insert(one.id);
   }
-  for (const auto& spec : backup.processors) put_processor(spec);
+  for (const auto& id : others(state_.flows(), flows)) changes_.erase_flow(id);
+  for (const auto& id : others(state_.connections(), joined)) changes_.erase_connection(id);
+  for (const auto& key : others(state_.config_, backup.config)) state_.config_.erase(key);
+  for (FlowSpec& flow : coming) put_flow(std::move(flow));
+  for (const auto& spec : backup.processors) {
+    put_processor(spec);
+    changes_.is_loose(spec.flow, spec.id, true);
+  }
   const std::set<ProcessorId> stopped(backup.stopped.begin(), backup.stopped.end());
   for (const auto& id : processors) {
     const bool wanted = stopped.count(id) == 0;
-    if (state_.assignments_.find(id)->wanted == wanted) continue;
-    state_.assignments_.change(id, [&](Assignment& changed) { changed.wanted = wanted; });
+    if (state_.assignments().find(id)->wanted == wanted) continue;
+    changes_.change_assignment(id, [&](Assignment& changed) { changed.wanted = wanted; });
   }
   for (const auto& [key, json] : backup.config) {
     const ConfigItem* known = state_.config_.find(key);
     if (known == nullptr || known->json != json) state_.config_.set(key, ConfigItem{json, index_});
   }
-  state_.strategy_ = backup.strategy;
+  changes_.set_strategy(backup.strategy);
   return std::nullopt;
 }
 

@@ -21,7 +21,7 @@ Error no_processor(const ProcessorId& id) {
 Applier::Rejected Applier::find_current(const ProcessorId& id, const Epoch& replaces,
                                         const Assignment*& found) {
   about_ = id;
-  found = state_.assignments_.find(id);
+  found = state_.assignments().find(id);
   if (found == nullptr) return no_processor(id);
   if (found->epoch != replaces) {
     return Error{Code::conflict, "the epoch of " + id.text() + " is " + text(found->epoch) +
@@ -32,12 +32,12 @@ Applier::Rejected Applier::find_current(const ProcessorId& id, const Epoch& repl
 
 Applier::Rejected Applier::on(const SetWanted& command) {
   about_ = command.processor;
-  const Assignment* assignment = state_.assignments_.find(command.processor);
+  const Assignment* assignment = state_.assignments().find(command.processor);
   if (assignment == nullptr || assignment->deleted) return no_processor(command.processor);
   if (assignment->wanted == command.wanted) return std::nullopt;
   event(command.wanted ? "processor_started" : "processor_stopped", label(assignment->owner),
         {{"processor", command.processor.text()}});
-  state_.assignments_.change(command.processor,
+  changes_.change_assignment(command.processor,
                              [&](Assignment& changed) { changed.wanted = command.wanted; });
   return std::nullopt;
 }
@@ -46,7 +46,7 @@ Applier::Rejected Applier::on(const SetWanted& command) {
 // with a leader, and one that is said again under its key is not done twice.
 Applier::Rejected Applier::on(const WishPlace& command) {
   about_ = command.processor;
-  const Assignment* assignment = state_.assignments_.find(command.processor);
+  const Assignment* assignment = state_.assignments().find(command.processor);
   if (assignment == nullptr || assignment->deleted) return no_processor(command.processor);
   if (!assignment->wanted) {
     return Error{Code::conflict, "the processor is stopped: start it first"};
@@ -61,7 +61,7 @@ Applier::Rejected Applier::on(const WishPlace& command) {
     unpin(command.processor, "moved by force");
   }
   const bool there = assignment->owner == command.to && !assignment->releasing;
-  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+  changes_.change_assignment(command.processor, [&](Assignment& changed) {
     changed.wish = there ? Incarnation{} : command.to;
   });
   return std::nullopt;
@@ -69,11 +69,11 @@ Applier::Rejected Applier::on(const WishPlace& command) {
 
 // It leaves the node that its source tied it to, and what it had there: it starts anew elsewhere.
 void Applier::unpin(const ProcessorId& id, const std::string& why) {
-  const NodeId from = state_.assignments_.find(id)->pinned;
-  state_.assignments_.change(id, [](Assignment& changed) { changed.pinned = {}; });
+  const NodeId from = state_.assignments().find(id)->pinned;
+  changes_.change_assignment(id, [](Assignment& changed) { changed.pinned = {}; });
   Data data{
       {"processor", id.text()}, {"from", from.value}, {"reason", why}, {"startsAnew", "true"}};
-  if (const ProcessorSpec* spec = state_.processors_.find(id)) {
+  if (const ProcessorSpec* spec = state_.processors().find(id)) {
     data["name"] = spec->name;
     if (!spec->flow.empty()) data["flow"] = spec->flow.value;
   }
@@ -88,12 +88,12 @@ Applier::Rejected Applier::on(const Release& command) {
   if (!assignment->owner) return Error{Code::conflict, "nobody runs the processor"};
   if (assignment->releasing) return Error{Code::conflict, "the processor is released already"};
 
-  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+  changes_.change_assignment(command.processor, [&](Assignment& changed) {
     changed.releasing = true;
     changed.state = RunState::stopping;
     changed.reason = command.reason;
   });
-  const Assignment& now = *state_.assignments_.find(command.processor);
+  const Assignment& now = *state_.assignments().find(command.processor);
   event("work_released", label(now.owner), about(now));
   return std::nullopt;
 }
@@ -113,15 +113,13 @@ Applier::Rejected Applier::on(const Assign& command) {
     return Error{Code::not_found,
                  "no member has the incarnation " + std::to_string(command.to.value)};
   }
-  const ProcessorSpec& spec = *state_.processors_.find(command.processor);
+  const ProcessorSpec& spec = *state_.processors().find(command.processor);
   auto why = why_no_work(*target);
   if (!why) why = why_not(state_, spec, *target);
   if (why) return Error{Code::unprocessable, target->info.node.value + ": " + *why};
 
   const Incarnation from = assignment->owner;
-  if (from) count(from, &spec, -1);
-  count(command.to, &spec, +1);
-  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+  changes_.change_assignment(command.processor, [&](Assignment& changed) {
     changed.owner = command.to;
     const bool back = CANARY(epoch_goes_back) && changed.epoch;
     changed.epoch = {state_.generation_, back ? changed.epoch.index - 1 : index_};
@@ -134,11 +132,11 @@ Applier::Rejected Applier::on(const Assign& command) {
     changed.wish = {};
     if (spec.node_local && changed.pinned.empty()) changed.pinned = target->info.node;
   });
-  state_.members_.change(command.to, [](Member& changed) { changed.holds_data = true; });
+  changes_.change_member(command.to, [](Member& changed) { changed.holds_data = true; });
   touch_work(command.to);
   if (from) touch_work(from);
   target = state_.member(command.to);
-  Data data = about(*state_.assignments_.find(command.processor));
+  Data data = about(*state_.assignments().find(command.processor));
   if (from) data["from"] = label(from);
   event("work_assigned", target->info.node.value, std::move(data));
   return std::nullopt;
@@ -153,23 +151,20 @@ Applier::Rejected Applier::on(const Unassign& command) {
     return Error{Code::conflict, "its owner has not been told to release it"};
   }
   const Assignment before = *assignment;
-  if (before.owner) {
-    count(before.owner, state_.processors_.find(command.processor), -1);
-    touch_work(before.owner);
-  }
+  if (before.owner) touch_work(before.owner);
   if (before.deleted) {
-    state_.assignments_.erase(command.processor);
+    changes_.erase_assignment(command.processor);
     event("processor_deleted", label(before.owner), {{"processor", command.processor.text()}});
     return std::nullopt;
   }
-  state_.assignments_.change(command.processor, [&](Assignment& changed) {
+  changes_.change_assignment(command.processor, [&](Assignment& changed) {
     changed.owner = {};
     changed.state = RunState::unassigned;
     changed.releasing = false;
     changed.reason = command.reason;
     changed.wish = {};
   });
-  const Assignment& now = *state_.assignments_.find(command.processor);
+  const Assignment& now = *state_.assignments().find(command.processor);
   if (now != before) event("work_unassigned", label(before.owner), about(now));
   return std::nullopt;
 }
@@ -182,7 +177,7 @@ Applier::Rejected Applier::on(const Reports& command) {
 }
 
 bool Applier::report(const Report& report) {
-  const Assignment* assignment = state_.assignments_.find(report.processor);
+  const Assignment* assignment = state_.assignments().find(report.processor);
   if (assignment == nullptr || assignment->epoch != report.epoch || !assignment->owner) {
     return false;
   }
@@ -191,13 +186,13 @@ bool Applier::report(const Report& report) {
   if (assignment->releasing && !stopping) return false;
   const bool moved = assignment->state != report.state;
   if (!moved && assignment->detail == report.detail) return true;
-  state_.assignments_.change(report.processor, [&](Assignment& changed) {
+  changes_.change_assignment(report.processor, [&](Assignment& changed) {
     changed.state = report.state;
     changed.detail = report.detail;
     changed.reported_at_ms = state_.now_ms_;
   });
   if (moved) {
-    const Assignment& now = *state_.assignments_.find(report.processor);
+    const Assignment& now = *state_.assignments().find(report.processor);
     Data data = about(now);
     if (!report.detail.empty()) data["detail"] = report.detail;
     event((std::string("work_") + name(report.state)).c_str(), label(now.owner), std::move(data));
@@ -225,7 +220,7 @@ Applier::Rejected Applier::on(const SaveCheckpoint& command) {
     return Error{Code::conflict, "checkpoint " + std::to_string(checkpoint.sequence) +
                                      " is not newer than " + std::to_string(saved.sequence)};
   }
-  state_.assignments_.change(command.processor,
+  changes_.change_assignment(command.processor,
                              [&](Assignment& changed) { changed.checkpoint = checkpoint; });
   return std::nullopt;
 }
@@ -243,7 +238,7 @@ Applier::Data Applier::about(const Assignment& assignment) const {
   Data data{{"processor", assignment.processor.text()},
             {"epoch", std::to_string(assignment.epoch.number())},
             {"reason", assignment.reason}};
-  const ProcessorSpec* spec = state_.processors_.find(assignment.processor);
+  const ProcessorSpec* spec = state_.processors().find(assignment.processor);
   if (spec != nullptr && !spec->flow.empty()) data["flow"] = spec->flow.value;
   return data;
 }
@@ -251,29 +246,7 @@ Applier::Data Applier::about(const Assignment& assignment) const {
 // What the member has said of its queues before now no longer counts.
 void Applier::touch_work(Incarnation member) {
   if (state_.member(member) == nullptr) return;
-  state_.members_.change(member, [&](Member& changed) { changed.work_at = index_; });
-}
-
-void Applier::count(Incarnation owner, const ProcessorSpec* spec, int by) {
-  const uint32_t owned = state_.owned(owner) + static_cast<uint32_t>(by);
-  if (owned == 0) {
-    state_.owned_.erase(owner);
-  } else {
-    state_.owned_.set(owner, owned);
-  }
-  if (spec != nullptr) count_flow(owner, *spec, by);
-}
-
-void Applier::count_flow(Incarnation owner, const ProcessorSpec& spec, int by) {
-  if (spec.flow.empty()) return;
-  FlowShare share = state_.owned(owner, spec.flow);
-  share.all += static_cast<uint32_t>(by);
-  if (spec.constraints.spread) share.spread += static_cast<uint32_t>(by);
-  if (share.all == 0) {
-    state_.owned_by_flow_.erase({owner, spec.flow});
-  } else {
-    state_.owned_by_flow_.set({owner, spec.flow}, share);
-  }
+  changes_.change_member(member, [&](Member& changed) { changed.work_at = index_; });
 }
 
 }  // namespace databridge

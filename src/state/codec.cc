@@ -122,8 +122,8 @@ struct StateCodec {
   static void write_head(const State& state, Writer& writer);
   static void write_results(const State& state, Writer& writer);
   static void read_head(const proto::StateHead& head, State& state, Check& check);
-  static void read(const proto::StateRecord& record, State& state, Check& check);
-  static std::optional<Error> complete(State& state);
+  static void read(const proto::StateRecord& record, State& state, Changes& changes, Check& check);
+  static std::optional<Error> complete(State& state, Changes& changes);
 };
 
 void StateCodec::write_head(const State& state, Writer& writer) {
@@ -175,7 +175,7 @@ void StateCodec::write_results(const State& state, Writer& writer) {
 Bytes State::snapshot() const {
   Writer writer(kSnapshotMagic);
   StateCodec::write_head(*this, writer);
-  members_.each([&](Incarnation, const Member& member) {
+  members().each([&](Incarnation, const Member& member) {
     writer.record([&](auto& record) { put(member, record.mutable_member()); });
   });
   labels_.each([&](const NodeId& node, Incarnation incarnation) {
@@ -189,17 +189,18 @@ Bytes State::snapshot() const {
       record.mutable_removed()->set_incarnation(incarnation.value);
       record.mutable_removed()->set_node(removed.node.value);
       record.mutable_removed()->set_index(removed.index);
+      record.mutable_removed()->set_reason(removed.reason);
     });
   });
-  flows_.each([&](const FlowId&, const FlowSpec& flow) {
+  flows().each([&](const FlowId&, const FlowSpec& flow) {
     writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
   });
-  const auto in_flows = listed(flows_);
-  processors_.each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+  const auto in_flows = listed(flows());
+  processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
     if (in_flows.count(id) > 0) return;
     writer.record([&](auto& record) { put(spec, record.mutable_processor()); });
   });
-  assignments_.each([&](const ProcessorId&, const Assignment& assignment) {
+  assignments().each([&](const ProcessorId&, const Assignment& assignment) {
     writer.record([&](auto& record) { put(assignment, record.mutable_assignment()); });
   });
   config_.each([&](const std::string& key, const ConfigItem& item) {
@@ -219,7 +220,8 @@ Bytes State::snapshot() const {
   return writer.finish();
 }
 
-void StateCodec::read(const proto::StateRecord& record, State& state, Check& check) {
+void StateCodec::read(const proto::StateRecord& record, State& state, Changes& changes,
+                      Check& check) {
   using Case = proto::StateRecord;
   switch (record.record_case()) {
     case Case::kHead:
@@ -227,30 +229,31 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Check& che
     case Case::kMember: {
       Member member;
       get(record.member(), member, check);
-      return state.members_.set(member.info.incarnation, member);
+      return changes.put(std::move(member));
     }
     case Case::kLabel:
       return state.labels_.set(NodeId(record.label().node()),
                                Incarnation{record.label().incarnation()});
     case Case::kRemoved:
       return state.removed_.set(Incarnation{record.removed().incarnation()},
-                                Removed{NodeId(record.removed().node()), record.removed().index()});
+                                Removed{NodeId(record.removed().node()), record.removed().index(),
+                                        record.removed().reason()});
     case Case::kFlow: {
       FlowSpec flow;
       get(record.flow(), flow, check);
-      for (const auto& spec : flow.processors) state.processors_.set(spec.id, spec);
-      for (const auto& one : flow.connections) state.connections_.set(one.id, one);
-      return state.flows_.set(FlowId(record.flow().id()), std::move(flow));
+      for (const auto& spec : flow.processors) changes.put(spec);
+      for (const auto& one : flow.connections) changes.put(one);
+      return changes.put(std::move(flow));
     }
     case Case::kProcessor: {
       ProcessorSpec spec;
       get(record.processor(), spec, check);
-      return state.processors_.set(spec.id, spec);
+      return changes.put(std::move(spec));
     }
     case Case::kAssignment: {
       Assignment assignment;
       get(record.assignment(), assignment, check);
-      return state.assignments_.set(assignment.processor, assignment);
+      return changes.put(std::move(assignment));
     }
     case Case::kConfig: {
       const auto& item = record.config();
@@ -279,21 +282,21 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Check& che
 }
 
 // What `apply` relies on must hold, whoever wrote the bytes; then counts what is counted.
-std::optional<Error> StateCodec::complete(State& state) {
+std::optional<Error> StateCodec::complete(State& state, Changes& changes) {
   const char* wrong = nullptr;
   const auto that = [&](bool fine, const char* what) {
     if (!fine && wrong == nullptr) wrong = what;
   };
-  state.processors_.each([&](const ProcessorId& id, const ProcessorSpec&) {
-    const Assignment* assignment = state.assignments_.find(id);
+  state.processors().each([&](const ProcessorId& id, const ProcessorSpec&) {
+    const Assignment* assignment = state.assignments().find(id);
     that(assignment != nullptr && !assignment->deleted, "a processor has no assignment");
   });
   state.removed_.each([&](Incarnation incarnation, const Removed& removed) {
-    that(!state.members_.contains(incarnation) && removed.index <= state.version_,
+    that(!state.members().contains(incarnation) && removed.index <= state.version_,
          "a member was removed");
   });
   state.labels_.each([&](const NodeId& node, Incarnation incarnation) {
-    const Member* member = state.members_.find(incarnation);
+    const Member* member = state.members().find(incarnation);
     that(member != nullptr && member->info.node == node, "a name has no member");
   });
   const uint64_t made = state.events_made_;
@@ -306,33 +309,32 @@ std::optional<Error> StateCodec::complete(State& state) {
   };
   state.results_key_.each(results);
   state.results_request_.each(results);
-  std::vector<const Assignment*> owned;
-  state.assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
-    that(assignment.deleted || state.processors_.contains(id), "an assignment has no processor");
-    that(!assignment.owner || state.members_.contains(assignment.owner), "an owner is no member");
-    if (assignment.owner) owned.push_back(&assignment);
+  state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+    that(assignment.deleted || state.processors().contains(id), "an assignment has no processor");
+    that(!assignment.owner || state.members().contains(assignment.owner), "an owner is no member");
   });
   if (wrong != nullptr) {
     return Error{Code::corrupt, std::string("a state snapshot contradicts itself: ") + wrong};
   }
-  Applier applier(state, state.version_);
-  for (const Assignment* assignment : owned) {
-    applier.count(assignment->owner, state.processors_.find(assignment->processor), +1);
-  }
+  const auto in_flows = listed(state.flows());
+  state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+    if (in_flows.count(id) == 0) changes.is_loose(spec.flow, id, true);
+  });
   return std::nullopt;
 }
 
 Result<State> State::from_snapshot(BytesView bytes) {
   State state;
+  Changes changes(state);
   bool first = true;
   auto error = read_records(bytes, kSnapshotMagic, "a state snapshot",
                             [&](const proto::StateRecord& record, Check& check) {
                               check.that(record.has_head() == first, "its head is not first");
                               first = false;
-                              StateCodec::read(record, state, check);
+                              StateCodec::read(record, state, changes, check);
                             });
   if (!error && first) error = Error{Code::corrupt, "a state snapshot is damaged: it has no head"};
-  if (!error) error = StateCodec::complete(state);
+  if (!error) error = StateCodec::complete(state, changes);
   if (error) return tl::make_unexpected(*error);
   return state;
 }
@@ -344,12 +346,12 @@ uint64_t State::content_hash() const { return hash64(snapshot()); }
 Bytes State::backup() const {
   Backup backup;
   backup.strategy = strategy_;
-  flows_.each([&](const FlowId&, const FlowSpec& flow) { backup.flows.push_back(flow); });
-  const auto in_flows = listed(flows_);
-  processors_.each([&](const ProcessorId& id, const ProcessorSpec& spec) {
+  flows().each([&](const FlowId&, const FlowSpec& flow) { backup.flows.push_back(flow); });
+  const auto in_flows = listed(flows());
+  processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
     if (in_flows.count(id) == 0) backup.processors.push_back(spec);
   });
-  assignments_.each([&](const ProcessorId& id, const Assignment& assignment) {
+  assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
     if (!assignment.wanted && !assignment.deleted) backup.stopped.push_back(id);
   });
   config_.each(

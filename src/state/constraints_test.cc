@@ -48,7 +48,7 @@ class FileRootsOfMembers : public testing::Test {
     admit.info.capacity.processors_max = 10;
     admit.info.file_roots = std::move(roots);
     command.body = std::move(admit);
-    ASSERT_FALSE(state_.apply(++index_, command).rejected);
+    ASSERT_FALSE(state_.apply(++index_, command).applied.rejected);
   }
   std::string why(const ProcessorSpec& spec) { return why_no_files(state_, spec).value_or(""); }
 

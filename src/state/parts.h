@@ -6,12 +6,14 @@
 #include <optional>
 #include <string>
 
+#include "base/persistent_map.h"
 #include "base/result.h"
 #include "model/assignment.h"
 #include "model/command.h"
 #include "model/event.h"
 #include "model/flow.h"
 #include "model/member.h"
+#include "state/touched.h"
 
 namespace databridge {
 
@@ -33,6 +35,23 @@ struct Applied {
   bool operator==(const Applied&) const = default;
 };
 
+// What a command did.
+struct Transition {
+  Applied applied;
+  Touched touched;
+};
+
+// Rows that everybody may read, and nobody changes past Changes, which notes what it changes.
+template <typename Key, typename Row>
+class Table {
+ public:
+  const PersistentMap<Key, Row>& rows() const { return rows_; }
+
+ private:
+  friend class Changes;
+  PersistentMap<Key, Row> rows_;
+};
+
 // A result with the names it may be asked for by.
 struct Remembered {
   Applied applied;
@@ -47,6 +66,7 @@ struct Remembered {
 struct Removed {
   NodeId node;
   LogIndex index = 0;  // Of its removal.
+  std::string reason;
   bool operator==(const Removed&) const = default;
 };
 

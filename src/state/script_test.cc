@@ -167,7 +167,7 @@ class StateScript {
                          std::stoull(text.substr(slash + 1))};
     }
     const LogIndex index = state_.version() + 1;
-    const Applied applied = state_.apply(index, command);
+    const Applied applied = state_.apply(index, command).applied;
     std::string text = "e" + std::to_string(index) + ": ";
     if (applied.index != index) text += "as at e" + std::to_string(applied.index) + ": ";
     if (applied.rejected) text += "rejected: " + applied.rejected->message;

@@ -21,14 +21,14 @@ void State::trim_events() {
 
 const Member* State::member(const NodeId& node) const {
   const Incarnation* bearer = labels_.find(node);
-  return bearer == nullptr ? nullptr : members_.find(*bearer);
+  return bearer == nullptr ? nullptr : member(*bearer);
 }
 
-const ConnectionSpec* State::connection(const Uuid& id) const { return connections_.find(id); }
+const ConnectionSpec* State::connection(const Uuid& id) const { return connections().find(id); }
 
 uint32_t State::owned(Incarnation member) const {
-  const uint32_t* owned = owned_.find(member);
-  return owned == nullptr ? 0 : *owned;
+  const uint32_t* count = owned_count_.find(member);
+  return count == nullptr ? 0 : *count;
 }
 
 FlowShare State::owned(Incarnation member, const FlowId& flow) const {

@@ -11,12 +11,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/persistent_map.h"
 #include "base/result.h"
 #include "state/parts.h"
+#include "state/touched.h"
 
 namespace databridge {
 
@@ -24,11 +26,11 @@ class State {
  public:
   State();
 
-  // Applies the command of `index` (which must be greater than version()) and returns what became
-  // of it; the events it caused are in events() from EventId{index, 0} on. A request or a key that
-  // is remembered changes nothing and gives the first result again. `bytes`: the command as the log
-  // has it, which the hash is chained over; empty: encoded anew.
-  Applied apply(LogIndex index, const Command& command, BytesView bytes = {});
+  // Applies the command of `index` (which must be greater than version()). Returns its result and
+  // the ids of all that it changed; its events are in events() from EventId{index, 0} on. A request
+  // or a key that is remembered changes nothing and gives the first result again. `bytes`: the
+  // command as the log has it, which the hash is chained over; empty: encoded anew.
+  Transition apply(LogIndex index, const Command& command, BytesView bytes = {});
 
   // An entry without a command (no-op, configuration) was committed.
   void skip(LogIndex index);
@@ -48,23 +50,40 @@ class State {
   uint32_t generation() const { return generation_; }
   Incarnation leader() const { return leader_; }  // As of the last SetVoters; 0 = none yet.
 
-  const PersistentMap<Incarnation, Member>& members() const { return members_; }
-  const PersistentMap<FlowId, FlowSpec>& flows() const { return flows_; }
-  const PersistentMap<ProcessorId, ProcessorSpec>& processors() const { return processors_; }
+  const PersistentMap<Incarnation, Member>& members() const { return members_.rows(); }
+  const PersistentMap<FlowId, FlowSpec>& flows() const { return flows_.rows(); }
+  const PersistentMap<ProcessorId, ProcessorSpec>& processors() const { return processors_.rows(); }
   // One a processor, and of deleted processors until their owner has let go.
-  const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_; }
+  const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_.rows(); }
   const PersistentMap<std::string, ConfigItem>& config() const { return config_; }
   const PersistentMap<uint64_t, Event>& events() const { return events_; }  // Key: a dense counter.
   Strategy strategy() const { return strategy_; }
   int64_t rebalanced_at_ms() const { return rebalanced_at_ms_; }
 
-  const Member* member(Incarnation incarnation) const { return members_.find(incarnation); }
+  const Member* member(Incarnation incarnation) const { return members().find(incarnation); }
   const Member* member(const NodeId& node) const;  // The present incarnation of the node.
   const Removed* removed(Incarnation incarnation) const { return removed_.find(incarnation); }
   const ConnectionSpec* connection(const Uuid& id) const;  // O(log n).
 
+  const PersistentMap<Uuid, ConnectionSpec>& connections() const { return connections_.rows(); }
+
   // How many processors the member owns, those that it is releasing included. O(log n).
   uint32_t owned(Incarnation member) const;
+  // visit(ProcessorId) for each of them, in order.
+  template <typename Visit>
+  void each_owned(Incarnation member, Visit&& visit) const {
+    each_of(owned_, member, visit);
+  }
+  // The same for the processors whose source ties them to the node.
+  template <typename Visit>
+  void each_pinned(const NodeId& node, Visit&& visit) const {
+    each_of(pinned_, node, visit);
+  }
+  // And for those that name the flow and are not in its list: they were added one by one.
+  template <typename Visit>
+  void each_loose(const FlowId& flow, Visit&& visit) const {
+    each_of(loose_, flow, visit);
+  }
   FlowShare owned(Incarnation member, const FlowId& flow) const;
 
   // Events after `after`, at most `limit`; `gone` when some of them are no longer kept.
@@ -96,10 +115,24 @@ class State {
   static constexpr size_t kRemovedKept = 10'000;
 
  private:
+  // An index: pairs of what is asked for and a processor.
+  template <typename Of>
+  using Index = PersistentMap<std::pair<Of, ProcessorId>, bool>;
+
+  template <typename Of, typename Visit>
+  static void each_of(const Index<Of>& index, const Of& of, Visit& visit) {
+    index.visit_from({of, ProcessorId{}}, [&](const auto& pair, bool) {
+      if (pair.first != of) return false;
+      visit(pair.second);
+      return true;
+    });
+  }
+
   const Remembered* result_at(LogIndex index) const;
   void trim_events();
 
   friend class Applier;      // apply.cc: a method a command.
+  friend class Changes;      // changes.cc: the only one that changes a Table.
   friend struct StateCodec;  // codec.cc.
 
   LogIndex version_ = 0;
@@ -113,13 +146,13 @@ class State {
   size_t events_kept_ = kEventsKept;  // Of this node: not in a snapshot.
   uint64_t events_made_ = 0;          // The counter of the next event.
   EventId events_trimmed_;            // The newest event that is no longer kept.
-  PersistentMap<Incarnation, Member> members_;
+  Table<Incarnation, Member> members_;
   PersistentMap<NodeId, Incarnation> labels_;    // Who bears the label now.
   PersistentMap<Incarnation, Removed> removed_;  // The newest kRemovedKept.
-  PersistentMap<FlowId, FlowSpec> flows_;
-  PersistentMap<ProcessorId, ProcessorSpec> processors_;
-  PersistentMap<ProcessorId, Assignment> assignments_;
-  PersistentMap<Uuid, ConnectionSpec> connections_;
+  Table<FlowId, FlowSpec> flows_;
+  Table<ProcessorId, ProcessorSpec> processors_;
+  Table<ProcessorId, Assignment> assignments_;
+  Table<Uuid, ConnectionSpec> connections_;
   PersistentMap<std::string, ConfigItem> config_;
   PersistentMap<uint64_t, Event> events_;
   PersistentMap<LogIndex, Remembered> results_;         // With a key, oldest first.
@@ -127,8 +160,11 @@ class State {
   PersistentMap<std::string, LogIndex> results_key_;    // By idempotency key.
   PersistentMap<RequestId, LogIndex> results_request_;  // By request.
   PersistentMap<Incarnation, uint64_t> forgotten_;      // The newest counter forgotten, by origin.
-  // Counted from the assignments, so they are not in a snapshot.
-  PersistentMap<Incarnation, uint32_t> owned_;
+  // Counted from the tables, so they are not in a snapshot.
+  Index<Incarnation> owned_;
+  PersistentMap<Incarnation, uint32_t> owned_count_;
+  Index<NodeId> pinned_;
+  Index<FlowId> loose_;  // Name a flow that does not list them.
   PersistentMap<MemberFlow, FlowShare> owned_by_flow_;
 };
 

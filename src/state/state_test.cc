@@ -10,125 +10,10 @@
 #include "model/random_nouns.h"
 #include "state/backup.h"
 #include "state/constraints.h"
+#include "state/random_commands.h"
 
 namespace databridge {
 namespace {
-
-// Commands that often hit: few nodes, few processors, epochs that are mostly current.
-class Commands {
- public:
-  explicit Commands(uint64_t seed) : random_(seed), nouns_(seed + 1) {}
-
-  Command next(const State& state) {
-    at_ms_ += static_cast<int64_t>(random_.below(20'000));
-    Command command{body(state), at_ms_ - static_cast<int64_t>(random_.below(3'000)), {}, ""};
-    if (random_.chance(0.3)) command.request = {node(), random_.below(500)};
-    if (random_.chance(0.1)) {
-      command.idempotency_key = "k" + std::to_string(random_.below(50));
-      command.fingerprint = random_.below(2);
-    }
-    return command;
-  }
-
- private:
-  // Of six at a time: who was removed does not come back, so others follow.
-  Incarnation node() { return Incarnation{1 + followed_ + random_.below(6)}; }
-  ProcessorId processor() { return {7, 1 + random_.below(12)}; }
-  Epoch epoch(const State& state, const ProcessorId& id) {
-    const Assignment* assignment = state.assignments().find(id);
-    if (random_.chance(0.1)) return {0, random_.below(state.version() + 2)};
-    return assignment == nullptr ? Epoch{} : assignment->epoch;
-  }
-  MemberInfo info() {
-    MemberInfo info;
-    info.incarnation = node();
-    info.node = NodeId("n" + std::to_string(1 + random_.below(4)));
-    info.labels = {{"zone", random_.chance(0.5) ? "a" : "b"}};
-    info.capacity.processors_max = static_cast<uint32_t>(random_.below(8));
-    info.boot = random_.below(3);
-    return info;
-  }
-  ProcessorSpec spec(ProcessorId id) {
-    ProcessorSpec spec;
-    spec.id = id;
-    spec.type = "T" + std::to_string(random_.below(2));
-    spec.constraints.spread = random_.chance(0.2);
-    if (random_.chance(0.2)) spec.constraints.require = {{"zone", "a"}};
-    spec.node_local = random_.chance(0.2);
-    return spec;
-  }
-  FlowSpec flow() {
-    FlowSpec flow;
-    flow.id = FlowId("f" + std::to_string(random_.below(3)));
-    for (uint64_t n = random_.below(5); n > 0; --n) flow.processors.push_back(spec(processor()));
-    if (flow.processors.size() > 1) {
-      flow.connections.push_back(
-          {{9, random_.below(6)}, flow.processors[0].id, "success", flow.processors[1].id});
-    }
-    return flow;
-  }
-
-  CommandBody body(const State& state) {
-    const ProcessorId id = processor();
-    const Epoch current = epoch(state, id);
-    switch (random_.below(24)) {
-      case 0:
-        followed_ += random_.chance(0.1);
-        return AdmitMember{info()};
-      case 1:
-        return random_.chance(0.7) ? CommandBody(RemoveMember{node(), "r"})
-                                   : NoteEmpty{node(), random_.below(2) * state.version()};
-      case 2:
-        return SetVerdict{node(), nouns_.one_of(Health::stopped), HealthReason::slow,
-                          random_.chance(0.5) ? 20'000 : 0};
-      case 3:
-        return SetDraining{node(), random_.chance(0.3), random_.chance(0.3), nouns_.flip()};
-      case 4:
-        return SetVoters{{node(), node()}, node()};
-      case 5:
-        return PutFlow{flow()};
-      case 6:
-        return random_.chance(0.5) ? CommandBody(DeleteFlow{flow().id})
-                                   : CommandBody(DeleteProcessor{id});
-      case 7:
-        return AddProcessor{spec(id)};
-      case 8:
-        return SetWanted{id, random_.chance(0.8)};
-      case 9:
-        return SaveCheckpoint{id, {current, random_.below(20), nouns_.text()}};
-      case 10:
-        return Reports{{{id, current, nouns_.run_state(), "d"},
-                        {processor(), current, nouns_.run_state(), ""}}};
-      case 11:
-        return SetConfig{"c" + std::to_string(random_.below(4)), "1",
-                         nouns_.flip() ? std::nullopt : std::optional<LogIndex>(random_.below(9))};
-      case 12:
-        return DeleteConfig{"c" + std::to_string(random_.below(4)), std::nullopt};
-      case 13:
-        return SetStrategy{nouns_.one_of(Strategy::consistent_hash)};
-      case 14:
-        if (kept_.empty() || random_.chance(0.5)) kept_ = state.backup();
-        return random_.chance(0.3) ? RestoreState{kept_} : RestoreState{spoiled(kept_, random_)};
-      case 15:
-        return nouns_.command_body(random_.below(std::variant_size_v<CommandBody>));
-      case 16:
-        return Unassign{id, current, "u"};
-      case 17:
-      case 18:
-        return Release{id, current, "r"};
-      case 19:
-        return WishPlace{id, node(), nouns_.flip()};
-      default:
-        return Assign{id, current, node(), "a"};
-    }
-  }
-
-  Random random_;
-  RandomNouns nouns_;
-  int64_t at_ms_ = 1'000'000;
-  uint64_t followed_ = 0;
-  Bytes kept_;
-};
 
 // What the state counts as it goes, counted anew.
 void check_counts(const State& state) {
@@ -171,8 +56,8 @@ TEST(State, SameCommandsSameState) {
       const Command command = commands.next(one);
       const State before = one;
       const uint64_t was = index % 50 == 0 ? before.content_hash() : 0;
-      const Applied applied = one.apply(index, command);
-      ASSERT_EQ(applied, two.apply(index, command));
+      const Applied applied = one.apply(index, command).applied;
+      ASSERT_EQ(applied, two.apply(index, command).applied);
       ASSERT_EQ(one.hash(), two.hash()) << "seed " << seed << " index " << index;
       // The copy that was taken has not moved with its original.
       if (index % 50 == 0) {
@@ -207,7 +92,7 @@ TEST(State, RemembersTheNewestRemovedAndForgetsTheOldest) {
   const auto apply = [&](CommandBody body) {
     Command command;
     command.body = std::move(body);
-    return state.apply(++index, command);
+    return state.apply(++index, command).applied;
   };
   MemberInfo info;
   info.node = NodeId("n");
@@ -242,7 +127,7 @@ TEST(State, AWholeBackupIsGivenOrNone) {
     EXPECT_FALSE(why_not_restorable(backup));
     State other;
     const Command restore{.body = RestoreState{backup}, .request = {}, .idempotency_key = {}};
-    EXPECT_FALSE(other.apply(1, restore).rejected);
+    EXPECT_FALSE(other.apply(1, restore).applied.rejected);
     EXPECT_EQ(other.backup(), plain);
   }
   EXPECT_EQ(pack_backup(plain, {.packed = 100, .unpacked = plain.size()}).error().code,
@@ -262,7 +147,7 @@ TEST(State, RejectedChangesNothing) {
   int rejected = 0;
   for (LogIndex index = 1; index <= 4'000; ++index) {
     const State before = state;
-    const Applied applied = state.apply(index, commands.next(state));
+    const Applied applied = state.apply(index, commands.next(state)).applied;
     if (!applied.rejected) continue;
     ++rejected;
     EXPECT_EQ(before.backup(), state.backup());
@@ -354,7 +239,7 @@ TEST(State, ANodeKeepsAsManyEventsAsItIsTold) {
   few.keep_events(1'000);
   for (LogIndex index = 1; index <= 1'010; ++index) {
     const Command command{SetConfig{"k", std::to_string(index), std::nullopt}, 1, {}, ""};
-    EXPECT_EQ(many.apply(index, command), few.apply(index, command));
+    EXPECT_EQ(many.apply(index, command).applied, few.apply(index, command).applied);
   }
   EXPECT_EQ(many.hash(), few.hash());
   EXPECT_EQ(many.events().size(), 1'010u);
@@ -377,7 +262,8 @@ TEST(State, ANodeKeepsAsManyEventsAsItIsTold) {
 TEST(State, OldResultsGo) {
   State state;
   const auto put = [&](LogIndex index, uint64_t age_ms, std::string key) {
-    return state.apply(index, Command{SetConfig{"k", "1", std::nullopt}, 0, {}, key, 0, age_ms});
+    return state.apply(index, Command{SetConfig{"k", "1", std::nullopt}, 0, {}, key, 0, age_ms})
+        .applied;
   };
   EXPECT_FALSE(state.keys_cut_ms());
   put(1, 1'000, "first");
@@ -411,7 +297,7 @@ TEST(State, NoStampMakesAKeyOlder) {
   const auto put = [&](LogIndex index, int64_t at_ms, std::string key) {
     Command command{SetConfig{"k", "1", std::nullopt}, at_ms, {Incarnation{1}, index}, key};
     command.age_ms = 1'000 * index;
-    return state.apply(index, command).index;
+    return state.apply(index, command).applied.index;
   };
   EXPECT_EQ(put(1, 1'000, "key"), 1u);
   put(2, 1'000 + 700'000, "");
@@ -427,8 +313,8 @@ TEST(State, LogTimeStepsBackByItsOwnCommandOnly) {
   state.apply(1, Command{SetConfig{"k", "1", {}}, 9'000'000, {}, ""});
   state.apply(2, Command{SetConfig{"k", "2", {}}, 1'000, {}, ""});
   EXPECT_EQ(state.now_ms(), 9'000'000);
-  EXPECT_TRUE(state.apply(3, Command{SetLogTime{9'000'001}, 0, {}, ""}).rejected);
-  EXPECT_FALSE(state.apply(4, Command{SetLogTime{1'000'000}, 9'000'000, {}, ""}).rejected);
+  EXPECT_TRUE(state.apply(3, Command{SetLogTime{9'000'001}, 0, {}, ""}).applied.rejected);
+  EXPECT_FALSE(state.apply(4, Command{SetLogTime{1'000'000}, 9'000'000, {}, ""}).applied.rejected);
   EXPECT_EQ(state.now_ms(), 1'000'000);
   EXPECT_EQ(state.last_event().index, 4u);
   EXPECT_EQ(State::from_snapshot(state.snapshot())->now_ms(), 1'000'000);
@@ -437,11 +323,13 @@ TEST(State, LogTimeStepsBackByItsOwnCommandOnly) {
 TEST(State, AKeyIsForOneRequest) {
   State state;
   const auto put = [](State& to, LogIndex index, uint64_t fingerprint, uint64_t counter) {
-    return to.apply(index, Command{.body = SetConfig{"a", std::to_string(fingerprint), {}},
-                                   .at_ms = 1,
-                                   .request = {Incarnation{1}, counter},
-                                   .idempotency_key = "k",
-                                   .fingerprint = fingerprint});
+    return to
+        .apply(index, Command{.body = SetConfig{"a", std::to_string(fingerprint), {}},
+                              .at_ms = 1,
+                              .request = {Incarnation{1}, counter},
+                              .idempotency_key = "k",
+                              .fingerprint = fingerprint})
+        .applied;
   };
   EXPECT_FALSE(put(state, 1, 7, 1).rejected);
   // A node that came by way of a snapshot says the same, and goes on with the same hash.
@@ -462,7 +350,7 @@ TEST(State, RecoveryFencesWhatWas) {
   State state;
   Commands commands(1);
   const auto apply = [&](CommandBody body) {
-    return state.apply(state.version() + 1, Command{std::move(body), 1, {}, ""});
+    return state.apply(state.version() + 1, Command{std::move(body), 1, {}, ""}).applied;
   };
   MemberInfo info;
   info.incarnation = Incarnation{1};

@@ -1,0 +1,143 @@
+"""What a change costs when there is much that does not change: P processors of type `external`.
+
+    python3 bench/growth.py [--processors 100000] [--rounds 3] [--program NAME=BUILD]…
+
+With several programs each round runs them in turn. Rows, of three nodes on loopback: CPU to apply one
+AddProcessor on the leader and on a follower, with 10 and with P processors; PUT of a flow of 1,000;
+the idle leader; kill -9 of the leader until the next write; a follower that has 16,384 of them to
+apply; memory after 100,000 writes of configuration.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import statistics
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+sys.dont_write_bytecode = True
+
+IN_FLOW = 1000
+SETTINGS = "node:\n  maxProcessors: 1000000\nlog:\n  level: warn\n"
+
+
+def flow(name, count):
+    lines = [f"name: {name}", "processors:"]
+    for n in range(count):
+        lines += [f"  - name: p{n}", "    type: external"]
+    return "\n".join(lines) + "\n"
+
+
+def put_flow(node, name, count=IN_FLOW):
+    began = time.monotonic()
+    answer = node.api("PUT", "/api/cluster/flows/" + name, flow(name, count).encode(),
+                      {"Content-Type": "application/yaml"}, timeout=120)
+    assert answer.status in (200, 201), answer
+    return (time.monotonic() - began) * 1000
+
+
+def count_running(node):
+    return node.status()["runningProcessors"]
+
+
+def fill(harness, cluster, count):
+    leader = cluster.leader()
+    for n in range(count // IN_FLOW):
+        put_flow(leader, f"bulk-{n}")
+    if count % IN_FLOW:
+        put_flow(leader, "rest", count % IN_FLOW)
+    harness.wait_until(lambda: count_running(leader) >= count, 900, f"{count} run", every=1)
+
+
+def settle(harness, cluster):
+    """Until nobody has much to do any more."""
+    def calm():
+        before = [node.cpu_seconds() for node in cluster.running]
+        time.sleep(2)
+        return all(node.cpu_seconds() - b < 0.6 for node, b in zip(cluster.running, before))
+    harness.wait_until(calm, 120, "the nodes rest", every=0.1)
+
+
+def add_many(cluster, count, clients=16):
+    """Microseconds of CPU for each, on the leader and on a follower."""
+    leader = cluster.leader()
+    nodes = [leader, cluster.others(leader)[0]]
+    before = [node.cpu_seconds() for node in nodes]
+
+    def add(n):
+        # Not wanted anywhere: the cost of the change alone, and not of starting it.
+        answer = leader.api("POST", "/api/cluster/processors",
+                            {"type": "external", "name": f"one-{n}",
+                             "constraints": {"require": {"nowhere": "1"}}}, timeout=60)
+        assert answer.status == 201, answer
+        return answer.json["processorId"]
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        ids = list(pool.map(add, range(count)))
+    costs = [(node.cpu_seconds() - b) / count * 1e6 for node, b in zip(nodes, before)]
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        list(pool.map(lambda p: leader.api("DELETE", "/api/cluster/processors/" + p, timeout=60), ids))
+    return costs
+
+
+def idle(harness, node, seconds=10):
+    before, began = node.cpu_seconds(), time.monotonic()
+    harness.wait_until(lambda: time.monotonic() - began > seconds, seconds + 5, "time to pass")
+    return (node.cpu_seconds() - before) / seconds * 100
+
+
+def measure(harness, processors, adds):
+    from failover import one_failover
+    row = {}
+    with harness.Cluster(start=False) as cluster:
+        for node in cluster.nodes:
+            config = os.path.join(cluster.directory, node.name + ".yaml")
+            with open(config, "w") as out:
+                out.write(SETTINGS)
+            node.flags = ["--config=" + config]
+        cluster.start()
+        cluster.wait_healthy()
+        fill(harness, cluster, 10)
+        row["add_leader_us_10"], row["add_follower_us_10"] = add_many(cluster, adds)
+        began = time.monotonic()
+        fill(harness, cluster, processors)
+        row["fill_s"] = time.monotonic() - began
+        settle(harness, cluster)
+        leader = cluster.leader()
+        row["idle_leader_percent"] = idle(harness, leader)
+        row["idle_leader_mb"] = leader.resident_kb() / 1024
+        row["idle_follower_percent"] = idle(harness, cluster.others(leader)[0])
+        row["add_leader_us_P"], row["add_follower_us_P"] = add_many(cluster, adds)
+        times = [put_flow(leader, f"extra-{n}") for n in range(5)]
+        row["put_flow_ms"] = statistics.median(times)
+        settle(harness, cluster)
+        row["failover_ms"] = one_failover(cluster)
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--processors", type=int, default=100_000)
+    parser.add_argument("--adds", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--program", action="append", default=[], metavar="NAME=BUILD")
+    chosen = parser.parse_args()
+    programs = dict(one.split("=", 1) for one in chosen.program) or \
+        {"now": os.path.join(ROOT, "build", "release")}
+    import harness
+    seen = {name: [] for name in programs}
+    for _ in range(chosen.rounds):
+        for name, build in programs.items():
+            harness.PROGRAM = os.path.join(os.path.abspath(build), "databridge")
+            seen[name].append(measure(harness, chosen.processors, chosen.adds))
+            print(name, json.dumps({k: round(v, 1) for k, v in seen[name][-1].items()}), flush=True)
+    for name, rows in seen.items():
+        for key in rows[0]:
+            print(f"{name:<10} {key:<24} {statistics.median(row[key] for row in rows):>10.1f}")
+
+
+if __name__ == "__main__":
+    main()
