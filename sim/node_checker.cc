@@ -247,12 +247,12 @@ void NodeChecker::check_all(const State& state) {
   if (strict && ledger_.version() < state.version())
     fail("the ledger lacks entries that were committed");
   std::map<std::string, int> changes;
-  state.events().each([&](uint64_t, const Event& event) {
-    const bool deleted = event.data.contains("deleted");
-    if (event.type == "config_changed" && !deleted) ++changes[event.data.at("key")];
-    const bool is_once = event.data.contains("flow") && event.data.at("flow").starts_with("once-");
-    if (is_once && event.type.starts_with("flow_")) {
-      ++changes[event.type + " " + event.data.at("flow")];
+  state.events().each([&](uint64_t, const KeptEvent& event) {
+    const bool deleted = !event.datum("deleted").empty();
+    if (event.type() == "config_changed" && !deleted) ++changes[std::string(event.datum("key"))];
+    const std::string flow(event.datum("flow"));
+    if (flow.starts_with("once-") && event.type().starts_with("flow_")) {
+      ++changes[event.type() + " " + flow];
     }
   });
   for (const auto& [key, times] : changes) {

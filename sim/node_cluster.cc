@@ -350,10 +350,9 @@ void NodeCluster::count_at_end() {
   for (const Node& node : nodes_) {
     if (node.engine) checker_.totals["snapshots"] += node.engine->snapshots();
   }
-  const auto count_purges = [this](uint64_t, const Event& event) {
-    const auto reason = event.data.find("reason");
-    const bool stale = reason != event.data.end() && reason->second == "stale";
-    if (event.type == "node_left" && stale) count("purged as stale");
+  const auto count_purges = [this](uint64_t, const KeptEvent& event) {
+    const bool stale = event.datum("reason") == "stale";
+    if (event.type() == "node_left" && stale) count("purged as stale");
   };
   if (nodes_[0].engine) engine(0).view()->state.events().each(count_purges);
   checker_.totals["lost bytes"] = world_->lost_bytes();

@@ -25,9 +25,9 @@ void NodeGoodbyes::look_at(const cluster::View& view, NodeChecker& checker) cons
       continue;
     }
     const std::string who = std::to_string(away.who.value);
-    view.state.events().each([&](uint64_t, const Event& event) {
-      if (event.type != "node_left" || event.data.at("incarnation") != who) return;
-      if (event.data.at("reason") == "stale") checker.fail("a stopped node was purged as stale");
+    view.state.events().each([&](uint64_t, const KeptEvent& event) {
+      if (event.type() != "node_left" || event.datum("incarnation") != who) return;
+      if (event.datum("reason") == "stale") checker.fail("a stopped node was purged as stale");
     });
   }
 }

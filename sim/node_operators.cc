@@ -150,10 +150,9 @@ std::string NodeOperators::missing_file() const {
   if (!cluster_.draw().promises_files()) return "";
   std::set<std::string> flows = flows_;
   const State& state = cluster_.engine(0).view()->state;
-  state.events().visit_from(0, [&](uint64_t, const Event& event) {
-    const auto flow = event.data.find("flow");
-    const bool created = event.id.index == visitor_.there && event.type == "flow_created" &&
-                         flow != event.data.end() && flow->second == "visitor";
+  state.events().visit_from(0, [&](uint64_t, const KeptEvent& event) {
+    const bool created = event.id().index == visitor_.there && event.type() == "flow_created" &&
+                         event.datum("flow") == "visitor";
     if (created) flows.insert("visitor-" + std::to_string(visitor_.number));
     return !created;
   });

@@ -113,7 +113,7 @@ class Scenario : public testing::Test {
   size_t events(const std::string& type) const {
     size_t count = 0;
     engines_[leader()]->view()->state.events().each(
-        [&](uint64_t, const Event& event) { count += event.type == type; });
+        [&](uint64_t, const KeptEvent& event) { count += event.type() == type; });
     return count;
   }
   void pass(Duration time) {

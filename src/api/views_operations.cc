@@ -18,10 +18,10 @@ constexpr size_t kNamed = 20;
 // Whether that has happened to the node since it joined, as far as events are kept.
 bool has_happened(const View& view, std::string_view node, std::string_view type) {
   bool happened = false;
-  view.state.events().each([&](uint64_t, const Event& event) {
-    if (event.node != node) return;
-    if (event.type == type) happened = true;
-    if (event.type == "node_joined") happened = false;
+  view.state.events().each([&](uint64_t, const KeptEvent& event) {
+    if (event.node() != node) return;
+    if (event.type() == type) happened = true;
+    if (event.type() == "node_joined") happened = false;
   });
   return happened;
 }
@@ -36,13 +36,12 @@ struct Gone {
 };
 Gone gone_from(const View& view, std::string_view node) {
   Gone gone;
-  view.state.events().each([&](uint64_t, const Event& event) {
-    const bool told = event.type == "node_draining" || event.type == "node_leaving";
-    if (told && event.node == node) gone = {0, 0, event.at_ms};
-    if (event.type == "work_unassigned" && event.node == node) ++gone.unplaced;
-    if (event.type != "work_assigned") return;
-    const auto from = event.data.find("from");
-    if (from != event.data.end() && from->second == node && event.node != node) ++gone.moved;
+  view.state.events().each([&](uint64_t, const KeptEvent& event) {
+    const bool told = event.type() == "node_draining" || event.type() == "node_leaving";
+    if (told && event.node() == node) gone = {0, 0, event.at_ms()};
+    if (event.type() == "work_unassigned" && event.node() == node) ++gone.unplaced;
+    if (event.type() != "work_assigned" || event.node() == node) return;
+    if (event.datum("from") == node) ++gone.moved;
   });
   return gone.since_ms == 0 ? Gone{} : gone;
 }

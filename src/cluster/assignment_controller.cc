@@ -12,16 +12,19 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kBalanceEvery = 1s;
+// In one run: assignments that are looked at for the first time, those that are looked at again,
+// and steps that may be under way. A write of a client waits for no more than these.
+constexpr size_t kSweptAtOnce = 8192;
+constexpr size_t kLooksAtOnce = 2048;
+constexpr size_t kStepsUnderWay = 256;
 constexpr const char* kMoved = "moved";
 constexpr const char* kStoppedThere = "its node stopped it";
 
 }  // namespace
 
 void AssignmentController::begin(const State& state, Instant now) {
-  state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
-    todo_.insert(processor);
-    if (assignment.releasing) released_.insert({assignment.owner, processor});
-  });
+  swept_ = ProcessorId{};
+  sweep(state);
   // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
   if (state.rebalanced_at_ms() != 0) window_.rebalanced(now);
 }
@@ -48,8 +51,10 @@ bool AssignmentController::on_running(Incarnation from, const std::vector<Runnin
     }
   }
   if (consensus.ready) stop_released(from, running, state, consensus, effects);
+  // What it has to let go is known once all was looked at.
+  const bool all_known = !swept_;
   const auto owed = unconfirmed_.find(from);
-  if (owed == unconfirmed_.end()) return true;
+  if (owed == unconfirmed_.end()) return all_known;
   for (const auto& [processor, epoch] : owed->second) {
     effects.push_back(Send{from, StopWork{processor, epoch, consensus.term}});
   }
@@ -236,7 +241,7 @@ std::optional<std::string> AssignmentController::reason_to_release(
   return std::nullopt;
 }
 
-void AssignmentController::run(const State& state, const SoftTable& soft,
+bool AssignmentController::run(const State& state, const SoftTable& soft,
                                const HealthChecker& health, const Consensus& consensus, Instant now,
                                Random& random, Effects& effects) {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
@@ -245,8 +250,44 @@ void AssignmentController::run(const State& state, const SoftTable& soft,
     todo_.insert(entry->second.begin(), entry->second.end());
     waiting_.erase(entry);
   }
+  if (swept_) sweep(state);
+  const std::vector<Step> homeless = take_steps(state, health, consensus, now, effects);
+  if (!homeless.empty()) place(homeless, state, soft, health, consensus, random, effects);
+  propose_reports(consensus, effects);
+  maybe_rebalance(state, soft, consensus, now, effects);
+  return has_more();
+}
+
+bool AssignmentController::has_more() const {
+  return swept_ || (!todo_.empty() && proposed_.size() < kStepsUnderWay);
+}
+
+// A new leader looks at each assignment once, a part of them in each run.
+void AssignmentController::sweep(const State& state) {
+  size_t looked = 0;
+  std::optional<ProcessorId> next;
+  state.assignments().visit_from(*swept_, [&](const ProcessorId& id, const Assignment& assignment) {
+    if (looked++ == kSweptAtOnce) {
+      next = id;
+      return false;
+    }
+    todo_.insert(id);
+    if (assignment.releasing) released_.insert({assignment.owner, id});
+    return true;
+  });
+  swept_ = next;
+}
+
+// Releases what has to be released; returns what has no owner, or has let go.
+std::vector<AssignmentController::Step> AssignmentController::take_steps(
+    const State& state, const HealthChecker& health, const Consensus& consensus, Instant now,
+    Effects& effects) {
   std::vector<Step> homeless;
-  for (const ProcessorId& processor : std::exchange(todo_, {})) {
+  size_t looks = 0;
+  while (!todo_.empty() && looks++ < kLooksAtOnce &&
+         proposed_.size() + homeless.size() < kStepsUnderWay) {
+    const ProcessorId processor = *todo_.begin();
+    todo_.erase(todo_.begin());
     if (proposed_.contains(processor)) continue;  // Looked at once that is decided.
     const Assignment* assignment = state.assignments().find(processor);
     const ProcessorSpec* spec = state.processors().find(processor);
@@ -273,9 +314,7 @@ void AssignmentController::run(const State& state, const SoftTable& soft,
     }
     homeless.push_back({processor, assignment, spec});
   }
-  if (!homeless.empty()) place(homeless, state, soft, health, consensus, random, effects);
-  propose_reports(consensus, effects);
-  maybe_rebalance(state, soft, consensus, now, effects);
+  return homeless;
 }
 
 // A lease that has lapsed ends epochs, not homes: its owner is well, and could not be told so for a

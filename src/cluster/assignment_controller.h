@@ -49,7 +49,9 @@ class AssignmentController {
   // The member's health, or whether it takes work, has changed.
   void touch_member(Incarnation member, const State& state);
 
-  void run(const State& state, const SoftTable& soft, const HealthChecker& health,
+  // Looks at some of what may need a step, and proposes some: what others ask for must not wait
+  // until all the work of a node is given away. True: there is more to look at now.
+  bool run(const State& state, const SoftTable& soft, const HealthChecker& health,
            const Consensus& consensus, Instant now, Random& random, Effects& effects);
 
   // Who would get the processor if it were moved to `to` by request (WishPlace); or why it may not.
@@ -71,6 +73,10 @@ class AssignmentController {
     bool unassigns = false;
   };
 
+  void sweep(const State& state);
+  std::vector<Step> take_steps(const State& state, const HealthChecker& health,
+                               const Consensus& consensus, Instant now, Effects& effects);
+  bool has_more() const;
   std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
                                                const HealthChecker& health) const;
   void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
@@ -94,7 +100,8 @@ class AssignmentController {
 
   HandoverGate gate_;
   placement::RebalanceWindow window_;
-  std::set<ProcessorId> todo_;  // May need a step.
+  std::set<ProcessorId> todo_;        // May need a step.
+  std::optional<ProcessorId> swept_;  // Where the first look at everything goes on.
   // Released, with a closed gate: looked at again when their owner's lease bound has passed, or
   // when a word comes that opens it.
   std::map<Incarnation, std::set<ProcessorId>> waiting_;

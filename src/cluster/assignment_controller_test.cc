@@ -243,7 +243,7 @@ class PinnedTest : public DispatcherTest {
   size_t unpinned() const {
     size_t count = 0;
     state.events().each(
-        [&](uint64_t, const Event& event) { count += event.type == "processor_unpinned"; });
+        [&](uint64_t, const KeptEvent& event) { count += event.type() == "processor_unpinned"; });
     return count;
   }
   void remove_two() {

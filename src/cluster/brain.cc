@@ -169,7 +169,7 @@ void Brain::on(const Committed& input, Effects& effects) {
       member_.changed(state_, processor, consensus_, effects);
     }
     for (const ProcessorId& processor : transition.touched.reports) {
-      member_.report_changed(processor);
+      member_.report_changed(state_, processor);
     }
     if (leader_) {
       leader_->on_applied(*input.command, transition, state_, consensus_, now_, effects);

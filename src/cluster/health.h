@@ -50,7 +50,6 @@ struct VerdictChange {
 struct Latency {
   Duration last{};
   Duration smoothed{};  // 7/8 old + 1/8 new, as in RFC 6298.
-  Duration p99{};       // Of the newest 128.
 };
 
 }  // namespace databridge::cluster

@@ -413,13 +413,16 @@ std::optional<HealthChecker::Contact> HealthChecker::contact(Incarnation member)
   contact.boot = judged.boot;
   contact.heard_last = judged.heard_last;
   contact.latency = judged.latency;
-  if (!judged.samples.empty()) {
-    std::vector<Duration> sorted = judged.samples;
-    const auto at = sorted.begin() + static_cast<ptrdiff_t>((sorted.size() * 99) / 100);
-    std::nth_element(sorted.begin(), at, sorted.end());
-    contact.latency.p99 = *at;
-  }
   return contact;
+}
+
+Duration HealthChecker::round_trip_p99(Incarnation member) const {
+  const auto found = members_.find(member);
+  if (found == members_.end() || found->second.samples.empty()) return {};
+  std::vector<Duration> sorted = found->second.samples;
+  const auto at = sorted.begin() + static_cast<ptrdiff_t>((sorted.size() * 99) / 100);
+  std::nth_element(sorted.begin(), at, sorted.end());
+  return *at;
 }
 
 bool HealthChecker::answered_within(Incarnation member, Instant now, Duration window) const {

@@ -77,7 +77,7 @@ class Words : public TestCluster {
         role_.changed(state, one, consensus, effects);
       }
     });
-    for (const ProcessorId& one : transition.touched.reports) role_.report_changed(one);
+    for (const ProcessorId& one : transition.touched.reports) role_.report_changed(state, one);
   }
 
   // Lets something happen to the member, and follows its orders and words in the model.

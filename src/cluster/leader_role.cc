@@ -289,9 +289,8 @@ void LeaderRole::tick(const State& state, const Consensus& consensus, Instant no
   if (now >= soft_next_) push_soft(state, consensus, now, effects);
   // Without a quorum somebody else may lead, and grant leases that this leader knows nothing of: it
   // opens no gate.
-  if (begun_ && has_quorum(consensus, now)) {
-    controller_.run(state, soft_, health_, consensus, now, random, effects);
-  }
+  has_more_ = begun_ && has_quorum(consensus, now) &&
+              controller_.run(state, soft_, health_, consensus, now, random, effects);
 }
 
 // It has failed, and is not there either: who is in quarantine answers.
@@ -581,7 +580,7 @@ void LeaderRole::fill(SoftMember& row, Instant now) const {
   if (!contact) return;
   row.latency_last_ms = milliseconds(contact->latency.last);
   row.latency_smoothed_ms = milliseconds(contact->latency.smoothed);
-  row.latency_p99_ms = milliseconds(contact->latency.p99);
+  row.latency_p99_ms = milliseconds(health_.round_trip_p99(who));
 }
 
 void LeaderRole::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {

@@ -70,7 +70,7 @@ class LeaderRole {
                   const Consensus& consensus, Instant now, Effects& effects);
   void tick(const State& state, const Consensus& consensus, Instant now, Random& random,
             Effects& effects);
-  Instant due() const { return check_next_; }
+  Instant due() const { return has_more_ ? Instant::min() : check_next_; }
   // What commands of this step are stamped with: goes into the consensus (safety.md 8.2, 8.3).
   void stamp(const State& state, Consensus& consensus, Instant now);
 
@@ -159,6 +159,7 @@ class LeaderRole {
   std::optional<SetVoters> voters_proposed_;
   Instant soft_next_{};
   Instant check_next_{};
+  bool has_more_ = false;  // The assignment controller has more to look at now.
   Instant hand_over_next_{};
 };
 

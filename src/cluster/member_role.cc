@@ -24,8 +24,9 @@ void MemberRole::tick(const State& state, const Consensus& consensus, Instant no
     heard_term_ = consensus.term;
     heard_leader_ = consensus.leader;
     sent_.clear();
-    for (const auto& [processor, work] : work_) {
-      if (!work.spoke || work.state == RunState::stopping) continue;
+    for (const ProcessorId& processor : unheard_) {
+      const Work& work = work_.at(processor);
+      if (work.state == RunState::stopping) continue;
       tell(consensus, {processor, work.epoch, work.state, work.words}, effects);
     }
     answers_ = 0;
@@ -222,11 +223,13 @@ void MemberRole::on_report(const HostReport& report, const Consensus& consensus,
   if (report.state == RunState::unassigned) {
     bar(report.processor, report.epoch);
     work_.erase(work);
+    unheard_.erase(report.processor);
   } else {
     if (work->second.state == RunState::stopping) return;
     work->second.state = report.state;
     work->second.words = report.detail;
     work->second.spoke = work->second.spoke || !report.detail.empty();
+    if (work->second.spoke) unheard_.insert(report.processor);
   }
   tell(consensus, {report.processor, report.epoch, report.state, report.detail}, effects);
 }
@@ -252,6 +255,21 @@ void MemberRole::changed(const State& state, ProcessorId processor, const Consen
   }
   const bool stays = ours && assignment->epoch == work->second.epoch && !assignment->releasing;
   if (!stays) on_stop({processor, work->second.epoch, heard_term_}, consensus, effects);
+}
+
+void MemberRole::report_changed(const State& state, ProcessorId processor) {
+  look_at(processor);
+  const auto work = work_.find(processor);
+  const Assignment* assignment = state.assignments().find(processor);
+  if (work == work_.end() || assignment == nullptr || !work->second.spoke) return;
+  const bool has_it = assignment->epoch == work->second.epoch &&
+                      assignment->state == work->second.state &&
+                      assignment->detail == work->second.words;
+  if (has_it) {
+    unheard_.erase(processor);
+  } else {
+    unheard_.insert(processor);
+  }
 }
 
 void MemberRole::rebuild(const State& state, const Consensus& consensus, Effects& effects) {

@@ -41,7 +41,7 @@ class MemberRole {
   void changed(const State& state, ProcessorId processor, const Consensus& consensus,
                Effects& effects);
   // The state says otherwise how its work goes.
-  void report_changed(ProcessorId processor) { look_at(processor); }
+  void report_changed(const State& state, ProcessorId processor);
   void rebuild(const State& state, const Consensus& consensus, Effects& effects);
 
   void set_load(const NodeLoad& load) { load_ = load; }
@@ -121,6 +121,9 @@ class MemberRole {
   std::map<ProcessorId, Epoch> barred_;  // This epoch and all before it never run here again.
   // Those that go otherwise here than the state says, or may: looked at by the next heartbeat.
   std::set<ProcessorId> differing_;
+  // Those of whom the state does not have the last report with its words: a new leader hears it
+  // again.
+  std::set<ProcessorId> unheard_;
 
   std::map<ProcessorId, PendingStart> starts_;
   std::set<ProcessorId> start_looks_;  // Of which a condition may have come true, or failed.

@@ -33,8 +33,8 @@ class RemovalTest : public LeaderDutyTest {
   bool is_member() const { return state.member(node(4)) != nullptr; }
   std::string why_it_left() const {
     std::string why;
-    state.events().each([&](uint64_t, const Event& event) {
-      if (event.type == "node_left") why = event.data.at("reason");
+    state.events().each([&](uint64_t, const KeptEvent& event) {
+      if (event.type() == "node_left") why = event.datum("reason");
     });
     return why;
   }

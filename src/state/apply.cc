@@ -296,8 +296,8 @@ Applier::Rejected Applier::on(const SetVoters& command) {
 // ---- Events
 
 void Applier::event(const char* type, const std::string& node, Data data) {
-  state_.events_.set(state_.events_made_++,
-                     Event{EventId{index_, k_++}, state_.now_ms_, type, node, std::move(data)});
+  state_.events_.set(state_.events_made_++, KeptEvent(Event{EventId{index_, k_++}, state_.now_ms_,
+                                                            type, node, std::move(data)}));
   state_.trim_events();
 }
 

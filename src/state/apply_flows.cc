@@ -492,7 +492,14 @@ Applier::Rejected Applier::on(const RestoreState& command) {
   for (const auto& id : others(state_.flows(), flows)) changes_.erase_flow(id);
   for (const auto& id : others(state_.connections(), joined)) changes_.erase_connection(id);
   for (const auto& key : others(state_.config_, backup.config)) state_.config_.erase(key);
-  for (FlowSpec& flow : coming) put_flow(std::move(flow));
+  for (FlowSpec& flow : coming) {
+    for (const auto& spec : flow.processors) {
+      put_processor(spec);
+      changes_.is_loose(flow.id, spec.id, false);
+    }
+    for (const auto& one : flow.connections) changes_.put(one);
+    changes_.put(std::move(flow));
+  }
   for (const auto& spec : backup.processors) {
     put_processor(spec);
     changes_.is_loose(spec.flow, spec.id, true);

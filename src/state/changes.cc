@@ -131,6 +131,7 @@ void Changes::put(ProcessorSpec spec) {
   const Incarnation owner = assignment == nullptr ? Incarnation{} : assignment->owner;
   count_flow(owner, before, -1);
   count_flow(owner, &spec, +1);
+  if (before != nullptr && before->flow != spec.flow) state_.loose_.erase({before->flow, id});
   state_.processors_.rows_.set(id, std::move(spec));
   processors_.insert(id);
   placement_ = true;

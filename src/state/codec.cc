@@ -195,9 +195,8 @@ Bytes State::snapshot() const {
   flows().each([&](const FlowId&, const FlowSpec& flow) {
     writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
   });
-  const auto in_flows = listed(flows());
   processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-    if (in_flows.count(id) > 0) return;
+    if (!spec.flow.empty() && !loose_.contains({spec.flow, id})) return;  // Part of its flow.
     writer.record([&](auto& record) { put(spec, record.mutable_processor()); });
   });
   assignments().each([&](const ProcessorId&, const Assignment& assignment) {
@@ -210,10 +209,10 @@ Bytes State::snapshot() const {
       record.mutable_config()->set_version(item.version);
     });
   });
-  events_.each([&](uint64_t counter, const Event& event) {
+  events_.each([&](uint64_t counter, const KeptEvent& event) {
     writer.record([&](auto& record) {
       record.mutable_event()->set_counter(counter);
-      put(event, record.mutable_event()->mutable_event());
+      put(event.event(), record.mutable_event()->mutable_event());
     });
   });
   StateCodec::write_results(*this, writer);
@@ -262,7 +261,7 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Changes& c
     case Case::kEvent: {
       Event event;
       get(record.event().event(), event, check);
-      return state.events_.set(record.event().counter(), std::move(event));
+      return state.events_.set(record.event().counter(), KeptEvent(event));
     }
     case Case::kRemembered: {
       Remembered remembered;
@@ -303,7 +302,7 @@ std::optional<Error> StateCodec::complete(State& state, Changes& changes) {
   that(state.events_.size() <= made, "there are more events than were made");
   uint64_t next = made - state.events_.size();
   state.events_.each(
-      [&](uint64_t counter, const Event&) { that(counter == next++, "an event is missing"); });
+      [&](uint64_t counter, const KeptEvent&) { that(counter == next++, "an event is missing"); });
   const auto results = [&](const auto&, LogIndex at) {
     that(state.result_at(at) != nullptr, "a result is missing");
   };
@@ -347,9 +346,8 @@ Bytes State::backup() const {
   Backup backup;
   backup.strategy = strategy_;
   flows().each([&](const FlowId&, const FlowSpec& flow) { backup.flows.push_back(flow); });
-  const auto in_flows = listed(flows());
   processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-    if (in_flows.count(id) == 0) backup.processors.push_back(spec);
+    if (spec.flow.empty() || loose_.contains({spec.flow, id})) backup.processors.push_back(spec);
   });
   assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
     if (!assignment.wanted && !assignment.deleted) backup.stopped.push_back(id);

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "base/bytes.h"
 #include "base/persistent_map.h"
 #include "base/result.h"
 #include "model/assignment.h"
@@ -60,6 +62,32 @@ struct Remembered {
   uint64_t age_ms = 0;       // Of the log, when it was applied.
   uint64_t fingerprint = 0;  // Of the request that the key was first used for.
   bool operator==(const Remembered&) const = default;
+};
+
+// An event as the state keeps it, a hundred thousand of them: its data are packed into one string,
+// a third of what a map of strings takes.
+class KeptEvent {
+ public:
+  KeptEvent() = default;
+  explicit KeptEvent(const Event& event);
+
+  Event event() const;
+  const EventId& id() const { return id_; }
+  int64_t at_ms() const { return at_ms_; }
+  const std::string& type() const { return type_; }
+  const std::string& node() const { return node_; }
+  std::string_view datum(std::string_view key) const;  // Empty: it has none of that name.
+
+ private:
+  // visit(key, value) until it returns false.
+  template <typename Visit>
+  void each_datum(Visit&& visit) const;
+
+  EventId id_;
+  int64_t at_ms_ = 0;
+  std::string type_;
+  std::string node_;
+  Bytes data_;  // Of each key and value in turn: the length in 4 bytes, then the text.
 };
 
 // A member that was removed: that incarnation never comes back (docs/adr/0007).

@@ -14,7 +14,7 @@ void State::keep_events(size_t most) {
 void State::trim_events() {
   while (events_.size() > events_kept_) {
     const auto [counter, oldest] = events_.nth(0);
-    events_trimmed_ = oldest->id;
+    events_trimmed_ = oldest->id();
     events_.erase(uint64_t{*counter});
   }
 }
@@ -45,7 +45,7 @@ Result<std::vector<Event>> State::events_after(EventId after, size_t limit) cons
   size_t low = 0, high = events_.size();
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    if (events_.nth(middle).second->id <= after) {
+    if (events_.nth(middle).second->id() <= after) {
       low = middle + 1;
     } else {
       high = middle;
@@ -53,15 +53,15 @@ Result<std::vector<Event>> State::events_after(EventId after, size_t limit) cons
   }
   std::vector<Event> found;
   if (low == events_.size() || limit == 0) return found;
-  events_.visit_from(*events_.nth(low).first, [&](uint64_t, const Event& event) {
-    found.push_back(event);
+  events_.visit_from(*events_.nth(low).first, [&](uint64_t, const KeptEvent& event) {
+    found.push_back(event.event());
     return found.size() < limit;
   });
   return found;
 }
 
 EventId State::last_event() const {
-  return events_.empty() ? events_trimmed_ : events_.nth(events_.size() - 1).second->id;
+  return events_.empty() ? events_trimmed_ : events_.nth(events_.size() - 1).second->id();
 }
 
 const Remembered* State::result_at(LogIndex index) const {

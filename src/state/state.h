@@ -56,7 +56,8 @@ class State {
   // One a processor, and of deleted processors until their owner has let go.
   const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_.rows(); }
   const PersistentMap<std::string, ConfigItem>& config() const { return config_; }
-  const PersistentMap<uint64_t, Event>& events() const { return events_; }  // Key: a dense counter.
+  // Key: a dense counter.
+  const PersistentMap<uint64_t, KeptEvent>& events() const { return events_; }
   Strategy strategy() const { return strategy_; }
   int64_t rebalanced_at_ms() const { return rebalanced_at_ms_; }
 
@@ -154,7 +155,7 @@ class State {
   Table<ProcessorId, Assignment> assignments_;
   Table<Uuid, ConnectionSpec> connections_;
   PersistentMap<std::string, ConfigItem> config_;
-  PersistentMap<uint64_t, Event> events_;
+  PersistentMap<uint64_t, KeptEvent> events_;
   PersistentMap<LogIndex, Remembered> results_;         // With a key, oldest first.
   PersistentMap<LogIndex, Remembered> requests_;        // Without a key, oldest first.
   PersistentMap<std::string, LogIndex> results_key_;    // By idempotency key.
