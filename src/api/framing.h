@@ -1,14 +1,15 @@
 // Where requests begin and end in the bytes of one connection, read more strictly than the HTTP
 // library does.
 //
-// Why: the library takes what RFC 9112 forbids (a line feed without its carriage return, a bare
-// carriage return, spaces before a colon, two codings, any version). A proxy before the node that
-// reads such bytes otherwise would see other requests in them than the node does. So the bytes pass
-// here first, and what two readers could read in two ways is refused.
+// Why: the library takes what another reader may take otherwise (a field that goes on in a second
+// line, a length twice, codings that it does not know, trailers without bound). A proxy before the
+// node that reads such bytes otherwise would see other requests in them than the node does. So the
+// bytes pass here first, and what two readers could read in two ways is refused.
 //
 // Pure. One object a connection.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,12 +19,27 @@ namespace databridge::api {
 
 class Framing {
  public:
-  // The next bytes of the connection. Why they are refused, in words: the connection is to end
-  // then, and nothing more is to be handed in.
+  // What the next bytes are part of: an empty line before a request, a head, the line before a
+  // chunk, bytes of a body, or the last chunk with its trailer.
+  struct Part {
+    size_t size = 0;     // So many of the bytes.
+    bool whole = false;  // It ends with them.
+    // Why the bytes are refused, in words: the connection is to end then, and nothing more is to be
+    // handed in.
+    std::optional<std::string_view> wrong{};
+  };
+  Part next(std::string_view bytes);
+
+  // All parts of the bytes. Why they are refused, in words.
   std::optional<std::string_view> take(std::string_view bytes);
 
   bool between() const { return state_ == State::start; }  // No part of a request is here.
-  bool in_body() const { return state_ >= State::body; }   // A whole head is here, and no more.
+  bool before_request() const { return state_ <= State::start_lf; }  // But empty lines, perhaps.
+  bool in_data() const { return state_ == State::body || state_ == State::chunk; }
+  // A whole head is here, and its body is not.
+  bool in_body() const { return state_ >= State::body || trailer_; }
+
+  static constexpr size_t kBesideMax = 8 << 10;
 
  private:
   enum class State : uint8_t {
@@ -63,6 +79,7 @@ class Framing {
   bool coding_given_ = false;
   uint64_t length_ = 0;
   uint64_t left_ = 0;
+  size_t beside_ = 0;   // Bytes of the extensions of chunks and of the trailer.
   uint8_t digits_ = 0;  // Of the size of a chunk.
 };
 

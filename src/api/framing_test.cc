@@ -43,7 +43,7 @@ TEST(Framing, KnowsWhereRequestsEnd) {
            "PUT /a HTTP/1.1\r\nTransfer-Encoding: "
            "chunked\r\n\r\n3;a=\"b\"\r\nxyz\r\n00A\r\n0123456789"
            "\r\n0\r\nTrailer: x\r\n\r\n",
-           "PUT /a HTTP/1.1\r\nTRANSFER-ENCODING: gzip, Chunked\r\n\r\n0\r\n\r\n",
+           "PUT /a HTTP/1.1\r\nTRANSFER-ENCODING: Chunked\r\n\r\n0\r\n\r\n",
            "GET /\xc3\xa9 HTTP/1.1\r\nX: \xff\r\n\r\n",
        }) {
     Framing framing;
@@ -68,6 +68,32 @@ TEST(Framing, KnowsABodyFromAHead) {
   EXPECT_TRUE(framing.between());
 }
 
+std::string many(const std::string& text, int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) all += text;
+  return all;
+}
+
+TEST(Framing, CutsTheBytesIntoParts) {
+  Framing framing;
+  std::string_view bytes =
+      "\r\nPUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2;a\r\nxy\r\n0\r\nX: y\r\n\r\n"
+      "PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\nxyGET / HTTP/1.1\r\n\r\n";
+  std::vector<std::string> parts;
+  while (!bytes.empty()) {
+    const auto part = framing.next(bytes);
+    ASSERT_FALSE(part.wrong);
+    EXPECT_TRUE(part.whole);
+    parts.emplace_back(bytes.substr(0, part.size));
+    bytes.remove_prefix(part.size);
+  }
+  EXPECT_THAT(parts,
+              testing::ElementsAre("\r\n", "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                   "2;a\r\n", "xy", "\r\n0\r\nX: y\r\n\r\n",
+                                   "PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\n", "xy",
+                                   "GET / HTTP/1.1\r\n\r\n"));
+}
+
 TEST(Framing, RefusesWhatCanBeReadInTwoWays) {
   const std::string head = "PUT /a HTTP/1.1\r\nHost: a\r\n";
   const struct {
@@ -90,6 +116,13 @@ TEST(Framing, RefusesWhatCanBeReadInTwoWays) {
       {head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", "twice"},
       {head + "Transfer-Encoding: xchunked\r\n\r\n", "chunked"},
       {head + "Transfer-Encoding: chunked, gzip\r\n\r\n", "chunked"},
+      {head + "Transfer-Encoding: gzip, chunked\r\n\r\n", "chunked"},
+      {head + "Transfer-Encoding: chunked, chunked\r\n\r\n", "chunked"},
+      {head + "Transfer-Encoding: gzip\r\n\r\n", "chunked"},
+      {head + "Transfer-Encoding: chunked" + std::string(300, ' ') + ", gzip\r\n\r\n", "chunked"},
+      {head + "Content-Length: 3" + std::string(300, ' ') + "4\r\n\r\n", "number"},
+      {head + "Transfer_Encoding: chunked\r\n\r\n", "_"},
+      {head + "Content_Length: 3\r\n\r\n", "_"},
       {head + "Transfer-Encoding:\r\n\r\n", "chunked"},
       {head + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", "both"},
       {head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "both"},
@@ -112,6 +145,11 @@ TEST(Framing, RefusesWhatCanBeReadInTwoWays) {
       {head + "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n", "behind"},
       {head + "Transfer-Encoding: chunked\r\n\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n",
        "behind"},
+      {head + "Transfer-Encoding: chunked\r\n\r\n3;" + std::string(9000, 'a'), "extensions"},
+      {head + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + std::string(9000, 'a'), "trailer"},
+      {head + "Transfer-Encoding: chunked\r\n\r\n" + many("1;abcdefgh\r\nx\r\n", 1000),
+       "extensions"},
+      {head + "Transfer-Encoding: chunked\r\n\r\n0\r\n" + many("X: y\r\n", 2000), "trailer"},
       {"GET / HTTP/3.7\r\n\r\n", "HTTP/1.1"},
       {"GET / HTTP/2.0\r\n\r\n", "HTTP/1.1"},
       {"GET / HTTP/1.2\r\n\r\n", "HTTP/1.1"},
