@@ -115,7 +115,7 @@ const std::vector<Confined>& confined() {
        std::regex(
            R"(#\s*include\s*<((sys|net|netinet|arpa|linux|asm)/.*|unistd\.h|fcntl\.h|poll\.h|)"
            R"(dirent\.h|signal\.h|csignal|pthread\.h|sched\.h|spawn\.h|netdb\.h|time\.h|ctime|)"
-           R"(filesystem|fstream|asio.*|rocksdb/.*|curl/.*)>)"),
+           R"(filesystem|fstream|boost/asio.*|rocksdb/.*|curl/.*)>)"),
        [](const Source& file) {
          return room_of(file.path) == "platform" || is_named_exception(file.path) ||
                 room_of(file.path).empty() || is_test(file);  // Scripts in testdata/.
@@ -149,8 +149,8 @@ const std::vector<Confined>& confined() {
                 (file.path.find("codec") != std::string::npos || is_test(file) ||
                  file.path == "src/cluster/request.cc");
        }},
-      {"RESTinio", std::regex(R"(#\s*include\s*<restinio/.*>)"),
-       [](const Source& file) { return file.path == "src/api/http.cc"; }},
+      {"Boost.Beast", std::regex(R"(#\s*include\s*<boost/beast.*>)"),
+       [](const Source& file) { return file.path == "src/api/http_request.cc"; }},
       // Replicas must agree: what the brain walks through is ordered.
       {"unordered containers", std::regex(R"(std::unordered_)"),
        [](const Source& file) {
@@ -345,6 +345,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Offender{"src/raft/log.cc", "#include <unistd.h>\n"},
                     Offender{"src/node/host.cc", "#include <sys/socket.h>\n"},
                     Offender{"src/node/host.cc", "#include <filesystem>\n"},
+                    Offender{"src/node/host.cc", "#include <boost/asio/post.hpp>\n"},
                     Offender{"src/node/host.cc", "auto t = std::chrono::steady_clock::now();\n"},
                     Offender{"src/raft/log_test.cc", "std::this_thread::sleep_for(1s);\n"},
                     Offender{"src/node/host.cc", "std::thread worker;\n"},
@@ -352,7 +353,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Offender{"src/raft/log.cc", "std::mt19937 dice;\n"},
                     Offender{"src/raft/log.cc", "std::unordered_map<int, int> peers;\n"},
                     Offender{"src/node/host.cc", "#include \"base/x.pb.h\"\n"},
-                    Offender{"src/api/routes.cc", "#include <restinio/all.hpp>\n"},
+                    Offender{"src/api/routes.cc", "#include <boost/beast/http.hpp>\n"},
                     Offender{"src/raft/log.h", kLongHeader.c_str()},
                     Offender{"src/raft/log.cc", kLongSource.c_str()},
                     Offender{"src/raft/log.h", "#pragma once\n"},

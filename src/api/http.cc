@@ -1,36 +1,39 @@
 #include "api/http.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <list>
 #include <optional>
-#include <restinio/all.hpp>
 #include <thread>
 #include <utility>
 
 #include "api/compress.h"
 #include "api/guard.h"
 #include "api/http_accept.h"
+#include "api/http_connection.h"
 #include "api/http_events.h"
 #include "api/http_log.h"
-#include "api/http_reason.h"
-#include "api/http_socket.h"
+#include "api/http_request.h"
 #include "api/http_worker.h"
 #include "api/routes.h"
 #include "api/views.h"
-#include "base/check.h"
 #include "base/gzip.h"
-#include "state/backup.h"
 
 namespace databridge::api {
 namespace {
 
+namespace asio = boost::asio;
+using boost::system::error_code;
 using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
+using ConnectionPtr = std::shared_ptr<Connection>;
 
-constexpr uint64_t kBodyMax = 8 << 20;
-constexpr std::string_view kRestorePath = "/api/cluster/snapshot/restore";
 constexpr size_t kLocalReserve = 32;        // Connections from this machine beyond the most.
 constexpr size_t kCompressHere = 32 << 10;  // What is longer is compressed by the worker.
 constexpr const char* kLate =
@@ -43,150 +46,18 @@ int64_t unix_ms_now() {
       .count();
 }
 
-// RESTinio tells its errors to the logger only; one of them is ours to know.
-class Logger {
- public:
-  template <typename Message>
-  void trace(Message&&) const noexcept {}
-  template <typename Message>
-  void info(Message&&) const noexcept {}
-  template <typename Message>
-  void warn(Message&&) const noexcept {}
-  template <typename Message>
-  void error(Message&& message) const {
-    if (refusal) return;
-    const std::string text = message();
-    if (text.find("] parser error HPE_HEADER_OVERFLOW") != std::string::npos) {
-      refuse(431, "too_large", "the header is too large");
-    } else if (text.find("] parser error") != std::string::npos) {
-      refuse(400, "invalid", "this is not HTTP/1.1 as RFC 9112 has it");
-    }
-  }
-};
-
-// Which methods there are; also names our own set of parser callbacks, below.
-struct Methods : restinio::default_http_methods_t {};
-
-uint64_t body_limit(const restinio::impl::http_parser_ctx_t& context) {
-  std::string_view path = context.m_header.request_target();
-  path = path.substr(0, path.find('?'));
-  return path == kRestorePath ? kBackupUnpackedMax : kBodyMax;
-}
-
-restinio::impl::http_parser_ctx_t& context_of(http_parser* parser) {
-  return *static_cast<restinio::impl::http_parser_ctx_t*>(parser->data);
-}
-
-int refuse_too_large(const restinio::impl::http_parser_ctx_t& context) {
-  return refuse(413, "too_large",
-                body_limit(context) == kBodyMax ? "the body is larger than is taken here (8 MiB)"
-                                                : "the backup is larger than is taken (256 MiB)");
-}
-
-// By the library's name of a field, or by its own.
-template <typename Field>
-std::string text_of(const restinio::http_request_header_t& header, Field field) {
-  const auto value = header.opt_value_of(field);
-  return value ? std::string(value->data(), value->size()) : std::string();
-}
-
-int on_headers_complete(http_parser* parser) {
-  auto& context = context_of(parser);
-  context.m_leading_headers_completed = true;
-  parser->upgrade = 0;  // No other protocol is spoken here: the request is one like any other.
-  const std::string expected = text_of(context.m_header, restinio::http_field::expect);
-  if (!expected.empty() && !same_word(expected, "100-continue")) {
-    return refuse(417, "invalid", "100-continue is all that can be expected here");
-  }
-  const bool told = parser->content_length != ULLONG_MAX;  // Else none, or in chunks.
-  if (told && parser->content_length > body_limit(context)) {
-    return refuse_too_large(context);
-  }
-  const bool old = parser->http_major == 1 && parser->http_minor == 0;
-  context.m_header.http_major(parser->http_major);
-  context.m_header.http_minor(parser->http_minor);
-  continue_expected = !expected.empty() && !old;
-  // What is announced is not believed: memory is taken as the bytes come.
-  if (told) context.m_body.reserve(std::min<size_t>(parser->content_length, 64 << 10));
-  return 0;
-}
-
-int on_body(http_parser* parser, const char* at, size_t length) {
-  continue_expected = false;  // The body comes without being asked for.
-  auto& context = context_of(parser);
-  if (context.m_body.size() + length > body_limit(context)) {
-    return refuse_too_large(context);
-  }
-  context.m_body.append(at, length);
-  return 0;
-}
-
-int on_url(http_parser* parser, const char* at, size_t length) {
-  if (restinio::impl::restinio_url_cb(parser, at, length) == 0) return 0;
-  return refuse(414, "too_large", "the path is longer than is taken here (8 KiB)");
-}
-
-int on_header_field(http_parser* parser, const char* at, size_t length) {
-  if (restinio::impl::restinio_header_field_cb(parser, at, length) == 0) return 0;
-  return refuse(431, "too_large", "more or longer header fields than are taken here");
-}
-
-int on_header_value(http_parser* parser, const char* at, size_t length) {
-  if (restinio::impl::restinio_header_value_cb(parser, at, length) == 0) return 0;
-  return refuse(431, "too_large", "more or longer header fields than are taken here");
-}
-
-}  // namespace
-}  // namespace databridge::api
-
-namespace restinio::impl {
-
-// The library's callbacks, but for limits that know the path and say what was wrong.
-template <>
-inline http_parser_settings create_parser_settings<databridge::api::Methods>() noexcept {
-  namespace api = databridge::api;
-  http_parser_settings settings = create_parser_settings<restinio::default_http_methods_t>();
-  settings.on_url = api::on_url;
-  settings.on_header_field = api::on_header_field;
-  settings.on_header_value = api::on_header_value;
-  settings.on_headers_complete = api::on_headers_complete;
-  settings.on_body = api::on_body;
-  return settings;
-}
-
-}  // namespace restinio::impl
-
-namespace databridge::api {
-namespace {
-
-class Core;
-
-class Handler {
- public:
-  explicit Handler(Core& core) : core_(core) {}
-  restinio::request_handling_status_t operator()(const restinio::request_handle_t& request) const;
-
- private:
-  Core& core_;
-};
-
-struct Traits : restinio::default_single_thread_traits_t {
-  using logger_t = Logger;
-  using request_handler_t = Handler;
-  using stream_socket_t = Socket;
-  using http_methods_mapper_t = Methods;
-};
-using Connections = restinio::impl::connection_factory_t<Traits>;
-
 // One request on its way to its answer.
 struct Exchange {
-  restinio::request_handle_t request;
+  ConnectionPtr connection;  // Until the answer has been handed to it.
+  std::string method;        // For the access log, where there is one.
+  std::string target;
   Clock::time_point begun;
   Clock::time_point deadline;
   bool head = false;
   bool gzip = false;   // The client takes it.
   bool heavy = false;  // The worker sees to it.
   bool answered = false;
+  bool last = false;     // The connection is to end with the answer.
   size_t ended_all = 0;  // As Peers counted when it was read.
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
   std::string late;
@@ -195,7 +66,7 @@ struct Exchange {
 // One client that watches events. It pulls: there is at most one write under way, and what comes
 // meanwhile waits in the state, not in a buffer of the client's.
 struct Watcher {
-  restinio::response_builder_t<restinio::chunked_output_t> output;
+  ConnectionPtr connection;
   EventId seen;
   bool writing = false;
   bool ended = false;
@@ -213,6 +84,10 @@ class Core : public std::enable_shared_from_this<Core> {
         heavy_routes_(backend, ~options_.seed),
         log_(options_.access_log),
         peers_({options_.connections_max, kLocalReserve, options_.away_max, options_.on_trouble}),
+        connections_({options_.read_timeout, options_.write_timeout,
+                      [this](const ConnectionPtr& connection, HttpRequest request) {
+                        take(connection, std::move(request));
+                      }}),
         acceptor_(io_, peers_,
                   {.take = [this](auto socket,
                                   auto peer) { welcome(std::move(socket), std::move(peer)); },
@@ -226,12 +101,11 @@ class Core : public std::enable_shared_from_this<Core> {
   void published();
   uint16_t port() const { return port_; }
 
-  void take(const restinio::request_handle_t& request);
-
  private:
   void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
-  void handle(const restinio::request_handle_t& request);
-  std::optional<ApiResponse> refuse_head(const restinio::http_request_header_t& header) const;
+  void take(const ConnectionPtr& connection, HttpRequest request);
+  std::optional<ApiResponse> refuse_head(const HttpRequest& request, const Target& target,
+                                         bool* last) const;
   // `job` makes the answer, on the worker's thread. False: too much waits there already.
   [[nodiscard]] bool toil(std::shared_ptr<Exchange> exchange, size_t bytes,
                           std::function<Routed()> job);
@@ -242,8 +116,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void defer(std::shared_ptr<Exchange> exchange, Deferred deferred);
   void finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer answer);
   void watch(const std::shared_ptr<Exchange>& exchange, EventStream stream);
-  void log(const restinio::request_handle_t& request, Clock::time_point begun, int status,
-           size_t bytes);
+  void log(const Exchange& exchange, int status, size_t bytes);
 
   void feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view);
   void write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text);
@@ -256,8 +129,8 @@ class Core : public std::enable_shared_from_this<Core> {
   Routes heavy_routes_;  // The worker's.
   AccessLog log_;
   Peers peers_;
-  asio::io_context io_{1};
-  std::optional<Connections> connections_;
+  Connections connections_;
+  asio::io_context io_{1};  // Dies before what its handlers refer to.
   Acceptor acceptor_;
   asio::steady_timer tick_;
   Worker worker_;
@@ -270,15 +143,8 @@ class Core : public std::enable_shared_from_this<Core> {
   std::atomic<bool> pump_pending_{false};
 };
 
-restinio::request_handling_status_t Handler::operator()(
-    const restinio::request_handle_t& request) const {
-  continue_expected = false;
-  core_.take(request);
-  return restinio::request_accepted();
-}
-
 Result<void> Core::open() {
-  asio::error_code ec;
+  error_code ec;
   const std::string literal = options_.address == "localhost" ? "127.0.0.1" : options_.address;
   const auto address = asio::ip::make_address(literal, ec);
   if (ec) {
@@ -287,28 +153,6 @@ Result<void> Core::open() {
   hosts_ = options_.hosts;
   for (const char* own : {"localhost", "127.0.0.1", "::1"}) hosts_.emplace_back(own);
   hosts_.push_back(options_.address);
-  const auto limits = restinio::incoming_http_msg_limits_t{}
-                          .max_url_size(8 << 10)
-                          .max_field_name_size(256)
-                          .max_field_value_size(8 << 10)
-                          .max_field_count(100)
-                          .max_body_size(kBackupUnpackedMax);
-  // RESTinio's own limit on handling would cut connections; ours answers (see tick).
-  constexpr std::chrono::hours kNever{24 * 365};
-  restinio::server_settings_t<Traits> settings;
-  settings.request_handler(*this)
-      .max_pipelined_requests(1)
-      .incoming_http_msg_limits(limits)
-      .read_next_http_message_timelimit(options_.read_timeout)
-      .write_http_response_timelimit(options_.write_timeout)
-      .handle_request_timeout(kNever);
-  // What its own server is made of, but for the acceptor: that one stops for good when descriptors
-  // have run out once.
-  const auto timers =
-      std::make_shared<restinio::asio_timer_manager_t>(io_, std::chrono::seconds(1));
-  connections_.emplace(std::make_shared<restinio::impl::connection_settings_t<Traits>>(
-                           settings, restinio::impl::create_parser_settings<Methods>(), timers),
-                       settings.socket_options_setter());
   port_ = acceptor_.open(address, options_.port, ec);
   if (ec) {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
@@ -319,22 +163,10 @@ Result<void> Core::open() {
 }
 
 void Core::welcome(tcp::socket socket, std::shared_ptr<Peer> peer) {
-  asio::error_code ec;
+  error_code ec;
   const auto remote = socket.remote_endpoint(ec);
   if (ec) return;  // It has gone again.
-  // There is nothing to count: the list of peers does.
-  struct Uncounted : restinio::connection_count_limits::impl::acceptor_callback_iface_t {
-    void call_accept_now(std::size_t) noexcept override {}
-    void schedule_next_accept_attempt(std::size_t) noexcept override {}
-  } uncounted;
-  using namespace restinio::connection_count_limits;
-  noop_connection_count_limiter_t limiter{&uncounted, max_parallel_connections_t{0},
-                                          max_active_accepts_t{0}};
-  connections_
-      ->create_new_connection(
-          Socket(std::move(socket), std::move(peer)), remote,
-          connection_lifetime_monitor_t<noop_connection_count_limiter_t>{&limiter})
-      ->init();
+  connections_.add(std::move(socket), std::move(peer), remote.address().to_string())->start();
 }
 
 void Core::run() {
@@ -356,45 +188,24 @@ void Core::stop() {
   });
 }
 
-// Not at once: to an answer from inside its handler RESTinio reads the next request twice, after
-// the handler and after the write, and loses what it has in hand. So each connection has one
-// request at a time, and those that were sent behind it wait in its buffers.
-void Core::take(const restinio::request_handle_t& request) {
-  asio::post(io_, [this, request, ended = peers_.ended_all()] {
-    peers_.look_at_clock();
-    if (peers_.ended_all() == ended) handle(request);
-  });
-}
-
-void Core::handle(const restinio::request_handle_t& request) {
+void Core::take(const ConnectionPtr& connection, HttpRequest request) {
   auto exchange = std::make_shared<Exchange>();
+  exchange->connection = connection;
   exchange->ended_all = peers_.ended_all();
-  exchange->request = request;
   exchange->begun = Clock::now();
-  const auto& header = request->header();
-  exchange->head = header.method() == restinio::http_method_head();
-  exchange->gzip = takes_gzip(text_of(header, restinio::http_field::accept_encoding));
-
-  ApiRequest call;
-  call.method = header.method().c_str();
-  const auto target = split_target(header.request_target());
-  call.target = target.path;
-  std::string host = "localhost";  // Of HTTP/1.0, which may name none.
-  if (header.has_field(restinio::http_field::host)) {
-    host = text_of(header, restinio::http_field::host);
+  exchange->head = request.head();
+  exchange->gzip = takes_gzip(request.accept_encoding);
+  if (log_.wanted()) {
+    exchange->method = request.asks.method;
+    exchange->target = request.asks.target;
   }
-  if (!target.authority.empty()) host = target.authority;  // RFC 9112, section 3.2.2.
-  if (auto refused = refuse_head(header)) return answer(exchange, std::move(*refused));
-  if (const auto why = foreign(host, text_of(header, restinio::http_field::origin), hosts_)) {
-    return answer(exchange, problem("forbidden", 403, *why));
-  }
-  call.accept = text_of(header, restinio::http_field::accept);
-  call.last_event_id = text_of(header, "Last-Event-ID");
-  if (!exchange->head && header.method() != restinio::http_method_get()) {
-    call.content_type = text_of(header, restinio::http_field::content_type);
-    call.if_match = text_of(header, restinio::http_field::if_match);
-    call.idempotency_key = text_of(header, "Idempotency-Key");
-    call.body = request->body();
+  auto target = split_target(request.asks.target);
+  if (auto refused = refuse_head(request, target, &exchange->last))
+    return answer(exchange, std::move(*refused));
+  ApiRequest call = std::move(request.asks);
+  call.target = std::move(target.path);
+  if (exchange->head || call.method == "GET") {  // They have no body, and nothing that is of one.
+    call.content_type = call.if_match = call.idempotency_key = call.body = std::string();
   }
   if (!Routes::is_heavy(call)) {
     return settle(std::move(exchange), routes_.route(backend_.view(), std::move(call)));
@@ -409,23 +220,23 @@ void Core::handle(const restinio::request_handle_t& request) {
                           "too many large requests wait for their turn on this node: try again"));
 }
 
-// What is wrong with the fields that say how a request is to be read.
-std::optional<ApiResponse> Core::refuse_head(const restinio::http_request_header_t& header) const {
-  size_t hosts = 0;
-  header.for_each_value_of(restinio::http_field::host, [&](const auto&) {
-    ++hosts;
-    return restinio::http_header_fields_t::continue_enumeration();
-  });
-  const bool old = header.http_major() == 1 && header.http_minor() == 0;
-  if (hosts > 1 || (hosts == 0 && !old)) {
+// What is wrong with the fields that say for whom a request is, and how it is to be read.
+std::optional<ApiResponse> Core::refuse_head(const HttpRequest& request, const Target& target,
+                                             bool* last) const {
+  if (request.hosts > 1 || (request.hosts == 0 && !request.old)) {
+    *last = true;  // Somebody before the node may have read another one.
     return problem("invalid", 400, "one Host field is needed");
   }
-  const std::string coding = text_of(header, restinio::http_field::content_encoding);
-  const std::string transfer = text_of(header, restinio::http_field::transfer_encoding);
-  if ((!coding.empty() && !same_word(coding, "identity")) ||
-      (!transfer.empty() && !same_word(transfer, "chunked"))) {
+  if (!request.content_encoding.empty() && !same_word(request.content_encoding, "identity")) {
     return problem("unsupported_media_type", 415,
                    "the body must come as it is, without a coding like gzip");
+  }
+  // HTTP/1.0 may name none. What the target names counts (RFC 9112, section 3.2.2).
+  const std::string_view host = !target.authority.empty() ? std::string_view(target.authority)
+                                : request.hosts == 0      ? "localhost"
+                                                          : std::string_view(request.host);
+  if (const auto why = foreign(host, request.origin, hosts_)) {
+    return problem("forbidden", 403, *why);
   }
   return std::nullopt;
 }
@@ -458,15 +269,13 @@ void Core::settle(std::shared_ptr<Exchange> exchange, Routed routed) {
   }
 }
 
-void Core::log(const restinio::request_handle_t& request, Clock::time_point begun, int status,
-               size_t bytes) {
+void Core::log(const Exchange& exchange, int status, size_t bytes) {
   if (!log_.wanted()) return;
-  const auto took = Clock::now() - begun;
-  const std::string remote = request->remote_endpoint().address().to_string();
+  const auto took = Clock::now() - exchange.begun;
   log_.add({.unix_ms = unix_ms_now(),
-            .remote = remote,
-            .method = request->header().method().c_str(),
-            .target = request->header().request_target(),
+            .remote = exchange.connection->remote(),
+            .method = exchange.method,
+            .target = exchange.target,
             .status = status,
             .bytes = bytes,
             .micros = static_cast<uint64_t>(
@@ -479,14 +288,6 @@ ApiResponse compressed(ApiResponse response) {
   response.body = std::move(*smaller);
   response.headers.emplace_back("Content-Encoding", "gzip");
   return response;
-}
-
-template <typename Builder>
-void set_header(Builder& builder, const ApiResponse& response) {
-  builder.append_header(restinio::http_field::content_type, response.content_type);
-  builder.append_header(restinio::http_field::cache_control, "no-store");
-  builder.append_header("X-Content-Type-Options", "nosniff");
-  for (const auto& [name, value] : response.headers) builder.append_header(name, value);
 }
 
 void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response) {
@@ -508,23 +309,9 @@ void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse respons
 
 void Core::send(Exchange& exchange, ApiResponse response) {
   exchange.answered = true;
-  log(exchange.request, exchange.begun, response.status, exchange.head ? 0 : response.body.size());
-  const restinio::http_status_line_t status{
-      restinio::http_status_code_t{static_cast<uint16_t>(response.status)},
-      std::string(reason_of(response.status))};
-  if (exchange.head) {
-    auto builder = exchange.request->create_response<restinio::user_controlled_output_t>(status);
-    set_header(builder, response);
-    builder.set_content_length(response.body.size());
-    builder.done();
-    exchange.request.reset();
-    return;
-  }
-  auto builder = exchange.request->create_response(status);
-  set_header(builder, response);
-  builder.set_body(std::move(response.body));
-  builder.done();
-  exchange.request.reset();  // It may wait in line for long; its body need not.
+  log(exchange, response.status, exchange.head ? 0 : response.body.size());
+  // The exchange may wait in line for long; its connection need not.
+  std::exchange(exchange.connection, nullptr)->answer(std::move(response), exchange.last);
 }
 
 void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
@@ -564,17 +351,14 @@ void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
   if (watchers_.size() >= options_.streams_max) {
     return answer(asker, problem("rate_limited", 429, "too many event streams on this node"));
   }
-  log(exchange.request, exchange.begun, 200, 0);
-  auto builder = exchange.request->create_response<restinio::chunked_output_t>();
+  log(exchange, 200, 0);
+  exchange.answered = true;
   ApiResponse header;
   header.content_type = "text/event-stream";
-  set_header(builder, header);
-  builder.connection_close();
-  if (exchange.head) {
-    builder.done();
-    return;
-  }
-  auto watcher = std::make_shared<Watcher>(Watcher{std::move(builder), stream.after, {}, {}, {}});
+  exchange.connection->begin_stream(header);
+  if (exchange.head) return;
+  auto watcher = std::make_shared<Watcher>(
+      Watcher{std::exchange(exchange.connection, nullptr), stream.after, {}, {}, {}});
   watchers_.push_back(watcher);
   // Before the first look at the state, so that no publish falls between the two.
   watching_.store(watchers_.size());
@@ -588,7 +372,7 @@ void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& vi
   if (batch.gone) {
     // It was too slow for the retention. The client comes back and is told 410.
     watcher->ended = true;
-    watcher->output.done();
+    watcher->connection->end_stream();
     return;
   }
   if (!batch.text) return;
@@ -599,17 +383,14 @@ void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& vi
 void Core::write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text) {
   watcher->writing = true;
   watcher->wrote = Clock::now();
-  watcher->output.append_chunk(std::const_pointer_cast<std::string>(std::move(text)));
-  watcher->output.flush(
-      [weak = weak_from_this(), weak_watcher = std::weak_ptr(watcher)](const asio::error_code& ec) {
-        const auto core = weak.lock();
-        const auto written = weak_watcher.lock();
-        if (!core || !written) return;
-        written->writing = false;
-        if (ec) written->ended = true;
-        // More may have come meanwhile; all that are behind are fed together, from the same text.
-        if (core->backend_.view()->state.last_event() > written->seen) core->published();
-      });
+  watcher->connection->write(std::move(text), [this, weak = std::weak_ptr(watcher)](bool sent) {
+    const auto written = weak.lock();
+    if (!written) return;
+    written->writing = false;
+    written->ended = !sent;
+    // More may have come meanwhile; all that are behind are fed together, from the same text.
+    if (sent && backend_.view()->state.last_event() > written->seen) published();
+  });
 }
 
 void Core::published() {
@@ -628,10 +409,16 @@ void Core::pump() {
   batches_.clear();
 }
 
-// Once a second: heartbeats to watchers, an end to those that are gone, answers to those whose
-// request got none.
+// Once a second: an end to connections whose time is over, heartbeats to watchers, answers to those
+// whose request got none. First it is made sure that it comes again, whatever happens here.
 void Core::tick() {
+  tick_.expires_after(
+      std::min<Clock::duration>(std::chrono::seconds(1), options_.stream_heartbeat));
+  tick_.async_wait([this](const error_code& ec) {
+    if (!ec) tick();
+  });
   peers_.look_at_clock();
+  connections_.look_at_clock();
   const auto now = Clock::now();
   static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
   for (const auto& watcher : watchers_) {
@@ -648,22 +435,17 @@ void Core::tick() {
     }
     waiting_.pop_front();
   }
-  tick_.expires_after(
-      std::min<Clock::duration>(std::chrono::seconds(1), options_.stream_heartbeat));
-  tick_.async_wait([this](const asio::error_code& ec) {
-    if (!ec) tick();
-  });
 }
 
-class RestinioServer : public HttpServer {
+class Server : public HttpServer {
  public:
-  RestinioServer(Backend& backend, std::shared_ptr<Core> core)
+  Server(Backend& backend, std::shared_ptr<Core> core)
       : backend_(backend), core_(std::move(core)), thread_([this] { core_->run(); }) {
     backend_.on_publish([weak = std::weak_ptr(core_)] {
       if (auto listening = weak.lock()) listening->published();
     });
   }
-  ~RestinioServer() override {
+  ~Server() override {
     backend_.on_publish({});
     core_->stop();
     thread_.join();
@@ -683,7 +465,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(Backend& backend, HttpOpti
   options.connections_max = connections_allowed(options.connections_max);
   auto core = std::make_shared<Core>(backend, std::move(options));
   if (auto opened = core->open(); !opened) return tl::make_unexpected(opened.error());
-  return std::make_unique<RestinioServer>(backend, std::move(core));
+  return std::make_unique<Server>(backend, std::move(core));
 }
 
 }  // namespace databridge::api

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <exception>
 #include <utility>
@@ -21,7 +23,7 @@
 namespace databridge::api {
 namespace {
 
-using tcp = asio::ip::tcp;
+using tcp = boost::asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 constexpr int kAtOnce = 16;  // Connections taken before others get their turn.
@@ -30,7 +32,7 @@ constexpr size_t kHeldMax = 512u << 20;   // Two backups of the greatest size.
 constexpr size_t kHeldSmall = 64u << 10;  // Of all connections together less than of those.
 constexpr std::chrono::seconds kComplainEvery{60};
 
-bool no_descriptors(const asio::error_code& ec) {
+bool no_descriptors(const boost::system::error_code& ec) {
   return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS ||
          ec.value() == ENOMEM;
 }
@@ -43,7 +45,7 @@ std::chrono::nanoseconds boot_time() {
 }
 
 bool is_local(const tcp::socket& socket) {
-  asio::error_code ec;
+  boost::system::error_code ec;
   const auto peer = socket.remote_endpoint(ec);
   if (ec) return false;
   if (peer.address().is_loopback()) return true;
@@ -68,12 +70,11 @@ void Peer::wait() {
   list->line_.splice(list->line_.end(), list->line_, at);
 }
 
-std::optional<std::string_view> Peer::take(std::string_view bytes) {
+void Peer::heard(std::string_view bytes) {
   reading = false;
   met = true;
   // Empty lines between requests ask for nothing.
   if (bytes.find_first_not_of("\r\n") != std::string_view::npos) asked = true;
-  return framing.take(bytes);
 }
 
 Peers::Peers(Options options) : options_(std::move(options)), looked_(boot_time()) {}
@@ -145,25 +146,26 @@ bool Peers::may_hold(Peer& peer, size_t bytes) {
   return held_ <= kHeldMax || now <= kHeldSmall;
 }
 
-Acceptor::Acceptor(asio::io_context& io, Peers& peers, Options options)
+Acceptor::Acceptor(boost::asio::io_context& io, Peers& peers, Options options)
     : io_(io), peers_(peers), options_(std::move(options)), acceptor_(io), timer_(io) {}
 
 Acceptor::~Acceptor() {
   if (reserve_ >= 0) ::close(reserve_);
 }
 
-uint16_t Acceptor::open(const asio::ip::address& address, uint16_t port, asio::error_code& ec) {
+uint16_t Acceptor::open(const boost::asio::ip::address& address, uint16_t port,
+                        boost::system::error_code& ec) {
   const tcp::endpoint at(address, port);
   acceptor_.open(at.protocol(), ec);
   if (ec) return 0;
   // Children of the node must not keep the port.
   if (fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC) != 0) {
-    ec = asio::error_code(errno, asio::system_category());
+    ec = boost::system::error_code(errno, boost::system::system_category());
     return 0;
   }
   acceptor_.set_option(tcp::acceptor::reuse_address(true), ec);
   if (!ec) acceptor_.bind(at, ec);
-  if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec) acceptor_.listen(boost::asio::socket_base::max_listen_connections, ec);
   if (!ec) acceptor_.non_blocking(true, ec);
   return ec ? uint16_t{0} : acceptor_.local_endpoint(ec).port();
 }
@@ -174,14 +176,14 @@ void Acceptor::start() {
 }
 
 void Acceptor::close() {
-  asio::error_code ignored;
+  boost::system::error_code ignored;
   acceptor_.close(ignored);
   timer_.cancel();
 }
 
 void Acceptor::wait() {
-  acceptor_.async_wait(tcp::acceptor::wait_read, [this](const asio::error_code& ec) {
-    if (ec == asio::error::operation_aborted) return;
+  acceptor_.async_wait(tcp::acceptor::wait_read, [this](const boost::system::error_code& ec) {
+    if (ec == boost::asio::error::operation_aborted) return;
     if (ec) return wait_a_little();
     accept_some();
   });
@@ -194,9 +196,9 @@ void Acceptor::accept_some() {
       return wait_a_little();
     }
     tcp::socket socket(io_);
-    asio::error_code ec;
+    boost::system::error_code ec;
     acceptor_.accept(socket, ec);
-    if (ec == asio::error::would_block || ec == asio::error::try_again) return wait();
+    if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) return wait();
     if (no_descriptors(ec)) {
       complain("no descriptors are left: idle connections to the API give way to new ones");
       use_reserve();
@@ -212,7 +214,7 @@ void Acceptor::use_reserve() {
   const bool room = peers_.end_one();
   ::close(std::exchange(reserve_, -1));
   tcp::socket socket(io_);
-  asio::error_code ec;
+  boost::system::error_code ec;
   acceptor_.accept(socket, ec);
   if (ec) return;
   if (!room && !is_local(socket)) return;  // Closed: nobody goes for it.
@@ -226,13 +228,13 @@ bool Acceptor::take_reserve() {
 
 void Acceptor::wait_a_little() {
   timer_.expires_after(kRetry);
-  timer_.async_wait([this](const asio::error_code& ec) {
+  timer_.async_wait([this](const boost::system::error_code& ec) {
     if (!ec) accept_some();
   });
 }
 
 void Acceptor::admit(tcp::socket socket) {
-  asio::error_code ignored;
+  boost::system::error_code ignored;
   const bool local = is_local(socket);
   (void)fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   if (!peers_.make_room(local)) {
@@ -241,7 +243,7 @@ void Acceptor::admit(tcp::socket socket) {
         problem(Code::unavailable, "requests are at work on all connections: try again");
     // A few hundred bytes into an empty send buffer: they fit.
     socket.non_blocking(true, ignored);
-    socket.write_some(asio::buffer(raw_answer(answer)), ignored);
+    socket.write_some(boost::asio::buffer(raw_answer(answer)), ignored);
     socket.shutdown(tcp::socket::shutdown_send, ignored);
     if (Drain::alive < Drain::kAliveMax) std::make_shared<Drain>(std::move(socket))->start();
     return;
@@ -251,7 +253,7 @@ void Acceptor::admit(tcp::socket socket) {
   try {
     options_.take(std::move(socket), peer);
     // What it had sent by now is read by then.
-    asio::post(io_, [weak = std::weak_ptr(peer)] {
+    boost::asio::post(io_, [weak = std::weak_ptr(peer)] {
       if (const auto same = weak.lock()) same->met = true;
     });
   } catch (const std::exception&) {

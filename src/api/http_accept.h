@@ -2,7 +2,7 @@
 //
 // Owns   the listening socket, the list of open connections, one descriptor in reserve.
 // Hides  what accept says when descriptors run out, and who gives way to a newcomer then.
-// Server thread, of http.cc alone.
+// Server thread, of the files http*.cc alone.
 //
 // Whoever waits for bytes of its client (no request of it is at work) gives way when there are as
 // many connections as may be: the one that has waited longest first, those that are in the middle
@@ -12,14 +12,15 @@
 // way before it was looked at whether it has said something: many come at once.
 #pragma once
 
-#include <asio.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,16 +30,14 @@ namespace databridge::api {
 
 class Peers;
 
-// One open connection, as the list knows it. Shared between the socket and what it is about to
-// read, because the library moves sockets about.
+// One open connection, as the list knows it.
 struct Peer {
   ~Peer() { leave(); }
   void leave();  // The connection is closed: it counts no more.
   void wait();   // It is about to read. Once a request was answered it is the last in line.
-  // It has read. Why the bytes are refused, in words.
-  std::optional<std::string_view> take(std::string_view bytes);
+  void heard(std::string_view bytes);  // It has read them.
 
-  Framing framing;
+  Framing framing;       // Fed by the connection.
   bool reading = false;  // It waits for bytes of its client.
   bool met = false;      // Whether its client has said something was looked at, once at least.
   bool asked = false;    // A request has come, or has begun to, since it took its place in line.
@@ -92,34 +91,35 @@ class Peers {
 class Acceptor {
  public:
   struct Options {
-    std::function<void(asio::ip::tcp::socket, std::shared_ptr<Peer>)> take;
+    std::function<void(boost::asio::ip::tcp::socket, std::shared_ptr<Peer>)> take;
     std::function<void(const std::string&)> trouble;  // In words, once a minute at most.
   };
 
-  Acceptor(asio::io_context& io, Peers& peers, Options options);
+  Acceptor(boost::asio::io_context& io, Peers& peers, Options options);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
   // Binds and listens; returns the port.
-  uint16_t open(const asio::ip::address& address, uint16_t port, asio::error_code& ec);
+  uint16_t open(const boost::asio::ip::address& address, uint16_t port,
+                boost::system::error_code& ec);
   void start();
   void close();
 
  private:
   void wait();
   void accept_some();
-  void admit(asio::ip::tcp::socket socket);
+  void admit(boost::asio::ip::tcp::socket socket);
   void use_reserve();
   bool take_reserve();
   void wait_a_little();
   void complain(const char* words);
 
-  asio::io_context& io_;
+  boost::asio::io_context& io_;
   Peers& peers_;
   const Options options_;
-  asio::ip::tcp::acceptor acceptor_;
-  asio::steady_timer timer_;
+  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::steady_timer timer_;
   int reserve_ = -1;  // An open descriptor, closed to accept one more when all others are in use.
   std::chrono::steady_clock::time_point complained_;
 };

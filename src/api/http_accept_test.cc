@@ -10,9 +10,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+void heard(Peer& peer, std::string_view bytes) {
+  peer.heard(bytes);
+  EXPECT_FALSE(peer.framing.take(bytes));
+}
+
 std::shared_ptr<Peer> came(Peers& peers, std::string_view bytes) {
   auto peer = peers.add(-1, false);
-  EXPECT_FALSE(peer->take(bytes));
+  heard(*peer, bytes);
   peer->wait();
   return peer;
 }
@@ -42,9 +47,9 @@ TEST(Peers, WhoSendsBitByBitKeepsItsPlaceInLine) {
     const auto slow = came(peers, bit);
     const auto quick = came(peers, kWhole);
     if (bit == "\r\n") {
-      EXPECT_FALSE(slow->take(bit));
+      heard(*slow, bit);
     } else {
-      EXPECT_FALSE(slow->take("TP/1.1\r\n"));
+      heard(*slow, "TP/1.1\r\n");
     }
     slow->wait();
     EXPECT_TRUE(peers.end_one());
@@ -57,7 +62,7 @@ TEST(Peers, WhoWasAnsweredIsTheLastInLine) {
   Peers peers({20, 0, 60s, {}});
   const auto first = came(peers, "");
   const auto second = came(peers, "");
-  EXPECT_FALSE(first->take(kWhole));
+  heard(*first, kWhole);
   first->wait();
   EXPECT_TRUE(peers.end_one());
   EXPECT_TRUE(second->ending);

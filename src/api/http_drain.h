@@ -1,9 +1,11 @@
 // The end of a connection whose client is refused in the middle of its request: server thread,
-// of http.cc alone.
+// of the files http*.cc alone.
 #pragma once
 
 #include <array>
-#include <asio.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +18,7 @@ namespace databridge::api {
 // connection, and the client would never see why.
 class Drain : public std::enable_shared_from_this<Drain> {
  public:
-  explicit Drain(asio::ip::tcp::socket socket)
+  explicit Drain(boost::asio::ip::tcp::socket socket)
       : socket_(std::move(socket)), timer_(socket_.get_executor()) {
     ++alive;
   }
@@ -24,7 +26,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
 
   void start() {
     timer_.expires_after(std::chrono::seconds(10));
-    timer_.async_wait([self = weak_from_this()](const asio::error_code& ec) {
+    timer_.async_wait([self = weak_from_this()](const boost::system::error_code& ec) {
       if (auto drain = self.lock(); drain && !ec) drain->close();
     });
     read();
@@ -37,21 +39,22 @@ class Drain : public std::enable_shared_from_this<Drain> {
   static constexpr uint64_t kBytesMax = 256 << 20;
 
   void read() {
-    socket_.async_read_some(asio::buffer(sink_),
-                            [self = shared_from_this()](const asio::error_code& ec, size_t n) {
-                              self->bytes_ += n;
-                              if (ec || self->bytes_ > kBytesMax) return self->close();
-                              self->read();
-                            });
+    socket_.async_read_some(
+        boost::asio::buffer(sink_),
+        [self = shared_from_this()](const boost::system::error_code& ec, size_t n) {
+          self->bytes_ += n;
+          if (ec || self->bytes_ > kBytesMax) return self->close();
+          self->read();
+        });
   }
   void close() {
-    asio::error_code ignored;
+    boost::system::error_code ignored;
     socket_.close(ignored);
     timer_.cancel();
   }
 
-  asio::ip::tcp::socket socket_;
-  asio::steady_timer timer_;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer timer_;
   uint64_t bytes_ = 0;
   std::array<char, 16 << 10> sink_;
 };

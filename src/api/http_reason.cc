@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "api/routes.h"
 
 namespace databridge::api {
@@ -53,11 +55,25 @@ std::string_view reason_of(int status) {
   }
 }
 
+std::string answer_head(const ApiResponse& answer, BodyEnd end, bool last) {
+  std::string head;
+  head.reserve(256);
+  const auto to = std::back_inserter(head);
+  fmt::format_to(to, "HTTP/1.1 {} {}\r\nConnection: {}\r\n", answer.status,
+                 reason_of(answer.status), last ? "close" : "keep-alive");
+  if (end == BodyEnd::length) fmt::format_to(to, "Content-Length: {}\r\n", answer.body.size());
+  if (end == BodyEnd::chunk) head += "Transfer-Encoding: chunked\r\n";
+  fmt::format_to(to,
+                 "Content-Type: {}\r\nCache-Control: no-store\r\n"
+                 "X-Content-Type-Options: nosniff\r\n",
+                 answer.content_type);
+  for (const auto& [name, value] : answer.headers) fmt::format_to(to, "{}: {}\r\n", name, value);
+  head += "\r\n";
+  return head;
+}
+
 std::string raw_answer(const ApiResponse& answer) {
-  return fmt::format(
-      "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}",
-      answer.status, reason_of(answer.status), answer.content_type, answer.body.size(),
-      answer.body);
+  return answer_head(answer, BodyEnd::length, true) + answer.body;
 }
 
 }  // namespace databridge::api

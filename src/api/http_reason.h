@@ -10,7 +10,14 @@ struct ApiResponse;
 
 std::string_view reason_of(int status);
 
-// An answer that ends the connection, for where the HTTP library does not write it.
+// How the body of an answer ends: after as many bytes as it has, with an empty chunk, or with the
+// connection.
+enum class BodyEnd { length, chunk, close };
+
+// Status line and header, with the empty line. `last`: the connection ends after this answer.
+std::string answer_head(const ApiResponse& answer, BodyEnd end, bool last);
+
+// A whole answer that ends the connection.
 std::string raw_answer(const ApiResponse& answer);
 
 }  // namespace databridge::api
