@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <asio/post.hpp>
+#include <boost/asio/post.hpp>
 #include <cstring>
 
 #include "base/check.h"
@@ -41,9 +41,9 @@ void set_link_options(int fd, Duration silence) {
   set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
 }
 
-Connection::Connection(asio::ip::tcp::socket socket, size_t queue_bytes_max)
+Connection::Connection(boost::asio::ip::tcp::socket socket, size_t queue_bytes_max)
     : socket_(std::move(socket)), queue_bytes_max_(queue_bytes_max) {
-  asio::error_code error;
+  boost::system::error_code error;
   const auto remote = socket_.remote_endpoint(error);
   if (!error) {
     remote_ = remote.address().is_v6()
@@ -62,13 +62,14 @@ void Connection::start(OnFrame on_frame, OnEnd on_end) {
 }
 
 void Connection::read_more() {
-  socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
-                          [self = shared_from_this()](asio::error_code error, size_t count) {
-                            if (!self->live_) return;  // Closed meanwhile.
-                            if (error == asio::error::eof) return self->end("closed by the peer");
-                            if (error) return self->end(error.message());
-                            self->take(count);
-                          });
+  socket_.async_read_some(
+      boost::asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
+      [self = shared_from_this()](boost::system::error_code error, size_t count) {
+        if (!self->live_) return;  // Closed meanwhile.
+        if (error == boost::asio::error::eof) return self->end("closed by the peer");
+        if (error) return self->end(error.message());
+        self->take(count);
+      });
 }
 
 void Connection::take(size_t count) {
@@ -164,7 +165,7 @@ void Connection::write_soon() {
   written_at_ = now;
   if (!in_stream && flush()) return;
   awaiting_ = true;
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush_waiting(); });
+  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush_waiting(); });
 }
 
 void Connection::flush_waiting() {
@@ -175,8 +176,8 @@ void Connection::flush_waiting() {
       return;
     }
   }
-  socket_.async_wait(asio::ip::tcp::socket::wait_write,
-                     [self = shared_from_this()](asio::error_code error) {
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](boost::system::error_code error) {
                        // An error: closed, or the pending read will tell.
                        if (!error) self->flush_waiting();
                      });
@@ -258,8 +259,8 @@ void Connection::close(const std::string& reason) {
   closed_ = true;
   queue_.clear();
   bulk_.clear();
-  asio::error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  boost::system::error_code ignored;
+  socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);
 }
 

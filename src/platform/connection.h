@@ -3,8 +3,8 @@
 // Runs on the network's thread; send() may be called by any thread.
 #pragma once
 
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -17,10 +17,6 @@
 #include "base/time.h"
 #include "platform/frame.h"
 
-#ifndef ASIO_DISABLE_STD_ALIGNED_ALLOC
-#error "Files that include Asio are named in CMakeLists.txt"
-#endif
-
 namespace databridge::platform {
 
 // Lives as long as somebody holds it or an operation of the event loop is pending on it: therefore
@@ -32,7 +28,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The connection has ended by itself; `why` is for people.
   using OnEnd = std::function<void(const std::string& why)>;
 
-  Connection(asio::ip::tcp::socket socket, size_t queue_bytes_max);
+  Connection(boost::asio::ip::tcp::socket socket, size_t queue_bytes_max);
 
   // Begins to read. After close(), or once OnEnd was called, neither is called again. They are kept
   // until the connection dies, so they must not hold it.
@@ -70,7 +66,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool flush();  // False: the socket takes no more now.
   void next_part();
 
-  asio::ip::tcp::socket socket_;
+  boost::asio::ip::tcp::socket socket_;
   const size_t queue_bytes_max_;
   std::string remote_;
   OnFrame on_frame_;

@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <thread>
 
 #include "base/check.h"
@@ -32,11 +32,11 @@ class Wire {
     int ends[2];
     CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     other_ = Descriptor(ends[1]);
-    asio::ip::tcp::socket socket(io_);
-    socket.assign(asio::ip::tcp::v4(), ends[0]);
+    boost::asio::ip::tcp::socket socket(io_);
+    socket.assign(boost::asio::ip::tcp::v4(), ends[0]);
     link = std::make_shared<Connection>(std::move(socket), kQueueMax);
     link->set_payload_max(kPayloadMax);
-    asio::post(io_, [this] {
+    boost::asio::post(io_, [this] {
       link->start(
           [this](FrameKind kind, BytesView payload) {
             const std::lock_guard lock(mutex_);
@@ -51,7 +51,7 @@ class Wire {
     thread_ = std::thread([this] { io_.run(); });
   }
   ~Wire() {
-    asio::post(io_, [this] { link->close(); });
+    boost::asio::post(io_, [this] { link->close(); });
     work_.reset();
     thread_.join();
   }
@@ -63,7 +63,7 @@ class Wire {
       bytes.remove_prefix(static_cast<size_t>(sent));
     }
   }
-  void on_thread(std::function<void()> act) { asio::post(io_, std::move(act)); }
+  void on_thread(std::function<void()> act) { boost::asio::post(io_, std::move(act)); }
   // The next frame that the connection has written.
   Frame read() {
     const Bytes head = read(kFrameHeaderSize);
@@ -93,8 +93,9 @@ class Wire {
     return bytes;
   }
 
-  asio::io_context io_;
-  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  boost::asio::io_context io_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
+      io_.get_executor()};
   Descriptor other_;
   std::mutex mutex_;
   std::vector<Frame> taken_;

@@ -3,9 +3,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
-#include <asio/steady_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,7 +16,7 @@
 namespace databridge::platform {
 namespace {
 
-using asio::ip::tcp;
+using boost::asio::ip::tcp;
 
 constexpr Duration kPatience = 1s;      // For one attempt.
 constexpr Duration kFirstPause = 50ms;  // After an attempt that failed; doubles up to the last.
@@ -26,7 +26,7 @@ constexpr size_t kQueueBytes = 64u << 10;
 // To one peer: tried again until it answers. Shared with what is pending on the event loop.
 class Report : public std::enable_shared_from_this<Report> {
  public:
-  Report(asio::io_context& io, tcp::endpoint to, const Bytes& payload,
+  Report(boost::asio::io_context& io, tcp::endpoint to, const Bytes& payload,
          std::function<void()> answered)
       : to_(std::move(to)),
         payload_(payload),
@@ -39,10 +39,11 @@ class Report : public std::enable_shared_from_this<Report> {
     const uint64_t attempt = ++attempt_;
     after(kPatience, [this] { failed(); });
     socket_ = tcp::socket(io_);
-    socket_.async_connect(to_, [self = shared_from_this(), attempt](asio::error_code error) {
-      if (attempt != self->attempt_) return;
-      error ? self->failed() : self->say();
-    });
+    socket_.async_connect(to_,
+                          [self = shared_from_this(), attempt](boost::system::error_code error) {
+                            if (attempt != self->attempt_) return;
+                            error ? self->failed() : self->say();
+                          });
   }
 
  private:
@@ -74,7 +75,7 @@ class Report : public std::enable_shared_from_this<Report> {
   void end_attempt() {
     ++attempt_;
     timer_.cancel();
-    asio::error_code ignored;
+    boost::system::error_code ignored;
     socket_.close(ignored);
     if (link_) link_->close();
     link_.reset();
@@ -83,17 +84,18 @@ class Report : public std::enable_shared_from_this<Report> {
   template <typename Act>
   void after(Duration delay, Act act) {
     timer_.expires_after(delay);
-    timer_.async_wait([self = shared_from_this(), attempt = attempt_, act](asio::error_code error) {
-      if (!error && attempt == self->attempt_) act();
-    });
+    timer_.async_wait(
+        [self = shared_from_this(), attempt = attempt_, act](boost::system::error_code error) {
+          if (!error && attempt == self->attempt_) act();
+        });
   }
 
   const tcp::endpoint to_;
   const Bytes& payload_;
   const std::function<void()> answered_;
-  asio::io_context& io_;
+  boost::asio::io_context& io_;
   tcp::socket socket_;
-  asio::steady_timer timer_;
+  boost::asio::steady_timer timer_;
   std::shared_ptr<Connection> link_;
   uint64_t attempt_ = 0;  // Handlers of an older one do nothing.
   Duration pause_ = kFirstPause;
@@ -103,12 +105,12 @@ class Report : public std::enable_shared_from_this<Report> {
 
 size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Duration time) {
   const Bytes payload = encode_reaped(reaped);
-  asio::io_context io;
+  boost::asio::io_context io;
   size_t answered = 0;
   // All at once: where descriptors run out, an attempt fails and is made again like any other.
   for (const Address& peer : peers) {
-    asio::error_code error;
-    const auto ip = asio::ip::make_address(peer.host, error);
+    boost::system::error_code error;
+    const auto ip = boost::asio::ip::make_address(peer.host, error);
     if (error) continue;
     const tcp::endpoint to(ip, peer.port);
     std::make_shared<Report>(io, to, payload, [&answered] { ++answered; })->attempt();

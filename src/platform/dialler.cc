@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <asio/connect.hpp>
+#include <boost/asio/connect.hpp>
 
 #include "base/check.h"
 #include "platform/process.h"
@@ -12,7 +12,7 @@
 namespace databridge::platform {
 namespace {
 
-using asio::ip::tcp;
+using boost::asio::ip::tcp;
 using Watch = std::chrono::steady_clock;
 
 constexpr int kCutsAtOnce = 5;  // Connected and cut: tried again so often without waiting.
@@ -24,9 +24,9 @@ constexpr Duration kLingeringPause = 1ms;
 
 // Errors that say nothing of the peer, only that this machine has no way to such an address: as
 // when a name has an IPv6 address and the machine has no IPv6.
-bool is_no_way(const asio::error_code& error) {
-  return error == asio::error::address_family_not_supported ||
-         error == asio::error::network_unreachable ||
+bool is_no_way(const boost::system::error_code& error) {
+  return error == boost::asio::error::address_family_not_supported ||
+         error == boost::asio::error::network_unreachable ||
          error == std::error_code(EADDRNOTAVAIL, std::generic_category());
 }
 
@@ -47,7 +47,7 @@ void Dialler::stop() {
   ++attempt_;
   resolver_.cancel();
   timer_.cancel();
-  asio::error_code ignored;
+  boost::system::error_code ignored;
   socket_.close(ignored);
   if (link_) {
     if (state_ == State::up) context_.link_gone(peer_.incarnation, link_);
@@ -68,17 +68,18 @@ void Dialler::hurry() {
 template <typename Act>
 void Dialler::after(Duration delay, Act act) {
   timer_.expires_after(delay);
-  timer_.async_wait([self = shared_from_this(), attempt = attempt_, act](asio::error_code error) {
-    if (!error && attempt == self->attempt_ && !self->stopped_) act();
-  });
+  timer_.async_wait(
+      [self = shared_from_this(), attempt = attempt_, act](boost::system::error_code error) {
+        if (!error && attempt == self->attempt_ && !self->stopped_) act();
+      });
 }
 
 void Dialler::attempt() {
   ++attempt_;
   any_refused_ = any_failed_ = false;
   stranger_ = {};
-  asio::error_code not_numeric;
-  const auto numeric = asio::ip::make_address(address_.host, not_numeric);
+  boost::system::error_code not_numeric;
+  const auto numeric = boost::asio::ip::make_address(address_.host, not_numeric);
   if (!not_numeric) {
     endpoints_ = {tcp::endpoint(numeric, address_.port)};
     return connect(0);
@@ -100,7 +101,7 @@ void Dialler::resolve() {
   if (std::exchange(resolving_, true)) return;
   resolver_.async_resolve(address_.host, std::to_string(address_.port),
                           tcp::resolver::numeric_service,
-                          [self = shared_from_this()](asio::error_code error,
+                          [self = shared_from_this()](boost::system::error_code error,
                                                       const tcp::resolver::results_type& found) {
                             self->resolving_ = false;
                             if (self->stopped_) return;
@@ -129,8 +130,8 @@ void Dialler::resolved(Endpoints found) {
 
 bool Dialler::use_remembered() {
   const Address known = context_.remembered(address_);
-  asio::error_code error;
-  const auto ip = asio::ip::make_address(known.host, error);
+  boost::system::error_code error;
+  const auto ip = boost::asio::ip::make_address(known.host, error);
   if (error) return false;
   endpoints_ = {tcp::endpoint(ip, known.port)};
   return true;
@@ -143,37 +144,37 @@ void Dialler::connect(size_t index) {
     return give_up_attempt(last_error_);
   }
   const auto& endpoint = endpoints_[index];
-  asio::error_code error;
+  boost::system::error_code error;
   socket_ = tcp::socket(context_.io());
   const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    return connected(index, asio::error_code(errno, asio::error::get_system_category()));
+    return connected(index, boost::system::error_code(errno, boost::system::system_category()));
   }
   socket_.assign(endpoint.protocol(), fd, error);
   set_link_options(fd, context_.options().silence);
   after(context_.options().connect_time,
-        [this, index] { connected(index, asio::error::timed_out); });
-  socket_.async_connect(
-      endpoint, [self = shared_from_this(), attempt = attempt_, index](asio::error_code outcome) {
-        if (attempt == self->attempt_ && !self->stopped_) self->connected(index, outcome);
-      });
+        [this, index] { connected(index, boost::asio::error::timed_out); });
+  socket_.async_connect(endpoint, [self = shared_from_this(), attempt = attempt_,
+                                   index](boost::system::error_code outcome) {
+    if (attempt == self->attempt_ && !self->stopped_) self->connected(index, outcome);
+  });
 }
 
-void Dialler::connected(size_t index, asio::error_code error) {
+void Dialler::connected(size_t index, boost::system::error_code error) {
   timer_.cancel();
   ++attempt_;  // Whatever is still pending for this endpoint is stale.
   if (!error) {
     // A port of the ephemeral range where nobody listens may connect to itself.
-    asio::error_code ignored;
+    boost::system::error_code ignored;
     if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
-      error = asio::error::connection_refused;
+      error = boost::asio::error::connection_refused;
     }
   }
   if (!error) return greet();
-  asio::error_code ignored;
+  boost::system::error_code ignored;
   socket_.close(ignored);
   last_error_ = error.message();
-  if (error == asio::error::connection_refused) {
+  if (error == boost::asio::error::connection_refused) {
     any_refused_ = true;
   } else if (!is_no_way(error)) {
     any_failed_ = true;
@@ -242,8 +243,8 @@ Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
   }
   up_since_ = Watch::now();
   met_at_ = link_->remote_text();
-  asio::error_code not_numeric;
-  (void)asio::ip::make_address(address_.host, not_numeric);
+  boost::system::error_code not_numeric;
+  (void)boost::asio::ip::make_address(address_.host, not_numeric);
   if (not_numeric) {
     if (const auto endpoint = Address::parse(met_at_)) context_.met(address_, *endpoint);
   }

@@ -2,9 +2,9 @@
 // Hides its state and time-outs. Runs on the network's thread.
 #pragma once
 
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
-#include <asio/steady_timer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,7 +19,7 @@ namespace databridge::platform {
 class DialContext {
  public:
   virtual ~DialContext() = default;
-  virtual asio::io_context& io() = 0;
+  virtual boost::asio::io_context& io() = 0;
   virtual const NetworkOptions& options() const = 0;
   virtual const env::Greeting& self() const = 0;
   virtual env::Greeting greeting() const = 0;  // The same, with what the log holds by now.
@@ -52,14 +52,14 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   void cut_older(const KnownPeers& known);
 
  private:
-  using Endpoints = std::vector<asio::ip::tcp::endpoint>;
+  using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
 
   void attempt();
   void resolve();
   void resolved(Endpoints found);
   bool use_remembered();
   void connect(size_t index);
-  void connected(size_t index, asio::error_code error);
+  void connected(size_t index, boost::system::error_code error);
   void greet();
   Result<void> take_frame(FrameKind kind, BytesView payload);
   Result<void> take_first_greeting(const env::Greeting& peer);
@@ -86,9 +86,9 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   std::optional<Endpoints> fresh_;  // Resolved meanwhile: for the next attempt.
   bool resolving_ = false;          // A query is under way, perhaps of an older attempt.
   std::chrono::steady_clock::time_point resolved_at_;
-  asio::ip::tcp::resolver resolver_;
-  asio::steady_timer timer_;
-  asio::ip::tcp::socket socket_;
+  boost::asio::ip::tcp::resolver resolver_;
+  boost::asio::steady_timer timer_;
+  boost::asio::ip::tcp::socket socket_;
   bool any_refused_ = false;
   bool any_failed_ = false;  // Otherwise than refused.
   std::string last_error_;

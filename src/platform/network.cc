@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -23,7 +23,7 @@
 namespace databridge::platform {
 namespace {
 
-using asio::ip::tcp;
+using boost::asio::ip::tcp;
 
 constexpr int kBacklog = 1024;
 constexpr int kAcceptedAtOnce = 16;  // Before those that came get a hearing.
@@ -31,19 +31,19 @@ constexpr int kLinesPerSecond = 10;
 constexpr size_t kGuardedMax = 1024;
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
-Error cannot_listen(const Address& address, const asio::error_code& error) {
-  const bool taken = error == asio::error::address_in_use;
+Error cannot_listen(const Address& address, const boost::system::error_code& error) {
+  const bool taken = error == boost::asio::error::address_in_use;
   return {
       taken ? Code::conflict : Code::io,
       fmt::format("cannot listen on {}: {}{}", address.text(), error.message(),
                   taken ? "; another process has it: stop that one or choose another port" : "")};
 }
 
-Result<void> bind_to(const Address& address, asio::io_context& io, tcp::acceptor& acceptor) {
-  const auto cannot = [&](const asio::error_code& error) {
+Result<void> bind_to(const Address& address, boost::asio::io_context& io, tcp::acceptor& acceptor) {
+  const auto cannot = [&](const boost::system::error_code& error) {
     return tl::make_unexpected(cannot_listen(address, error));
   };
-  asio::error_code error;
+  boost::system::error_code error;
   tcp::resolver resolver(io);
   const auto found =
       resolver.resolve(address.host, std::to_string(address.port),
@@ -52,7 +52,7 @@ Result<void> bind_to(const Address& address, asio::io_context& io, tcp::acceptor
   const tcp::endpoint endpoint = found.begin()->endpoint();
   // Close-on-exec from the first moment: a child that held the port would look like a living node.
   const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return cannot(asio::error_code(errno, asio::error::get_system_category()));
+  if (fd < 0) return cannot(boost::system::error_code(errno, boost::system::system_category()));
   acceptor.assign(endpoint.protocol(), fd, error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
   if (!error) acceptor.bind(endpoint, error);
@@ -88,10 +88,10 @@ class AsioNetwork : public Network, private DialContext {
     bool member = false;  // By its greeting, and by what was said of the known ones.
     bool told = false;    // That it says what is for members only.
     uint64_t spoke = 0;   // Order of its last valid message, or of its coming.
-    std::unique_ptr<asio::steady_timer> deadline;  // Of a guest.
+    std::unique_ptr<boost::asio::steady_timer> deadline;  // Of a guest.
   };
 
-  asio::io_context& io() override { return io_; }
+  boost::asio::io_context& io() override { return io_; }
   const NetworkOptions& options() const override { return options_; }
   env::Greeting greeting() const override;
   const env::Greeting& self() const override { return self_; }
@@ -121,7 +121,7 @@ class AsioNetwork : public Network, private DialContext {
   void stop();
 
   const NetworkOptions options_;
-  asio::io_context io_;
+  boost::asio::io_context io_;
   uint16_t port_ = 0;
 
   // Network thread only, once started.
@@ -129,7 +129,7 @@ class AsioNetwork : public Network, private DialContext {
   env::Greeting self_;
   Receiver receiver_;
   tcp::acceptor acceptor_;
-  asio::steady_timer accept_pause_;
+  boost::asio::steady_timer accept_pause_;
   std::map<Address, std::shared_ptr<Dialler>> diallers_;  // Shared: see there.
   std::map<uint64_t, Incoming> incoming_;
   KnownPeers known_;
@@ -162,7 +162,7 @@ class AsioNetwork : public Network, private DialContext {
 
 AsioNetwork::~AsioNetwork() {
   if (!thread_.joinable()) return;
-  asio::post(io_, [this] { stop(); });
+  boost::asio::post(io_, [this] { stop(); });
   thread_.join();
 }
 
@@ -171,7 +171,7 @@ AsioNetwork::~AsioNetwork() {
 void AsioNetwork::stop() {
   for (auto& [address, dialler] : diallers_) dialler->stop();
   for (auto& [id, incoming] : incoming_) incoming.link->close();
-  asio::error_code ignored;
+  boost::system::error_code ignored;
   acceptor_.close(ignored);
   io_.stop();
 }
@@ -187,7 +187,7 @@ Result<void> AsioNetwork::start(env::Greeting self, Receiver receiver) {
     accept();
   }
   thread_ = start_thread("network", [this] {
-    const auto stay = asio::make_work_guard(io_);
+    const auto stay = boost::asio::make_work_guard(io_);
     io_.run();
   });
   return {};
@@ -195,7 +195,7 @@ Result<void> AsioNetwork::start(env::Greeting self, Receiver receiver) {
 
 Result<void> AsioNetwork::listen() {
   if (auto bound = bind_to(options_.listen, io_, acceptor_); !bound) return bound;
-  asio::error_code error;
+  boost::system::error_code error;
   acceptor_.listen(kBacklog, error);
   if (!error) acceptor_.non_blocking(true, error);
   if (error) return tl::make_unexpected(cannot_listen(options_.listen, error));
@@ -204,7 +204,7 @@ Result<void> AsioNetwork::listen() {
 }
 
 void AsioNetwork::accept() {
-  acceptor_.async_wait(tcp::acceptor::wait_read, [this](asio::error_code error) {
+  acceptor_.async_wait(tcp::acceptor::wait_read, [this](boost::system::error_code error) {
     if (!error) accept_some();
   });
 }
@@ -220,7 +220,7 @@ void AsioNetwork::accept_some() {
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       trouble("cannot accept connections: out of file descriptors or memory");
       accept_pause_.expires_after(kOutOfDescriptors);
-      accept_pause_.async_wait([this](asio::error_code error) {
+      accept_pause_.async_wait([this](boost::system::error_code error) {
         if (!error) accept();
       });
       return;
@@ -233,7 +233,7 @@ void AsioNetwork::accept_some() {
 void AsioNetwork::admit(int fd) {
   set_link_options(fd, options_.silence);
   tcp::socket socket(io_);
-  asio::error_code error;
+  boost::system::error_code error;
   socket.assign(acceptor_.local_endpoint(error).protocol(), fd, error);
   if (error) {
     ::close(fd);
@@ -276,8 +276,8 @@ void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) 
     incoming.deadline.reset();
     return;
   }
-  incoming.deadline = std::make_unique<asio::steady_timer>(io_, time);
-  incoming.deadline->async_wait([this, id](asio::error_code cancelled) {
+  incoming.deadline = std::make_unique<boost::asio::steady_timer>(io_, time);
+  incoming.deadline->async_wait([this, id](boost::system::error_code cancelled) {
     const auto found = incoming_.find(id);
     if (cancelled || found == incoming_.end() || found->second.member) return;
     drop(id, found->second.greeted ? "no valid message came in time" : "no greeting came in time");
@@ -399,7 +399,7 @@ void AsioNetwork::remember_guardian(const env::Greeting& peer, bool dialled) {
 // What our guardian would need now. Once for all that happens in one go.
 void AsioNetwork::write_will() {
   if (options_.will == nullptr || std::exchange(will_due_, true)) return;
-  asio::post(io_, [this] {
+  boost::asio::post(io_, [this] {
     will_due_ = false;
     std::vector<Address> peers;
     for (const auto& [address, dialler] : diallers_) {
@@ -415,7 +415,7 @@ void AsioNetwork::know(KnownPeers peers) {
     const std::lock_guard lock(mutex_);
     let_in_ = peers;
   }
-  asio::post(io_, [this, peers = std::move(peers)]() mutable {
+  boost::asio::post(io_, [this, peers = std::move(peers)]() mutable {
     known_ = std::move(peers);
     std::vector<uint64_t> older;
     for (auto& [id, incoming] : incoming_) {
@@ -444,7 +444,7 @@ env::Greeting AsioNetwork::greeting() const {
 }
 
 void AsioNetwork::set_cluster(const ClusterId& cluster) {
-  asio::post(io_, [this, cluster] {
+  boost::asio::post(io_, [this, cluster] {
     if (self_.cluster == cluster) return;
     self_.cluster = cluster;
     write_will();
@@ -464,7 +464,7 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
 }
 
 void AsioNetwork::dial(const Address& address) {
-  asio::post(io_, [this, address] {
+  boost::asio::post(io_, [this, address] {
     auto& dialler = diallers_[address];
     if (dialler) return dialler->hurry();
     dialler = std::make_shared<Dialler>(static_cast<DialContext&>(*this), address);
@@ -473,7 +473,7 @@ void AsioNetwork::dial(const Address& address) {
 }
 
 void AsioNetwork::hang_up(const Address& address) {
-  asio::post(io_, [this, address] {
+  boost::asio::post(io_, [this, address] {
     const auto found = diallers_.find(address);
     if (found == diallers_.end()) return;
     found->second->hang_up();
@@ -503,7 +503,7 @@ void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
   const bool bulk = std::holds_alternative<Delivery>(message);
   Bytes payload = encode(message);
   if (payload.size() > kPayloadMax) {
-    asio::post(io_, [this, kind = name(message), size = payload.size()] {
+    boost::asio::post(io_, [this, kind = name(message), size = payload.size()] {
       trouble(
           fmt::format("a {} of {} bytes was not sent: the limit is {}", kind, size, kPayloadMax));
     });
@@ -551,7 +551,7 @@ void AsioNetwork::trouble(const std::string& line) {
 }  // namespace
 
 Result<void> check_can_listen(const Address& address) {
-  asio::io_context io;
+  boost::asio::io_context io;
   tcp::acceptor acceptor(io);
   return bind_to(address, io, acceptor);
 }
