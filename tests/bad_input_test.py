@@ -137,7 +137,9 @@ class BadInput(unittest.TestCase):
                      b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"/" * 100000 + b" HTTP/1.1\r\n\r\n",
                      b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
                      b"PUT /api/cluster/config/k HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
-                     b"PUT /api/cluster/config/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]:
+                     b"PUT /api/cluster/config/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                     b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: \rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                     b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n"]:
             with self.subTest(text=text[:30]):
                 with contextlib.suppress(OSError):
                     answer = raw(port, text, timeout=1.0)

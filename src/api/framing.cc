@@ -1,6 +1,7 @@
 #include "api/framing.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "api/guard.h"
@@ -15,15 +16,23 @@ constexpr std::string_view kLines = "a line of the header ends with anything but
 constexpr std::string_view kMethod = "the request does not begin with a method";
 constexpr std::string_view kCoding = "the transfer coding is not \"chunked\"";
 
-// RFC 9110, section 5.6.2: what names and methods are made of.
-bool is_token(unsigned char c) {
+// Of each byte, what it may be part of.
+constexpr uint8_t kToken = 1;  // Names and methods: RFC 9110, section 5.6.2.
+constexpr uint8_t kText = 2;   // Values: no control characters but the tabulator.
+constexpr std::array<uint8_t, 256> kParts = [] {
+  std::array<uint8_t, 256> parts{};
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         kMarks.find(static_cast<char>(c)) != std::string_view::npos;
-}
+  for (size_t c = 0; c < parts.size(); ++c) {
+    const bool token = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       (c < 0x80 && kMarks.find(static_cast<char>(c)) != std::string_view::npos);
+    const bool text = c == '\t' || (c >= 0x20 && c != 0x7f);
+    parts[c] = static_cast<uint8_t>((token ? kToken : 0) | (text ? kText : 0));
+  }
+  return parts;
+}();
 
-// What a value may hold: no control characters but the tabulator.
-bool is_text(unsigned char c) { return c == '\t' || (c >= 0x20 && c != 0x7f); }
+bool is_token(unsigned char c) { return (kParts[c] & kToken) != 0; }
+bool is_text(unsigned char c) { return (kParts[c] & kText) != 0; }
 
 int hex_of(unsigned char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -63,7 +72,7 @@ Framing::Part Framing::next(std::string_view bytes) {
 std::optional<std::string_view> Framing::step(unsigned char c) {
   if (state_ <= State::version) return request_line(c);
   if ((trailer_ || state_ == State::chunk_extension) && ++beside_ > kBesideMax)
-    return "the extensions of chunks and the trailer are longer than is taken here (8 KiB)";
+    return kTooMuchBeside;
   return state_ < State::body ? field(c) : chunks(c);
 }
 

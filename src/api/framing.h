@@ -40,6 +40,8 @@ class Framing {
   bool in_body() const { return state_ >= State::body || trailer_; }
 
   static constexpr size_t kBesideMax = 8 << 10;
+  static constexpr std::string_view kTooMuchBeside =
+      "the extensions of chunks and the trailer are longer than is taken here (8 KiB)";
 
  private:
   enum class State : uint8_t {

@@ -85,7 +85,7 @@ class Core : public std::enable_shared_from_this<Core> {
         log_(options_.access_log),
         peers_({options_.connections_max, kLocalReserve, options_.away_max, options_.on_trouble}),
         connections_({options_.read_timeout, options_.write_timeout,
-                      [this](const ConnectionPtr& connection, HttpRequest request) {
+                      [this](const ConnectionPtr& connection, HttpRequest&& request) {
                         take(connection, std::move(request));
                       }}),
         acceptor_(io_, peers_,
@@ -103,7 +103,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
  private:
   void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
-  void take(const ConnectionPtr& connection, HttpRequest request);
+  void take(const ConnectionPtr& connection, HttpRequest&& request);
   std::optional<ApiResponse> refuse_head(const HttpRequest& request, const Target& target,
                                          bool* last) const;
   // `job` makes the answer, on the worker's thread. False: too much waits there already.
@@ -188,7 +188,7 @@ void Core::stop() {
   });
 }
 
-void Core::take(const ConnectionPtr& connection, HttpRequest request) {
+void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
   auto exchange = std::make_shared<Exchange>();
   exchange->connection = connection;
   exchange->ended_all = peers_.ended_all();

@@ -39,7 +39,8 @@ class StreamConnection final : public Connection {
 
   void start() override {
     deadline_ = Clock::now() + all_.options.read_timeout;
-    read_more();
+    stream_.begin(
+        [self = self()](const error_code& ec) { ec ? self->close() : self->read_more(); });
   }
 
   void answer(ApiResponse response, bool last) override;
@@ -59,7 +60,7 @@ class StreamConnection final : public Connection {
   void received(const error_code& ec, size_t count);
   bool take(std::string_view bytes);
   void say_continue();
-  void hand_on(HttpRequest request);
+  void hand_on(HttpRequest&& request);
   void next();
   void refuse(const Refusal& why);
   // Writes what is in `out_`; then(whether it went out).
@@ -105,11 +106,13 @@ void StreamConnection<Stream>::received(const error_code& ec, size_t count) {
   if (peer_->list != nullptr) peer_->list->look_at_clock();
   if (ec || peer_->ending) return close();
   std::string_view bytes(own_.data(), count);
+  bool filled = count == own_.size();
   for (int i = 0; !bytes.empty(); ++i) {
     peer_->heard(bytes);
     if (!take(bytes)) return;
-    if (!peer_->framing.in_body() || i == kReadsAtOnce) break;
+    if (!filled || i == kReadsAtOnce) break;
     bytes = {all_.scratch.data(), stream_.receive_now(asio::buffer(all_.scratch))};
+    filled = bytes.size() == all_.scratch.size();
   }
   read_more();
 }
@@ -146,7 +149,7 @@ void StreamConnection<Stream>::say_continue() {
 }
 
 template <typename Stream>
-void StreamConnection<Stream>::hand_on(HttpRequest request) {
+void StreamConnection<Stream>::hand_on(HttpRequest&& request) {
   state_ = State::working;
   deadline_ = kNever;
   head_ = request.head();

@@ -64,7 +64,7 @@ class Connections {
   struct Options {
     std::chrono::milliseconds read_timeout;   // For a whole request, and between requests.
     std::chrono::milliseconds write_timeout;  // For a reader that takes nothing.
-    std::function<void(const std::shared_ptr<Connection>&, HttpRequest)> take;
+    std::function<void(const std::shared_ptr<Connection>&, HttpRequest&&)> take;
   };
   explicit Connections(Options with) : options(std::move(with)) {}
 

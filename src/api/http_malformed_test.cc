@@ -109,11 +109,14 @@ const std::vector<Malformed>& malformed() {
       {"bare CR in an extension", kChunked + "b;a\rb\r\n" + kBody + "\r\n0\r\n\r\n"},
       {"bare LF in an extension", kChunked + "b;a\nb\r\n" + kBody + "\r\n0\r\n\r\n"},
       {"an extension without a name", kChunked + "b;=\r\n" + kBody + "\r\n0\r\n\r\n"},
-      {"a huge extension", kChunked + "b;" + std::string(20'000, 'a') + "\r\n" + kBody},
-      {"many extensions", kChunked + many("1;abcdefgh\r\nx\r\n", 2000)},
-      {"a huge trailer", kChunked + "0\r\nX: " + std::string(1 << 20, 'a') + "\r\n\r\n"},
-      {"a trailer of many fields", kChunked + "0\r\n" + many("X: y\r\n", 20'000) + "\r\n"},
-      {"a trailer without end", kChunked + "0\r\n" + std::string(1 << 20, 'a')},
+      {"a huge extension", kChunked + "b;" + std::string(20'000, 'a') + "\r\n" + kBody, 431,
+       "too_large"},
+      {"many extensions", kChunked + many("1;abcdefgh\r\nx\r\n", 2000), 431, "too_large"},
+      {"a huge trailer", kChunked + "0\r\nX: " + std::string(1 << 20, 'a') + "\r\n\r\n", 431,
+       "too_large"},
+      {"a trailer of many fields", kChunked + "0\r\n" + many("X: y\r\n", 20'000) + "\r\n", 431,
+       "too_large"},
+      {"a trailer without end", kChunked + "0\r\n" + std::string(1 << 20, 'a'), 431, "too_large"},
       {"a length in a trailer", kChunked + "0\r\nContent-Length: 11\r\n\r\n" + kBody},
       {"a coding in a trailer", kChunked + "0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
       {"HTTP/1.2", "GET /healthz HTTP/1.2\r\nHost: localhost\r\n\r\n"},
@@ -238,7 +241,6 @@ std::string read_all(std::string_view bytes, size_t piece) {
 
 TEST(RequestReader, HoweverTheBytesAreCutTheyMeanTheSame) {
   for (const Malformed& row : malformed()) {
-    if (row.bytes.size() > 4096) continue;  // The words of a bound may be others.
     const std::string whole = read_all(kSmuggled + row.bytes, 1 << 20);
     for (const size_t piece : {1u, 2u, 3u, 7u, 64u})
       EXPECT_EQ(read_all(kSmuggled + row.bytes, piece), whole) << row.what << " by " << piece;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "api/routes.h"
 
 namespace databridge::api {
@@ -58,18 +56,19 @@ std::string_view reason_of(int status) {
 std::string answer_head(const ApiResponse& answer, BodyEnd end, bool last) {
   std::string head;
   head.reserve(256);
-  const auto to = std::back_inserter(head);
-  fmt::format_to(to, "HTTP/1.1 {} {}\r\nConnection: {}\r\n", answer.status,
-                 reason_of(answer.status), last ? "close" : "keep-alive");
-  if (end == BodyEnd::length) fmt::format_to(to, "Content-Length: {}\r\n", answer.body.size());
-  if (end == BodyEnd::chunk) head += "Transfer-Encoding: chunked\r\n";
-  fmt::format_to(to,
-                 "Content-Type: {}\r\nCache-Control: no-store\r\n"
-                 "X-Content-Type-Options: nosniff\r\n",
-                 answer.content_type);
-  for (const auto& [name, value] : answer.headers) fmt::format_to(to, "{}: {}\r\n", name, value);
-  head += "\r\n";
-  return head;
+  const auto line = [&head](std::string_view name, std::string_view value) {
+    head.append(name).append(": ").append(value).append("\r\n");
+  };
+  head.append("HTTP/1.1 ").append(fmt::format_int(answer.status).c_str()).append(" ");
+  head.append(reason_of(answer.status)).append("\r\n");
+  line("Connection", last ? "close" : "keep-alive");
+  if (end == BodyEnd::length) line("Content-Length", fmt::format_int(answer.body.size()).c_str());
+  if (end == BodyEnd::chunk) line("Transfer-Encoding", "chunked");
+  line("Content-Type", answer.content_type);
+  line("Cache-Control", "no-store");
+  line("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : answer.headers) line(name, value);
+  return head.append("\r\n");
 }
 
 std::string raw_answer(const ApiResponse& answer) {

@@ -170,7 +170,8 @@ RequestReader::Step RequestReader::take(std::string_view& bytes) {
     const bool empty_line =
         framing_.before_request() && (bytes.front() == '\r' || bytes.front() == '\n');
     const bool data = framing_.in_data();
-    const Framing::Part part = framing_.next(bytes);
+    const Framing::Part part = framing_.next(bytes.substr(0, room()));
+    if (part.wrong == Framing::kTooMuchBeside) return refuse({431, "too_large", *part.wrong});
     if (part.wrong) return refuse({400, "invalid", *part.wrong});
     const std::string_view taken = bytes.substr(0, part.size);
     bytes.remove_prefix(part.size);
@@ -182,7 +183,6 @@ RequestReader::Step RequestReader::take(std::string_view& bytes) {
     // The parser gets no piece of a line: in the middle of the last chunk that ends the process.
     bool fed = true;
     if (data || (part.whole && line_.empty())) {
-      if (!data && too_long(taken)) return Step::refused;
       fed = feed(taken);
     } else {
       line_ += taken;
@@ -196,15 +196,18 @@ RequestReader::Step RequestReader::take(std::string_view& bytes) {
   return Step::more;
 }
 
+// So many bytes, until it is known that a head or its first line is too long.
+size_t RequestReader::room() const {
+  if (framing_.before_request()) return kLineMax + 1;
+  if (framing_.in_body()) return std::string_view::npos;
+  return (first_line_ ? kHeadMax : kLineMax) + 1 - line_.size();
+}
+
 bool RequestReader::too_long(std::string_view line) {
   if (framing_.in_body()) return false;  // The framing has a bound.
   if (!first_line_ && line.find('\n') != std::string_view::npos) first_line_ = true;
-  if (!first_line_ && line.size() > kTargetMax + kNameMax) {
-    refuse(kTargetTooLong);
-    return true;
-  }
-  if (line.size() <= kHeadMax) return false;
-  refuse(kHeadTooLarge);
+  if (line.size() <= (first_line_ ? kHeadMax : kLineMax)) return false;
+  refuse(first_line_ ? kHeadTooLarge : kTargetTooLong);
   return true;
 }
 

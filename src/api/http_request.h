@@ -60,6 +60,7 @@ class RequestReader {
   bool wants_continue();
 
   static constexpr size_t kTargetMax = 8 << 10;
+  static constexpr size_t kLineMax = kTargetMax + 256;  // The request line.
   static constexpr size_t kHeadMax = 80 << 10;
   static constexpr size_t kFieldsMax = 100;
   static constexpr size_t kNameMax = 256;
@@ -70,6 +71,7 @@ class RequestReader {
   class Parser;
 
   Step refuse(const Refusal& why);
+  size_t room() const;
   bool too_long(std::string_view line);
   bool feed(std::string_view part);
 

@@ -20,6 +20,12 @@ class PlainStream {
     socket_.non_blocking(true, ignored);
   }
 
+  // What comes before the first byte of HTTP: here nothing. then(error).
+  template <typename Then>
+  void begin(Then then) {
+    then(boost::system::error_code());
+  }
+
   // then(error, count), once some bytes have come.
   template <typename Then>
   void receive(boost::asio::mutable_buffer to, Then then) {

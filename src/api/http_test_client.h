@@ -88,6 +88,15 @@ class Client {
     return reply;
   }
 
+  // As many bytes; fewer if the server says no more.
+  std::string read_some(size_t bytes) {
+    while (buffer_.size() < bytes && more()) {
+    }
+    return take(std::min(bytes, buffer_.size()));
+  }
+
+  void end_sending() { ::shutdown(socket_, SHUT_WR); }
+
   // Whether something came that is not read yet.
   bool has_news() const {
     pollfd wait{socket_, POLLIN, 0};
