@@ -143,10 +143,11 @@ void texts(Seeds& seeds) {
   for (const char* text :
        {"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
         "PUT /a HTTP/1.0\r\nContent-Length: 3\r\n\r\nabcGET http://a/ HTTP/1.1\r\n\r\n",
-        "PUT /a HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: "
+        "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: "
         "y\r\n\r\n"}) {
     seeds.put("framing", text);
     seeds.put("http", text);
+    seeds.put("http_request", text);
   }
   for (const char* text :
        {"{\"nodes\":[{\"id\":\"a\",\"load\":{\"cpuUsage\":1.5}}],\"next\":\"b\",\"version\":1}",
