@@ -109,11 +109,11 @@ class Core : public std::enable_shared_from_this<Core> {
   // `job` makes the answer, on the worker's thread. False: too much waits there already.
   [[nodiscard]] bool toil(std::shared_ptr<Exchange> exchange, size_t bytes,
                           std::function<Routed()> job);
-  void settle(std::shared_ptr<Exchange> exchange, Routed routed);
+  void settle(const std::shared_ptr<Exchange>& exchange, Routed routed);
   // Compressed if the client takes that; then sent.
   void answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response);
   void send(Exchange& exchange, ApiResponse response);
-  void defer(std::shared_ptr<Exchange> exchange, Deferred deferred);
+  void defer(const std::shared_ptr<Exchange>& exchange, Deferred deferred);
   void finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer answer);
   void watch(const std::shared_ptr<Exchange>& exchange, EventStream stream);
   void log(const Exchange& exchange, int status, size_t bytes);
@@ -208,7 +208,7 @@ void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
     call.content_type = call.if_match = call.idempotency_key = call.body = std::string();
   }
   if (!Routes::is_heavy(call)) {
-    return settle(std::move(exchange), routes_.route(backend_.view(), std::move(call)));
+    return settle(exchange, routes_.route(backend_.view(), std::move(call)));
   }
   const size_t bytes = call.body.size();
   const bool taken =
@@ -253,17 +253,17 @@ bool Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<
     job = {};
     // The last word on a request is the server thread's: its connection is of that one.
     asio::post(io_, [this, exchange = std::move(exchange), routed = std::move(routed)]() mutable {
-      settle(std::move(exchange), std::move(routed));
+      settle(exchange, std::move(routed));
     });
   });
 }
 
-void Core::settle(std::shared_ptr<Exchange> exchange, Routed routed) {
+void Core::settle(const std::shared_ptr<Exchange>& exchange, Routed routed) {
   if (exchange->answered || exchange->ended_all != peers_.ended_all()) return;  // Too late.
   if (auto* response = std::get_if<ApiResponse>(&routed)) {
     answer(exchange, std::move(*response));
   } else if (auto* deferred = std::get_if<Deferred>(&routed)) {
-    defer(std::move(exchange), std::move(*deferred));
+    defer(exchange, std::move(*deferred));
   } else {
     watch(exchange, std::get<EventStream>(routed));
   }
@@ -314,7 +314,7 @@ void Core::send(Exchange& exchange, ApiResponse response) {
   std::exchange(exchange.connection, nullptr)->answer(std::move(response), exchange.last);
 }
 
-void Core::defer(std::shared_ptr<Exchange> exchange, Deferred deferred) {
+void Core::defer(const std::shared_ptr<Exchange>& exchange, Deferred deferred) {
   // From now on: it may have waited for the worker before, and others with it.
   exchange->deadline = Clock::now() + options_.answer_timeout;
   exchange->render = std::move(deferred.render);

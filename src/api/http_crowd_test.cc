@@ -347,7 +347,8 @@ TEST_F(HttpTest, WhatCameWhileTheServerStoodStillIsNeverRead) {
   second.send(kHealth);
   EXPECT_EQ(second.read_reply().status, 200);
   backend.change([&](cluster::View&) {  // Whoever asks for the view waits meanwhile.
-    first.send(kHealth);
+    // One in the hands of the server, one behind it in its buffer, one in the socket.
+    first.send(kHealth + put("k", R"({"value":1})"));
     second.send(put("k", R"({"value":1})"));
     std::mutex mutex;
     std::unique_lock lock(mutex);
@@ -355,6 +356,8 @@ TEST_F(HttpTest, WhatCameWhileTheServerStoodStillIsNeverRead) {
     never.wait_for(lock, std::chrono::milliseconds(2000), [] { return false; });
   });
   EXPECT_TRUE(second.closed_by_server());
+  first.read_until("never");  // It has ended, whether it was answered or not.
+  EXPECT_TRUE(first.closed_by_server());
   EXPECT_EQ(get("/healthz").status, 200);
   EXPECT_TRUE(backend.submitted.empty());
 }
