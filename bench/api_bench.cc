@@ -1,5 +1,6 @@
-// The API alone, over loopback: what a read costs the server, and how long after a commit watchers
-// see it. `api_bench serve PORT` only serves, for wrk and the like.
+// The API alone: what reading a body costs and writing an answer; over loopback, what a read costs
+// the server, and how long after a commit watchers see it. `api_bench json` is the first half
+// alone, `api_bench serve PORT` only serves, for wrk and the like.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -13,12 +14,16 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "api/body.h"
 #include "api/http.h"
 #include "api/http_test_backend.h"
+#include "api/routes.h"
+#include "api/views.h"
 #include "base/check.h"
 
 namespace databridge::api {
@@ -143,11 +148,63 @@ void watch(TestBackend& backend, uint16_t port, size_t watchers, int rounds) {
              latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100]);
 }
 
+// The median of nine rounds of about 50 ms each.
+template <typename Work>
+void timed(const std::string& what, Work work) {
+  std::vector<double> rounds;
+  for (int round = 0; round < 9; ++round) {
+    const auto begun = Watch::now();
+    size_t times = 0;
+    for (; Watch::now() - begun < std::chrono::milliseconds(50); ++times) work();
+    rounds.push_back(micros(Watch::now() - begun) / static_cast<double>(times));
+  }
+  std::sort(rounds.begin(), rounds.end());
+  fmt::print("{}: {:.2f} us\n", what, rounds[rounds.size() / 2]);
+}
+
+void json(TestBackend& backend) {
+  std::string object =
+      R"({"type":"PutFile","name":"out","id":"0190163d-8694-739b-aea5-966c26f8ad99")"
+      R"(,"replication":"sync","terminate":["success","failure"],"constraints":)"
+      R"({"require":{"zone":"a"},"spread":true},"properties":{"directory":"/out")";
+  for (int i = 0; object.size() + 30 < 401; ++i)
+    object += fmt::format(R"(,"p{}":{})", i, i * 1'000);
+  object += R"(,"last":")";
+  object += std::string(401 - object.size() - 3, 'x') + R"("}})";
+  CHECK(object.size() == 401);
+  std::string array = "[0";
+  while (array.size() + 3 <= 80 * 1024) array += fmt::format(",{}", array.size() / 2 % 10);
+  array += ']';
+  for (const std::string& body : {object, array}) {
+    timed(fmt::format("a body of {} bytes is read", body.size()), [&] { CHECK(parse_json(body)); });
+  }
+  const std::string value = "{\"value\":" + object + "}";
+  Routes routes(backend, 1);
+  timed("a configuration write of that object is routed", [&] {
+    ApiRequest request{"PUT", "/api/cluster/config/k", "application/json", "", "", "", "", value};
+    CHECK(std::holds_alternative<Deferred>(routes.route(backend.view(), std::move(request))));
+  });
+  const cluster::ViewPtr view = backend.view();
+  timed("the status is written", [&] { CHECK(!show_status(*view, {}).empty()); });
+  timed("three nodes are written", [&] { CHECK(!show_nodes(*view, Page{}).empty()); });
+  std::vector<Event> events;
+  for (uint64_t i = 1; i <= 100; ++i) {
+    events.push_back(Event{EventId{i, 0},
+                           1'790'000'000'000,
+                           "processor_assigned",
+                           "0190163d-8694",
+                           {{"node", "node-1"}, {"epoch", std::to_string(i)}}});
+  }
+  timed("100 events are written", [&] { CHECK(!show_events(*view, events, false).empty()); });
+}
+
 void run(int argc, char** argv) {
   TestBackend backend;
   backend.found();
   for (uint64_t n = 2; n <= 3; ++n) backend.apply(AdmitMember{member_info(n)});
   backend.apply(SetConfig{"k", "{\"some\":\"value\"}", std::nullopt});
+  json(backend);
+  if (argc > 1 && std::strcmp(argv[1], "json") == 0) return;
   HttpOptions options;
   options.port = argc > 2 ? static_cast<uint16_t>(std::atoi(argv[2])) : uint16_t{0};
   auto server = HttpServer::start(backend, options);
