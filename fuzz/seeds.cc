@@ -141,6 +141,11 @@ void texts(Seeds& seeds) {
     seeds.put("routes", text);
   }
   for (const char* text :
+       {"{\"value\":{\"b\":[1,-2.50,1e2,true,null],\"a\":\"\\u00e9\\n\\ud83d\\ude00\"}}",
+        " [ 18446744073709551615 , -0 , 0.1e-5 , \"\\u0000\\/\" , {} ] "}) {
+    seeds.put("body", text);
+  }
+  for (const char* text :
        {"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
         "PUT /a HTTP/1.0\r\nContent-Length: 3\r\n\r\nabcGET http://a/ HTTP/1.1\r\n\r\n",
         "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: "

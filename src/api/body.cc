@@ -3,201 +3,369 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <nlohmann/json.hpp>
-#include <vector>
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/check.h"
+
+#define RAPIDJSON_ASSERT(condition) CHECK(condition)
+#ifdef __clang__  // RapidJSON 1.1 adds to a null pointer before it finds out that it has no room.
+#pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
+#endif
+#include <rapidjson/document.h>
+#include <rapidjson/error/en.h>
+#include <rapidjson/reader.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
 
 namespace databridge::api {
 namespace {
 
-using nlohmann::json;
+using rapidjson::SizeType;
 
 constexpr size_t kDepthMax = 64;
+// Iterative: hostile depth must not become a depth of calls. The encoding is checked before, since
+// RapidJSON 1.1 looks for the rest of a character behind the end of the text.
+constexpr unsigned kHow = rapidjson::kParseIterativeFlag;
 
-// Where a text that is quoted ends: behind its closing quote.
-size_t end_of_string(std::string_view text, size_t at) {
-  for (++at; at < text.size() && text[at] != '"'; ++at) {
-    if (text[at] == '\\') ++at;
-  }
-  return std::min(at + 1, text.size());
+bool in_number(char c) {
+  return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
-// Brackets are counted before anything recursive sees the text.
-bool too_deep(std::string_view text) {
+bool is_infinite(std::string_view number) {
+  if (number.size() < 300 && number.find_first_of("eE") == std::string_view::npos) return false;
+  return std::isinf(std::strtod(std::string(number).c_str(), nullptr));
+}
+
+// What RapidJSON's reader calls for each thing it meets; false ends the reading. Numbers are taken
+// from the text, so that what a double cannot hold is kept to the digit.
+class Handler {
+ public:
+  using Ch = char;  // RapidJSON asks for it by this name.
+
+  Handler(const std::string& text, const rapidjson::StringStream& in)
+      : text_(text), in_(in), buffer_(nullptr, text.size() + 1), out_(buffer_) {}
+
+  bool Null() { return out_.Null(); }
+  bool Bool(bool value) { return out_.Bool(value); }
+  bool Int(int) { return write(number()); }
+  bool Uint(unsigned) { return write(number()); }
+  bool Int64(int64_t) { return write(number()); }
+  bool Uint64(uint64_t) { return write(number()); }
+  bool Double(double);
+  bool RawNumber(const char*, SizeType, bool) { return false; }  // Not asked for.
+  bool String(const char* text, SizeType size, bool) {
+    return is_sound({text, size}) && out_.String(text, size);
+  }
+  bool Key(const char* text, SizeType size, bool);
+  bool StartObject() { return may_open() && out_.StartObject(); }
+  bool StartArray() { return may_open() && out_.StartArray(); }
+  bool EndObject(SizeType members);
+  bool EndArray(SizeType) {
+    --depth_;
+    return out_.EndArray();
+  }
+
+  std::optional<Error> error;  // Why this handler ended the reading, or must not have it believed.
+  std::string_view json() const { return {buffer_.GetString(), buffer_.GetSize()}; }
+
+ private:
+  // The number that was read just now. RapidJSON may stand on its first character or behind its
+  // last.
+  std::string_view number() const {
+    const char* begin = in_.src_;
+    const char* end = begin;
+    while (in_number(*end)) ++end;
+    if (begin == end) {
+      while (begin > text_.c_str() && in_number(begin[-1])) --begin;
+    }
+    return {begin, static_cast<size_t>(end - begin)};
+  }
+  bool write(std::string_view number) {
+    return out_.RawValue(number.data(), number.size(), rapidjson::kNumberType);
+  }
+  // RapidJSON 1.1 lets the second half of a surrogate pair stand alone: what it makes of it begins
+  // with this byte, and is no UTF-8.
+  bool is_sound(std::string_view text) {
+    if (text.find('\xed') == std::string_view::npos || is_utf8(text)) return true;
+    error = Error{Code::invalid, "the body is not JSON: half a surrogate pair in a string"};
+    return false;
+  }
+  bool may_open() {
+    if (++depth_ <= kDepthMax) return true;
+    error = Error{Code::invalid, fmt::format("the body is nested deeper than {}", kDepthMax)};
+    return false;
+  }
+
+  const std::string& text_;
+  const rapidjson::StringStream& in_;
+  rapidjson::StringBuffer buffer_;
+  rapidjson::Writer<rapidjson::StringBuffer> out_;
+  size_t depth_ = 0;
+  std::vector<std::string> keys_;  // Of the objects that have no end yet.
+};
+
+bool Handler::Double(double) {
+  const std::string_view spelled = number();
+  // Whole numbers come as a double where 64 bits do not hold them.
+  if (spelled.find_first_of(".eE") == std::string_view::npos) {
+    if (!error) {
+      error = Error{Code::unprocessable,
+                    fmt::format("the number {} has more than 64 bits: write it as a string",
+                                spelled.substr(0, 64))};
+    }
+  } else if (is_infinite(spelled)) {
+    error = Error{Code::invalid, fmt::format("the body is not JSON: the number {} is too large",
+                                             spelled.substr(0, 64))};
+    return false;
+  }
+  return write(spelled);
+}
+
+bool Handler::Key(const char* text, SizeType size, bool) {
+  if (!is_sound({text, size})) return false;
+  keys_.emplace_back(text, size);
+  return out_.Key(text, size);
+}
+
+// Most readers take the last of two equal keys in silence; one of them was not meant.
+bool Handler::EndObject(SizeType members) {
+  --depth_;
+  const auto first = keys_.end() - static_cast<std::ptrdiff_t>(members);
+  auto twin = keys_.end();
+  if (members > 32) {
+    std::sort(first, keys_.end());
+    twin = std::adjacent_find(first, keys_.end());
+  } else {  // Mostly of different lengths, so that a look is enough.
+    for (auto key = first; key != keys_.end() && twin == keys_.end(); ++key) {
+      twin = std::find(key + 1, keys_.end(), *key);
+    }
+  }
+  if (twin != keys_.end()) {
+    error = Error{Code::invalid, fmt::format("the body has the key \"{}\" twice", *twin)};
+    return false;
+  }
+  keys_.erase(first, keys_.end());
+  return out_.EndObject();
+}
+
+// "line 1, column 9", both from 1, columns in bytes.
+std::string place_of(std::string_view text, size_t at) {
+  const std::string_view before = text.substr(0, at);
+  const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0.
+  return fmt::format("line {}, column {}", 1 + std::count(before.begin(), before.end(), '\n'),
+                     at - line_start + 1);
+}
+
+std::string words_of(rapidjson::ParseErrorCode code) {
+  std::string words = rapidjson::GetParseError_En(code);
+  if (!words.empty() && words.back() == '.') words.pop_back();
+  if (!words.empty()) {
+    words[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(words[0])));
+  }
+  return words;
+}
+
+// Where the value ends that begins there. The text is JsonValue's.
+size_t end_of_value(std::string_view json, size_t at) {
   size_t depth = 0;
-  for (size_t i = 0; i < text.size();) {
-    const char c = text[i];
+  for (; at < json.size(); ++at) {
+    const char c = json[at];
     if (c == '"') {
-      i = end_of_string(text, i);
-      continue;
-    }
-    if (c == '[' || c == '{') {
-      if (++depth > kDepthMax) return true;
+      for (++at; json[at] != '"'; ++at) {
+        if (json[at] == '\\') ++at;
+      }
+    } else if (c == '[' || c == '{') {
+      ++depth;
     } else if (c == ']' || c == '}') {
-      if (depth > 0) --depth;
+      if (depth-- == 0) return at;
+    } else if ((c == ',' || c == ':') && depth == 0) {
+      return at;
     }
-    ++i;
   }
-  return false;
-}
-
-// The first whole number that 64 bits do not hold; empty: there is none. nlohmann makes a double of
-// it, in silence, whose last digits are others. `text` is JSON.
-std::string_view too_long_a_number(std::string_view text) {
-  constexpr size_t kDigitsSafe = 18;  // So many always fit.
-  for (size_t i = 0; i < text.size();) {
-    if (text[i] == '"') {
-      i = end_of_string(text, i);
-      continue;
-    }
-    const size_t length = std::min(text.find_first_not_of("0123456789+-.eE", i), text.size()) - i;
-    const std::string_view number = text.substr(i, length);
-    i += std::max<size_t>(length, 1);
-    if (number.size() <= kDigitsSafe || number.find_first_of(".eE") != std::string_view::npos) {
-      continue;
-    }
-    int64_t negative = 0;
-    uint64_t positive = 0;
-    const char* end = number.data() + number.size();
-    const bool fits = number.front() == '-'
-                          ? std::from_chars(number.data(), end, negative).ec == std::errc()
-                          : std::from_chars(number.data(), end, positive).ec == std::errc();
-    if (!fits) return number;
-  }
-  return {};
+  return at;
 }
 
 }  // namespace
 
-Result<json> parse_json(std::string_view text) {
+Result<Body> parse_json(const std::string& text) {
   if (!is_utf8(text)) return fail(Code::invalid, "the body is not valid UTF-8");
-  if (too_deep(text)) {
-    return fail(Code::invalid, fmt::format("the body is nested deeper than {}", kDepthMax));
+  // Some programs write a byte order mark first.
+  rapidjson::StringStream in(text.c_str() + (text.starts_with("\xef\xbb\xbf") ? 3 : 0));
+  Handler handler(text, in);
+  rapidjson::Reader reader;
+  reader.Parse<kHow>(in, handler);
+  if (reader.GetParseErrorCode() == rapidjson::kParseErrorTermination) {
+    return tl::make_unexpected(handler.error.value());
   }
-  // nlohmann takes the last of two equal keys in silence; one of them was not meant.
-  std::vector<std::set<std::string>> keys;
-  std::string twice;
-  const auto watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second) twice = key;
-    }
-    return true;
-  };
-  try {
-    json parsed = json::parse(text, watch);
-    if (!twice.empty()) {
-      return fail(Code::invalid, fmt::format("the body has the key \"{}\" twice", twice));
-    }
-    if (const std::string_view number = too_long_a_number(text); !number.empty()) {
-      return fail(Code::unprocessable,
-                  fmt::format("the number {} has more than 64 bits: write it as a string",
-                              number.substr(0, 64)));
-    }
-    return parsed;
-  } catch (const json::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: …": the tail is for
-    // people.
-    std::string_view what = error.what();
-    if (const size_t end = what.find("] "); end != std::string_view::npos)
-      what.remove_prefix(end + 2);
-    return fail(Code::invalid, fmt::format("the body is not JSON: {}", what.substr(0, 200)));
+  const auto read = static_cast<size_t>(in.src_ - text.c_str());
+  if (reader.HasParseError()) {
+    const std::string place = place_of(text, std::min(read, text.size()));
+    return fail(Code::invalid, fmt::format("the body is not JSON: {}: {}", place,
+                                           words_of(reader.GetParseErrorCode())));
+  }
+  // A zero byte looks like the end of the text to the reader.
+  if (read != text.size()) {
+    return fail(Code::invalid,
+                fmt::format("the body is not JSON: {}: a zero byte", place_of(text, read)));
+  }
+  if (handler.error) return tl::make_unexpected(*handler.error);
+  return Body(std::string(handler.json()));
+}
+
+JsonValue::Kind JsonValue::kind() const {
+  switch (json_.front()) {
+    case 'n':
+      return Kind::null;
+    case 't':
+    case 'f':
+      return Kind::boolean;
+    case '"':
+      return Kind::string;
+    case '[':
+      return Kind::array;
+    case '{':
+      return Kind::object;
+    default:
+      return Kind::number;
   }
 }
 
-Fields::Fields(const json& object, std::string name) : object_(object), name_(std::move(name)) {
-  if (!object_.is_object()) wrong(fmt::format("{} must be an object", name_));
+std::string JsonValue::text() const {
+  if (!is(Kind::string)) return "";
+  const std::string_view inner = json_.substr(1, json_.size() - 2);
+  if (inner.find('\\') == std::string_view::npos) return std::string(inner);
+  // What was read once is read again, for its escapes.
+  rapidjson::Document document;
+  document.Parse(json_.data(), json_.size());
+  return std::string(document.GetString(), document.GetStringLength());
+}
+
+std::vector<JsonValue> JsonValue::elements() const {
+  std::vector<JsonValue> elements;
+  if (!is(Kind::array)) return elements;
+  for (size_t at = 1; at + 1 < json_.size();) {
+    const size_t end = end_of_value(json_, at);
+    elements.push_back(JsonValue(json_.substr(at, end - at)));
+    at = end + 1;
+  }
+  return elements;
+}
+
+std::vector<std::pair<JsonValue, JsonValue>> JsonValue::members() const {
+  std::vector<std::pair<JsonValue, JsonValue>> members;
+  if (!is(Kind::object)) return members;
+  for (size_t at = 1; at + 1 < json_.size();) {
+    const size_t colon = end_of_value(json_, at);
+    const size_t end = end_of_value(json_, colon + 1);
+    members.emplace_back(JsonValue(json_.substr(at, colon - at)),
+                         JsonValue(json_.substr(colon + 1, end - colon - 1)));
+    at = end + 1;
+  }
+  return members;
+}
+
+Fields::Fields(const JsonValue& object, std::string name) : name_(std::move(name)) {
+  if (!object.is(JsonValue::Kind::object)) wrong(fmt::format("{} must be an object", name_));
+  for (const auto& [key, value] : object.members()) fields_.push_back({key, value});
 }
 
 void Fields::wrong(std::string message) {
   if (!error_) error_ = Error{Code::unprocessable, std::move(message)};
 }
 
-const json* Fields::find(const char* key) {
-  asked_.insert(key);
-  if (!object_.is_object()) return nullptr;
-  const auto found = object_.find(key);
-  return found == object_.end() ? nullptr : &*found;
+std::optional<JsonValue> Fields::any(std::string_view key) {
+  for (Field& field : fields_) {
+    const std::string_view quoted = field.key.json();  // Without escapes, if it is one of ours.
+    if (quoted.substr(1, quoted.size() - 2) != key) continue;
+    field.asked = true;
+    return field.value;
+  }
+  return std::nullopt;
 }
 
-const json* Fields::any(const char* key) { return find(key); }
+std::optional<JsonValue> Fields::find(std::string_view key) {
+  auto value = any(key);
+  if (value && value->is(JsonValue::Kind::null)) value.reset();
+  return value;
+}
 
-std::string Fields::text(const char* key, size_t length_max) {
+std::string Fields::text(std::string_view key, size_t length_max) {
   auto value = optional_text(key, length_max);
   if (!value) wrong(fmt::format("{} needs the field \"{}\"", name_, key));
   return value.value_or("");
 }
 
-std::optional<std::string> Fields::optional_text(const char* key, size_t length_max) {
-  const json* value = find(key);
-  if (value == nullptr || value->is_null()) return std::nullopt;
-  if (!value->is_string()) {
+std::optional<std::string> Fields::optional_text(std::string_view key, size_t length_max) {
+  const auto value = find(key);
+  if (!value) return std::nullopt;
+  if (!value->is(JsonValue::Kind::string)) {
     wrong(fmt::format("\"{}\" must be a string", key));
     return "";
   }
-  auto text = value->get<std::string>();
+  std::string text = value->text();
   if (text.size() > length_max) {
     wrong(fmt::format("\"{}\" is longer than {} bytes", key, length_max));
   }
   return text;
 }
 
-bool Fields::optional_bool(const char* key, bool otherwise) {
-  const json* value = find(key);
-  if (value == nullptr || value->is_null()) return otherwise;
-  if (!value->is_boolean()) {
+bool Fields::optional_bool(std::string_view key, bool otherwise) {
+  const auto value = find(key);
+  if (!value) return otherwise;
+  if (!value->is(JsonValue::Kind::boolean)) {
     wrong(fmt::format("\"{}\" must be true or false", key));
     return otherwise;
   }
-  return value->get<bool>();
+  return value->json() == "true";
 }
 
-std::map<std::string, std::string> Fields::optional_texts(const char* key) {
+std::map<std::string, std::string> Fields::optional_texts(std::string_view key) {
   std::map<std::string, std::string> texts;
-  const json* value = find(key);
-  if (value == nullptr || value->is_null()) return texts;
-  if (!value->is_object()) {
+  const auto value = find(key);
+  if (!value) return texts;
+  if (!value->is(JsonValue::Kind::object)) {
     wrong(fmt::format("\"{}\" must be an object of strings", key));
     return texts;
   }
-  for (const auto& [name, item] : value->items()) {
-    if (item.is_string()) {
-      texts[name] = item.get<std::string>();
-    } else if (item.is_number() || item.is_boolean()) {
-      texts[name] = item.dump();
+  for (const auto& [name, item] : value->members()) {
+    if (item.is(JsonValue::Kind::string)) {
+      texts.emplace(name.text(), item.text());
+    } else if (item.is(JsonValue::Kind::number) || item.is(JsonValue::Kind::boolean)) {
+      texts.emplace(name.text(), item.json());
     } else {
-      wrong(fmt::format("\"{}\" in \"{}\" must be a string, a number, true or false", name, key));
+      wrong(fmt::format("\"{}\" in \"{}\" must be a string, a number, true or false", name.text(),
+                        key));
     }
   }
   return texts;
 }
 
-std::vector<std::string> Fields::optional_list(const char* key) {
+std::vector<std::string> Fields::optional_list(std::string_view key) {
   std::vector<std::string> list;
-  const json* value = find(key);
-  if (value == nullptr || value->is_null()) return list;
-  const bool fine =
-      value->is_array() &&
-      std::all_of(value->begin(), value->end(), [](const json& one) { return one.is_string(); });
+  const auto value = find(key);
+  if (!value) return list;
+  bool fine = value->is(JsonValue::Kind::array);
+  for (const JsonValue& one : value->elements()) {
+    fine &= one.is(JsonValue::Kind::string);
+    list.push_back(one.text());
+  }
   if (!fine) {
     wrong(fmt::format("\"{}\" must be a list of strings", key));
-    return list;
+    list.clear();
   }
-  for (const json& one : *value) list.push_back(one.get<std::string>());
   return list;
 }
 
 std::optional<Error> Fields::done() {
-  if (error_ || !object_.is_object()) return error_;
-  for (const auto& [key, value] : object_.items()) {
-    if (asked_.count(key) == 0) {
-      wrong(fmt::format("{} has an unknown field \"{}\"", name_, key));
-      break;
-    }
+  for (const Field& field : fields_) {
+    if (error_) break;
+    if (!field.asked) wrong(fmt::format("{} has an unknown field \"{}\"", name_, field.key.text()));
   }
   return error_;
 }

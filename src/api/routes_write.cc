@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <nlohmann/json.hpp>
 
 #include "api/body.h"
 #include "api/call.h"
@@ -15,12 +14,11 @@ namespace {
 
 using cluster::Outcome;
 using cluster::ViewPtr;
-using Json = nlohmann::json;
 
 // The body as JSON; an empty one counts as `{}` where nothing in it is required.
-Result<Json> read_body(const Call& call, bool may_be_empty = false) {
+Result<Body> read_body(const Call& call, bool may_be_empty = false) {
   if (call.request.body.empty()) {
-    if (may_be_empty) return Json::object();
+    if (may_be_empty) return parse_json("{}");
     return fail(Code::invalid, "a JSON body is needed here");
   }
   return parse_json(call.request.body);
@@ -65,9 +63,9 @@ ApiResponse show_deleted(std::string_view name, std::string_view id, const Outco
   return json_response(std::move(out));
 }
 
-Result<ProcessorSpec> read_processor(const Json& body) {
+Result<ProcessorSpec> read_processor(const Body& body) {
   ProcessorSpec spec;
-  Fields fields(body, "the processor");
+  Fields fields(body.root(), "the processor");
   spec.type = fields.text("type", 128);
   spec.name = fields.optional_text("name", 256).value_or("");
   const std::string id = fields.optional_text("id").value_or("");
@@ -91,8 +89,8 @@ Result<ProcessorSpec> read_processor(const Json& body) {
   if (!spec.flow.empty() && !is_valid_name(spec.flow.value, 128)) {
     fields.wrong("\"flowId\" must be made of letters, digits, '.', '_' and '-'");
   }
-  if (const Json* constraints = fields.any("constraints");
-      constraints != nullptr && !constraints->is_null()) {
+  if (const auto constraints = fields.any("constraints");
+      constraints && !constraints->is(JsonValue::Kind::null)) {
     Fields inner(*constraints, "\"constraints\"");
     spec.constraints.require = inner.optional_texts("require");
     spec.constraints.prefer = inner.optional_texts("prefer");
@@ -107,7 +105,7 @@ Result<ProcessorSpec> read_processor(const Json& body) {
 std::optional<Error> read_nothing(const Call& call) {
   const auto body = read_body(call, true);
   if (!body) return body.error();
-  return Fields(*body, "the body").done();
+  return Fields(body->root(), "the body").done();
 }
 
 Result<ProcessorId> processor_of(const Call& call) {
@@ -153,13 +151,14 @@ Routed post_join(Call& call) {
   const auto body = read_body(call);
   if (!body) return problem(body.error());
   cluster::JoinCluster join;
-  Fields fields(*body, "the body");
-  const Json* seeds = fields.any("seeds");
-  if (seeds == nullptr || !seeds->is_array() || seeds->empty() || seeds->size() > 1000) {
+  Fields fields(body->root(), "the body");
+  const auto field = fields.any("seeds");
+  const auto seeds = field ? field->elements() : std::vector<JsonValue>();
+  if (seeds.empty() || seeds.size() > 1000) {
     fields.wrong("\"seeds\" must be a list of host:port");
   } else {
-    for (const Json& seed : *seeds) {
-      const auto address = Address::parse(seed.is_string() ? seed.get<std::string>() : "");
+    for (const JsonValue& seed : seeds) {
+      const auto address = Address::parse(seed.text());
       if (address && address->port == 0) {
         fields.wrong(fmt::format("a seed has no port: {}", address->text()));
       } else if (address) {
@@ -205,7 +204,7 @@ Routed post_rebalance(Call& call) {
   const auto body = read_body(call, true);
   if (!body) return problem(body.error());
   cluster::Rebalance rebalance;
-  Fields fields(*body, "the body");
+  Fields fields(body->root(), "the body");
   rebalance.plan_id = fields.optional_text("planId", 256).value_or("");
   rebalance.dry_run = *dry_run;
   if (rebalance.dry_run && !rebalance.plan_id.empty()) {
@@ -254,7 +253,7 @@ Routed post_move(Call& call) {
   if (!id) return problem(id.error());
   const auto body = read_body(call);
   if (!body) return problem(body.error());
-  Fields fields(*body, "the body");
+  Fields fields(body->root(), "the body");
   const std::string node = fields.text("nodeId", 64);
   const bool force = fields.optional_bool("force", false);
   if (const auto bad = fields.done()) return problem(*bad);
@@ -333,7 +332,7 @@ Routed put_strategy(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
   const auto body = read_body(call);
   if (!body) return problem(body.error());
-  Fields fields(*body, "the body");
+  Fields fields(body->root(), "the body");
   const std::string text = fields.text("strategy", 64);
   const auto strategy = strategy_of(text);
   if (!strategy) {
@@ -356,11 +355,11 @@ Routed put_config_item(Call& call) {
   if (!expected) return problem(expected.error());
   const auto body = read_body(call);
   if (!body) return problem(body.error());
-  Fields fields(*body, "the body");
-  const Json* value = fields.any("value");
-  if (value == nullptr) fields.wrong("the body needs the field \"value\"");
+  Fields fields(body->root(), "the body");
+  const auto value = fields.any("value");
+  if (!value) fields.wrong("the body needs the field \"value\"");
   if (const auto bad = fields.done()) return problem(*bad);
-  const std::string text = value->dump();
+  const std::string text(value->json());
   if (text.size() > kConfigValueMax) {  // Not into everybody's log first.
     return problem(Code::too_large, fmt::format("the value of {} has {} bytes: at most {}", key,
                                                 text.size(), kConfigValueMax));
@@ -392,7 +391,7 @@ Routed post_transfer(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
   const auto body = read_body(call, true);
   if (!body) return problem(body.error());
-  Fields fields(*body, "the body");
+  Fields fields(body->root(), "the body");
   const std::string node = fields.optional_text("nodeId", 64).value_or("");
   if (const auto bad = fields.done()) return problem(*bad);
   if (!node.empty() && !is_valid_name(node, 64)) {

@@ -47,6 +47,12 @@ TEST(Bytes, NumbersComeBack) {
 }
 
 TEST(Bytes, Utf8IsStrict) {
+  for (size_t before = 0; before < 20; ++before) {
+    const std::string plain(before, 'a');
+    EXPECT_TRUE(is_utf8(plain + "\xc3\xa9" + plain));
+    EXPECT_FALSE(is_utf8(plain + "\xc3"));
+    EXPECT_FALSE(is_utf8(plain + "\xff" + plain));
+  }
   EXPECT_TRUE(is_utf8("plain"));
   EXPECT_TRUE(is_utf8("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"));
   for (const char* bad :

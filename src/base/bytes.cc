@@ -120,7 +120,12 @@ bool is_utf8(BytesView bytes) {
     size_t more = 0;
     uint32_t rune = 0, least = 0;
     if (lead < 0x80) {
-      ++i;
+      // Mostly there is much of it: eight at a time.
+      for (uint64_t eight = 0; i + sizeof eight <= bytes.size(); i += sizeof eight) {
+        std::memcpy(&eight, bytes.data() + i, sizeof eight);
+        if ((eight & 0x8080808080808080) != 0) break;
+      }
+      while (i < bytes.size() && byte_at(bytes, i) < 0x80) ++i;
       continue;
     } else if (lead >= 0xc2 && lead <= 0xdf) {
       more = 1, rune = lead & 0x1f, least = 0x80;
