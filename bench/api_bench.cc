@@ -172,7 +172,7 @@ void json(TestBackend& backend) {
   object += std::string(401 - object.size() - 3, 'x') + R"("}})";
   CHECK(object.size() == 401);
   std::string array = "[0";
-  while (array.size() + 3 <= 80 * 1024) array += fmt::format(",{}", array.size() / 2 % 10);
+  while (array.size() + 3 <= 80u << 10) array += fmt::format(",{}", array.size() / 2 % 10);
   array += ']';
   for (const std::string& body : {object, array}) {
     timed(fmt::format("a body of {} bytes is read", body.size()), [&] { CHECK(parse_json(body)); });

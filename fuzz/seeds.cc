@@ -31,7 +31,7 @@ class Seeds {
   int count_ = 0;
 };
 
-Bytes without_seal(Bytes bytes, size_t magic = 0) {
+Bytes without_seal(const Bytes& bytes, size_t magic = 0) {
   return bytes.substr(magic, bytes.size() - magic - 8);
 }
 
@@ -133,8 +133,8 @@ void texts(Seeds& seeds) {
   for (const char* text :
        {"GET /api/cluster/status\n\n", "GET /api/cluster/assignments?limit=1&state=running\n\n",
         "PUT /api/cluster/config/a\napplication/json\n{\"value\":[1]}",
-        "POST /api/cluster/processors\napplication/json\n"
-        "{\"type\":\"external\",\"name\":\"a\",\"properties\":{},\"replication\":\"sync\"}",
+        ("POST /api/cluster/processors\napplication/json\n"
+         "{\"type\":\"external\",\"name\":\"a\",\"properties\":{},\"replication\":\"sync\"}"),
         "POST /api/cluster/rebalance?dryRun=true\napplication/json\n",
         "PUT /api/cluster/flows/a\napplication/yaml\nprocessors: []\n",
         "DELETE /api/cluster/nodes/node-1?force=true\n\n"}) {

@@ -132,10 +132,19 @@ const std::vector<Confined>& confined() {
          return room_of(file.path) == "platform" || is_named_exception(file.path) ||
                 room_of(file.path).empty() || is_test(file);
        }},
-      {"mutexes", std::regex(R"(std::(mutex|shared_mutex|recursive_mutex|condition_variable)\b)"),
+      // Those of base/mutex.h are checked by clang. Of the HTTP server they are not yet.
+      {"mutexes that clang cannot check",
+       std::regex(R"(std::((recursive_|shared_|timed_)*mutex|condition_variable(_any)?|lock_guard|)"
+                  R"(unique_lock|scoped_lock|shared_lock|call_once)\b|)"
+                  R"(#\s*include\s*<(mutex|shared_mutex|condition_variable)>)"),
+       [](const Source& file) {
+         return file.path == "src/base/mutex.h" || starts(file.path, "src/api/http") ||
+                room_of(file.path).empty();
+       }},
+      {"mutexes", std::regex(R"(\b(Mutex|MutexLock|ConditionVariable) \w+(;|\())"),
        [](const Source& file) {
          return room_of(file.path) == "platform" || starts(file.path, "src/node/engine") ||
-                starts(file.path, "src/api/http") || file.path == "sim/main.cc" ||
+                starts(file.path, "src/api/http") || file.path == "src/base/mutex.h" ||
                 room_of(file.path).empty() || is_test(file);
        }},
       {"global randomness",
@@ -351,7 +360,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Offender{"src/node/host.cc", "auto t = std::chrono::steady_clock::now();\n"},
                     Offender{"src/raft/log_test.cc", "std::this_thread::sleep_for(1s);\n"},
                     Offender{"src/node/host.cc", "std::thread worker;\n"},
-                    Offender{"src/node/host.cc", "std::mutex lock_;\n"},
+                    Offender{"src/platform/store.cc", "std::mutex lock_;\n"},
+                    Offender{"src/platform/store.cc", "#include <condition_variable>\n"},
+                    Offender{"src/node/engine_test.cc", "const std::lock_guard lock(lock_);\n"},
+                    Offender{"src/node/host.cc", "Mutex lock_;\n"},
                     Offender{"src/raft/log.cc", "std::mt19937 dice;\n"},
                     Offender{"src/raft/log.cc", "std::unordered_map<int, int> peers;\n"},
                     Offender{"src/node/host.cc", "#include \"base/x.pb.h\"\n"},
@@ -370,7 +382,7 @@ TEST(Tidy, PlatformMayTouchTheWorld) {
   const Floors floors = {{"platform", {"platform"}}};
   const auto file = source("src/platform/clock.cc",
                            "#include <time.h>\nauto t = std::chrono::steady_clock::now();\n"
-                           "std::mutex lock;\nstd::thread worker;\n");
+                           "Mutex lock;\nstd::thread worker;\n");
   EXPECT_TRUE(look_at(file, floors).empty());
 }
 

@@ -160,7 +160,7 @@ void Engine::start() {
 
 void Engine::put(Mail mail) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     mailbox_.push_back(std::move(mail));
     if (mailbox_.size() > 1) return;  // Who put the first has woken the engine.
   }
@@ -174,27 +174,27 @@ void Engine::submit(cluster::Request request, Done done) {
 void Engine::post(std::function<void()> call) { put(std::move(call)); }
 
 bool Engine::has_mail() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return !mailbox_.empty();
 }
 
 cluster::ViewPtr Engine::view() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return view_;
 }
 
 void Engine::on_publish(std::function<void()> published) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   on_publish_ = std::move(published);
 }
 
 void Engine::run() {
   while (!stopped_) {
     {
-      std::unique_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       const Instant now = env_.clock.now();
       const Instant until = due();
-      if (mailbox_.empty() && until > now) came_.wait_for(lock, until - now);
+      if (mailbox_.empty() && until > now) came_.wait_for(mutex_, until - now);
     }
     turn();
   }
@@ -214,7 +214,7 @@ void Engine::turn() {
   if (stopped_) return;
   std::vector<Mail> mail;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     mail.swap(mailbox_);
   }
   const Instant before = now_;

@@ -7,12 +7,10 @@
 // Thread its own; `post`, `submit`, `view` and `wake` may be called from any.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -20,7 +18,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "cluster/brain.h"
 #include "env/env.h"
 #include "env/network.h"
@@ -167,10 +165,11 @@ class Engine final : private HostEvents {
   Instant deaf_until_{};  // What was asked before a long standstill is not carried out.
   NodeLoad smooth_;       // Over the last half a minute.
   uint32_t samples_ = 0;
-  std::tuple<LogIndex, uint64_t, LogIndex, bool, std::vector<cluster::StuckTrigger>> published_{};
+  std::optional<std::tuple<LogIndex, uint64_t, LogIndex, bool, std::vector<cluster::StuckTrigger>>>
+      published_;  // What the view is of.
 
-  mutable std::mutex mutex_;
-  std::condition_variable came_;
+  mutable Mutex mutex_;
+  ConditionVariable came_;
   std::vector<Mail> mailbox_ GUARDED_BY(mutex_);
   cluster::ViewPtr view_ GUARDED_BY(mutex_);
   std::function<void()> on_publish_ GUARDED_BY(mutex_);

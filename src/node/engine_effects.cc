@@ -175,14 +175,14 @@ void Engine::publish() {
                         consensus_.leading && consensus_.quorum_contact >=
                                                   now_ - options_.leader.timing.quorum_window,
                         stuck};
-  if (view_ && mark == published_) return;
+  if (mark == published_) return;
   published_ = mark;
   auto made = std::make_shared<cluster::View>(brain_->view(consensus_, now_));
   made->stuck = std::move(stuck);
   cluster::ViewPtr view = std::move(made);
   std::function<void()> told;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     view_.swap(view);  // The older one goes after the lock.
     told = on_publish_;
   }

@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 
-#include <mutex>
 #include <utility>
 
+#include "base/mutex.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -15,22 +15,22 @@ class LogFile final : public AppendFile {
   explicit LogFile(std::string path) : path_(std::move(path)) {}
 
   void append(std::string_view lines) override {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     (void)write_all(file_.get(), lines, path_);
   }
 
   Result<void> reopen() override {
     Descriptor file(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
     if (!file) return tl::make_unexpected(system_error("open", path_));
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     file_ = std::move(file);
     return {};
   }
 
  private:
   std::string path_;
-  std::mutex mutex_;
-  Descriptor file_;
+  Mutex mutex_;
+  Descriptor file_ GUARDED_BY(mutex_);
 };
 
 }  // namespace

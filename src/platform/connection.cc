@@ -139,7 +139,7 @@ void Connection::end(const std::string& why) {
 
 void Connection::send(FrameKind kind, Bytes payload) {
   Waiting frame{encode_frame_header(kind, payload), std::move(payload)};
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (closed_) return;
   if (!queue_.empty() && queue_bytes_ + frame.size() > queue_bytes_max_) return;
   queue_bytes_ += frame.size();
@@ -148,7 +148,7 @@ void Connection::send(FrameKind kind, Bytes payload) {
 }
 
 void Connection::send_bulk(Bytes message) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (closed_) return;
   if (!bulk_.empty() && bulk_bytes_ + message.size() > queue_bytes_max_) return;
   bulk_bytes_ += message.size();
@@ -170,7 +170,7 @@ void Connection::write_soon() {
 
 void Connection::flush_waiting() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (flush()) {
       awaiting_ = false;
       return;
@@ -250,7 +250,7 @@ bool Connection::flush() {
 
 void Connection::close(const std::string& reason) {
   live_ = false;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (closed_) return;
   if (!reason.empty() && queue_.empty()) {
     const Bytes frame = encode_frame(FrameKind::farewell, BytesView(reason).substr(0, 1024));

@@ -8,11 +8,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "platform/frame.h"
@@ -60,11 +59,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void take_frames();
   Result<void> take_part(BytesView payload);
   void end(const std::string& why);
-  void flush_waiting();
-  // With mutex_ held:
-  void write_soon();
-  bool flush();  // False: the socket takes no more now.
-  void next_part();
+  void flush_waiting() EXCLUDES(mutex_);
+  void write_soon() REQUIRES(mutex_);
+  bool flush() REQUIRES(mutex_);  // False: the socket takes no more now.
+  void next_part() REQUIRES(mutex_);
 
   boost::asio::ip::tcp::socket socket_;
   const size_t queue_bytes_max_;
@@ -78,7 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t end_ = 0;
   Bytes parts_;  // Of a message whose last part has not come.
 
-  std::mutex mutex_;  // Also held to close the socket: another thread may be writing to it.
+  Mutex mutex_;  // Also held to close the socket: another thread may be writing to it.
   std::deque<Waiting> queue_ GUARDED_BY(mutex_);  // What is prompt, and one part of bulk.
   size_t queue_bytes_ GUARDED_BY(mutex_) = 0;
   std::deque<Bytes> bulk_ GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/mutex.h"
 #include "platform/system.h"
 #include "platform/testing.h"
 
@@ -39,12 +40,12 @@ class Wire {
     boost::asio::post(io_, [this] {
       link->start(
           [this](FrameKind kind, BytesView payload) {
-            const std::lock_guard lock(mutex_);
+            const MutexLock lock(mutex_);
             taken_.push_back({kind, Bytes(payload)});
             return Result<void>();
           },
           [this](const std::string& why) {
-            const std::lock_guard lock(mutex_);
+            const MutexLock lock(mutex_);
             end_ = why;
           });
     });
@@ -72,11 +73,11 @@ class Wire {
     return {header->kind, read(header->length)};
   }
   std::vector<Frame> taken() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return taken_;
   }
   std::string end() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return end_;
   }
 
@@ -97,9 +98,9 @@ class Wire {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
       io_.get_executor()};
   Descriptor other_;
-  std::mutex mutex_;
-  std::vector<Frame> taken_;
-  std::string end_;
+  Mutex mutex_;
+  std::vector<Frame> taken_ GUARDED_BY(mutex_);
+  std::string end_ GUARDED_BY(mutex_);
   std::thread thread_;
 };
 
@@ -166,7 +167,7 @@ TEST(Connection, PartsHaveTheBoundOfOneMessage) {
   wire.on_thread([&] { wire.link->set_payload_max(100); });
   wire.write(part(false, Bytes(60, 'x')));
   wire.write(part(false, Bytes(60, 'x')));
-  EXPECT_TRUE(eventually([&] { return wire.end() != ""; }));
+  EXPECT_TRUE(eventually([&] { return !wire.end().empty(); }));
   EXPECT_THAT(wire.end(), HasSubstr("at most 100"));
   EXPECT_TRUE(wire.taken().empty());
 }
@@ -175,7 +176,7 @@ TEST(Connection, APartThatCannotBeReadEndsIt) {
   for (const Bytes& payload : {Bytes(), Bytes("\2more")}) {
     Wire wire;
     wire.write(encode_frame(FrameKind::part, payload));
-    EXPECT_TRUE(eventually([&] { return wire.end() != ""; }));
+    EXPECT_TRUE(eventually([&] { return !wire.end().empty(); }));
     EXPECT_THAT(wire.end(), HasSubstr("cannot be read"));
   }
 }

@@ -14,11 +14,10 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
-#include <mutex>
 #include <optional>
 #include <utility>
 
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "platform/process.h"
 #include "platform/repeater.h"
 #include "platform/system.h"
@@ -199,7 +198,7 @@ class SandboxedFiles : public env::Files {
   Result<Descriptor> reopen(const Descriptor& place, int flags, const std::string& path) const;
   Result<Split> split(const std::string& path) const;
   Result<Descriptor> make_directory(const std::string& directory) const;
-  void drop_old();
+  void drop_old() REQUIRES(mutex_);
   Result<std::optional<env::FileInfo>> listed(int directory, const std::string& name,
                                               const std::string& path) const;
   Result<std::optional<env::FileInfo>> unopened(int directory, const std::string& name,
@@ -218,7 +217,7 @@ class SandboxedFiles : public env::Files {
     std::string owner;
     std::unique_ptr<env::OpenFile> file;
   };
-  std::mutex mutex_;
+  Mutex mutex_;
   std::vector<Kept> kept_ GUARDED_BY(mutex_);
   // Nobody may ask for what is kept ever again. It begins with the first that is.
   std::unique_ptr<Repeater> dropper_ GUARDED_BY(mutex_);
@@ -307,19 +306,19 @@ Result<std::unique_ptr<env::OpenFile>> SandboxedFiles::open(const std::string& p
 }
 
 void SandboxedFiles::keep(const std::string& owner, std::unique_ptr<env::OpenFile> file) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   drop_old();
   if (kept_.size() == kKeptMax) kept_.erase(kept_.begin());
   kept_.push_back({std::chrono::steady_clock::now(), owner, std::move(file)});
   if (dropper_) return;
   dropper_ = std::make_unique<Repeater>("kept files", kept_for_ / 4, [this] {
-    const std::lock_guard looking(mutex_);
+    const MutexLock looking(mutex_);
     drop_old();
   });
 }
 
 std::vector<std::unique_ptr<env::OpenFile>> SandboxedFiles::kept(const std::string& owner) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   drop_old();
   std::vector<std::unique_ptr<env::OpenFile>> files;
   std::erase_if(kept_, [&](Kept& one) {

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/mutex.h"
 #include "platform/death_report.h"
 #include "platform/network.h"
 #include "platform/process.h"
@@ -44,12 +44,12 @@ class Listener {
                                       .on_link = [](const env::LinkEvent&) {},
                                       .on_greeting =
                                           [this](const Greeting&) {
-                                            const std::lock_guard lock(mutex_);
+                                            const MutexLock lock(mutex_);
                                             ++met_;
                                           },
                                       .on_reaped =
                                           [this](Greeting process) {
-                                            const std::lock_guard lock(mutex_);
+                                            const MutexLock lock(mutex_);
                                             reaped_.push_back(std::move(process));
                                           }}));
   }
@@ -57,21 +57,21 @@ class Listener {
 
   Address address() const { return {"127.0.0.1", network->port()}; }
   std::vector<Greeting> reaped() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return reaped_;
   }
 
   int met() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return met_;
   }
 
   std::unique_ptr<Network> network;
 
  private:
-  std::mutex mutex_;
-  std::vector<Greeting> reaped_;
-  int met_ = 0;
+  Mutex mutex_;
+  std::vector<Greeting> reaped_ GUARDED_BY(mutex_);
+  int met_ GUARDED_BY(mutex_) = 0;
 };
 
 // ---- The last will
@@ -128,7 +128,7 @@ TEST(LastWill, IsNothingWhenItIsDamaged) {
     // Nobody else has memory that is shared: the page is where the address space says.
     unsigned char* page = nullptr;  // All that a LastWill is.
     static_assert(sizeof will == sizeof page);
-    std::memcpy(&page, &will, sizeof page);
+    std::memcpy(&page, static_cast<const void*>(&will), sizeof page);
     page[at] ^= 0xff;
     const auto content = will.read();
     if (content) {

@@ -7,11 +7,10 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <map>
-#include <mutex>
 #include <thread>
 
 #include "base/check.h"
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "platform/address_book.h"
 #include "platform/connection.h"
 #include "platform/death_report.h"
@@ -152,7 +151,7 @@ class AsioNetwork : public Network, private DialContext {
     uint64_t boot = 0;
     uint64_t start = 0;
   };
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::map<Incarnation, std::vector<Line>> links_ GUARDED_BY(mutex_);
   KnownPeers let_in_ GUARDED_BY(mutex_);
   env::LogPosition position_ GUARDED_BY(mutex_);
@@ -412,7 +411,7 @@ void AsioNetwork::write_will() {
 // Of a process that has a successor, what is left of its links is dead, whatever the sockets say.
 void AsioNetwork::know(KnownPeers peers) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     let_in_ = peers;
   }
   boost::asio::post(io_, [this, peers = std::move(peers)]() mutable {
@@ -432,13 +431,13 @@ void AsioNetwork::know(KnownPeers peers) {
 }
 
 void AsioNetwork::set_position(const env::LogPosition& position) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   position_ = position;
 }
 
 env::Greeting AsioNetwork::greeting() const {
   env::Greeting greeting = self_;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   greeting.log = position_;
   return greeting;
 }
@@ -485,7 +484,7 @@ void AsioNetwork::hang_up(const Address& address) {
 void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
   std::shared_ptr<Connection> link;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     const auto found = links_.find(to);
     if (found == links_.end()) return;
     // Several processes may have greeted under one incarnation.
@@ -515,12 +514,12 @@ void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
 void AsioNetwork::link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) {
   write_will();
   remember_guardian(peer, true);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   links_[peer.incarnation].push_back({link, peer.boot, peer.start});
 }
 
 void AsioNetwork::link_gone(Incarnation peer, const std::shared_ptr<Connection>& link) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = links_.find(peer);
   if (found == links_.end()) return;
   std::erase_if(found->second, [&](const Line& line) { return line.link == link; });

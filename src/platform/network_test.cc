@@ -385,7 +385,7 @@ TEST(Network, ACrowdOfMembersIsHeardAsItComes) {
   const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2)));
   std::vector<std::unique_ptr<RawPeer>> crowd;
   {
-    const auto held = a.hold();
+    const MutexLock held(a.mutex());
     for (int i = 0; i < 60; ++i) {
       crowd.push_back(std::make_unique<RawPeer>(a.address()));
       ASSERT_TRUE(crowd.back()->connected) << i;

@@ -10,12 +10,12 @@
 
 #include <algorithm>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "base/mutex.h"
 #include "platform/frame.h"
 #include "platform/network.h"
 #include "platform/process.h"
@@ -48,14 +48,14 @@ class Node {
   explicit Node(Greeting self, NetworkOptions options = {}) {
     if (options.listen.empty()) options.listen = loopback(0);
     options.on_trouble = [this](const std::string& line) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       lines_.push_back(line);
     };
     network = make_network(options);
     const auto started = network->start(
         std::move(self), {.on_message =
                               [this](env::Speaker from, Message message) {
-                                const std::lock_guard lock(mutex_);
+                                const MutexLock lock(mutex_);
                                 const auto* raft = std::get_if<RaftPacket>(&message);
                                 messages_.emplace_back(
                                     from.incarnation,
@@ -63,17 +63,17 @@ class Node {
                               },
                           .on_link =
                               [this](LinkEvent event) {
-                                const std::lock_guard lock(mutex_);
+                                const MutexLock lock(mutex_);
                                 events_.push_back(event);
                               },
                           .on_greeting =
                               [this](Greeting peer) {
-                                const std::lock_guard lock(mutex_);
+                                const MutexLock lock(mutex_);
                                 greetings_.push_back(peer);
                               },
                           .on_reaped =
                               [this](Greeting process) {
-                                const std::lock_guard lock(mutex_);
+                                const MutexLock lock(mutex_);
                                 reaped_.push_back(process);
                               }});
     EXPECT_TRUE(started) << started.error().message;
@@ -89,31 +89,31 @@ class Node {
   Address address() const { return loopback(network->port()); }
 
   std::vector<std::pair<Incarnation, Bytes>> messages() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return messages_;
   }
   std::vector<Greeting> greetings() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return greetings_;
   }
-  // Its thread waits at the next thing that it hears.
-  std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
+  // While it is held, the node's thread waits at the next thing that it hears.
+  Mutex& mutex() THREAD_ANNOTATION(lock_returned(mutex_)) { return mutex_; }
   std::vector<Greeting> reaped() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return reaped_;
   }
   std::vector<LinkEvent> events() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return events_;
   }
   bool has_event(LinkNews news) { return count(news) > 0; }
   int64_t count(LinkNews news) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return std::count_if(events_.begin(), events_.end(),
                          [&](const LinkEvent& event) { return event.news == news; });
   }
   bool has_line(const std::string& part) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
       return line.find(part) != std::string::npos;
     });
@@ -127,12 +127,12 @@ class Node {
   std::unique_ptr<Network> network;
 
  private:
-  std::mutex mutex_;
-  std::vector<std::pair<Incarnation, Bytes>> messages_;
-  std::vector<LinkEvent> events_;
-  std::vector<Greeting> greetings_;
-  std::vector<Greeting> reaped_;
-  std::vector<std::string> lines_;
+  Mutex mutex_;
+  std::vector<std::pair<Incarnation, Bytes>> messages_ GUARDED_BY(mutex_);
+  std::vector<LinkEvent> events_ GUARDED_BY(mutex_);
+  std::vector<Greeting> greetings_ GUARDED_BY(mutex_);
+  std::vector<Greeting> reaped_ GUARDED_BY(mutex_);
+  std::vector<std::string> lines_ GUARDED_BY(mutex_);
 };
 
 // A peer that writes whatever bytes the test wants.

@@ -1,5 +1,6 @@
 #include "platform/repeater.h"
 
+#include <chrono>
 #include <utility>
 
 #include "platform/system.h"
@@ -11,7 +12,7 @@ Repeater::Repeater(const char* name, Duration interval, std::function<void()> wh
 
 Repeater::~Repeater() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ending_ = true;
   }
   end_.notify_one();
@@ -19,8 +20,15 @@ Repeater::~Repeater() {
 }
 
 void Repeater::run() {
-  std::unique_lock lock(mutex_);
-  while (!end_.wait_for(lock, interval_, [this] { return ending_; })) what_();
+  MutexLock lock(mutex_);
+  auto next = std::chrono::steady_clock::now() + interval_;
+  while (!ending_) {
+    if (end_.wait_until(mutex_, next)) continue;  // Woken, by the end or for no reason.
+    lock.unlock();
+    what_();
+    lock.lock();
+    next = std::chrono::steady_clock::now() + interval_;
+  }
 }
 
 }  // namespace databridge::platform

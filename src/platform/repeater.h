@@ -1,12 +1,10 @@
 // Owns a thread that does one thing again and again.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
 
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "base/time.h"
 
 namespace databridge::platform {
@@ -22,8 +20,8 @@ class Repeater {
 
   const Duration interval_;
   const std::function<void()> what_;
-  std::mutex mutex_;
-  std::condition_variable end_;
+  Mutex mutex_;
+  ConditionVariable end_;
   bool ending_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -11,12 +11,10 @@
 
 #include <array>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "base/check.h"
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "base/time.h"
 #include "platform/data_dir.h"
 #include "platform/reserve.h"
@@ -126,7 +124,7 @@ class RocksStore : public env::Store {
   uint64_t submit(env::Batch batch) override {
     uint64_t number = 0;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       number = ++submitted_;
       waiting_.push_back(std::move(batch));
     }
@@ -135,7 +133,7 @@ class RocksStore : public env::Store {
   }
 
   void on_durable(std::function<void(Result<uint64_t>)> told) override {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     CHECK(submitted_ == 0);
     told_ = std::move(told);
   }
@@ -174,8 +172,8 @@ class RocksStore : public env::Store {
   bool failed_ = false;  // A write did: read by others once the thread has ended.
   std::chrono::steady_clock::time_point mark_synced_at_;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  Mutex mutex_;
+  ConditionVariable wake_;
   std::vector<env::Batch> waiting_ GUARDED_BY(mutex_);
   uint64_t submitted_ GUARDED_BY(mutex_) = 0;
   bool closing_ GUARDED_BY(mutex_) = false;
@@ -260,7 +258,7 @@ Result<void> RocksStore::check_chain() {
 void RocksStore::close() {
   if (thread_.joinable()) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       closing_ = true;
     }
     wake_.notify_one();
@@ -281,9 +279,11 @@ void RocksStore::run() {
   for (;;) {
     batches.clear();
     {
-      std::unique_lock lock(mutex_);
-      const auto ready = [this] { return closing_ || broken_ || !waiting_.empty(); };
-      wake_.wait_for(lock, kLookEvery, ready);
+      MutexLock lock(mutex_);
+      const auto until = std::chrono::steady_clock::now() + kLookEvery;
+      while (!closing_ && !broken_ && waiting_.empty()) {
+        if (!wake_.wait_until(mutex_, until)) break;
+      }
       if (closing_ && waiting_.empty()) break;
       if (broken_) {
         const Error error = *broken_;
@@ -352,7 +352,7 @@ void RocksStore::mind_the_room() {
 
 void RocksStore::fail_later(const rocksdb::Status& status) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     broken_ = to_error(status, "go on with the store in " + directory_.path());
   }
   wake_.notify_one();

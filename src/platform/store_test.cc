@@ -4,12 +4,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <condition_variable>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "base/random.h"
 #include "base/time.h"
 #include "platform/testing.h"
@@ -33,7 +32,7 @@ class Subject {
     }
     store = std::move(*opened);
     store->on_durable([this](Result<uint64_t> safe) {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (safe) {
         durable_ = *safe;
       } else {
@@ -52,8 +51,9 @@ class Subject {
     write(std::move(batch));
   }
   void wait(uint64_t number) {
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, 20s, [&] { return durable_ >= number || failed_; }));
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    const MutexLock lock(mutex_);
+    while (durable_ < number && !failed_) ASSERT_TRUE(changed_.wait_until(mutex_, until));
     ASSERT_FALSE(failed_) << failed_->message;
   }
   std::map<Bytes, Bytes> all(Space space, BytesView from = "", BytesView to = "") {
@@ -75,10 +75,10 @@ class Subject {
   std::optional<Error> error;
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  uint64_t durable_ = 0;
-  std::optional<Error> failed_;
+  Mutex mutex_;
+  ConditionVariable changed_;
+  uint64_t durable_ GUARDED_BY(mutex_) = 0;
+  std::optional<Error> failed_ GUARDED_BY(mutex_);
 };
 
 // What a crash of the machine right now would leave, had the disk written everything.

@@ -1,13 +1,11 @@
 #include "platform/workers.h"
 
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "base/check.h"
-#include "base/guarded.h"
+#include "base/mutex.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -23,7 +21,7 @@ class Pool final : public env::Workers {
   ~Pool() override {
     std::vector<std::thread> threads;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       closing_ = true;
       threads.swap(threads_);
     }
@@ -37,7 +35,7 @@ class Pool final : public env::Workers {
 
   void run(std::function<void()> job) override {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       CHECK(!closing_);
       jobs_.push_back(std::move(job));
       // Sleepers that were woken and have not come yet are still counted as idle: so are their
@@ -51,10 +49,10 @@ class Pool final : public env::Workers {
 
  private:
   void work() {
-    std::unique_lock lock(mutex_);
+    MutexLock lock(mutex_);
     for (;;) {
       ++idle_;
-      wake_.wait(lock, [this] { return closing_ || !jobs_.empty(); });
+      while (!closing_ && jobs_.empty()) wake_.wait(mutex_);
       --idle_;
       if (jobs_.empty()) return;
       auto job = std::move(jobs_.front());
@@ -68,8 +66,8 @@ class Pool final : public env::Workers {
 
   const WorkersOptions options_;
   std::unique_ptr<Pool> apart_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  Mutex mutex_;
+  ConditionVariable wake_;
   std::deque<std::function<void()>> jobs_ GUARDED_BY(mutex_);
   std::vector<std::thread> threads_ GUARDED_BY(mutex_);
   size_t idle_ GUARDED_BY(mutex_) = 0;
