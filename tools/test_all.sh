@@ -77,6 +77,7 @@ canaries() {
 stage "packages" tools/deps.sh || finish
 stage "form" tools/tidy.sh --format
 stage "build" tools/build.sh release || finish
+stage "clang-tidy of changes" timeout --verbose 900 tools/tidy.sh --changed
 stage "unit" suite release -L unit -j "$(nproc)"
 stage "simulation" simulate release
 stage "canaries" canaries

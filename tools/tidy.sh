@@ -1,12 +1,98 @@
 #!/bin/bash
 # Form: clang-format has nothing to change, clang-tidy (checks in .clang-tidy) has nothing to say.
 # tidy.sh --format checks the form alone, which takes a second.
+# tidy.sh --changed has clang-tidy look only at what changed since this branch left main, or, on main
+# itself, in the last commit; what is not committed yet counts. At most TIDY_FILES_MAX files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+most=${TIDY_FILES_MAX:-20}
 # Root may build a checkout that belongs to somebody else; git would refuse to list it.
-sources() { git -c safe.directory="$PWD" ls-files "$@"; }
-sources '*.h' '*.cc' | xargs -r clang-format --dry-run --Werror
+in_git() { git -c safe.directory="$PWD" "$@"; }
+
+# The commit to compare with; empty: there is none.
+former() {
+  local ref base
+  for ref in origin/main main; do
+    base=$(in_git merge-base HEAD "$ref" 2>/dev/null) || continue
+    if [ "$base" != "$(in_git rev-parse HEAD)" ]; then echo "$base" && return; fi
+  done
+  in_git rev-parse --verify --quiet HEAD~1 || true
+}
+
+# "LINES FILE" for each C++ file that is new or different, and is still there.
+changes() {
+  {
+    in_git diff --numstat --no-renames --diff-filter=d "$1" -- '*.cc' '*.h'
+    in_git ls-files --others --exclude-standard -- '*.cc' '*.h' | while read -r file; do
+      printf '%d\t0\t%s\n' "$(wc -l <"$file")" "$file"
+    done
+  } | awk -F '\t' '{print $1 + $2, $3}'
+}
+
+includers() { in_git grep -lF --untracked "#include \"${1#src/}\"" -- "${@:2}" || true; }
+
+# A header is looked at through one file that includes it: its own, else the shortest, else one that
+# includes a header that does.
+through() {
+  local own=${1%.h}.cc header found
+  if [ -f "$own" ]; then echo "$own" && return; fi
+  found=$(includers "$1" '*.cc' ':!fuzz' | xargs -r wc -l | sort -n | awk '$2 != "total" && !found++ {print $2}')
+  if [ -z "$found" ] && [ "${2:-0}" -lt 3 ]; then
+    for header in $(includers "$1" '*.h'); do
+      found=$(through "$header" $((${2:-0} + 1)))
+      if [ -n "$found" ]; then break; fi
+    done
+  fi
+  echo "$found"
+}
+
+# What to look at, most lines first; the program before its tests.
+chosen() {
+  changes "$1" | while read -r lines file; do
+    header=$file
+    if [[ "$file" = *.h ]]; then file=$(through "$file"); fi
+    if [ -z "$file" ]; then
+      echo "tidy: no file includes $header, so it is not looked at" >&2 && continue
+    fi
+    printf '%d %d %s\n' "$([[ "$file" = *_test.cc || "$file" = fuzz/* ]] && echo 1 || echo 0)" "$lines" "$file"
+  done | sort -k1,1n -k2,2nr | awk '!seen[$3]++ {print $3}'
+}
+
+# Of headers, those that changed count. "^$": none.
+header_filter() {
+  local names
+  names=$(changes "$1" | sed -nE 's/^[0-9]+ (.*\.h)$/\1/p' | paste -sd '|')
+  echo "${names:+(^|/)(${names//./[.]})\$}"
+}
+
+look_at() {
+  tools/build.sh release
+  printf '%s\n' "$@" | xargs -r -P "$(nproc)" -n "$each" clang-tidy --quiet -p build/release \
+    --extra-arg=-Wno-unknown-warning-option ${headers:+--header-filter="$headers"}
+}
+
+in_git ls-files '*.h' '*.cc' | xargs -r clang-format --dry-run --Werror
 echo "tidy: clang-format has nothing to change"
-if [ "${1:-}" = --format ]; then exit 0; fi
-tools/build.sh release
-sources '*.cc' | xargs -r -P "$(nproc)" -n 4 clang-tidy --quiet -p build/release --extra-arg=-Wno-unknown-warning-option
+case "${1:-}" in
+--format) ;;
+--changed)
+  base=$(former)
+  if [ -z "$base" ]; then
+    echo "tidy: this is the first commit that git knows here: \`make tidy\` looks at everything" && exit 0
+  fi
+  mapfile -t files < <(chosen "$base")
+  echo "tidy: ${#files[@]} files to look at for what changed since ${base:0:12}"
+  if [ "${#files[@]}" -gt "$most" ]; then
+    echo "tidy: that is more than $most, so only those with the most changed lines are looked at, tests last;" \
+      "\`make tidy\` looks at all. Left out: ${files[*]:$most}"
+  fi
+  if [ "${#files[@]}" -eq 0 ]; then exit 0; fi
+  headers=$(header_filter "$base")
+  headers=${headers:-^\$} each=1 look_at "${files[@]:0:$most}"
+  echo "tidy: clang-tidy has nothing to say of these: ${files[*]:0:$most}"
+  ;;
+*)
+  mapfile -t files < <(in_git ls-files '*.cc')
+  each=4 look_at "${files[@]}"
+  ;;
+esac

@@ -28,8 +28,8 @@ class JsonValue {
   std::string_view json() const { return json_; }
   std::string text() const;  // Of a string: what it says, without escapes. Of all else empty.
   std::vector<JsonValue> elements() const;  // Of an array; of all else none.
-  std::vector<std::pair<JsonValue, JsonValue>> members()
-      const;  // Of an object: keys, which are strings, and values.
+  // Of an object: keys, which are strings, and their values; of all else none.
+  std::vector<std::pair<JsonValue, JsonValue>> members() const;
 
  private:
   friend class Body;

@@ -62,17 +62,17 @@ class Node {
                                     raft != nullptr ? raft->bytes : Bytes(name(message)));
                               },
                           .on_link =
-                              [this](LinkEvent event) {
+                              [this](const LinkEvent& event) {
                                 const MutexLock lock(mutex_);
                                 events_.push_back(event);
                               },
                           .on_greeting =
-                              [this](Greeting peer) {
+                              [this](const Greeting& peer) {
                                 const MutexLock lock(mutex_);
                                 greetings_.push_back(peer);
                               },
                           .on_reaped =
-                              [this](Greeting process) {
+                              [this](const Greeting& process) {
                                 const MutexLock lock(mutex_);
                                 reaped_.push_back(process);
                               }});
