@@ -19,6 +19,14 @@ add_test(NAME thread_safety COMMAND clang++ -x c++ -std=c++20 -fsyntax-only -Wth
 set_tests_properties(thread_safety PROPERTIES LABELS unit TIMEOUT 60
   PASS_REGULAR_EXPRESSION "reading variable 'guarded_' requires holding mutex 'mutex_'")
 
+# What is there for nobody. Reads the objects of a build with all tests, as g++ makes them.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT DATABRIDGE_SANITIZE AND NOT DATABRIDGE_CANARIES
+    AND NOT CMAKE_CXX_FLAGS MATCHES "coverage")
+  add_test(NAME dead_code COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/dead_code_test.py)
+  set_tests_properties(dead_code PROPERTIES LABELS unit TIMEOUT 300
+    ENVIRONMENT "DATABRIDGE_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endif()
+
 # process_test(NAME SECONDS): tests/NAME_test.py, killed after SECONDS. They share the machine's two
 # cores and the reference's port numbers, so they run one at a time.
 function(process_test name seconds)

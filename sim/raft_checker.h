@@ -56,7 +56,6 @@ class RaftChecker {
   void changed_members(ServerId who, Index before, Index commit);
 
   Index committed() const { return committed_.size(); }
-  Term committed_term(Index index) const { return committed_[index - 1].term; }
   uint64_t state(Index index) const { return index == 0 ? 0 : committed_[index - 1].state; }
   Term newest_term() const { return leaders_.empty() ? 0 : leaders_.rbegin()->first; }
 

@@ -67,7 +67,6 @@ std::optional<double> number_of(const std::string& text) {
 
 Condition::Condition() = default;
 Condition::Condition(Condition&&) noexcept = default;
-Condition& Condition::operator=(Condition&&) noexcept = default;
 Condition::~Condition() = default;
 
 Result<Condition> Condition::parse(std::string_view text) {

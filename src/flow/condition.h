@@ -24,7 +24,6 @@ class Condition {
  public:
   static Result<Condition> parse(std::string_view text);
   Condition(Condition&&) noexcept;
-  Condition& operator=(Condition&&) noexcept;
   ~Condition();
 
   bool holds(const std::map<std::string, std::string>& attributes) const;

@@ -73,8 +73,6 @@ Duration Settings::duration(const std::string& name) const {
   return parse_duration(text(name)).value();
 }
 bool Settings::flag(const std::string& name) const { return parse_flag(text(name)).value(); }
-bool Settings::has(const std::string& name) const { return !text(name).empty(); }
-
 const std::vector<ProcessorType>& processor_types() {
   static const std::vector<ProcessorType> types = {
       extract_text_type(),       generate_flow_file_type(), get_file_type(),

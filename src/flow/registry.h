@@ -54,7 +54,6 @@ class Settings {
   uint64_t number(const std::string& name) const;  // Of number and size.
   Duration duration(const std::string& name) const;
   bool flag(const std::string& name) const;
-  bool has(const std::string& name) const;  // Given, or with a fallback that is not empty.
   const std::map<std::string, std::string>& rules() const { return rules_; }  // The free ones.
 
  private:

@@ -66,7 +66,6 @@ struct FlowSpec {
   bool operator==(const FlowSpec&) const = default;
 };
 
-const char* name(Replication replication);
 std::optional<Replication> replication_of(std::string_view text);
 
 }  // namespace databridge

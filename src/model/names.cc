@@ -56,7 +56,6 @@ const char* name(Role role) { return word(kRoles, role); }
 const char* name(Health health) { return word(kHealths, health); }
 const char* name(HealthReason reason) { return word(kHealthReasons, reason); }
 const char* name(RunState state) { return word(kRunStates, state); }
-const char* name(Replication replication) { return word(kReplications, replication); }
 const char* name(Strategy strategy) { return word(kStrategies, strategy); }
 const char* name(const CommandBody& body) { return kCommands[body.index()]; }
 const char* name(const Message& message) { return kMessages[message.index()]; }

@@ -173,11 +173,6 @@ void Engine::submit(cluster::Request request, Done done) {
 
 void Engine::post(std::function<void()> call) { put(std::move(call)); }
 
-bool Engine::has_mail() const {
-  const MutexLock lock(mutex_);
-  return !mailbox_.empty();
-}
-
 cluster::ViewPtr Engine::view() const {
   const MutexLock lock(mutex_);
   return view_;

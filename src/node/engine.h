@@ -45,7 +45,6 @@ class Engine final : private HostEvents {
   void run();           // Until stop() is done or the node has failed.
   void turn();          // One turn, for who drives the engine himself.
   Instant due() const;  // When the next turn is wanted if nothing comes in.
-  bool has_mail() const;
   bool stopped() const { return stopped_; }
   // It has ended because its data directory is an older copy: a new incarnation shall start.
   bool comes_back() const { return comes_back_; }

@@ -35,7 +35,6 @@ class ForgetfulStore : public env::Store {
     }
     return durable_;
   }
-  bool has_pending() const { return !pending_.empty(); }
 
   // What was not synced is gone; batches are numbered afresh, as by a new process.
   void crash() {

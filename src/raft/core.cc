@@ -16,34 +16,6 @@ constexpr Index kIndexMax = Index{1} << 62;
 
 }  // namespace
 
-std::string_view name(Message::Kind kind) {
-  switch (kind) {
-    case Message::Kind::pre_vote:
-      return "pre_vote";
-    case Message::Kind::pre_vote_reply:
-      return "pre_vote_reply";
-    case Message::Kind::vote:
-      return "vote";
-    case Message::Kind::vote_reply:
-      return "vote_reply";
-    case Message::Kind::append:
-      return "append";
-    case Message::Kind::append_reply:
-      return "append_reply";
-    case Message::Kind::heartbeat:
-      return "heartbeat";
-    case Message::Kind::heartbeat_reply:
-      return "heartbeat_reply";
-    case Message::Kind::snapshot_chunk:
-      return "snapshot_chunk";
-    case Message::Kind::snapshot_reply:
-      return "snapshot_reply";
-    case Message::Kind::timeout_now:
-      return "timeout_now";
-  }
-  return "unknown";
-}
-
 Core::Core(const Options& options, Restored restored, Instant now)
     : options_(options),
       random_(options.seed ^ options.id),

@@ -8,7 +8,6 @@ Raft::Raft(const Options& options, Restored restored, Instant now)
     : core_(std::make_unique<Core>(options, std::move(restored), now)) {}
 Raft::~Raft() = default;
 Raft::Raft(Raft&&) noexcept = default;
-Raft& Raft::operator=(Raft&&) noexcept = default;
 
 void Raft::step(const Message& message, Instant now) { core_->step(message, now); }
 void Raft::tick(Instant now) { core_->tick(now); }

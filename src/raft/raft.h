@@ -29,7 +29,6 @@ class Raft {
   Raft(const Options& options, Restored restored, Instant now);
   ~Raft();
   Raft(Raft&&) noexcept;
-  Raft& operator=(Raft&&) noexcept;
 
   void step(const Message& message, Instant now);  // Foreign or malformed messages are dropped.
   void tick(Instant now);

@@ -152,6 +152,4 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
-std::string_view name(Message::Kind kind);
-
 }  // namespace databridge::raft
