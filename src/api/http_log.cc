@@ -41,7 +41,7 @@ AccessLog::AccessLog(Sink sink) : sink_(std::move(sink)) {
 AccessLog::~AccessLog() {
   if (!thread_.joinable()) return;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_one();
@@ -52,7 +52,7 @@ void AccessLog::add(const AccessRecord& record) {
   if (!sink_) return;
   bool first = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (pending_.size() > kPendingMax) {
       ++lost_;
       return;
@@ -65,10 +65,12 @@ void AccessLog::add(const AccessRecord& record) {
 
 void AccessLog::run() {
   std::string lines;
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !pending_.empty(); });
-    changed_.wait_for(lock, kCollect, [this] { return stopping_; });
+    while (!stopping_ && pending_.empty()) changed_.wait(mutex_);
+    const auto until = std::chrono::steady_clock::now() + kCollect;
+    while (!stopping_ && changed_.wait_until(mutex_, until)) {
+    }
     lines.swap(pending_);
     if (lost_ != 0) fmt::format_to(std::back_inserter(lines), "- {} lines lost\n", lost_);
     lost_ = 0;

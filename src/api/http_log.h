@@ -4,13 +4,13 @@
 // `2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 0.4ms`
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
+
+#include "base/mutex.h"
 
 namespace databridge::api {
 
@@ -45,11 +45,11 @@ class AccessLog {
   void run();
 
   const Sink sink_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::string pending_;    // Guarded by mutex_.
-  uint64_t lost_ = 0;      // Guarded by mutex_: lines dropped because the sink did not keep up.
-  bool stopping_ = false;  // Guarded by mutex_.
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::string pending_ GUARDED_BY(mutex_);
+  uint64_t lost_ GUARDED_BY(mutex_) = 0;  // Lines, because the sink did not keep up.
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

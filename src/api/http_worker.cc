@@ -8,7 +8,7 @@ Worker::~Worker() { stop(); }
 
 bool Worker::post(size_t bytes, std::function<void()> job) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     // One job may be as large as it likes, so that what is let in at all is done at some time.
     if (stopping_ || jobs_.size() >= kJobsMax || (bytes_ > 0 && bytes_ + bytes > kBytesMax)) {
       return false;
@@ -22,19 +22,19 @@ bool Worker::post(size_t bytes, std::function<void()> job) {
 
 void Worker::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_one();
   if (thread_.joinable()) thread_.join();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   jobs_.clear();
 }
 
 void Worker::run() {
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    while (!stopping_ && jobs_.empty()) changed_.wait(mutex_);
     if (stopping_) return;
     auto [bytes, job] = std::move(jobs_.front());
     jobs_.pop_front();

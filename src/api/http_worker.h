@@ -4,13 +4,13 @@
 // megabyte of YAML is read.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
-#include <mutex>
 #include <thread>
 #include <utility>
+
+#include "base/mutex.h"
 
 namespace databridge::api {
 
@@ -32,13 +32,13 @@ class Worker {
   static constexpr size_t kBytesMax = 256u << 20;
 
  private:
-  void run();
+  void run() EXCLUDES(mutex_);
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::pair<size_t, std::function<void()>>> jobs_;  // Guarded by mutex_.
-  size_t bytes_ = 0;                                           // Guarded by mutex_.
-  bool stopping_ = false;                                      // Guarded by mutex_.
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::deque<std::pair<size_t, std::function<void()>>> jobs_ GUARDED_BY(mutex_);
+  size_t bytes_ GUARDED_BY(mutex_) = 0;
+  bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 
