@@ -22,41 +22,40 @@ constexpr const char* kStoppedThere = "its node stopped it";
 
 }  // namespace
 
-void AssignmentController::begin(const State& state, Instant now) {
+void AssignmentController::begin(const Turn& turn) {
   swept_ = ProcessorId{};
-  sweep(state);
+  sweep(turn.state);
   // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
-  if (state.rebalanced_at_ms() != 0) window_.rebalanced(now);
+  if (turn.state.rebalanced_at_ms() != 0) window_.rebalanced(turn.now);
 }
 
 bool AssignmentController::on_running(Incarnation from, const std::vector<Running>& running,
-                                      const State& state, const Consensus& consensus,
-                                      Effects& effects) {
+                                      const Turn& turn) {
   for (const Running& item : running) {
-    const Assignment* assignment = state.assignments().find(item.processor);
+    const Assignment* assignment = turn.state.assignments().find(item.processor);
     const bool current = assignment != nullptr && assignment->owner == from &&
                          assignment->epoch == item.epoch && !assignment->releasing &&
                          !gate_.is_spent(item.processor, item.epoch);
-    heard(from, {item.processor, item.epoch, item.state, {}}, state, false);
+    heard(from, {item.processor, item.epoch, item.state, {}}, turn.state, false);
     if (!current) {
       // What is stopped already needs no telling; its word has just opened the gate.
       if (item.state == RunState::unassigned) continue;
       if (item.state == RunState::stopping) let_go(from, item.processor, item.epoch);
       // Before the no-op the state may lack the very entry that made it current.
-      if (!consensus.ready) continue;
-      effects.push_back(Send{from, StopWork{item.processor, item.epoch, consensus.term}});
-    } else if (item.state == RunState::assigned && consensus.ready) {
-      effects.push_back(Send{
-          from, StartWork{item.processor, item.epoch, consensus.term, assignment->epoch.index}});
+      if (!turn.consensus.ready) continue;
+      turn.send(from, StopWork{item.processor, item.epoch, turn.consensus.term});
+    } else if (item.state == RunState::assigned && turn.consensus.ready) {
+      turn.send(from, StartWork{item.processor, item.epoch, turn.consensus.term,
+                                assignment->epoch.index});
     }
   }
-  if (consensus.ready) stop_released(from, running, state, consensus, effects);
+  if (turn.consensus.ready) stop_released(from, running, turn);
   // What it has to let go is known once all was looked at.
   const bool all_known = !swept_;
   const auto owed = unconfirmed_.find(from);
   if (owed == unconfirmed_.end()) return all_known;
   for (const auto& [processor, epoch] : owed->second) {
-    effects.push_back(Send{from, StopWork{processor, epoch, consensus.term}});
+    turn.send(from, StopWork{processor, epoch, turn.consensus.term});
   }
   return false;
 }
@@ -64,19 +63,18 @@ bool AssignmentController::on_running(Incarnation from, const std::vector<Runnin
 // A member that lags behind does not name work that it has lost, and the word that told it may be
 // lost, too.
 void AssignmentController::stop_released(Incarnation owner, const std::vector<Running>& running,
-                                         const State& state, const Consensus& consensus,
-                                         Effects& effects) {
+                                         const Turn& turn) {
   std::set<ProcessorId> named;
   for (const Running& item : running) named.insert(item.processor);
   for (auto next = released_.lower_bound({owner, ProcessorId{}});
        next != released_.end() && next->first == owner;) {
     const auto entry = next++;
     const ProcessorId processor = entry->second;
-    const Assignment* assignment = state.assignments().find(processor);
+    const Assignment* assignment = turn.state.assignments().find(processor);
     if (assignment == nullptr || assignment->owner != owner || !assignment->releasing) {
       released_.erase(entry);
     } else if (!named.contains(processor)) {
-      effects.push_back(Send{owner, StopWork{processor, assignment->epoch, consensus.term}});
+      turn.send(owner, StopWork{processor, assignment->epoch, turn.consensus.term});
     }
   }
 }
@@ -143,17 +141,16 @@ void AssignmentController::died(Incarnation owner, uint64_t boot, const State& s
 }
 
 void AssignmentController::on_applied(const Command& command, const Transition& transition,
-                                      const State& state, const Consensus& consensus,
-                                      Effects& effects) {
+                                      const Turn& turn) {
   const Applied& applied = transition.applied;
   const Touched& touched = transition.touched;
   for (const ProcessorId& processor : touched.assignments) {
-    assignment_changed(processor, applied.index, state, consensus, effects);
+    assignment_changed(processor, applied.index, turn);
   }
   if (settle(command, applied)) room_changed();
   const auto member_changed = [&](Incarnation member) {
-    if (state.member(member) == nullptr) gate_.forget_owner(member);
-    touch_member(member, state);
+    if (turn.state.member(member) == nullptr) gate_.forget_owner(member);
+    touch_member(member, turn.state);
   };
   for (const Incarnation& member : touched.members) member_changed(member);
   for (const Incarnation& member : touched.verdicts) member_changed(member);
@@ -182,26 +179,25 @@ bool AssignmentController::settle(const Command& command, const Applied& applied
 }
 
 void AssignmentController::assignment_changed(ProcessorId processor, LogIndex index,
-                                              const State& state, const Consensus& consensus,
-                                              Effects& effects) {
+                                              const Turn& turn) {
   todo_.insert(processor);
   homeless_.erase(processor);
-  const Assignment* assignment = state.assignments().find(processor);
+  const Assignment* assignment = turn.state.assignments().find(processor);
   if (assignment == nullptr || !assignment->owner) return;
   const Incarnation owner = assignment->owner;
   if (assignment->releasing) {
     released_.insert({owner, processor});
-    if (!consensus.leading) return;
-    effects.push_back(Send{owner, StopWork{processor, assignment->epoch, consensus.term}});
-  } else if (assignment->epoch == Epoch{state.generation(), index}) {
+    if (!turn.consensus.leading) return;
+    turn.send(owner, StopWork{processor, assignment->epoch, turn.consensus.term});
+  } else if (assignment->epoch == Epoch{turn.state.generation(), index}) {
     gate_.forget(processor);
     why_stopped_.erase(processor);
     reported_.erase(processor);
     move_to_.erase(processor);
     todo_.erase(processor);
     // Before the no-op what comes next in the log may be its release. The next heartbeat asks.
-    if (!consensus.ready) return;
-    effects.push_back(Send{owner, StartWork{processor, assignment->epoch, consensus.term, index}});
+    if (!turn.consensus.ready) return;
+    turn.send(owner, StartWork{processor, assignment->epoch, turn.consensus.term, index});
   }
 }
 
@@ -241,20 +237,19 @@ std::optional<std::string> AssignmentController::reason_to_release(
   return std::nullopt;
 }
 
-bool AssignmentController::run(const State& state, const SoftTable& soft,
-                               const HealthChecker& health, const Consensus& consensus, Instant now,
-                               Random& random, Effects& effects) {
+bool AssignmentController::run(const SoftTable& soft, const HealthChecker& health,
+                               const Turn& turn) {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto entry = next++;
-    if (!health.lease_bound_passed(entry->first, now)) continue;
+    if (!health.lease_bound_passed(entry->first, turn.now)) continue;
     todo_.insert(entry->second.begin(), entry->second.end());
     waiting_.erase(entry);
   }
-  if (swept_) sweep(state);
-  const std::vector<Step> homeless = take_steps(state, health, consensus, now, effects);
-  if (!homeless.empty()) place(homeless, state, soft, health, consensus, random, effects);
-  propose_reports(consensus, effects);
-  maybe_rebalance(state, soft, consensus, now, effects);
+  if (swept_) sweep(turn.state);
+  const std::vector<Step> homeless = take_steps(health, turn);
+  if (!homeless.empty()) place(homeless, soft, health, turn);
+  propose_reports(turn);
+  maybe_rebalance(soft, turn);
   return has_more();
 }
 
@@ -280,8 +275,7 @@ void AssignmentController::sweep(const State& state) {
 
 // Releases what has to be released; returns what has no owner, or has let go.
 std::vector<AssignmentController::Step> AssignmentController::take_steps(
-    const State& state, const HealthChecker& health, const Consensus& consensus, Instant now,
-    Effects& effects) {
+    const HealthChecker& health, const Turn& turn) {
   std::vector<Step> homeless;
   size_t looks = 0;
   while (!todo_.empty() && looks++ < kLooksAtOnce &&
@@ -289,21 +283,22 @@ std::vector<AssignmentController::Step> AssignmentController::take_steps(
     const ProcessorId processor = *todo_.begin();
     todo_.erase(todo_.begin());
     if (proposed_.contains(processor)) continue;  // Looked at once that is decided.
-    const Assignment* assignment = state.assignments().find(processor);
-    const ProcessorSpec* spec = state.processors().find(processor);
+    const Assignment* assignment = turn.state.assignments().find(processor);
+    const ProcessorSpec* spec = turn.state.processors().find(processor);
     if (assignment == nullptr) {
       homeless_.erase(processor);
       gate_.forget(processor);
       continue;
     }
     if (assignment->owner && !assignment->releasing) {
-      if (const auto reason = reason_to_release(*assignment, state, health)) {
-        propose(processor, Release{processor, assignment->epoch, *reason}, consensus, effects);
+      if (const auto reason = reason_to_release(*assignment, turn.state, health)) {
+        propose(processor, Release{processor, assignment->epoch, *reason}, turn);
       }
       continue;
     }
     if (assignment->owner && !CANARY(gate_left_open)) {
-      const auto key = gate_.open(*assignment, health.lease_bound_passed(assignment->owner, now));
+      const auto key =
+          gate_.open(*assignment, health.lease_bound_passed(assignment->owner, turn.now));
       if (!key) {
         waiting_[assignment->owner].insert(processor);
         continue;
@@ -331,18 +326,17 @@ bool AssignmentController::gets_back(const Step& step, const State& state,
   return !why_no_work(*owner) && !why_not(state, *step.spec, *owner);
 }
 
-void AssignmentController::place(const std::vector<Step>& homeless, const State& state,
-                                 const SoftTable& soft, const HealthChecker& health,
-                                 const Consensus& consensus, Random& random, Effects& effects) {
+void AssignmentController::place(const std::vector<Step>& homeless, const SoftTable& soft,
+                                 const HealthChecker& health, const Turn& turn) {
   std::map<ProcessorId, Incarnation> pending;
   for (const auto& [processor, proposal] : proposed_) {
     if (proposal.to) pending.emplace(processor, proposal.to);
   }
-  placement::Candidates candidates = placement::Candidates::gather(state, soft, pending);
+  placement::Candidates candidates = placement::Candidates::gather(turn.state, soft, pending);
   for (const Incarnation& member : stopping_)
     candidates.pass_over(member, "its process is stopping");
   // What the process that speaks now may run, the state does not know yet: it would refuse.
-  state.members().each([&](const Incarnation& id, const Member& member) {
+  turn.state.members().each([&](const Incarnation& id, const Member& member) {
     const auto contact = health.contact(id);
     if (contact && contact->boot > member.info.boot) {
       candidates.pass_over(id, "its new process is not admitted yet");
@@ -357,7 +351,7 @@ void AssignmentController::place(const std::vector<Step>& homeless, const State&
       homeless_.insert(step.processor);
       return;
     }
-    propose(step.processor, Unassign{step.processor, assignment.epoch, reason}, consensus, effects);
+    propose(step.processor, Unassign{step.processor, assignment.epoch, reason}, turn);
   };
   for (const Step& step : homeless) {
     const Assignment& assignment = *step.assignment;
@@ -380,48 +374,43 @@ void AssignmentController::place(const std::vector<Step>& homeless, const State&
         propose(step.processor,
                 Assign{step.processor, assignment.epoch, to,
                        assignment.reason == kMoved ? kMoved : "moved: " + assignment.reason},
-                consensus, effects);
+                turn);
         continue;
       }
       move_to_.erase(step.processor);
     }
-    if (gets_back(step, state, health)) {
+    if (gets_back(step, turn.state, health)) {
       propose(step.processor,
               Assign{step.processor, assignment.epoch, assignment.owner,
                      "stays: its node could not renew its lease for a while"},
-              consensus, effects);
+              turn);
       continue;
     }
     wanted.push_back({step.spec, assignment.pinned});
     steps.push_back(&step);
   }
   const std::vector<placement::Choice> choices =
-      place_all(candidates, state.strategy(), wanted, random);
+      place_all(candidates, turn.state.strategy(), wanted, turn.random);
   for (size_t i = 0; i < choices.size(); ++i) {
     const Assignment& assignment = *steps[i]->assignment;
     if (choices[i].node) {
       propose(steps[i]->processor,
               Assign{steps[i]->processor, assignment.epoch, *choices[i].node, choices[i].reason},
-              consensus, effects);
+              turn);
     } else {
       stay_out(*steps[i], choices[i].reason);
     }
   }
 }
 
-void AssignmentController::propose(ProcessorId processor, CommandBody body,
-                                   const Consensus& consensus, Effects& effects) {
+void AssignmentController::propose(ProcessorId processor, CommandBody body, const Turn& turn) {
   proposed_[processor] = {
       body, std::holds_alternative<Assign>(body) ? std::get<Assign>(body).to : Incarnation{},
       std::holds_alternative<Unassign>(body)};
-  effects.push_back(Propose{Command{.body = std::move(body),
-                                    .at_ms = consensus.stamp_ms,
-                                    .request = {},
-                                    .idempotency_key = {},
-                                    .age_ms = consensus.age_ms}});
+  turn.propose(std::move(body));
 }
 
-void AssignmentController::propose_reports(const Consensus& consensus, Effects& effects) {
+void AssignmentController::propose_reports(const Turn& turn) {
   if (reports_.empty()) return;
   Reports batch;
   for (auto& [processor, report] : reports_) {
@@ -429,23 +418,17 @@ void AssignmentController::propose_reports(const Consensus& consensus, Effects& 
     batch.reports.push_back(std::move(report));
   }
   reports_.clear();
-  effects.push_back(Propose{Command{.body = std::move(batch),
-                                    .at_ms = consensus.stamp_ms,
-                                    .request = {},
-                                    .idempotency_key = {},
-                                    .age_ms = consensus.age_ms}});
+  turn.propose(std::move(batch));
 }
 
-void AssignmentController::maybe_rebalance(const State& state, const SoftTable& soft,
-                                           const Consensus& consensus, Instant now,
-                                           Effects& effects) {
-  if (now - balance_looked_ < kBalanceEvery) return;
-  balance_looked_ = now;
+void AssignmentController::maybe_rebalance(const SoftTable& soft, const Turn& turn) {
+  if (turn.now - balance_looked_ < kBalanceEvery) return;
+  balance_looked_ = turn.now;
   room_changed();  // Loads have changed, or somebody came back.
-  if (state.assignments().empty() || !proposed_.empty()) return;
-  const placement::Imbalance uneven = placement::imbalance(state, soft);
-  if (!window_.should_rebalance(uneven, now)) return;
-  apply(placement::plan_rebalance(state, soft), state, consensus, now, effects);
+  if (turn.state.assignments().empty() || !proposed_.empty()) return;
+  const placement::Imbalance uneven = placement::imbalance(turn.state, soft);
+  if (!window_.should_rebalance(uneven, turn.now)) return;
+  apply(placement::plan_rebalance(turn.state, soft), turn);
 }
 
 Result<Incarnation> AssignmentController::may_move(const ProcessorId& processor, const NodeId& to,
@@ -475,23 +458,18 @@ Result<Incarnation> AssignmentController::may_move(const ProcessorId& processor,
   return member->info.incarnation;
 }
 
-uint32_t AssignmentController::apply(const placement::Plan& plan, const State& state,
-                                     const Consensus& consensus, Instant now, Effects& effects) {
+uint32_t AssignmentController::apply(const placement::Plan& plan, const Turn& turn) {
   uint32_t begun = 0;
   for (const placement::Move& move : plan.moves) {
-    const Assignment* assignment = state.assignments().find(move.processor);
+    const Assignment* assignment = turn.state.assignments().find(move.processor);
     if (assignment == nullptr || assignment->owner != move.from || assignment->releasing) continue;
     move_to_[move.processor] = move.to;
     todo_.insert(move.processor);
     ++begun;
   }
   if (begun == 0) return 0;
-  window_.rebalanced(now);
-  effects.push_back(Propose{Command{.body = NoteRebalance{plan.id, begun},
-                                    .at_ms = consensus.stamp_ms,
-                                    .request = {},
-                                    .idempotency_key = {},
-                                    .age_ms = consensus.age_ms}});
+  window_.rebalanced(turn.now);
+  turn.propose(NoteRebalance{plan.id, begun});
   return begun;
 }
 

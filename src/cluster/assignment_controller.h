@@ -14,14 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "base/random.h"
 #include "base/time.h"
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
 #include "cluster/handover_gate.h"
 #include "cluster/health_checker.h"
+#include "cluster/turn.h"
 #include "placement/rebalance.h"
-#include "state/state.h"
 
 namespace databridge::cluster {
 
@@ -31,35 +28,31 @@ class AssignmentController {
       : window_(rebalance) {}
 
   // Our own no-op is applied: from here on steps are proposed.
-  void begin(const State& state, Instant now);
+  void begin(const Turn& turn);
 
   // The member says what goes otherwise than the state says. Tells it to stop what is not its own
   // any more, *before* the caller acknowledges the heartbeat, and to start what it has not started
   // yet. False: it must not be acknowledged yet.
-  bool on_running(Incarnation from, const std::vector<Running>& running, const State& state,
-                  const Consensus& consensus, Effects& effects);
+  bool on_running(Incarnation from, const std::vector<Running>& running, const Turn& turn);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
   // Whether the member's process is about to end: it is given nothing then.
   void stopping(Incarnation member, bool is);
   // Every process of that data directory up to `boot` is dead. What its successor runs is not.
   void died(Incarnation owner, uint64_t boot, const State& state);
 
-  void on_applied(const Command& command, const Transition& transition, const State& state,
-                  const Consensus& consensus, Effects& effects);
+  void on_applied(const Command& command, const Transition& transition, const Turn& turn);
   // The member's health, or whether it takes work, has changed.
   void touch_member(Incarnation member, const State& state);
 
   // Looks at some of what may need a step, and proposes some: what others ask for must not wait
   // until all the work of a node is given away. True: there is more to look at now.
-  bool run(const State& state, const SoftTable& soft, const HealthChecker& health,
-           const Consensus& consensus, Instant now, Random& random, Effects& effects);
+  bool run(const SoftTable& soft, const HealthChecker& health, const Turn& turn);
 
   // Who would get the processor if it were moved to `to` by request (WishPlace); or why it may not.
   Result<Incarnation> may_move(const ProcessorId& processor, const NodeId& to, bool force,
                                const State& state, const SoftTable& soft) const;
   // Begins the moves of a plan; those that no longer fit are left out.
-  uint32_t apply(const placement::Plan& plan, const State& state, const Consensus& consensus,
-                 Instant now, Effects& effects);
+  uint32_t apply(const placement::Plan& plan, const Turn& turn);
 
  private:
   struct Step {
@@ -74,29 +67,23 @@ class AssignmentController {
   };
 
   void sweep(const State& state);
-  std::vector<Step> take_steps(const State& state, const HealthChecker& health,
-                               const Consensus& consensus, Instant now, Effects& effects);
+  std::vector<Step> take_steps(const HealthChecker& health, const Turn& turn);
   bool has_more() const;
   std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
                                                const HealthChecker& health) const;
-  void place(const std::vector<Step>& homeless, const State& state, const SoftTable& soft,
-             const HealthChecker& health, const Consensus& consensus, Random& random,
-             Effects& effects);
+  void place(const std::vector<Step>& homeless, const SoftTable& soft, const HealthChecker& health,
+             const Turn& turn);
   bool gets_back(const Step& step, const State& state, const HealthChecker& health) const;
   // A heartbeat says what runs, but not how it goes (`has_words`).
   void heard(Incarnation from, const WorkReport& report, const State& state, bool has_words);
   void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
-  void propose(ProcessorId processor, CommandBody body, const Consensus& consensus,
-               Effects& effects);
+  void propose(ProcessorId processor, CommandBody body, const Turn& turn);
   bool settle(const Command& command, const Applied& applied);
-  void stop_released(Incarnation owner, const std::vector<Running>& running, const State& state,
-                     const Consensus& consensus, Effects& effects);
-  void assignment_changed(ProcessorId processor, LogIndex index, const State& state,
-                          const Consensus& consensus, Effects& effects);
+  void stop_released(Incarnation owner, const std::vector<Running>& running, const Turn& turn);
+  void assignment_changed(ProcessorId processor, LogIndex index, const Turn& turn);
   void room_changed();
-  void propose_reports(const Consensus& consensus, Effects& effects);
-  void maybe_rebalance(const State& state, const SoftTable& soft, const Consensus& consensus,
-                       Instant now, Effects& effects);
+  void propose_reports(const Turn& turn);
+  void maybe_rebalance(const SoftTable& soft, const Turn& turn);
 
   HandoverGate gate_;
   placement::RebalanceWindow window_;

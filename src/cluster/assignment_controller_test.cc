@@ -16,10 +16,10 @@ class DispatcherTest : public testing::Test, public TestCluster {
     for (uint64_t id = 1; id <= 3; ++id) health.watch(node(id), now);
     health.noop_applied(now);
   }
-  void begin() { controller.begin(state, now); }
+  void begin() { controller.begin(turn()); }
   Effects run() {
     Effects effects;
-    controller.run(state, soft, health, consensus, now, random, effects);
+    controller.run(soft, health, turn(effects));
     return effects;
   }
   Applied commit(CommandBody body) {
@@ -27,7 +27,7 @@ class DispatcherTest : public testing::Test, public TestCluster {
     command.body = std::move(body);
     command.at_ms = consensus.unix_ms;
     const Transition transition = state.apply(++index, command);
-    controller.on_applied(command, transition, state, consensus, heard);
+    controller.on_applied(command, transition, turn(heard));
     return transition.applied;
   }
   // The one proposal of a run.
@@ -57,7 +57,6 @@ class DispatcherTest : public testing::Test, public TestCluster {
 
   const ProcessorId p{1, 1};
   SoftTable soft;
-  Random random{1};
   HealthChecker health{timing};
   AssignmentController controller{placement::RebalanceWindow::Options{}};
   Effects heard;  // What commits made it say.
@@ -150,7 +149,7 @@ TEST_F(DispatcherTest, ASpentEpochIsNeverStartedAgain) {
   const Epoch epoch = on_two();
   stopped(2, epoch);
   Effects effects;
-  controller.on_running(node(2), {{p, epoch, RunState::assigned}}, state, consensus, effects);
+  controller.on_running(node(2), {{p, epoch, RunState::assigned}}, turn(effects));
   EXPECT_TRUE(sent<StartWork>(effects).empty());
   EXPECT_EQ(sent<StopWork>(effects).size(), 1u);
 }
@@ -332,12 +331,12 @@ TEST_F(DispatcherTest, ReportsGoIntoTheLogOnceAndInOneBatch) {
   const Epoch other = assignment(q).epoch;
   Effects effects;
   controller.on_running(node(2), {{p, epoch, RunState::running}, {q, other, RunState::running}},
-                        state, consensus, effects);
+                        turn(effects));
   controller.on_report(node(3), {p, epoch, RunState::failed, "not its own"}, state);
   const auto batches = proposed<Reports>(run());
   ASSERT_EQ(batches.size(), 1u);
   EXPECT_EQ(batches[0].reports.size(), 2u);
-  controller.on_running(node(2), {{p, epoch, RunState::running}}, state, consensus, effects);
+  controller.on_running(node(2), {{p, epoch, RunState::running}}, turn(effects));
   EXPECT_TRUE(proposed<Reports>(run()).empty()) << "proposed, and not applied yet";
 }
 
@@ -355,7 +354,7 @@ TEST_F(DispatcherTest, NewWordsOfTheOwnerGoIntoTheLogAndHeartbeatsHaveNone) {
   EXPECT_EQ(say("fails"), "\"fails\"");
   EXPECT_EQ(say("fails"), "nothing");
   commit(Reports{{{p, epoch, RunState::running, "fails"}}});
-  controller.on_running(node(2), {{p, epoch, RunState::running}}, state, consensus, effects);
+  controller.on_running(node(2), {{p, epoch, RunState::running}}, turn(effects));
   EXPECT_TRUE(proposed<Reports>(run()).empty());
   EXPECT_EQ(assignment(p).detail, "fails");
   EXPECT_EQ(say(""), "\"\"");

@@ -16,14 +16,13 @@
 
 #include "base/random.h"
 #include "base/time.h"
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
 #include "cluster/input.h"
 #include "cluster/leader_role.h"
 #include "cluster/member_role.h"
 #include "cluster/node_discovery.h"
 #include "cluster/peers.h"
 #include "cluster/pending_requests.h"
+#include "cluster/turn.h"
 #include "cluster/view.h"
 #include "state/state.h"
 
@@ -72,54 +71,53 @@ class Brain {
   static constexpr char kMembersKey[] = "members";
 
  private:
-  void on(const Tick&, Effects&);
-  void on(Received& input, Effects& effects);
-  void on(const LinkChanged& input, Effects& effects);
-  void on(const Greeted& input, Effects& effects);
-  void on(Reaped& input, Effects& effects);
-  void on(const Committed& input, Effects& effects);
-  void on(const Installed& input, Effects& effects);
-  void on(Asked& input, Effects& effects);
-  void on(const ReadReady& input, Effects& effects);
-  void on(const HostReport& input, Effects& effects);
-  void on(const HostCheckpoint& input, Effects& effects);
-  void on(const Stopping&, Effects& effects);
-  void on(const Sampled& input, Effects& effects);
+  void on(const Tick&, const Turn& turn);
+  void on(Received& input, const Turn& turn);
+  void on(const LinkChanged& input, const Turn& turn);
+  void on(const Greeted& input, const Turn& turn);
+  void on(Reaped& input, const Turn& turn);
+  void on(const Committed& input, const Turn& turn);
+  void on(const Installed& input, const Turn& turn);
+  void on(Asked& input, const Turn& turn);
+  void on(const ReadReady& input, const Turn& turn);
+  void on(const HostReport& input, const Turn& turn);
+  void on(const HostCheckpoint& input, const Turn& turn);
+  void on(const Stopping&, const Turn& turn);
+  void on(const Sampled& input, const Turn& turn);
 
-  void follow_consensus(Effects& effects);
-  void lead(Effects& effects);  // The leader's turn, if we lead.
-  void members_changed(Effects& effects);
-  void serve(std::optional<PendingRequests::ToServe> served, Effects& effects);
+  void follow_consensus(const Turn& turn);
+  void lead(const Turn& turn);  // The leader's turn, if we lead.
+  void members_changed(const Turn& turn);
+  void serve(std::optional<PendingRequests::ToServe> served, const Turn& turn);
   // ---- Peers (brain_peers.cc)
-  Peers::Ground ground() const { return ground(consensus_); }
-  Peers::Ground ground(const Consensus& consensus) const;
-  void take(Received& input, Standing standing, Effects& effects);
-  void on_join(Incarnation from, const Join& join, Effects& effects);
+  Peers::Ground ground(const Turn& turn) const;
+  void take(Received& input, Standing standing, const Turn& turn);
+  void on_join(Incarnation from, const Join& join, const Turn& turn);
   void on_join_reply(const Received& input, Standing standing, const JoinReply& reply,
-                     Effects& effects);
-  void on_probe(Incarnation from, const Probe& probe, Effects& effects);
-  void note_seen(Incarnation peer, const Peers::Seen& seen, Effects& effects);
-  void name_log(Incarnation peer, Effects& effects) const;
-  void refuse(const MemberInfo& who, Standing standing, Effects& effects);
-  void renounce(Incarnation from, const JoinReply& reply, Effects& effects);
-  void hold_up(std::string why, Effects& effects);
-  void give_up_identity(const std::string& why, bool comes_back, Effects& effects);
-  void mind_losses(Effects& effects);
-  void filter_words(Incarnation from, Message& message) const;
-  void announce(Effects& effects);
-  void tell_removed(const MemberInfo& who, Effects& effects);
-  void mind_standing();
-  void mind_peers(Effects& effects);
-  void look_again(Effects& effects);
-  void mind_refused_terms(Effects& effects);
-  void publish_known(const Peers::Ground& ground, Effects& effects);
+                     const Turn& turn);
+  void on_probe(Incarnation from, const Probe& probe, const Turn& turn);
+  void note_seen(Incarnation peer, const Peers::Seen& seen, const Turn& turn);
+  void name_log(Incarnation peer, const Turn& turn) const;
+  void refuse(const MemberInfo& who, Standing standing, const Turn& turn);
+  void renounce(Incarnation from, const JoinReply& reply, const Turn& turn);
+  void hold_up(std::string why, const Turn& turn);
+  void give_up_identity(const std::string& why, bool comes_back, const Turn& turn);
+  void mind_losses(const Turn& turn);
+  void filter_words(Incarnation from, Message& message, const Turn& turn) const;
+  void announce(const Turn& turn);
+  void tell_removed(const MemberInfo& who, const Turn& turn);
+  void mind_standing(const Turn& turn);
+  void mind_peers(const Turn& turn);
+  void look_again(const Turn& turn);
+  void mind_refused_terms(const Turn& turn);
+  void publish_known(const Turn& turn);
 
-  void discover(Effects& effects);
-  void join(const JoinCluster& request, Ticket ticket, Effects& effects);
-  void mind_joining(Effects& effects);
-  std::string why_not_alone() const;
-  bool may_abandon(const LinkChanged& news) const;
-  void abandon(Effects& effects);
+  void discover(const Turn& turn);
+  void join(const JoinCluster& request, Ticket ticket, const Turn& turn);
+  void mind_joining(const Turn& turn);
+  std::string why_not_alone(const Turn& turn) const;
+  bool may_abandon(const LinkChanged& news, const Turn& turn) const;
+  void abandon(const Turn& turn);
 
   Options options_;
   ClusterId cluster_;
@@ -141,7 +139,6 @@ class Brain {
 
   // Of the step under way.
   Consensus consensus_;
-  Instant now_{};
   Touched touched_ = Touched::all();
 
   Term noop_term_ = 0;  // The newest term of which an entry is applied.

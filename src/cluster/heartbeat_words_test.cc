@@ -40,7 +40,7 @@ class Words : public TestCluster {
         if (random_.chance(0.7)) return;
         bar(p, assignment.epoch);
         return tell([&](Effects& effects) {
-          role_.on_stop({p, assignment.epoch, kTerm}, consensus, effects);
+          role_.on_stop({p, assignment.epoch, kTerm}, turn(effects));
         });
       case 6: {
         const auto work = host_.find(p);
@@ -48,12 +48,11 @@ class Words : public TestCluster {
         const bool ends = work->second.state == RunState::stopping || random_.chance(0.1);
         const HostReport report{
             p, work->second.epoch, ends ? RunState::unassigned : any_state(), {}};
-        return tell([&](Effects& effects) { role_.on_report(report, consensus, effects); },
-                    &report);
+        return tell([&](Effects& effects) { role_.on_report(report, turn(effects)); }, &report);
       }
       case 7:
         now += random_.chance(0.05) ? 6s : 50ms;
-        return tell([&](Effects& effects) { role_.tick(state, consensus, now, effects); });
+        return tell([&](Effects& effects) { role_.tick(turn(effects)); });
       default:
         return beat();
     }
@@ -74,7 +73,7 @@ class Words : public TestCluster {
     const Transition transition = state.apply(++index, command);
     tell([&](Effects& effects) {
       for (const ProcessorId& one : transition.touched.assignments) {
-        role_.changed(state, one, consensus, effects);
+        role_.changed(one, turn(effects));
       }
     });
     for (const ProcessorId& one : transition.touched.reports) role_.report_changed(state, one);
@@ -114,12 +113,12 @@ class Words : public TestCluster {
 
   void beat() {
     Effects effects;
-    role_.on_ask({}, state, consensus, now, effects);
+    role_.on_ask({}, turn(effects));
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     compare(heartbeat);
     if (random_.chance(0.2)) return;  // It gets lost.
     tell([&](Effects& more) {
-      role_.on_ack({heartbeat.sequence, heartbeat.term, index}, consensus, now, more);
+      role_.on_ack({heartbeat.sequence, heartbeat.term, index}, turn(more));
     });
   }
 

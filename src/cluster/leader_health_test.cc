@@ -31,7 +31,7 @@ class TheNextLeader : public LeaderDutyTest {
     return table;
   }
   void elect(const SoftTable& soft, Duration age) {
-    duty = LeaderRole({.timing = timing, .rebalance = {}}, node(1), kTerm, state, soft, age, now);
+    duty = LeaderRole({.timing = timing, .rebalance = {}}, node(1), kTerm, soft, age, turn());
     begin();
   }
   // Node 2 beats all along. Until it is healthy, but no longer than `most`.

@@ -54,20 +54,21 @@ VoterChange change_of(RoleChange::Kind kind) {
 
 }  // namespace
 
-LeaderRole::LeaderRole(const Options& options, Incarnation self, Term term, const State& state,
-                       const SoftTable& soft, Duration soft_age, Instant now)
+LeaderRole::LeaderRole(const Options& options, Incarnation self, Term term, const SoftTable& soft,
+                       Duration soft_age, const Turn& turn)
     : options_(options),
       self_(self),
       term_(term),
       health_(options.timing),
       controller_(options.rebalance),
       clock_(self, options.timing.heartbeat_timeout),
-      since_(now),
+      since_(turn.now),
       soft_before_(soft),
       soft_age_(soft_age),
-      soft_next_(now),
-      check_next_(now) {
-  state.members().each([&](const Incarnation&, const Member& member) { watch(member, now); });
+      soft_next_(turn.now),
+      check_next_(turn.now) {
+  turn.state.members().each(
+      [&](const Incarnation&, const Member& member) { watch(member, turn.now); });
 }
 
 // A quarantine goes on where the leader before was, by this leader's own steady clock. What the
@@ -96,59 +97,58 @@ void LeaderRole::watch(const Member& member, Instant now) {
   health_.watch(member.info.incarnation, now, inherited(member, now));
 }
 
-void LeaderRole::begin(const State& state, const Consensus&, Instant now) {
+void LeaderRole::begin(const Turn& turn) {
   begun_ = true;
-  clock_.begin(state.now_ms(), state.age_ms(), now);
-  health_.noop_applied(now);
-  controller_.begin(state, now);
+  clock_.begin(turn.state.now_ms(), turn.state.age_ms(), turn.now);
+  health_.noop_applied(turn.now);
+  controller_.begin(turn);
   // Verdicts of leaders before us may have been applied since we were elected.
-  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+  turn.state.members().each([&](const Incarnation& incarnation, const Member& member) {
     if (!health_.contact(incarnation)) {
-      watch(member, now);
+      watch(member, turn.now);
     } else if (!CANARY(trusts_first_sight)) {
-      health_.inherit(incarnation, now, inherited(member, now));
+      health_.inherit(incarnation, turn.now, inherited(member, turn.now));
     }
   });
 }
 
-void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
-                              const Consensus& consensus, Instant now, Effects& effects) {
+void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const Turn& turn) {
   if (heartbeat.term != term_) return;
-  const Heard heard = health_.heard(from, now,
+  const Heard heard = health_.heard(from, turn.now,
                                     {.boot = heartbeat.boot,
                                      .round_trip = std::nullopt,
                                      .trouble = reason_of(heartbeat.load.trouble),
                                      .loop_late = heartbeat.loop_late,
                                      .lapsed = heartbeat.lapsed,
                                      .stopping = heartbeat.stopping && from != self_,
-                                     .behind = is_behind(from, heartbeat.version, now),
+                                     .behind = is_behind(from, heartbeat.version, turn.now),
                                      .answers = heartbeat.answers});
   if (heard == Heard::stale || heard == Heard::unknown) return;
   versions_[from] = heartbeat.version;
   controller_.stopping(from, heartbeat.stopping);
   dead_.erase(from);
   loads_[from] = heartbeat.load;
-  note_empty(from, heartbeat, state);
-  heard_ms_[from] = consensus.unix_ms;
-  clock_.heard(from, heartbeat.wall_ms, now);
-  const bool clean = controller_.on_running(from, heartbeat.running, state, consensus, effects);
-  if (const auto number = health_.check_due(from, now)) {
-    effects.push_back(Send{from, HeartbeatAsk{*number}});
+  note_empty(from, heartbeat, turn.state);
+  heard_ms_[from] = turn.consensus.unix_ms;
+  clock_.heard(from, heartbeat.wall_ms, turn.now);
+  const bool clean = controller_.on_running(from, heartbeat.running, turn);
+  if (const auto number = health_.check_due(from, turn.now)) {
+    turn.send(from, HeartbeatAsk{*number});
   }
   // safety.md 1.5: no lease from a leader that may have been replaced.
-  if (!clean || !has_quorum(consensus, now)) return;
+  if (!clean || !has_quorum(turn)) return;
   // Before its own no-op is committed a leader may not know yet what others have committed; but all
   // of that is in its log.
-  const LogIndex committed = consensus.ready ? consensus.commit : consensus.last;
-  effects.push_back(Send{from, HeartbeatAck{heartbeat.sequence, term_, committed}});
+  const LogIndex committed = turn.consensus.ready ? turn.consensus.commit : turn.consensus.last;
+  turn.send(from, HeartbeatAck{heartbeat.sequence, term_, committed});
 }
 
-void LeaderRole::note_commit(const Consensus& consensus, Instant now) {
+void LeaderRole::note_commit(const Turn& turn) {
   const Duration window = options_.timing.caught_up_within;
-  if (commits_.empty() || now - commits_.back().first >= window / 8) {
-    commits_.emplace_back(now, consensus.commit);
+  if (commits_.empty() || turn.now - commits_.back().first >= window / 8) {
+    commits_.emplace_back(turn.now, turn.consensus.commit);
   }
-  while (commits_.size() > 1 && now - commits_[1].first >= window) commits_.pop_front();
+  while (commits_.size() > 1 && turn.now - commits_[1].first >= window) commits_.pop_front();
 }
 
 // It lacks what was committed a while ago: what is on its way to it does not count.
@@ -162,47 +162,45 @@ void LeaderRole::on_report(Incarnation from, const WorkReport& report, const Sta
   controller_.on_report(from, report, state);
 }
 
-void LeaderRole::refuse(const MemberInfo& who, std::string why, Effects& effects) const {
+void LeaderRole::refuse(const MemberInfo& who, std::string why, const Turn& turn) const {
   JoinReply reply;
   reply.cluster = options_.cluster;
   reply.leader = self_;
   reply.refused = std::move(why);
-  effects.push_back(Send{who.incarnation, std::move(reply), who.start});
+  turn.send(who.incarnation, std::move(reply), who.start);
 }
 
-void LeaderRole::on_join(const Join& join, const State& state, const Consensus& consensus,
-                         Instant now, Effects& effects) {
+void LeaderRole::on_join(const Join& join, const Turn& turn) {
   const Incarnation who = join.self.incarnation;
-  const Member* member = state.member(who);
+  const Member* member = turn.state.member(who);
   if (member != nullptr && member->info == join.self) {
-    effects.push_back(Send{who, who_is_where(options_.cluster, self_, state)});
+    turn.send(who, who_is_where(options_.cluster, self_, turn.state));
     return;
   }
   // A node that lost its disk takes its name over from its dead self, not from a living node: one
   // that was heard within T, and is not proved dead.
-  const Member* bearer = state.member(join.self.node);
+  const Member* bearer = turn.state.member(join.self.node);
   if (bearer != nullptr && bearer->info.incarnation != who) {
     const Incarnation other = bearer->info.incarnation;
-    const bool silent = health_.silence(other, now) >= options_.timing.heartbeat_timeout;
+    const bool silent = health_.silence(other, turn.now) >= options_.timing.heartbeat_timeout;
     if (other == self_ || !(silent || dead_.contains(other))) {
       return refuse(join.self,
                     join.self.node.value + " is the name of a member at " +
                         bearer->info.address.text() +
                         " that may live: start this node with another "
                         "--cluster-node-id, or wait until that one is known to be gone",
-                    effects);
+                    turn);
     }
   }
   const auto admitting = admitting_.find(who);
   if (!begun_ || (admitting != admitting_.end() && admitting->second.info == join.self)) return;
   admitting_[who] = AdmitMember{join.self};
-  propose(admitting_[who], consensus, effects);
+  turn.propose(admitting_[who]);
 }
 
-void LeaderRole::outwaited(Incarnation who, const State& state, const Consensus& consensus,
-                           Effects& effects) const {
-  const Member* member = state.member(who);
-  if (member != nullptr) propose(AdmitMember{member->info, true}, consensus, effects);
+void LeaderRole::outwaited(Incarnation who, const Turn& turn) const {
+  const Member* member = turn.state.member(who);
+  if (member != nullptr) turn.propose(AdmitMember{member->info, true});
 }
 
 void LeaderRole::on_link(Incarnation peer, LinkState link) {
@@ -230,27 +228,26 @@ void LeaderRole::proved_dead(Incarnation member, uint64_t boot, const State& sta
 }
 
 void LeaderRole::on_applied(const Command& command, const Transition& transition,
-                            const State& state, const Consensus& consensus, Instant now,
-                            Effects& effects) {
+                            const Turn& turn) {
   const Touched& touched = transition.touched;
   if (touched.placement) placement_changed_ = transition.applied.index;
-  settle(command, transition.applied, effects);
-  for (const Incarnation& who : touched.members) member_changed(who, state, now);
+  settle(command, transition.applied, turn);
+  for (const Incarnation& who : touched.members) member_changed(who, turn);
   if (!dead_.empty()) {
     for (const ProcessorId& processor : touched.assignments) {
-      const Assignment* assignment = state.assignments().find(processor);
-      const Epoch newest{state.generation(), transition.applied.index};
+      const Assignment* assignment = turn.state.assignments().find(processor);
+      const Epoch newest{turn.state.generation(), transition.applied.index};
       if (assignment == nullptr || assignment->epoch != newest) continue;
       // Decided before its death was known: that epoch never starts either.
       const auto dead = dead_.find(assignment->owner);
-      if (dead != dead_.end()) controller_.died(dead->first, dead->second, state);
+      if (dead != dead_.end()) controller_.died(dead->first, dead->second, turn.state);
     }
   }
-  controller_.on_applied(command, transition, state, consensus, effects);
+  controller_.on_applied(command, transition, turn);
 }
 
 // What this leader proposed has been decided.
-void LeaderRole::settle(const Command& command, const Applied& applied, Effects& effects) {
+void LeaderRole::settle(const Command& command, const Applied& applied, const Turn& turn) {
   std::erase_if(deciding_, [&](const auto& entry) {
     if (entry.second != command.body) return false;
     removing_.erase(entry.first);
@@ -258,14 +255,14 @@ void LeaderRole::settle(const Command& command, const Applied& applied, Effects&
   });
   std::erase_if(admitting_, [&](const auto& entry) {
     if (CommandBody(entry.second) != command.body) return false;
-    if (applied.rejected) refuse(entry.second.info, applied.rejected->message, effects);
+    if (applied.rejected) refuse(entry.second.info, applied.rejected->message, turn);
     return true;
   });
   if (voters_proposed_ && CommandBody(*voters_proposed_) == command.body) voters_proposed_.reset();
 }
 
-void LeaderRole::member_changed(Incarnation who, const State& state, Instant now) {
-  if (const Member* member = state.member(who)) return watch(*member, now);
+void LeaderRole::member_changed(Incarnation who, const Turn& turn) {
+  if (const Member* member = turn.state.member(who)) return watch(*member, turn.now);
   health_.forget(who);
   loads_.erase(who);
   said_empty_.erase(who);
@@ -275,22 +272,20 @@ void LeaderRole::member_changed(Incarnation who, const State& state, Instant now
   removing_.erase(who);
 }
 
-void LeaderRole::tick(const State& state, const Consensus& consensus, Instant now, Random& random,
-                      Effects& effects) {
-  if (now >= check_next_) {
-    check_next_ = now + options_.timing.doubt_gap / 5;
-    note_commit(consensus, now);
+void LeaderRole::tick(const Turn& turn) {
+  if (turn.now >= check_next_) {
+    check_next_ = turn.now + options_.timing.doubt_gap / 5;
+    note_commit(turn);
     // Before the no-op is applied nothing could be proposed, and no change may go unsaid.
-    if (begun_) judge(state, consensus, now, effects);
-    if (begun_) mind_members(state, consensus, now, effects);
-    if (begun_) hand_over(state, consensus, now, effects);
-    if (begun_) mind_voters(state, consensus, now, effects);
+    if (begun_) judge(turn);
+    if (begun_) mind_members(turn);
+    if (begun_) hand_over(turn);
+    if (begun_) mind_voters(turn);
   }
-  if (now >= soft_next_) push_soft(state, consensus, now, effects);
+  if (turn.now >= soft_next_) push_soft(turn);
   // Without a quorum somebody else may lead, and grant leases that this leader knows nothing of: it
   // opens no gate.
-  has_more_ = begun_ && has_quorum(consensus, now) &&
-              controller_.run(state, soft_, health_, consensus, now, random, effects);
+  has_more_ = begun_ && has_quorum(turn) && controller_.run(soft_, health_, turn);
 }
 
 // It has failed, and is not there either: who is in quarantine answers.
@@ -324,142 +319,138 @@ void LeaderRole::note_empty(Incarnation from, const Heartbeat& heartbeat, const 
   ++so_far.times;
 }
 
-bool LeaderRole::answers(Incarnation voter, const Consensus& consensus, Instant now) const {
-  const auto peer = consensus.peers.find(voter);
-  return peer != consensus.peers.end() &&
-         peer->second.contact_last >= now - options_.timing.quorum_window;
+bool LeaderRole::answers(Incarnation voter, const Turn& turn) const {
+  const auto peer = turn.consensus.peers.find(voter);
+  return peer != turn.consensus.peers.end() &&
+         peer->second.contact_last >= turn.now - options_.timing.quorum_window;
 }
 
 // Who was never watched, a founder that is not admitted yet, is silent since this term began. A
 // voter whose log does not answer is of no use as one, however well its heart beats.
-Duration LeaderRole::silence(Incarnation server, const Consensus& consensus, Instant now) const {
-  const Duration beats = health_.contact(server) ? health_.silence(server, now) : now - since_;
-  const auto peer = consensus.peers.find(server);
-  if (!has(consensus.voters, server) || peer == consensus.peers.end()) return beats;
-  return std::max(beats, now - std::max(peer->second.contact_last, since_));
+Duration LeaderRole::silence(Incarnation server, const Turn& turn) const {
+  const Duration beats =
+      health_.contact(server) ? health_.silence(server, turn.now) : turn.now - since_;
+  const auto peer = turn.consensus.peers.find(server);
+  if (!has(turn.consensus.voters, server) || peer == turn.consensus.peers.end()) return beats;
+  return std::max(beats, turn.now - std::max(peer->second.contact_last, since_));
 }
 
-bool LeaderRole::has_quorum(const Consensus& consensus, Instant now) const {
-  return consensus.quorum_contact >= now - options_.timing.quorum_window;
+bool LeaderRole::has_quorum(const Turn& turn) const {
+  return turn.consensus.quorum_contact >= turn.now - options_.timing.quorum_window;
 }
 
-void LeaderRole::judge(const State& state, const Consensus& consensus, Instant now,
-                       Effects& effects) {
-  for (const VerdictChange& change : health_.tick(now)) {
-    const Member* member = state.member(change.member);
+void LeaderRole::judge(const Turn& turn) {
+  for (const VerdictChange& change : health_.tick(turn.now)) {
+    const Member* member = turn.state.member(change.member);
     if (member == nullptr) continue;
-    controller_.touch_member(change.member, state);
+    controller_.touch_member(change.member, turn.state);
     const int64_t length =
         std::chrono::duration_cast<std::chrono::milliseconds>(change.quarantine).count();
-    effects.push_back(Note{Weight::info, member->info.node.value + " is " + name(change.to) + " (" +
-                                             name(change.reason) + ")"});
-    propose(SetVerdict{change.member, change.to, change.reason, length}, consensus, effects);
+    turn.note(Weight::info, member->info.node.value + " is " + name(change.to) + " (" +
+                                name(change.reason) + ")");
+    turn.propose(SetVerdict{change.member, change.to, change.reason, length});
   }
 }
 
-void LeaderRole::mind_members(const State& state, const Consensus& consensus, Instant now,
-                              Effects& effects) {
-  state.members().each([&](const Incarnation&, const Member& member) {
-    mind_member(member, state, consensus, now, effects);
-  });
+void LeaderRole::mind_members(const Turn& turn) {
+  turn.state.members().each(
+      [&](const Incarnation&, const Member& member) { mind_member(member, turn); });
 }
 
 // Notes when a member holds nothing any more; sends away who is stale; and removes who leaves, once
 // nothing is lost by it (docs/adr/0007).
-void LeaderRole::mind_member(const Member& member, const State& state, const Consensus& consensus,
-                             Instant now, Effects& effects) {
+void LeaderRole::mind_member(const Member& member, const Turn& turn) {
   const Incarnation who = member.info.incarnation;
-  if (state.owned(who) != 0 || deciding_.contains(who)) return;
+  if (turn.state.owned(who) != 0 || deciding_.contains(who)) return;
   const auto said = said_empty_.find(who);
   const bool any_goes = CANARY(old_samples_of_emptiness);
   if (member.holds_data && said != said_empty_.end() &&
       said->second.times >= (any_goes ? 1 : kSaysEmpty)) {
     const LogIndex as_of = any_goes ? 0 : said->second.as_of;
     said_empty_.erase(said);
-    return decide(who, NoteEmpty{who, as_of}, consensus, effects);
+    return decide(who, NoteEmpty{who, as_of}, turn);
   }
-  const bool gone = is_gone(who, now);
-  if (has(consensus.voters, who)) return;
-  const Member* bearer = state.member(member.info.node);
+  const bool gone = is_gone(who, turn.now);
+  if (has(turn.consensus.voters, who)) return;
+  const Member* bearer = turn.state.member(member.info.node);
   const bool replaced = bearer != nullptr && bearer->info.incarnation != who;
   // Who was told to end comes back when its operator wants it to.
   const bool stopped = member.health == Health::stopped && !CANARY(purges_the_stopped);
-  const bool stale =
-      gone && !stopped && !member.holds_data && health_.silence(who, now) >= options_.stale_after;
+  const bool stale = gone && !stopped && !member.holds_data &&
+                     health_.silence(who, turn.now) >= options_.stale_after;
   if (!member.leaving) {
     if (!stale) return;
-    return decide(who, SetDraining{who, true, true, false}, consensus, effects);
+    return decide(who, SetDraining{who, true, true, false}, turn);
   }
-  if (!may_go(member, state, now)) return;
+  if (!may_go(member, turn)) return;
   removing_.insert(who);
   decide(who,
          RemoveMember{who, replaced ? "replaced"
                            : stale  ? "stale"
                                     : "removed by request"},
-         consensus, effects);
+         turn);
 }
 
-void LeaderRole::decide(Incarnation who, CommandBody body, const Consensus& consensus,
-                        Effects& effects) {
+void LeaderRole::decide(Incarnation who, CommandBody body, const Turn& turn) {
   deciding_[who] = body;
-  propose(std::move(body), consensus, effects);
+  turn.propose(std::move(body));
 }
 
 // It leaves, and nothing is lost by it, or whoever sends it away has given up what is.
-bool LeaderRole::may_go(const Member& member, const State& state, Instant now) const {
+bool LeaderRole::may_go(const Member& member, const Turn& turn) const {
   const Incarnation who = member.info.incarnation;
-  if (!member.leaving || state.owned(who) != 0) return false;
-  return !member.holds_data || (member.forced && is_gone(who, now)) || CANARY(removes_who_holds);
+  if (!member.leaving || turn.state.owned(who) != 0) return false;
+  return !member.holds_data || (member.forced && is_gone(who, turn.now)) ||
+         CANARY(removes_who_holds);
 }
 
 // A leader that is drained has work to give away, and leading is work.
-void LeaderRole::hand_over(const State& state, const Consensus& consensus, Instant now,
-                           Effects& effects) {
-  const Member* self = state.member(self_);
-  if (self == nullptr || !self->draining || now < hand_over_next_) return;
-  for (const Incarnation& voter : consensus.voters) {
-    const Member* other = state.member(voter);
+void LeaderRole::hand_over(const Turn& turn) {
+  const Member* self = turn.state.member(self_);
+  if (self == nullptr || !self->draining || turn.now < hand_over_next_) return;
+  for (const Incarnation& voter : turn.consensus.voters) {
+    const Member* other = turn.state.member(voter);
     if (voter == self_ || other == nullptr || other->draining || other->leaving) continue;
-    const bool follows = answers(voter, consensus, now) && is_there(voter, now) &&
-                         consensus.peers.at(voter).match + kCaughtUp >= consensus.last;
+    const bool follows = answers(voter, turn) && is_there(voter, turn.now) &&
+                         turn.consensus.peers.at(voter).match + kCaughtUp >= turn.consensus.last;
     if (!follows || other->health != Health::healthy) continue;
-    hand_over_next_ = now + options_.timing.heartbeat_timeout;  // If it does not come about.
-    effects.push_back(Note{Weight::info, "is drained: " + other->info.node.value + " shall lead"});
-    effects.push_back(Transfer{voter});
+    hand_over_next_ = turn.now + options_.timing.heartbeat_timeout;  // If it does not come about.
+    turn.note(Weight::info, "is drained: " + other->info.node.value + " shall lead");
+    turn.effects.push_back(Transfer{voter});
     return;
   }
 }
 
-void LeaderRole::mind_voters(const State& state, const Consensus& consensus, Instant now,
-                             Effects& effects) {
+void LeaderRole::mind_voters(const Turn& turn) {
   RolesInput input;
   input.leader = self_;
   input.replica_count = options_.replica_count;
-  input.change_pending = consensus.changing;
-  input.committed_in_term = consensus.ready;
+  input.change_pending = turn.consensus.changing;
+  input.committed_in_term = turn.consensus.ready;
   input.voter_replace_after = options_.voter_replace_after;
-  input.founding_pair = consensus.voters.size() == 2 && state.members().size() <= 2;
-  std::set<Incarnation> all(consensus.voters.begin(), consensus.voters.end());
-  all.insert(consensus.learners.begin(), consensus.learners.end());
-  state.members().each(
+  input.founding_pair = turn.consensus.voters.size() == 2 && turn.state.members().size() <= 2;
+  std::set<Incarnation> all(turn.consensus.voters.begin(), turn.consensus.voters.end());
+  all.insert(turn.consensus.learners.begin(), turn.consensus.learners.end());
+  turn.state.members().each(
       [&](const Incarnation& incarnation, const Member&) { all.insert(incarnation); });
   for (const Incarnation& incarnation : all) {
-    const Member* member = state.member(incarnation);
-    const auto peer = consensus.peers.find(incarnation);
+    const Member* member = turn.state.member(incarnation);
+    const auto peer = turn.consensus.peers.find(incarnation);
     const bool self = incarnation == self_;
     Server server;
     server.incarnation = incarnation;
     // It votes, and is counted, until it may go: its removal may be held up for long. Once it is
     // proposed, it ends for good, whatever comes.
-    server.leaving = removing_.contains(incarnation) ||
-                     (member != nullptr && may_go(*member, state, now) &&
-                      (member->forced || !why_vote_needed(*member, state, now)));
-    server.member = state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
-    server.learner = has(consensus.learners, incarnation);
-    server.voter = has(consensus.voters, incarnation);
-    server.answered = self || answers(incarnation, consensus, now);
-    server.caught_up =
-        self || (peer != consensus.peers.end() && peer->second.match + kCaughtUp >= consensus.last);
+    server.leaving =
+        removing_.contains(incarnation) || (member != nullptr && may_go(*member, turn) &&
+                                            (member->forced || !why_vote_needed(*member, turn)));
+    server.member =
+        turn.state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
+    server.learner = has(turn.consensus.learners, incarnation);
+    server.voter = has(turn.consensus.voters, incarnation);
+    server.answered = self || answers(incarnation, turn);
+    server.caught_up = self || (peer != turn.consensus.peers.end() &&
+                                peer->second.match + kCaughtUp >= turn.consensus.last);
     const auto contact = health_.contact(incarnation);
     if (!server.learner && !server.voter) {
       // Outside the configuration it hears of no leader, so it cannot answer: a link must do.
@@ -467,30 +458,30 @@ void LeaderRole::mind_voters(const State& state, const Consensus& consensus, Ins
     } else if (!self && contact && !contact->linked) {
       server.answered = false;  // It answered a moment ago, and nobody is there now.
     }
-    server.silent = self ? Duration::zero() : silence(incarnation, consensus, now);
+    server.silent = self ? Duration::zero() : silence(incarnation, turn);
     input.servers.push_back(server);
   }
   const RolesAdvice advice = next_role_change(input);
   if (advice.change) {
-    effects.push_back(Note{Weight::info, std::string(name(advice.change->kind)) + " " +
-                                             std::to_string(advice.change->who.value) + ": " +
-                                             advice.change->reason});
+    turn.note(Weight::info, std::string(name(advice.change->kind)) + " " +
+                                std::to_string(advice.change->who.value) + ": " +
+                                advice.change->reason);
     if (advice.change->kind == RoleChange::Kind::transfer) {
-      effects.push_back(Transfer{advice.change->who});
+      turn.effects.push_back(Transfer{advice.change->who});
     } else {
-      effects.push_back(ChangeVoters{change_of(advice.change->kind), advice.change->who});
+      turn.effects.push_back(ChangeVoters{change_of(advice.change->kind), advice.change->who});
     }
     return;
   }
-  if (consensus.changing || voters_proposed_) return;
+  if (turn.consensus.changing || voters_proposed_) return;
   // The state mirrors the configuration, for everybody to read.
-  bool differs = state.leader() != self_;
-  state.members().each([&](const Incarnation& incarnation, const Member& member) {
-    differs = differs || member.voter != has(consensus.voters, incarnation);
+  bool differs = turn.state.leader() != self_;
+  turn.state.members().each([&](const Incarnation& incarnation, const Member& member) {
+    differs = differs || member.voter != has(turn.consensus.voters, incarnation);
   });
   if (!differs) return;
-  voters_proposed_ = SetVoters{consensus.voters, self_};
-  propose(*voters_proposed_, consensus, effects);
+  voters_proposed_ = SetVoters{turn.consensus.voters, self_};
+  turn.propose(*voters_proposed_);
 }
 
 void LeaderRole::stamp(const State& state, Consensus& consensus, Instant now) {
@@ -500,50 +491,49 @@ void LeaderRole::stamp(const State& state, Consensus& consensus, Instant now) {
       CANARY(age_by_wall_clock) ? static_cast<uint64_t>(consensus.unix_ms) : clock_.age_ms(now);
 }
 
-void LeaderRole::mind_log_time(const State& state, const Consensus& consensus, Instant now,
-                               Effects& effects) {
+void LeaderRole::mind_log_time(const Turn& turn) {
   if (!begun_) return;
-  const auto to = clock_.step_back(state.now_ms(), consensus.unix_ms, consensus.voters, now);
+  const auto to = clock_.step_back(turn.state.now_ms(), turn.consensus.unix_ms,
+                                   turn.consensus.voters, turn.now);
   if (!to) return;
-  effects.push_back(Note{Weight::warning, "the log's time lay " +
-                                              std::to_string((state.now_ms() - *to) / 1000) +
-                                              " s ahead of a majority of the voters' clocks: it "
-                                              "steps back"});
-  propose(SetLogTime{*to}, consensus, effects);
+  turn.note(Weight::warning, "the log's time lay " +
+                                 std::to_string((turn.state.now_ms() - *to) / 1000) +
+                                 " s ahead of a majority of the voters' clocks: it "
+                                 "steps back");
+  turn.propose(SetLogTime{*to});
 }
 
-void LeaderRole::push_soft(const State& state, const Consensus& consensus, Instant now,
-                           Effects& effects) {
-  soft_next_ = now + kSoftEvery;
-  mind_log_time(state, consensus, now, effects);
+void LeaderRole::push_soft(const Turn& turn) {
+  soft_next_ = turn.now + kSoftEvery;
+  mind_log_time(turn);
   soft_ = SoftTable{};
   soft_.term = term_;
-  soft_.as_of_ms = consensus.unix_ms;
-  if (begun_) soft_.log_ahead_ms = consensus.stamp_ms - consensus.unix_ms;
-  soft_.commit = consensus.commit;
-  for (const Incarnation& voter : consensus.voters) {
-    if (voter == self_ || answers(voter, consensus, now)) ++soft_.voters_reachable;
+  soft_.as_of_ms = turn.consensus.unix_ms;
+  if (begun_) soft_.log_ahead_ms = turn.consensus.stamp_ms - turn.consensus.unix_ms;
+  soft_.commit = turn.consensus.commit;
+  for (const Incarnation& voter : turn.consensus.voters) {
+    if (voter == self_ || answers(voter, turn)) ++soft_.voters_reachable;
   }
   size_t staying = 0;
-  state.members().each(
+  turn.state.members().each(
       [&](const Incarnation&, const Member& member) { staying += member.leaving ? 0 : 1; });
-  const bool pair = consensus.voters.size() == 2 && state.members().size() <= 2;
+  const bool pair = turn.consensus.voters.size() == 2 && turn.state.members().size() <= 2;
   soft_.voters_wanted = voters_wanted(options_.replica_count, staying, pair);
-  state.members().each([&](const Incarnation& incarnation, const Member& member) {
+  turn.state.members().each([&](const Incarnation& incarnation, const Member& member) {
     SoftMember row;
     row.incarnation = incarnation;
     row.started_at_ms = member.info.started_at_ms;
-    fill(row, now);
-    warn_of_slow_link(member, effects);
+    fill(row, turn.now);
+    warn_of_slow_link(member, turn);
     soft_.members.push_back(row);
   });
-  state.members().each([&](const Incarnation& incarnation, const Member&) {
-    if (incarnation != self_) effects.push_back(Send{incarnation, soft_});
+  turn.state.members().each([&](const Incarnation& incarnation, const Member&) {
+    if (incarnation != self_) turn.send(incarnation, soft_);
   });
 }
 
 // Once, until it is well below again: beyond the limit nobody could say so any more.
-void LeaderRole::warn_of_slow_link(const Member& member, Effects& effects) {
+void LeaderRole::warn_of_slow_link(const Member& member, const Turn& turn) {
   const Incarnation who = member.info.incarnation;
   const auto contact = health_.contact(who);
   const Duration limit = options_.timing.round_trip_limit();
@@ -551,12 +541,11 @@ void LeaderRole::warn_of_slow_link(const Member& member, Effects& effects) {
   const Duration smoothed = contact->latency.smoothed;
   if (smoothed < limit / 4) slow_links_.erase(who);
   if (smoothed < limit / 2 || !slow_links_.insert(who).second) return;
-  effects.push_back(
-      Note{Weight::warning, "round trips to " + member.info.node.value + " take " +
-                                std::to_string(smoothed / 1ms) + " ms: from " +
-                                std::to_string(limit / 1ms) +
-                                " ms on no leader can be elected and no lease renewed; raise "
-                                "electionTimeout and heartbeatTimeout"});
+  turn.note(Weight::warning, "round trips to " + member.info.node.value + " take " +
+                                 std::to_string(smoothed / 1ms) + " ms: from " +
+                                 std::to_string(limit / 1ms) +
+                                 " ms on no leader can be elected and no lease renewed; raise "
+                                 "electionTimeout and heartbeatTimeout");
 }
 
 // What was true of somebody who is silent for longer than T is not true as of now.
@@ -581,14 +570,6 @@ void LeaderRole::fill(SoftMember& row, Instant now) const {
   row.latency_last_ms = milliseconds(contact->latency.last);
   row.latency_smoothed_ms = milliseconds(contact->latency.smoothed);
   row.latency_p99_ms = milliseconds(health_.round_trip_p99(who));
-}
-
-void LeaderRole::propose(CommandBody body, const Consensus& consensus, Effects& effects) const {
-  effects.push_back(Propose{Command{.body = std::move(body),
-                                    .at_ms = consensus.stamp_ms,
-                                    .request = {},
-                                    .idempotency_key = {},
-                                    .age_ms = consensus.age_ms}});
 }
 
 }  // namespace databridge::cluster

@@ -12,16 +12,13 @@
 #include <optional>
 #include <set>
 
-#include "base/random.h"
 #include "base/time.h"
 #include "cluster/assignment_controller.h"
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
 #include "cluster/health_checker.h"
 #include "cluster/log_clock.h"
 #include "cluster/pending_requests.h"
 #include "cluster/timing.h"
-#include "state/state.h"
+#include "cluster/turn.h"
 
 namespace databridge::cluster {
 
@@ -38,20 +35,18 @@ class LeaderRole {
     ClusterId cluster = {};
   };
   // `soft`: what the leader before pushed last, `soft_age` ago: how long quarantines have lasted.
-  LeaderRole(const Options& options, Incarnation self, Term term, const State& state,
-             const SoftTable& soft, Duration soft_age, Instant now);
+  LeaderRole(const Options& options, Incarnation self, Term term, const SoftTable& soft,
+             Duration soft_age, const Turn& turn);
 
   Term term() const { return term_; }
   bool begun() const { return begun_; }
 
   // The no-op of this term is applied.
-  void begin(const State& state, const Consensus& consensus, Instant now);
+  void begin(const Turn& turn);
 
-  void on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const State& state,
-                    const Consensus& consensus, Instant now, Effects& effects);
+  void on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const Turn& turn);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
-  void on_join(const Join& join, const State& state, const Consensus& consensus, Instant now,
-               Effects& effects);
+  void on_join(const Join& join, const Turn& turn);
   void on_link(Incarnation peer, LinkState link);
   // Its process of that boot, and so each before it, is proved dead (safety.md 2).
   void proved_dead(Incarnation member, uint64_t boot, const State& state);
@@ -61,52 +56,46 @@ class LeaderRole {
   }
   // Its predecessors can hold no lease any more: its next process, if it proves the end of this
   // one, speaks for all of them.
-  void outwaited(Incarnation member, const State& state, const Consensus& consensus,
-                 Effects& effects) const;
+  void outwaited(Incarnation member, const Turn& turn) const;
   // The judge itself was away (safety.md 1.8).
   void came_back(Instant now) { health_.came_back(now); }
 
-  void on_applied(const Command& command, const Transition& transition, const State& state,
-                  const Consensus& consensus, Instant now, Effects& effects);
-  void tick(const State& state, const Consensus& consensus, Instant now, Random& random,
-            Effects& effects);
+  void on_applied(const Command& command, const Transition& transition, const Turn& turn);
+  void tick(const Turn& turn);
   Instant due() const { return has_more_ ? Instant::min() : check_next_; }
   // What commands of this step are stamped with: goes into the consensus (safety.md 8.2, 8.3).
   void stamp(const State& state, Consensus& consensus, Instant now);
 
-  void serve(PendingRequests::ToServe served, PendingRequests& requests, const State& state,
-             const Consensus& consensus, Instant now, Effects& effects);
+  void serve(PendingRequests::ToServe served, PendingRequests& requests, const Turn& turn);
 
   const SoftTable& soft() const { return soft_; }
 
  private:
-  void propose(CommandBody body, const Consensus& consensus, Effects& effects) const;
-  void settle(const Command& command, const Applied& applied, Effects& effects);
-  void member_changed(Incarnation who, const State& state, Instant now);
-  void decide(Incarnation who, CommandBody body, const Consensus& consensus, Effects& effects);
-  void refuse(const MemberInfo& who, std::string why, Effects& effects) const;
+  void settle(const Command& command, const Applied& applied, const Turn& turn);
+  void member_changed(Incarnation who, const Turn& turn);
+  void decide(Incarnation who, CommandBody body, const Turn& turn);
+  void refuse(const MemberInfo& who, std::string why, const Turn& turn) const;
   Inherited inherited(const Member& member, Instant now) const;
   void watch(const Member& member, Instant now);
-  void note_commit(const Consensus& consensus, Instant now);
+  void note_commit(const Turn& turn);
   bool is_behind(Incarnation member, LogIndex version, Instant now) const;
   void fill(SoftMember& row, Instant now) const;
-  void warn_of_slow_link(const Member& member, Effects& effects);
-  void judge(const State& state, const Consensus& consensus, Instant now, Effects& effects);
-  void mind_members(const State& state, const Consensus& consensus, Instant now, Effects& effects);
-  void mind_member(const Member& member, const State& state, const Consensus& consensus,
-                   Instant now, Effects& effects);
-  void hand_over(const State& state, const Consensus& consensus, Instant now, Effects& effects);
-  void mind_voters(const State& state, const Consensus& consensus, Instant now, Effects& effects);
-  void mind_log_time(const State& state, const Consensus& consensus, Instant now, Effects& effects);
-  void push_soft(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void warn_of_slow_link(const Member& member, const Turn& turn);
+  void judge(const Turn& turn);
+  void mind_members(const Turn& turn);
+  void mind_member(const Member& member, const Turn& turn);
+  void hand_over(const Turn& turn);
+  void mind_voters(const Turn& turn);
+  void mind_log_time(const Turn& turn);
+  void push_soft(const Turn& turn);
 
   bool is_gone(Incarnation member, Instant now) const;
   bool is_there(Incarnation member, Instant now) const;  // It answered a moment ago.
-  bool may_go(const Member& member, const State& state, Instant now) const;
+  bool may_go(const Member& member, const Turn& turn) const;
   void note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state);
-  bool has_quorum(const Consensus& consensus, Instant now) const;
-  Duration silence(Incarnation server, const Consensus& consensus, Instant now) const;
-  bool answers(Incarnation voter, const Consensus& consensus, Instant now) const;  // Within W.
+  bool has_quorum(const Turn& turn) const;
+  Duration silence(Incarnation server, const Turn& turn) const;
+  bool answers(Incarnation voter, const Turn& turn) const;  // Within W.
 
   // ---- Requests (leader_serve.cc)
   struct Served;
@@ -121,10 +110,9 @@ class LeaderRole {
   void on(ReadBarrier&, const Served& with);
   void on(JoinCluster&, const Served& with);
   Result<placement::Plan> plan_of(const Rebalance& rebalance, const State& state);
-  std::optional<std::string> why_not_removed(const Member& member, bool force, const State& state,
-                                             const Consensus& consensus, Instant now) const;
-  std::optional<std::string> why_vote_needed(const Member& member, const State& state,
-                                             Instant now) const;
+  std::optional<std::string> why_not_removed(const Member& member, bool force,
+                                             const Turn& turn) const;
+  std::optional<std::string> why_vote_needed(const Member& member, const Turn& turn) const;
 
   Options options_;
   Incarnation self_;

@@ -47,7 +47,7 @@ TEST_F(LeaderDutyTest, AcknowledgesNoHeartbeatOfAnotherTerm) {
   for (const Term term : {kTerm - 1, kTerm + 1}) {
     heartbeat.term = term;
     Effects effects;
-    duty.on_heartbeat(node(2), heartbeat, state, consensus, now, effects);
+    duty.on_heartbeat(node(2), heartbeat, turn(effects));
     EXPECT_TRUE(effects.empty());
   }
 }
@@ -86,10 +86,9 @@ TEST_F(LeaderDutyTest, ProposesNothingBeforeItsNoOp) {
   EXPECT_TRUE(all<Propose>(pass(15s)).empty());
   PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
   Effects effects;
-  auto served =
-      requests.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, state, consensus, now, effects);
+  auto served = requests.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, turn(effects));
   ASSERT_TRUE(served);
-  duty.serve(*served, requests, state, consensus, now, effects);
+  duty.serve(*served, requests, turn(effects));
   ASSERT_EQ(all<Reply>(effects).size(), 1u);
   EXPECT_EQ(all<Reply>(effects)[0].answer.error().code, Code::no_leader);
 }
@@ -335,7 +334,7 @@ TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
   other.node = info_of(2).node;
   const auto join = [&] {
     Effects effects;
-    duty.on_join({other, {}}, state, consensus, now, effects);
+    duty.on_join({other, {}}, turn(effects));
     return effects;
   };
   const auto refused = sent<JoinReply>(join());
@@ -356,7 +355,7 @@ TEST_F(LeaderDutyTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
   other.node = info_of(2).node;
   duty.proved_dead(node(2), 1, state);
   Effects effects;
-  duty.on_join({other, {}}, state, consensus, now, effects);
+  duty.on_join({other, {}}, turn(effects));
   EXPECT_EQ(proposed<AdmitMember>(effects).size(), 1u);
 }
 
@@ -409,8 +408,8 @@ class RequestTest : public LeaderDutyTest {
   std::optional<Answer> ask(RequestBody request) {
     Effects effects;
     PendingRequests requests({}, node(1), 1);
-    const auto served = requests.ask({7, {std::move(request), {}}}, state, consensus, now, effects);
-    duty.serve(*served, requests, state, consensus, now, effects);
+    const auto served = requests.ask({7, {std::move(request), {}}}, turn(effects));
+    duty.serve(*served, requests, turn(effects));
     const auto replies = all<Reply>(effects);
     return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
   }

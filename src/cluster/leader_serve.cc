@@ -22,28 +22,22 @@ bool votes(const Consensus& consensus, Incarnation who) {
 struct LeaderRole::Served {
   PendingRequests::ToServe& request;
   PendingRequests& requests;
-  const State& state;
-  const Consensus& consensus;
-  Instant now;
-  Effects& effects;
+  const Turn& turn;
 
-  void answer(Answer with) const { requests.answer(request.id, std::move(with), state, effects); }
+  void answer(Answer with) const { requests.answer(request.id, std::move(with), turn); }
   void refuse(Code code, std::string why) const { answer(fail(code, std::move(why))); }
-  void done() const { answer(Outcome{.index = state.version(), .plan = {}, .text = {}}); }
-  void propose(CommandBody body) const {
-    requests.propose(request, std::move(body), state, consensus, effects);
-  }
+  void done() const { answer(Outcome{.index = turn.state.version(), .plan = {}, .text = {}}); }
+  void propose(CommandBody body) const { requests.propose(request, std::move(body), turn); }
   const Member* find(const NodeId& node) const {  // Says so if there is none.
-    const Member* member = state.member(node);
+    const Member* member = turn.state.member(node);
     if (member == nullptr) refuse(Code::not_found, "there is no node " + node.value);
     return member;
   }
 };
 
 void LeaderRole::serve(PendingRequests::ToServe served, PendingRequests& requests,
-                       const State& state, const Consensus& consensus, Instant now,
-                       Effects& effects) {
-  const Served with{served, requests, state, consensus, now, effects};
+                       const Turn& turn) {
+  const Served with{served, requests, turn};
   if (!begun_) {
     return with.refuse(Code::no_leader, "the leader has just been elected; try again");
   }
@@ -55,7 +49,7 @@ void LeaderRole::on(Change& change, const Served& with) {
     // Asked here and not by `apply`: a flow that is in the log goes on, whatever becomes of its
     // nodes.
     for (const ProcessorSpec& spec : put->flow.processors) {
-      if (const auto why = why_no_files(with.state, spec)) {
+      if (const auto why = why_no_files(with.turn.state, spec)) {
         return with.refuse(Code::unprocessable, "processor \"" + spec.name + "\": " + *why);
       }
     }
@@ -65,22 +59,22 @@ void LeaderRole::on(Change& change, const Served& with) {
 
 void LeaderRole::on(Place& place, const Served& with) {
   const FlowId& flow = place.spec.flow;
-  if (!flow.empty() && !with.state.flows().contains(flow)) {
+  if (!flow.empty() && !with.turn.state.flows().contains(flow)) {
     return with.refuse(Code::unprocessable, "there is no flow " + flow.value);
   }
-  if (const auto why = why_no_files(with.state, place.spec)) {
+  if (const auto why = why_no_files(with.turn.state, place.spec)) {
     return with.refuse(Code::unprocessable, "processor \"" + place.spec.name + "\": " + *why);
   }
   const ProcessorId processor = place.spec.id;
   with.requests.propose_placed(with.request, AddProcessor{std::move(place.spec)}, processor,
-                               with.state, with.consensus, with.effects);
+                               with.turn);
 }
 
 void LeaderRole::on(MoveWork& move, const Served& with) {
-  const auto to = controller_.may_move(move.processor, move.to, move.force, with.state, soft_);
+  const auto to = controller_.may_move(move.processor, move.to, move.force, with.turn.state, soft_);
   if (!to) return with.answer(tl::make_unexpected(to.error()));
   with.requests.propose_placed(with.request, WishPlace{move.processor, *to, move.force},
-                               move.processor, with.state, with.consensus, with.effects);
+                               move.processor, with.turn);
 }
 
 // A plan that was shown is bound to the state that it was made of.
@@ -107,55 +101,52 @@ Result<placement::Plan> LeaderRole::plan_of(const Rebalance& rebalance, const St
 }
 
 void LeaderRole::on(Rebalance& rebalance, const Served& with) {
-  Result<placement::Plan> plan = plan_of(rebalance, with.state);
+  Result<placement::Plan> plan = plan_of(rebalance, with.turn.state);
   if (!plan) return with.answer(tl::make_unexpected(plan.error()));
   if (!rebalance.dry_run) {
-    controller_.apply(*plan, with.state, with.consensus, with.now, with.effects);
+    controller_.apply(*plan, with.turn);
   }
-  with.answer(Outcome{.index = with.state.version(), .plan = std::move(*plan), .text = {}});
+  with.answer(Outcome{.index = with.turn.state.version(), .plan = std::move(*plan), .text = {}});
 }
 
 void LeaderRole::on(RemoveNode& remove, const Served& with) {
   const Member* member = with.find(remove.node);
   if (member == nullptr) return;
-  if (const auto why =
-          why_not_removed(*member, remove.force, with.state, with.consensus, with.now)) {
+  if (const auto why = why_not_removed(*member, remove.force, with.turn)) {
     return with.refuse(Code::conflict, *why);
   }
   with.propose(SetDraining{member->info.incarnation, true, true, remove.force || member->forced});
 }
 
 std::optional<std::string> LeaderRole::why_not_removed(const Member& member, bool force,
-                                                       const State& state,
-                                                       const Consensus& consensus,
-                                                       Instant now) const {
+                                                       const Turn& turn) const {
   const Incarnation who = member.info.incarnation;
   const std::string& node = member.info.node.value;
-  if (votes(consensus, who)) {
+  if (votes(turn.consensus, who)) {
     size_t stay = 0, answer = 0;
-    for (const Incarnation& voter : consensus.voters) {
+    for (const Incarnation& voter : turn.consensus.voters) {
       if (voter == who) continue;
       ++stay;
-      if (voter == self_ || answers(voter, consensus, now)) ++answer;
+      if (voter == self_ || answers(voter, turn)) ++answer;
     }
     // A worker that answers gets the vote, and then the leadership, before this one goes.
-    const auto& learners = consensus.learners;
+    const auto& learners = turn.consensus.learners;
     const bool successor = std::any_of(learners.begin(), learners.end(), [&](Incarnation learner) {
-      return learner != who && answers(learner, consensus, now);
+      return learner != who && answers(learner, turn);
     });
     if (stay == 0 && !successor) {
       return node + " is the last voter, and no other node could take its place: add one first";
     }
     if (!force) {
-      if (auto why = why_vote_needed(member, state, now)) return why;
+      if (auto why = why_vote_needed(member, turn)) return why;
     }
     // By force, one that answers goes after those that do not: its vote takes theirs away first.
-    if (stay != 0 && answer <= stay / 2 && !(force && is_there(who, now))) {
+    if (stay != 0 && answer <= stay / 2 && !(force && is_there(who, turn.now))) {
       return "without " + node + " only " + std::to_string(answer) + " of " + std::to_string(stay) +
              " voters answer: the cluster would lose its quorum";
     }
   }
-  if (!force && is_gone(who, now)) {
+  if (!force && is_gone(who, turn.now)) {
     return node +
            " does not answer, so it cannot hand its work over: use force=true to remove it all "
            "the same";
@@ -175,17 +166,17 @@ bool LeaderRole::is_there(Incarnation member, Instant now) const {
 
 // Without it so few nodes would answer that fewer could vote than now: because others are dead, who
 // may come back. The next failure would then stop a cluster that bears one today.
-std::optional<std::string> LeaderRole::why_vote_needed(const Member& member, const State& state,
-                                                       Instant now) const {
+std::optional<std::string> LeaderRole::why_vote_needed(const Member& member,
+                                                       const Turn& turn) const {
   if (CANARY(last_votes_go)) return std::nullopt;
   size_t all = 0, there = 0;
   std::string silent;
-  state.members().each([&](const Incarnation& other, const Member& known) {
+  turn.state.members().each([&](const Incarnation& other, const Member& known) {
     const bool itself = other == member.info.incarnation;
     if (known.leaving && !itself) return;
     ++all;
     if (itself) return;
-    if (is_there(other, now)) {
+    if (is_there(other, turn.now)) {
       ++there;
     } else {
       silent += (silent.empty() ? "" : ", ") + known.info.node.value;
@@ -206,7 +197,8 @@ void LeaderRole::on(DrainNode& drain, const Served& with) {
   // Who is not to be drained any more is not to be removed either.
   const bool is = drain.draining;
   if (!is && !member->draining && !member->leaving) {
-    return with.answer(Outcome{.index = with.state.version(), .plan = {}, .text = kNotDraining});
+    return with.answer(
+        Outcome{.index = with.turn.state.version(), .plan = {}, .text = kNotDraining});
   }
   with.propose(
       SetDraining{member->info.incarnation, is, is && member->leaving, is && member->forced});
@@ -215,13 +207,13 @@ void LeaderRole::on(DrainNode& drain, const Served& with) {
 void LeaderRole::on(CheckNode& check, const Served& with) {
   const Member* member = with.find(check.node);
   if (member == nullptr) return;
-  const auto number = health_.asked(member->info.incarnation, with.now);
-  with.effects.push_back(Send{member->info.incarnation, HeartbeatAsk{number.value_or(0)}});
+  const auto number = health_.asked(member->info.incarnation, with.turn.now);
+  with.turn.send(member->info.incarnation, HeartbeatAsk{number.value_or(0)});
   with.done();
 }
 
 void LeaderRole::on(TransferLeadership& transfer, const Served& with) {
-  const Consensus& consensus = with.consensus;
+  const Consensus& consensus = with.turn.consensus;
   Incarnation to;
   if (!transfer.to.empty()) {
     const Member* member = with.find(transfer.to);
@@ -230,8 +222,9 @@ void LeaderRole::on(TransferLeadership& transfer, const Served& with) {
   } else {
     LogIndex best = 0;
     for (const Incarnation& voter : consensus.voters) {
-      if (voter == self_ || !answers(voter, consensus, with.now)) continue;
-      const Member* member = with.state.member(voter);  // Who is about to end would pass it on.
+      if (voter == self_ || !answers(voter, with.turn)) continue;
+      const Member* member =
+          with.turn.state.member(voter);  // Who is about to end would pass it on.
       if (member != nullptr && member->health == Health::stopped) continue;
       const LogIndex match = consensus.peers.at(voter).match;
       if (match < best) continue;
@@ -246,15 +239,15 @@ void LeaderRole::on(TransferLeadership& transfer, const Served& with) {
   if (!to) {
     return with.refuse(Code::conflict, "there is no other voter to hand the leadership to");
   }
-  if (!answers(to, consensus, with.now)) {
+  if (!answers(to, with.turn)) {
     return with.refuse(Code::conflict, transfer.to.value + " does not answer at the moment");
   }
-  with.effects.push_back(Transfer{to});
+  with.turn.effects.push_back(Transfer{to});
   with.done();
 }
 
 void LeaderRole::on(ReadBarrier&, const Served& with) {
-  with.requests.read(with.request.id, with.effects);
+  with.requests.read(with.request.id, with.turn);
 }
 
 void LeaderRole::on(JoinCluster&, const Served& with) {

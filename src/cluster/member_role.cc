@@ -14,27 +14,26 @@ constexpr size_t kUnansweredMax = 64;
 MemberRole::MemberRole(const Timing& timing, Incarnation self, uint64_t boot)
     : timing_(timing), self_(self), boot_(boot), sequence_(boot << 32) {}
 
-void MemberRole::tick(const State& state, const Consensus& consensus, Instant now,
-                      Effects& effects) {
-  lapse(now, effects);
-  catch_up(state);
+void MemberRole::tick(const Turn& turn) {
+  lapse(turn);
+  catch_up(turn.state);
   // A new leader knows nothing of us: it hears from us at once, not at the next round.
-  const bool news = consensus.term != heard_term_ || consensus.leader != heard_leader_;
+  const bool news = turn.consensus.term != heard_term_ || turn.consensus.leader != heard_leader_;
   if (news) {
-    heard_term_ = consensus.term;
-    heard_leader_ = consensus.leader;
+    heard_term_ = turn.consensus.term;
+    heard_leader_ = turn.consensus.leader;
     sent_.clear();
     for (const ProcessorId& processor : unheard_) {
       const Work& work = work_.at(processor);
       if (work.state == RunState::stopping) continue;
-      tell(consensus, {processor, work.epoch, work.state, work.words}, effects);
+      tell({processor, work.epoch, work.state, work.words}, turn);
     }
     answers_ = 0;
   }
-  if (consensus.leader && (news || now >= heartbeat_due_)) {
-    send_heartbeat(state, consensus, now, effects);
+  if (turn.consensus.leader && (news || turn.now >= heartbeat_due_)) {
+    send_heartbeat(turn);
   }
-  try_starts(state, now, effects);
+  try_starts(turn);
 }
 
 Instant MemberRole::due() const {
@@ -44,33 +43,32 @@ Instant MemberRole::due() const {
   return due;
 }
 
-void MemberRole::send_heartbeat(const State& state, const Consensus& consensus, Instant now,
-                                Effects& effects) {
-  heartbeat_due_ = now + timing_.heartbeat_interval;
+void MemberRole::send_heartbeat(const Turn& turn) {
+  heartbeat_due_ = turn.now + timing_.heartbeat_interval;
   // What is committed here is not what the leader has: who says no more loses its work and vote.
-  if (consensus.contradicted) return;
+  if (turn.consensus.contradicted) return;
   Heartbeat heartbeat;
   heartbeat.sequence = ++sequence_;
-  heartbeat.term = consensus.term;
+  heartbeat.term = turn.consensus.term;
   heartbeat.boot = boot_;
   heartbeat.load = load_;
   heartbeat.loop_late = std::exchange(loop_late_, false);
   heartbeat.stopping = stopping_;
-  heartbeat.wall_ms = consensus.unix_ms;
-  heartbeat.version = state.version();
+  heartbeat.wall_ms = turn.consensus.unix_ms;
+  heartbeat.version = turn.state.version();
   heartbeat.answers = answers_;
   heartbeat.lapsed = std::exchange(lapsed_, false);
   for (auto next = differing_.begin(); next != differing_.end();) {
     const auto entry = next++;
-    if (auto running = named(state, *entry)) {
+    if (auto running = named(turn.state, *entry)) {
       heartbeat.running.push_back(*running);
     } else {
       differing_.erase(entry);
     }
   }
-  sent_[sequence_] = now;
+  sent_[sequence_] = turn.now;
   while (sent_.size() > kUnansweredMax) sent_.erase(sent_.begin());
-  effects.push_back(Send{consensus.leader, std::move(heartbeat)});
+  turn.send(turn.consensus.leader, std::move(heartbeat));
 }
 
 // What the leader cannot know from the state (docs/adr/0011): work that is ours by the state and
@@ -95,23 +93,22 @@ void MemberRole::look_at(ProcessorId processor) {
   if (starts_.contains(processor)) start_looks_.insert(processor);
 }
 
-void MemberRole::on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now,
-                        Effects& effects) {
-  if (ack.term != consensus.term || ack.term != heard_term_) return;
+void MemberRole::on_ack(const HeartbeatAck& ack, const Turn& turn) {
+  if (ack.term != turn.consensus.term || ack.term != heard_term_) return;
   const auto sent = sent_.find(ack.sequence);
   if (sent == sent_.end()) return;
   const Instant until = sent->second + timing_.lease;
-  round_trip_ = now - sent->second;
+  round_trip_ = turn.now - sent->second;
   acked_ = sent->second;
   told_.emplace_back(sent->second, ack.commit);
   if (told_.size() > kUnansweredMax) told_.pop_front();
   sent_.erase(sent_.begin(), std::next(sent));
-  lapse(now, effects);  // A lease that ended is not mended: its epochs are gone (safety.md 1.4).
-  if (until <= now) return;
+  lapse(turn);  // A lease that ended is not mended: its epochs are gone (safety.md 1.4).
+  if (until <= turn.now) return;
   if (ack.term > lease_term_ || until > lease_until_) {
     lease_until_ = std::max(until, lease_until_);
     lease_term_ = ack.term;
-    effects.push_back(RenewLease{lease_until_, lease_term_});
+    turn.effects.push_back(RenewLease{lease_until_, lease_term_});
   }
 }
 
@@ -127,16 +124,14 @@ std::optional<Duration> MemberRole::out_of_touch(Instant now) const {
   return now - *acked_;
 }
 
-void MemberRole::on_ask(const HeartbeatAsk& ask, const State& state, const Consensus& consensus,
-                        Instant now, Effects& effects) {
+void MemberRole::on_ask(const HeartbeatAsk& ask, const Turn& turn) {
   answers_ = std::max(answers_, ask.number);
-  if (consensus.leader) send_heartbeat(state, consensus, now, effects);
+  if (turn.consensus.leader) send_heartbeat(turn);
 }
 
-void MemberRole::stopping(const State& state, const Consensus& consensus, Instant now,
-                          Effects& effects) {
+void MemberRole::stopping(const Turn& turn) {
   stopping_ = true;
-  if (consensus.leader) send_heartbeat(state, consensus, now, effects);
+  if (turn.consensus.leader) send_heartbeat(turn);
 }
 
 void MemberRole::on_start(const StartWork& start, Instant now) {
@@ -156,31 +151,30 @@ void MemberRole::drop_start(ProcessorId processor) {
 
 // A start waits for its own conditions: the state, an older epoch that ends here, the lease. Each
 // of them names the starts that it concerns, so that thousands may wait and cost nothing.
-void MemberRole::try_starts(const State& state, Instant now, Effects& effects) {
-  const Term lease = now < lease_until_ ? lease_term_ : 0;
+void MemberRole::try_starts(const Turn& turn) {
+  const Term lease = turn.now < lease_until_ ? lease_term_ : 0;
   if (lease != std::exchange(start_lease_, lease) ||
       heard_term_ != std::exchange(start_term_, heard_term_)) {
     for (const auto& [processor, pending] : starts_) start_looks_.insert(processor);
   }
   for (const auto& [until, processor] : start_ends_) {
-    if (until > now) break;
+    if (until > turn.now) break;
     start_looks_.insert(processor);
   }
   for (const ProcessorId& processor : std::exchange(start_looks_, {})) {
     const auto found = starts_.find(processor);
-    if (found != starts_.end() && !try_start(found->second, state, now, effects)) {
+    if (found != starts_.end() && !try_start(found->second, turn)) {
       drop_start(processor);
     }
   }
 }
 
 // False: it waits no longer.
-bool MemberRole::try_start(const PendingStart& pending, const State& state, Instant now,
-                           Effects& effects) {
+bool MemberRole::try_start(const PendingStart& pending, const Turn& turn) {
   const StartWork& start = pending.start;
-  const Assignment* assignment = state.assignments().find(start.processor);
-  const Member* self = state.member(self_);
-  const bool applied = state.version() >= start.index;
+  const Assignment* assignment = turn.state.assignments().find(start.processor);
+  const Member* self = turn.state.member(self_);
+  const bool applied = turn.state.version() >= start.index;
   const bool current = applied && assignment != nullptr && assignment->owner == self_ &&
                        assignment->epoch == start.epoch && !assignment->releasing;
   // Epochs from before this start of the process are dead here.
@@ -188,20 +182,20 @@ bool MemberRole::try_start(const PendingStart& pending, const State& state, Inst
                       start.epoch.index > self->admitted_at;
   const auto work = work_.find(start.processor);
   const bool here = work != work_.end() && work->second.epoch == start.epoch;
-  if (now >= pending.until || start.term < heard_term_ || here ||
+  if (turn.now >= pending.until || start.term < heard_term_ || here ||
       barred(start.processor, start.epoch) || (applied && !(current && reborn))) {
     return false;
   }
   // An older epoch is still stopping here, or a condition is not there yet: wait for it.
   if (!current || work != work_.end()) return true;
-  if (lease_term_ != start.term || now >= lease_until_) return true;
+  if (lease_term_ != start.term || turn.now >= lease_until_) return true;
   work_[start.processor] = {start.epoch, RunState::starting, {}, false};
   differing_.insert(start.processor);
-  effects.push_back(StartHost{start.processor, start.epoch});
+  turn.effects.push_back(StartHost{start.processor, start.epoch});
   return false;
 }
 
-void MemberRole::on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects) {
+void MemberRole::on_stop(const StopWork& stop, const Turn& turn) {
   if (stop.term < heard_term_) return;
   bar(stop.processor, stop.epoch);
   const auto work = work_.find(stop.processor);
@@ -209,14 +203,14 @@ void MemberRole::on_stop(const StopWork& stop, const Consensus& consensus, Effec
     if (work->second.state == RunState::stopping) return;
     work->second.state = RunState::stopping;
     look_at(stop.processor);
-    effects.push_back(StopHost{stop.processor, work->second.epoch});
+    turn.effects.push_back(StopHost{stop.processor, work->second.epoch});
     return;
   }
   // It does not run here and never will: that is what "stopped" means.
-  tell(consensus, {stop.processor, stop.epoch, RunState::unassigned, "not running"}, effects);
+  tell({stop.processor, stop.epoch, RunState::unassigned, "not running"}, turn);
 }
 
-void MemberRole::on_report(const HostReport& report, const Consensus& consensus, Effects& effects) {
+void MemberRole::on_report(const HostReport& report, const Turn& turn) {
   const auto work = work_.find(report.processor);
   if (work == work_.end() || work->second.epoch != report.epoch) return;
   look_at(report.processor);
@@ -231,16 +225,15 @@ void MemberRole::on_report(const HostReport& report, const Consensus& consensus,
     work->second.spoke = work->second.spoke || !report.detail.empty();
     if (work->second.spoke) unheard_.insert(report.processor);
   }
-  tell(consensus, {report.processor, report.epoch, report.state, report.detail}, effects);
+  tell({report.processor, report.epoch, report.state, report.detail}, turn);
 }
 
-void MemberRole::changed(const State& state, ProcessorId processor, const Consensus& consensus,
-                         Effects& effects) {
-  const Assignment* assignment = state.assignments().find(processor);
+void MemberRole::changed(ProcessorId processor, const Turn& turn) {
+  const Assignment* assignment = turn.state.assignments().find(processor);
   const bool ours = assignment != nullptr && assignment->owner == self_;
   look_at(processor);
   if (ours) {
-    const Member* self = state.member(self_);
+    const Member* self = turn.state.member(self_);
     if (self == nullptr || self->info.boot != boot_ ||
         assignment->epoch.index <= self->admitted_at) {
       bar(processor, assignment->epoch);
@@ -249,12 +242,12 @@ void MemberRole::changed(const State& state, ProcessorId processor, const Consen
   const auto work = work_.find(processor);
   if (work == work_.end()) {
     if (ours && assignment->releasing) {
-      on_stop({processor, assignment->epoch, heard_term_}, consensus, effects);
+      on_stop({processor, assignment->epoch, heard_term_}, turn);
     }
     return;
   }
   const bool stays = ours && assignment->epoch == work->second.epoch && !assignment->releasing;
-  if (!stays) on_stop({processor, work->second.epoch, heard_term_}, consensus, effects);
+  if (!stays) on_stop({processor, work->second.epoch, heard_term_}, turn);
 }
 
 void MemberRole::report_changed(const State& state, ProcessorId processor) {
@@ -272,15 +265,15 @@ void MemberRole::report_changed(const State& state, ProcessorId processor) {
   }
 }
 
-void MemberRole::rebuild(const State& state, const Consensus& consensus, Effects& effects) {
+void MemberRole::rebuild(const Turn& turn) {
   std::set<ProcessorId> touched;
   for (const auto& [processor, work] : work_) touched.insert(processor);
-  state.each_owned(self_, [&](const ProcessorId& processor) { touched.insert(processor); });
-  for (const ProcessorId& processor : touched) changed(state, processor, consensus, effects);
+  turn.state.each_owned(self_, [&](const ProcessorId& processor) { touched.insert(processor); });
+  for (const ProcessorId& processor : touched) changed(processor, turn);
 }
 
-void MemberRole::lapse(Instant now, Effects& effects) {
-  if (lease_term_ == 0 || now < lease_until_) return;
+void MemberRole::lapse(const Turn& turn) {
+  if (lease_term_ == 0 || turn.now < lease_until_) return;
   lease_term_ = 0;
   lapsed_ = true;
   for (auto& [processor, work] : work_) {
@@ -288,10 +281,10 @@ void MemberRole::lapse(Instant now, Effects& effects) {
     look_at(processor);
     if (work.state == RunState::stopping) continue;
     work.state = RunState::stopping;
-    effects.push_back(StopHost{processor, work.epoch});
+    turn.effects.push_back(StopHost{processor, work.epoch});
   }
   if (!work_.empty()) {
-    effects.push_back(Note{Weight::warning, "lease ended: all work here stops"});
+    turn.note(Weight::warning, "lease ended: all work here stops");
   }
 }
 
@@ -306,9 +299,8 @@ void MemberRole::bar(ProcessorId processor, Epoch epoch) {
   look_at(processor);
 }
 
-void MemberRole::tell(const Consensus& consensus, const WorkReport& report,
-                      Effects& effects) const {
-  if (consensus.leader) effects.push_back(Send{consensus.leader, report});
+void MemberRole::tell(const WorkReport& report, const Turn& turn) const {
+  if (turn.consensus.leader) turn.send(turn.consensus.leader, report);
 }
 
 }  // namespace databridge::cluster

@@ -16,10 +16,8 @@
 
 #include "base/canary.h"
 #include "base/time.h"
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
 #include "cluster/timing.h"
-#include "state/state.h"
+#include "cluster/turn.h"
 
 namespace databridge::cluster {
 
@@ -28,27 +26,25 @@ class MemberRole {
   MemberRole(const Timing& timing, Incarnation self, uint64_t boot);
 
   // Sends what is due, lets a lapsed lease take its epochs with it, begins what may begin.
-  void tick(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void tick(const Turn& turn);
 
-  void on_ack(const HeartbeatAck& ack, const Consensus& consensus, Instant now, Effects& effects);
-  void on_ask(const HeartbeatAsk& ask, const State& state, const Consensus& consensus, Instant now,
-              Effects& effects);
+  void on_ack(const HeartbeatAck& ack, const Turn& turn);
+  void on_ask(const HeartbeatAsk& ask, const Turn& turn);
   void on_start(const StartWork& start, Instant now);
-  void on_stop(const StopWork& stop, const Consensus& consensus, Effects& effects);
-  void on_report(const HostReport& report, const Consensus& consensus, Effects& effects);
+  void on_stop(const StopWork& stop, const Turn& turn);
+  void on_report(const HostReport& report, const Turn& turn);
 
   // The assignment of the processor has changed in the state, or may have.
-  void changed(const State& state, ProcessorId processor, const Consensus& consensus,
-               Effects& effects);
+  void changed(ProcessorId processor, const Turn& turn);
   // The state says otherwise how its work goes.
   void report_changed(const State& state, ProcessorId processor);
-  void rebuild(const State& state, const Consensus& consensus, Effects& effects);
+  void rebuild(const Turn& turn);
 
   void set_load(const NodeLoad& load) { load_ = load; }
   // Kept until a heartbeat has said it: the step that is late need not be one that sends.
   void note_loop_late() { loop_late_ = true; }
   // The process is about to end: the leader is told at once.
-  void stopping(const State& state, const Consensus& consensus, Instant now, Effects& effects);
+  void stopping(const Turn& turn);
 
   // When tick() has something to do again.
   Instant due() const;
@@ -81,16 +77,15 @@ class MemberRole {
   void catch_up(const State& state);
   bool barred(ProcessorId processor, Epoch epoch) const;
   void bar(ProcessorId processor, Epoch epoch);
-  void lapse(Instant now, Effects& effects);
+  void lapse(const Turn& turn);
   // It may have to be named in heartbeats, and its start may go on.
   void look_at(ProcessorId processor);
   std::optional<Running> named(const State& state, ProcessorId processor) const;
-  void try_starts(const State& state, Instant now, Effects& effects);
-  bool try_start(const PendingStart& pending, const State& state, Instant now, Effects& effects);
+  void try_starts(const Turn& turn);
+  bool try_start(const PendingStart& pending, const Turn& turn);
   void drop_start(ProcessorId processor);
-  void send_heartbeat(const State& state, const Consensus& consensus, Instant now,
-                      Effects& effects);
-  void tell(const Consensus& consensus, const WorkReport& report, Effects& effects) const;
+  void send_heartbeat(const Turn& turn);
+  void tell(const WorkReport& report, const Turn& turn) const;
 
   Timing timing_;
   Incarnation self_;

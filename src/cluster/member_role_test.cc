@@ -15,7 +15,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
 
   Effects tick() {
     Effects effects;
-    duty.tick(state, consensus, now, effects);
+    duty.tick(turn(effects));
     return effects;
   }
   Effects pass(Duration time) {
@@ -25,7 +25,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   Effects ack(const Heartbeat& heartbeat) { return ack(heartbeat.sequence, heartbeat.term); }
   Effects ack(uint64_t sequence, Term term) {
     Effects effects;
-    duty.on_ack({sequence, term, committed}, consensus, now, effects);
+    duty.on_ack({sequence, term, committed}, turn(effects));
     return effects;
   }
   // A heartbeat goes out and is acknowledged at once.
@@ -33,7 +33,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
     Effects effects;
     now += 1ms;
     tick();  // So that it speaks to the leader of this term.
-    duty.on_ask({}, state, consensus, now, effects);
+    duty.on_ask({}, turn(effects));
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     EXPECT_EQ(all<RenewLease>(ack(heartbeat)).size(), 1u);
     return heartbeat;
@@ -41,7 +41,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   // The replicated state moves on, and the member hears of it.
   Effects heard_of(ProcessorId processor) {
     Effects effects;
-    duty.changed(state, processor, consensus, effects);
+    duty.changed(processor, turn(effects));
     return effects;
   }
   Epoch given(ProcessorId processor) {
@@ -55,12 +55,12 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   }
   Effects stop(ProcessorId processor, Epoch epoch, Term term = kTerm) {
     Effects effects;
-    duty.on_stop({processor, epoch, term}, consensus, effects);
+    duty.on_stop({processor, epoch, term}, turn(effects));
     return effects;
   }
   Effects host_says(ProcessorId processor, Epoch epoch, RunState is, std::string words = {}) {
     Effects effects;
-    duty.on_report({processor, epoch, is, std::move(words)}, consensus, effects);
+    duty.on_report({processor, epoch, is, std::move(words)}, turn(effects));
     return effects;
   }
   Epoch running(ProcessorId processor) {
@@ -72,7 +72,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   }
   RunState told_of(ProcessorId processor) {
     Effects effects;
-    duty.on_ask({}, state, consensus, now, effects);
+    duty.on_ask({}, turn(effects));
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     for (const Running& item : heartbeat.running) {
       if (item.processor == processor) return item.state;
@@ -341,7 +341,7 @@ TEST_F(MemberDutyTest, ARebuiltStateStopsWhatIsSomebodyElsesNow) {
   release(p);
   assign(p, 3);
   Effects effects;
-  duty.rebuild(state, consensus, effects);
+  duty.rebuild(turn(effects));
   const auto stops = all<StopHost>(effects);
   ASSERT_EQ(stops.size(), 1u);
   EXPECT_EQ(stops[0].epoch, epoch);
@@ -363,7 +363,7 @@ TEST_F(MemberDutyTest, EpochsFromBeforeThisStartNeverRun) {
   const Epoch before = running(p);
   duty = MemberRole(timing, node(2), 2);
   Effects effects;
-  duty.rebuild(state, consensus, effects);
+  duty.rebuild(turn(effects));
   EXPECT_EQ(told_of(p), RunState::unassigned) << "which opens the gate at once";
   lease();
   EXPECT_TRUE(all<StartHost>(start(p, before)).empty());
@@ -439,7 +439,7 @@ TEST_F(MemberDutyTest, AnOldAnswerSaysNothingOfNow) {
 TEST_F(MemberDutyTest, AnAnswerThatWasLongOnItsWayIsAsOldAsItsQuestion) {
   tick();
   Effects effects;
-  duty.on_ask({}, state, consensus, now, effects);
+  duty.on_ask({}, turn(effects));
   const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
   pass(timing.caught_up_within);
   ack(heartbeat);
@@ -450,7 +450,7 @@ TEST_F(MemberDutyTest, AnAnswerThatWasLongOnItsWayIsAsOldAsItsQuestion) {
 TEST_F(MemberDutyTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
   tick();
   Effects effects;
-  duty.on_ask({7}, state, consensus, now, effects);
+  duty.on_ask({7}, turn(effects));
   EXPECT_EQ(sent<Heartbeat>(effects).at(0).message.answers, 7u);
   EXPECT_EQ(sent<Heartbeat>(effects).at(0).message.version, state.version());
   follow(3, kTerm + 1);

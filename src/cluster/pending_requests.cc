@@ -24,52 +24,50 @@ bool is_settled(const State& state, ProcessorId processor) {
 PendingRequests::PendingRequests(const Limits& limits, Incarnation self, uint64_t boot)
     : limits_(limits), self_(self), counter_(boot << 32) {}
 
-std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const State& state,
-                                                             const Consensus& consensus,
-                                                             Instant now, Effects& effects) {
+std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const Turn& turn) {
   const auto refuse = [&](Error error) -> std::optional<ToServe> {
-    effects.push_back(Reply{asked.ticket, tl::make_unexpected(std::move(error))});
+    turn.effects.push_back(Reply{asked.ticket, tl::make_unexpected(std::move(error))});
     return std::nullopt;
   };
   if (local_.size() >= limits_.under_way_max) {
     return refuse({Code::unavailable, "too many requests are under way on this node"});
   }
   if (const auto before =
-          state.remembered(asked.request.idempotency_key, asked.request.fingerprint)) {
+          turn.state.remembered(asked.request.idempotency_key, asked.request.fingerprint)) {
     if (before->rejected) return refuse(*before->rejected);
-    effects.push_back(Reply{asked.ticket, Outcome{.index = before->index, .plan = {}, .text = {}}});
+    turn.effects.push_back(
+        Reply{asked.ticket, Outcome{.index = before->index, .plan = {}, .text = {}}});
     return std::nullopt;
   }
-  if (!consensus.leader) return refuse(why_no_leader(consensus, now));
+  if (!turn.consensus.leader) return refuse(why_no_leader(turn));
   // Nothing is sent that would be lost for certain: its asker would wait in vain.
-  if (!consensus.linked) {
+  if (!turn.consensus.linked) {
     return refuse({Code::no_leader, "the link to the leader is not up yet; try again"});
   }
-  if (consensus.leading && !has_quorum(consensus, now)) {
+  if (turn.consensus.leading && !has_quorum(turn)) {
     return refuse({Code::no_quorum, "this leader does not hear a majority of the voters"});
   }
   const RequestId id{self_, ++counter_};
-  local_.emplace(id, Local{asked.ticket, now + limits_.patience, consensus.term,
+  local_.emplace(id, Local{asked.ticket, turn.now + limits_.patience, turn.consensus.term,
                            std::holds_alternative<ReadBarrier>(asked.request.body), std::nullopt});
-  if (consensus.leading) return ToServe{id, std::move(asked.request)};
-  effects.push_back(Send{consensus.leader, Forward{id, encode(asked.request)}});
+  if (turn.consensus.leading) return ToServe{id, std::move(asked.request)};
+  turn.send(turn.consensus.leader, Forward{id, encode(asked.request)});
   return std::nullopt;
 }
 
 std::optional<PendingRequests::ToServe> PendingRequests::on_forward(Incarnation from,
                                                                     const Forward& forward,
-                                                                    const Consensus& consensus,
-                                                                    Instant now, Effects& effects) {
+                                                                    const Turn& turn) {
   const auto refuse = [&](Error error) -> std::optional<ToServe> {
     const Answer answer = tl::make_unexpected(std::move(error));
-    effects.push_back(Send{from, ForwardReply{forward.request, encode(answer)}});
+    turn.send(from, ForwardReply{forward.request, encode(answer)});
     return std::nullopt;
   };
   if (forward.request.from != from) return std::nullopt;
   if (proposed_.contains(forward.request)) return std::nullopt;
-  if (!consensus.leading)
+  if (!turn.consensus.leading)
     return refuse({Code::no_leader, "the leader has just changed; try again"});
-  if (!has_quorum(consensus, now)) {
+  if (!has_quorum(turn)) {
     return refuse({Code::no_quorum, "the leader does not hear a majority of the voters"});
   }
   Result<Request> request = decode_request(forward.bytes);
@@ -77,86 +75,82 @@ std::optional<PendingRequests::ToServe> PendingRequests::on_forward(Incarnation 
   return ToServe{forward.request, std::move(*request)};
 }
 
-void PendingRequests::propose(const ToServe& served, CommandBody body, const State& state,
-                              const Consensus& consensus, Effects& effects) {
+void PendingRequests::propose(const ToServe& served, CommandBody body, const Turn& turn) {
   // The key was perhaps not remembered where the request came in, which may lag behind.
   if (const auto before =
-          state.remembered(served.request.idempotency_key, served.request.fingerprint)) {
+          turn.state.remembered(served.request.idempotency_key, served.request.fingerprint)) {
     answer(served.id,
            before->rejected ? Answer(tl::make_unexpected(*before->rejected))
                             : Answer(Outcome{.index = before->index, .plan = {}, .text = {}}),
-           state, effects);
+           turn);
     return;
   }
   proposed_.emplace(served.id, std::nullopt);
-  effects.push_back(Propose{Command{.body = std::move(body),
-                                    .at_ms = consensus.stamp_ms,
-                                    .request = served.id,
-                                    .idempotency_key = served.request.idempotency_key,
-                                    .fingerprint = served.request.fingerprint,
-                                    .age_ms = consensus.age_ms}});
+  turn.effects.push_back(Propose{Command{.body = std::move(body),
+                                         .at_ms = turn.consensus.stamp_ms,
+                                         .request = served.id,
+                                         .idempotency_key = served.request.idempotency_key,
+                                         .fingerprint = served.request.fingerprint,
+                                         .age_ms = turn.consensus.age_ms}});
 }
 
 void PendingRequests::propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
-                                     const State& state, const Consensus& consensus,
-                                     Effects& effects) {
-  propose(served, std::move(body), state, consensus, effects);
+                                     const Turn& turn) {
+  propose(served, std::move(body), turn);
   const auto found = proposed_.find(served.id);
   if (found != proposed_.end()) found->second = processor;
 }
 
-void PendingRequests::read(const RequestId& id, Effects& effects) {
+void PendingRequests::read(const RequestId& id, const Turn& turn) {
   reads_.emplace(++read_context_, id);
-  effects.push_back(AskRead{read_context_});
+  turn.effects.push_back(AskRead{read_context_});
 }
 
-void PendingRequests::answer(const RequestId& id, Answer answer, const State& state,
-                             Effects& effects) {
+void PendingRequests::answer(const RequestId& id, Answer answer, const Turn& turn) {
   if (id.from == self_) {
-    finish(id, std::move(answer), state, effects);
+    finish(id, std::move(answer), turn);
   } else {
-    effects.push_back(Send{id.from, ForwardReply{id, encode(answer)}});
+    turn.send(id.from, ForwardReply{id, encode(answer)});
   }
 }
 
-void PendingRequests::on_reply(const ForwardReply& reply, const State& state, Effects& effects) {
+void PendingRequests::on_reply(const ForwardReply& reply, const Turn& turn) {
   Result<Answer> answer = decode_answer(reply.bytes);
   if (!answer) return;
-  finish(reply.request, std::move(*answer), state, effects);
+  finish(reply.request, std::move(*answer), turn);
 }
 
-void PendingRequests::finish(const RequestId& id, Answer answer, const State& state,
-                             Effects& effects) {
+void PendingRequests::finish(const RequestId& id, Answer answer, const Turn& turn) {
   const auto found = local_.find(id);
   if (found == local_.end()) return;
-  if (answer && answer->index > state.version()) {
+  if (answer && answer->index > turn.state.version()) {
     if (found->second.answer) return;
     until_shown_.emplace(answer->index, id);
     found->second.answer = std::move(answer);
     return;
   }
-  effects.push_back(Reply{found->second.ticket, std::move(answer)});
+  turn.effects.push_back(Reply{found->second.ticket, std::move(answer)});
   local_.erase(found);
 }
 
-void PendingRequests::refuse(const RequestId& id, Error error, Effects& effects) {
+void PendingRequests::refuse(const RequestId& id, Error error, const Turn& turn) {
   const Answer answer = tl::make_unexpected(std::move(error));
   if (id.from != self_) {
-    effects.push_back(Send{id.from, ForwardReply{id, encode(answer)}});
+    turn.send(id.from, ForwardReply{id, encode(answer)});
     return;
   }
   const auto found = local_.find(id);
   if (found == local_.end()) return;
-  effects.push_back(Reply{found->second.ticket, answer});
+  turn.effects.push_back(Reply{found->second.ticket, answer});
   local_.erase(found);
 }
 
 void PendingRequests::on_applied(const Command& command, const Transition& transition,
-                                 const State& state, Effects& effects) {
+                                 const Turn& turn) {
   const Applied& applied = transition.applied;
   if (!placing_.empty()) {
     for (const ProcessorId& processor : transition.touched.assignments) {
-      if (is_settled(state, processor)) placed(processor, applied.index, state, effects);
+      if (is_settled(turn.state, processor)) placed(processor, applied.index, turn);
     }
   }
   const auto found = proposed_.find(command.request);
@@ -165,40 +159,38 @@ void PendingRequests::on_applied(const Command& command, const Transition& trans
   const RequestId id = found->first;
   proposed_.erase(found);
   if (applied.rejected) {
-    answer(id, tl::make_unexpected(*applied.rejected), state, effects);
-  } else if (processor && !is_settled(state, *processor)) {
+    answer(id, tl::make_unexpected(*applied.rejected), turn);
+  } else if (processor && !is_settled(turn.state, *processor)) {
     placing_.emplace(*processor, id);
   } else {
-    answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, state, effects);
+    answer(id, Outcome{.index = applied.index, .plan = {}, .text = {}}, turn);
   }
 }
 
-void PendingRequests::placed(ProcessorId processor, LogIndex index, const State& state,
-                             Effects& effects) {
+void PendingRequests::placed(ProcessorId processor, LogIndex index, const Turn& turn) {
   const auto [first, last] = placing_.equal_range(processor);
   for (auto next = first; next != last;) {
     const auto entry = next++;
-    answer(entry->second, Outcome{.index = index, .plan = {}, .text = {}}, state, effects);
+    answer(entry->second, Outcome{.index = index, .plan = {}, .text = {}}, turn);
     placing_.erase(entry);
   }
 }
 
-void PendingRequests::on_version(const State& state, Effects& effects) {
-  while (!until_shown_.empty() && until_shown_.begin()->first <= state.version()) {
+void PendingRequests::on_version(const Turn& turn) {
+  while (!until_shown_.empty() && until_shown_.begin()->first <= turn.state.version()) {
     const auto found = local_.find(until_shown_.begin()->second);
     until_shown_.erase(until_shown_.begin());
     if (found == local_.end()) continue;  // Its patience has ended.
-    effects.push_back(Reply{found->second.ticket, std::move(*found->second.answer)});
+    turn.effects.push_back(Reply{found->second.ticket, std::move(*found->second.answer)});
     local_.erase(found);
   }
 }
 
-void PendingRequests::on_read(const ReadReady& ready, const State& state,
-                              const Consensus& consensus, Instant now, Effects& effects) {
+void PendingRequests::on_read(const ReadReady& ready, const Turn& turn) {
   if (!ready.index) {
     const auto lost = reads_.find(ready.context);
     if (lost == reads_.end()) return;
-    refuse(lost->second, leader_lost(consensus, now), effects);
+    refuse(lost->second, leader_lost(turn), turn);
     reads_.erase(lost);
     return;
   }
@@ -206,73 +198,75 @@ void PendingRequests::on_read(const ReadReady& ready, const State& state,
   while (!reads_.empty() && reads_.begin()->first <= ready.context) {
     const RequestId id = reads_.begin()->second;
     reads_.erase(reads_.begin());
-    answer(id, Outcome{.index = *ready.index, .plan = {}, .text = {}}, state, effects);
+    answer(id, Outcome{.index = *ready.index, .plan = {}, .text = {}}, turn);
   }
 }
 
-void PendingRequests::tick(const Consensus& consensus, Instant now, Effects& effects) {
-  if (consensus.term != term_) {
+void PendingRequests::tick(const Turn& turn) {
+  if (turn.consensus.term != term_) {
     // What was asked of the old leader may or may not have happened: nobody here can tell.
-    term_ = consensus.term;
+    term_ = turn.consensus.term;
     proposed_.clear();
     placing_.clear();
     // A read has no outcome that could be unknown.
     for (const auto& [context, id] : std::exchange(reads_, {})) {
-      refuse(id, leader_lost(consensus, now), effects);
+      refuse(id, leader_lost(turn), turn);
     }
     std::vector<std::pair<RequestId, bool>> lost;
     for (const auto& [id, local] : local_) {
       if (local.term < term_ && !local.answer) lost.emplace_back(id, local.is_read);
     }
     for (const auto& [id, is_read] : lost) {
-      refuse(id, is_read ? leader_lost(consensus, now) : unknown_outcome(), effects);
+      refuse(id, is_read ? leader_lost(turn) : unknown_outcome(), turn);
     }
   }
   std::vector<RequestId> late;
   for (const auto& [id, local] : local_) {  // In the order they were asked, which is of deadlines.
-    if (local.deadline > now) break;
+    if (local.deadline > turn.now) break;
     late.push_back(id);
   }
-  for (const RequestId& id : late) give_up(id, effects);
+  for (const RequestId& id : late) give_up(id, turn);
 }
 
-void PendingRequests::give_up(const RequestId& id, Effects& effects) {
+void PendingRequests::give_up(const RequestId& id, const Turn& turn) {
   const Local& local = local_.find(id)->second;
-  if (!local.answer) return refuse(id, unknown_outcome(), effects);
+  if (!local.answer) return refuse(id, unknown_outcome(), turn);
   const LogIndex index = (*local.answer)->index;
   const auto [first, last] = until_shown_.equal_range(index);
   until_shown_.erase(std::find_if(first, last, [&](const auto& one) { return one.second == id; }));
   refuse(id,
          {Code::timed_out, "it is done at index " + std::to_string(index) +
                                ", but this node has not caught up with that yet: look again later"},
-         effects);
+         turn);
 }
 
 Instant PendingRequests::due() const {
   return local_.empty() ? Instant::max() : local_.begin()->second.deadline;
 }
 
-bool PendingRequests::has_quorum(const Consensus& consensus, Instant now) const {
+bool PendingRequests::has_quorum(const Turn& turn) const {
   // Who has just been elected was elected by a quorum.
-  return std::max(consensus.quorum_contact, consensus.led_since) >= now - limits_.quorum_window;
+  return std::max(turn.consensus.quorum_contact, turn.consensus.led_since) >=
+         turn.now - limits_.quorum_window;
 }
 
-Error PendingRequests::leader_lost(const Consensus& consensus, Instant now) const {
-  if (!consensus.leader) return why_no_leader(consensus, now);
+Error PendingRequests::leader_lost(const Turn& turn) const {
+  if (!turn.consensus.leader) return why_no_leader(turn);
   return {Code::no_leader, "the leader has just changed; try again"};
 }
 
-Error PendingRequests::why_no_leader(const Consensus& consensus, Instant now) const {
+Error PendingRequests::why_no_leader(const Turn& turn) const {
   size_t reachable = 0;
-  for (const Incarnation& voter : consensus.voters) {
-    const auto peer = consensus.peers.find(voter);
-    const bool heard = peer != consensus.peers.end() && peer->second.contact_last != Instant{} &&
-                       now - peer->second.contact_last <= limits_.voter_silence;
+  for (const Incarnation& voter : turn.consensus.voters) {
+    const auto peer = turn.consensus.peers.find(voter);
+    const bool heard = peer != turn.consensus.peers.end() &&
+                       peer->second.contact_last != Instant{} &&
+                       turn.now - peer->second.contact_last <= limits_.voter_silence;
     if (voter == self_ || heard) ++reachable;
   }
-  if (!consensus.voters.empty() && reachable <= consensus.voters.size() / 2) {
+  if (!turn.consensus.voters.empty() && reachable <= turn.consensus.voters.size() / 2) {
     return {Code::no_quorum, "only " + std::to_string(reachable) + " of " +
-                                 std::to_string(consensus.voters.size()) +
+                                 std::to_string(turn.consensus.voters.size()) +
                                  " voters are within reach of this node"};
   }
   return {Code::no_leader, "there is no leader at the moment; try again"};

@@ -11,9 +11,7 @@
 #include <vector>
 
 #include "base/time.h"
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
-#include "state/state.h"
+#include "cluster/turn.h"
 
 namespace databridge::cluster {
 
@@ -32,30 +30,25 @@ class PendingRequests {
     RequestId id;
     Request request;
   };
-  std::optional<ToServe> ask(Asked asked, const State& state, const Consensus& consensus,
-                             Instant now, Effects& effects);
-  std::optional<ToServe> on_forward(Incarnation from, const Forward& forward,
-                                    const Consensus& consensus, Instant now, Effects& effects);
-  void on_reply(const ForwardReply& reply, const State& state, Effects& effects);
+  std::optional<ToServe> ask(Asked asked, const Turn& turn);
+  std::optional<ToServe> on_forward(Incarnation from, const Forward& forward, const Turn& turn);
+  void on_reply(const ForwardReply& reply, const Turn& turn);
 
   // ---- The leader's side: how a request ends.
   // Proposes the change; the answer follows its commit.
-  void propose(const ToServe& served, CommandBody body, const State& state,
-               const Consensus& consensus, Effects& effects);
+  void propose(const ToServe& served, CommandBody body, const Turn& turn);
   // Proposes the change; once committed, the answer waits until the processor has been given a
   // place, or a reason why it has none.
   void propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,
-                      const State& state, const Consensus& consensus, Effects& effects);
-  void read(const RequestId& id, Effects& effects);
-  void answer(const RequestId& id, Answer answer, const State& state, Effects& effects);
+                      const Turn& turn);
+  void read(const RequestId& id, const Turn& turn);
+  void answer(const RequestId& id, Answer answer, const Turn& turn);
 
   // ---- What happens below.
-  void on_applied(const Command& command, const Transition& transition, const State& state,
-                  Effects& effects);
-  void on_version(const State& state, Effects& effects);  // The state has moved on.
-  void on_read(const ReadReady& ready, const State& state, const Consensus& consensus, Instant now,
-               Effects& effects);
-  void tick(const Consensus& consensus, Instant now, Effects& effects);
+  void on_applied(const Command& command, const Transition& transition, const Turn& turn);
+  void on_version(const Turn& turn);  // The state has moved on.
+  void on_read(const ReadReady& ready, const Turn& turn);
+  void tick(const Turn& turn);
   Instant due() const;
   bool idle() const { return local_.empty() && proposed_.empty(); }
 
@@ -68,13 +61,13 @@ class PendingRequests {
     std::optional<Answer> answer;  // Known, and waits until the view here shows it.
   };
   // Why a leader that was there a moment ago is not.
-  Error leader_lost(const Consensus& consensus, Instant now) const;
-  Error why_no_leader(const Consensus& consensus, Instant now) const;
-  bool has_quorum(const Consensus& consensus, Instant now) const;
-  void finish(const RequestId& id, Answer answer, const State& state, Effects& effects);
-  void placed(ProcessorId processor, LogIndex index, const State& state, Effects& effects);
-  void refuse(const RequestId& id, Error error, Effects& effects);
-  void give_up(const RequestId& id, Effects& effects);
+  Error leader_lost(const Turn& turn) const;
+  Error why_no_leader(const Turn& turn) const;
+  bool has_quorum(const Turn& turn) const;
+  void finish(const RequestId& id, Answer answer, const Turn& turn);
+  void placed(ProcessorId processor, LogIndex index, const Turn& turn);
+  void refuse(const RequestId& id, Error error, const Turn& turn);
+  void give_up(const RequestId& id, const Turn& turn);
 
   Limits limits_;
   Incarnation self_;

@@ -16,23 +16,23 @@ struct TestDesk : TestCluster {
                  node(self_id), 1) {}
 
   std::optional<PendingRequests::ToServe> ask(RequestBody body, const std::string& key = {}) {
-    return requests.ask({++ticket, {std::move(body), key}}, state, consensus, now, said);
+    return requests.ask({++ticket, {std::move(body), key}}, turn(said));
   }
   std::optional<PendingRequests::ToServe> change(const std::string& key = {}) {
     return ask(Change{SetConfig{"a", "1", {}}}, key);
   }
   void propose(const PendingRequests::ToServe& served) {
-    requests.propose(served, std::get<Change>(served.request.body).body, state, consensus, said);
+    requests.propose(served, std::get<Change>(served.request.body).body, turn(said));
   }
   void commit(Command command) {
-    requests.on_applied(command, state.apply(++index, command), state, said);
-    requests.on_version(state, said);
+    requests.on_applied(command, state.apply(++index, command), turn(said));
+    requests.on_version(turn(said));
   }
   // What was proposed last is committed.
   void commit() { commit(all<Propose>(said).back().command); }
-  void tick() { requests.tick(consensus, now, said); }
+  void tick() { requests.tick(turn(said)); }
   void hear(const RequestId& id, const Answer& answer) {
-    requests.on_reply({id, encode(answer)}, state, said);
+    requests.on_reply({id, encode(answer)}, turn(said));
   }
   std::vector<Reply> replies() const { return all<Reply>(said); }
   Code only_error() const {
@@ -127,7 +127,7 @@ TEST_F(LeadersDesk, AKeyThatTheAskersNodeDidNotRememberIsRememberedHere) {
   const size_t before = all<Propose>(said).size();
   const RequestId id{node(2), 7};
   const Request request{Change{SetConfig{"a", "1", {}}}, "k"};
-  const auto served = requests.on_forward(node(2), {id, encode(request)}, consensus, now, said);
+  const auto served = requests.on_forward(node(2), {id, encode(request)}, turn(said));
   propose(*served);
   EXPECT_EQ(all<Propose>(said).size(), before);
   ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
@@ -138,21 +138,21 @@ TEST_F(LeadersDesk, AKeyThatWasUsedForAnotherRequestIsRefused) {
   propose(*change("k"));
   commit();
   Request other{Change{SetConfig{"b", "2", {}}}, "k", 9};
-  EXPECT_FALSE(requests.ask({++ticket, other}, state, consensus, now, said));
+  EXPECT_FALSE(requests.ask({++ticket, other}, turn(said)));
   ASSERT_EQ(replies().size(), 2u);
   EXPECT_EQ(replies()[1].answer.error().code, Code::unprocessable);
 
   const size_t before = all<Propose>(said).size();
-  propose(*requests.on_forward(node(2), {{node(2), 7}, encode(other)}, consensus, now, said));
+  propose(*requests.on_forward(node(2), {{node(2), 7}, encode(other)}, turn(said)));
   EXPECT_EQ(all<Propose>(said).size(), before);
   const auto answer = decode_answer(sent<ForwardReply>(said).back().message.bytes);
   EXPECT_EQ(answer->error().code, Code::unprocessable);
 
   // Both under way at once: the one that is applied later is refused.
   propose(*requests.on_forward(node(2), {{node(2), 8}, encode(Request{other.body, "n", 9})},
-                               consensus, now, said));
+                               turn(said)));
   propose(*requests.on_forward(node(2), {{node(2), 9}, encode(Request{other.body, "n", 5})},
-                               consensus, now, said));
+                               turn(said)));
   const std::vector<Propose> proposed = all<Propose>(said);
   commit(proposed[before].command);
   commit(proposed[before + 1].command);
@@ -163,15 +163,15 @@ TEST_F(LeadersDesk, AKeyThatWasUsedForAnotherRequestIsRefused) {
 TEST_F(LeadersDesk, TheSameForwardTwiceIsOneProposal) {
   const RequestId id{node(2), 7};
   const Request request{Change{SetConfig{"a", "1", {}}}, {}};
-  propose(*requests.on_forward(node(2), {id, encode(request)}, consensus, now, said));
-  EXPECT_FALSE(requests.on_forward(node(2), {id, encode(request)}, consensus, now, said));
-  EXPECT_FALSE(requests.on_forward(node(3), {id, encode(request)}, consensus, now, said))
+  propose(*requests.on_forward(node(2), {id, encode(request)}, turn(said)));
+  EXPECT_FALSE(requests.on_forward(node(2), {id, encode(request)}, turn(said)));
+  EXPECT_FALSE(requests.on_forward(node(3), {id, encode(request)}, turn(said)))
       << "in another's name";
 }
 
 TEST_F(FollowersDesk, WhoDoesNotLeadRefusesAForwardAtOnce) {
   const Request request{Change{SetConfig{"a", "1", {}}}, {}};
-  EXPECT_FALSE(requests.on_forward(node(3), {{node(3), 7}, encode(request)}, consensus, now, said));
+  EXPECT_FALSE(requests.on_forward(node(3), {{node(3), 7}, encode(request)}, turn(said)));
   ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
   const auto answer = decode_answer(sent<ForwardReply>(said)[0].message.bytes);
   EXPECT_EQ(answer->error().code, Code::no_leader);
@@ -205,7 +205,7 @@ TEST_F(FollowersDesk, AnAnswerThatItsViewNeverShowsEndsWithItsPatience) {
   EXPECT_EQ(only_error(), Code::timed_out);
   EXPECT_NE(replies()[0].answer.error().message.find("done at index"), std::string::npos);
   apply(SetConfig{"a", "1", {}});
-  requests.on_version(state, said);
+  requests.on_version(turn(said));
   EXPECT_EQ(replies().size(), 1u);
   EXPECT_EQ(requests.due(), Instant::max());
 }
@@ -217,7 +217,7 @@ TEST_F(FollowersDesk, AKnownOutcomeOutlivesItsLeader) {
   tick();
   EXPECT_TRUE(replies().empty());
   apply(SetConfig{"a", "1", {}});
-  requests.on_version(state, said);
+  requests.on_version(turn(said));
   ASSERT_EQ(replies().size(), 1u);
   EXPECT_TRUE(replies()[0].answer);
 }
@@ -257,36 +257,35 @@ TEST_F(FollowersDesk, SaysWhetherItIsALeaderOrAQuorumThatIsMissing) {
 // ---- Reads
 
 TEST_F(LeadersDesk, AReadIsTrueAtTheIndexOfItsBarrier) {
-  requests.read(ask(ReadBarrier{})->id, said);
+  requests.read(ask(ReadBarrier{})->id, turn(said));
   const uint64_t context = all<AskRead>(said).at(0).context;
-  requests.on_read({context, index + 1}, state, consensus, now, said);
+  requests.on_read({context, index + 1}, turn(said));
   EXPECT_TRUE(replies().empty()) << "not applied here yet";
   apply(SetStrategy{Strategy::round_robin});
-  requests.on_version(state, said);
+  requests.on_version(turn(said));
   ASSERT_EQ(replies().size(), 1u);
   EXPECT_EQ(replies()[0].answer->index, index);
 }
 
 TEST_F(LeadersDesk, AReadThatLosesItsLeaderFailsAtOnce) {
-  requests.read(ask(ReadBarrier{})->id, said);
-  requests.read(ask(ReadBarrier{})->id, said);
+  requests.read(ask(ReadBarrier{})->id, turn(said));
+  requests.read(ask(ReadBarrier{})->id, turn(said));
   const auto asked = all<AskRead>(said);
   consensus.leader = {};  // Stepped down, in the same term: no quorum was heard.
   consensus.leading = false;
   for (auto& [who, peer] : consensus.peers) peer.contact_last = now - 1min;
-  requests.on_read({asked.at(1).context, std::nullopt}, state, consensus, now, said);
+  requests.on_read({asked.at(1).context, std::nullopt}, turn(said));
   EXPECT_EQ(only_error(), Code::no_quorum);
   follow(3, kTerm);
-  requests.on_read({asked.at(0).context, std::nullopt}, state, consensus, now, said);
+  requests.on_read({asked.at(0).context, std::nullopt}, turn(said));
   ASSERT_EQ(replies().size(), 2u);
   EXPECT_EQ(replies()[1].answer.error().code, Code::no_leader);
 }
 
 TEST_F(LeadersDesk, AReadForSomebodyElseIsRefusedOverTheWireWhenTheTermEnds) {
   const Request request{ReadBarrier{}, {}};
-  const auto served =
-      requests.on_forward(node(2), {{node(2), 7}, encode(request)}, consensus, now, said);
-  requests.read(served->id, said);
+  const auto served = requests.on_forward(node(2), {{node(2), 7}, encode(request)}, turn(said));
+  requests.read(served->id, turn(said));
   follow(3, kTerm + 1);
   tick();
   ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
@@ -312,7 +311,7 @@ struct PlacingDesk : LeadersDesk {
   }
   void place() {
     const auto served = ask(Place{spec()});
-    requests.propose_placed(*served, AddProcessor{spec()}, p, state, consensus, said);
+    requests.propose_placed(*served, AddProcessor{spec()}, p, turn(said));
     commit();
   }
   void commit_own(CommandBody body) {
@@ -349,7 +348,7 @@ TEST_F(PlacingDesk, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
   commit_own(Assign{p, {}, node(2), "here"});
   const Epoch epoch = assignment(p).epoch;
   const auto served = ask(MoveWork{p, NodeId("node-3")});
-  requests.propose_placed(*served, WishPlace{p, node(3)}, p, state, consensus, said);
+  requests.propose_placed(*served, WishPlace{p, node(3)}, p, turn(said));
   commit();
   EXPECT_EQ(replies().size(), 1u) << "it is wished for, and not there";
   commit_own(Release{p, epoch, "moved"});

@@ -167,9 +167,8 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
   const auto refused = [&] {
     PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
-    auto served =
-        requests.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, state, consensus, now, effects);
-    duty.serve(*served, requests, state, consensus, now, effects);
+    auto served = requests.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, turn(effects));
+    duty.serve(*served, requests, turn(effects));
     return proposed<SetDraining>(effects).empty();
   };
   pass(1s);  // All are heard.
@@ -192,9 +191,8 @@ class LastVotesTest : public LeaderDutyTest {
   std::optional<std::string> refusal(uint64_t whom, bool force) {
     PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
-    auto served = requests.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, state, consensus,
-                               now, effects);
-    duty.serve(*served, requests, state, consensus, now, effects);
+    auto served = requests.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, turn(effects));
+    duty.serve(*served, requests, turn(effects));
     if (!proposed<SetDraining>(effects).empty()) return std::nullopt;
     return all<Reply>(effects).at(0).answer.error().message;
   }

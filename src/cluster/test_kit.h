@@ -1,4 +1,4 @@
-// What the tests of the duties share: a state made by commands alone, a consensus as a leader or a
+// What the tests of the roles share: a state made by commands alone, a consensus as a leader or a
 // follower sees it, a clock that the test moves, and a look at effects by their kind.
 #pragma once
 
@@ -8,10 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
 #include "cluster/timing.h"
-#include "state/state.h"
+#include "cluster/turn.h"
 
 namespace databridge::cluster {
 
@@ -129,8 +127,14 @@ struct TestCluster {
     for (auto& [who, peer] : consensus.peers) peer.contact_last = now;
   }
 
+  // What a step at this moment would work on; what is done in it goes to `effects`.
+  Turn turn(Effects& effects) { return {state, consensus, now, random, effects}; }
+  Turn turn() { return turn(unheard); }
+
   Timing timing = *Timing::from(10s, 30s);
   Instant now{1000s};
+  Random random{1};
+  Effects unheard;
   Consensus consensus;
   State state;
   LogIndex index = 0;

@@ -20,7 +20,7 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
  protected:
   LeaderDutyTest() { lead(1, kTerm); }
 
-  void begin() { duty.begin(state, consensus, now); }
+  void begin() { duty.begin(turn()); }
   // Its proposal, or somebody's, is committed.
   Effects commit(CommandBody body) {
     Command command;
@@ -28,12 +28,12 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     command.at_ms = consensus.unix_ms;
     const Transition transition = state.apply(++index, command);
     Effects effects;
-    duty.on_applied(command, transition, state, consensus, now, effects);
+    duty.on_applied(command, transition, turn(effects));
     return effects;
   }
   Effects tick() {
     Effects effects;
-    duty.tick(state, consensus, now, random, effects);
+    duty.tick(turn(effects));
     return effects;
   }
   // The leader's turns until it has nothing to propose; all that it said meanwhile.
@@ -77,7 +77,7 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     heartbeat.version = lagging.contains(from) ? 0 : std::max(consensus.commit, state.version());
     heartbeat.stopping = stopping.contains(from);
     Effects effects;
-    duty.on_heartbeat(node(from), heartbeat, state, consensus, now, effects);
+    duty.on_heartbeat(node(from), heartbeat, turn(effects));
     for (const auto& ask : sent<HeartbeatAsk>(effects)) asked[from] = ask.message.number;
     return effects;
   }
@@ -104,14 +104,8 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
   }
 
   const ProcessorId p = add(1);
-  Random random{1};
-  LeaderRole duty{LeaderRole::Options{.timing = timing, .rebalance = {}},
-                  node(1),
-                  kTerm,
-                  state,
-                  SoftTable{},
-                  Duration::zero(),
-                  now};
+  LeaderRole duty{
+      {.timing = timing, .rebalance = {}}, node(1), kTerm, {}, Duration::zero(), turn()};
   uint64_t sequence = 0;
   std::map<uint64_t, uint64_t> asked;  // The newest check of each.
   std::set<uint64_t> lagging, stopping;

@@ -1,0 +1,41 @@
+// What one step of the brain works on, in one place: how things are, what time it is, and the list
+// of what is to be done.
+//
+// Owns nothing; it is valid during one step. Whoever gets one reads the first three, draws from
+// `random`, and adds to `effects`.
+#pragma once
+
+#include <utility>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "cluster/consensus.h"
+#include "cluster/effect.h"
+#include "state/state.h"
+
+namespace databridge::cluster {
+
+struct Turn {
+  const State& state;
+  const Consensus& consensus;
+  const Instant now;
+  Random& random;
+  Effects& effects;
+
+  void send(Incarnation to, Message message, uint64_t start = 0) const {
+    effects.push_back(Send{to, std::move(message), start});
+  }
+  // A change of the leader's own, stamped with the time of this step.
+  void propose(CommandBody body) const {
+    effects.push_back(Propose{Command{.body = std::move(body),
+                                      .at_ms = consensus.stamp_ms,
+                                      .request = {},
+                                      .idempotency_key = {},
+                                      .age_ms = consensus.age_ms}});
+  }
+  void note(Weight weight, std::string text) const {
+    effects.push_back(Note{weight, std::move(text)});
+  }
+};
+
+}  // namespace databridge::cluster
