@@ -2,8 +2,7 @@
 // (safety.md 1).
 //
 // Owns   on the leader, for one term: which processors need a step, what is proposed and not
-// applied
-//        yet, where a move is to end, the handover gates.
+//        applied yet, where a move is to end, the handover gates.
 // Hides  when a release is due, when a gate is open, where the balancer sends the work.
 // Pure   a new one each term. Steps are commands; nothing is believed before it is applied.
 #pragma once

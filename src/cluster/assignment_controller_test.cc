@@ -9,9 +9,9 @@
 namespace databridge::cluster {
 namespace {
 
-class DispatcherTest : public testing::Test, public TestCluster {
+class AssignmentControllerTest : public testing::Test, public TestCluster {
  protected:
-  DispatcherTest() {
+  AssignmentControllerTest() {
     lead(1, kTerm);
     for (uint64_t id = 1; id <= 3; ++id) health.watch(node(id), now);
     health.noop_applied(now);
@@ -62,7 +62,7 @@ class DispatcherTest : public testing::Test, public TestCluster {
   Effects heard;  // What commits made it say.
 };
 
-TEST_F(DispatcherTest, WhatNeverRanNeedsNoGate) {
+TEST_F(AssignmentControllerTest, WhatNeverRanNeedsNoGate) {
   add(1);
   begin();
   const auto assign = std::get<Assign>(step());
@@ -70,7 +70,7 @@ TEST_F(DispatcherTest, WhatNeverRanNeedsNoGate) {
   EXPECT_EQ(assign.processor, p);
 }
 
-TEST_F(DispatcherTest, AssignsOnlyWhenTheGateIsOpen) {
+TEST_F(AssignmentControllerTest, AssignsOnlyWhenTheGateIsOpen) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -87,7 +87,7 @@ TEST_F(DispatcherTest, AssignsOnlyWhenTheGateIsOpen) {
   EXPECT_NE(assign.to, node(2));
 }
 
-TEST_F(DispatcherTest, UnassignsOnlyWhenTheGateIsOpen) {
+TEST_F(AssignmentControllerTest, UnassignsOnlyWhenTheGateIsOpen) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -98,7 +98,7 @@ TEST_F(DispatcherTest, UnassignsOnlyWhenTheGateIsOpen) {
   EXPECT_EQ(std::get<Unassign>(step()).replaces, epoch);
 }
 
-TEST_F(DispatcherTest, ProposesAStepOnceAndThenWaits) {
+TEST_F(AssignmentControllerTest, ProposesAStepOnceAndThenWaits) {
   add(1);
   begin();
   const auto assign = std::get<Assign>(step());
@@ -110,7 +110,7 @@ TEST_F(DispatcherTest, ProposesAStepOnceAndThenWaits) {
 }
 
 // Another leader's move of the same processor is in the log before ours.
-TEST_F(DispatcherTest, WhatAnotherLeaderMovedIsLookedAtAnew) {
+TEST_F(AssignmentControllerTest, WhatAnotherLeaderMovedIsLookedAtAnew) {
   add(1);
   begin();
   const auto ours = std::get<Assign>(step());
@@ -120,7 +120,7 @@ TEST_F(DispatcherTest, WhatAnotherLeaderMovedIsLookedAtAnew) {
   EXPECT_TRUE(proposed<Assign>(run()).empty());
 }
 
-TEST_F(DispatcherTest, ARejectedAssignIsNotRepeatedAtOnce) {
+TEST_F(AssignmentControllerTest, ARejectedAssignIsNotRepeatedAtOnce) {
   add(1);
   begin();
   const auto assign = std::get<Assign>(step());
@@ -132,7 +132,7 @@ TEST_F(DispatcherTest, ARejectedAssignIsNotRepeatedAtOnce) {
   EXPECT_EQ(proposed<Assign>(run()).size(), 1u);
 }
 
-TEST_F(DispatcherTest, AnEpochThatItsOwnerStoppedByItselfIsReplaced) {
+TEST_F(AssignmentControllerTest, AnEpochThatItsOwnerStoppedByItselfIsReplaced) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -143,7 +143,7 @@ TEST_F(DispatcherTest, AnEpochThatItsOwnerStoppedByItselfIsReplaced) {
   EXPECT_EQ(std::get<Assign>(step()).replaces, epoch);
 }
 
-TEST_F(DispatcherTest, ASpentEpochIsNeverStartedAgain) {
+TEST_F(AssignmentControllerTest, ASpentEpochIsNeverStartedAgain) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -154,7 +154,7 @@ TEST_F(DispatcherTest, ASpentEpochIsNeverStartedAgain) {
   EXPECT_EQ(sent<StopWork>(effects).size(), 1u);
 }
 
-TEST_F(DispatcherTest, AProcessorWhoseSpecChangesIsReleasedAndAssignedAnew) {
+TEST_F(AssignmentControllerTest, AProcessorWhoseSpecChangesIsReleasedAndAssignedAnew) {
   put_again("old");
   begin();
   const Epoch epoch = on_two();
@@ -168,7 +168,7 @@ TEST_F(DispatcherTest, AProcessorWhoseSpecChangesIsReleasedAndAssignedAnew) {
   EXPECT_TRUE(all<Propose>(run()).empty()) << "the new epoch has the new text";
 }
 
-TEST_F(DispatcherTest, ARemovedProcessorStaysUntilItsOwnerHasLetGo) {
+TEST_F(AssignmentControllerTest, ARemovedProcessorStaysUntilItsOwnerHasLetGo) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -179,7 +179,7 @@ TEST_F(DispatcherTest, ARemovedProcessorStaysUntilItsOwnerHasLetGo) {
   EXPECT_EQ(state.assignments().find(p), nullptr);
 }
 
-TEST_F(DispatcherTest, AMoveGoesWhereItWasTold) {
+TEST_F(AssignmentControllerTest, AMoveGoesWhereItWasTold) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -193,7 +193,7 @@ TEST_F(DispatcherTest, AMoveGoesWhereItWasTold) {
 }
 
 // A wish is in the state: it does not end with the leader that heard it.
-TEST_F(DispatcherTest, ANewLeaderSeesToAWishThatIsStillOpen) {
+TEST_F(AssignmentControllerTest, ANewLeaderSeesToAWishThatIsStillOpen) {
   add(1);
   const Epoch epoch = on_two();
   commit(WishPlace{p, node(3)});
@@ -207,7 +207,7 @@ TEST_F(DispatcherTest, ANewLeaderSeesToAWishThatIsStillOpen) {
   EXPECT_TRUE(all<Propose>(run()).empty());
 }
 
-TEST_F(DispatcherTest, AWishWithoutARoomForItEndsWithWhatCameInstead) {
+TEST_F(AssignmentControllerTest, AWishWithoutARoomForItEndsWithWhatCameInstead) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -219,7 +219,7 @@ TEST_F(DispatcherTest, AWishWithoutARoomForItEndsWithWhatCameInstead) {
   EXPECT_FALSE(assignment(p).wish);
 }
 
-class PinnedTest : public DispatcherTest {
+class PinnedTest : public AssignmentControllerTest {
  protected:
   PinnedTest() {
     put({{"node", "node-2"}});
@@ -297,7 +297,7 @@ TEST_F(PinnedTest, OnlyForceMovesItAway) {
   EXPECT_EQ(assignment(p).pinned, NodeId("node-3"));
 }
 
-TEST_F(DispatcherTest, AMoveWhoseTargetTakesNoWorkIsRefused) {
+TEST_F(AssignmentControllerTest, AMoveWhoseTargetTakesNoWorkIsRefused) {
   add(1);
   begin();
   on_two();
@@ -310,7 +310,7 @@ TEST_F(DispatcherTest, AMoveWhoseTargetTakesNoWorkIsRefused) {
   EXPECT_TRUE(all<Propose>(run()).empty());
 }
 
-TEST_F(DispatcherTest, ATargetThatIsLostMeanwhileIsReplaced) {
+TEST_F(AssignmentControllerTest, ATargetThatIsLostMeanwhileIsReplaced) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -321,7 +321,7 @@ TEST_F(DispatcherTest, ATargetThatIsLostMeanwhileIsReplaced) {
   EXPECT_NE(std::get<Assign>(step()).to, node(3));
 }
 
-TEST_F(DispatcherTest, ReportsGoIntoTheLogOnceAndInOneBatch) {
+TEST_F(AssignmentControllerTest, ReportsGoIntoTheLogOnceAndInOneBatch) {
   add(1);
   add(2);
   begin();
@@ -340,7 +340,7 @@ TEST_F(DispatcherTest, ReportsGoIntoTheLogOnceAndInOneBatch) {
   EXPECT_TRUE(proposed<Reports>(run()).empty()) << "proposed, and not applied yet";
 }
 
-TEST_F(DispatcherTest, NewWordsOfTheOwnerGoIntoTheLogAndHeartbeatsHaveNone) {
+TEST_F(AssignmentControllerTest, NewWordsOfTheOwnerGoIntoTheLogAndHeartbeatsHaveNone) {
   add(1);
   begin();
   const Epoch epoch = on_two();
@@ -360,7 +360,7 @@ TEST_F(DispatcherTest, NewWordsOfTheOwnerGoIntoTheLogAndHeartbeatsHaveNone) {
   EXPECT_EQ(say(""), "\"\"");
 }
 
-TEST_F(DispatcherTest, ANewLeaderTakesUpWhatTheLastOneReleased) {
+TEST_F(AssignmentControllerTest, ANewLeaderTakesUpWhatTheLastOneReleased) {
   add(1);
   const Epoch epoch = assign(p, 2);
   release(p);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Duration kJoinPatience = 10s;
 
-PendingRequests::Limits desk_limits(const Timing& timing) {
+PendingRequests::Limits request_limits(const Timing& timing) {
   PendingRequests::Limits limits;
   limits.quorum_window = timing.quorum_window;
   limits.voter_silence = 2 * timing.raft_base;
@@ -53,7 +53,7 @@ Brain::Brain(Options options, State state, Instant now)
       state_(std::move(state)),
       random_(options_.seed),
       member_(options_.leader.timing, self_, options_.self.boot),
-      requests_(desk_limits(options_.leader.timing), self_, options_.self.boot),
+      requests_(request_limits(options_.leader.timing), self_, options_.self.boot),
       discovery_(options_.discovery),
       stepped_(now),
       peers_(peers_options(options_), now) {

@@ -8,7 +8,7 @@ namespace {
 
 // ---- 8.1: a quarantine is a length
 
-class TheNextLeader : public LeaderDutyTest {
+class TheNextLeader : public LeaderRoleTest {
  protected:
   // Node 2 was put out for so long by the leader before, whose clock on the wall was days ahead.
   void put_out(int64_t ms) {
@@ -31,7 +31,7 @@ class TheNextLeader : public LeaderDutyTest {
     return table;
   }
   void elect(const SoftTable& soft, Duration age) {
-    duty = LeaderRole({.timing = timing, .rebalance = {}}, node(1), kTerm, soft, age, turn());
+    role = LeaderRole({.timing = timing, .rebalance = {}}, node(1), kTerm, soft, age, turn());
     begin();
   }
   // Node 2 beats all along. Until it is healthy, but no longer than `most`.
@@ -73,7 +73,7 @@ TEST_F(TheNextLeader, TellsTheOneAfterItHowLongItHasLasted) {
   put_out(60'000);
   elect(lasted(60'000, 5'000), 1s);
   pass(4s);
-  const auto& rows = duty.soft().members;
+  const auto& rows = role.soft().members;
   const auto row = std::find_if(rows.begin(), rows.end(),
                                 [](const SoftMember& one) { return one.incarnation == node(2); });
   ASSERT_NE(row, rows.end());
@@ -84,7 +84,7 @@ TEST_F(TheNextLeader, TellsTheOneAfterItHowLongItHasLasted) {
 
 // ---- Planned ends
 
-TEST_F(LeaderDutyTest, WhoSaysGoodbyeIsStoppedAndItsWorkGoesElsewhere) {
+TEST_F(LeaderRoleTest, WhoSaysGoodbyeIsStoppedAndItsWorkGoesElsewhere) {
   begin();
   const Epoch epoch = run_on_two(p);
   pass(1s);
@@ -106,13 +106,13 @@ TEST_F(LeaderDutyTest, WhoSaysGoodbyeIsStoppedAndItsWorkGoesElsewhere) {
   EXPECT_EQ(state.member(node(2))->health, Health::healthy);
 }
 
-TEST_F(LeaderDutyTest, ALeaderThatEndsDoesNotJudgeItself) {
+TEST_F(LeaderRoleTest, ALeaderThatEndsDoesNotJudgeItself) {
   begin();
   stopping = {1};
   EXPECT_TRUE(proposed<SetVerdict>(pass(2s)).empty());
 }
 
-TEST_F(LeaderDutyTest, WhoLacksWhatWasCommittedAWhileAgoIsBehind) {
+TEST_F(LeaderRoleTest, WhoLacksWhatWasCommittedAWhileAgoIsBehind) {
   begin();
   lagging = {2};
   for (int turn = 0; turn < 60; ++turn) {
@@ -129,34 +129,34 @@ TEST_F(LeaderDutyTest, WhoLacksWhatWasCommittedAWhileAgoIsBehind) {
 
 // ---- A lease that has lapsed ends an epoch, not a home
 
-TEST_F(LeaderDutyTest, AHealthyOwnerWhoseLeaseLapsedGetsItsOwnWorkBack) {
+TEST_F(LeaderRoleTest, AHealthyOwnerWhoseLeaseLapsedGetsItsOwnWorkBack) {
   begin();
   const Epoch epoch = run_on_two(p);
   pass(1s);
-  duty.on_report(node(2), {p, epoch, RunState::unassigned, "the lease ended"}, state);
+  role.on_report(node(2), {p, epoch, RunState::unassigned, "the lease ended"}, state);
   settle();
   EXPECT_EQ(assignment(p).owner, node(2));
   EXPECT_FALSE(assignment(p).releasing);
   EXPECT_GT(assignment(p).epoch, epoch) << "under a new epoch";
 }
 
-TEST_F(LeaderDutyTest, WhoIsDrainedOrEndsOrIsOutGetsNothingBack) {
+TEST_F(LeaderRoleTest, WhoIsDrainedOrEndsOrIsOutGetsNothingBack) {
   begin();
   const Epoch epoch = run_on_two(p);
   stopping = {2};
   beat(2);
-  duty.on_report(node(2), {p, epoch, RunState::unassigned, "the node is stopping"}, state);
+  role.on_report(node(2), {p, epoch, RunState::unassigned, "the node is stopping"}, state);
   expect_moved_from_two();
 }
 
 // ---- What was true of the silent is not true as of now
 
-TEST_F(LeaderDutyTest, TheLoadOfWhoIsGoneIsNotShownForEver) {
+TEST_F(LeaderRoleTest, TheLoadOfWhoIsGoneIsNotShownForEver) {
   begin();
   load.cpu_percent = 40;
   pass(2s);
   const auto row = [&] {
-    for (const SoftMember& one : duty.soft().members) {
+    for (const SoftMember& one : role.soft().members) {
       if (one.incarnation == node(2)) return one;
     }
     return SoftMember{};

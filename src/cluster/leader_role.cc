@@ -37,16 +37,16 @@ HealthReason reason_of(NodeTrouble trouble) {
   return HealthReason::none;
 }
 
-VoterChange change_of(RoleChange::Kind kind) {
+VoterChange change_of(VoterStep::Kind kind) {
   switch (kind) {
-    case RoleChange::Kind::add_learner:
+    case VoterStep::Kind::add_learner:
       return VoterChange::add_learner;
-    case RoleChange::Kind::promote:
+    case VoterStep::Kind::promote:
       return VoterChange::promote;
-    case RoleChange::Kind::demote:
+    case VoterStep::Kind::demote:
       return VoterChange::demote;
-    case RoleChange::Kind::remove:
-    case RoleChange::Kind::transfer:
+    case VoterStep::Kind::remove:
+    case VoterStep::Kind::transfer:
       break;
   }
   return VoterChange::remove;
@@ -422,7 +422,7 @@ void LeaderRole::hand_over(const Turn& turn) {
 }
 
 void LeaderRole::mind_voters(const Turn& turn) {
-  RolesInput input;
+  VotersInput input;
   input.leader = self_;
   input.replica_count = options_.replica_count;
   input.change_pending = turn.consensus.changing;
@@ -461,12 +461,12 @@ void LeaderRole::mind_voters(const Turn& turn) {
     server.silent = self ? Duration::zero() : silence(incarnation, turn);
     input.servers.push_back(server);
   }
-  const RolesAdvice advice = next_role_change(input);
+  const VotersAdvice advice = next_voter_step(input);
   if (advice.change) {
     turn.note(Weight::info, std::string(name(advice.change->kind)) + " " +
                                 std::to_string(advice.change->who.value) + ": " +
                                 advice.change->reason);
-    if (advice.change->kind == RoleChange::Kind::transfer) {
+    if (advice.change->kind == VoterStep::Kind::transfer) {
       turn.effects.push_back(Transfer{advice.change->who});
     } else {
       turn.effects.push_back(ChangeVoters{change_of(advice.change->kind), advice.change->who});

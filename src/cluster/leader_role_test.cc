@@ -12,7 +12,7 @@ namespace {
 
 // A leader that had lost its quorum left its verdicts in the log. They are applied with the next
 // one's no-op: who was elected has looked at the state before.
-TEST_F(LeaderDutyTest, VerdictsOfTheLastLeaderThatAreAppliedLateAreTakenBackToo) {
+TEST_F(LeaderRoleTest, VerdictsOfTheLastLeaderThatAreAppliedLateAreTakenBackToo) {
   SetVerdict last;
   last.incarnation = node(2);
   last.health = Health::disconnected;
@@ -25,7 +25,7 @@ TEST_F(LeaderDutyTest, VerdictsOfTheLastLeaderThatAreAppliedLateAreTakenBackToo)
 
 // ---- 1.5: leases
 
-TEST_F(LeaderDutyTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
+TEST_F(LeaderRoleTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
   begin();
   now += timing.quorum_window;
   const auto acks = sent<HeartbeatAck>(beat(2));
@@ -40,26 +40,26 @@ TEST_F(LeaderDutyTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
   EXPECT_TRUE(acknowledged(beat(2)));
 }
 
-TEST_F(LeaderDutyTest, AcknowledgesNoHeartbeatOfAnotherTerm) {
+TEST_F(LeaderRoleTest, AcknowledgesNoHeartbeatOfAnotherTerm) {
   begin();
   Heartbeat heartbeat;
   heartbeat.boot = 1;
   for (const Term term : {kTerm - 1, kTerm + 1}) {
     heartbeat.term = term;
     Effects effects;
-    duty.on_heartbeat(node(2), heartbeat, turn(effects));
+    role.on_heartbeat(node(2), heartbeat, turn(effects));
     EXPECT_TRUE(effects.empty());
   }
 }
 
-TEST_F(LeaderDutyTest, AcknowledgesNobodyItDoesNotWatchAndNoDeadProcess) {
+TEST_F(LeaderRoleTest, AcknowledgesNobodyItDoesNotWatchAndNoDeadProcess) {
   begin();
   EXPECT_TRUE(beat(9).empty()) << "no member";
   EXPECT_TRUE(acknowledged(beat(2, {}, 3)));
   EXPECT_TRUE(beat(2, {}, 2).empty()) << "the words of an earlier start";
 }
 
-TEST_F(LeaderDutyTest, TellsAMemberToStopWhatIsNotItsOwnBeforeItAcknowledges) {
+TEST_F(LeaderRoleTest, TellsAMemberToStopWhatIsNotItsOwnBeforeItAcknowledges) {
   begin();
   const Epoch epoch = run_on_two(p);
   const Effects effects = beat(3, {{p, epoch, RunState::running}});
@@ -69,7 +69,7 @@ TEST_F(LeaderDutyTest, TellsAMemberToStopWhatIsNotItsOwnBeforeItAcknowledges) {
   EXPECT_EQ(sent<StopWork>(beat(2, {{p, epoch, RunState::running}})).size(), 1u);
 }
 
-TEST_F(LeaderDutyTest, SaysStartAgainToWhoHasNotStarted) {
+TEST_F(LeaderRoleTest, SaysStartAgainToWhoHasNotStarted) {
   begin();
   const Epoch epoch = run_on_two(p);
   const auto starts = sent<StartWork>(beat(2, {{p, epoch, RunState::assigned}}));
@@ -81,20 +81,20 @@ TEST_F(LeaderDutyTest, SaysStartAgainToWhoHasNotStarted) {
 
 // ---- 1.3: before its own no-op is applied
 
-TEST_F(LeaderDutyTest, ProposesNothingBeforeItsNoOp) {
+TEST_F(LeaderRoleTest, ProposesNothingBeforeItsNoOp) {
   consensus.ready = false;
   EXPECT_TRUE(all<Propose>(pass(15s)).empty());
   PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
   Effects effects;
   auto served = requests.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, turn(effects));
   ASSERT_TRUE(served);
-  duty.serve(*served, requests, turn(effects));
+  role.serve(*served, requests, turn(effects));
   ASSERT_EQ(all<Reply>(effects).size(), 1u);
   EXPECT_EQ(all<Reply>(effects)[0].answer.error().code, Code::no_leader);
 }
 
 // Its state may lack the entry that made the epoch current: it is in the log, not yet applied.
-TEST_F(LeaderDutyTest, StopsAndStartsNobodyBeforeItsNoOp) {
+TEST_F(LeaderRoleTest, StopsAndStartsNobodyBeforeItsNoOp) {
   consensus.ready = false;
   const Epoch unknown{0, index + 3};
   const Effects effects = beat(2, {{p, unknown, RunState::running}});
@@ -110,7 +110,7 @@ TEST_F(LeaderDutyTest, StopsAndStartsNobodyBeforeItsNoOp) {
 
 // ---- 1.2 and 3: the gate by the lease bound
 
-TEST_F(LeaderDutyTest, ASilentMembersGateOpensTAfterItWasLastHeard) {
+TEST_F(LeaderRoleTest, ASilentMembersGateOpensTAfterItWasLastHeard) {
   begin();
   const Epoch epoch = run_on_two(p);
   pass(2s);
@@ -123,7 +123,7 @@ TEST_F(LeaderDutyTest, ASilentMembersGateOpensTAfterItWasLastHeard) {
   expect_moved_from_two();
 }
 
-TEST_F(LeaderDutyTest, ANewLeaderCountsFromItsNoOp) {
+TEST_F(LeaderRoleTest, ANewLeaderCountsFromItsNoOp) {
   const Epoch epoch = assign(p, 2);
   apply(Release{p, epoch, "moved"});
   now += 60s;  // It waited long for the no-op: leases of the leader before are not the question.
@@ -137,7 +137,7 @@ TEST_F(LeaderDutyTest, ANewLeaderCountsFromItsNoOp) {
 }
 
 // Without check-quorum below: another leader may have granted a lease meanwhile.
-TEST_F(LeaderDutyTest, OpensNoGateWithoutAQuorum) {
+TEST_F(LeaderRoleTest, OpensNoGateWithoutAQuorum) {
   begin();
   const Epoch epoch = run_on_two(p);
   commit(Release{p, epoch, "moved"});
@@ -151,7 +151,7 @@ TEST_F(LeaderDutyTest, OpensNoGateWithoutAQuorum) {
 
 // A start for node 2 may still be under way when the lease bound opens the gate. It must find no
 // lease there, even if the stop that was sent after it is lost.
-TEST_F(LeaderDutyTest, AfterAGateByTheLeaseBoundTheOwnerFirstLetsGo) {
+TEST_F(LeaderRoleTest, AfterAGateByTheLeaseBoundTheOwnerFirstLetsGo) {
   begin();
   const Epoch epoch = run_on_two(p);
   beating = {1, 3};
@@ -168,7 +168,7 @@ TEST_F(LeaderDutyTest, AfterAGateByTheLeaseBoundTheOwnerFirstLetsGo) {
   EXPECT_TRUE(acknowledged(beat(2)));
 }
 
-TEST_F(LeaderDutyTest, ToBeStoppingIsToHaveLetGo) {
+TEST_F(LeaderRoleTest, ToBeStoppingIsToHaveLetGo) {
   begin();
   const Epoch epoch = run_on_two(p);
   beating = {1, 3};
@@ -176,18 +176,18 @@ TEST_F(LeaderDutyTest, ToBeStoppingIsToHaveLetGo) {
   EXPECT_TRUE(acknowledged(beat(2, {{p, epoch, RunState::stopping}})));
 }
 
-TEST_F(LeaderDutyTest, ANewProcessOfTheOwnerOwesNothing) {
+TEST_F(LeaderRoleTest, ANewProcessOfTheOwnerOwesNothing) {
   begin();
   run_on_two(p);
   beating = {1, 3};
   pass(timing.heartbeat_timeout + 1s);
-  duty.restarted(node(2), 2, state);
+  role.restarted(node(2), 2, state);
   EXPECT_TRUE(acknowledged(beat(2, {}, 2)));
 }
 
 // ---- 1.2: the gate by the owner's word; nothing goes around it
 
-TEST_F(LeaderDutyTest, QuarantineDrainAndForcedRemovalWaitForTheGate) {
+TEST_F(LeaderRoleTest, QuarantineDrainAndForcedRemovalWaitForTheGate) {
   begin();
   const Epoch epoch = run_on_two(p);
   commit(SetDraining{node(2), true, false});
@@ -208,29 +208,29 @@ TEST_F(LeaderDutyTest, QuarantineDrainAndForcedRemovalWaitForTheGate) {
 
 // ---- 2: proof of death
 
-TEST_F(LeaderDutyTest, ProofOfDeathOpensTheGateAtOnce) {
+TEST_F(LeaderRoleTest, ProofOfDeathOpensTheGateAtOnce) {
   begin();
   run_on_two(p);
   beating = {1, 3};
-  duty.proved_dead(node(2), 1, state);
+  role.proved_dead(node(2), 1, state);
   settle();
   EXPECT_NE(assignment(p).owner, node(2));
 }
 
-TEST_F(LeaderDutyTest, ARefusedConnectionIsNoProof) {
+TEST_F(LeaderRoleTest, ARefusedConnectionIsNoProof) {
   begin();
   const Epoch epoch = run_on_two(p);
   beating = {1, 3};
-  duty.on_link(node(2), LinkState::lost);
-  duty.on_link(node(2), LinkState::refused);
+  role.on_link(node(2), LinkState::lost);
+  role.on_link(node(2), LinkState::refused);
   commit(Release{p, epoch, "moved"});
   pass(timing.heartbeat_timeout / 2);
   expect_gate_closed();
 }
 
-TEST_F(LeaderDutyTest, WhatIsGivenToTheDeadBeforeItsDeathIsKnownMovesOn) {
+TEST_F(LeaderRoleTest, WhatIsGivenToTheDeadBeforeItsDeathIsKnownMovesOn) {
   begin();
-  duty.proved_dead(node(2), 1, state);
+  role.proved_dead(node(2), 1, state);
   run_on_two(p);  // Was proposed a moment before.
   settle();
   EXPECT_NE(assignment(p).owner, node(2));
@@ -238,7 +238,7 @@ TEST_F(LeaderDutyTest, WhatIsGivenToTheDeadBeforeItsDeathIsKnownMovesOn) {
 
 // The new process was admitted and given work before the leader heard of the old one's end. Its
 // epochs are its own.
-class ARestartedMember : public LeaderDutyTest {
+class ARestartedMember : public LeaderRoleTest {
  protected:
   ARestartedMember() {
     begin();
@@ -261,12 +261,12 @@ TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsFirstHeartbeatIsLate) {
 }
 
 TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsGreetingIsLate) {
-  duty.restarted(node(2), 2, state);
+  role.restarted(node(2), 2, state);
   expect_that_it_must_say_stopped();
 }
 
 TEST_F(ARestartedMember, IsNotTakenForDeadWhenTheProofIsLate) {
-  duty.proved_dead(node(2), 1, state);
+  role.proved_dead(node(2), 1, state);
   EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
   expect_that_it_must_say_stopped();
 }
@@ -281,7 +281,7 @@ TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
   EXPECT_EQ(releases[0].processor, q);
   EXPECT_EQ(releases[0].reason, "its node was started again");
   EXPECT_TRUE(assignment(q).releasing) << "until its end is proved";
-  duty.restarted(node(3), 2, state);
+  role.restarted(node(3), 2, state);
   settle();
   EXPECT_FALSE(assignment(q).releasing);
 }
@@ -289,20 +289,20 @@ TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
 // ---- 5.2: who may be counted on
 
 // It answered a moment ago, and its process ended since: with it two voters would be one.
-TEST_F(LeaderDutyTest, ALearnerWhoseLinkWasRefusedIsNotMadeAVoter) {
+TEST_F(LeaderRoleTest, ALearnerWhoseLinkWasRefusedIsNotMadeAVoter) {
   consensus.voters = {node(1)};
   consensus.learners = {node(2), node(3)};
   beating = {1, 3};
   begin();
-  duty.on_link(node(2), LinkState::refused);
+  role.on_link(node(2), LinkState::refused);
   EXPECT_TRUE(all<ChangeVoters>(pass(2s)).empty());
-  duty.on_link(node(2), LinkState::up);
+  role.on_link(node(2), LinkState::up);
   EXPECT_FALSE(all<ChangeVoters>(pass(2s)).empty());
 }
 
 // ---- What a member says of its disk is the reason of its verdict
 
-TEST_F(LeaderDutyTest, AFullDiskIsToldFromABrokenOne) {
+TEST_F(LeaderRoleTest, AFullDiskIsToldFromABrokenOne) {
   begin();
   for (const auto& [trouble, reason] :
        {std::pair(NodeTrouble::disk_full, HealthReason::disk_full),
@@ -316,32 +316,32 @@ TEST_F(LeaderDutyTest, AFullDiskIsToldFromABrokenOne) {
 
 // ---- 1.8: the judge itself was away
 
-TEST_F(LeaderDutyTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
+TEST_F(LeaderRoleTest, AJudgeThatWasAwayGivesEverybodyTimeToSpeak) {
   begin();
   pass(2s);
   now += 60s;
   hear_quorum();
-  duty.came_back(now);
+  role.came_back(now);
   EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
   EXPECT_EQ(proposed<SetVerdict>(pass(1s)).size(), 0u);
 }
 
-TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
+TEST_F(LeaderRoleTest, TheNameOfALivingMemberIsNotGivenToAnother) {
   begin();
   pass(1s);
-  duty.on_link(node(2), LinkState::up);
+  role.on_link(node(2), LinkState::up);
   MemberInfo other = info_of(9);
   other.node = info_of(2).node;
   const auto join = [&] {
     Effects effects;
-    duty.on_join({other, {}}, turn(effects));
+    role.on_join({other, {}}, turn(effects));
     return effects;
   };
   const auto refused = sent<JoinReply>(join());
   ASSERT_EQ(refused.size(), 1u);
   EXPECT_NE(refused[0].message.refused.find("may live"), std::string::npos);
-  duty.on_link(node(2), LinkState::lost);
-  duty.on_link(node(2), LinkState::refused);
+  role.on_link(node(2), LinkState::lost);
+  role.on_link(node(2), LinkState::refused);
   EXPECT_TRUE(proposed<AdmitMember>(join()).empty()) << "it may be there all the same";
   now += timing.heartbeat_timeout - 1s;
   EXPECT_TRUE(proposed<AdmitMember>(join()).empty());
@@ -349,18 +349,18 @@ TEST_F(LeaderDutyTest, TheNameOfALivingMemberIsNotGivenToAnother) {
   EXPECT_EQ(proposed<AdmitMember>(join()).size(), 1u) << "it has lost its disk, and comes back";
 }
 
-TEST_F(LeaderDutyTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
+TEST_F(LeaderRoleTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
   begin();
   MemberInfo other = info_of(9);
   other.node = info_of(2).node;
-  duty.proved_dead(node(2), 1, state);
+  role.proved_dead(node(2), 1, state);
   Effects effects;
-  duty.on_join({other, {}}, turn(effects));
+  role.on_join({other, {}}, turn(effects));
   EXPECT_EQ(proposed<AdmitMember>(effects).size(), 1u);
 }
 
 // Its next process would refuse what the state does not know it to be.
-TEST_F(LeaderDutyTest, AProcessThatIsNotAdmittedYetGetsNoWork) {
+TEST_F(LeaderRoleTest, AProcessThatIsNotAdmittedYetGetsNoWork) {
   apply(SetDraining{node(1), true});
   apply(SetDraining{node(3), true});
   beating = {1, 3};
@@ -377,11 +377,11 @@ TEST_F(LeaderDutyTest, AProcessThatIsNotAdmittedYetGetsNoWork) {
   EXPECT_EQ(assignment(p).owner, node(2)) << assignment(p).reason;
 }
 
-TEST_F(LeaderDutyTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartBeats) {
+TEST_F(LeaderRoleTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartBeats) {
   apply(AdmitMember{info_of(4)});
   consensus.learners = {node(4)};
   begin();
-  for (const uint64_t id : {1u, 2u, 3u, 4u}) duty.on_link(node(id), LinkState::up);
+  for (const uint64_t id : {1u, 2u, 3u, 4u}) role.on_link(node(id), LinkState::up);
   const Instant last_answer = now;
   const auto loses_its_vote = [&](Duration time) {
     for (const Instant end = now + time; now < end;) {
@@ -403,13 +403,13 @@ TEST_F(LeaderDutyTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartB
 
 // ---- Requests
 
-class RequestTest : public LeaderDutyTest {
+class RequestTest : public LeaderRoleTest {
  protected:
   std::optional<Answer> ask(RequestBody request) {
     Effects effects;
     PendingRequests requests({}, node(1), 1);
     const auto served = requests.ask({7, {std::move(request), {}}}, turn(effects));
-    duty.serve(*served, requests, turn(effects));
+    role.serve(*served, requests, turn(effects));
     const auto replies = all<Reply>(effects);
     return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
   }

@@ -9,13 +9,13 @@ namespace databridge::cluster {
 namespace {
 
 // The member is node 2; node 1 leads.
-class MemberDutyTest : public testing::Test, public TestCluster {
+class MemberRoleTest : public testing::Test, public TestCluster {
  protected:
-  MemberDutyTest() { follow(1, kTerm); }
+  MemberRoleTest() { follow(1, kTerm); }
 
   Effects tick() {
     Effects effects;
-    duty.tick(turn(effects));
+    role.tick(turn(effects));
     return effects;
   }
   Effects pass(Duration time) {
@@ -25,7 +25,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   Effects ack(const Heartbeat& heartbeat) { return ack(heartbeat.sequence, heartbeat.term); }
   Effects ack(uint64_t sequence, Term term) {
     Effects effects;
-    duty.on_ack({sequence, term, committed}, turn(effects));
+    role.on_ack({sequence, term, committed}, turn(effects));
     return effects;
   }
   // A heartbeat goes out and is acknowledged at once.
@@ -33,7 +33,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
     Effects effects;
     now += 1ms;
     tick();  // So that it speaks to the leader of this term.
-    duty.on_ask({}, turn(effects));
+    role.on_ask({}, turn(effects));
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     EXPECT_EQ(all<RenewLease>(ack(heartbeat)).size(), 1u);
     return heartbeat;
@@ -41,7 +41,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   // The replicated state moves on, and the member hears of it.
   Effects heard_of(ProcessorId processor) {
     Effects effects;
-    duty.changed(processor, turn(effects));
+    role.changed(processor, turn(effects));
     return effects;
   }
   Epoch given(ProcessorId processor) {
@@ -50,17 +50,17 @@ class MemberDutyTest : public testing::Test, public TestCluster {
     return epoch;
   }
   Effects start(ProcessorId processor, Epoch epoch, Term term = kTerm) {
-    duty.on_start({processor, epoch, term, epoch.index}, now);
+    role.on_start({processor, epoch, term, epoch.index}, now);
     return tick();
   }
   Effects stop(ProcessorId processor, Epoch epoch, Term term = kTerm) {
     Effects effects;
-    duty.on_stop({processor, epoch, term}, turn(effects));
+    role.on_stop({processor, epoch, term}, turn(effects));
     return effects;
   }
   Effects host_says(ProcessorId processor, Epoch epoch, RunState is, std::string words = {}) {
     Effects effects;
-    duty.on_report({processor, epoch, is, std::move(words)}, turn(effects));
+    role.on_report({processor, epoch, is, std::move(words)}, turn(effects));
     return effects;
   }
   Epoch running(ProcessorId processor) {
@@ -72,7 +72,7 @@ class MemberDutyTest : public testing::Test, public TestCluster {
   }
   RunState told_of(ProcessorId processor) {
     Effects effects;
-    duty.on_ask({}, turn(effects));
+    role.on_ask({}, turn(effects));
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     for (const Running& item : heartbeat.running) {
       if (item.processor == processor) return item.state;
@@ -82,13 +82,13 @@ class MemberDutyTest : public testing::Test, public TestCluster {
 
   const ProcessorId p = add(1);
   const ProcessorId q = add(2);
-  MemberRole duty{timing, node(2), 1};
+  MemberRole role{timing, node(2), 1};
   LogIndex committed = 0;  // As the leader says.
 };
 
 // ---- 1.1: what must come together before anything runs
 
-TEST_F(MemberDutyTest, ApplyNeverStartsAnything) {
+TEST_F(MemberRoleTest, ApplyNeverStartsAnything) {
   given(p);
   lease();
   EXPECT_TRUE(all<StartHost>(tick()).empty());
@@ -96,7 +96,7 @@ TEST_F(MemberDutyTest, ApplyNeverStartsAnything) {
   EXPECT_EQ(told_of(p), RunState::assigned) << "so that the leader says start again";
 }
 
-TEST_F(MemberDutyTest, StartsOnlyWhatItHasApplied) {
+TEST_F(MemberRoleTest, StartsOnlyWhatItHasApplied) {
   lease();
   const Epoch coming{0, index + 1};
   EXPECT_TRUE(all<StartHost>(start(p, coming)).empty());
@@ -106,7 +106,7 @@ TEST_F(MemberDutyTest, StartsOnlyWhatItHasApplied) {
   EXPECT_EQ(starts[0].epoch, coming);
 }
 
-TEST_F(MemberDutyTest, StartsOnlyUnderALiveLease) {
+TEST_F(MemberRoleTest, StartsOnlyUnderALiveLease) {
   const Epoch epoch = given(p);
   EXPECT_TRUE(all<StartHost>(start(p, epoch)).empty()) << "never had one";
   lease();
@@ -118,7 +118,7 @@ TEST_F(MemberDutyTest, StartsOnlyUnderALiveLease) {
   EXPECT_TRUE(all<StartHost>(start(q, other)).empty()) << "it has just ended";
 }
 
-TEST_F(MemberDutyTest, StartsOnlyUnderALeaseOfThatTerm) {
+TEST_F(MemberRoleTest, StartsOnlyUnderALeaseOfThatTerm) {
   lease();
   const Epoch epoch = given(p);
   follow(3, kTerm + 1);
@@ -128,7 +128,7 @@ TEST_F(MemberDutyTest, StartsOnlyUnderALeaseOfThatTerm) {
   EXPECT_EQ(all<StartHost>(tick()).size(), 1u);
 }
 
-TEST_F(MemberDutyTest, RefusesAStartOfALowerTerm) {
+TEST_F(MemberRoleTest, RefusesAStartOfALowerTerm) {
   const Epoch epoch = given(p);
   follow(3, kTerm + 1);
   lease();
@@ -136,17 +136,17 @@ TEST_F(MemberDutyTest, RefusesAStartOfALowerTerm) {
   EXPECT_EQ(all<StartHost>(start(p, epoch, kTerm + 1)).size(), 1u);
 }
 
-TEST_F(MemberDutyTest, AStartOfALowerTermDoesNotPushOutANewerOne) {
+TEST_F(MemberRoleTest, AStartOfALowerTermDoesNotPushOutANewerOne) {
   follow(3, kTerm + 1);
   const Epoch epoch = given(p);
   tick();
-  duty.on_start({p, epoch, kTerm + 1, epoch.index}, now);
-  duty.on_start({p, epoch, kTerm, epoch.index}, now);
+  role.on_start({p, epoch, kTerm + 1, epoch.index}, now);
+  role.on_start({p, epoch, kTerm, epoch.index}, now);
   lease();
   EXPECT_EQ(all<StartHost>(tick()).size(), 1u);
 }
 
-TEST_F(MemberDutyTest, AStartIsGoodForNoLongerThanALease) {
+TEST_F(MemberRoleTest, AStartIsGoodForNoLongerThanALease) {
   const Epoch epoch = given(p);
   start(p, epoch);
   now += timing.lease;
@@ -155,7 +155,7 @@ TEST_F(MemberDutyTest, AStartIsGoodForNoLongerThanALease) {
   EXPECT_TRUE(all<StartHost>(tick()).empty());
 }
 
-TEST_F(MemberDutyTest, StartsNothingThatIsSomebodyElsesOrReleased) {
+TEST_F(MemberRoleTest, StartsNothingThatIsSomebodyElsesOrReleased) {
   lease();
   const Epoch theirs = assign(p, 3);
   EXPECT_TRUE(all<StartHost>(start(p, theirs)).empty());
@@ -164,12 +164,12 @@ TEST_F(MemberDutyTest, StartsNothingThatIsSomebodyElsesOrReleased) {
   EXPECT_TRUE(all<StartHost>(start(q, released)).empty());
 }
 
-TEST_F(MemberDutyTest, AnEpochStartsOnce) {
+TEST_F(MemberRoleTest, AnEpochStartsOnce) {
   const Epoch epoch = running(p);
   EXPECT_TRUE(all<StartHost>(start(p, epoch)).empty());
 }
 
-TEST_F(MemberDutyTest, ANewEpochWaitsUntilTheOldOneHasStopped) {
+TEST_F(MemberRoleTest, ANewEpochWaitsUntilTheOldOneHasStopped) {
   const Epoch old = running(p);
   release(p);
   EXPECT_EQ(all<StopHost>(heard_of(p)).size(), 1u);
@@ -181,7 +181,7 @@ TEST_F(MemberDutyTest, ANewEpochWaitsUntilTheOldOneHasStopped) {
 
 // ---- 3: the lease
 
-TEST_F(MemberDutyTest, ALeaseCountsFromWhenTheHeartbeatWasSent) {
+TEST_F(MemberRoleTest, ALeaseCountsFromWhenTheHeartbeatWasSent) {
   const Instant began = now;
   const auto heartbeats = sent<Heartbeat>(tick());
   ASSERT_EQ(heartbeats.size(), 1u);
@@ -192,13 +192,13 @@ TEST_F(MemberDutyTest, ALeaseCountsFromWhenTheHeartbeatWasSent) {
   EXPECT_EQ(renewed[0].term, kTerm);
 }
 
-TEST_F(MemberDutyTest, AnAckThatComesAfterALeaseRenewsNothing) {
+TEST_F(MemberRoleTest, AnAckThatComesAfterALeaseRenewsNothing) {
   const auto heartbeats = sent<Heartbeat>(tick());
   now += timing.lease;
   EXPECT_TRUE(all<RenewLease>(ack(heartbeats.at(0).message)).empty());
 }
 
-TEST_F(MemberDutyTest, AnAckOfAnotherTermRenewsNothing) {
+TEST_F(MemberRoleTest, AnAckOfAnotherTermRenewsNothing) {
   const Heartbeat old = sent<Heartbeat>(tick()).at(0).message;
   EXPECT_TRUE(all<RenewLease>(ack(old.sequence, kTerm - 1)).empty());
   EXPECT_TRUE(all<RenewLease>(ack(old.sequence, kTerm + 1)).empty());
@@ -208,28 +208,28 @@ TEST_F(MemberDutyTest, AnAckOfAnotherTermRenewsNothing) {
   EXPECT_TRUE(all<RenewLease>(ack(old.sequence, kTerm + 1)).empty()) << "never sent in this term";
 }
 
-TEST_F(MemberDutyTest, AnAckToAnEarlierProcessRenewsNothing) {
+TEST_F(MemberRoleTest, AnAckToAnEarlierProcessRenewsNothing) {
   const Heartbeat old = sent<Heartbeat>(tick()).at(0).message;
-  duty = MemberRole(timing, node(2), 2);
+  role = MemberRole(timing, node(2), 2);
   tick();
   EXPECT_TRUE(all<RenewLease>(ack(old)).empty());
 }
 
-TEST_F(MemberDutyTest, AnAckIsGoodOnceAndAnOlderOneShortensNothing) {
+TEST_F(MemberRoleTest, AnAckIsGoodOnceAndAnOlderOneShortensNothing) {
   const Heartbeat first = sent<Heartbeat>(tick()).at(0).message;
   const Heartbeat second = sent<Heartbeat>(pass(1s)).at(0).message;
   EXPECT_EQ(all<RenewLease>(ack(second)).size(), 1u);
   EXPECT_TRUE(all<RenewLease>(ack(second)).empty());
   EXPECT_TRUE(all<RenewLease>(ack(first)).empty());
-  EXPECT_EQ(duty.lease_until(), now + timing.lease);
+  EXPECT_EQ(role.lease_until(), now + timing.lease);
 }
 
 // ---- 1.4: what ends with it
 
-TEST_F(MemberDutyTest, ALapsedLeaseKillsEveryEpochItCovered) {
+TEST_F(MemberRoleTest, ALapsedLeaseKillsEveryEpochItCovered) {
   const Epoch of_p = running(p);
   const Epoch of_q = running(q);
-  now = duty.lease_until();
+  now = role.lease_until();
   const auto stops = all<StopHost>(tick());
   ASSERT_EQ(stops.size(), 2u);
   EXPECT_EQ(told_of(p), RunState::stopping) << "its worker has not returned";
@@ -242,9 +242,9 @@ TEST_F(MemberDutyTest, ALapsedLeaseKillsEveryEpochItCovered) {
   EXPECT_EQ(told_of(p), RunState::unassigned);
 }
 
-TEST_F(MemberDutyTest, AnAckCannotMendALeaseThatHasEnded) {
+TEST_F(MemberRoleTest, AnAckCannotMendALeaseThatHasEnded) {
   const Epoch epoch = running(p);
-  const Instant end = duty.lease_until();
+  const Instant end = role.lease_until();
   now = end - 1s;
   const Heartbeat last = sent<Heartbeat>(tick()).at(0).message;
   now = end;  // Nobody looked: the ack is the first thing that comes in.
@@ -255,7 +255,7 @@ TEST_F(MemberDutyTest, AnAckCannotMendALeaseThatHasEnded) {
   EXPECT_TRUE(all<StartHost>(start(p, epoch)).empty());
 }
 
-TEST_F(MemberDutyTest, AnotherTermsLeaseCarriesOnWhatRuns) {
+TEST_F(MemberRoleTest, AnotherTermsLeaseCarriesOnWhatRuns) {
   running(p);
   now += 3s;
   follow(3, kTerm + 1);
@@ -263,15 +263,15 @@ TEST_F(MemberDutyTest, AnotherTermsLeaseCarriesOnWhatRuns) {
   EXPECT_TRUE(all<StopHost>(pass(3s)).empty()) << "the first lease would have ended by now";
 }
 
-TEST_F(MemberDutyTest, WhenALeaseEndsItAsksToBeWoken) {
+TEST_F(MemberRoleTest, WhenALeaseEndsItAsksToBeWoken) {
   running(p);
-  now = duty.lease_until() - 500ms;
+  now = role.lease_until() - 500ms;
   tick();
-  EXPECT_EQ(duty.due(), duty.lease_until());
+  EXPECT_EQ(role.due(), role.lease_until());
 }
 
 // What the leader before it heard last may not have been committed.
-TEST_F(MemberDutyTest, ANewLeaderHearsWordsOfFailureAndThatTheyAreOver) {
+TEST_F(MemberRoleTest, ANewLeaderHearsWordsOfFailureAndThatTheyAreOver) {
   const Epoch of_p = running(p);
   running(q);
   host_says(p, of_p, RunState::running, "fails at every trigger: no room");
@@ -290,7 +290,7 @@ TEST_F(MemberDutyTest, ANewLeaderHearsWordsOfFailureAndThatTheyAreOver) {
 
 // ---- 1.2: the owner's word
 
-TEST_F(MemberDutyTest, SaysStoppedOnlyAfterTheHostDid) {
+TEST_F(MemberRoleTest, SaysStoppedOnlyAfterTheHostDid) {
   const Epoch epoch = running(p);
   const Effects stopping = stop(p, epoch);
   EXPECT_EQ(all<StopHost>(stopping).size(), 1u);
@@ -304,7 +304,7 @@ TEST_F(MemberDutyTest, SaysStoppedOnlyAfterTheHostDid) {
   EXPECT_EQ(said[0].message.epoch, epoch);
 }
 
-TEST_F(MemberDutyTest, WhatItSaidIsStoppedNeverStartsAgain) {
+TEST_F(MemberRoleTest, WhatItSaidIsStoppedNeverStartsAgain) {
   const Epoch epoch = given(p);
   lease();
   const auto said = sent<WorkReport>(stop(p, epoch));
@@ -314,7 +314,7 @@ TEST_F(MemberDutyTest, WhatItSaidIsStoppedNeverStartsAgain) {
   EXPECT_EQ(told_of(p), RunState::unassigned);
 }
 
-TEST_F(MemberDutyTest, AStopComesBeforeTheEntryItIsAbout) {
+TEST_F(MemberRoleTest, AStopComesBeforeTheEntryItIsAbout) {
   lease();
   const Epoch coming{0, index + 1};
   stop(p, coming);
@@ -322,7 +322,7 @@ TEST_F(MemberDutyTest, AStopComesBeforeTheEntryItIsAbout) {
   EXPECT_TRUE(all<StartHost>(start(p, coming)).empty());
 }
 
-TEST_F(MemberDutyTest, ALeaderOfThePastStopsNothing) {
+TEST_F(MemberRoleTest, ALeaderOfThePastStopsNothing) {
   const Epoch epoch = running(p);
   follow(3, kTerm + 1);
   lease();
@@ -330,24 +330,24 @@ TEST_F(MemberDutyTest, ALeaderOfThePastStopsNothing) {
   EXPECT_EQ(told_of(p), RunState::running);
 }
 
-TEST_F(MemberDutyTest, AReleaseStopsWithoutBeingTold) {
+TEST_F(MemberRoleTest, AReleaseStopsWithoutBeingTold) {
   running(p);
   release(p);
   EXPECT_EQ(all<StopHost>(heard_of(p)).size(), 1u);
 }
 
-TEST_F(MemberDutyTest, ARebuiltStateStopsWhatIsSomebodyElsesNow) {
+TEST_F(MemberRoleTest, ARebuiltStateStopsWhatIsSomebodyElsesNow) {
   const Epoch epoch = running(p);
   release(p);
   assign(p, 3);
   Effects effects;
-  duty.rebuild(turn(effects));
+  role.rebuild(turn(effects));
   const auto stops = all<StopHost>(effects);
   ASSERT_EQ(stops.size(), 1u);
   EXPECT_EQ(stops[0].epoch, epoch);
 }
 
-TEST_F(MemberDutyTest, ALateWordOfTheHostAboutAnOldEpochIsNotTakenForTheNewOne) {
+TEST_F(MemberRoleTest, ALateWordOfTheHostAboutAnOldEpochIsNotTakenForTheNewOne) {
   const Epoch old = running(p);
   stop(p, old);
   host_says(p, old, RunState::unassigned);
@@ -359,11 +359,11 @@ TEST_F(MemberDutyTest, ALateWordOfTheHostAboutAnOldEpochIsNotTakenForTheNewOne) 
 
 // ---- 5.1, 7: another start of the same data directory
 
-TEST_F(MemberDutyTest, EpochsFromBeforeThisStartNeverRun) {
+TEST_F(MemberRoleTest, EpochsFromBeforeThisStartNeverRun) {
   const Epoch before = running(p);
-  duty = MemberRole(timing, node(2), 2);
+  role = MemberRole(timing, node(2), 2);
   Effects effects;
-  duty.rebuild(turn(effects));
+  role.rebuild(turn(effects));
   EXPECT_EQ(told_of(p), RunState::unassigned) << "which opens the gate at once";
   lease();
   EXPECT_TRUE(all<StartHost>(start(p, before)).empty());
@@ -381,7 +381,7 @@ TEST_F(MemberDutyTest, EpochsFromBeforeThisStartNeverRun) {
 
 // ---- Heartbeats
 
-TEST_F(MemberDutyTest, ANewLeaderHearsFromItAtOnceAndThenEveryTenthOfT) {
+TEST_F(MemberRoleTest, ANewLeaderHearsFromItAtOnceAndThenEveryTenthOfT) {
   EXPECT_EQ(sent<Heartbeat>(tick()).size(), 1u);
   EXPECT_TRUE(sent<Heartbeat>(pass(999ms)).empty());
   EXPECT_EQ(sent<Heartbeat>(pass(1ms)).size(), 1u);
@@ -392,21 +392,21 @@ TEST_F(MemberDutyTest, ANewLeaderHearsFromItAtOnceAndThenEveryTenthOfT) {
   EXPECT_EQ(again[0].message.term, kTerm + 1);
 }
 
-TEST_F(MemberDutyTest, NeverAsksToBeWokenInThePast) {
+TEST_F(MemberRoleTest, NeverAsksToBeWokenInThePast) {
   running(p);
-  duty.on_start({q, Epoch{0, index + 5}, kTerm, index + 5}, now);
+  role.on_start({q, Epoch{0, index + 5}, kTerm, index + 5}, now);
   for (int i = 0; i < 40; ++i) {
     pass(700ms);
-    EXPECT_GT(duty.due(), now);
+    EXPECT_GT(role.due(), now);
   }
   consensus.leader = {};
   tick();
-  EXPECT_EQ(duty.due(), Instant::max());
+  EXPECT_EQ(role.due(), Instant::max());
 }
 
-TEST_F(MemberDutyTest, TheNextHeartbeatSaysThatTheLoopWasLate) {
+TEST_F(MemberRoleTest, TheNextHeartbeatSaysThatTheLoopWasLate) {
   tick();
-  duty.note_loop_late();
+  role.note_loop_late();
   pass(1ms);  // The next steps send nothing.
   EXPECT_TRUE(sent<Heartbeat>(pass(1s)).at(0).message.loop_late);
   EXPECT_FALSE(sent<Heartbeat>(pass(1s)).at(0).message.loop_late);
@@ -414,43 +414,43 @@ TEST_F(MemberDutyTest, TheNextHeartbeatSaysThatTheLoopWasLate) {
 
 // ---- Caught up: by the leader's word and this node's own clock
 
-TEST_F(MemberDutyTest, IsCaughtUpOnceItHasAppliedWhatTheLeaderHadCommitted) {
-  EXPECT_FALSE(duty.in_touch(now));
+TEST_F(MemberRoleTest, IsCaughtUpOnceItHasAppliedWhatTheLeaderHadCommitted) {
+  EXPECT_FALSE(role.in_touch(now));
   committed = state.version() + 1;
   lease();
   tick();
-  EXPECT_TRUE(duty.in_touch(now));
-  EXPECT_FALSE(duty.caught_up(now)) << "one entry is missing";
+  EXPECT_TRUE(role.in_touch(now));
+  EXPECT_FALSE(role.caught_up(now)) << "one entry is missing";
   apply(SetConfig{"a", "1", {}});
   tick();
-  EXPECT_TRUE(duty.caught_up(now));
+  EXPECT_TRUE(role.caught_up(now));
 }
 
-TEST_F(MemberDutyTest, AnOldAnswerSaysNothingOfNow) {
+TEST_F(MemberRoleTest, AnOldAnswerSaysNothingOfNow) {
   lease();
   tick();
-  EXPECT_TRUE(duty.caught_up(now));
+  EXPECT_TRUE(role.caught_up(now));
   pass(timing.caught_up_within);
-  EXPECT_FALSE(duty.in_touch(now));
-  EXPECT_FALSE(duty.caught_up(now));
+  EXPECT_FALSE(role.in_touch(now));
+  EXPECT_FALSE(role.caught_up(now));
 }
 
 // What counts is when it asked, not when the answer came.
-TEST_F(MemberDutyTest, AnAnswerThatWasLongOnItsWayIsAsOldAsItsQuestion) {
+TEST_F(MemberRoleTest, AnAnswerThatWasLongOnItsWayIsAsOldAsItsQuestion) {
   tick();
   Effects effects;
-  duty.on_ask({}, turn(effects));
+  role.on_ask({}, turn(effects));
   const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
   pass(timing.caught_up_within);
   ack(heartbeat);
   tick();
-  EXPECT_FALSE(duty.in_touch(now));
+  EXPECT_FALSE(role.in_touch(now));
 }
 
-TEST_F(MemberDutyTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
+TEST_F(MemberRoleTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
   tick();
   Effects effects;
-  duty.on_ask({7}, turn(effects));
+  role.on_ask({7}, turn(effects));
   EXPECT_EQ(sent<Heartbeat>(effects).at(0).message.answers, 7u);
   EXPECT_EQ(sent<Heartbeat>(effects).at(0).message.version, state.version());
   follow(3, kTerm + 1);
@@ -458,13 +458,13 @@ TEST_F(MemberDutyTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
 }
 
 // What is committed here is not what the leader has.
-TEST_F(MemberDutyTest, WhoIsContradictedSaysNoMoreAndItsLeaseEnds) {
+TEST_F(MemberRoleTest, WhoIsContradictedSaysNoMoreAndItsLeaseEnds) {
   const Epoch epoch = given(p);
   lease();
   start(p, epoch);
   consensus.contradicted = true;
   EXPECT_TRUE(sent<Heartbeat>(pass(timing.heartbeat_interval)).empty());
-  EXPECT_GT(duty.due(), now) << "and is not woken for it";
+  EXPECT_GT(role.due(), now) << "and is not woken for it";
   EXPECT_EQ(all<StopHost>(pass(timing.lease)).size(), 1u);
 }
 

@@ -2,8 +2,10 @@
 // it came in (safety.md 5.5).
 //
 // Owns   the requests under way: those of this node's clients, and, on the leader, those of
-// everybody. Hides  forwarding, waiting for a commit, waiting until this node's view has what the
-// answer tells of. Pure   no clock, no socket, no thread.
+//        everybody.
+// Hides  forwarding, waiting for a commit, waiting until this node's view has what the answer
+//        tells of.
+// Pure   no clock, no socket, no thread.
 #pragma once
 
 #include <map>

@@ -9,8 +9,8 @@ namespace databridge::cluster {
 namespace {
 
 // The requests of one node, and its answers so far.
-struct TestDesk : TestCluster {
-  explicit TestDesk(uint64_t self_id)
+struct TestRequests : TestCluster {
+  explicit TestRequests(uint64_t self_id)
       : self(self_id),
         requests({.quorum_window = timing.quorum_window, .voter_silence = 2 * timing.raft_base},
                  node(self_id), 1) {}
@@ -47,14 +47,14 @@ struct TestDesk : TestCluster {
   Effects said;
 };
 
-struct LeadersDesk : testing::Test, TestDesk {
-  LeadersDesk() : TestDesk(1) {
+struct LeadersRequestsTest : testing::Test, TestRequests {
+  LeadersRequestsTest() : TestRequests(1) {
     lead(1, kTerm);
     tick();
   }
 };
-struct FollowersDesk : testing::Test, TestDesk {
-  FollowersDesk() : TestDesk(2) {
+struct FollowersRequestsTest : testing::Test, TestRequests {
+  FollowersRequestsTest() : TestRequests(2) {
     follow(1, kTerm);
     tick();
   }
@@ -64,7 +64,7 @@ struct FollowersDesk : testing::Test, TestDesk {
 // ---- Writes
 
 // Right after an election nobody has answered a heartbeat yet, but a quorum has just voted.
-TEST_F(LeadersDesk, WhoWasJustElectedServes) {
+TEST_F(LeadersRequestsTest, WhoWasJustElectedServes) {
   consensus.quorum_contact = Instant::min();
   consensus.led_since = now;
   EXPECT_TRUE(ask(ReadBarrier{}));
@@ -74,14 +74,14 @@ TEST_F(LeadersDesk, WhoWasJustElectedServes) {
 }
 
 // A message without a link is lost: its asker would wait for all its patience.
-TEST_F(FollowersDesk, NothingIsForwardedWithoutALink) {
+TEST_F(FollowersRequestsTest, NothingIsForwardedWithoutALink) {
   consensus.linked = false;
   EXPECT_FALSE(change());
   EXPECT_EQ(only_error(), Code::no_leader);
   EXPECT_TRUE(all<Send>(said).empty());
 }
 
-TEST_F(LeadersDesk, AnswersAWriteOnceItIsApplied) {
+TEST_F(LeadersRequestsTest, AnswersAWriteOnceItIsApplied) {
   propose(*change());
   EXPECT_TRUE(replies().empty());
   commit();
@@ -93,7 +93,7 @@ TEST_F(LeadersDesk, AnswersAWriteOnceItIsApplied) {
   EXPECT_EQ(replies().size(), 1u) << "once";
 }
 
-TEST_F(LeadersDesk, AnUnknownOutcomeWithoutAKeyIsTimedOutAndNotSentAgain) {
+TEST_F(LeadersRequestsTest, AnUnknownOutcomeWithoutAKeyIsTimedOutAndNotSentAgain) {
   propose(*change());
   const size_t before = all<Propose>(said).size();
   follow(3, kTerm + 1);
@@ -105,13 +105,13 @@ TEST_F(LeadersDesk, AnUnknownOutcomeWithoutAKeyIsTimedOutAndNotSentAgain) {
   EXPECT_EQ(replies().size(), 1u);
 }
 
-TEST_F(LeadersDesk, ALeaderThatHearsNoQuorumTakesNothing) {
+TEST_F(LeadersRequestsTest, ALeaderThatHearsNoQuorumTakesNothing) {
   now += timing.quorum_window + 1ns;
   EXPECT_FALSE(change());
   EXPECT_EQ(only_error(), Code::no_quorum);
 }
 
-TEST_F(LeadersDesk, TheSecondRequestWithAKeyGetsTheFirstAnswer) {
+TEST_F(LeadersRequestsTest, TheSecondRequestWithAKeyGetsTheFirstAnswer) {
   propose(*change("k"));
   commit();
   const LogIndex first = index;
@@ -121,7 +121,7 @@ TEST_F(LeadersDesk, TheSecondRequestWithAKeyGetsTheFirstAnswer) {
   EXPECT_EQ(replies()[1].answer->index, first);
 }
 
-TEST_F(LeadersDesk, AKeyThatTheAskersNodeDidNotRememberIsRememberedHere) {
+TEST_F(LeadersRequestsTest, AKeyThatTheAskersNodeDidNotRememberIsRememberedHere) {
   propose(*change("k"));
   commit();
   const size_t before = all<Propose>(said).size();
@@ -134,7 +134,7 @@ TEST_F(LeadersDesk, AKeyThatTheAskersNodeDidNotRememberIsRememberedHere) {
   EXPECT_EQ(sent<ForwardReply>(said)[0].to, node(2));
 }
 
-TEST_F(LeadersDesk, AKeyThatWasUsedForAnotherRequestIsRefused) {
+TEST_F(LeadersRequestsTest, AKeyThatWasUsedForAnotherRequestIsRefused) {
   propose(*change("k"));
   commit();
   Request other{Change{SetConfig{"b", "2", {}}}, "k", 9};
@@ -160,7 +160,7 @@ TEST_F(LeadersDesk, AKeyThatWasUsedForAnotherRequestIsRefused) {
   EXPECT_EQ(later->error().code, Code::unprocessable);
 }
 
-TEST_F(LeadersDesk, TheSameForwardTwiceIsOneProposal) {
+TEST_F(LeadersRequestsTest, TheSameForwardTwiceIsOneProposal) {
   const RequestId id{node(2), 7};
   const Request request{Change{SetConfig{"a", "1", {}}}, {}};
   propose(*requests.on_forward(node(2), {id, encode(request)}, turn(said)));
@@ -169,7 +169,7 @@ TEST_F(LeadersDesk, TheSameForwardTwiceIsOneProposal) {
       << "in another's name";
 }
 
-TEST_F(FollowersDesk, WhoDoesNotLeadRefusesAForwardAtOnce) {
+TEST_F(FollowersRequestsTest, WhoDoesNotLeadRefusesAForwardAtOnce) {
   const Request request{Change{SetConfig{"a", "1", {}}}, {}};
   EXPECT_FALSE(requests.on_forward(node(3), {{node(3), 7}, encode(request)}, turn(said)));
   ASSERT_EQ(sent<ForwardReply>(said).size(), 1u);
@@ -177,7 +177,7 @@ TEST_F(FollowersDesk, WhoDoesNotLeadRefusesAForwardAtOnce) {
   EXPECT_EQ(answer->error().code, Code::no_leader);
 }
 
-TEST_F(FollowersDesk, ForwardsAndAnswersWhenItsOwnViewShowsIt) {
+TEST_F(FollowersRequestsTest, ForwardsAndAnswersWhenItsOwnViewShowsIt) {
   EXPECT_FALSE(change());
   const RequestId id = forwarded();
   EXPECT_EQ(sent<Forward>(said)[0].to, node(1));
@@ -194,7 +194,7 @@ TEST_F(FollowersDesk, ForwardsAndAnswersWhenItsOwnViewShowsIt) {
 }
 
 // Cut off after the leader answered and before the entry came: nobody waits for ever.
-TEST_F(FollowersDesk, AnAnswerThatItsViewNeverShowsEndsWithItsPatience) {
+TEST_F(FollowersRequestsTest, AnAnswerThatItsViewNeverShowsEndsWithItsPatience) {
   EXPECT_FALSE(change());
   const RequestId id = forwarded();
   hear(id, Outcome{.index = index + 1, .plan = {}, .text = {}});
@@ -210,7 +210,7 @@ TEST_F(FollowersDesk, AnAnswerThatItsViewNeverShowsEndsWithItsPatience) {
   EXPECT_EQ(requests.due(), Instant::max());
 }
 
-TEST_F(FollowersDesk, AKnownOutcomeOutlivesItsLeader) {
+TEST_F(FollowersRequestsTest, AKnownOutcomeOutlivesItsLeader) {
   EXPECT_FALSE(change());
   hear(forwarded(), Outcome{.index = index + 1, .plan = {}, .text = {}});
   follow(3, kTerm + 1);
@@ -222,7 +222,7 @@ TEST_F(FollowersDesk, AKnownOutcomeOutlivesItsLeader) {
   EXPECT_TRUE(replies()[0].answer);
 }
 
-TEST_F(FollowersDesk, PatienceEndsAndTheOutcomeIsUnknown) {
+TEST_F(FollowersRequestsTest, PatienceEndsAndTheOutcomeIsUnknown) {
   EXPECT_FALSE(change());
   now += 10s - 1ns;
   tick();
@@ -232,7 +232,7 @@ TEST_F(FollowersDesk, PatienceEndsAndTheOutcomeIsUnknown) {
   EXPECT_EQ(only_error(), Code::timed_out);
 }
 
-TEST_F(FollowersDesk, RequestsOfAnEarlierStartAreNotMistakenForItsOwn) {
+TEST_F(FollowersRequestsTest, RequestsOfAnEarlierStartAreNotMistakenForItsOwn) {
   EXPECT_FALSE(change());
   const RequestId before = forwarded();
   requests = PendingRequests({.quorum_window = timing.quorum_window}, node(2), 2);
@@ -244,7 +244,7 @@ TEST_F(FollowersDesk, RequestsOfAnEarlierStartAreNotMistakenForItsOwn) {
 
 // ---- Nobody leads
 
-TEST_F(FollowersDesk, SaysWhetherItIsALeaderOrAQuorumThatIsMissing) {
+TEST_F(FollowersRequestsTest, SaysWhetherItIsALeaderOrAQuorumThatIsMissing) {
   consensus.leader = {};
   consensus.peers[node(1)].contact_last = now;
   EXPECT_FALSE(change());
@@ -256,7 +256,7 @@ TEST_F(FollowersDesk, SaysWhetherItIsALeaderOrAQuorumThatIsMissing) {
 
 // ---- Reads
 
-TEST_F(LeadersDesk, AReadIsTrueAtTheIndexOfItsBarrier) {
+TEST_F(LeadersRequestsTest, AReadIsTrueAtTheIndexOfItsBarrier) {
   requests.read(ask(ReadBarrier{})->id, turn(said));
   const uint64_t context = all<AskRead>(said).at(0).context;
   requests.on_read({context, index + 1}, turn(said));
@@ -267,7 +267,7 @@ TEST_F(LeadersDesk, AReadIsTrueAtTheIndexOfItsBarrier) {
   EXPECT_EQ(replies()[0].answer->index, index);
 }
 
-TEST_F(LeadersDesk, AReadThatLosesItsLeaderFailsAtOnce) {
+TEST_F(LeadersRequestsTest, AReadThatLosesItsLeaderFailsAtOnce) {
   requests.read(ask(ReadBarrier{})->id, turn(said));
   requests.read(ask(ReadBarrier{})->id, turn(said));
   const auto asked = all<AskRead>(said);
@@ -282,7 +282,7 @@ TEST_F(LeadersDesk, AReadThatLosesItsLeaderFailsAtOnce) {
   EXPECT_EQ(replies()[1].answer.error().code, Code::no_leader);
 }
 
-TEST_F(LeadersDesk, AReadForSomebodyElseIsRefusedOverTheWireWhenTheTermEnds) {
+TEST_F(LeadersRequestsTest, AReadForSomebodyElseIsRefusedOverTheWireWhenTheTermEnds) {
   const Request request{ReadBarrier{}, {}};
   const auto served = requests.on_forward(node(2), {{node(2), 7}, encode(request)}, turn(said));
   requests.read(served->id, turn(said));
@@ -293,7 +293,7 @@ TEST_F(LeadersDesk, AReadForSomebodyElseIsRefusedOverTheWireWhenTheTermEnds) {
   EXPECT_EQ(answer->error().code, Code::no_leader);
 }
 
-TEST_F(FollowersDesk, AForwardedReadIsNoUnknownOutcome) {
+TEST_F(FollowersRequestsTest, AForwardedReadIsNoUnknownOutcome) {
   EXPECT_FALSE(ask(ReadBarrier{}));
   follow(3, kTerm + 1);
   tick();
@@ -302,7 +302,7 @@ TEST_F(FollowersDesk, AForwardedReadIsNoUnknownOutcome) {
 
 // ---- Work
 
-struct PlacingDesk : LeadersDesk {
+struct PlacingRequestsTest : LeadersRequestsTest {
   ProcessorSpec spec() const {
     ProcessorSpec made;
     made.id = p;
@@ -321,7 +321,7 @@ struct PlacingDesk : LeadersDesk {
   const ProcessorId p{1, 1};
 };
 
-TEST_F(PlacingDesk, ANewProcessorIsAnsweredForOnceItHasAPlaceOrAReason) {
+TEST_F(PlacingRequestsTest, ANewProcessorIsAnsweredForOnceItHasAPlaceOrAReason) {
   place();
   EXPECT_TRUE(replies().empty());
   commit_own(Assign{p, {}, node(2), "here"});
@@ -329,21 +329,21 @@ TEST_F(PlacingDesk, ANewProcessorIsAnsweredForOnceItHasAPlaceOrAReason) {
   EXPECT_EQ(replies()[0].answer->index, index);
 }
 
-TEST_F(PlacingDesk, WhatIsPlacedAlreadyIsNotWaitedFor) {
+TEST_F(PlacingRequestsTest, WhatIsPlacedAlreadyIsNotWaitedFor) {
   place();
   commit_own(Assign{p, {}, node(2), "here"});
   place();
   EXPECT_EQ(replies().size(), 2u);
 }
 
-TEST_F(PlacingDesk, NorIsWhatHasAReasonToBeNowhere) {
+TEST_F(PlacingRequestsTest, NorIsWhatHasAReasonToBeNowhere) {
   place();
   commit_own(Unassign{p, {}, "no node has the label"});
   place();
   EXPECT_EQ(replies().size(), 2u);
 }
 
-TEST_F(PlacingDesk, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
+TEST_F(PlacingRequestsTest, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
   place();
   commit_own(Assign{p, {}, node(2), "here"});
   const Epoch epoch = assignment(p).epoch;

@@ -14,7 +14,7 @@ namespace {
 // ---- Members come and go
 
 // Node 4 has no vote; p ran there and was stopped by its user.
-class RemovalTest : public LeaderDutyTest {
+class RemovalTest : public LeaderRoleTest {
  protected:
   RemovalTest() {
     begin();
@@ -72,7 +72,7 @@ TEST_F(RemovalTest, SilenceIsNotEmptiness) {
 TEST_F(RemovalTest, WhoIsBeingRemovedIsNotPromotedAnyMore) {
   consensus.voters = {node(1), node(2)};
   consensus.learners = {node(3), node(4)};
-  for (const uint64_t id : {1u, 2u, 3u, 4u}) duty.on_link(node(id), LinkState::up);
+  for (const uint64_t id : {1u, 2u, 3u, 4u}) role.on_link(node(id), LinkState::up);
   leave(false);
   std::set<uint64_t> there = {2, 3, 4};
   const auto turn = [&] {
@@ -90,7 +90,7 @@ TEST_F(RemovalTest, WhoIsBeingRemovedIsNotPromotedAnyMore) {
   }
   ASSERT_EQ(proposed<RemoveMember>(effects).size(), 1u);
   there.erase(3);
-  duty.on_link(node(3), LinkState::lost);
+  role.on_link(node(3), LinkState::lost);
   for (int turns = 0; turns < 300; ++turns) {
     for (const ChangeVoters& change : all<ChangeVoters>(turn())) {
       EXPECT_FALSE(change.server == node(4) && change.change == VoterChange::promote);
@@ -168,7 +168,7 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
     PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
     auto served = requests.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, turn(effects));
-    duty.serve(*served, requests, turn(effects));
+    role.serve(*served, requests, turn(effects));
     return proposed<SetDraining>(effects).empty();
   };
   pass(1s);  // All are heard.
@@ -181,25 +181,25 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
 }
 
 // With one of three dead, the removal of another left one voter, and called that healthy.
-class LastVotesTest : public LeaderDutyTest {
+class LastVotesTest : public LeaderRoleTest {
  protected:
   LastVotesTest() {
     begin();
-    for (const uint64_t id : {2u, 3u}) duty.on_link(node(id), LinkState::up);
+    for (const uint64_t id : {2u, 3u}) role.on_link(node(id), LinkState::up);
     pass(2s);
   }
   std::optional<std::string> refusal(uint64_t whom, bool force) {
     PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
     auto served = requests.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, turn(effects));
-    duty.serve(*served, requests, turn(effects));
+    role.serve(*served, requests, turn(effects));
     if (!proposed<SetDraining>(effects).empty()) return std::nullopt;
     return all<Reply>(effects).at(0).answer.error().message;
   }
   void three_dies() {
     beating = {1, 2};
-    duty.on_link(node(3), LinkState::lost);
-    duty.on_link(node(3), LinkState::refused);
+    role.on_link(node(3), LinkState::lost);
+    role.on_link(node(3), LinkState::refused);
   }
 };
 
@@ -222,9 +222,9 @@ TEST_F(LastVotesTest, NorIfTheOtherDiesWhileItIsRemoved) {
   three_dies();
   const Effects said = pass(20s);
   EXPECT_TRUE(all<ChangeVoters>(said).empty());
-  EXPECT_EQ(duty.soft().voters_wanted, 1u);
+  EXPECT_EQ(role.soft().voters_wanted, 1u);
   beating = {1, 2, 3};
-  duty.on_link(node(3), LinkState::up);
+  role.on_link(node(3), LinkState::up);
   EXPECT_FALSE(all<ChangeVoters>(pass(20s)).empty());
 }
 

@@ -1,4 +1,4 @@
-// The duty of a leader as its tests see it: heartbeats, links and commits go in, effects come out.
+// The role of a leader as its tests see it: heartbeats, links and commits go in, effects come out.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,11 +16,11 @@
 namespace databridge::cluster {
 
 // Node 1 leads; 2 and 3 vote with it.
-class LeaderDutyTest : public testing::Test, public TestCluster {
+class LeaderRoleTest : public testing::Test, public TestCluster {
  protected:
-  LeaderDutyTest() { lead(1, kTerm); }
+  LeaderRoleTest() { lead(1, kTerm); }
 
-  void begin() { duty.begin(turn()); }
+  void begin() { role.begin(turn()); }
   // Its proposal, or somebody's, is committed.
   Effects commit(CommandBody body) {
     Command command;
@@ -28,12 +28,12 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     command.at_ms = consensus.unix_ms;
     const Transition transition = state.apply(++index, command);
     Effects effects;
-    duty.on_applied(command, transition, turn(effects));
+    role.on_applied(command, transition, turn(effects));
     return effects;
   }
   Effects tick() {
     Effects effects;
-    duty.tick(turn(effects));
+    role.tick(turn(effects));
     return effects;
   }
   // The leader's turns until it has nothing to propose; all that it said meanwhile.
@@ -77,12 +77,12 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
     heartbeat.version = lagging.contains(from) ? 0 : std::max(consensus.commit, state.version());
     heartbeat.stopping = stopping.contains(from);
     Effects effects;
-    duty.on_heartbeat(node(from), heartbeat, turn(effects));
+    role.on_heartbeat(node(from), heartbeat, turn(effects));
     for (const auto& ask : sent<HeartbeatAsk>(effects)) asked[from] = ask.message.number;
     return effects;
   }
   void report_stopped(uint64_t from, ProcessorId processor, Epoch epoch) {
-    duty.on_report(node(from), {processor, epoch, RunState::unassigned, {}}, state);
+    role.on_report(node(from), {processor, epoch, RunState::unassigned, {}}, state);
   }
   bool acknowledged(const Effects& effects) { return !sent<HeartbeatAck>(effects).empty(); }
 
@@ -104,7 +104,7 @@ class LeaderDutyTest : public testing::Test, public TestCluster {
   }
 
   const ProcessorId p = add(1);
-  LeaderRole duty{
+  LeaderRole role{
       {.timing = timing, .rebalance = {}}, node(1), kTerm, {}, Duration::zero(), turn()};
   uint64_t sequence = 0;
   std::map<uint64_t, uint64_t> asked;  // The newest check of each.

@@ -7,13 +7,13 @@
 namespace databridge::cluster {
 namespace {
 
-using Kind = RoleChange::Kind;
+using Kind = VoterStep::Kind;
 
 std::string text(Incarnation id) { return std::to_string(id.value); }
 
 class Advisor {
  public:
-  explicit Advisor(const RolesInput& input) : input_(input), servers_(input.servers) {
+  explicit Advisor(const VotersInput& input) : input_(input), servers_(input.servers) {
     std::sort(servers_.begin(), servers_.end(),
               [](const Server& a, const Server& b) { return a.incarnation < b.incarnation; });
     size_t nodes = 0;
@@ -26,7 +26,7 @@ class Advisor {
     wanted_ = voters_wanted(input.replica_count, nodes, input.founding_pair);
   }
 
-  RolesAdvice advise() {
+  VotersAdvice advise() {
     // The order is that of urgency; a step that is not safe now does not hold up the next.
     if (auto change = part_with_the_leaver()) return done(*change);
     if (auto change = replace_the_dead()) return done(*change);
@@ -46,7 +46,7 @@ class Advisor {
     return !server.answered && server.silent >= input_.voter_replace_after;
   }
 
-  RolesAdvice done(const RoleChange& change) {
+  VotersAdvice done(const VoterStep& change) {
     if (!input_.committed_in_term)
       return {std::nullopt, "the leader has not committed in its term"};
     if (change.kind == Kind::transfer) return {change, waiting_};
@@ -55,7 +55,7 @@ class Advisor {
   }
 
   // safety.md 5.2: a majority of the *resulting* voters answered within W.
-  bool is_safe(const RoleChange& change) {
+  bool is_safe(const VoterStep& change) {
     size_t count = 0;
     size_t answered = 0;
     for (const Server& server : servers_) {
@@ -76,16 +76,16 @@ class Advisor {
     if (waiting_.empty()) waiting_ = std::move(why);
   }
 
-  std::optional<RoleChange> if_safe(RoleChange change) {
+  std::optional<VoterStep> if_safe(VoterStep change) {
     if (!is_safe(change)) return std::nullopt;
     return change;
   }
 
-  std::optional<RoleChange> hand_over(const std::string& why) {
+  std::optional<VoterStep> hand_over(const std::string& why) {
     for (const Server& server : servers_) {
       if (server.incarnation == input_.leader) continue;
       if (server.voter && stays(server) && server.answered && server.caught_up) {
-        return RoleChange{Kind::transfer, server.incarnation, why};
+        return VoterStep{Kind::transfer, server.incarnation, why};
       }
     }
     wait("the leader is to go, and there is nobody to lead in its place");
@@ -93,12 +93,12 @@ class Advisor {
   }
 
   // A voter that was removed, or is to be.
-  std::optional<RoleChange> part_with_the_leaver() {
+  std::optional<VoterStep> part_with_the_leaver() {
     for (const Server& server : servers_) {
       if (!server.voter || stays(server)) continue;
       // While it lives its vote is good: first another, then it goes.
       if (server.answered && keepers_ < wanted_ && !ready_.empty() && voters_ <= wanted_) {
-        const RoleChange promote{
+        const VoterStep promote{
             Kind::promote, ready_.front()->incarnation,
             "it votes in place of " + text(server.incarnation) + ", which is leaving"};
         if (auto change = if_safe(promote)) return change;
@@ -116,11 +116,11 @@ class Advisor {
 
   // Remove, then promote: and only if there is somebody to promote, for a dead voter that comes
   // back is better than none.
-  std::optional<RoleChange> replace_the_dead() {
+  std::optional<VoterStep> replace_the_dead() {
     if (ready_.empty() || voters_ > wanted_) return std::nullopt;
     for (const Server& server : servers_) {
       if (!server.voter || !stays(server) || !is_dead(server)) continue;
-      const RoleChange remove{
+      const VoterStep remove{
           Kind::remove, server.incarnation,
           "a voter that is gone; " + text(ready_.front()->incarnation) + " can vote in its place"};
       if (auto change = if_safe(remove)) return change;
@@ -128,7 +128,7 @@ class Advisor {
     return std::nullopt;
   }
 
-  std::optional<RoleChange> shrink() {
+  std::optional<VoterStep> shrink() {
     if (keepers_ <= wanted_) return std::nullopt;
     const std::string why =
         std::to_string(keepers_) + " voters, " + std::to_string(wanted_) + " wanted";
@@ -143,7 +143,7 @@ class Advisor {
     return if_safe({kind, last->incarnation, why});
   }
 
-  std::optional<RoleChange> grow() {
+  std::optional<VoterStep> grow() {
     if (voters_ >= wanted_ || ready_.empty()) return std::nullopt;
     // From an odd number only if the next odd one can be reached: an even one bears no more loss.
     if (voters_ % 2 == 1 && ready_.size() < 2) {
@@ -154,24 +154,24 @@ class Advisor {
                     std::to_string(voters_) + " voters, " + std::to_string(wanted_) + " wanted"});
   }
 
-  std::optional<RoleChange> take_in() {
+  std::optional<VoterStep> take_in() {
     for (const Server& server : servers_) {
       // Who leaves needs the log as well: it has work to hand over, and its removal to read of.
       if (!server.member || server.learner || server.voter || !server.answered) continue;
-      return RoleChange{Kind::add_learner, server.incarnation, "a member without the log"};
+      return VoterStep{Kind::add_learner, server.incarnation, "a member without the log"};
     }
     return std::nullopt;
   }
 
-  std::optional<RoleChange> clean_up() {
+  std::optional<VoterStep> clean_up() {
     for (const Server& server : servers_) {
       if (server.member || server.voter || !server.learner) continue;
-      return RoleChange{Kind::remove, server.incarnation, "it is no member any more"};
+      return VoterStep{Kind::remove, server.incarnation, "it is no member any more"};
     }
     return std::nullopt;
   }
 
-  const RolesInput& input_;
+  const VotersInput& input_;
   std::vector<Server> servers_;
   std::vector<const Server*> ready_;  // Could vote at once, lowest id first.
   size_t voters_ = 0;
@@ -213,6 +213,6 @@ std::vector<Incarnation> initial_voters(std::vector<Incarnation> founders, uint3
   return founders;
 }
 
-RolesAdvice next_role_change(const RolesInput& input) { return Advisor(input).advise(); }
+VotersAdvice next_voter_step(const VotersInput& input) { return Advisor(input).advise(); }
 
 }  // namespace databridge::cluster

@@ -1,4 +1,4 @@
-// Roles: which servers should vote, one step at a time (safety.md 5.2).
+// Which servers should vote, one step at a time (safety.md 5.2).
 //
 // Owns   the rule for how many voters there are and who they are.
 // Hides  in which order a change is safe.
@@ -26,7 +26,7 @@ struct Server {
   Duration silent{};       // Since it was last heard; zero for the leader.
 };
 
-struct RolesInput {
+struct VotersInput {
   std::vector<Server> servers;
   Incarnation leader;
   uint32_t replica_count = 3;
@@ -36,7 +36,7 @@ struct RolesInput {
   Duration voter_replace_after = std::chrono::seconds(30);
 };
 
-struct RoleChange {
+struct VoterStep {
   enum class Kind : uint8_t {
     add_learner,  // Into the configuration, without a vote.
     promote,      // Learner to voter.
@@ -48,10 +48,10 @@ struct RoleChange {
   Incarnation who;
   std::string reason;
 };
-const char* name(RoleChange::Kind kind);
+const char* name(VoterStep::Kind kind);
 
-struct RolesAdvice {
-  std::optional<RoleChange> change;
+struct VotersAdvice {
+  std::optional<VoterStep> change;
   std::string waiting;  // What stands in the way of a change that is wanted.
 };
 
@@ -61,6 +61,6 @@ uint32_t voters_wanted(uint32_t replica_count, size_t nodes, bool founding_pair)
 // At founding: the lowest ids, `voters_wanted` of them; a founding of two has both.
 std::vector<Incarnation> initial_voters(std::vector<Incarnation> founders, uint32_t replica_count);
 
-RolesAdvice next_role_change(const RolesInput& input);
+VotersAdvice next_voter_step(const VotersInput& input);
 
 }  // namespace databridge::cluster

@@ -18,8 +18,8 @@
 namespace databridge::cluster {
 namespace {
 
-RolesInput before(const std::string& text) {
-  RolesInput input;
+VotersInput before(const std::string& text) {
+  VotersInput input;
   input.committed_in_term = true;
   std::istringstream words(text);
   std::string word;
@@ -57,7 +57,7 @@ RolesInput before(const std::string& text) {
 }
 
 std::string compute(const std::string& text) {
-  const RolesAdvice advice = next_role_change(before(text));
+  const VotersAdvice advice = next_voter_step(before(text));
   if (advice.change) {
     return std::string(name(advice.change->kind)) + " " + std::to_string(advice.change->who.value);
   }
@@ -70,7 +70,7 @@ struct Row {
   const char* computed;
 };
 
-TEST(Roles, TableOfSentences) {
+TEST(VotersTest, TableOfSentences) {
   const Row rows[] = {
       {"a cluster of one has one voter", "1:voter,leader", "nothing"},
       {"three voters of three", "1:voter,leader 2:voter 3:voter", "nothing"},
@@ -146,7 +146,7 @@ TEST(Roles, TableOfSentences) {
   for (const Row& row : rows) EXPECT_EQ(compute(row.before), row.computed) << row.why;
 }
 
-TEST(Roles, InitialVotersAreTheLowestIds) {
+TEST(VotersTest, InitialVotersAreTheLowestIds) {
   const auto voters = [](std::vector<Incarnation> founders, uint32_t replica_count) {
     std::string text;
     for (const Incarnation id : initial_voters(std::move(founders), replica_count)) {
@@ -163,11 +163,11 @@ TEST(Roles, InitialVotersAreTheLowestIds) {
 
 // Whoever dies or comes back: each step keeps a majority of answering voters, and once everybody
 // who is left answers, the changes come to rest with as many voters as are wanted.
-TEST(Roles, ComesToRestAndNeverLosesQuorum) {
+TEST(VotersTest, ComesToRestAndNeverLosesQuorum) {
   for (uint64_t seed = 1; seed <= 2000; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
-    RolesInput input;
+    VotersInput input;
     input.committed_in_term = true;
     input.replica_count = static_cast<uint32_t>(random.between(1, 7));
     const uint64_t n = random.between(1, 9);
@@ -191,7 +191,7 @@ TEST(Roles, ComesToRestAndNeverLosesQuorum) {
     input.leader = Incarnation{leader + 1};
     for (int step = 0;; ++step) {
       ASSERT_LT(step, 100) << "never comes to rest";
-      const RolesAdvice advice = next_role_change(input);
+      const VotersAdvice advice = next_voter_step(input);
       if (!advice.change) break;
       Server* who = nullptr;
       for (Server& server : input.servers) {
@@ -200,37 +200,37 @@ TEST(Roles, ComesToRestAndNeverLosesQuorum) {
       ASSERT_NE(who, nullptr);
       const bool voted = who->voter;
       switch (advice.change->kind) {
-        case RoleChange::Kind::add_learner:
+        case VoterStep::Kind::add_learner:
           ASSERT_FALSE(who->voter || who->learner);
           who->learner = true;
           break;
-        case RoleChange::Kind::promote:
+        case VoterStep::Kind::promote:
           ASSERT_TRUE(who->learner && who->answered);
           who->learner = false;
           who->voter = true;
           break;
-        case RoleChange::Kind::demote:
+        case VoterStep::Kind::demote:
           ASSERT_TRUE(who->voter && who->incarnation != input.leader);
           who->voter = false;
           who->learner = true;
           break;
-        case RoleChange::Kind::remove:
+        case VoterStep::Kind::remove:
           ASSERT_TRUE((who->voter || who->learner) && who->incarnation != input.leader);
           who->voter = who->learner = false;
           break;
-        case RoleChange::Kind::transfer:
+        case VoterStep::Kind::transfer:
           ASSERT_TRUE(who->voter && who->answered);
           input.leader = who->incarnation;
           break;
       }
-      if (advice.change->kind == RoleChange::Kind::transfer) continue;
+      if (advice.change->kind == VoterStep::Kind::transfer) continue;
       size_t voters = 0, answering = 0;
       for (const Server& server : input.servers) {
         voters += server.voter;
         answering += server.voter && server.answered;
       }
-      const bool no_quorum_effect = advice.change->kind == RoleChange::Kind::add_learner ||
-                                    (advice.change->kind == RoleChange::Kind::remove && !voted);
+      const bool no_quorum_effect = advice.change->kind == VoterStep::Kind::add_learner ||
+                                    (advice.change->kind == VoterStep::Kind::remove && !voted);
       if (!no_quorum_effect) {
         ASSERT_GT(2 * answering, voters);
       }
