@@ -54,7 +54,8 @@ class MemberRole {
   // of its own: each such answer names what was committed after that heartbeat was sent.
   bool in_touch(Instant now) const { return is_fresh(acked_, now); }
   bool caught_up(Instant now) const { return is_fresh(caught_up_at_, now); }
-  // Since the newest answered heartbeat was sent; none: there was none.
+  // When the newest answered heartbeat was sent, and since when that is; none: there was none.
+  std::optional<Instant> answered() const { return acked_; }
   std::optional<Duration> out_of_touch(Instant now) const;
   std::optional<Duration> round_trip() const { return round_trip_; }
   bool is_stopping() const { return stopping_; }

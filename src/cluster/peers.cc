@@ -13,6 +13,7 @@ constexpr size_t kStrangersTried = 8;  // Addresses of those who named our clust
 constexpr size_t kVisitsMax = 64;      // Addresses that strangers had us dial.
 constexpr size_t kSeenMax = 4;
 constexpr size_t kReplyMax = 48u << 10;
+constexpr size_t kTextMax = 300;  // Of another node's words.
 
 bool contains(const std::vector<Incarnation>& all, Incarnation one) {
   return std::find(all.begin(), all.end(), one) != all.end();
@@ -29,6 +30,16 @@ bool is_older(const Peers::Process& process, const MemberInfo& newest) {
 
 // ---- Who is known
 
+void Peers::enter(const ClusterId& cluster) {
+  cluster_ = cluster;
+  known_stale_ = true;
+}
+
+void Peers::add_known(const std::vector<Incarnation>& who) {
+  known_.insert(who.begin(), who.end());
+  known_stale_ = true;
+}
+
 void Peers::add_seeds(const std::vector<Address>& seeds) {
   options_.seeds.insert(options_.seeds.end(), seeds.begin(), seeds.end());
 }
@@ -37,108 +48,123 @@ bool Peers::is_seed(const Address& address) const {
   return std::find(options_.seeds.begin(), options_.seeds.end(), address) != options_.seeds.end();
 }
 
-bool Peers::is_known(Incarnation who, const Ground& ground) const {
-  if (ground.cluster.empty()) return false;
-  if (who == options_.self || ground.state.member(who) != nullptr) return true;
-  if (contains(ground.consensus.voters, who) || contains(ground.consensus.learners, who)) {
+bool Peers::is_known(Incarnation who, const Turn& turn) const {
+  if (cluster_.empty()) return false;
+  if (who == options_.self || turn.state.member(who) != nullptr) return true;
+  if (contains(turn.consensus.voters, who) || contains(turn.consensus.learners, who)) {
     return true;  // Even if it was removed: it counts until the configuration is without it.
   }
-  if (ground.state.removed(who) != nullptr) return false;
+  if (turn.state.removed(who) != nullptr) return false;
   if (CANARY(strangers_count)) return true;
   if (known_.contains(who)) return true;
   return std::any_of(at_seeds_.begin(), at_seeds_.end(), [&](const auto& seed) {
-    return seed.second.first == who && seed.second.second == ground.cluster;
+    return seed.second.first == who && seed.second.second == cluster_;
   });
 }
 
-bool Peers::is_lonely(const Ground& ground) const {
-  if (ground.now - since_ < options_.lonely) return false;
+bool Peers::is_lonely(const Turn& turn) const {
+  if (turn.now - since_ < options_.lonely) return false;
   const auto is_heard = [&](Incarnation who) {
     const auto peer = peers_.find(who);
     return who == options_.self ||
-           (peer != peers_.end() && ground.now - peer->second.heard < options_.lonely);
+           (peer != peers_.end() && turn.now - peer->second.heard < options_.lonely);
   };
-  const Consensus& consensus = ground.consensus;
+  const Consensus& consensus = turn.consensus;
   if (consensus.leader && is_heard(consensus.leader)) return false;
   const auto heard = std::count_if(consensus.voters.begin(), consensus.voters.end(), is_heard);
   return 2 * static_cast<size_t>(heard) <= consensus.voters.size();
 }
 
-KnownPeers Peers::known(const Ground& ground) const {
+KnownPeers Peers::known(const Turn& turn) const {
   KnownPeers all;
   const auto add = [&](Incarnation who) {
-    if (who == options_.self || all.contains(who) || !is_known(who, ground)) return;
+    if (who == options_.self || all.contains(who) || !is_known(who, turn)) return;
     KnownPeer& known = all[who];
-    if (const Member* member = ground.state.member(who)) known.boot_least = member->info.boot;
+    if (const Member* member = turn.state.member(who)) known.boot_least = member->info.boot;
     const auto peer = peers_.find(who);
     if (peer == peers_.end() || !peer->second.present) return;
     if (peer->second.present->boot < known.boot_least) return;  // It waits for its successor.
     known.boot = peer->second.present->boot;
     known.start = peer->second.present->start;
   };
-  ground.state.members().each([&](const Incarnation& who, const Member&) { add(who); });
-  for (const Incarnation who : ground.consensus.voters) add(who);
-  for (const Incarnation who : ground.consensus.learners) add(who);
+  turn.state.members().each([&](const Incarnation& who, const Member&) { add(who); });
+  for (const Incarnation who : turn.consensus.voters) add(who);
+  for (const Incarnation who : turn.consensus.learners) add(who);
   for (const Incarnation who : known_) add(who);
   for (const auto& [address, seed] : at_seeds_) add(seed.first);
   return all;
 }
 
+void Peers::publish_known(const Turn& turn) {
+  const Consensus& consensus = turn.consensus;
+  if (consensus.voters != known_voters_ || consensus.learners != known_learners_) {
+    known_voters_ = consensus.voters;
+    known_learners_ = consensus.learners;
+    known_stale_ = true;
+  }
+  if (!std::exchange(known_stale_, false)) return;
+  KnownPeers now = known(turn);
+  if (now == published_) return;
+  published_ = std::move(now);
+  turn.effects.push_back(Know{published_});
+}
+
 // ---- Which process speaks
 
-Peers::Peer& Peers::peer_of(Incarnation who, const Ground& ground) {
+Peers::Peer& Peers::peer_of(Incarnation who, const Turn& turn) {
   if (!peers_.contains(who) && peers_.size() >= kStrangersMax) {
     // Strangers come in any number; of members there are not many.
     auto oldest = peers_.end();
     size_t strangers = 0;
     for (auto next = peers_.begin(); next != peers_.end(); ++next) {
-      if (is_known(next->first, ground)) continue;
+      if (is_known(next->first, turn)) continue;
       ++strangers;
       if (oldest == peers_.end() || next->second.seen_at < oldest->second.seen_at) oldest = next;
     }
     if (strangers >= kStrangersMax) peers_.erase(oldest);
   }
   Peer& peer = peers_[who];
-  peer.seen_at = ground.now;
+  peer.seen_at = turn.now;
   return peer;
 }
 
-Peers::Seen Peers::greeted(const Greeted& greeting, const Ground& ground) {
-  const bool is_ours = !ground.cluster.empty() && greeting.cluster == ground.cluster;
-  return judge(greeting.peer, {greeting.boot, greeting.start, greeting.home}, is_ours, ground);
+Peers::Seen Peers::greeted(const Greeted& greeting, const Turn& turn) {
+  const bool is_ours = !cluster_.empty() && greeting.cluster == cluster_;
+  return judge(greeting.peer, {greeting.boot, greeting.start, greeting.home}, is_ours, turn);
 }
 
-Peers::Seen Peers::link_up(const LinkChanged& news, const Ground& ground) {
+Peers::Seen Peers::link_up(const LinkChanged& news, const Turn& turn) {
   const Process process{news.boot, news.start, news.home};
   links_[news.address] = {news.peer, process, news.cluster, news.log};
+  known_stale_ = true;
   if (is_seed(news.address)) at_seeds_[news.address] = {news.peer, news.cluster};
-  const bool is_ours = !ground.cluster.empty() && news.cluster == ground.cluster;
-  return judge(news.peer, process, is_ours, ground, &news.address);
+  const bool is_ours = !cluster_.empty() && news.cluster == cluster_;
+  return judge(news.peer, process, is_ours, turn, &news.address);
 }
 
-Peers::Seen Peers::spoke(const Received& message, const Ground& ground) {
+Peers::Seen Peers::spoke(const Received& message, const Turn& turn) {
   if (message.from == options_.self) return {Standing::member, false, 0};
   const Process process{message.boot, message.start, {}};
-  return judge(message.from, process, message.is_ours, ground);
+  return judge(message.from, process, message.is_ours, turn);
 }
 
-std::vector<std::pair<Incarnation, Peers::Seen>> Peers::look_again(const Ground& ground) {
+std::vector<std::pair<Incarnation, Peers::Seen>> Peers::look_again(const Turn& turn) {
   std::vector<std::pair<Incarnation, Seen>> all;
-  if (ground.cluster.empty()) return all;
+  if (cluster_.empty()) return all;
   for (const auto& [address, link] : links_) {
-    if (link.cluster != ground.cluster || !is_known(link.peer, ground)) continue;
+    if (link.cluster != cluster_ || !is_known(link.peer, turn)) continue;
     const auto peer = peers_.find(link.peer);
     const Process& process = link.process;
     const bool is_present = peer != peers_.end() && peer->second.present &&
                             peer->second.present->is(process.boot, process.start);
-    if (!is_present) all.emplace_back(link.peer, judge(link.peer, process, true, ground, &address));
+    if (!is_present) all.emplace_back(link.peer, judge(link.peer, process, true, turn, &address));
   }
   return all;
 }
 
-Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
-                         const Ground& ground, const Address* dialled) {
-  Peer& peer = peer_of(who, ground);
+Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, const Turn& turn,
+                         const Address* dialled) {
+  Peer& peer = peer_of(who, turn);
   auto seen = std::find_if(peer.seen.begin(), peer.seen.end(),
                            [&](const Process& one) { return one.is(process.boot, process.start); });
   if (seen == peer.seen.end()) {
@@ -148,14 +174,14 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
     seen->home = process.home;
   }
   const Process it = *seen;
-  const Member* member = ground.state.member(who);
+  const Member* member = turn.state.member(who);
   if (dialled != nullptr &&
       (is_seed(*dialled) || (member != nullptr && member->info.address == *dialled))) {
     peer.found = it;
     if (peer.present && peer.present->is(it.boot, it.start)) peer.is_found = true;
   }
   Seen result;
-  if (!is_ours || !is_known(who, ground)) return result;
+  if (!is_ours || !is_known(who, turn)) return result;
   if (member != nullptr && is_older(it, member->info)) {
     result.standing = Standing::older;
     return result;
@@ -166,7 +192,7 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
   if (!peer.present && peer.found && !peer.found->is(it.boot, it.start) &&
       is_linked_to(who, *peer.found) &&
       !(member != nullptr && is_older(*peer.found, member->info))) {
-    let_in(peer, Process(*peer.found), member, result, ground.now);
+    let_in(peer, Process(*peer.found), member, result, turn.now);
     let_in_.insert(who);
   }
   const bool is_present = peer.present && peer.present->is(it.boot, it.start);
@@ -174,11 +200,11 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
     // Whom the state has outlived holds up nobody.
     const bool holds =
         peer.present && !(member != nullptr && is_older(*peer.present, member->info));
-    if (holds && !succeeds(who, peer, it, member, ground.now)) {
-      result.standing = refuse(who, peer, it, ground);
+    if (holds && !succeeds(who, peer, it, member, turn.now)) {
+      result.standing = refuse(who, peer, it, turn);
       return result;
     }
-    let_in(peer, it, member, result, ground.now);
+    let_in(peer, it, member, result, turn.now);
     let_in_.insert(who);
   } else {
     if (it.home.is_known()) peer.present->home = it.home;
@@ -187,7 +213,7 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
       result.died = it.boot;
     }
   }
-  peer.heard = ground.now;
+  peer.heard = turn.now;
   peer.refused.reset();
   peer.gone.reset();
   return result;
@@ -196,15 +222,16 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours,
 // It waits; but not for ever, if the other lives. That it is heard proves nothing: what it said
 // before it died may be on its way for long. It has to answer what was sent to it long after the
 // newcomer was there.
-Standing Peers::refuse(Incarnation who, Peer& peer, const Process& process, const Ground& ground) {
+Standing Peers::refuse(Incarnation who, Peer& peer, const Process& process, const Turn& turn) {
   if (!peer.newcomer || !peer.newcomer->is(process.boot, process.start)) {
     peer.newcomer = process;
-    peer.newcomer_since = ground.now;
+    peer.newcomer_since = turn.now;
   }
   const bool is_newer = process.boot > peer.present->boot;
-  Instant answered = who == ground.consensus.leader ? ground.leader_answered : Instant::min();
-  const auto progress = ground.consensus.peers.find(who);
-  if (ground.consensus.leading && progress != ground.consensus.peers.end()) {
+  Instant answered =
+      who == turn.consensus.leader ? leader_answered_.value_or(Instant::min()) : Instant::min();
+  const auto progress = turn.consensus.peers.find(who);
+  if (turn.consensus.leading && progress != turn.consensus.peers.end()) {
     answered = progress->second.contact_last;
   }
   const bool lives = answered >= peer.newcomer_since + options_.patience;
@@ -233,6 +260,7 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
   peer.newcomer.reset();
   peer.let_in_at = peer.reached = now;
   seen.let_in = true;
+  known_stale_ = true;
 }
 
 // Of one locked directory on one running machine, a newer start proves the end of an older one. A
@@ -267,17 +295,17 @@ bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, co
   return said_goodbye || is_silent;
 }
 
-Standing Peers::standing_of(const MemberInfo& info, const Ground& ground) const {
+Standing Peers::standing_of(const MemberInfo& info, const Turn& turn) const {
   const Process process{info.boot, info.start, info.home};
-  const Member* member = ground.state.member(info.incarnation);
+  const Member* member = turn.state.member(info.incarnation);
   if (member != nullptr && is_older(process, member->info)) return Standing::older;
   const auto found = peers_.find(info.incarnation);
   if (found == peers_.end() || !found->second.present) return Standing::member;
   const Peer& peer = found->second;
   if (peer.present->is(info.boot, info.start)) return Standing::member;
   if (member != nullptr && is_older(*peer.present, member->info)) return Standing::member;
-  return succeeds(info.incarnation, peer, process, member, ground.now) ? Standing::member
-                                                                       : Standing::waits;
+  return succeeds(info.incarnation, peer, process, member, turn.now) ? Standing::member
+                                                                     : Standing::waits;
 }
 
 MemberInfo Peers::other_process(Incarnation who, const State& state) const {
@@ -292,16 +320,37 @@ MemberInfo Peers::other_process(Incarnation who, const State& state) const {
   return info;
 }
 
-bool Peers::speaks_for_the_past(Incarnation who, const Ground& ground) const {
+bool Peers::speaks_for_the_past(Incarnation who, const Turn& turn) const {
   if (who == options_.self) return true;
-  const Member* member = ground.state.member(who);
+  const Member* member = turn.state.member(who);
   const auto peer = peers_.find(who);
   if (peer == peers_.end() || member == nullptr) return true;
   const bool proved = member->heir || peer->second.outwaited >= member->info.boot;
   return proved && !(peer->second.unproved && member->info.boot < peer->second.present->boot);
 }
 
-std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Ground& ground) {
+// A process whose predecessor is not proved dead speaks for itself only: that it does not run what
+// the other was given does not mean that the other has stopped.
+void Peers::leave_out_the_past(Incarnation from, Message& message, const Turn& turn) const {
+  auto* heartbeat = std::get_if<Heartbeat>(&message);
+  auto* report = std::get_if<WorkReport>(&message);
+  if (heartbeat == nullptr && report == nullptr) return;
+  if (speaks_for_the_past(from, turn)) return;
+  const Member* member = turn.state.member(from);
+  const auto is_past = [&](Epoch epoch) {
+    return member == nullptr || epoch.index <= member->admitted_at ||
+           member->info.boot < other_process(from, turn.state).boot;
+  };
+  if (heartbeat != nullptr) {
+    std::erase_if(heartbeat->running, [&](const Running& one) {
+      return one.state == RunState::unassigned && is_past(one.epoch);
+    });
+  } else if (report->state == RunState::unassigned && is_past(report->epoch)) {
+    report->epoch = {};  // Nobody's.
+  }
+}
+
+std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Turn& turn) {
   std::vector<std::pair<Incarnation, uint64_t>> over;
   for (auto next = let_in_.begin(); next != let_in_.end();) {
     const Incarnation who = *next;
@@ -312,10 +361,10 @@ std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Ground& gro
       continue;
     }
     Peer& peer = found->second;
-    const Member* member = ground.state.member(who);
+    const Member* member = turn.state.member(who);
     if (member == nullptr || peer.present->boot != member->info.boot) continue;
-    const Instant since = std::max(peer.let_in_at, ground.consensus.led_since);
-    const bool is_due = !member->heir && ground.now - since >= options_.patience;
+    const Instant since = std::max(peer.let_in_at, turn.consensus.led_since);
+    const bool is_due = !member->heir && turn.now - since >= options_.patience;
     if (!member->heir && !is_due) continue;
     let_in_.erase(entry);
     if (member->heir || peer.outwaited >= member->info.boot) continue;
@@ -327,7 +376,8 @@ std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Ground& gro
 
 // ---- Links, refusals, proof of death
 
-void Peers::link_down(const LinkChanged& news, const Ground& ground) {
+void Peers::link_down(const LinkChanged& news, const Turn& turn) {
+  known_stale_ = true;
   const auto link = links_.find(news.address);
   if (link == links_.end()) return;
   // It was there until a moment ago.
@@ -335,7 +385,7 @@ void Peers::link_down(const LinkChanged& news, const Ground& ground) {
   const Process& process = link->second.process;
   if (peer != peers_.end() && peer->second.present &&
       peer->second.present->is(process.boot, process.start)) {
-    peer->second.reached = ground.now;
+    peer->second.reached = turn.now;
   }
   links_.erase(link);
 }
@@ -406,15 +456,26 @@ void Peers::each_link(const std::function<void(const Address&, Incarnation)>& vi
   for (const auto& [address, link] : links_) visit(address, link.peer);
 }
 
-void Peers::each_link_to(Incarnation who,
-                         const std::function<void(const Address&, const LogEnd&)>& visit) const {
+void Peers::name_log(Incarnation who, const Turn& turn) const {
   const auto peer = peers_.find(who);
   if (peer == peers_.end() || !peer->second.present) return;
   const Process& present = *peer->second.present;
   for (const auto& [address, link] : links_) {
     if (link.peer != who || !link.process.is(present.boot, present.start)) continue;
-    visit(address, link.log);
+    turn.effects.push_back(PeerLog{who, link.log, true});
+    if (is_members(address, turn.state)) turn.effects.push_back(TermNamed{link.log.term});
   }
+}
+
+// Whoever names one is broken or hostile: it may go on for long, and is spoken of now and then.
+void Peers::mind_refused_terms(const Turn& turn) {
+  if (turn.consensus.terms_refused == terms_refused_) return;
+  if (terms_refused_ != 0 && turn.now - terms_said_ < options_.patience) return;
+  terms_said_ = turn.now;
+  terms_refused_ = turn.consensus.terms_refused;
+  turn.note(Weight::warning, turn.consensus.term_refused + "; refused, " +
+                                 std::to_string(terms_refused_) +
+                                 " messages of the kind since the start");
 }
 
 // ---- Addresses that are dialled for a while only
@@ -427,11 +488,11 @@ bool Peers::is_members(const Address& address, const State& state) const {
   return found;
 }
 
-void Peers::visit(const Address& address, const Ground& ground, Effects& effects) {
+void Peers::visit(const Address& address, const Turn& turn) {
   if (address.empty()) return;
   const bool is_new = !visits_.contains(address);
-  if (is_new && is_members(address, ground.state)) {
-    effects.push_back(Dial{address});  // Twice is once.
+  if (is_new && is_members(address, turn.state)) {
+    turn.effects.push_back(Dial{address});  // Twice is once.
     return;
   }
   if (is_new && visits_.size() >= kVisitsMax) {
@@ -439,19 +500,39 @@ void Peers::visit(const Address& address, const Ground& ground, Effects& effects
         std::min_element(visits_.begin(), visits_.end(),
                          [](const auto& a, const auto& b) { return a.second < b.second; });
     links_.erase(oldest->first);
-    effects.push_back(HangUp{oldest->first});
+    turn.effects.push_back(HangUp{oldest->first});
     visits_.erase(oldest);
   }
-  visits_[address] = ground.now + options_.patience;
-  effects.push_back(Dial{address});
+  visits_[address] = turn.now + options_.patience;
+  turn.effects.push_back(Dial{address});
 }
 
-void Peers::follow(Incarnation who, const Address& address, const Ground& ground,
-                   Effects& effects) {
+void Peers::follow(Incarnation who, const Address& address, const Turn& turn) {
   const Address before = std::exchange(moved_[who], address);
-  if (before != address) visit(before, ground, effects);
+  if (before != address) visit(before, turn);
   keep(address);
-  effects.push_back(Dial{address});
+  turn.effects.push_back(Dial{address});
+}
+
+void Peers::look_there(const Greeted& greeting, Standing standing, const Turn& turn) {
+  if (cluster_.empty()) return;
+  if (standing == Standing::stranger) {
+    // Nobody whom this node knows is there any more: perhaps all were replaced while it was away,
+    // and this is one of those who came. It is asked whether this node is one of its members.
+    if (greeting.cluster != cluster_) return;
+    remember_stranger(greeting.address);
+    return visit_strangers(turn);
+  }
+  const Member* member = turn.state.member(greeting.peer);
+  if (standing == Standing::waits && member != nullptr) {
+    turn.effects.push_back(Dial{member->info.address});  // Found there, it waits no more.
+  }
+  if (standing != Standing::member || greeting.address.empty()) return;
+  // Known by the configuration alone: this node may lack the log, and all other addresses.
+  if (member == nullptr) return visit(greeting.address, turn);
+  // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
+  // one who has moved, cannot get.
+  if (member->info.address != greeting.address) follow(greeting.peer, greeting.address, turn);
 }
 
 void Peers::remember_stranger(const Address& address) {
@@ -461,32 +542,32 @@ void Peers::remember_stranger(const Address& address) {
   strangers_.push_back(address);
 }
 
-void Peers::visit_strangers(const Ground& ground, Effects& effects) {
-  if (strangers_.empty() || !is_lonely(ground)) return;
-  for (const Address& address : std::exchange(strangers_, {})) visit(address, ground, effects);
+void Peers::visit_strangers(const Turn& turn) {
+  if (cluster_.empty() || strangers_.empty() || !is_lonely(turn)) return;
+  for (const Address& address : std::exchange(strangers_, {})) visit(address, turn);
 }
 
 // Links to where no member is (any more) are given up, but not at once: who was refused or removed
 // is told by them. A lonely node keeps one to whoever names its cluster: no new greeting may come.
-void Peers::mind_visits(const Ground& ground, Effects& effects) {
+void Peers::mind_visits(const Turn& turn) {
   for (auto next = visits_.begin(); next != visits_.end();) {
-    if (ground.now < next->second) {
+    if (turn.now < next->second) {
       ++next;
       continue;
     }
     const Address address = next->first;
     const auto link = links_.find(address);
     const bool is_ours =
-        link != links_.end() && !ground.cluster.empty() && link->second.cluster == ground.cluster;
-    if (is_ours && (is_known(link->second.peer, ground) || is_lonely(ground))) {
-      next->second = ground.now + options_.patience;
+        link != links_.end() && !cluster_.empty() && link->second.cluster == cluster_;
+    if (is_ours && (is_known(link->second.peer, turn) || is_lonely(turn))) {
+      next->second = turn.now + options_.patience;
       ++next;
       continue;
     }
     next = visits_.erase(next);
-    if (is_members(address, ground.state)) continue;
+    if (is_members(address, turn.state)) continue;
     links_.erase(address);
-    effects.push_back(HangUp{address});
+    turn.effects.push_back(HangUp{address});
   }
 }
 
@@ -499,6 +580,8 @@ MemberInfo brief(const MemberInfo& info) {
   brief.start = info.start;
   return brief;
 }
+
+std::string shown(const std::string& text) { return text.substr(0, kTextMax); }
 
 JoinReply who_is_where(const ClusterId& cluster, Incarnation leader, const State& state) {
   JoinReply reply;

@@ -16,11 +16,8 @@
 #include <vector>
 
 #include "base/time.h"
-#include "cluster/consensus.h"
-#include "cluster/effect.h"
-#include "cluster/input.h"
+#include "cluster/turn.h"
 #include "model/message.h"
-#include "state/state.h"
 
 namespace databridge::cluster {
 
@@ -32,15 +29,6 @@ class Peers {
     Duration lonely{};    // E
     bool trust_refused = false;
     std::vector<Address> seeds;
-  };
-  // What a process is judged upon.
-  struct Ground {
-    const State& state;
-    const Consensus& consensus;
-    const ClusterId& cluster;
-    Instant now;
-    // When the newest message was sent to the leader that it has answered.
-    Instant leader_answered = Instant::min();
   };
   struct Process {
     uint64_t boot = 0;
@@ -59,39 +47,44 @@ class Peers {
 
   Peers(Options options, Instant now) : options_(std::move(options)), since_(now) {}
 
+  // The cluster that this node is in, empty: none; when what its leader answered last was sent.
+  void enter(const ClusterId& cluster);
+  void leader_answered(std::optional<Instant> sent) { leader_answered_ = sent; }
+
   // ---- Who is known (safety.md 10)
-  void add_known(const std::vector<Incarnation>& who) { known_.insert(who.begin(), who.end()); }
+  void add_known(const std::vector<Incarnation>& who);
   void add_seeds(const std::vector<Address>& seeds);
   const std::vector<Address>& seeds() const { return options_.seeds; }
-  bool is_known(Incarnation who, const Ground& ground) const;
+  bool is_known(Incarnation who, const Turn& turn) const;
   bool is_seed(const Address& address) const;
   // Neither the leader nor a majority of the voters was heard for E: whoever names this node as a
   // member may be one (safety.md 10). Others may be as lost as this node.
-  bool is_lonely(const Ground& ground) const;
-  KnownPeers known(const Ground& ground) const;
-  // Whether a known member is to be expected there.
-  bool is_members(const Address& address, const State& state) const;
+  bool is_lonely(const Turn& turn) const;
+  KnownPeers known(const Turn& turn) const;
+  void known_changed() { known_stale_ = true; }  // Or may have.
+  void publish_known(const Turn& turn);          // If it has changed.
 
   // ---- Which process speaks (safety.md 9.1, 9.2)
-  Seen greeted(const Greeted& greeting, const Ground& ground);
-  Seen link_up(const LinkChanged& news, const Ground& ground);
-  Seen spoke(const Received& message, const Ground& ground);
+  Seen greeted(const Greeted& greeting, const Turn& turn);
+  Seen link_up(const LinkChanged& news, const Turn& turn);
+  Seen spoke(const Received& message, const Turn& turn);
   // Again at those at the other ends of our links that are not let in: time lets them in, and they
   // may have nothing to say to this node.
-  std::vector<std::pair<Incarnation, Seen>> look_again(const Ground& ground);
+  std::vector<std::pair<Incarnation, Seen>> look_again(const Turn& turn);
   // How that process would stand, by what somebody says of it.
-  Standing standing_of(const MemberInfo& process, const Ground& ground) const;
+  Standing standing_of(const MemberInfo& process, const Turn& turn) const;
   // The process that was let in, or the one that the state knows: for who is told of it.
   MemberInfo other_process(Incarnation who, const State& state) const;
-  // What such a process says of work from before its admission counts only once its predecessors
-  // are dead, or can hold no lease.
-  bool speaks_for_the_past(Incarnation who, const Ground& ground) const;
-  // For a leader, once a member: its predecessors can hold no lease any more, though nothing
-  // proves their death.
-  std::vector<std::pair<Incarnation, uint64_t>> outwaited(const Ground& ground);
+  // What a process says of work from before its admission counts only once its predecessors are
+  // dead, or can hold no lease.
+  bool speaks_for_the_past(Incarnation who, const Turn& turn) const;
+  void leave_out_the_past(Incarnation from, Message& message, const Turn& turn) const;
+  // For a leader, once a member: nothing proves that its predecessors are dead, but their leases
+  // are.
+  std::vector<std::pair<Incarnation, uint64_t>> outwaited(const Turn& turn);
 
   // ---- Links, refusals, proof of death (safety.md 2)
-  void link_down(const LinkChanged& news, const Ground& ground);
+  void link_down(const LinkChanged& news, const Turn& turn);
   // News of a process that has a successor, or that is linked at another address, is none.
   bool is_outdated(const LinkChanged& news) const;
   bool is_linked(Incarnation who) const;
@@ -102,20 +95,19 @@ class Peers {
   bool weigh(Incarnation who);
   void each_gone(const std::function<void(Incarnation, uint64_t boot)>& visit) const;
   void each_link(const std::function<void(const Address&, Incarnation)>& visit) const;
-  // Those to the process of that peer that was let in, and what its greeting says of its log.
-  void each_link_to(Incarnation who,
-                    const std::function<void(const Address&, const LogEnd&)>& visit) const;
+  // What the greeting of the process that was let in says of its log (safety.md 9.1, 10).
+  void name_log(Incarnation who, const Turn& turn) const;
+  void mind_refused_terms(const Turn& turn);
 
   // ---- Addresses that are dialled for a while only
-  void visit(const Address& address, const Ground& ground, Effects& effects);
+  void visit(const Address& address, const Turn& turn);
   void keep(const Address& address) { visits_.erase(address); }
-  // To where it has moved, as it says: dialled for as long as it says nothing else.
-  void follow(Incarnation who, const Address& address, const Ground& ground, Effects& effects);
+  // A greeting says where it is: there this node dials it.
+  void look_there(const Greeted& greeting, Standing standing, const Turn& turn);
   void part(const Address& address, Instant now) { visits_[address] = now + options_.patience; }
-  void mind_visits(const Ground& ground, Effects& effects);
-  // Somebody unknown who names our cluster greeted from there: tried once this node is lonely.
-  void remember_stranger(const Address& address);
-  void visit_strangers(const Ground& ground, Effects& effects);
+  void mind_visits(const Turn& turn);
+  // Those who are unknown, name our cluster, and greeted: tried once this node is lonely.
+  void visit_strangers(const Turn& turn);
 
  private:
   struct Link {
@@ -143,10 +135,10 @@ class Peers {
     uint64_t outwaited = 0;           // Predecessors of that boot.
   };
 
-  Peer& peer_of(Incarnation who, const Ground& ground);
-  Seen judge(Incarnation who, const Process& process, bool is_ours, const Ground& ground,
+  Peer& peer_of(Incarnation who, const Turn& turn);
+  Seen judge(Incarnation who, const Process& process, bool is_ours, const Turn& turn,
              const Address* dialled = nullptr);
-  Standing refuse(Incarnation who, Peer& peer, const Process& process, const Ground& ground);
+  Standing refuse(Incarnation who, Peer& peer, const Process& process, const Turn& turn);
   void let_in(Peer& peer, const Process& process, const Member* member, Seen& seen, Instant now);
   static bool is_found(const Peer& peer, const Process& process) {
     return peer.found && peer.found->is(process.boot, process.start);
@@ -155,8 +147,15 @@ class Peers {
   bool succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                 Instant now) const;
   bool weigh(Peer& peer, bool process_gone) const;
+  // Whether a known member is to be expected there.
+  bool is_members(const Address& address, const State& state) const;
+  // To where it has moved, as it says: dialled for as long as it says nothing else.
+  void follow(Incarnation who, const Address& address, const Turn& turn);
+  void remember_stranger(const Address& address);
 
   Options options_;
+  ClusterId cluster_;
+  std::optional<Instant> leader_answered_;
   std::map<Incarnation, Peer> peers_;
   std::set<Incarnation> let_in_;   // That outwaited() has not looked at since they were admitted.
   std::map<Address, Link> links_;  // That we dialled, and that are up.
@@ -166,10 +165,16 @@ class Peers {
   std::map<Incarnation, Address> moved_;
   std::deque<Address> strangers_;  // Newest last; a few.
   const Instant since_;
+  KnownPeers published_;     // As the network knows it,
+  bool known_stale_ = true;  // and whether that may have changed since.
+  std::vector<Incarnation> known_voters_, known_learners_;
+  uint64_t terms_refused_ = 0;  // That were spoken of,
+  Instant terms_said_{};        // then.
 };
 
 // What a node needs to reach its members, and no more: short enough for a stranger's frame.
 MemberInfo brief(const MemberInfo& info);
+std::string shown(const std::string& text);  // Of another node's words.
 JoinReply who_is_where(const ClusterId& cluster, Incarnation leader, const State& state);
 
 }  // namespace databridge::cluster

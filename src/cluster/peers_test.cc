@@ -31,25 +31,24 @@ class PeersTest : public testing::Test, public TestCluster {
     options.lonely = timing.election_timeout;
     options.seeds = {{"seed", 1}};
     peers = std::make_unique<Peers>(options, now);
+    peers->enter(cluster);
   }
-  Peers::Ground ground() const { return {state, consensus, cluster, now, leader_answered}; }
   Peers::Seen greet(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
-    return peers->greeted({node(id), boot, {}, start, at, cluster}, ground());
+    return peers->greeted({node(id), boot, {}, start, at, cluster}, turn());
   }
   // On the link that this node dials to where that member is.
   Peers::Seen find(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
     return link(info_of(id).address, id, boot, start, at);
   }
   Standing hear(uint64_t id, uint64_t boot, uint64_t start, bool ours = true) {
-    return peers->spoke({node(id), HeartbeatAsk{}, boot, start, ours}, ground()).standing;
+    return peers->spoke({node(id), HeartbeatAsk{}, boot, start, ours}, turn()).standing;
   }
   Peers::Seen link(const Address& address, uint64_t id, uint64_t boot, uint64_t start,
                    const Home& at) {
     return peers->link_up({LinkState::up, address, node(id), boot, cluster, false, start, at, {}},
-                          ground());
+                          turn());
   }
 
-  Instant leader_answered = Instant::min();
   const ClusterId cluster{"c"};
   const Home copy{"machine", 1, 99};
   std::unique_ptr<Peers> peers;
@@ -97,7 +96,7 @@ TEST_F(PeersTest, ACopyProvesNothing) {
     EXPECT_EQ(hear(2, 1, 11), Standing::member) << "the original is heard as before";
     restart();
     EXPECT_EQ(greet(2, 2, 22, place).standing, Standing::member) << "nobody holds it up";
-    EXPECT_EQ(peers->outwaited(ground()).size(), 0u);
+    EXPECT_EQ(peers->outwaited(turn()).size(), 0u);
   }
 }
 
@@ -118,7 +117,7 @@ TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
   const Peers::Seen seen = greet(2, 2, 22, copy);
   EXPECT_EQ(seen.standing, Standing::member);
   EXPECT_EQ(seen.died, 0u) << "it may be stopping still";
-  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
 }
 
 // The machine was started anew, and then the process: the end of the one in between proves nothing
@@ -128,7 +127,7 @@ TEST_F(PeersTest, TheEndOfOneThatCouldNotSpeakForThePastProvesNothingOfThePast) 
   now += timing.heartbeat_timeout;
   EXPECT_EQ(find(2, 2, 22, copy).died, 0u);
   EXPECT_EQ(find(2, 3, 33, copy).died, 0u);
-  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
   MemberInfo info = member(2, 3, 33);
   info.home = copy;
   apply(AdmitMember{info});
@@ -146,7 +145,7 @@ TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
   info.home = copy;
   apply(AdmitMember{info});
   now += timing.heartbeat_timeout;
-  ASSERT_EQ(peers->outwaited(ground()).size(), 1u);
+  ASSERT_EQ(peers->outwaited(turn()).size(), 1u);
   apply(AdmitMember{info, true});
   EXPECT_TRUE(state.member(node(2))->heir);
   EXPECT_EQ(find(2, 3, 33, copy).died, 3u);
@@ -206,7 +205,7 @@ TEST_F(PeersTest, WhoFollowsKnowsOfTheLeaderOnlyThatItLives) {
   hear(2, 1, 11);
   consensus.peers[node(2)].contact_last = now;
   EXPECT_EQ(hear(2, 2, 22), Standing::waits);
-  leader_answered = now;
+  peers->leader_answered(now);
   EXPECT_EQ(hear(2, 2, 22), Standing::copy);
   consensus.leader = node(3);
   EXPECT_EQ(hear(2, 2, 22), Standing::waits);
@@ -250,25 +249,25 @@ TEST_F(PeersTest, OnlyAProcessThatWasHeardHereHoldsUpAnother) {
 TEST_F(PeersTest, WhoIsLinkedAndWaitsIsLetInAfterTWithoutAWord) {
   find(2, 1, 11, home(2));
   peers->link_down({LinkState::lost, info_of(2).address, node(2), 1, cluster, false, 11, {}, {}},
-                   ground());
+                   turn());
   EXPECT_EQ(find(2, 2, 22, {"another boot", 1, 2}).standing, Standing::waits);
-  EXPECT_FALSE(peers->look_again(ground()).at(0).second.let_in);
+  EXPECT_FALSE(peers->look_again(turn()).at(0).second.let_in);
   now += timing.heartbeat_timeout;
-  const auto again = peers->look_again(ground());
+  const auto again = peers->look_again(turn());
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].first, node(2));
   EXPECT_TRUE(again[0].second.let_in);
-  EXPECT_EQ(peers->known(ground()).at(node(2)).boot, 2u) << "messages go to it";
-  EXPECT_TRUE(peers->look_again(ground()).empty());
+  EXPECT_EQ(peers->known(turn()).at(node(2)).boot, 2u) << "messages go to it";
+  EXPECT_TRUE(peers->look_again(turn()).empty());
 }
 
 // Node 2 was found where it is before it knew of a cluster, and has said nothing since.
 TEST_F(PeersTest, WhoWasFoundBeforeItKnewOfTheClusterIsNotDisplacedByAForger) {
   peers->link_up({LinkState::up, info_of(2).address, node(2), 1, {}, false, 11, home(2), {}},
-                 ground());
+                 turn());
   EXPECT_EQ(greet(2, 7, 77, home(2)).standing, Standing::waits);
   EXPECT_TRUE(peers->is_linked(node(2)));
-  EXPECT_EQ(peers->known(ground()).at(node(2)).boot, 1u) << "messages go to it";
+  EXPECT_EQ(peers->known(turn()).at(node(2)).boot, 1u) << "messages go to it";
   EXPECT_EQ(hear(2, 1, 11), Standing::member);
 }
 
@@ -278,7 +277,7 @@ TEST_F(PeersTest, ALinkThatIsUpIsNoSilence) {
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
   now += timing.heartbeat_timeout;
   peers->link_down({LinkState::lost, info_of(2).address, node(2), 1, cluster, false, 11, {}, {}},
-                   ground());
+                   turn());
   EXPECT_EQ(hear(2, 2, 22), Standing::waits) << "it was there a moment ago, and said nothing";
   now += timing.heartbeat_timeout;
   EXPECT_EQ(hear(2, 2, 22), Standing::member);
@@ -287,36 +286,36 @@ TEST_F(PeersTest, ALinkThatIsUpIsNoSilence) {
 TEST_F(PeersTest, ACopyThatWasLetInSpeaksForThePastOnlyAfterT) {
   consensus.led_since = now;
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::member);
-  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
   MemberInfo info = member(2, 2, 22);
   info.home = copy;
   apply(AdmitMember{info});
-  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
-  EXPECT_TRUE(peers->outwaited(ground()).empty());
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
+  EXPECT_TRUE(peers->outwaited(turn()).empty());
   now += timing.heartbeat_timeout;
-  ASSERT_EQ(peers->outwaited(ground()).size(), 1u);
-  EXPECT_TRUE(peers->outwaited(ground()).empty()) << "said once";
-  EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground()));
+  ASSERT_EQ(peers->outwaited(turn()).size(), 1u);
+  EXPECT_TRUE(peers->outwaited(turn()).empty()) << "said once";
+  EXPECT_TRUE(peers->speaks_for_the_past(node(2), turn()));
 }
 
 TEST_F(PeersTest, AnHeirSpeaksForThePastAtOnce) {
   greet(2, 2, 22, home(2));
-  EXPECT_FALSE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
   EXPECT_EQ(find(2, 2, 22, home(2)).died, 2u) << "it is found where it should be";
-  EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground()));
+  EXPECT_TRUE(peers->speaks_for_the_past(node(2), turn()));
   apply(AdmitMember{member(2, 2, 22)});
   EXPECT_TRUE(state.member(node(2))->heir);
   restart();
   greet(2, 2, 22, home(2));
-  EXPECT_TRUE(peers->speaks_for_the_past(node(2), ground())) << "whoever leads by now";
+  EXPECT_TRUE(peers->speaks_for_the_past(node(2), turn())) << "whoever leads by now";
 }
 
 TEST_F(PeersTest, MessagesGoToTheProcessThatWasLetIn) {
-  EXPECT_EQ(peers->known(ground()).at(node(2)), (KnownPeer{1, 0, 0})) << "none was met";
+  EXPECT_EQ(peers->known(turn()).at(node(2)), (KnownPeer{1, 0, 0})) << "none was met";
   greet(2, 2, 22, home(2));
-  EXPECT_EQ(peers->known(ground()).at(node(2)), (KnownPeer{1, 2, 22}));
+  EXPECT_EQ(peers->known(turn()).at(node(2)), (KnownPeer{1, 2, 22}));
   greet(2, 3, 33, copy);
-  const KnownPeer known = peers->known(ground()).at(node(2));
+  const KnownPeer known = peers->known(turn()).at(node(2));
   EXPECT_TRUE(known.admits(2, 22));
   EXPECT_FALSE(known.admits(3, 33));
 }
@@ -326,7 +325,7 @@ TEST_F(PeersTest, MessagesGoToTheProcessThatWasLetIn) {
 TEST_F(PeersTest, AStrangerIsNotHeard) {
   EXPECT_EQ(hear(9, 1, 11), Standing::stranger);
   EXPECT_EQ(hear(2, 1, 11, false), Standing::stranger) << "it names another cluster, or none";
-  EXPECT_FALSE(peers->known(ground()).contains(node(9)));
+  EXPECT_FALSE(peers->known(turn()).contains(node(9)));
 }
 
 TEST_F(PeersTest, KnownByTheConfigurationWhetherCommittedOrNot) {
@@ -334,7 +333,7 @@ TEST_F(PeersTest, KnownByTheConfigurationWhetherCommittedOrNot) {
   consensus.voters.push_back(node(9));
   EXPECT_EQ(hear(8, 1, 11), Standing::member);
   EXPECT_EQ(hear(9, 1, 11), Standing::member);
-  EXPECT_EQ(peers->known(ground()).size(), 4u);
+  EXPECT_EQ(peers->known(turn()).size(), 4u);
 }
 
 TEST_F(PeersTest, KnownByTheFoundingSetOrTheAnswerToOurJoining) {
@@ -362,30 +361,30 @@ TEST_F(PeersTest, IsLonelyOnceNeitherALeaderNorAMajorityWasHeardForE) {
   consensus.leader = {};
   now += timing.election_timeout - 1ms;
   hear(9, 1, 11);
-  EXPECT_FALSE(peers->is_lonely(ground()));
+  EXPECT_FALSE(peers->is_lonely(turn()));
   now += 1ms;
-  EXPECT_TRUE(peers->is_lonely(ground())) << "a stranger is no company";
+  EXPECT_TRUE(peers->is_lonely(turn())) << "a stranger is no company";
   hear(2, 1, 11);
-  EXPECT_FALSE(peers->is_lonely(ground()));
+  EXPECT_FALSE(peers->is_lonely(turn()));
   consensus.voters = {node(3)};
-  EXPECT_TRUE(peers->is_lonely(ground())) << "node 2 may be as lost as this one";
+  EXPECT_TRUE(peers->is_lonely(turn())) << "node 2 may be as lost as this one";
   consensus.leader = node(2);
-  EXPECT_FALSE(peers->is_lonely(ground()));
+  EXPECT_FALSE(peers->is_lonely(turn()));
   now += timing.election_timeout;
-  EXPECT_TRUE(peers->is_lonely(ground()));
+  EXPECT_TRUE(peers->is_lonely(turn()));
 }
 
 TEST_F(PeersTest, StrangersAreRememberedAndDialledWithinBounds) {
   Effects effects;
   for (uint64_t id = 100; id < 2'100; ++id) {
     greet(id, 1, 11, {});
-    peers->visit({"10.1.1.1", static_cast<uint16_t>(id)}, ground(), effects);
+    peers->visit({"10.1.1.1", static_cast<uint16_t>(id)}, turn(effects));
   }
   EXPECT_EQ(all<Dial>(effects).size(), 2'000u);
   EXPECT_EQ(all<HangUp>(effects).size(), 2'000u - 64u) << "the oldest goes first";
   effects.clear();
   now += timing.heartbeat_timeout;
-  peers->mind_visits(ground(), effects);
+  peers->mind_visits(turn(effects));
   EXPECT_EQ(all<HangUp>(effects).size(), 64u);
   greet(2, 1, 11, home(2));
   EXPECT_EQ(hear(2, 1, 11), Standing::member);

@@ -1,0 +1,228 @@
+#include "cluster/admission.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/canary.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kAnnounceEvery = 250ms;
+
+}  // namespace
+
+// ---- Others
+
+bool Admission::on_join(Incarnation from, const Join& join, bool leads, const Turn& turn) {
+  const MemberInfo& who = join.self;
+  if (!joining_.is_in_one()) return false;
+  if (turn.state.removed(who.incarnation) != nullptr && !CANARY(admits_the_removed)) {
+    tell_removed(who, turn);
+    return false;
+  }
+  // It has founded one of its own since our link to it was greeted.
+  if (!join.cluster.empty() && join.cluster != joining_.cluster()) return false;
+  const Standing standing = peers_.standing_of(who, turn);
+  if (standing != Standing::member) {
+    refuse(who, standing, turn);
+    return false;
+  }
+  // It may have moved. Where nobody leads, the log cannot say so.
+  if (leads || turn.state.member(who.incarnation) != nullptr) {
+    peers_.visit(who.address, turn);
+  }
+  if (leads) {
+    // A newer start of a member is admitted once this node has found it by itself: anybody may
+    // speak in its name. Until then it asks again.
+    const Member* known = turn.state.member(who.incarnation);
+    const bool is_next = known != nullptr && known->info.boot != who.boot;
+    return !is_next || who.incarnation == self_.incarnation ||
+           peers_.is_linked_to(who.incarnation, {who.boot, who.start, {}});
+  }
+  if (from != who.incarnation) return false;
+  if (turn.consensus.leader) turn.send(turn.consensus.leader, join);
+  // A member that cannot reach the leader may not know it: who the members are it learns from us.
+  const Member* member = turn.state.member(who.incarnation);
+  if (member == nullptr || member->info != who) return false;
+  turn.send(from, who_is_where(joining_.cluster(), turn.consensus.leader, turn.state));
+  return false;
+}
+
+// Two processes of one incarnation: this one is told why it is not heard (safety.md 9).
+void Admission::refuse(const MemberInfo& who, Standing standing, const Turn& turn) {
+  // The last words of the process before this one.
+  if (who.incarnation == self_.incarnation) return;
+  const MemberInfo other = peers_.other_process(who.incarnation, turn.state);
+  JoinReply reply;
+  reply.cluster = joining_.cluster();
+  if (standing == Standing::copy) reply.leader = turn.consensus.leader;
+  reply.standing = standing;
+  reply.members.push_back(brief(other));
+  const std::string its = "start " + std::to_string(other.boot) + " of this node";
+  switch (standing) {
+    case Standing::older:
+      reply.refused = "the cluster knows " + its + ", and this is start " +
+                      std::to_string(who.boot) + ": its data directory is an older copy";
+      break;
+    case Standing::copy:
+      reply.refused = its + " at " + other.address.text() +
+                      " went on living: this data directory is a copy of a running node's";
+      break;
+    default:
+      reply.refused = its + " at " + other.address.text() + " was heard a moment ago";
+      break;
+  }
+  peers_.visit(who.address, turn);
+  turn.send(who.incarnation, std::move(reply), who.start);
+}
+
+// True for ever, so no leader is needed to say it.
+void Admission::tell_removed(const MemberInfo& who, const Turn& turn) {
+  peers_.visit(who.address, turn);
+  // Where all are: it may know none of us any more, and believes only whom it knows.
+  JoinReply reply = who_is_where(joining_.cluster(), turn.consensus.leader, turn.state);
+  reply.refused = "it was removed";
+  reply.removed = true;
+  turn.send(who.incarnation, std::move(reply));
+}
+
+// ---- This process
+
+void Admission::on_join_reply(const Received& input, Standing standing, const JoinReply& reply,
+                              const Turn& turn) {
+  const bool is_known = peers_.is_known(input.from, turn);
+  if (reply.cluster != joining_.cluster()) return;
+  // Under a member's name anybody may say anything; only the process that was let in is heard.
+  if (is_known && standing != Standing::member) return;
+  if (!is_known && !believes(input, reply, turn)) return;
+  if (reply.removed) {
+    turn.effects.push_back(Leave{shown(reply.refused)});
+    return;
+  }
+  if (reply.standing != Standing::member) return renounce(input.from, reply, turn);
+  if (!reply.refused.empty()) {
+    rejected_ = true;
+    return hold_up("is not admitted: " + shown(reply.refused), turn);
+  }
+  for (const MemberInfo& member : reply.members) {
+    if (turn.state.removed(member.incarnation) == nullptr) peers_.add_known({member.incarnation});
+  }
+  const bool is_in = turn.state.member(self_.incarnation) != nullptr;
+  if (is_in && peers_.is_linked(turn.consensus.leader)) return;
+  for (const MemberInfo& member : reply.members) {
+    if (!is_us(member)) turn.effects.push_back(Dial{member.address});
+  }
+}
+
+// Whoever names us as its member may be one of those who came while we were away.
+bool Admission::believes(const Received& input, const JoinReply& reply, const Turn& turn) {
+  const bool names_us = std::any_of(reply.members.begin(), reply.members.end(),
+                                    [this](const MemberInfo& member) { return is_us(member); });
+  if (!input.is_ours || !peers_.is_lonely(turn)) return false;
+  // Whom this node knows may have moved: it is asked where it is said to be.
+  for (const MemberInfo& member : reply.members) {
+    const bool knows = !is_us(member) && peers_.is_known(member.incarnation, turn);
+    if (knows) peers_.visit(member.address, turn);
+  }
+  if (!names_us || reply.removed) return false;
+  turn.note(Weight::warning, "no member that this node knows was heard for long; " +
+                                 std::to_string(input.from.value) +
+                                 " names it as a member: it is taken for one, too");
+  peers_.add_known({input.from});
+  return true;
+}
+
+// Another process has our incarnation. It is believed only if it contradicts what we are; or if a
+// leader says that this very process has lost what it had acknowledged to it.
+void Admission::renounce(Incarnation from, const JoinReply& reply, const Turn& turn) {
+  const auto other = std::find_if(reply.members.begin(), reply.members.end(),
+                                  [this](const MemberInfo& member) { return is_us(member); });
+  if (other == reply.members.end()) return;
+  if (other->start == self_.start) {
+    if (reply.standing == Standing::older && reply.leader == from) {
+      give_up_identity(shown(reply.refused), true, turn);
+    }
+    return;
+  }
+  if (reply.standing == Standing::waits) {
+    return hold_up("waits to be let in: " + shown(reply.refused), turn);
+  }
+  const bool is_older = reply.standing == Standing::older;
+  // Who else lives, the leader hears best: all members speak to it. If the other one leads itself,
+  // all members hear it.
+  const bool hears_both = reply.leader == from || reply.leader == self_.incarnation;
+  if (!is_older && (reply.standing != Standing::copy || !hears_both)) return;
+  if (is_older && other->boot < self_.boot) return;
+  give_up_identity(shown(reply.refused), is_older, turn);
+}
+
+void Admission::hold_up(std::string why, const Turn& turn) {
+  held_up_at_ = turn.now;
+  if (held_up_ == why) return;
+  held_up_ = std::move(why);
+  ++changes_;
+  turn.note(Weight::warning, "this process " + held_up_);
+}
+
+// Whom it knew, the next incarnation asks to take it in.
+void Admission::give_up_identity(const std::string& why, bool comes_back, const Turn& turn) {
+  if (std::exchange(given_up_, true)) return;
+  Bytes members;
+  turn.state.members().each([&](const Incarnation& who, const Member& member) {
+    if (who != self_.incarnation) members += member.info.address.text() + "\n";
+  });
+  peers_.each_link([&](const Address& address, Incarnation) { members += address.text() + "\n"; });
+  turn.effects.push_back(Persist{Joining::kMembersKey, members});
+  turn.effects.push_back(Renounce{why, comes_back});
+}
+
+// What the consensus knows by the log: this node, or one that it leads, has lost what it had
+// acknowledged.
+void Admission::mind_losses(bool leads, const Turn& turn) {
+  if (!turn.consensus.older_copy.empty()) give_up_identity(turn.consensus.older_copy, true, turn);
+  if (!leads || turn.now - losses_told_ < kAnnounceEvery) return;
+  losses_told_ = turn.now;
+  for (const auto& [who, peer] : turn.consensus.peers) {
+    const Member* member = turn.state.member(who);
+    if (peer.older_copy.empty() || member == nullptr) continue;
+    JoinReply reply;
+    reply.cluster = joining_.cluster();
+    reply.leader = self_.incarnation;
+    reply.refused = peer.older_copy;
+    reply.standing = Standing::older;
+    reply.members.push_back(brief(peers_.other_process(who, turn.state)));
+    turn.send(who, std::move(reply));
+  }
+}
+
+// Until the state knows this start of this node, it says so again and again. So does who hears no
+// leader: it may have been removed, and everybody else knows.
+void Admission::announce(const Turn& turn) {
+  if (!joining_.is_in_one()) return;
+  const Member* known = turn.state.member(self_.incarnation);
+  const bool linked = peers_.is_linked(turn.consensus.leader);
+  // Who hears a leader and cannot answer it does not know where it is: the log will not say so to
+  // somebody who cannot answer.
+  if (known != nullptr && known->info == self_ && linked && held_up_.empty()) return;
+  // Each refusal is an entry of the log.
+  if (turn.now - announced_ < (rejected_ ? patience_ / 2 : kAnnounceEvery)) return;
+  announced_ = turn.now;
+  const Join join{self_, joining_.cluster()};
+  if (linked) {
+    turn.send(turn.consensus.leader, join);
+    return;
+  }
+  // A founder without a vote hears of no leader before it is admitted, and who has just joined may
+  // not know where the leader is: anybody passes it on, and the answer names all members.
+  peers_.each_link([&](const Address&, Incarnation peer) { turn.send(peer, join); });
+}
+
+void Admission::tick(const Turn& turn) {
+  if (held_up_.empty() || turn.now - held_up_at_ < patience_) return;
+  held_up_.clear();
+  rejected_ = false;
+  ++changes_;
+}
+
+}  // namespace databridge::cluster

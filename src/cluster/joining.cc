@@ -1,0 +1,249 @@
+#include "cluster/joining.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/canary.h"
+
+namespace databridge::cluster {
+namespace {
+
+constexpr Duration kJoinPatience = 10s;
+
+Bytes lines_of(const std::vector<Address>& addresses) {
+  Bytes lines;
+  for (const Address& address : addresses) lines += address.text() + "\n";
+  return lines;
+}
+
+Joining::Options with_members(Joining::Options options) {
+  for (BytesView rest = options.members; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size() - 1);
+    auto address = Address::parse(rest.substr(0, end));
+    if (address) options.discovery.seeds.push_back(std::move(*address));
+    rest.remove_prefix(end + 1);
+  }
+  options.discovery.only_join = options.cluster.empty() && !options.members.empty();
+  return options;
+}
+
+}  // namespace
+
+Joining::Joining(Options options, Peers& peers)
+    : options_(with_members(std::move(options))),
+      peers_(peers),
+      cluster_(options_.cluster),
+      discovery_(options_.discovery) {
+  peers_.add_seeds(options_.discovery.seeds);
+  peers_.enter(cluster_);
+  // Its founding set: after a restart before the log says who is in, they are known by it.
+  std::vector<Incarnation> founders;
+  for (const Founder& founder : options_.discovery.restored.promised) {
+    founders.push_back(founder.incarnation);
+  }
+  if (cluster_id_of(founders) == cluster_) peers_.add_known(founders);
+}
+
+void Joining::start(const Turn& turn) {
+  if (!is_in_one()) discovery_.start(turn.now);
+  // A founder votes before it is admitted as a member: the seeds are dialled again at every start.
+  for (const Address& seed : options_.discovery.seeds) turn.effects.push_back(Dial{seed});
+}
+
+Instant Joining::due(Instant stepped) const {
+  return is_in_one() ? Instant::max() : stepped + options_.discovery.probe_interval / 2;
+}
+
+void Joining::enter(const ClusterId& cluster) {
+  cluster_ = cluster;
+  peers_.enter(cluster);
+  entered_ = is_in_one();
+}
+
+void Joining::discover(const Turn& turn) {
+  if (is_in_one()) return;
+  discovery_.tick(turn.now);
+  for (DiscoveryOutput& output : discovery_.take_outputs()) {
+    if (auto* dial = std::get_if<DialSeed>(&output)) {
+      turn.effects.push_back(Dial{dial->address});
+    } else if (auto* send = std::get_if<SendFounding>(&output)) {
+      turn.send(send->to, std::move(send->message));
+    } else if (auto* persist = std::get_if<PersistFounding>(&output)) {
+      turn.effects.push_back(Persist{kFoundingKey, encode(persist->record)});
+    } else if (const auto* is_founder = std::get_if<Founded>(&output)) {
+      founded(*is_founder, turn);
+    } else if (const auto* taken_in = std::get_if<Joined>(&output)) {
+      joined(taken_in->reply, turn);
+    } else if (auto* note = std::get_if<DiscoveryNote>(&output)) {
+      turn.note(Weight::info, note->text);
+      ++changes_;
+    }
+    if (is_in_one()) break;
+  }
+}
+
+void Joining::founded(const Founded& founded, const Turn& turn) {
+  enter(founded.cluster);
+  for (const MemberInfo& member : founded.members) peers_.add_known({member.incarnation});
+  if (told_) told_->from = cluster_;  // Its promise was final: it is left again.
+  turn.effects.push_back(Found{founded.cluster, founded.voters});
+  for (const MemberInfo& member : founded.members) {
+    // After a restart in between, some founders are known by their ids only.
+    if (member.incarnation == options_.self.incarnation || member.address.empty()) continue;
+    turn.effects.push_back(Dial{member.address});
+  }
+}
+
+void Joining::joined(const JoinReply& reply, const Turn& turn) {
+  enter(reply.cluster);
+  turn.effects.push_back(Enter{cluster_});
+  std::vector<Address> members;
+  peers_.add_known({reply.leader});
+  for (const MemberInfo& member : reply.members) {
+    peers_.add_known({member.incarnation});
+    if (member.incarnation != options_.self.incarnation) members.push_back(member.address);
+  }
+  // The leader may not have admitted those yet that this node has asked.
+  for (const Address& seed : peers_.seeds()) {
+    if (std::find(members.begin(), members.end(), seed) == members.end()) members.push_back(seed);
+  }
+  turn.effects.push_back(Persist{kMembersKey, lines_of(members)});
+  for (const Address& member : members) turn.effects.push_back(Dial{member});
+}
+
+// Told to join the cluster behind the seeds (POST /api/cluster/join). The cluster that a node has
+// founded alone is given up for it, but only once a member of another one is there (safety.md 5.3).
+void Joining::join(const JoinCluster& request, Ticket ticket, const Turn& turn) {
+  const std::string why_not = !options_.clustered
+                                  ? "this node stands alone: start it with --cluster-enabled"
+                              : told_ ? "it is joining one already"
+                                      : why_not_alone(turn);
+  if (!why_not.empty()) {
+    turn.effects.push_back(Reply{ticket, fail(Code::conflict, why_not)});
+    return;
+  }
+  told_ = Told{ticket, request.seeds, cluster_, turn.now + kJoinPatience};
+  if (!is_in_one()) {
+    turn.effects.push_back(Persist{kMembersKey, lines_of(request.seeds)});
+    peers_.add_seeds(request.seeds);
+    discovery_.join(request.seeds, turn.now);
+    return discover(turn);
+  }
+  for (const Address& seed : request.seeds) turn.effects.push_back(Dial{seed});
+}
+
+// Answers once this node is in, and sees its own entry; or says why it is not.
+void Joining::answer_join(const Turn& turn) {
+  if (!told_) return;
+  const auto answer = [&](Answer with) {
+    turn.effects.push_back(Reply{told_->ticket, std::move(with)});
+    told_.reset();
+  };
+  const bool late = turn.now >= told_->deadline;
+  if (!is_in_one()) {
+    if (!discovery_.refused().empty()) return answer(fail(Code::conflict, discovery_.refused()));
+    if (!late) return;
+    return answer(fail(Code::unavailable, note() + "; this node goes on asking to be taken in"));
+  }
+  if (cluster_ != told_->from && turn.state.member(options_.self.incarnation) != nullptr) {
+    return answer(Outcome{.index = turn.state.version(), .plan = {}, .text = cluster_.value});
+  }
+  if (!late) return;
+  if (cluster_ != told_->from) {
+    return answer(fail(Code::timed_out, "this node is in the cluster " + cluster_.value +
+                                            " now, but has not caught up with it yet"));
+  }
+  answer(fail(
+      Code::unavailable,
+      "no member of another cluster answered at the seeds: this node stays in " + cluster_.value));
+}
+
+// In a cluster that others are in, or that holds anything, a node stays.
+std::string Joining::why_not_alone(const Turn& turn) const {
+  if (!is_in_one()) return {};
+  const State& state = turn.state;
+  const std::string ours = "this node belongs to the cluster " + cluster_.value;
+  if (turn.consensus.voters != std::vector<Incarnation>{options_.self.incarnation} ||
+      !turn.consensus.learners.empty() || state.members().size() > 1) {
+    return ours + ", which has other members";
+  }
+  if (CANARY(gives_up_what_it_holds)) return {};
+  if (!state.flows().empty() || !state.processors().empty() || !state.assignments().empty() ||
+      !state.config().empty() || state.strategy() != State().strategy()) {
+    return ours + ", which holds flows, processors, configuration or a strategy";
+  }
+  return {};
+}
+
+// A member of another cluster was found at a seed, and nothing is under way in ours.
+bool Joining::may_give_up(const LinkChanged& news, const Turn& turn) const {
+  if (!told_ || !is_in_one() || cluster_ != told_->from) return false;
+  const auto& seeds = told_->seeds;
+  const bool is_seed = std::find(seeds.begin(), seeds.end(), news.address) != seeds.end();
+  return is_seed && !news.cluster.empty() && news.cluster != cluster_ &&
+         discovery_.is_wanted(news.cluster) && why_not_alone(turn).empty() &&
+         turn.consensus.ready && turn.consensus.last == turn.state.version();
+}
+
+void Joining::give_up(const LinkChanged& news, const Turn& turn) {
+  const FoundingRecord fresh{discovery_.record().attempt + 1, {}};
+  turn.note(Weight::info,
+            "gives up the cluster " + cluster_.value + ", which holds nothing, to join another");
+  turn.effects.push_back(Abandon{});
+  turn.effects.push_back(Persist{kMembersKey, lines_of(told_->seeds)});
+  turn.effects.push_back(Persist{kFoundingKey, encode(fresh)});
+  enter({});
+  options_.discovery.restored = fresh;
+  discovery_ = NodeDiscovery(options_.discovery);
+  discovery_.join(told_->seeds, turn.now);
+  peers_.add_seeds(told_->seeds);
+  peers_.each_link([&](const Address&, Incarnation peer) { discovery_.linked(peer, turn.now); });
+  discover(turn);
+  discovery_.trust(news.peer, news.cluster);  // It greeted at the seed.
+}
+
+// ---- What others say
+
+void Joining::on_link(const LinkChanged& news, Instant now) {
+  if (is_in_one()) return;
+  if (news.state == LinkState::up) {
+    if (peers_.is_seed(news.address)) discovery_.trust(news.peer, news.cluster);
+    discovery_.linked(news.peer, now);
+  } else if (news.peer) {
+    discovery_.unlinked(news.peer);
+  }
+}
+
+void Joining::on_probe(Incarnation from, const Probe& probe, const Turn& turn) {
+  if (probe.self.incarnation != from) return;
+  if (!is_in_one()) {
+    discovery_.probe(from, probe, turn.now);
+    return discover(turn);
+  }
+  // The asker's address is dialled, or there would be no link to answer on.
+  peers_.visit(probe.self.address, turn);
+  ProbeReply about;
+  about.self = options_.self;
+  about.cluster = cluster_;
+  about.attempt = discovery_.record().attempt;
+  // To whoever asks: it may be the next process of a member, and not let in yet.
+  turn.send(from, about, probe.self.start);
+}
+
+void Joining::on_probe_reply(Incarnation from, const ProbeReply& reply, const Turn& turn) {
+  if (is_in_one()) return;
+  discovery_.probe_reply(from, reply, turn.now);
+  discover(turn);
+}
+
+void Joining::on_join_reply(Incarnation from, const JoinReply& reply, const Turn& turn) {
+  // Perhaps it was admitted once, and did not live to hear of it.
+  if (reply.removed) {
+    if (discovery_.trusts(from)) turn.effects.push_back(Leave{shown(reply.refused)});
+    return;
+  }
+  discovery_.join_reply(from, reply, turn.now);
+  discover(turn);
+}
+
+}  // namespace databridge::cluster

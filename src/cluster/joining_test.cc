@@ -1,0 +1,107 @@
+// How a node comes to a cluster, by itself: what it answers to whoever told it to join, and what it
+// writes down for its next start (safety.md 5.3). The tests of the brain have the rest.
+#include "cluster/joining.h"
+
+#include <gtest/gtest.h>
+
+#include "cluster/test_kit.h"
+
+namespace databridge::cluster {
+namespace {
+
+// Node 4 is in no cluster; node 1 leads "other", and is at a seed.
+class JoiningTest : public testing::Test, public TestCluster {
+ protected:
+  JoiningTest() : TestCluster(0) {
+    Joining::Options options;
+    options.self = options.discovery.self = info_of(4);
+    options.discovery.expect = 3;  // It founds none by itself.
+    joining.emplace(options, peers);
+    joining->start(turn());
+  }
+  Effects told_to_join() {
+    Effects effects;
+    joining->join({{info_of(1).address}}, 7, turn(effects));
+    return effects;
+  }
+  Effects greets_at_the_seed(uint64_t who) {
+    Effects effects;
+    joining->on_link(
+        {LinkState::up, info_of(who).address, node(who), 1, ClusterId("other"), false, 0, {}, {}},
+        now);
+    joining->discover(turn(effects));
+    return effects;
+  }
+  Effects is_answered(const JoinReply& reply) {
+    Effects effects;
+    joining->on_join_reply(node(1), reply, turn(effects));
+    return effects;
+  }
+  // What is answered to whoever told it to join; nothing: not yet.
+  std::optional<Answer> answer() {
+    Effects effects;
+    joining->answer_join(turn(effects));
+    const auto replies = all<Reply>(effects);
+    if (replies.empty()) return std::nullopt;
+    EXPECT_EQ(replies.at(0).ticket, 7u);
+    return replies.at(0).answer;
+  }
+
+  Peers peers{{.self = node(4), .patience = 10s, .lonely = 30s, .seeds = {}}, now};
+  std::optional<Joining> joining;
+};
+
+TEST_F(JoiningTest, IsAnsweredOnceItSeesItsOwnEntry) {
+  EXPECT_EQ(all<Persist>(told_to_join()).at(0).value, "10.0.0.1:8090\n") << "for the next start";
+  greets_at_the_seed(1);
+  const Effects joins = is_answered({ClusterId("other"), node(1), {info_of(1)}, {}});
+  EXPECT_EQ(all<Enter>(joins).size(), 1u);
+  EXPECT_TRUE(joining->has_entered());
+  EXPECT_FALSE(joining->has_entered()) << "said once";
+  EXPECT_EQ(joining->cluster(), ClusterId("other"));
+  EXPECT_TRUE(peers.is_known(node(1), turn()));
+  EXPECT_FALSE(answer()) << "its own entry is not there yet";
+  apply(AdmitMember{info_of(4)});
+  const auto is_in = answer();
+  ASSERT_TRUE(is_in && *is_in);
+  EXPECT_EQ((*is_in)->text, "other");
+  EXPECT_FALSE(answer()) << "once";
+}
+
+TEST_F(JoiningTest, WhoIsInButNotCaughtUpSaysSoInTheEnd) {
+  told_to_join();
+  greets_at_the_seed(1);
+  is_answered({ClusterId("other"), node(1), {info_of(1)}, {}});
+  now += 10s;
+  const auto late = answer();
+  ASSERT_TRUE(late && !*late);
+  EXPECT_EQ(late->error().code, Code::timed_out);
+}
+
+TEST_F(JoiningTest, NobodyAtTheSeedsIsUnavailableAndAskedAgain) {
+  told_to_join();
+  EXPECT_TRUE(all<Reply>(told_to_join()).at(0).answer.error().code == Code::conflict)
+      << "it is joining one already";
+  EXPECT_FALSE(answer());
+  now += 10s;
+  const auto late = answer();
+  ASSERT_TRUE(late && !*late);
+  EXPECT_EQ(late->error().code, Code::unavailable);
+  greets_at_the_seed(1);
+  EXPECT_EQ(all<Enter>(is_answered({ClusterId("other"), node(1), {info_of(1)}, {}})).size(), 1u);
+}
+
+TEST_F(JoiningTest, ItsSeedsAreThoseOfItsLastStartToo) {
+  Joining::Options options;
+  options.self = options.discovery.self = info_of(4);
+  options.members = "10.0.0.1:8090\n10.0.0.2:8090\n";
+  Peers others{{.self = node(4), .patience = 10s, .lonely = 30s, .seeds = {}}, now};
+  Joining again(options, others);
+  Effects effects;
+  again.start(turn(effects));
+  EXPECT_EQ(all<Dial>(effects).size(), 2u);
+  EXPECT_TRUE(others.is_seed({"10.0.0.2", 8090}));
+}
+
+}  // namespace
+}  // namespace databridge::cluster
