@@ -56,6 +56,7 @@ Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   if (late && leader_) leader_->came_back(now);
   follow_consensus(turn);
   std::visit([&](auto& item) { on(item, turn); }, input);
+  requests_.look(soft(), turn);
   peers_.publish_known(turn);
   return effects;
 }
@@ -214,7 +215,7 @@ void Brain::on(Asked& input, const Turn& turn) {
         Reply{input.ticket, Outcome{.index = turn.state.version(), .plan = {}, .text = {}}});
     return;
   }
-  serve(requests_.ask(std::move(input), turn), turn);
+  serve(requests_.ask(std::move(input), soft(), turn), turn);
 }
 
 namespace {
@@ -266,7 +267,8 @@ void Brain::on(const HostReport& input, const Turn& turn) {
 
 // A checkpoint is the leader's to propose; PendingRequests sees it there like any other change.
 void Brain::on(const HostCheckpoint& input, const Turn& turn) {
-  serve(requests_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, turn),
+  serve(requests_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, soft(),
+                      turn),
         turn);
 }
 
@@ -318,7 +320,7 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.out_of_touch = member_.out_of_touch(now);
   view.round_trip = member_.round_trip();
   view.timing = options_.leader.timing;
-  view.soft = leader_ ? leader_->soft() : soft_;
+  view.soft = soft();
   view.published_at_ms = consensus.unix_ms;
   view.bootstrapped = joining_.is_in_one();
   view.note = joining_.is_in_one() ? admission_.held_up() : joining_.note();

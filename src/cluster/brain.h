@@ -76,6 +76,7 @@ class Brain {
   void on(const Stopping&, const Turn& turn);
   void on(const Sampled& input, const Turn&);
 
+  const SoftTable& soft() const { return leader_ ? leader_->soft() : soft_; }
   void start(const Turn& turn);
   void follow_consensus(const Turn& turn);
   void lead(const Turn& turn);  // The leader's turn, if we lead.

@@ -86,7 +86,7 @@ TEST_F(LeaderRoleTest, ProposesNothingBeforeItsNoOp) {
   EXPECT_TRUE(all<Propose>(pass(15s)).empty());
   PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
   Effects effects;
-  auto served = requests.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, turn(effects));
+  auto served = requests.ask({1, {Change{SetConfig{"a", "1", {}}}, {}}}, soft_facts, turn(effects));
   ASSERT_TRUE(served);
   role.serve(*served, requests, turn(effects));
   ASSERT_EQ(all<Reply>(effects).size(), 1u);
@@ -408,7 +408,7 @@ class RequestTest : public LeaderRoleTest {
   std::optional<Answer> ask(RequestBody request) {
     Effects effects;
     PendingRequests requests({}, node(1), 1);
-    const auto served = requests.ask({7, {std::move(request), {}}}, turn(effects));
+    const auto served = requests.ask({7, {std::move(request), {}}}, soft_facts, turn(effects));
     role.serve(*served, requests, turn(effects));
     const auto replies = all<Reply>(effects);
     return replies.empty() ? std::nullopt : std::optional(replies[0].answer);

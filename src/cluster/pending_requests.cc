@@ -24,12 +24,13 @@ bool is_settled(const State& state, ProcessorId processor) {
 PendingRequests::PendingRequests(const Limits& limits, Incarnation self, uint64_t boot)
     : limits_(limits), self_(self), counter_(boot << 32) {}
 
-std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const Turn& turn) {
+std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const SoftTable& soft,
+                                                             const Turn& turn) {
   const auto refuse = [&](Error error) -> std::optional<ToServe> {
     turn.effects.push_back(Reply{asked.ticket, tl::make_unexpected(std::move(error))});
     return std::nullopt;
   };
-  if (local_.size() >= limits_.under_way_max) {
+  if (local_.size() + begun_.size() >= limits_.under_way_max) {
     return refuse({Code::unavailable, "too many requests are under way on this node"});
   }
   if (const auto before =
@@ -48,8 +49,13 @@ std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const 
     return refuse({Code::no_quorum, "this leader does not hear a majority of the voters"});
   }
   const RequestId id{self_, ++counter_};
-  local_.emplace(id, Local{asked.ticket, turn.now + limits_.patience, turn.consensus.term,
-                           std::holds_alternative<ReadBarrier>(asked.request.body), std::nullopt});
+  Local& local = local_[id];
+  local.ticket = asked.ticket;
+  local.deadline = turn.now + limits_.patience;
+  local.term = turn.consensus.term;
+  local.is_read = std::holds_alternative<ReadBarrier>(asked.request.body);
+  local.awaited = awaited_by(asked.request.body, soft, turn);
+  local.begun_deadline = turn.now + limits_.begun_patience;
   if (turn.consensus.leading) return ToServe{id, std::move(asked.request)};
   turn.send(turn.consensus.leader, Forward{id, encode(asked.request)});
   return std::nullopt;
@@ -129,8 +135,40 @@ void PendingRequests::finish(const RequestId& id, Answer answer, const Turn& tur
     found->second.answer = std::move(answer);
     return;
   }
-  turn.effects.push_back(Reply{found->second.ticket, std::move(answer)});
-  local_.erase(found);
+  end(found, std::move(answer), turn);
+}
+
+void PendingRequests::end(std::map<RequestId, Local>::iterator local, Answer answer,
+                          const Turn& turn) {
+  const RequestId id = local->first;
+  Local ended = std::move(local->second);
+  local_.erase(local);
+  const bool is_lost = !answer && answer.error().code == Code::timed_out;
+  if (ended.awaited && (answer || (is_lost && needs_no_word(*ended.awaited)))) {
+    std::optional<Outcome> outcome;
+    if (answer) outcome = std::move(*answer);
+    begun_.emplace(id, Begun{ended.ticket, ended.begun_deadline, std::move(*ended.awaited),
+                             std::move(outcome)});
+    return;
+  }
+  turn.effects.push_back(Reply{ended.ticket, std::move(answer)});
+}
+
+void PendingRequests::look(const SoftTable& soft, const Turn& turn) {
+  for (auto next = begun_.begin(); next != begun_.end();) {
+    const auto entry = next++;
+    const Begun& begun = entry->second;
+    if (is_seen(begun.awaited, soft, turn)) {
+      const Outcome seen{.index = turn.state.version(), .plan = {}, .text = {}};
+      turn.effects.push_back(Reply{begun.ticket, begun.outcome.value_or(seen)});
+    } else if (begun.deadline <= turn.now) {
+      turn.effects.push_back(Reply{
+          begun.ticket, fail(Code::timed_out, "it was begun, and did not show within a minute")});
+    } else {
+      continue;
+    }
+    begun_.erase(entry);
+  }
 }
 
 void PendingRequests::refuse(const RequestId& id, Error error, const Turn& turn) {
@@ -140,9 +178,7 @@ void PendingRequests::refuse(const RequestId& id, Error error, const Turn& turn)
     return;
   }
   const auto found = local_.find(id);
-  if (found == local_.end()) return;
-  turn.effects.push_back(Reply{found->second.ticket, answer});
-  local_.erase(found);
+  if (found != local_.end()) end(found, answer, turn);
 }
 
 void PendingRequests::on_applied(const Command& command, const Transition& transition,
@@ -181,8 +217,7 @@ void PendingRequests::on_version(const Turn& turn) {
     const auto found = local_.find(until_shown_.begin()->second);
     until_shown_.erase(until_shown_.begin());
     if (found == local_.end()) continue;  // Its patience has ended.
-    turn.effects.push_back(Reply{found->second.ticket, std::move(*found->second.answer)});
-    local_.erase(found);
+    end(found, Answer(std::move(*found->second.answer)), turn);
   }
 }
 
@@ -241,7 +276,9 @@ void PendingRequests::give_up(const RequestId& id, const Turn& turn) {
 }
 
 Instant PendingRequests::due() const {
-  return local_.empty() ? Instant::max() : local_.begin()->second.deadline;
+  Instant due = local_.empty() ? Instant::max() : local_.begin()->second.deadline;
+  if (!begun_.empty()) due = std::min(due, begun_.begin()->second.deadline);
+  return due;
 }
 
 bool PendingRequests::has_quorum(const Turn& turn) const {

@@ -4,7 +4,7 @@
 // Owns   the requests under way: those of this node's clients, and, on the leader, those of
 //        everybody.
 // Hides  forwarding, waiting for a commit, waiting until this node's view has what the answer
-//        tells of.
+//        tells of: that a stop is done, a transfer has taken place, a check was answered.
 // Pure   no clock, no socket, no thread.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "cluster/awaited.h"
 #include "cluster/turn.h"
 
 namespace databridge::cluster {
@@ -20,10 +21,11 @@ namespace databridge::cluster {
 class PendingRequests {
  public:
   struct Limits {
-    Duration patience = 10s;       // After that the outcome is unknown: `timed_out`.
-    size_t under_way_max = 65536;  // More than that at once: `unavailable`.
-    Duration quorum_window{};      // A leader without a quorum for so long takes nothing.
-    Duration voter_silence{};      // A voter silent for so long counts as out of reach.
+    Duration patience = 10s;         // After that the outcome is unknown: `timed_out`.
+    Duration begun_patience = 1min;  // For what is begun and not seen yet; likewise.
+    size_t under_way_max = 65536;    // More than that at once: `unavailable`.
+    Duration quorum_window{};        // A leader without a quorum for so long takes nothing.
+    Duration voter_silence{};        // A voter silent for so long counts as out of reach.
   };
   PendingRequests(const Limits& limits, Incarnation self, uint64_t boot);
 
@@ -32,7 +34,7 @@ class PendingRequests {
     RequestId id;
     Request request;
   };
-  std::optional<ToServe> ask(Asked asked, const Turn& turn);
+  std::optional<ToServe> ask(Asked asked, const SoftTable& soft, const Turn& turn);
   std::optional<ToServe> on_forward(Incarnation from, const Forward& forward, const Turn& turn);
   void on_reply(const ForwardReply& reply, const Turn& turn);
 
@@ -51,16 +53,26 @@ class PendingRequests {
   void on_version(const Turn& turn);  // The state has moved on.
   void on_read(const ReadReady& ready, const Turn& turn);
   void tick(const Turn& turn);
+  // To be called last in a step: answers what was begun, and is seen now.
+  void look(const SoftTable& soft, const Turn& turn);
   Instant due() const;
-  bool idle() const { return local_.empty() && proposed_.empty(); }
+  bool idle() const { return local_.empty() && begun_.empty() && proposed_.empty(); }
 
  private:
   struct Local {
     Ticket ticket = 0;
     Instant deadline;
     Term term = 0;
-    bool is_read = false;          // Changes nothing: it may be asked again at any time.
-    std::optional<Answer> answer;  // Known, and waits until the view here shows it.
+    bool is_read = false;            // Changes nothing: it may be asked again at any time.
+    std::optional<Answer> answer;    // Known, and waits until the view here shows it.
+    std::optional<Awaited> awaited;  // What must be seen before it is answered.
+    Instant begun_deadline;          // By when.
+  };
+  struct Begun {
+    Ticket ticket = 0;
+    Instant deadline;
+    Awaited awaited;
+    std::optional<Outcome> outcome;  // As the leader said; none: its word was lost.
   };
   // Why a leader that was there a moment ago is not.
   Error leader_lost(const Turn& turn) const;
@@ -69,6 +81,8 @@ class PendingRequests {
   void finish(const RequestId& id, Answer answer, const Turn& turn);
   void placed(ProcessorId processor, LogIndex index, const Turn& turn);
   void refuse(const RequestId& id, Error error, const Turn& turn);
+  // Of this node's client: the outcome is known, or never will be.
+  void end(std::map<RequestId, Local>::iterator local, Answer answer, const Turn& turn);
   void give_up(const RequestId& id, const Turn& turn);
 
   Limits limits_;
@@ -78,6 +92,7 @@ class PendingRequests {
   Term term_ = 0;
   std::map<RequestId, Local> local_;
   std::multimap<LogIndex, RequestId> until_shown_;
+  std::map<RequestId, Begun> begun_;
   // Leader only; emptied when the term ends.
   std::map<RequestId, std::optional<ProcessorId>> proposed_;
   std::multimap<ProcessorId, RequestId> placing_;

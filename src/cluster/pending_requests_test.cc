@@ -16,7 +16,7 @@ struct TestRequests : TestCluster {
                  node(self_id), 1) {}
 
   std::optional<PendingRequests::ToServe> ask(RequestBody body, const std::string& key = {}) {
-    return requests.ask({++ticket, {std::move(body), key}}, turn(said));
+    return requests.ask({++ticket, {std::move(body), key}}, soft_facts, turn(said));
   }
   std::optional<PendingRequests::ToServe> change(const std::string& key = {}) {
     return ask(Change{SetConfig{"a", "1", {}}}, key);
@@ -31,6 +31,7 @@ struct TestRequests : TestCluster {
   // What was proposed last is committed.
   void commit() { commit(all<Propose>(said).back().command); }
   void tick() { requests.tick(turn(said)); }
+  void look() { requests.look(soft_facts, turn(said)); }
   void hear(const RequestId& id, const Answer& answer) {
     requests.on_reply({id, encode(answer)}, turn(said));
   }
@@ -138,7 +139,7 @@ TEST_F(LeadersRequestsTest, AKeyThatWasUsedForAnotherRequestIsRefused) {
   propose(*change("k"));
   commit();
   Request other{Change{SetConfig{"b", "2", {}}}, "k", 9};
-  EXPECT_FALSE(requests.ask({++ticket, other}, turn(said)));
+  EXPECT_FALSE(requests.ask({++ticket, other}, soft_facts, turn(said)));
   ASSERT_EQ(replies().size(), 2u);
   EXPECT_EQ(replies()[1].answer.error().code, Code::unprocessable);
 
@@ -355,6 +356,122 @@ TEST_F(PlacingRequestsTest, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
   EXPECT_EQ(replies().size(), 1u);
   commit_own(Assign{p, epoch, node(3), "moved"});
   EXPECT_EQ(replies().size(), 2u);
+}
+
+// ---- What is begun, and must be seen
+
+struct BegunRequestsTest : LeadersRequestsTest {
+  BegunRequestsTest() { epoch = assign(p, 2); }
+  // It is in the log, and what follows from it is not.
+  LogIndex ask_for(bool wanted) {
+    propose(*ask(Change{SetWanted{p, wanted}}));
+    commit();
+    look();
+    return index;
+  }
+  void apply_here(CommandBody body) {
+    apply(std::move(body));
+    requests.on_version(turn(said));
+    look();
+  }
+  void hear_of_two(int64_t heard_ms) {
+    soft_facts.as_of_ms += 1000;
+    soft_facts.members.resize(1);
+    soft_facts.members[0].incarnation = node(2);
+    soft_facts.members[0].heartbeat_last_ms = heard_ms;
+    look();
+  }
+
+  const ProcessorId p = add(1);
+  Epoch epoch;
+};
+
+TEST_F(BegunRequestsTest, AStopIsAnsweredOnceItsOwnerIsToLetGo) {
+  const LogIndex at = ask_for(false);
+  EXPECT_TRUE(replies().empty());
+  apply_here(Release{p, epoch, "stopped by request"});
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_EQ(replies()[0].answer->index, at) << "the same as for whoever asks again under its key";
+  look();
+  EXPECT_EQ(replies().size(), 1u) << "once";
+}
+
+TEST_F(BegunRequestsTest, AStartIsAnsweredOnceItHasAPlaceOrAReason) {
+  apply(SetWanted{p, false});
+  apply(Release{p, epoch, "stopped by request"});
+  apply(Unassign{p, epoch, "stopped by request"});
+  ask_for(true);
+  EXPECT_TRUE(replies().empty());
+  apply_here(Assign{p, assignment(p).epoch, node(3), "here"});
+  EXPECT_EQ(replies().size(), 1u);
+}
+
+TEST_F(BegunRequestsTest, AWishThatIsTheStateAlreadyIsAnsweredByItsEntry) {
+  ask_for(true);
+  EXPECT_EQ(replies().size(), 1u);
+}
+
+TEST_F(BegunRequestsTest, AWishThatSomebodyTakesBackIsOver) {
+  ask_for(false);
+  apply_here(SetWanted{p, true});
+  EXPECT_EQ(replies().size(), 1u);
+}
+
+TEST_F(BegunRequestsTest, WhatDoesNotShowWithinAMinuteIsTimedOut) {
+  ask_for(false);
+  now += 59s;
+  hear_quorum();
+  tick();
+  look();
+  EXPECT_TRUE(replies().empty());
+  now += 1s;
+  EXPECT_EQ(requests.due(), now);
+  look();
+  EXPECT_EQ(only_error(), Code::timed_out);
+}
+
+TEST_F(BegunRequestsTest, ATransferIsAnsweredOnceSomebodyLeadsALaterTerm) {
+  const auto served = ask(TransferLeadership{});
+  requests.answer(served->id, Outcome{.index = index, .plan = {}, .text = {}}, turn(said));
+  look();
+  EXPECT_TRUE(replies().empty());
+  follow(3, kTerm + 1);
+  tick();
+  look();
+  ASSERT_EQ(replies().size(), 1u);
+  EXPECT_TRUE(replies()[0].answer);
+}
+
+TEST_F(FollowersRequestsTest, ATransferWhoseAnswerIsLostIsSeenAllTheSame) {
+  ask(TransferLeadership{info_of(3).node});
+  ask(CheckNode{info_of(3).node});
+  follow(3, kTerm + 1);
+  tick();
+  look();
+  ASSERT_EQ(replies().size(), 2u);
+  EXPECT_EQ(replies()[0].answer.error().code, Code::timed_out) << "a check may not have been asked";
+  EXPECT_TRUE(replies()[1].answer);
+}
+
+TEST_F(BegunRequestsTest, ACheckIsAnsweredOnceThatNodeIsHeardAnew) {
+  hear_of_two(5000);
+  const auto served = ask(CheckNode{info_of(2).node});
+  requests.answer(served->id, Outcome{.index = index, .plan = {}, .text = {}}, turn(said));
+  hear_of_two(5000);
+  EXPECT_TRUE(replies().empty());
+  hear_of_two(5500);
+  EXPECT_EQ(replies().size(), 1u);
+}
+
+TEST_F(BegunRequestsTest, WhoIsNotHeardWithinTwoSecondsIsNotHeard) {
+  hear_of_two(5000);
+  const auto served = ask(CheckNode{info_of(2).node});
+  requests.answer(served->id, Outcome{.index = index, .plan = {}, .text = {}}, turn(said));
+  now += 2s;
+  look();
+  EXPECT_TRUE(replies().empty()) << "the leader's table is of before";
+  hear_of_two(5000);
+  EXPECT_EQ(replies().size(), 1u);
 }
 
 }  // namespace

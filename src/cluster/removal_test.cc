@@ -167,7 +167,8 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
   const auto refused = [&] {
     PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
-    auto served = requests.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, turn(effects));
+    auto served =
+        requests.ask({1, {RemoveNode{info_of(1).node, false}, {}}}, soft_facts, turn(effects));
     role.serve(*served, requests, turn(effects));
     return proposed<SetDraining>(effects).empty();
   };
@@ -191,7 +192,8 @@ class LastVotesTest : public LeaderRoleTest {
   std::optional<std::string> refusal(uint64_t whom, bool force) {
     PendingRequests requests({.quorum_window = timing.quorum_window}, node(1), 1);
     Effects effects;
-    auto served = requests.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, turn(effects));
+    auto served =
+        requests.ask({1, {RemoveNode{info_of(whom).node, force}, {}}}, soft_facts, turn(effects));
     role.serve(*served, requests, turn(effects));
     if (!proposed<SetDraining>(effects).empty()) return std::nullopt;
     return all<Reply>(effects).at(0).answer.error().message;

@@ -137,6 +137,7 @@ struct TestCluster {
   Effects unheard;
   Consensus consensus;
   State state;
+  SoftTable soft_facts;
   LogIndex index = 0;
 };
 
