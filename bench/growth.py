@@ -55,10 +55,15 @@ def fill(harness, cluster, count):
 
 def settle(harness, cluster):
     """Until nobody has had much to do for a second."""
+    def sample():
+        return time.monotonic(), [node.cpu_seconds() for node in cluster.running]
+    last = [sample()]
+
     def calm():
-        before = [node.cpu_seconds() for node in cluster.running]
-        time.sleep(1)
-        return all(node.cpu_seconds() - b < 0.3 for node, b in zip(cluster.running, before))
+        if time.monotonic() - last[0][0] < 1:
+            return False
+        before, last[0] = last[0], sample()
+        return all(now - then < 0.3 for now, then in zip(last[0][1], before[1]))
     harness.wait_until(calm, 120, "the nodes rest", every=0.1)
 
 

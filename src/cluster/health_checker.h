@@ -85,12 +85,10 @@ class HealthChecker {
     Latency latency;
   };
   std::optional<Contact> contact(Incarnation member) const;
-  // The 99th percentile of the newest 128 round trips; zero: there was none. It sorts them.
-  Duration round_trip_p99(Incarnation member) const;
+  Duration round_trip_p99(Incarnation member) const;  // Of the newest 128, which it sorts.
   // Heard within `window` before `now`, in this term: for who may be counted on (safety.md 5.2).
   bool answered_within(Incarnation member, Instant now, Duration window) const;
-  // How long nothing was heard, in attentive time.
-  Duration silence(Incarnation member, Instant now) const;
+  Duration silence(Incarnation member, Instant now) const;  // In attentive time.
   // Its quarantine as it was last told, and how much of that is over. Zero: there is none.
   struct Quarantine {
     Duration given{};

@@ -410,6 +410,7 @@ class RequestTest : public LeaderRoleTest {
     PendingRequests requests({}, node(1), 1);
     const auto served = requests.ask({7, {std::move(request), {}}}, soft_facts, turn(effects));
     role.serve(*served, requests, turn(effects));
+    requests.look(soft_facts, turn(effects));
     const auto replies = all<Reply>(effects);
     return replies.empty() ? std::nullopt : std::optional(replies[0].answer);
   }
