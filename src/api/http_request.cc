@@ -61,8 +61,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
 
   uint64_t body_max() const {
     const std::string_view target = request.asks.target;
-    return target.substr(0, target.find('?')) == kRestorePath ? kBackupUnpackedMax
-                                                              : kBodyMax;
+    return target.substr(0, target.find('?')) == kRestorePath ? kBackupUnpackedMax : kBodyMax;
   }
 
   void refuse_body(error_code& ec) {
