@@ -49,7 +49,7 @@ class HandoverGate {
     GateKey key;
   };
   std::map<ProcessorId, Opened> opened_;
-  std::map<Incarnation, Epoch> died_;
+  std::map<Incarnation, Epoch> died_;  // By proofs of Peers; kept, for these epochs have ended.
 };
 
 }  // namespace databridge::cluster

@@ -119,7 +119,7 @@ class HealthChecker {
     bool linked = true;
     bool refused = false;
     std::optional<Instant> unlinked_since;  // By the first tick that saw it, in attentive time.
-    bool dead = false;
+    bool dead = false;  // Proved by Peers, and no heartbeat since: a verdict is due.
     bool slow = false;
     Instant doubted_until;  // It said that its loop was late, or that its lease had ended.
     HealthReason doubt = HealthReason::slow;

@@ -137,9 +137,11 @@ class LeaderRole {
     LogIndex as_of = 0;     // The least index that any of them had applied.
   };
   std::map<Incarnation, SaidEmpty> said_empty_;
-  std::deque<placement::Plan> plans_;     // Shown by a dry run, newest last; a few.
-  LogIndex placement_changed_ = 0;        // By the newest command that plans depend on.
-  std::map<Incarnation, uint64_t> dead_;  // Up to that boot: proved, and not heard of since.
+  std::deque<placement::Plan> plans_;  // Shown by a dry run, newest last; a few.
+  LogIndex placement_changed_ = 0;     // By the newest command that plans depend on.
+  // Up to that boot, as Peers has proved. Kept until its next heartbeat or link: a message that was
+  // on its way when it died takes the proof back there, and not what this leader decided by it.
+  std::map<Incarnation, uint64_t> dead_;
   // Proposed and not applied yet: what is to become of members, their admission, the voters.
   std::map<Incarnation, CommandBody> deciding_;
   std::set<Incarnation> removing_;  // Of whom it is the removal.
