@@ -42,6 +42,8 @@ class Sync(unittest.TestCase):
         with Cluster(count=1, start=False) as cluster:
             trace, node = self.start_traced(cluster.nodes[0])
             wait_until(lambda: node.leader() == node.name, 30, "it leads itself")
+            # Until the first entry of its term is applied it refuses requests, and says so.
+            cluster.write("begun", 1, deadline=30)
             for i in range(5):
                 self.assertEqual(node.put_config(f"sync-{i}", f"marker-{i}", timeout=20).status, 200)
             events = self.stop_traced(node, trace)
