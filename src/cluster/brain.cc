@@ -79,7 +79,8 @@ Instant Brain::due() const {
   Instant due = stepped_ + options_.leader.timing.doubt_gap / 2;
   due = std::min({due, member_.due(), requests_.due(), joining_.due(stepped_)});
   if (leader_) due = std::min(due, leader_->due());
-  return due;
+  // "At once" may be said as the beginning of time, from which nobody can count.
+  return std::max(due, stepped_);
 }
 
 // What the consensus below has decided since the last step.
