@@ -145,11 +145,16 @@ void AssignmentController::on_applied(const Command& command, const Transition& 
   const Applied& applied = transition.applied;
   const Touched& touched = transition.touched;
   for (const ProcessorId& processor : touched.assignments) {
+    const auto under_way = proposed_.find(processor);
+    if (under_way != proposed_.end() && under_way->second.body != command.body) {
+      under_way->second.touched = true;
+    }
     assignment_changed(processor, applied.index, turn);
   }
-  if (settle(command, applied)) room_changed();
+  for (const ProcessorId& processor : touched.reports) forget_report(processor, turn.state);
+  settle(command, applied, turn.state);
   const auto member_changed = [&](Incarnation member) {
-    if (turn.state.member(member) == nullptr) gate_.forget_owner(member);
+    if (turn.state.member(member) == nullptr) forget_member(member);
     touch_member(member, turn.state);
   };
   for (const Incarnation& member : touched.members) member_changed(member);
@@ -157,25 +162,46 @@ void AssignmentController::on_applied(const Command& command, const Transition& 
   if (!touched.members.empty() || !touched.verdicts.empty()) room_changed();
 }
 
-// What we proposed for that processor has been decided. True: it has given room back.
-bool AssignmentController::settle(const Command& command, const Applied& applied) {
+// The step that we proposed for that processor is applied, or was rejected.
+void AssignmentController::settle(const Command& command, const Applied& applied,
+                                  const State& state) {
   const ProcessorId processor = applied.processor;
   const auto found = proposed_.find(processor);
-  if (found == proposed_.end() || found->second.body != command.body) return false;
-  const Proposal proposal = std::move(found->second);
+  if (found == proposed_.end() || found->second.body != command.body) return;
+  if (found->second.gives_room && !applied.rejected) room_changed();
+  const bool is_touched = found->second.touched;
   proposed_.erase(found);
-  if (proposal.to && !applied.rejected) return false;  // It has a place: nothing more to do.
+  // What was decided meanwhile is looked at now: it was passed over while this step was under way.
+  if (is_touched) {
+    todo_.insert(processor);
+    return;
+  }
+  const bool assigns = std::holds_alternative<Assign>(command.body);
+  if (assigns && !applied.rejected) return;  // It has a place: nothing more to do.
   // A place that was refused is not asked for again at once: the candidates were not as the state
-  // has them. Nor is one for work that nobody can take.
-  const bool waits = applied.rejected ? static_cast<bool>(proposal.to) : proposal.unassigns;
+  // has them. Nor is one for a processor that no member can take.
+  const bool waits = applied.rejected ? assigns : std::holds_alternative<Unassign>(command.body);
   if (!waits) {
     todo_.insert(processor);
-    return proposal.unassigns;
+    return;
   }
   todo_.erase(processor);
-  if (proposal.unassigns) room_changed();
-  homeless_.insert(processor);
-  return false;
+  const Assignment* assignment = state.assignments().find(processor);
+  if (assignment != nullptr && assignment->wanted && !assignment->deleted) {
+    homeless_.insert(processor);
+  }
+}
+
+// Once the state has what was reported last.
+void AssignmentController::forget_report(ProcessorId processor, const State& state) {
+  const auto reported = reported_.find(processor);
+  const Assignment* assignment = state.assignments().find(processor);
+  if (reported == reported_.end() || assignment == nullptr) return;
+  const Report& last = reported->second;
+  if (last.epoch == assignment->epoch && last.state == assignment->state &&
+      last.detail == assignment->detail) {
+    reported_.erase(reported);
+  }
 }
 
 void AssignmentController::assignment_changed(ProcessorId processor, LogIndex index,
@@ -183,7 +209,8 @@ void AssignmentController::assignment_changed(ProcessorId processor, LogIndex in
   todo_.insert(processor);
   homeless_.erase(processor);
   const Assignment* assignment = turn.state.assignments().find(processor);
-  if (assignment == nullptr || !assignment->owner) return;
+  if (assignment == nullptr) return assignment_gone(processor);
+  if (!assignment->owner) return;
   const Incarnation owner = assignment->owner;
   if (assignment->releasing) {
     released_.insert({owner, processor});
@@ -201,10 +228,43 @@ void AssignmentController::assignment_changed(ProcessorId processor, LogIndex in
   }
 }
 
-// Whoever has no place may have one now.
+void AssignmentController::assignment_gone(ProcessorId processor) {
+  todo_.erase(processor);
+  gate_.forget(processor);
+  move_to_.erase(processor);
+  why_stopped_.erase(processor);
+  reports_.erase(processor);
+  reported_.erase(processor);
+}
+
+// A removed member never speaks again: nothing is kept of it, and nothing is owed to it.
+void AssignmentController::forget_member(Incarnation member) {
+  gate_.forget_owner(member);
+  waiting_.erase(member);
+  unconfirmed_.erase(member);
+  stopping_.erase(member);
+  for (auto next = released_.lower_bound({member, ProcessorId{}});
+       next != released_.end() && next->first == member;) {
+    next = released_.erase(next);
+  }
+}
+
+// A processor without a place may have one now.
 void AssignmentController::room_changed() {
   todo_.insert(homeless_.begin(), homeless_.end());
   homeless_.clear();
+}
+
+// Loads change, and a member may be back, without a command that says so. The processors without a
+// place take turns, so that a hundred thousand of them cost no more than a few.
+void AssignmentController::retry_some() {
+  for (size_t i = std::min(homeless_.size(), kLooksAtOnce); i > 0; --i) {
+    auto next = homeless_.upper_bound(retried_);
+    if (next == homeless_.end()) next = homeless_.begin();
+    retried_ = *next;
+    todo_.insert(retried_);
+    homeless_.erase(next);
+  }
 }
 
 void AssignmentController::touch_member(Incarnation member, const State& state) {
@@ -237,7 +297,7 @@ std::optional<std::string> AssignmentController::reason_to_release(
   return std::nullopt;
 }
 
-bool AssignmentController::run(const SoftTable& soft, const HealthChecker& health,
+void AssignmentController::run(const SoftTable& soft, const HealthChecker& health,
                                const Turn& turn) {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto entry = next++;
@@ -250,7 +310,6 @@ bool AssignmentController::run(const SoftTable& soft, const HealthChecker& healt
   if (!homeless.empty()) place(homeless, soft, health, turn);
   propose_reports(turn);
   maybe_rebalance(soft, turn);
-  return has_more();
 }
 
 bool AssignmentController::has_more() const {
@@ -273,23 +332,22 @@ void AssignmentController::sweep(const State& state) {
   swept_ = next;
 }
 
-// Releases what has to be released; returns what has no owner, or has let go.
+// Releases what has to be released; returns what has no owner, or has let go. The looks go round:
+// a processor that needs a step again and again does not keep those behind it waiting.
 std::vector<AssignmentController::Step> AssignmentController::take_steps(
     const HealthChecker& health, const Turn& turn) {
   std::vector<Step> homeless;
   size_t looks = 0;
   while (!todo_.empty() && looks++ < kLooksAtOnce &&
          proposed_.size() + homeless.size() < kStepsUnderWay) {
-    const ProcessorId processor = *todo_.begin();
-    todo_.erase(todo_.begin());
+    auto next = todo_.upper_bound(looked_at_);
+    if (next == todo_.end()) next = todo_.begin();
+    const ProcessorId processor = looked_at_ = *next;
+    todo_.erase(next);
     if (proposed_.contains(processor)) continue;  // Looked at once that is decided.
     const Assignment* assignment = turn.state.assignments().find(processor);
     const ProcessorSpec* spec = turn.state.processors().find(processor);
-    if (assignment == nullptr) {
-      homeless_.erase(processor);
-      gate_.forget(processor);
-      continue;
-    }
+    if (assignment == nullptr) continue;
     if (assignment->owner && !assignment->releasing) {
       if (const auto reason = reason_to_release(*assignment, turn.state, health)) {
         propose(processor, Release{processor, assignment->epoch, *reason}, turn);
@@ -303,6 +361,7 @@ std::vector<AssignmentController::Step> AssignmentController::take_steps(
         waiting_[assignment->owner].insert(processor);
         continue;
       }
+      gate_opened(assignment->owner, processor);
       if (*key == GateKey::lease_over) {
         unconfirmed_[assignment->owner][processor] = assignment->epoch;
       }
@@ -310,6 +369,13 @@ std::vector<AssignmentController::Step> AssignmentController::take_steps(
     homeless.push_back({processor, assignment, spec});
   }
   return homeless;
+}
+
+void AssignmentController::gate_opened(Incarnation owner, ProcessorId processor) {
+  const auto entry = waiting_.find(owner);
+  if (entry == waiting_.end()) return;
+  entry->second.erase(processor);
+  if (entry->second.empty()) waiting_.erase(entry);
 }
 
 // A lease that has lapsed ends epochs, not homes: its owner is well, and could not be told so for a
@@ -330,7 +396,9 @@ void AssignmentController::place(const std::vector<Step>& homeless, const SoftTa
                                  const HealthChecker& health, const Turn& turn) {
   std::map<ProcessorId, Incarnation> pending;
   for (const auto& [processor, proposal] : proposed_) {
-    if (proposal.to) pending.emplace(processor, proposal.to);
+    if (const auto* assign = std::get_if<Assign>(&proposal.body)) {
+      pending.emplace(processor, assign->to);
+    }
   }
   placement::Candidates candidates = placement::Candidates::gather(turn.state, soft, pending);
   for (const Incarnation& member : stopping_)
@@ -348,7 +416,7 @@ void AssignmentController::place(const std::vector<Step>& homeless, const SoftTa
     const Assignment& assignment = *step.assignment;
     if (!assignment.owner && assignment.state == RunState::unassigned && !assignment.wish &&
         assignment.reason == reason) {
-      homeless_.insert(step.processor);
+      if (assignment.wanted && !assignment.deleted) homeless_.insert(step.processor);
       return;
     }
     propose(step.processor, Unassign{step.processor, assignment.epoch, reason}, turn);
@@ -404,9 +472,9 @@ void AssignmentController::place(const std::vector<Step>& homeless, const SoftTa
 }
 
 void AssignmentController::propose(ProcessorId processor, CommandBody body, const Turn& turn) {
-  proposed_[processor] = {
-      body, std::holds_alternative<Assign>(body) ? std::get<Assign>(body).to : Incarnation{},
-      std::holds_alternative<Unassign>(body)};
+  const Assignment* assignment = turn.state.assignments().find(processor);
+  const bool owned = assignment != nullptr && assignment->owner;
+  proposed_[processor] = {body, owned && std::holds_alternative<Unassign>(body)};
   turn.propose(std::move(body));
 }
 
@@ -424,7 +492,7 @@ void AssignmentController::propose_reports(const Turn& turn) {
 void AssignmentController::maybe_rebalance(const SoftTable& soft, const Turn& turn) {
   if (turn.now - balance_looked_ < kBalanceEvery) return;
   balance_looked_ = turn.now;
-  room_changed();  // Loads have changed, or somebody came back.
+  retry_some();
   if (turn.state.assignments().empty() || !proposed_.empty()) return;
   const placement::Imbalance uneven = placement::imbalance(turn.state, soft);
   if (!window_.should_rebalance(uneven, turn.now)) return;
@@ -443,7 +511,7 @@ Result<Incarnation> AssignmentController::may_move(const ProcessorId& processor,
   if (member == nullptr) return fail(Code::not_found, "there is no node " + to.value);
   if (!assignment->wanted) return fail(Code::conflict, "the processor is stopped: start it first");
   const auto under_way = proposed_.find(processor);
-  if (under_way != proposed_.end() && under_way->second.to) {
+  if (under_way != proposed_.end() && std::holds_alternative<Assign>(under_way->second.body)) {
     return fail(Code::conflict, "the processor is being given a place at this moment: try again");
   }
   const placement::Candidates candidates = placement::Candidates::gather(state, soft);

@@ -44,8 +44,10 @@ class AssignmentController {
   void touch_member(Incarnation member, const State& state);
 
   // Looks at some of what may need a step, and proposes some: what others ask for must not wait
-  // until all the work of a node is given away. True: there is more to look at now.
-  bool run(const SoftTable& soft, const HealthChecker& health, const Turn& turn);
+  // until all the work of a node is given away.
+  void run(const SoftTable& soft, const HealthChecker& health, const Turn& turn);
+  // There is more to look at now: run() is due at once.
+  bool has_more() const;
 
   // Who would get the processor if it were moved to `to` by request (WishPlace); or why it may not.
   Result<Incarnation> may_move(const ProcessorId& processor, const NodeId& to, bool force,
@@ -61,13 +63,12 @@ class AssignmentController {
   };
   struct Proposal {
     CommandBody body;
-    Incarnation to;  // Of an Assign.
-    bool unassigns = false;
+    bool gives_room;       // An owner loses it.
+    bool touched = false;  // Another command has changed the assignment since.
   };
 
   void sweep(const State& state);
   std::vector<Step> take_steps(const HealthChecker& health, const Turn& turn);
-  bool has_more() const;
   std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
                                                const HealthChecker& health) const;
   void place(const std::vector<Step>& homeless, const SoftTable& soft, const HealthChecker& health,
@@ -77,21 +78,28 @@ class AssignmentController {
   void heard(Incarnation from, const WorkReport& report, const State& state, bool has_words);
   void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
   void propose(ProcessorId processor, CommandBody body, const Turn& turn);
-  bool settle(const Command& command, const Applied& applied);
+  void settle(const Command& command, const Applied& applied, const State& state);
   void stop_released(Incarnation owner, const std::vector<Running>& running, const Turn& turn);
   void assignment_changed(ProcessorId processor, LogIndex index, const Turn& turn);
+  void assignment_gone(ProcessorId processor);
+  void forget_report(ProcessorId processor, const State& state);
+  void gate_opened(Incarnation owner, ProcessorId processor);
+  void forget_member(Incarnation member);
   void room_changed();
+  void retry_some();
   void propose_reports(const Turn& turn);
   void maybe_rebalance(const SoftTable& soft, const Turn& turn);
 
   HandoverGate gate_;
   placement::RebalanceWindow window_;
   std::set<ProcessorId> todo_;        // May need a step.
+  ProcessorId looked_at_;             // The last of them that was looked at: the next one follows.
   std::optional<ProcessorId> swept_;  // Where the first look at everything goes on.
   // Released, with a closed gate: looked at again when their owner's lease bound has passed, or
   // when a word comes that opens it.
   std::map<Incarnation, std::set<ProcessorId>> waiting_;
   std::set<ProcessorId> homeless_;              // Found no place; tried again when room comes.
+  ProcessorId retried_;                         // The last of them that was tried again by time.
   std::map<ProcessorId, Proposal> proposed_;    // Steps that are not applied yet.
   std::map<ProcessorId, Incarnation> move_to_;  // By a plan of this leader.
   std::set<Incarnation> stopping_;

@@ -370,5 +370,96 @@ TEST_F(AssignmentControllerTest, ANewLeaderTakesUpWhatTheLastOneReleased) {
   EXPECT_EQ(std::get<Assign>(step()).replaces, epoch);
 }
 
+// More are touched between two runs than one run looks at.
+TEST_F(AssignmentControllerTest, TheLastOfManyIsNotKeptWaitingByTheFirst) {
+  constexpr uint64_t kMany = 2500;
+  for (uint64_t id = 1; id <= kMany; ++id) assign(add(id), id % 3 + 1);
+  begin();
+  while (controller.has_more()) run();
+  const ProcessorId last{1, kMany};
+  controller.on_report(assignment(last).owner,
+                       {last, assignment(last).epoch, RunState::unassigned, ""}, state);
+  Effects seen;
+  for (int i = 0; i < 2; ++i) {
+    for (uint64_t id = 1; id <= 3; ++id) controller.touch_member(node(id), state);
+    for (auto& effect : run()) seen.push_back(std::move(effect));
+  }
+  const auto releases = proposed<Release>(seen);
+  ASSERT_EQ(releases.size(), 1u);
+  EXPECT_EQ(releases[0].processor, last);
+}
+
+TEST_F(AssignmentControllerTest, WhatHasNoPlaceIsTriedAgainInParts) {
+  constexpr uint64_t kMany = 3000;
+  for (uint64_t id = 1; id <= 3; ++id) commit(SetDraining{node(id), true, false});
+  for (uint64_t id = 1; id <= kMany; ++id) add(id);
+  begin();
+  for (int i = 0; i < 20; ++i) {
+    for (const Propose& one : all<Propose>(run())) commit(one.command.body);
+  }
+  EXPECT_EQ(assignment({1, kMany}).state, RunState::unassigned);
+  ASSERT_FALSE(controller.has_more());
+  now += 1s;
+  run();
+  int runs = 0;
+  for (; controller.has_more() && runs < 100; ++runs) run();
+  EXPECT_GT(runs, 0);
+  EXPECT_LE(runs, 8) << "of 256 each: one second tries 2,048 again, and not all";
+}
+
+TEST_F(AssignmentControllerTest, WhatIsStoppedIsNotLookedAtAgain) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  commit(SetWanted{p, false});
+  commit(std::get<Release>(step()));
+  stopped(2, epoch);
+  commit(std::get<Unassign>(step()));
+  now += 1s;
+  run();
+  EXPECT_FALSE(controller.has_more());
+  commit(SetWanted{p, true});
+  EXPECT_EQ(std::get<Assign>(step()).processor, p);
+}
+
+// The user decides while a step is under way: that step is refused, and the next one follows.
+struct DecidedMeanwhileTest : AssignmentControllerTest {
+  void decide_under_an_assign(CommandBody decision) {
+    add(1);
+    begin();
+    const Epoch epoch = on_two();
+    commit(SetDraining{node(2), true, false});
+    commit(std::get<Release>(step()));
+    stopped(2, epoch);
+    const auto assign = std::get<Assign>(step());
+    commit(std::move(decision));
+    run();
+    ASSERT_TRUE(commit(assign).rejected);
+    const auto unassign = std::get<Unassign>(step());
+    ASSERT_FALSE(commit(unassign).rejected);
+    EXPECT_EQ(state.owned(node(2)), 0u);
+    run();
+    EXPECT_FALSE(controller.has_more());
+  }
+};
+TEST_F(DecidedMeanwhileTest, AStopIsNotForgotten) { decide_under_an_assign(SetWanted{p, false}); }
+TEST_F(DecidedMeanwhileTest, ADeletionIsNotForgotten) {
+  decide_under_an_assign(DeleteProcessor{p});
+}
+
+TEST_F(AssignmentControllerTest, WhatIsStartedAgainUnderAnUnassignIsPlacedAtOnce) {
+  add(1);
+  begin();
+  const Epoch epoch = on_two();
+  commit(SetWanted{p, false});
+  commit(std::get<Release>(step()));
+  stopped(2, epoch);
+  const auto unassign = std::get<Unassign>(step());
+  commit(SetWanted{p, true});
+  EXPECT_TRUE(all<Propose>(run()).empty());
+  ASSERT_FALSE(commit(unassign).rejected);
+  EXPECT_EQ(std::get<Assign>(step()).processor, p);
+}
+
 }  // namespace
 }  // namespace databridge::cluster

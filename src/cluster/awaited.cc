@@ -55,6 +55,11 @@ bool is_seen(const Awaited& awaited, const SoftTable& soft, const Turn& turn) {
   return std::visit([&](const auto& wish) { return is_so(wish, soft, turn); }, awaited);
 }
 
+Instant changes_at(const Awaited& awaited, Instant now) {
+  const auto* heard = std::get_if<HeardOf>(&awaited);
+  return heard != nullptr && heard->until > now ? heard->until : Instant::max();
+}
+
 bool needs_no_word(const Awaited& awaited) { return std::holds_alternative<Led>(awaited); }
 
 }  // namespace databridge::cluster

@@ -38,6 +38,8 @@ using Awaited = std::variant<Obeyed, Led, HeardOf>;
 // None: the leader's word is enough.
 std::optional<Awaited> awaited_by(const RequestBody& body, const SoftTable& soft, const Turn& turn);
 bool is_seen(const Awaited& awaited, const SoftTable& soft, const Turn& turn);
+// When time alone may change the answer; max: it does not.
+Instant changes_at(const Awaited& awaited, Instant now);
 // The old leader's word may be lost with its leadership: what is seen is as good.
 bool needs_no_word(const Awaited& awaited);
 

@@ -270,6 +270,8 @@ void LeaderRole::member_changed(Incarnation who, const Turn& turn) {
   versions_.erase(who);
   deciding_.erase(who);
   removing_.erase(who);
+  dead_.erase(who);
+  slow_links_.erase(who);
 }
 
 void LeaderRole::tick(const Turn& turn) {
@@ -285,7 +287,8 @@ void LeaderRole::tick(const Turn& turn) {
   if (turn.now >= soft_next_) push_soft(turn);
   // Without a quorum somebody else may lead, and grant leases that this leader knows nothing of: it
   // opens no gate.
-  has_more_ = begun_ && has_quorum(turn) && controller_.run(soft_, health_, turn);
+  runs_ = begun_ && has_quorum(turn);
+  if (runs_) controller_.run(soft_, health_, turn);
 }
 
 // It has failed, and is not there either: who is in quarantine answers.

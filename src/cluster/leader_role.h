@@ -62,7 +62,7 @@ class LeaderRole {
 
   void on_applied(const Command& command, const Transition& transition, const Turn& turn);
   void tick(const Turn& turn);
-  Instant due() const { return has_more_ ? Instant::min() : check_next_; }
+  Instant due() const { return runs_ && controller_.has_more() ? Instant{} : check_next_; }
   // What commands of this step are stamped with: goes into the consensus (safety.md 8.2, 8.3).
   void stamp(const State& state, Consensus& consensus, Instant now);
 
@@ -149,7 +149,7 @@ class LeaderRole {
   std::optional<SetVoters> voters_proposed_;
   Instant soft_next_{};
   Instant check_next_{};
-  bool has_more_ = false;  // The assignment controller has more to look at now.
+  bool runs_ = false;  // The assignment controller proposes steps: the last tick had a quorum.
   Instant hand_over_next_{};
 };
 

@@ -37,6 +37,7 @@ void MemberRole::tick(const Turn& turn) {
 }
 
 Instant MemberRole::due() const {
+  if (!start_looks_.empty()) return Instant{};
   Instant due = heard_leader_ ? heartbeat_due_ : Instant::max();
   if (lease_term_ != 0 && !work_.empty()) due = std::min(due, lease_until_);
   if (!start_ends_.empty()) due = std::min(due, start_ends_.begin()->first);

@@ -12,6 +12,11 @@ Error unknown_outcome() {
           "retry with the same idempotency key"};
 }
 
+bool is_gone(const State& state, ProcessorId processor) {
+  const Assignment* assignment = state.assignments().find(processor);
+  return assignment == nullptr || assignment->deleted;
+}
+
 // Given a place, or a reason why there is none: said once more, it is not placed anew.
 bool is_settled(const State& state, ProcessorId processor) {
   const Assignment* assignment = state.assignments().find(processor);
@@ -149,12 +154,18 @@ void PendingRequests::end(std::map<RequestId, Local>::iterator local, Answer ans
     if (answer) outcome = std::move(*answer);
     begun_.emplace(id, Begun{ended.ticket, ended.begun_deadline, std::move(*ended.awaited),
                              std::move(outcome)});
+    looked_.reset();
     return;
   }
   turn.effects.push_back(Reply{ended.ticket, std::move(answer)});
 }
 
 void PendingRequests::look(const SoftTable& soft, const Turn& turn) {
+  const Sight sight{turn.state.version(), turn.consensus.term, turn.consensus.leader, soft.term,
+                    soft.as_of_ms};
+  if (begun_.empty() || (looked_ == sight && turn.now < look_next_)) return;
+  looked_ = sight;
+  look_next_ = Instant::max();
   for (auto next = begun_.begin(); next != begun_.end();) {
     const auto entry = next++;
     const Begun& begun = entry->second;
@@ -165,6 +176,7 @@ void PendingRequests::look(const SoftTable& soft, const Turn& turn) {
       turn.effects.push_back(Reply{
           begun.ticket, fail(Code::timed_out, "it was begun, and did not show within a minute")});
     } else {
+      look_next_ = std::min({look_next_, begun.deadline, changes_at(begun.awaited, turn.now)});
       continue;
     }
     begun_.erase(entry);
@@ -186,7 +198,11 @@ void PendingRequests::on_applied(const Command& command, const Transition& trans
   const Applied& applied = transition.applied;
   if (!placing_.empty()) {
     for (const ProcessorId& processor : transition.touched.assignments) {
-      if (is_settled(turn.state, processor)) placed(processor, applied.index, turn);
+      if (is_gone(turn.state, processor)) {
+        placed(processor, fail(Code::not_found, "the processor was deleted meanwhile"), turn);
+      } else if (is_settled(turn.state, processor)) {
+        placed(processor, Outcome{.index = applied.index, .plan = {}, .text = {}}, turn);
+      }
     }
   }
   const auto found = proposed_.find(command.request);
@@ -203,11 +219,11 @@ void PendingRequests::on_applied(const Command& command, const Transition& trans
   }
 }
 
-void PendingRequests::placed(ProcessorId processor, LogIndex index, const Turn& turn) {
+void PendingRequests::placed(ProcessorId processor, const Answer& with, const Turn& turn) {
   const auto [first, last] = placing_.equal_range(processor);
   for (auto next = first; next != last;) {
     const auto entry = next++;
-    answer(entry->second, Outcome{.index = index, .plan = {}, .text = {}}, turn);
+    answer(entry->second, with, turn);
     placing_.erase(entry);
   }
 }

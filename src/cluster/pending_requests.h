@@ -10,6 +10,7 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "base/time.h"
@@ -74,12 +75,14 @@ class PendingRequests {
     Awaited awaited;
     std::optional<Outcome> outcome;  // As the leader said; none: its word was lost.
   };
+  // Of the facts that look() depends on: the state, the term, the leader, and the soft table.
+  using Sight = std::tuple<LogIndex, Term, Incarnation, Term, int64_t>;
   // Why a leader that was there a moment ago is not.
   Error leader_lost(const Turn& turn) const;
   Error why_no_leader(const Turn& turn) const;
   bool has_quorum(const Turn& turn) const;
   void finish(const RequestId& id, Answer answer, const Turn& turn);
-  void placed(ProcessorId processor, LogIndex index, const Turn& turn);
+  void placed(ProcessorId processor, const Answer& with, const Turn& turn);
   void refuse(const RequestId& id, Error error, const Turn& turn);
   // Of this node's client: the outcome is known, or never will be.
   void end(std::map<RequestId, Local>::iterator local, Answer answer, const Turn& turn);
@@ -93,6 +96,8 @@ class PendingRequests {
   std::map<RequestId, Local> local_;
   std::multimap<LogIndex, RequestId> until_shown_;
   std::map<RequestId, Begun> begun_;
+  std::optional<Sight> looked_;  // When they were looked at last.
+  Instant look_next_{};          // When time alone may end one of them.
   // Leader only; emptied when the term ends.
   std::map<RequestId, std::optional<ProcessorId>> proposed_;
   std::multimap<ProcessorId, RequestId> placing_;

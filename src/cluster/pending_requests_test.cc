@@ -358,6 +358,12 @@ TEST_F(PlacingRequestsTest, AMoveIsAnsweredByTheAssignThatEndsItOnly) {
   EXPECT_EQ(replies().size(), 2u);
 }
 
+TEST_F(PlacingRequestsTest, WhatIsDeletedMeanwhileIsNotWaitedFor) {
+  place();
+  commit_own(DeleteProcessor{p});
+  EXPECT_EQ(only_error(), Code::not_found);
+}
+
 // ---- What is begun, and must be seen
 
 struct BegunRequestsTest : LeadersRequestsTest {

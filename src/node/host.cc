@@ -99,7 +99,7 @@ void Host::Inside::sweep() {
     const auto at = next++;
     if (state_->connection(at->first) != nullptr) continue;
     router_.forget(at->first);
-    erase_connection(Uuid(at->first));
+    erase_connection(Uuid(at->first), std::nullopt);
   }
 }
 
@@ -120,15 +120,16 @@ void Host::Inside::rebuild_topology() {
 void Host::Inside::change_topology(const Touched& touched, std::set<ProcessorId>& changed) {
   for (const Uuid& id : touched.connections) {
     const auto before = wired_.find(id);
+    std::optional<ProcessorId> reader;
     if (before != wired_.end()) {
-      const auto [from, to] = before->second;
-      changed.insert({from, to});
+      reader = before->second.second;
+      changed.insert({before->second.first, *reader});
       unwire(id);
     }
     const ConnectionSpec* spec = state_->connection(id);
     if (spec == nullptr) {
       router_.forget(id);
-      erase_connection(id);
+      erase_connection(id, reader);
     } else {
       changed.insert({spec->from, spec->to});
     }
@@ -172,10 +173,15 @@ void Host::Inside::unwire(const Uuid& id) {
   if (outputs->second.empty()) outputs_.erase(outputs);
 }
 
-void Host::Inside::erase_connection(const Uuid& id) {
+void Host::Inside::erase_connection(const Uuid& id, const std::optional<ProcessorId>& reader) {
   const auto at = connections_.find(id);
   if (at == connections_.end()) return;
-  for (auto& [processor, runner] : runners_) runner.offered.erase(id);
+  if (reader) {
+    const auto runner = runners_.find(*reader);
+    if (runner != runners_.end()) runner->second.offered.erase(id);
+  } else {
+    for (auto& [processor, runner] : runners_) runner.offered.erase(id);
+  }
   at->second.erase(writes_);
   open_.connections.erase(id);
   dirty_.erase(id);
@@ -430,22 +436,22 @@ void Host::Inside::on_durable(uint64_t number) {
   lapse(env_.clock.now());
   durable_ = std::max(durable_, number);
   while (!flights_.empty() && flights_.front().number <= durable_) {
-    Turn turn = std::move(flights_.front());
+    Flight flight = std::move(flights_.front());
     flights_.pop_front();
-    land(turn);
+    land(flight);
   }
   settle();
 }
 
-void Host::Inside::land(Turn& turn) {
-  dirty_.insert(turn.connections.begin(), turn.connections.end());
-  for (const Turn::Commit& commit : turn.commits) {
+void Host::Inside::land(Flight& flight) {
+  dirty_.insert(flight.connections.begin(), flight.connections.end());
+  for (const Flight::Commit& commit : flight.commits) {
     if (options_.watch != nullptr) {
       options_.watch->safe(commit.processor, commit.epoch, commit.commit);
     }
     committed(commit);
   }
-  for (auto& [to, ack] : turn.answers) events_.send(to, std::move(ack));
+  for (auto& [to, ack] : flight.answers) events_.send(to, std::move(ack));
 }
 
 // ---- The face

@@ -87,7 +87,7 @@ void Host::Inside::forget_record(const ProcessorId& processor) {
   records_.erase(processor);
 }
 
-void Host::Inside::committed(const Turn::Commit& commit) {
+void Host::Inside::committed(const Flight::Commit& commit) {
   const auto at = runners_.find(commit.processor);
   if (at == runners_.end() || at->second.record.epoch != commit.epoch) return;
   Runner& runner = at->second;

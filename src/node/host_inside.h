@@ -58,8 +58,8 @@ class Host::Inside {
   const std::shared_ptr<LeaseBoard>& board() const { return options_.board; }
 
  private:
-  // What is written but has no batch number, or is in a batch that is not durable yet.
-  struct Turn {
+  // Writes that have no batch number yet, or are in a batch that is not durable yet.
+  struct Flight {
     uint64_t number = 0;
     std::set<Uuid> connections;
     std::vector<std::pair<Incarnation, DeliveryAck>> answers;
@@ -79,7 +79,8 @@ class Host::Inside {
   void change_topology(const Touched& touched, std::set<ProcessorId>& changed);
   void wire(const FlowSpec& flow);
   void unwire(const Uuid& id);
-  void erase_connection(const Uuid& id);
+  // `reader`: the processor that it led to, which alone can hold a part of it; none: not known.
+  void erase_connection(const Uuid& id, const std::optional<ProcessorId>& reader);
   void reroute(const ProcessorId& processor);
   void reroute(flow::Connection& connection, const ConnectionSpec& spec);
   void write_off_removed();
@@ -92,14 +93,14 @@ class Host::Inside {
   bool settle_connections();
   void touch(const flow::Connection& connection);
   void touch_outputs(const ProcessorId& processor);
-  void land(Turn& turn);
+  void land(Flight& flight);
   void settle();
 
   // ---- host_runner.cc
   void try_start(const ProcessorId& processor);
   flow::Saved continue_from(const Assignment& assignment, bool& adopted);
   flow::Saved last_saved(const Assignment& assignment, bool& adopted);
-  Result<void> make_desk(Runner& runner);
+  Result<void> make_instance(Runner& runner);
   void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
   bool is_overtaken(const Assignment* assignment, Epoch epoch) const;
   void lapse(Instant now);
@@ -121,7 +122,7 @@ class Host::Inside {
   bool comes_back(const Runner& runner, const flow::Delta& delta) const;
   void write_record(Runner& runner, bool outputs);
   void forget_record(const ProcessorId& processor);
-  void committed(const Turn::Commit& commit);
+  void committed(const Flight::Commit& commit);
   void cover(Runner& runner, Instant now);  // Sees to its checkpoint.
 
   // ---- host_words.cc
@@ -158,9 +159,9 @@ class Host::Inside {
   bool sources_paused_ = false;
 
   env::Batch writes_;
-  Turn open_;                 // Not submitted.
-  std::deque<Turn> flights_;  // Submitted, not durable.
-  bool collected_ = false;    // The last collect() had something to write.
+  Flight open_;                 // Not submitted.
+  std::deque<Flight> flights_;  // Submitted, not durable.
+  bool collected_ = false;      // The last collect() had something to write.
   uint64_t submitted_ = 0;
   uint64_t durable_ = 0;
   std::set<Uuid> dirty_;        // Connections with something to promote or send.

@@ -144,7 +144,7 @@ void Host::Inside::try_start(const ProcessorId& processor) {
   runner.record.epoch = epoch;
   bool adopted = false;
   runner.record.saved = continue_from(*assignment, adopted);
-  if (auto made = make_desk(runner); !made) {
+  if (auto made = make_instance(runner); !made) {
     ended_[processor] = std::max(ended_[processor], epoch);
     events_.report(processor, epoch, RunState::failed, made.error().message);
     return;
@@ -211,7 +211,7 @@ flow::Saved Host::Inside::last_saved(const Assignment& assignment, bool& adopted
   return std::move(*saved);
 }
 
-Result<void> Host::Inside::make_desk(Runner& runner) {
+Result<void> Host::Inside::make_instance(Runner& runner) {
   if (runner.type == nullptr) {
     if (runner.spec.type == "external") return {};
     return fail(Code::unprocessable, "there is no processor type \"" + runner.spec.type + "\"");
@@ -408,7 +408,7 @@ void Host::Inside::schedule(const ProcessorId& processor, Instant now) {
     // What only the present instance has open is lost with it: it goes on where it can.
     const bool same = spec->properties == runner.spec.properties;
     runner.spec = *spec;
-    if (auto made = same ? Result<void>() : make_desk(runner); !made) {
+    if (auto made = same ? Result<void>() : make_instance(runner); !made) {
       const Epoch epoch = runner.record.epoch;
       kill(runner, made.error().message);
       events_.report(processor, epoch, RunState::failed, made.error().message);

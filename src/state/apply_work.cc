@@ -56,11 +56,12 @@ Applier::Rejected Applier::on(const WishPlace& command) {
     return Error{Code::not_found,
                  "no member has the incarnation " + std::to_string(command.to.value)};
   }
+  // Read before the row is changed: `assignment` does not outlive a change.
+  const bool there = assignment->owner == command.to && !assignment->releasing;
   const NodeId pinned = assignment->pinned;
   if (command.force && !pinned.empty() && pinned != target->info.node) {
     unpin(command.processor, "moved by force");
   }
-  const bool there = assignment->owner == command.to && !assignment->releasing;
   changes_.change_assignment(command.processor, [&](Assignment& changed) {
     changed.wish = there ? Incarnation{} : command.to;
   });
