@@ -56,13 +56,13 @@ class GenerateFlowFile : public Processor {
   }
 
  private:
-  // With letters, up to the size that is asked for.
+  // Pads with letters up to the size that is asked for.
   void pad(std::string& content, Random& random) const {
     size_t at = content.size();
     if (at >= size_) return;
     content.resize(size_);
     for (; at < size_; at += 8) {
-      // Each byte of chance, of 0 to 255, makes one of 26 letters: every second byte at once.
+      // Each random byte (0 to 255) makes one of 26 letters; four bytes are done at once.
       constexpr uint64_t kBytes = 0x00ff00ff00ff00ff;
       const uint64_t chance = random.next();
       const uint64_t even = (((chance & kBytes) * 26) >> 8) & kBytes;

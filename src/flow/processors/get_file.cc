@@ -1,4 +1,4 @@
-// GetFile: takes the files of a directory, whole, and removes them unless told to keep them.
+// GetFile: takes whole files from a directory, and removes them unless told to keep them.
 #include <re2/re2.h>
 
 #include <algorithm>
@@ -20,14 +20,14 @@ namespace {
 
 constexpr uint8_t kFormat = 2;
 constexpr uint8_t kOldFormat = 1;
-// As many as the state has room for.
+// The state has room for this many.
 constexpr size_t kTakenMax = (kStateMax - 64) / 8;
 constexpr size_t kTold = 16;
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-// A file as it was: the same name with other content is another file. The number of its device is
-// no part of it: it may be another one after a reboot. The old format had it.
+// Identifies one version of a file: the same path with other content is another file. The device
+// number is left out, since it may change with a reboot. The old format had it.
 uint64_t identity(const env::FileInfo& file, uint8_t format = kFormat) {
   RecordWriter to(format);
   to.text(file.host);
@@ -39,7 +39,7 @@ uint64_t identity(const env::FileInfo& file, uint8_t format = kFormat) {
   return hash64(to.seal());
 }
 
-// Text of any name: what is no UTF-8 becomes %XX.
+// The name as text: each byte that is not UTF-8 becomes %XX.
 std::string shown(std::string_view name) {
   std::string text;
   for (size_t from = 0; from < name.size();) {
@@ -68,13 +68,13 @@ class GetFile : public Processor {
         age_min_(settings.duration("minAge")),
         poll_(settings.duration("poll")) {}
 
-  // The next trigger comes only when this one is safe (`settles`): so whatever the state says is
-  // taken has left already, and its source may go.
+  // The next trigger comes only when this one is safe (`settles`). So the flow files of all files
+  // that the state calls taken have left, and their sources may be removed.
   Result<void> on_trigger(Session& session, World& world) override {
     auto taken = load(session);
     if (!taken) return tl::make_unexpected(taken.error());
     if (session.state() != left_) {
-      // The last trigger does not count: what it took is to be found again.
+      // The last trigger was undone, so the files that it took must be found again.
       next_ = waiting_.size();
       looked_.reset();
     }
@@ -82,7 +82,7 @@ class GetFile : public Processor {
     const Instant now = world.clock.now();
     if (next_ == waiting_.size() && (!looked_ || now >= *looked_ + poll_)) {
       if (auto done = look(*taken, world); !done) return done;
-      if (!keep_) remove_sources(*taken, world);  // Those of an earlier start.
+      if (!keep_) remove_sources(*taken, world);  // Sources that an earlier start took.
       looked_ = now;
     }
     const size_t made = take(session, world, *taken);
@@ -93,7 +93,8 @@ class GetFile : public Processor {
       }
     }
     save(session, *taken);
-    // What was taken is removed soon; otherwise there is nothing to do before the next look.
+    // After a take, the next trigger comes at once and removes the sources. Otherwise there is
+    // nothing to do before the next look.
     if (made == 0) session.wait(std::max<Duration>(*looked_ + poll_ - now, 10ms));
     return {};
   }
@@ -104,7 +105,7 @@ class GetFile : public Processor {
     uint64_t id;
   };
 
-  // One line for each file that stays, and not for thousands.
+  // Notes one line for each file that stays, but only for the first kTold files.
   void tell(World& world, const std::string& path, const std::string& words) {
     std::string& last = told_[path];
     if (last == words) return;
@@ -125,7 +126,7 @@ class GetFile : public Processor {
     stuck_.clear();
     next_ = 0;
     std::set<uint64_t> present;
-    std::set<std::string> unknown;  // Nobody can say what they are now.
+    std::set<std::string> unknown;  // Paths whose files cannot be looked at now.
     std::map<uint64_t, Instant> ahead;
     for (const env::FileInfo& file : *files) {
       const std::string name = shown(name_of(file.path));
@@ -159,14 +160,14 @@ class GetFile : public Processor {
     return {};
   }
 
-  // Of an earlier start it is not known what path a taken file has.
+  // The path of a file that an earlier start took is not known, so it may be any of them.
   bool may_be_among(const std::set<std::string>& paths, uint64_t id) const {
     const auto source = sources_.find(id);
     return source == sources_.end() ? !paths.empty() : paths.contains(source->second);
   }
 
-  // A time that lies ahead of this machine's clock says nothing: then the file is old once it has
-  // been seen unchanged for so long.
+  // A modification time ahead of this machine's clock proves nothing. Such a file is old when it
+  // has been seen unchanged for `minAge`.
   bool is_old(const env::FileInfo& file, uint64_t id, std::map<uint64_t, Instant>& ahead,
               World& world) {
     const int64_t age_ms = world.clock.unix_ms() - file.modified_ms;
@@ -192,7 +193,7 @@ class GetFile : public Processor {
       const Waiting& file = waiting_[next_++];
       auto content = read(world, file);
       if (!content) {
-        // It stays, if it is there at all, and the others go on.
+        // The file stays, if it still exists, and the others are taken.
         if (content.error().code != Code::not_found) {
           stay(world, file.path, content.error().message);
         }
@@ -207,7 +208,7 @@ class GetFile : public Processor {
     return made;
   }
 
-  // Nothing: it is another one by now, or is being written. The next look meets it.
+  // Returns nothing if the file was replaced or is being written. The next look finds it again.
   using Content = std::pair<env::FileInfo, std::string>;
   static Result<std::optional<Content>> read(World& world, const Waiting& waiting) {
     const auto file = world.files.open(waiting.path);
@@ -233,13 +234,14 @@ class GetFile : public Processor {
     session.transfer(flow_file, "success");
   }
 
-  // Of what is safe. Nothing is forgotten before the directory is: a file that came back after a
-  // power failure would be taken twice. So would one of which nothing could be said for a moment.
+  // Removes the sources of taken files. A file is forgotten only after the directory is synced: a
+  // file that came back after a power failure would be taken twice. A file that cannot be looked at
+  // now is not forgotten either.
   void remove_sources(std::set<uint64_t>& taken, World& world) {
     std::vector<uint64_t> gone;
     for (const uint64_t id : taken) {
       const auto source = sources_.find(id);
-      if (source == sources_.end()) continue;  // Of an earlier start: the next look finds it.
+      if (source == sources_.end()) continue;  // Not known yet: the next look finds it.
       const std::string& path = source->second;
       const auto now = world.files.stat(path);
       if (!now && now.error().code != Code::not_found) {
@@ -254,7 +256,7 @@ class GetFile : public Processor {
         }
         unsynced_ = true;
       }
-      gone.push_back(id);  // Or it has changed: another file to take.
+      gone.push_back(id);  // Removed, or changed: then it is another file to take.
     }
     if (unsynced_) {
       if (auto synced = world.files.sync(directory_); !synced) {
@@ -296,20 +298,20 @@ class GetFile : public Processor {
   uint64_t size_max_;
   Duration age_min_;
   Duration poll_;
-  std::vector<Waiting> waiting_;  // Of the last look, from next_ on.
+  std::vector<Waiting> waiting_;  // The files of the last look; those from next_ on still wait.
   size_t next_ = 0;
   std::optional<Instant> looked_;
-  bool unsynced_ = false;                     // Something was removed, perhaps not for good.
-  bool old_ = false;                          // What is taken was named in the old format.
+  bool unsynced_ = false;                     // A removal is not synced yet.
+  bool old_ = false;                          // The state names files in the old format.
   Bytes left_;                                // The state as the last trigger left it.
-  std::map<uint64_t, std::string> sources_;   // Where the taken ones are.
-  std::map<uint64_t, Instant> ahead_;         // Whose times lie ahead, and since when.
-  std::map<std::string, std::string> stuck_;  // Of the last look: what cannot be taken, and why.
-  std::map<std::string, std::string> told_;   // What was said of each path last.
+  std::map<uint64_t, std::string> sources_;   // The paths of the taken files.
+  std::map<uint64_t, Instant> ahead_;         // When a file ahead of the clock was first seen.
+  std::map<std::string, std::string> stuck_;  // Files of the last look that cannot be taken; why.
+  std::map<std::string, std::string> told_;   // The last note about each path.
 };
 
 Result<std::unique_ptr<Processor>> make(const Settings& settings) {
-  auto pattern = compile("(?s)" + settings.text("pattern"));  // Names may have any character.
+  auto pattern = compile("(?s)" + settings.text("pattern"));  // A name may contain any character.
   if (!pattern) return tl::make_unexpected(pattern.error());
   if (auto path = check_path("directory", settings.text("directory")); !path) {
     return tl::make_unexpected(path.error());

@@ -1,9 +1,9 @@
 // PutFile: writes each flow file to a file of its own, or to the end of one.
 //
-// A trigger that was not committed (the node died, the lease ended) is done again. A whole file
-// with that content is there then, or is written again. Of files that it appends to, the state
-// keeps the size that is committed: what is found beyond it and is the beginning of what is to be
-// written was written before.
+// A trigger that was not committed (the node died, the lease ended) is done again. A whole file is
+// then there with the same content, or is written again. For a file that it appends to, the state
+// keeps the committed size. If the bytes after that size are the beginning of the text to write, an
+// earlier trigger wrote them.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -21,10 +21,10 @@ namespace databridge::flow {
 namespace {
 
 constexpr uint8_t kFormat = 1;
-constexpr size_t kPathsMax = 1024;  // Whose size is remembered.
+constexpr size_t kPathsMax = 1024;  // Paths whose size is remembered.
 constexpr Duration kPauseFirst = 100ms;
 constexpr Duration kPauseMost = 30s;
-constexpr char kTriggers[] = "";  // No path: under it the triggers that wrote whole files count.
+constexpr char kTriggers[] = "";  // Not a path: the key for a count of triggers in whole mode.
 
 // Committed sizes, the most recently used last.
 class Sizes {
@@ -84,14 +84,14 @@ class PutFile : public Processor {
   Result<void> on_trigger(Session& session, World& world) override {
     done_ = 0;
     auto result = append_ ? append_all(session, world) : write_all(session, world);
-    // Growing pauses, for as long as nothing at all is done.
+    // The pauses grow while nothing at all gets done.
     pause_ = world.trouble.empty() || done_ > 0 ? kPauseFirst : std::min(pause_ * 2, kPauseMost);
     if (!world.trouble.empty()) session.wait(pause_);
     return result;
   }
 
  private:
-  // Empty when the attributes make no path of it.
+  // Empty if the attributes make no valid path.
   std::string path_of(const FlowFile& file) const {
     const std::string directory = directory_.fill(file.attributes);
     std::string name = filename_.fill(file.attributes);
@@ -103,9 +103,8 @@ class PutFile : public Processor {
     return bad ? "" : directory + "/" + name;
   }
 
-  // Whether this trigger may be one that was done before, without its end having been committed. It
-  // is not if the state is the one that this object's last trigger left: then what is there and
-  // looks like ours is somebody else's.
+  // Whether this trigger may repeat one that was not committed. It does not if the state is the one
+  // that this object's last trigger left. Then a file that looks like ours is somebody else's.
   bool may_be_again(const Sizes& sizes, const std::string& path) const {
     const auto left = settled_.find(path);
     const uint64_t* committed = sizes.find(path);
@@ -117,8 +116,8 @@ class PutFile : public Processor {
     settled_[path] = value;
   }
 
-  // Whether the flow file is to blame: its attributes made a path that can never be written. All
-  // else (no room, no permission, read-only) is the world's doing and may pass.
+  // Whether the flow file is at fault: its attributes make a path that can never be written. Any
+  // other error (no room, no permission, read-only) may pass.
   bool is_own_fault(const Error& error) const {
     if (plain_) return false;
     const bool of_directory = error.code == Code::unprocessable || error.code == Code::not_found;
@@ -137,7 +136,8 @@ class PutFile : public Processor {
   static void refuse(Session& session, const FlowFile* file, const std::string& why) {
     send_on(session, file, "failure", "put.error", why);
   }
-  // It waits where it is. The first one speaks for all: the words change with the cause only.
+  // The flow file waits in its queue. Only the first error of a trigger is shown, so that the text
+  // changes only with the cause.
   static void hold(Session& session, World& world, const FlowFile* file, const std::string& why) {
     if (world.trouble.empty()) world.trouble = why;
     session.put_back(file);
@@ -150,8 +150,9 @@ class PutFile : public Processor {
     }
   }
 
-  // Returns where it is. `ours`: what is there already may be of a trigger that was not committed.
-  // Nothing is replaced unless that is asked for: others may take a name at any moment.
+  // Returns the path of the file. `ours`: a file that is there may come from a trigger that was not
+  // committed. Other programs may take a name at any moment, so no file is replaced unless the user
+  // asked for it.
   Result<std::string> place(World& world, const FlowFile& file, const std::string& path,
                             bool ours) {
     ours = failed_.erase({path, file.id}) > 0 || ours;
@@ -178,7 +179,7 @@ class PutFile : public Processor {
     if (same && *same) return other;
     return tl::make_unexpected(same ? renamed.error() : same.error());
   }
-  // What is gone, or may not be read, is not ours.
+  // A file that is gone, or that we may not read, is not ours.
   static Result<bool> has(World& world, const std::string& path, const std::string& content) {
     const auto found = [&]() -> Result<bool> {
       const auto file = world.files.open(path);
@@ -201,7 +202,7 @@ class PutFile : public Processor {
     const uint64_t* before = sizes->find(kTriggers);
     settle(*sizes, kTriggers, (before == nullptr ? 0 : *before) + 1);
     session.set_state(sizes->save());
-    std::set<std::string> ours;  // Written in this very trigger.
+    std::set<std::string> ours;  // Paths that this trigger has written.
     while (const FlowFile* file = session.look()) {
       std::string path = path_of(*file);
       if (path.empty()) {
@@ -249,7 +250,7 @@ class PutFile : public Processor {
       }
       const uint64_t size = info ? info->size : 0;
       const uint64_t* committed = sizes->find(path);
-      if (committed == nullptr || size < *committed) {  // A new one, perhaps once more.
+      if (committed == nullptr || size < *committed) {  // A new file, or one that was cut short.
         // Its size is committed before the first byte is written, in a trigger of its own.
         settle(*sizes, path, size);
         for (const FlowFile* file : files) session.put_back(file);
@@ -271,7 +272,7 @@ class PutFile : public Processor {
     for (const FlowFile* file : files) text.append(file->content).append(separator_);
     uint64_t base = size, skip = 0;
     const bool again = may_be_again(sizes, path);
-    settled_.erase(path);  // Until this is done, anything may be there.
+    settled_.erase(path);  // Until the append is done, it is not known what the file holds.
     if (size > committed && again) {
       const uint64_t most = std::min<uint64_t>(size - committed, text.size());
       const auto found = world.files.read(path, committed, most);
@@ -295,14 +296,14 @@ class PutFile : public Processor {
     done_ += files.size();
     const uint64_t end = base + text.size();
     settle(sizes, path, end);
-    if (end < size) settled_.erase(path);  // More of what was done before may follow.
+    if (end < size) settled_.erase(path);  // More text of the earlier trigger may follow.
     for (const FlowFile* file : files) {
       send_on(session, file, "success", "put.path", path);
     }
   }
 
-  std::map<std::string, uint64_t> settled_;  // What the last trigger left for each path.
-  // Whole files whose write failed, by path and flow file: they may be there all the same.
+  std::map<std::string, uint64_t> settled_;  // The value that the last trigger left for each path.
+  // Whole files whose write failed, by path and flow file: the file may exist all the same.
   std::set<std::pair<std::string, Uuid>> failed_;
   Template directory_;
   Template filename_;

@@ -37,7 +37,7 @@ class ReplaceText : public Processor {
   }
 
  private:
-  // An attribute is text: a backslash in it is no reference to a group.
+  // A backslash in an attribute is text, and no reference to a group.
   static std::map<std::string, std::string> escaped(
       const std::map<std::string, std::string>& attributes) {
     auto safe = attributes;

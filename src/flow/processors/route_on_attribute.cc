@@ -19,7 +19,7 @@ class RouteOnAttribute : public Processor {
       const std::string* last = nullptr;
       for (const auto& [name, condition] : rules_) {
         if (!condition.holds(file->attributes)) continue;
-        // To each rule that holds: the original to the last one, clones to those before.
+        // Each rule that holds gets the flow file: the last one the original, the others a clone.
         if (last != nullptr) session.transfer(session.clone(*file), *last);
         last = &name;
       }

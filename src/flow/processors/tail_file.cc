@@ -1,8 +1,8 @@
 // TailFile: follows files that grow, line by line, through rotation and truncation.
 //
-// It holds the present file of a path and each one that was rotated away, open, until it is read
-// and quiet: whatever becomes of their names, nothing is lost that was written to them. What it
-// finds by a name after a start is taken for one of them only if it can be proved.
+// It keeps the present file of a path open, and each rotated file until that is read and quiet. So
+// no line is lost, whatever happens to the names. After a start, a file that is found by its name
+// counts as one of them only if that can be proved.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -24,23 +24,23 @@ namespace {
 
 constexpr size_t kHeldMax = 256;
 constexpr size_t kHeldNear = 192;
-// A file that was rotated away is looked at for so long after it last grew: its writer may have it
-// open still. What it ends with, without the end of a line, is a line sooner.
+// A rotated file is read until it has been quiet for kForgottenAfter, since its writer may still
+// have it open. Text at its end without a newline counts as a line after kRestAfter.
 constexpr Duration kRestAfter = 5s;
 constexpr Duration kForgottenAfter = 60s;
 
-// An open file, and how it was at the last look.
+// An open file, as the last look found it.
 struct Held {
   std::unique_ptr<env::OpenFile> file;
-  std::string path;  // By which it was met,
+  std::string path;  // Its path when it was opened.
   std::string directory;
-  uint64_t met_size = 0;  // and how large it was.
+  uint64_t met_size = 0;  // Its size then.
   bool early = false;     // It was there at the first look.
   uint64_t size = 0;
   bool newest = true;
-  bool away = false;      // Its name is another file's, or nobody's.
-  Instant since{};        // It has been so since then.
-  bool known = false;     // It is proved to be what its place tells of.
+  bool away = false;      // It has no path now, or another file has its path.
+  Instant since{};        // Size, `newest` and `away` have not changed since then.
+  bool known = false;     // It is proved to be the file of its place.
   std::string trouble{};  // Why it cannot be read.
   Gap gap{};
 };
@@ -55,7 +55,8 @@ class TailFile : public Processor {
         lines_max_(settings.number("linesPerTrigger")),
         poll_(settings.duration("poll")) {}
 
-  // Its next epoch may begin at once: it goes on with what only this one has open.
+  // The next epoch on this node may begin at once. Only these open files lead it to files that have
+  // lost their names.
   ~TailFile() override {
     const auto leave = [&](const FileKey& key) {
       const auto held = held_.find(key);
@@ -77,8 +78,9 @@ class TailFile : public Processor {
     }
     let_go();
     tell(world);
-    // Where a file begins is part of the first state: its next owner would find a later end. Before
-    // anything was seen there is none: what is found then was there at the first look.
+    // The first state is saved even if nothing was read: with `start` = "end", the next owner would
+    // find a later end. Without a look there is none, so that the next look still counts as the
+    // first.
     if (seen_ || !left_.empty()) {
       left_ = places_.save();
       session.set_state(left_);
@@ -90,7 +92,7 @@ class TailFile : public Processor {
   void watch(World& world) override { look(world); }
 
  private:
-  // ---- Who has the path now
+  // ---- The files that have the path now
 
   Result<std::vector<env::FileInfo>> present(World& world) {
     std::vector<env::FileInfo> found;
@@ -114,7 +116,7 @@ class TailFile : public Processor {
     return found;
   }
 
-  // Opens what is new. Also called while there is no room for flow files.
+  // Opens new files. Also called while there is no room for flow files.
   void look(World& world) {
     if (!inherited_) inherit(world);
     const Instant now = world.clock.now();
@@ -138,7 +140,7 @@ class TailFile : public Processor {
     if (held_.size() >= kHeldNear) warn(world);
   }
 
-  // What an earlier epoch on this node had open.
+  // Takes over the files that an earlier epoch on this node left open.
   void inherit(World& world) {
     files_ = &world.files;
     owner_ = world.processor.text() + " " + path_;
@@ -146,7 +148,7 @@ class TailFile : public Processor {
     for (auto& file : files_->kept(owner_)) {
       if (const auto info = file->stat()) {
         hold(std::move(file), *info, world);
-      } else {  // It may have no name: the next look tries again.
+      } else {  // It may have no name, so it is kept for the next look.
         inherited_ = false;
         files_->keep(owner_, std::move(file));
       }
@@ -162,12 +164,12 @@ class TailFile : public Processor {
     }
     auto file = world.files.open(path);
     if (!file) {
-      // Gone again; or it is to be said.
+      // It is no trouble if the file is gone again.
       if (file.error().code != Code::not_found) trouble_ = file.error().message;
       return false;
     }
     const auto info = (*file)->stat();
-    return info && hold(std::move(*file), *info, world);  // Else the next look knows.
+    return info && hold(std::move(*file), *info, world);  // Otherwise the next look tries again.
   }
 
   bool hold(std::unique_ptr<env::OpenFile> file, const env::FileInfo& info, World& world) {
@@ -191,7 +193,7 @@ class TailFile : public Processor {
     }
   }
 
-  // ---- What the state says
+  // ---- The saved state
 
   Result<void> load(Session& session, World& world) {
     if (session.state() == left_ && !left_.empty()) {
@@ -221,7 +223,7 @@ class TailFile : public Processor {
     return {};
   }
 
-  // Gives each place its open file. What cannot be found, or not be proved to be it, is gone.
+  // Gives each place its open file. A place is dropped if no file can be proved to be its file.
   void find_all(World& world) {
     stray_ = false;
     doubt_.clear();
@@ -234,14 +236,15 @@ class TailFile : public Processor {
         doubt_ = before;
         return false;
       }
-      if (!doubt_.empty()) {  // It may be the one that could not be read just now.
+      if (!doubt_.empty()) {  // The file that could not be read just now may be this one.
         stray_ = true;
         return false;
       }
       doubt_ = before;
-      bool seen = true;  // The directories.
+      bool seen = true;  // Whether every directory could be listed.
       for (const auto& [directory, files] : listed) seen = seen && files.has_value();
-      // The newest has lost its name, and nobody has that yet; or the directory is not there.
+      // The place is kept while a directory cannot be listed, or while no file has the path: then a
+      // rotation may be half done.
       if (!seen || (!replaced && at == current_.end())) {
         stray_ = true;
         return false;
@@ -277,9 +280,8 @@ class TailFile : public Processor {
     return false;
   }
 
-  // Whether this is the file of the place. `named`: it has the path, so it is followed anyway; if
-  // its bytes are others, it was emptied. A machine that was started again may have another number
-  // for the device.
+  // Whether this is the file of the place. `named`: it is followed in any case, so other bytes mean
+  // that it was written anew. The device number may change with a reboot, so it is not compared.
   bool take(Place& place, std::unique_ptr<env::OpenFile>& file, World& world, bool named) {
     const auto info = file->stat();
     if (!info) return doubt(info.error());
@@ -302,14 +304,14 @@ class TailFile : public Processor {
     return true;
   }
 
-  // An error of the moment is no proof that it is another file.
+  // A passing error does not prove that it is another file.
   bool doubt(const Error& error) {
     if (error.code == Code::io) doubt_ = error.message;
     return false;
   }
 
-  // What was opened since becomes a place of its own, and stays met until the state that has it is
-  // committed: a trigger may not count.
+  // Gives each newly opened file a place. The file stays in `met_` until a state with its place is
+  // committed, since a trigger may be undone.
   void meet(World& world) {
     full_.clear();
     std::erase_if(met_, [&](const FileKey& key) { return saved_.contains(key); });
@@ -325,7 +327,7 @@ class TailFile : public Processor {
       const bool last =
           std::none_of(place + 1, places_.list.end(),
                        [&name = path](const Place& later) { return later.path == name; });
-      if (!last) std::rotate(place, place + 1, places_.list.end());  // It got its name back.
+      if (!last) std::rotate(place, place + 1, places_.list.end());  // It has its name back.
     }
   }
 
@@ -337,7 +339,8 @@ class TailFile : public Processor {
     return std::ranges::find(places_.list, key, &Place::key) != places_.list.end();
   }
   bool saved(const FileKey& key) const { return std::ranges::find(met_, key) == met_.end(); }
-  // One that does not fit the state stays open and waits, and so do those that were met after it.
+  // A file that does not fit the state stays open and waits, and so do files that were met after
+  // it.
   void add(const FileKey& key, World& world) {
     Held& held = held_.at(key);
     Place place{key, held.path, held.directory};
@@ -348,7 +351,7 @@ class TailFile : public Processor {
     }
     if (from_end_ && !looked_ && held.early) {
       const auto done = go_to(place, *held.file, held.met_size);
-      if (!done) return cannot(held, world, done.error());  // It is tried again.
+      if (!done) return cannot(held, world, done.error());  // The next trigger tries again.
     }
     held.known = true;
     places_.list.push_back(std::move(place));
@@ -361,7 +364,7 @@ class TailFile : public Processor {
     for (size_t i = 0; i < places_.list.size(); ++i) by_path[places_.list[i].path].push_back(i);
     std::set<size_t> over;
     uint64_t used = 0;
-    // Another path goes first each time; of one path the oldest file.
+    // Each trigger begins with another path. Within one path, the oldest file comes first.
     auto next = by_path.upper_bound(first_path_);
     for (size_t n = 0; n < by_path.size() && budget.left(); ++n, ++next) {
       if (next == by_path.end()) next = by_path.begin();
@@ -411,23 +414,23 @@ class TailFile : public Processor {
       return 0;
     }
     held.trouble.clear();
-    // Its end must be in a committed state.
+    // Before it is dropped, a committed state must have its end.
     if (last && *used == 0 && budget.left() && saved(place.key)) over.insert(i);
     return *used;
   }
 
-  // Without its directory, or while that cannot be read, a name says nothing.
+  // While the directory is missing or cannot be read, it is not known whether a file has the name.
   static bool is_nobodys(const Place& place, World& world) {
     return world.files.list(directory_of(place.path)).has_value();
   }
 
-  // It holds up no other.
+  // A file that cannot be read does not hold up the others.
   static void cannot(Held& held, World& world, const Error& error) {
     if (held.trouble.empty()) world.note(error.message);
     held.trouble = error.message;
   }
 
-  // What nothing tells of any more.
+  // Closes files that have no place and no path any more.
   void let_go() {
     if (held_.size() <= places_.list.size()) return;
     std::erase_if(held_, [&](const auto& one) {
@@ -435,7 +438,8 @@ class TailFile : public Processor {
     });
   }
 
-  // What keeps it from work, until that is over: not each trigger comes to look, or to each file.
+  // A trouble is shown until it is over: not every trigger looks at the directory, or at every
+  // file.
   void tell(World& world) const {
     world.trouble = !trouble_.empty() ? trouble_ : !doubt_.empty() ? doubt_ : full_;
     for (const auto& [key, held] : held_) {
@@ -450,7 +454,7 @@ class TailFile : public Processor {
   }
 
   const std::string path_;
-  const std::string pattern_;  // Of names; empty: there is one path.
+  const std::string pattern_;  // A pattern of names. Empty if there is one path.
   bool from_end_;
   uint64_t lines_;
   uint64_t lines_max_;
@@ -460,21 +464,21 @@ class TailFile : public Processor {
   std::string owner_;
 
   std::map<FileKey, Held> held_;
-  std::map<std::string, FileKey> current_;  // Who has which path, as of the last look.
-  std::vector<FileKey> met_;                // Opened, and in no committed state; the oldest first.
-  std::set<FileKey> present_;               // Those of `current_`.
+  std::map<std::string, FileKey> current_;  // The file that each path has, as of the last look.
+  std::vector<FileKey> met_;                // Opened, but in no committed state yet; oldest first.
+  std::set<FileKey> present_;               // The files in `current_`.
   std::optional<Instant> looked_at_;
-  bool seen_ = false;    // What is there was seen.
+  bool seen_ = false;    // A look has succeeded.
   std::string trouble_;  // Of the last look.
-  std::string doubt_;    // Why it is not known what became of a place's file.
-  std::string full_;     // The state is.
+  std::string doubt_;    // Why it is not known where the file of a place is.
+  std::string full_;     // Why files wait: the state is full.
   std::set<std::string> told_;
   bool warned_ = false;
 
   Places places_;
-  Bytes left_;               // The state that they are the next of.
-  std::set<FileKey> saved_;  // What it has a place for.
-  bool looked_ = false;      // There was a trigger before, whether the file was there or not.
+  Bytes left_;               // The state that `places_` was loaded from or saved as.
+  std::set<FileKey> saved_;  // The files that have a place in it.
+  bool looked_ = false;      // An earlier trigger saved a state for this path, perhaps empty.
   bool stray_ = false;       // Some place has no open file.
   std::string first_path_;
   TailReader reader_;

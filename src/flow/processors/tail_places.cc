@@ -10,7 +10,8 @@ namespace {
 constexpr uint8_t kFormat = 3;
 constexpr uint8_t kOldFormat = 2;
 
-// It named the machine by its boot, and knew no birth: what the fingerprint says must do.
+// The old format named the machine by its boot and had no birth time, so only the fingerprint can
+// identify a file.
 Result<Places> load_old(const Bytes& state) {
   RecordReader from(state, kOldFormat);
   Places places;

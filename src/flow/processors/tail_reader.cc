@@ -10,10 +10,10 @@ namespace databridge::flow {
 namespace {
 
 constexpr size_t kChunk = 1 << 20;    // The longest line that stays whole.
-constexpr size_t kAhead = 256 << 10;  // Read at once.
-constexpr size_t kEnough = 64 << 10;  // With so much at hand nothing is read.
+constexpr size_t kAhead = 256 << 10;  // The least that one read asks for.
+constexpr size_t kEnough = 64 << 10;  // With this many bytes in the buffer, nothing is read.
 constexpr uint64_t kScanMax = 64 << 20;
-// So many zeros in a row are no text, wherever they are.
+// A run of at least this many zeros is no text, wherever it is.
 constexpr size_t kGapMin = 512;
 
 // Where a run of at least kGapMin zeros begins, or npos.
@@ -26,8 +26,8 @@ size_t find_gap(BytesView text) {
   return BytesView::npos;
 }
 
-// Where text begins again after zeros; nothing: nowhere yet. A program may have laid zeros out in
-// advance and write text there later.
+// Where text begins again after zeros, or nothing if no text follows yet: a program may have filled
+// the space with zeros to write text there later.
 Result<std::optional<uint64_t>> scan(env::OpenFile& file, Gap& gap, uint64_t from, uint64_t size) {
   uint64_t at = gap.from == from && gap.to > from ? gap.to : from;
   const uint64_t end = std::min(size, at + kScanMax);
@@ -48,7 +48,7 @@ Result<std::optional<uint64_t>> scan(env::OpenFile& file, Gap& gap, uint64_t fro
 
 }  // namespace
 
-// Everything is read before anything is made of it: what was made could not be taken back.
+// All reads come before the first flow file: after a failed read it could not be taken back.
 Result<uint64_t> TailReader::read(Session& session, World& world, Place& place, env::OpenFile& file,
                                   Gap& gap, uint64_t size, bool ends, TailBudget& budget,
                                   const std::function<void()>& emptied) {
@@ -60,12 +60,12 @@ Result<uint64_t> TailReader::read(Session& session, World& world, Place& place, 
   }
   auto head = head_of(place, file, size);
   if (!head) return tl::make_unexpected(head.error());
-  Place next = place;  // Counts once nothing can fail any more.
+  Place next = place;  // It becomes `place` when nothing can fail any more.
   auto text = view(next, file, size, kEnough);
   if (!text) return tl::make_unexpected(text.error());
   uint64_t zeros = 0;
   if (!text->empty() && text->front() == '\0' && !CANARY(holes_are_text)) {
-    drop();  // They may be written over.
+    drop();  // The zeros may be overwritten.
     const auto data = scan(file, gap, place.offset, size);
     if (!data) return tl::make_unexpected(data.error());
     if (!*data) {
@@ -105,7 +105,7 @@ Result<std::string> TailReader::bytes_before(uint64_t offset, env::OpenFile& fil
   return file.read(offset - length, length);
 }
 
-// Nothing, if the place knows enough of it.
+// The first bytes of the file, or nothing if the place has enough of them.
 Result<std::optional<std::string>> TailReader::head_of(const Place& place, env::OpenFile& file,
                                                        uint64_t size) {
   if (place.head_size >= std::min(kHeadMax, size)) return std::optional<std::string>();
@@ -114,13 +114,14 @@ Result<std::optional<std::string>> TailReader::head_of(const Place& place, env::
   return std::optional<std::string>(std::move(*head));
 }
 
-// It was read on, behind what is before the place: the fingerprints that go with the new offset.
+// Moves the place past `read`, with the fingerprints that go with the new offset. `before` is the
+// text right before the old offset.
 void TailReader::learn(Place& place, std::string before, BytesView read,
                        const std::optional<std::string>& head) {
   place.offset += read.size();
   uint64_t length = std::min(kCheckMax, place.offset);
   before.append(read.substr(read.size() - std::min<size_t>(length, read.size())));
-  length = std::min<uint64_t>(length, before.size());  // It was cut short just now.
+  length = std::min<uint64_t>(length, before.size());  // The file may have been cut short just now.
   if (length > 0) place.check = hash64(BytesView(before).substr(before.size() - length));
   if (!head) return;
   place.head_size = head->size();
@@ -149,13 +150,13 @@ Result<uint64_t> TailReader::lines_of(Session& session, World& world, const Plac
   if (zeros == BytesView::npos) return emit(session, world, text, place, ends, budget);
   const auto next = scan(file, gap, place.offset + zeros, size);
   if (!next) return tl::make_unexpected(next.error());
-  // Text follows, so what is before the zeros is complete. Otherwise it may yet grow.
+  // If text follows the zeros, the text before them is complete. Otherwise it may still grow.
   const auto used = emit(session, world, text.substr(0, zeros), place, next->has_value(), budget);
-  stale_ = true;  // The zeros may be written over.
+  stale_ = true;  // The zeros may be overwritten.
   return used;
 }
 
-// Makes flow files of whole lines; returns how many bytes went into them.
+// Makes flow files of whole lines. Returns how many bytes went into them.
 uint64_t TailReader::emit(Session& session, World& world, BytesView text, const Place& place,
                           bool ends, TailBudget& budget) const {
   uint64_t used = 0;
@@ -172,7 +173,7 @@ uint64_t TailReader::emit(Session& session, World& world, BytesView text, const 
         ++lines;
         continue;
       }
-      // A line without an end: wait for the rest, unless there is none or it is too long.
+      // A line without an end waits for the rest, unless no more comes or the line is too long.
       const bool too_long = used == 0 && end == 0 && text.size() >= kChunk;
       if (end < text.size() && (too_long || (ends && text.size() < kChunk))) {
         end = text.size();
