@@ -35,9 +35,9 @@ Candidates::Candidates(std::vector<Candidate> candidates) : all_(std::move(candi
   measure();
 }
 
-// Half a processor is added, so that whoever has the lowest level takes the next one: this is
-// Webster's rule (Sainte-Laguë 1910), which leaves each node its share rounded up or down, as a
-// rebalance does.
+// Half a processor is added, and the node with the lowest level gets the next one. This is
+// Webster's rule (Sainte-Laguë 1910): as a rebalance does, it gives each node its share rounded up
+// or down.
 double Candidates::level(const Candidate& candidate) const {
   return (candidate.count() + 0.5) * weight_mean_ /
          std::max<uint32_t>(1, candidate.capacity.processors_max);
@@ -126,7 +126,7 @@ const Candidate* Candidates::find(Incarnation incarnation) const {
 
 void Candidates::promise(const ProcessorSpec& spec, Incarnation to) {
   const size_t at = index_of(to);
-  if (at == all_.size()) return;  // It left while the assignment was on its way.
+  if (at == all_.size()) return;  // The member has left since.
   ++all_[at].proposed;
   if (spec.flow.empty()) return;
   FlowShare& share = promised_flows_[MemberFlow{to, spec.flow}];
@@ -173,7 +173,7 @@ std::optional<Candidates::Why> Candidates::why_not(const ProcessorSpec& spec, co
                                                    const Candidate& candidate) const {
   if (auto why = why_never(spec, pinned, candidate)) return why;
 
-  // Its own present place does not count against itself.
+  // The processor's own present place does not count against it.
   const Assignment* present = base_ ? base_->assignments().find(spec.id) : nullptr;
   const bool there = present != nullptr && present->owner == candidate.incarnation;
   const uint32_t count =

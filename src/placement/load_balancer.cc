@@ -13,8 +13,8 @@ namespace {
 
 using Rule = Candidates::Why::Rule;
 
-// What a strategy compares: less is better. Kept for all candidates, so that a batch of thousands
-// costs one scan of numbers each.
+// The rank of each candidate, as the strategy compares it: less is better. Ranks are kept, so that
+// each processor of a large batch costs only one scan of numbers.
 class Placement {
  public:
   Placement(const Candidates& candidates, Strategy strategy)
@@ -29,11 +29,11 @@ class Placement {
     }
   }
 
-  // The work of candidate `i` has changed.
+  // To be called when the work of candidate `i` has changed.
   void refresh(size_t i) { rank_[i] = rank_of(candidates_[i]); }
 
-  // The strategy's choice among all that may have it. A candidate is asked whether it may only
-  // when it is the best one left: rules are dearer than numbers.
+  // The strategy's choice among the candidates that the rules allow. Only the best candidate left
+  // is checked, since rules cost more than a comparison of numbers.
   std::optional<size_t> pick(const Wanted& wanted, Random& random) {
     if (strategy_ == Strategy::consistent_hash) rank_by_hash(wanted.spec->id);
     out_.assign(candidates_.size(), 0);
@@ -57,7 +57,7 @@ class Placement {
     append_big64(key, processor.low);
     for (size_t i = 0; i < rank_.size(); ++i) {
       const double weight = candidates_[i].capacity.processors_max;
-      // In (0, 1), never at its ends, where the logarithm is not.
+      // Strictly between 0 and 1: log(0) is infinite, and log(1) would divide by zero.
       const double u = (static_cast<double>(hash64(key, seeds_[i]) >> 11) + 0.5) * 0x1.0p-53;
       rank_[i] = weight / std::log(u);
     }
@@ -125,7 +125,7 @@ class Placement {
   std::vector<char> out_;
 };
 
-// Nobody had a choice: its source or its labels leave one node only. Empty: there was one.
+// The reason if its source or its labels leave only one node. Empty if there was a choice.
 std::string why_only_there(const Candidates& candidates, const Wanted& wanted, size_t at) {
   const bool tied = wanted.spec->node_local && !wanted.pinned.empty();
   const auto& require = wanted.spec->constraints.require;
@@ -165,8 +165,8 @@ std::string why_there(const Candidates& candidates, Strategy strategy, const Pla
   return text;
 }
 
-// Why nobody can have it: the first rule that leaves nobody. The words hold no numbers, so that
-// they change only when the cause does.
+// Why no node can have it: the first rule that leaves no node. The text has no numbers, so that it
+// changes only with the cause.
 std::string why_nowhere(const Candidates& candidates, const Wanted& wanted) {
   if (candidates.empty()) return "no_node: the cluster has no member";
   bool source = false, labelled = false, rooted = false, fit = false, room = false;

@@ -34,8 +34,8 @@ std::vector<Quota> quotas(std::vector<Holding> holdings) {
   if (room < all) {
     for (Holding& holding : holdings) holding.most = std::max(holding.most, holding.has);
   }
-  // The sum grows with the level, so the level is found by halving; 200 times is beyond the last
-  // bit of a double.
+  // The sum grows with the level, so bisection finds the level. 200 steps go beyond the last bit of
+  // a double.
   double low = 0;
   double high = (static_cast<double>(all) + 1) / lightest;
   for (int i = 0; i < 200 && low < high; ++i) {
@@ -65,8 +65,9 @@ std::vector<uint32_t> targets(const std::vector<Holding>& holdings,
     target[i] = std::clamp(holdings[i].has, quotas[i].low, quotas[i].high);
     missing += static_cast<int64_t>(holdings[i].has) - static_cast<int64_t>(target[i]);
   }
-  // What is over goes where the share is rounded down and most is missing; what is short comes
-  // from where it is rounded up and least is due.
+  // A surplus goes to nodes whose target is rounded down, the one furthest below its share first. A
+  // shortfall is taken from nodes whose target is rounded up, the one furthest above its share
+  // first.
   std::vector<size_t> order(holdings.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto due = [&](size_t i) { return quotas[i].share - target[i]; };

@@ -15,18 +15,18 @@
 namespace databridge::placement {
 namespace {
 
-constexpr size_t kBlockedMax = 100;  // More of them would tell nobody more.
+constexpr size_t kBlockedMax = 100;  // A longer list would not help a reader.
 constexpr size_t kNobody = SIZE_MAX;
 
-// The members that may take work, with what they have.
+// The members that may take work, and the processors that they have.
 struct Ledger {
-  std::vector<size_t> nodes;     // Places among the candidates.
-  std::vector<size_t> place_of;  // The other way round; kNobody for those that take no work.
+  std::vector<size_t> nodes;     // Their indices among the candidates.
+  std::vector<size_t> place_of;  // Index in `nodes` of each candidate; kNobody if unfit.
   std::vector<Holding> holdings;
-  std::vector<size_t> owner;  // Of each placed processor: its place in `holdings`, or kNobody.
+  std::vector<size_t> owner;  // Index in `holdings` of each processor's owner, or kNobody.
   double weights = 0;
 
-  // What a node has, scaled to one of mean weight.
+  // A number of processors, scaled to a node of mean weight.
   double level(size_t i, double has) const {
     const double mean_weight = weights / static_cast<double>(holdings.size());
     return holdings[i].weight > 0 ? has * mean_weight / holdings[i].weight : 0;
@@ -76,14 +76,15 @@ Ledger open_ledger(const Candidates& candidates, const std::vector<Placed>& plac
   return ledger;
 }
 
-// ---- consistent_hash: balanced is whoever is at home
+// ---- consistent_hash: balanced when every processor is at home
 
 struct Stray {
   size_t placed;
-  size_t home;  // Among the candidates.
+  size_t home;  // Index among the candidates.
 };
 
-// Those who are not at home and could go there. `candidates` is promised each of them.
+// The processors that are not at home and could go there. Each is promised to its home in
+// `candidates`.
 std::vector<Stray> strays(Candidates& candidates, const std::vector<Placed>& placed,
                           const Ledger& ledger) {
   std::vector<Stray> result;
@@ -117,9 +118,9 @@ Imbalance strayed(const Candidates& asked, const std::vector<Placed>& placed,
   return imbalance;
 }
 
-// ---- All others: balanced is whoever has its share
+// ---- The other strategies: balanced when every node has its share
 
-// Who gives how much, and who may get how much.
+// Matches processors on nodes above their target to nodes below it.
 class Matching {
  public:
   Matching(const Candidates& candidates, const std::vector<Placed>& placed, const Ledger& ledger,
@@ -132,7 +133,7 @@ class Matching {
       const uint32_t has = ledger.holdings[i].has;
       if (has > target[i]) gives_[i] = has - target[i];
       if (has < target[i]) {
-        // Those on their way out still take room.
+        // Processors that are leaving still take room.
         const Candidate& node = candidates[ledger.nodes[i]];
         const uint32_t most = node.capacity.processors_max;
         const uint32_t room = most > node.count() ? most - node.count() : 0;
@@ -141,8 +142,8 @@ class Matching {
     }
   }
 
-  // Moves as (placed, place in the ledger). Processors without conditions can go anywhere, so they
-  // are taken first and told where last.
+  // Moves as (index in `placed`, index in the ledger). Processors without conditions can go
+  // anywhere, so they are chosen first and get their nodes last.
   std::vector<std::pair<size_t, size_t>> moves() {
     sort_out();
     match_labelled();
@@ -160,11 +161,12 @@ class Matching {
     return result;
   }
 
-  // Those of nodes that still have to give, and could not.
+  // Processors that found no node, on nodes that still have too many.
   const std::vector<size_t>& stuck() const { return stuck_; }
 
  private:
-  // Splits what each giver has into who can go anywhere, who needs labels, who must be apart.
+  // Sorts the processors of each giver: free ones, ones that need labels or files, and ones of
+  // flows that must be spread.
   void sort_out() {
     std::set<FlowId> apart_flows;
     for (const Placed& one : placed_) {
@@ -190,8 +192,8 @@ class Matching {
     for (size_t i = 0; i < n; ++i) gives_[i] -= static_cast<uint32_t>(free_[i].size());
   }
 
-  // A maximum flow from givers through classes of equal labels to getters: paths are found
-  // breadth first (Edmonds and Karp 1972), so that an early choice can be taken back.
+  // A maximum flow from givers through classes of equal needs to getters. Its paths are found
+  // breadth first (Edmonds and Karp 1972), and a path may take back an earlier choice.
   void match_labelled() {
     const size_t n = gives_.size();
     const size_t classes = labelled_.size();
@@ -213,7 +215,7 @@ class Matching {
     std::vector<std::vector<uint32_t>> got(classes, std::vector<uint32_t>(n, 0));
     while (augment(members, allowed, given, got)) {
     }
-    // What each class gives and gets is even; who goes where within it does not matter.
+    // Each class gives as many as it gets, and any of its processors will do.
     for (size_t c = 0; c < classes; ++c) {
       size_t to = 0;
       for (size_t from = 0; from < n; ++from) {
@@ -231,7 +233,7 @@ class Matching {
     }
   }
 
-  // One more path, by as much as it carries. Vertices: givers, then classes, then getters.
+  // Adds one path, with as much as it can carry. Vertices: givers, then classes, then getters.
   bool augment(const std::vector<const std::vector<std::vector<size_t>>*>& members,
                const std::vector<std::vector<char>>& allowed,
                std::vector<std::vector<uint32_t>>& given, std::vector<std::vector<uint32_t>>& got) {
@@ -258,7 +260,7 @@ class Matching {
         const size_t c = at - n;
         for (size_t j = 0; j < n; ++j) {
           if (allowed[c][j]) reach(n + classes + j, at);
-          if (given[c][j] > 0) reach(j, at);  // That giver takes one of this class back.
+          if (given[c][j] > 0) reach(j, at);  // The giver takes one of this class back.
         }
       } else {
         const size_t j = at - n - classes;
@@ -266,7 +268,7 @@ class Matching {
           end = at;
         }
         for (size_t c = 0; c < classes; ++c) {
-          if (got[c][j] > 0) reach(n + c, at);  // That class goes elsewhere instead.
+          if (got[c][j] > 0) reach(n + c, at);  // One of that class goes elsewhere instead.
         }
       }
     }
@@ -303,7 +305,7 @@ class Matching {
     return true;
   }
 
-  // One by one, each where nobody of its flow is nor will be.
+  // One by one, since each move changes where the rest of its flow may go.
   void match_apart() {
     Candidates candidates = candidates_;
     for (size_t from = 0; from < gives_.size(); ++from) {
@@ -330,7 +332,7 @@ class Matching {
   const Candidates& candidates_;
   const std::vector<Placed>& placed_;
   const Ledger& ledger_;
-  std::vector<uint32_t> gives_, gets_;  // Still, by place in the ledger.
+  std::vector<uint32_t> gives_, gets_;  // What is still to give and to get, by index in the ledger.
   std::vector<std::vector<size_t>> free_, apart_;
   using Needs = std::pair<Labels, std::vector<std::string>>;    // Labels, and paths of files.
   std::map<Needs, std::vector<std::vector<size_t>>> labelled_;  // By needs, by giver.
@@ -384,7 +386,7 @@ Plan plan_by_share(const Candidates& candidates, const std::vector<Placed>& plac
       block(plan, placed[one], "no node below its share may have it: labels or anti-affinity");
     }
   }
-  // What could not even be asked to move, on nodes that hold more than the others because of it.
+  // Processors that are fixed, on nodes whose level is too high.
   for (size_t i = 0; i < placed.size() && plan.after.most - plan.after.least > 1; ++i) {
     const size_t at = ledger.owner[i];
     if (at == kNobody || placed[i].fixed == nullptr) continue;
@@ -412,7 +414,7 @@ Plan plan_by_home(const Candidates& asked, const std::vector<Placed>& placed,
     ++has[ledger.place_of[stray.home]];
   }
   plan.after = ledger.spread(has);
-  plan.lower_bound = static_cast<uint32_t>(plan.moves.size());  // Each has one home only.
+  plan.lower_bound = static_cast<uint32_t>(plan.moves.size());  // Each processor has only one home.
   return plan;
 }
 
@@ -431,7 +433,7 @@ Imbalance imbalance_of(const Candidates& candidates, const std::vector<Placed>& 
 }  // namespace
 
 std::vector<Placed> gather_placed(const State& state) {
-  // Both maps are in order of id, so they are walked side by side: looking each up is far slower.
+  // Both maps are in order of id, so one walk along both is far faster than looking each up.
   std::vector<std::pair<const ProcessorId*, const ProcessorSpec*>> specs;
   specs.reserve(state.processors().size());
   state.processors().each(
@@ -468,7 +470,7 @@ Imbalance imbalance(const Candidates& candidates, const std::vector<Placed>& pla
 Imbalance imbalance(const State& state, const SoftTable& soft) {
   const Candidates candidates = Candidates::gather(state, soft);
   if (state.strategy() != Strategy::consistent_hash) {
-    // Counts are kept by the state: most of the time they tell that all is well.
+    // The state keeps the counts, and most of the time they show that the cluster is balanced.
     Ledger ledger = open_ledger(candidates, {}, state.strategy());
     for (size_t i = 0; i < ledger.nodes.size(); ++i) {
       ledger.holdings[i].has = candidates[ledger.nodes[i]].assigned;
@@ -515,7 +517,7 @@ bool RebalanceWindow::should_rebalance(const Imbalance& imbalance, Instant now) 
   if (!uneven_since_) uneven_since_ = now;
   if (now - *uneven_since_ < options_.window) return false;
   if (rebalanced_ && now - *rebalanced_ < options_.window) return false;
-  // Once a window, even if the plan turns out to be empty because the rules forbid every move.
+  // At most once per window, even if the plan is empty because the rules forbid every move.
   uneven_since_ = now;
   return true;
 }
