@@ -51,7 +51,7 @@ void name_the_run(int) {
 
 struct Outcome {
   bool violated = false;
-  uint64_t seed = 0;  // Of the first violation: the smallest that was found.
+  uint64_t seed = 0;  // The smallest seed with a violation that was found.
   std::string what, drawn;
   uint64_t runs = 0;
   uint64_t hash = 0;  // Over all trace hashes; independent of the order of the runs.
@@ -125,11 +125,12 @@ bool run_kind(const RunKind& kind, const Asked& asked, uint64_t runs) {
 }
 
 #ifdef DATABRIDGE_CANARIES
-// As many runs as a kind has when all kinds share them: what is found is found by default.
+// As many runs as a kind gets when all kinds share them, so that a run with defaults finds the
+// same.
 uint64_t share_of(const Asked& asked) { return std::max<uint64_t>(1, asked.runs / kinds().size()); }
 
-// The first run that the planted bug breaks, and that is whole without it: what is broken anyway
-// shows nothing. `outcome.runs` counts all that were looked at.
+// The first run that fails with the planted bug and passes without it: a run that fails anyway
+// proves nothing. `outcome.runs` counts all runs that were tried.
 Outcome first_broken_by(const Canary& bird, const RunKind& kind, Asked asked, uint64_t runs) {
   const uint64_t first = asked.seed;
   for (;;) {
@@ -148,7 +149,7 @@ Outcome first_broken_by(const Canary& bird, const RunKind& kind, Asked asked, ui
   }
 }
 
-// In a process of its own: a planted bug may well trip a CHECK, which is one way to be found.
+// It runs in a process of its own: a planted bug may trip a CHECK, which is one way to be found.
 bool find_canary(const RunKind& kind, const Canary& bird, Asked asked) {
   std::fflush(nullptr);
   const pid_t child = ::fork();

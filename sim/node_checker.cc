@@ -37,8 +37,8 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
   if (strict) write_ledger(node, view);
   observe_members(view, leading);
   view.state.assignments().each([&](const ProcessorId& processor, const Assignment& assignment) {
-    if (version < moves_seen_) return;  // A node that lags shows old epochs, rightly.
-    if (!assignment.epoch) return;      // New, perhaps once more.
+    if (version < moves_seen_) return;  // A node that lags may show old epochs.
+    if (!assignment.epoch) return;      // It is new, or was made anew.
     Epoch& newest = epochs_[processor];
     if (assignment.epoch < newest) {
       fail("the epoch of " + processor.text() + " went from " + text(newest) + " to " +
@@ -51,12 +51,12 @@ void NodeChecker::observe(size_t node, const cluster::View& view, bool leading) 
     }
   });
   moves_seen_ = std::max(moves_seen_, version);
-  // One of the acknowledged keys at each look, in turn.
+  // Each look checks one acknowledged key, in turn.
   auto next = acknowledged_.upper_bound(looked_at_);
   if (next == acknowledged_.end()) next = acknowledged_.begin();
   if (next == acknowledged_.end()) return;
   looked_at_ = next->first;
-  if (strict && ledger_.version() < version) return;  // Whether it was restored is not known.
+  if (strict && ledger_.version() < version) return;  // It is not known whether it was restored.
   if (next->second.second <= version) check_kept(*next, view.state);
 }
 
@@ -78,13 +78,14 @@ void NodeChecker::logged(size_t node, BytesView record) {
        " of term " + std::to_string(entry->term) + " than a node before");
 }
 
-// What a node shows is committed, and its log, as far as it reaches back, is how it came to be.
+// A node shows only committed state, and its log says how that state came to be, as far back as it
+// reaches.
 void NodeChecker::write_ledger(size_t node, const cluster::View& view) {
   const std::map<LogIndex, Term>& log = logs_[node];
   while (ledger_.version() < view.state.version()) {
     const LogIndex index = ledger_.version() + 1;
     const auto term = log.find(index);
-    if (term == log.end()) return;  // Another one tells.
+    if (term == log.end()) return;  // The log of another node has it.
     std::optional<Bytes>& command = entries_.at({index, term->second}).command;
     const BytesView bytes = command ? BytesView(*command) : BytesView();
     ledger_.committed(command ? &bytes : nullptr);
@@ -146,7 +147,7 @@ void NodeChecker::check_kept(const Acknowledged::value_type& one, const State& s
        " is lost");
 }
 
-// Who was removed is no member and no leader ever after.
+// A removed member is never again a member or a leader.
 void NodeChecker::observe_members(const cluster::View& view, bool leading) {
   const LogIndex version = view.state.version();
   view.state.members().each([&](Incarnation who, const Member& member) {

@@ -37,8 +37,8 @@ void NodeClients::write(size_t node) {
                });
 }
 
-// An impatient client: whether or not it has an answer, it asks again under the same idempotency
-// key, and somebody else.
+// An impatient client: with or without an answer, it asks another node again under the same
+// idempotency key.
 void NodeClients::ask_once(const cluster::RequestBody& body, const std::string& key, int times) {
   if (times > 1) {
     cluster_.in(cluster_.some_ms(1, 400), [=, this] { ask_once(body, key, times - 1); });
@@ -46,7 +46,8 @@ void NodeClients::ask_once(const cluster::RequestBody& body, const std::string& 
   const size_t node = cluster_.random_node();
   if (!cluster_.is_on(node) || cluster_.world().is_paused(node)) return;
   if (cluster_.is_lost(node)) return;
-  // What waits for a place is answered by that place's index first, by its own afterwards.
+  // A request that waits for a place is answered with the index of its placement first, and with
+  // its own index later.
   const bool placed = std::holds_alternative<cluster::MoveWork>(body);
   cluster_.ask(
       node, body,
@@ -63,8 +64,8 @@ void NodeClients::ask_once(const cluster::RequestBody& body, const std::string& 
       key);
 }
 
-// Every kind of change that a client can ask for under a key. Each is a thing of its own, so that
-// its second time would be seen: by another index, or by another event of the same name.
+// Every kind of change that a client can ask for under a key. Each has an object of its own, so
+// that a second execution would show as another index, or as another event of the same name.
 void NodeClients::do_once(uint64_t number) {
   Random& random = cluster_.random();
   const std::string name = "once/" + std::to_string(number);
@@ -111,7 +112,7 @@ void NodeClients::ask_stray() {
     const std::string key = "key/" + std::to_string(++writes_);
     cluster_.ask(stray, cluster::Change{SetConfig{key, "1", {}}},
                  [this, key, is_home](const cluster::Answer& answer) {
-                   // It may have gone over since the client looked.
+                   // The stray may have joined since the client looked.
                    if (!answer) return;
                    if (is_home()) {
                      return cluster_.checker().acknowledged(key, "1", answer->index);
@@ -131,7 +132,7 @@ void NodeClients::ask_stray() {
   cluster_.world().wake(stray);
 }
 
-// The founders may have come to it, if it had a cluster before they had one.
+// The founders may have joined its cluster, if it had one before they did.
 bool NodeClients::stray_stays_alone() const {
   return !stray_wrote_.empty() && !cluster_.is_home(cluster_.draw().founders);
 }

@@ -16,8 +16,8 @@ void NodeClocks::jump() {
   cluster_.in(cluster_.some_ms(100, 1500), [this] { jump(); });
   if (!begun_ || !cluster_.storming()) return;
   const size_t node = cluster_.random_node();
-  // So many that a majority of the voters, however few of the nodes vote, never agrees on a lie:
-  // no two lies are alike within a minute.
+  // So few clocks lie that no majority of the voters agrees on a lie, however few nodes vote: two
+  // lies differ by at least a minute.
   const bool lies = random.chance(0.6) && wrong_.size() < (cluster_.draw().founders - 1) / 2;
   if (!lies && !wrong_.contains(node)) {
     const auto drifts = static_cast<int64_t>(random.below(1000));
@@ -38,7 +38,7 @@ void NodeClocks::jump() {
 }
 
 void NodeClocks::look(const cluster::View& view) {
-  if (view.state.version() <= newest_) return;  // Who lags shows what was before.
+  if (view.state.version() <= newest_) return;  // A node that lags shows an older state.
   newest_ = view.state.version();
   size_t voters = 0;
   view.state.members().each(
@@ -46,11 +46,11 @@ void NodeClocks::look(const cluster::View& view) {
   if (voters >= 3) begun_ = true;
   if (!begun_) return;
   few_vote_ = few_vote_ || voters < 3;
-  if (few_vote_ || cluster_.draw().clocks_jump) return;  // Then nobody's need be right.
-  // Each leader may bring it forward by a minute, and by no more.
+  if (few_vote_ || cluster_.draw().clocks_jump) return;  // Then no clock needs to be right.
+  // Each leader may move log time forward by a minute at most.
   const auto leaders = static_cast<int64_t>(view.term) + 1;
   const int64_t ahead = view.state.now_ms() - WallClock().ms(cluster_.world().now());
-  // Clocks that are right drift, too: by some per cent of the time that the run takes.
+  // Clocks that are right drift too, by some per cent of the time that the run takes.
   if (ahead <= leaders * (kMinute + 2000) + 10 * kMinute) return;
   cluster_.checker().fail("log time lies " + std::to_string(ahead / 1000) + " s ahead in term " +
                           std::to_string(view.term));

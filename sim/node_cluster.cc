@@ -66,13 +66,13 @@ void NodeCluster::begin_slowness() {
   if (draw_.slow_disk < size()) world_->slow_disk(draw_.slow_disk, timing.raft_base);
 }
 
-// Everything is as fast as the faults say, and nothing is lost.
+// Nothing is lost and no write fails from now on. Delays stay as drawn, but no node is slow.
 void NodeCluster::end_storm() {
   storming_ = false;
   Faults none = draw_.faults;
   none.loss = none.disk_error = none.doubled = none.file_error = 0;
   none.bandwidth = 0;
-  // Near the edge of "slow", who was called so once stays so, rightly.
+  // Close to the limit of "slow", a member that was called slow once would rightly stay so.
   none.latency_max = std::min(none.latency_max, draw_.timing.heartbeat_timeout / 100);
   world_->set_faults(none);
   world_->heal();
@@ -99,14 +99,14 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.self.address = world_->present_address(node);
   options.self.capacity.processors_max = 100;
   options.process = world_->process_of(node);
-  // A founder that was removed may find none of the founders: it is told of all that are members,
-  // and not of a stray, whose own cluster would take it in.
+  // A removed founder may find none of the founders, so all members are its seeds. A stray is not:
+  // its own cluster would take the founder in.
   const bool anew = nodes_[node].wiped;
   for (size_t other = 0; other < (anew ? size() : draw_.founders); ++other) {
     if (other == node || is_stray(node) || is_lost(other)) continue;
     options.seeds.push_back(world_->present_address(other));
   }
-  // Who comes late has the usual number: its own address and the seeds'.
+  // A latecomer has the usual number: its own address and those of its seeds.
   options.expect = static_cast<uint32_t>(draw_.founders);
   if (is_stray(node) || node >= draw_.founders || anew) {
     options.expect = static_cast<uint32_t>(options.seeds.size()) + 1;
@@ -127,7 +127,7 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
 
 std::function<void(cluster::Weight, const std::string&)> NodeCluster::log_of(size_t node) {
   return [this, node](cluster::Weight, const std::string& text) {
-    // What was on its way to a node that is gone for good: only if it is said.
+    // Flow files on their way to a node that is gone for good may come twice, if the log says so.
     if (text.ends_with("perhaps twice")) checker_.may_repeat = true;
     if (on_node_log == nullptr) return;
     on_node_log(std::chrono::milliseconds(world_->now().time_since_epoch() / 1ms), node, text);
@@ -153,7 +153,7 @@ void NodeCluster::boot(size_t node) {
       node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
 }
 
-// A disk that must not be used any more is set aside: whoever starts there is somebody else.
+// A disk that must not be used any more is set aside. The node that starts there is a new one.
 void NodeCluster::inherit(size_t node) {
   const auto renounced = node::read_renounced(world_->env_of(node).store);
   CHECK(renounced.has_value());
@@ -193,7 +193,7 @@ void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
     count("goodbyes");
   }
   checker_.totals["snapshots"] += engine(node).snapshots();
-  // What it has told others may arrive when it is gone.
+  // Its last messages may arrive when it is gone, so the removals that it knows of are kept.
   for (const Node& other : nodes_) {
     if (!other.engine) continue;
     const Incarnation who = other.engine->identity().incarnation;
@@ -213,8 +213,8 @@ void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
   if (storming_) on_crashed(node, away);
 }
 
-// One at a time: when the leader knows where everybody is. Two that have not been heard of since
-// they moved could not find each other.
+// Only one node moves at a time, when the leader knows all addresses: two nodes that moved before
+// they were heard of again could not find each other.
 bool NodeCluster::may_move(size_t node) const {
   if (is_stray(node)) return false;
   for (const Node& other : nodes_) {
@@ -241,7 +241,7 @@ void NodeCluster::turn(size_t node) {
     }
     const bool removed = nodes_[node].was_removed && !engine.comes_back();
     if (!removed && !engine.comes_back() && !nodes_[node].stopping) count("disk errors");
-    // Not from inside its own turn.
+    // An engine cannot end inside its own turn.
     in(Duration::zero(), [this, node, removed] {
       if (!world_->is_on(node)) return;
       removed ? part(node) : end_process(node, nodes_[node].stopping ? 4000 : 1500);
@@ -267,8 +267,8 @@ void NodeCluster::turn(size_t node) {
 
 void NodeCluster::look_for_promises(size_t node, const cluster::View& view) {
   goodbyes_.look_at(view, checker_);
-  // An answer may be as old as that, and its leader may have been replaced for W by then; clocks
-  // run apart a little.
+  // An answer may be this old, its leader may have been replaced for W by then, and clocks drift
+  // apart a little.
   const cluster::Timing& timing = draw_.timing;
   const Duration old = (timing.caught_up_within + timing.quorum_window) * 11 / 10;
   checker_.at(world_->now(), 2 * old);
@@ -289,7 +289,7 @@ void NodeCluster::look_at(size_t node, const env::Batch& batch) {
   }
 }
 
-// A process begins with what its machine's disk has kept of the log.
+// A process begins with the part of the log that its machine's disk has kept.
 void NodeCluster::look_at_log(size_t node) {
   checker_.unlogged(node, 0, UINT64_MAX);
   if (is_stray(node)) return;
@@ -301,8 +301,8 @@ void NodeCluster::look_at_log(size_t node) {
   CHECK(read.has_value());
 }
 
-// A node has ended because it is no member any more. Some are started again as they are, to be told
-// so once more; in the end each is given an empty disk, and comes as a newcomer.
+// A node has ended because it is no member any more. Some nodes start again as they are, and are
+// told so once more. In the end each gets an empty disk and comes as a newcomer.
 void NodeCluster::part(size_t node) {
   Node& place = nodes_[node];
   const Incarnation self = place.engine->identity().incarnation;
@@ -328,7 +328,7 @@ bool NodeCluster::is_home(size_t node) const {
   return !home_.empty() && nodes_[node].engine && engine(node).view()->cluster == home_;
 }
 
-// Who is no founder comes once there is a cluster: one too many at the founding rightly stops it.
+// A node that is no founder comes once there is a cluster: it would rightly stop the founding.
 void NodeCluster::arrive(size_t node) {
   const bool founded = std::any_of(nodes_.begin(), nodes_.end(), [](const Node& other) {
     return other.engine != nullptr && other.engine->coordinator() != nullptr;

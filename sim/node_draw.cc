@@ -8,10 +8,10 @@
 namespace databridge::sim {
 namespace {
 
-constexpr double kFewClocksLie = 0.2;  // In how many runs a few wall clocks are wrong.
+constexpr double kFewClocksLie = 0.2;  // The share of runs in which a few wall clocks are wrong.
 
-// Rounds over the network and the disk must stay short beside the base of elections: at its edge
-// nobody leads for long, rightly.
+// Round trips and syncs must stay short beside the base of elections: close to it, no node can lead
+// for long.
 Faults draw_faults(Random& random, const NodeDraw& draw) {
   const auto some = [&](uint64_t least, uint64_t usual, uint64_t bad) {
     const std::chrono::microseconds time(random.between(least, random.chance(0.2) ? bad : usual));
@@ -32,7 +32,7 @@ Faults draw_faults(Random& random, const NodeDraw& draw) {
   faults.doubled = random.chance(0.3) ? random.unit() * 0.05 : 0;
   faults.file_error = random.chance(0.2) ? random.unit() * 0.1 : 0;
   if (random.chance(0.15)) {
-    // Messages are as many in a T, however long it is.
+    // There are as many messages in a T, however long it is.
     const double per_second = 1'000 * std::pow(30, random.unit());
     faults.bandwidth = 1 + uint64_t(per_second * 1e9 / double(draw.paced(1s).count()));
     faults.queue_max = random.between(200, 8 << 10);
@@ -40,7 +40,7 @@ Faults draw_faults(Random& random, const NodeDraw& draw) {
   return faults;
 }
 
-// T from half a second to a minute, few of them long; E from T to ten times as much.
+// T is between half a second and a minute, and seldom long. E is between T and ten times T.
 cluster::Timing draw_timing(Random& random) {
   Duration t = random.chance(0.5) ? 500ms : 1000ms;
   if (random.chance(0.4))
@@ -50,8 +50,8 @@ cluster::Timing draw_timing(Random& random) {
   return cluster::Timing::from(t, e).value();
 }
 
-// Node 0 forgets no event: it is asked for them in the end. What a visitor left shall still be in
-// the log.
+// Node 0 forgets no event, since it is asked for them in the end. With visits, the log is kept
+// longer: a node that applies it again must pass through them.
 NodeDraw::Constants draw_constants(Random& random, size_t node, bool visits) {
   NodeDraw::Constants drawn;
   drawn.snapshot_entries = visits ? 400 : random.between(20, 60);
@@ -88,7 +88,7 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
 void NodeDraw::draw_wild(Random& random) {
   static constexpr size_t kFounders[] = {1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7};
   founders = kFounders[random.below(std::size(kFounders))];
-  if (founders == 1) removals = forced = false;  // Alone and anew, it would found another one.
+  if (founders == 1) removals = forced = false;  // Alone on an empty disk, it would found anew.
   static constexpr uint32_t kReplicas[] = {1, 3, 3, 3, 5};
   replica_count = kReplicas[random.below(std::size(kReplicas))];
   restores = random.chance(0.15);
@@ -101,7 +101,7 @@ void NodeDraw::draw_wild(Random& random) {
     flow.count_max = random.between(10, 500);
   }
   flow.wide = random.chance(0.3);
-  // What is on its way to a node that is removed meanwhile is sent again, perhaps twice.
+  // Flow files on their way to a node that is removed are sent again, perhaps twice.
   restless = !heavy && !removals && promises_files() && random.chance(0.01);
   if (restless) {
     flow.files = 500;

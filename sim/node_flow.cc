@@ -44,7 +44,7 @@ FlowSpec flow_of(const std::string& id, const std::string& name, const FlowShape
                 {"batch", std::to_string(shape.batch)},
                 {"content", files + " ${index} ${generated.epoch}"}});
   };
-  // Under names of their own: what two epochs made must not hide behind each other.
+  // The epoch is part of the name, so that a file of one epoch cannot hide a file of another.
   const auto sink = [&](const std::string& label) {
     return add(flow, label, "PutFile",
                {{"directory", "/out/" + name + "/" + label},

@@ -7,7 +7,7 @@ namespace databridge::sim {
 bool NodeGoodbyes::ended(size_t node, Incarnation who, uint64_t boot, const State& state) {
   const Member* self = state.member(who);
   if (self == nullptr || self->health != Health::stopped) return false;
-  // Else the last process said it, not this.
+  // Otherwise an earlier process said it, and not this one.
   if (self->reason != HealthReason::shut_down || self->info.boot != boot) return false;
   away_[node] = {who, state.version()};
   return true;

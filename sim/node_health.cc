@@ -5,7 +5,7 @@
 namespace databridge::sim {
 namespace {
 
-// One that some node calls anything but healthy.
+// A member that this node does not call healthy.
 std::string unwell(const std::string& who, const State& state) {
   std::string found;
   state.members().each([&](const Incarnation&, const Member& member) {

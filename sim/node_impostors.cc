@@ -20,7 +20,7 @@ Message heartbeat(Incarnation from, Incarnation to, Term term) {
   return RaftPacket{raft::encode(message)};
 }
 
-// A copy of a directory must begin nothing: its original runs.
+// A copy of a directory must begin no trigger, since its original runs.
 class NothingBegins final : public node::HostWatch {
  public:
   explicit NothingBegins(NodeChecker& checker) : checker_(checker) {}
@@ -101,7 +101,7 @@ void NodeImpostors::forge(size_t node) {
                               .start = 7,
                               .home = {}}});
     case 5:
-      // An older start of a member, as a forger or a late packet has it.
+      // An older start of a member, as in a forged or late packet.
       if (!other || other->boot == 0) return;
       return world.say(node, {other->incarnation, other->boot - 1, 7, true},
                        heartbeat(other->incarnation, self, view->term + 1));
@@ -115,9 +115,9 @@ void NodeImpostors::forge(size_t node) {
 // ---- After the storm
 
 void NodeImpostors::begin() {
-  // Somebody must be there who knows.
+  // Other nodes must be there that know what the disk has lost.
   if (cluster_.draw().founders < 3 || cluster_.draw().replica_count < 3) return;
-  // A voter that is alone, after removals, needs nobody's vote: it leads again before it is told.
+  // A single voter, after removals, needs no other vote: it leads again before it is told.
   size_t voters = 0;
   cluster_.engine(0).view()->state.members().each(
       [&](const Incarnation&, const Member& member) { voters += member.voter; });
@@ -137,12 +137,12 @@ void NodeImpostors::begin() {
   }
 }
 
-// It is started some times more, and the others learn of it; then the old disk is there again.
+// The node is restarted a few times, and the others learn of it. Then its old disk is put back.
 void NodeImpostors::put_back(size_t node, int restarts) {
   if (!cluster_.is_on(node)) {  // It takes its time to come up.
     return cluster_.in(50ms, [this, node, restarts] { put_back(node, restarts); });
   }
-  if (is_removed()) return put_back_.reset();  // It was leaving: it is somebody else by now.
+  if (is_removed()) return put_back_.reset();  // It was leaving, and is a new node by now.
   const auto boot = cluster_.engine(node).identity().boot;
   const auto is_known = [this, boot] {
     for (size_t other = 0; other < cluster_.size(); ++other) {
@@ -206,7 +206,7 @@ std::string NodeImpostors::unsettled() const {
   }
   if (copied_) {
     if (!copy_ended_) return "a copy of a running node's directory goes on running";
-    // Who comes after the original, if that was removed meanwhile, is nobody's double.
+    // If the original was removed, its successor has no double.
     if (is_removed()) return "";
     if (!cluster_.is_on(*copied_)) return "the original of a copy is off";
     const Incarnation now = cluster_.engine(*copied_).identity().incarnation;

@@ -6,7 +6,7 @@
 namespace databridge::sim {
 namespace {
 
-constexpr uint64_t kLinesMax = 60;  // A machine.
+constexpr uint64_t kLinesMax = 60;  // Per machine.
 constexpr const char* kFlow = "logs";
 
 std::string line_of(const std::string& whose, size_t machine, uint64_t number) {
@@ -54,9 +54,9 @@ bool NodeLogs::all_arrived(size_t machine) const {
   return true;
 }
 
-// A line, perhaps to the file that has just lost its name; now and then a rotation. A rotation must
-// be seen, or nobody knows of the file between: so the present one has sent a line, or is open.
-// What is emptied was read: what is cut off before is lost, rightly.
+// Writes a line, perhaps to the file that has just lost its name, or rotates the log. The follower
+// must know a file before it is rotated: a line of it has arrived, or it is open. The log is
+// emptied only when all its lines have arrived, since unread lines would rightly be lost.
 void NodeLogs::write(size_t machine) {
   Log& log = logs_[machine];
   if (!cluster_.storming() || log.written == kLinesMax) return;
@@ -71,7 +71,7 @@ void NodeLogs::write(size_t machine) {
     empty(log, programs);
     write_line(log, machine, programs);
   } else {
-    rotate(machine, log, programs);  // For a moment nobody has the name.
+    rotate(machine, log, programs);  // For a moment no file has the name.
   }
 }
 
@@ -86,7 +86,7 @@ void NodeLogs::write_line(Log& log, size_t machine, UserPrograms& programs) {
   programs.append(path_, std::string(std::exchange(log.hole, 0), '\0') + line);
 }
 
-// A file of its own. What nobody has open any more has left its number to it.
+// Writes a file that is no part of the log. It may get the inode number of a file that is gone.
 void NodeLogs::write_other(Log& log, size_t machine, UserPrograms& programs) {
   const std::string name = path_ + ".other-" + std::to_string(++log.foreign);
   programs.append(name, line_of("other", machine, log.foreign) + " 0\n");
@@ -107,7 +107,7 @@ void NodeLogs::rotate(size_t machine, Log& log, UserPrograms& programs) {
   ++log.rotated;
   log.hole = 0;
   const bool goes = programs.is_open(path_) && cluster_.random().chance(0.4);
-  // Nothing durable tells of a file of which no line has arrived.
+  // No durable state knows a file of which no line has arrived.
   log.life_of_away.reset();
   if (goes || !arrived(machine, log.here.front())) log.life_of_away = programs.life();
   for (const uint64_t line : log.here) {
@@ -121,13 +121,13 @@ void NodeLogs::rotate(size_t machine, Log& log, UserPrograms& programs) {
   }
   log.away = name + std::to_string(numbers_shift_ ? 1 : log.rotated);
   programs.rename(path_, log.away);
-  // Its writer has it open for a few seconds yet: less than a follower waits for more.
+  // Its writer keeps it open for a few seconds more, less than a follower waits for lines.
   cluster_.world().at(cluster_.world().now() + 20s, [&log, rotation = log.rotated] {
     if (log.rotated == rotation) log.away.clear();
   });
 }
 
-// At once: only an open file leads to what was not read yet.
+// The file goes at once: only an open file leads to lines that were not read yet.
 void NodeLogs::compress(size_t machine, Log& log, const std::string& name, UserPrograms& programs) {
   cluster_.count("logs compressed");
   log.away.clear();
@@ -135,7 +135,7 @@ void NodeLogs::compress(size_t machine, Log& log, const std::string& name, UserP
   programs.append(name + ".gz", line_of("other", machine, ++log.foreign) + " 0\n");
 }
 
-// A follower stays where it is: so the lines of one machine arrive.
+// The follower stays on its node, so the lines of one machine arrive.
 std::string NodeLogs::missing() const {
   if (!put_) return "";
   const State& state = cluster_.engine(0).view()->state;

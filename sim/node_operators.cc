@@ -26,8 +26,8 @@ bool NodeOperators::act(size_t node) {
   return true;
 }
 
-// All are members and none is leaving. An operator who sends a second one away before the first has
-// come back may send all founders away; given empty disks, they found anew, rightly.
+// Whether all nodes are members and none is leaving. If a second node were removed before the first
+// is back, all founders might be removed; with empty disks they would rightly found a new cluster.
 bool NodeOperators::is_complete(const cluster::View& view) const {
   size_t staying = 0;
   view.state.members().each(
@@ -37,12 +37,12 @@ bool NodeOperators::is_complete(const cluster::View& view) const {
 
 void NodeOperators::remove(size_t node) {
   const size_t whom = cluster_.random_node();
-  // With its queues full, often: what waits there for a sink that rests goes nowhere.
+  // Its queues are often full, since flow files for a stopped sink stay where they are.
   if (!flows_.empty() && cluster_.random().chance(0.5)) {
     hold_back(Uuid::from_name(*flows_.begin(), "put"));
   }
   cluster_.ask(node, cluster::RemoveNode{NodeCluster::id_of(whom), cluster_.draw().forced});
-  // It may well be about to die: that is why it is sent away.
+  // The node may be about to die, which is a reason to remove it.
   if (whom == node || !cluster_.random().chance(0.5)) return;
   cluster_.in(cluster_.some_ms(1, 300), [this, whom] {
     if (cluster_.storming()) cluster_.crash(whom, 5000);
@@ -59,7 +59,7 @@ void NodeOperators::put_flow(size_t number) {
                });
 }
 
-// What was put after it was certainly gone is a new flow: it makes all its files.
+// A flow that is put after its deletion was confirmed is a new flow, and makes all its files.
 void NodeOperators::come_or_go(size_t node) {
   if (visitor_.asked) return;
   visitor_.asked = true;
@@ -80,7 +80,8 @@ void NodeOperators::come_or_go(size_t node) {
                  if (!answer) return;
                  visitor_.there = answer->index;
                  cluster_.count("visits");
-                 // Who applies its log again passes the deletion before, with files of this visit.
+                 // A node that applies its log again deletes the last visit, with files of this
+                 // one.
                  if (!cluster_.random().chance(0.5)) return;
                  cluster_.in(cluster_.some_ms(1, 1000), [this] {
                    if (cluster_.storming()) cluster_.crash(cluster_.random_node());
@@ -88,7 +89,7 @@ void NodeOperators::come_or_go(size_t node) {
                });
 }
 
-// An operator moves work about, or drains a node and thinks better of it.
+// Moves work about, or drains a node, or ends a drain.
 void NodeOperators::move_about(size_t node) {
   Random& random = cluster_.random();
   const bool storming = cluster_.storming();
@@ -110,7 +111,7 @@ void NodeOperators::never_rest() {
                                        NodeCluster::id_of(cluster_.random_node())});
 }
 
-// An operator stops a sink for a while: what comes meanwhile waits in its queue.
+// Stops a sink for a while. Flow files that come meanwhile wait in its queue.
 void NodeOperators::hold_back(const ProcessorId& sink) {
   const size_t by = cluster_.random_node();
   if (!cluster_.is_on(by) || cluster_.is_stray(by)) return;
@@ -118,10 +119,10 @@ void NodeOperators::hold_back(const ProcessorId& sink) {
   let_go(sink);
 }
 
-// Said again and again: a node that was asked may die of other things before it has passed it on.
+// Repeats the request: a node that was asked may die before it has passed the request on.
 void NodeOperators::let_go(const ProcessorId& sink) {
   cluster_.in(cluster_.some_ms(200, 2000), [this, sink] {
-    if (!cluster_.storming()) return;  // Then it is everybody's turn: mend().
+    if (!cluster_.storming()) return;  // After the storm, mend() does it.
     let_go(sink);
     const size_t by = cluster_.random_node();
     if (!cluster_.is_on(by) || cluster_.is_stray(by)) return;
@@ -129,8 +130,8 @@ void NodeOperators::let_go(const ProcessorId& sink) {
   });
 }
 
-// Whatever still is not as it shall be in the end, as a node shows it, is asked for: again and
-// again, because who was asked may not have passed it on.
+// Asks for all that is not yet as it must be in the end, as a node shows it. It asks again and
+// again, since a node may not have passed the request on.
 void NodeOperators::mend() {
   cluster_.in(cluster_.some_ms(300, 500), [this] { mend(); });
   const size_t node = cluster_.random_node();

@@ -20,10 +20,10 @@ void NodeRemovals::look(const cluster::View& view) {
   }
 }
 
-// While its process lives, what it holds can be counted.
+// The flow files that a node holds can be counted only while its process lives.
 void NodeRemovals::part(Incarnation who, const Staying& staying) {
   if (staying.forced || !cluster_.is_on(staying.node)) return;
-  // It was told to leave and gone between two looks: perhaps by force.
+  // It was told to leave and was gone between two looks, perhaps by force.
   if (cluster_.draw().forced && !staying.leaving) return;
   if (cluster_.engine(staying.node).identity().incarnation != who) return;
   cluster_.count("removed unforced");

@@ -10,7 +10,7 @@ NodeRequests::NodeRequests(NodeCluster& cluster) : cluster_(cluster) {
   cluster_.on_standstill = [this](size_t node) { ask_who_stands_still(node); };
 }
 
-// It waits in the buffers of that node until it wakes; the client asks others meanwhile.
+// The request waits in the node's buffers until it wakes. Meanwhile the client asks other nodes.
 void NodeRequests::ask_who_stands_still(size_t node) {
   if (!cluster_.has_engine(node) || cluster_.is_lost(node)) return;
   auto wish = std::make_shared<Wish>();
@@ -41,7 +41,7 @@ cluster::RequestBody NodeRequests::draw(const cluster::View& view) {
   }
 }
 
-// Compare-and-set against what the client sees, or has seen.
+// Compare-and-set against a version that the client sees, or has seen.
 cluster::RequestBody NodeRequests::draw_config(const cluster::View& view) {
   Random& random = cluster_.random();
   const std::string key = "swap/" + std::to_string(random.below(3));
@@ -107,7 +107,7 @@ void NodeRequests::ask(size_t node, const std::shared_ptr<Wish>& wish) {
       wish->key);
 }
 
-// Whether or not it has an answer, and somebody else.
+// Asks another node, with or without an answer.
 void NodeRequests::ask_again(const std::shared_ptr<Wish>& wish, int times) {
   if (times == 0) return;
   cluster_.in(cluster_.some_ms(1, 400), [this, wish, times] {
@@ -135,7 +135,7 @@ void NodeRequests::answered(Wish& wish, const cluster::Answer& answer) {
 }
 
 void NodeRequests::check_swap(const SetConfig& swap, LogIndex index) {
-  if (swap.expected.value_or(0) == 0) return;  // It may be deleted, and made anew.
+  if (swap.expected.value_or(0) == 0) return;  // The key may be deleted and made anew.
   const LogIndex by = swaps_.try_emplace({swap.key, *swap.expected}, index).first->second;
   if (by == index) return;
   cluster_.checker().fail("two writes have replaced the version " + std::to_string(*swap.expected) +

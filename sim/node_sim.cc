@@ -16,7 +16,7 @@
 namespace databridge::sim {
 namespace {
 
-constexpr size_t kRestlessTimes = 80;  // As many steps: for hundreds of moves.
+constexpr size_t kRestlessTimes = 80;  // Times as many steps, for hundreds of moves.
 
 class NodeSim {
  public:
@@ -71,7 +71,8 @@ void NodeSim::storm() {
   }
 }
 
-// The storm is over: everybody is up, everything arrives. Within a bound of time all must be well.
+// The storm is over: all nodes are up, and all messages arrive. Within a time limit all must be
+// well.
 void NodeSim::calm() {
   cluster_.end_storm();
   operators_.mend();
@@ -83,7 +84,7 @@ void NodeSim::calm() {
 bool NodeSim::wait_until_well() {
   World& world = cluster_.world();
   const cluster::Timing& timing = draw_.timing;
-  // Flow files go through connections by so many at a time, each time over disks and links.
+  // Each round brings so many flow files through a connection, over disks and links.
   const FlowShape& flow = draw_.flow;
   const Faults& faults = draw_.faults;
   const auto rounds = static_cast<int64_t>(flow.files / std::min(flow.batch, flow.count_max));

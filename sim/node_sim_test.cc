@@ -1,4 +1,4 @@
-// The simulator of whole nodes itself: that it can be repeated, and that its checker can say no.
+// Tests of the node simulator: its runs can be repeated, and its checker can say no.
 #include "sim/node_sim.h"
 
 #include <gtest/gtest.h>
@@ -70,7 +70,7 @@ TEST_F(Ledger, TakesARepeatThatOnlyGivesTheFirstAnswer) {
   EXPECT_EQ(ledger_.version(), 4u);
 }
 
-// A state whose leaders seem to have been there for hours has forgotten the key.
+// After an hour with a leader, the state has forgotten the key.
 TEST_F(Ledger, SaysNoToAKeyThatTakesEffectTwice) {
   const int64_t hour_ms = 3'600'000;
   commit("a", {Incarnation{1}, 1}, 0);
@@ -90,8 +90,8 @@ TEST(NodeChecker, SaysNoToAFlowFileThatIsPutAgain) {
   checker.still_runs = [](const ProcessorId&, const NodeChecker::Tenure&) { return false; };
   checker.began(0, sink, first, kStart, kStart + 1s);
   checker.arrived(0, "flow-0 1", 3);
-  checker.began(0, sink, first, kStart, kStart + 1s);  // The first trigger was not handed in:
-  checker.arrived(0, "flow-0 1", 3);                   // it is put again, rightly.
+  checker.began(0, sink, first, kStart, kStart + 1s);  // The first trigger was not handed in,
+  checker.arrived(0, "flow-0 1", 3);                   // so its file is rightly put again.
   checker.handed_in(0, sink, first, 7);
   checker.began(0, sink, first, kStart, kStart + 1s);
   checker.arrived(0, "flow-0 2", 3);
@@ -99,7 +99,7 @@ TEST(NodeChecker, SaysNoToAFlowFileThatIsPutAgain) {
   checker.safe(0, sink, first, 7);
   checker.ended(0);
   checker.began(1, sink, second, kStart, kStart + 1s);
-  checker.arrived(1, "flow-0 2", 3);  // Nobody knows whether that commit has reached the disk.
+  checker.arrived(1, "flow-0 2", 3);  // It is not known whether that commit is on the disk.
   EXPECT_FALSE(checker.violation()) << *checker.violation();
   checker.arrived(1, "flow-0 1", 3);
   EXPECT_TRUE(checker.violation());

@@ -6,7 +6,7 @@ NodeStorm::NodeStorm(NodeCluster& cluster) : cluster_(cluster) {
   for (size_t node = 0; cluster.draw().clocks_jump && node < cluster.size(); ++node) {
     if (cluster.random().chance(0.3)) set_clock(node);
   }
-  // What is known of the process that has died must not be held against the next one.
+  // Evidence about the process that has died must not count against the next one.
   cluster_.on_crashed = [this](size_t node, Duration away) {
     if (!cluster_.random().chance(0.2)) return;
     cluster_.in(away + cluster_.some_ms(100, 1000), [this, node] {
@@ -65,7 +65,7 @@ void NodeStorm::divide(const std::set<size_t>& side, bool rejects) {
 void NodeStorm::divide_one_way(const std::set<size_t>& side) {
   cluster_.count("one-way partitions");
   cluster_.world().partition_one_way(side);
-  // Somebody may die whose word was taken and who never heard of it.
+  // A node may die that was heard and never heard an answer.
   if (cluster_.random().chance(0.5)) {
     cluster_.in(cluster_.some_ms(1, 500), [this] {
       if (cluster_.storming()) cluster_.crash(cluster_.random_node());
@@ -74,7 +74,7 @@ void NodeStorm::divide_one_way(const std::set<size_t>& side) {
   cluster_.in(cluster_.some_ms(20, 2500), [this] { cluster_.world().heal(); });
 }
 
-// Somebody sets it wrong, or right.
+// Sets a wall clock wrong, or right.
 void NodeStorm::set_clock(size_t node) {
   static constexpr Duration kErrors[] = {3min, 11min, 1h, 48h, 10 * 365 * 24h};
   Random& random = cluster_.random();

@@ -78,7 +78,7 @@ bool RaftChecker::leads(ServerId who, Term term, int64_t true_time) {
 }
 
 void RaftChecker::elected(ServerId who, Term term, std::optional<Term> log_term) {
-  // A leader of an old term, elected by late votes, may well lack what its successors committed.
+  // A leader of an old term, elected by late votes, may lack entries that its successors committed.
   if (term < newest_term() || committed_.empty()) return;
   if (log_term == committed_.back().term) return;
   claim(fmt::format(

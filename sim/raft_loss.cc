@@ -1,9 +1,9 @@
 // Disks of a simulated cluster that are put back to an older copy, strangers with absurd terms, and
 // the greetings of servers that are linked.
 //
-// While a leader lives that knows what such a server had acknowledged, all is promised, and that it
-// is noticed soon. Where nobody knows, only this is left: nobody keeps another state than the
-// others without saying so.
+// While a leader lives that knows what such a server had acknowledged, all promises hold, and the
+// loss is noticed soon. If no leader knows it, one promise is left: no server keeps a state that
+// differs from the others without saying so.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ bool longer(const raft::Position& a, const raft::Position& b) {
 
 }  // namespace
 
-// Links come to be, both ways; each end names its log.
+// Links come up in both directions, and each end names its log.
 void RaftWorld::greet(size_t slot) {
   for (size_t other = 0; other < servers_.size(); ++other) {
     if (other == slot || !servers_[other].raft) continue;
@@ -53,7 +53,7 @@ void RaftWorld::greeted(size_t slot, ServerId by) {
   server.linked[by] = greeter.last();
 }
 
-// Some never learn that the other end is gone.
+// Some servers never learn that the other end is gone.
 void RaftWorld::say_gone(size_t slot) {
   for (size_t other = 0; other < servers_.size(); ++other) {
     if (other == slot || !servers_[other].raft || random_.chance(0.1)) continue;
@@ -78,7 +78,7 @@ void RaftWorld::copy_a_disk() {
   server.copy = server.disk;
 }
 
-// Nobody still counts on an earlier loss: with two disks of three gone nothing can be promised.
+// False while an earlier loss still counts: with two disks of three lost, nothing can be promised.
 bool RaftWorld::may_lose(size_t slot) const {
   for (const Server& server : servers_) {
     for (const ServerId gone : wiped_) {
@@ -92,7 +92,7 @@ bool RaftWorld::may_lose(size_t slot) const {
   return true;
 }
 
-// A leader without a rival knows of this server what its copy has not.
+// Whether a leader without a rival knows entries of this server that its copy lacks.
 bool RaftWorld::leader_knows(size_t slot) const {
   const int place = leader_slot();
   if (place < 0 || static_cast<size_t>(place) == slot) return false;
@@ -132,7 +132,7 @@ void RaftWorld::put_back(size_t slot) {
   push(static_cast<int64_t>(random_.between(1 * kMs, 50 * kMs)), Event::Kind::restart, slot);
 }
 
-// A late message may have brought back what was lost, before anybody noticed.
+// A late message may have brought the lost entries back before the loss was noticed.
 bool RaftWorld::has_it_again(const raft::Status& leader) const {
   const Server& server = servers_[watch_->slot];
   if (!server.raft) return false;
@@ -147,10 +147,10 @@ void RaftWorld::forgive() {
   checker_.forgive();
 }
 
-// One frame of somebody who is no member.
+// One frame of a process that is no member.
 void RaftWorld::stranger(size_t slot) {
   Server& server = servers_[slot];
-  // A server that is new must believe whoever names a term.
+  // A new server must believe any term that it hears.
   if (!server.raft || server.paused_till > now_ || server.raft->term() == 0) return;
   ++totals_.strangers;
   raft::Message message;
@@ -173,7 +173,7 @@ void RaftWorld::mind_losses(size_t slot) {
     const auto* leader = place < 0 ? nullptr : &servers_[static_cast<size_t>(place)];
     if (server.raft->term() > watch_->term || leader == nullptr || !leader->raft ||
         leader->raft->role() != raft::Role::leader) {
-      forgive();  // It was deposed before it could tell.
+      forgive();  // It was deposed before it noticed.
     } else if (has_it_again(leader->raft->status())) {
       watch_.reset();
     } else if (now_ > watch_->until) {
@@ -190,7 +190,8 @@ void RaftWorld::mind_losses(size_t slot) {
   }
 }
 
-// Nobody asks for votes while a linked voter has named a longer log, for a while after a leader.
+// For a while after a leader was heard, a server must not ask for votes if a linked voter has named
+// a longer log.
 void RaftWorld::check_campaign(size_t slot, const raft::Ready& ready) {
   using Kind = raft::Message::Kind;
   const Server& server = servers_[slot];
@@ -209,7 +210,7 @@ void RaftWorld::check_campaign(size_t slot, const raft::Ready& ready) {
   }
 }
 
-// What is acknowledged in a term is acknowledged to one leader.
+// In one term, a server acknowledges entries to one leader only.
 void RaftWorld::check_answer(const raft::Message& message) {
   if (message.kind != raft::Message::Kind::append_reply || message.reject) return;
   const int slot = slot_of(message.from);
@@ -221,7 +222,7 @@ void RaftWorld::check_answer(const raft::Message& message) {
                             leader->second, message.to, message.term));
 }
 
-// Whoever is led, and says nothing, holds what its leader holds.
+// A follower that does not say that it has diverged must hold the same states as its leader.
 void RaftWorld::check_silence() {
   const int place = leader_slot();
   if (place < 0) return;
@@ -240,7 +241,7 @@ void RaftWorld::check_silence() {
   }
 }
 
-// Its disk is of no use any more: it comes back as somebody else, who knows nothing.
+// Its disk cannot be used any more: the server comes back with a new id and an empty disk.
 void RaftWorld::replace(size_t slot) {
   stop(slot, false);
   Server& server = servers_[slot];

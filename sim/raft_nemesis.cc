@@ -1,4 +1,4 @@
-// What happens to a simulated cluster: its clients, its misfortunes, and the calm that follows.
+// Clients of a simulated cluster, its faults, and the calm that follows.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,7 +53,7 @@ Weather::Weather(Random& random) {
   options.uncommitted_max = random.chance(0.2) ? 20 : 300;
   options.committed_max = random.chance(0.2) ? 3 : 4096;
   options.promote_lag_max = random.between(1, 20);
-  // Where nobody waits for a longer log, more rivals are elected: other bugs need them to show.
+  // Without the wait for a longer log, more rivals are elected: some bugs need them to show.
   options.longer_log_wait =
       options.election * static_cast<int64_t>(random.chance(0.6) ? 0 : random.between(1, 10));
   puts_back = random.chance(0.2);
@@ -64,8 +64,8 @@ Weather::Weather(Random& random) {
   if (random.chance(0.3)) make_rivals(random);
 }
 
-// Leaders come and go, and what they said arrives long after: most rules of elections and of
-// commits are only needed then.
+// Leaders change often, and their messages arrive very late. Most rules of elections and commits
+// are needed only then.
 void Weather::make_rivals(Random& random) {
   nemesis_gap = between(random, 15 * kMs, 60 * kMs);
   late = 0.4 * random.unit();
@@ -100,7 +100,7 @@ std::string Weather::text() const {
       options.longer_log_wait.count() / kUs, puts_back, unseen);
 }
 
-// A client asks any server that thinks it leads, or any at all.
+// A client asks any server that thinks it leads.
 void RaftWorld::client() {
   if (quiet_) return;
   std::vector<size_t> leaders;
@@ -130,7 +130,7 @@ void RaftWorld::client() {
 
 void RaftWorld::strike() {
   copy_a_disk();
-  if (watch_) return;  // What is promised is promised while the leader lives.
+  if (watch_) return;  // The promise holds only while the leader lives.
   uint64_t sum = 0;
   for (const uint64_t weight : weather_.nemeses) sum += weight;
   if (sum == 0) return;
@@ -145,7 +145,7 @@ void RaftWorld::strike() {
   size_t slot =
       at_leader && leader >= 0 ? static_cast<size_t>(leader) : random_.below(servers_.size());
   if (nemesis == Nemesis::crash && random_.chance(0.5)) {
-    // Where it hurts: somebody who is just writing.
+    // A crash hurts most while a write is under way.
     for (size_t other = 0; other < servers_.size(); ++other) {
       if (!servers_[other].writes.empty()) slot = other;
     }
@@ -158,7 +158,7 @@ void RaftWorld::strike() {
     case Nemesis::disk_error:
       if (!server.raft) break;
       ++(nemesis == Nemesis::disk_error ? totals_.disk_errors : totals_.crashes);
-      // A failed write stops its server: nothing of it, or after it, is on the disk.
+      // A failed write stops its server: neither it nor a later write is on the disk.
       stop(slot, nemesis != Nemesis::disk_error);
       push(random_.chance(0.5) ? between(random_, 0, 3 * kMs) : between(random_, 1 * kMs, 5 * e),
            Event::Kind::restart, slot);
@@ -206,7 +206,7 @@ void RaftWorld::strike() {
   }
 }
 
-// Those in `group` (a bit each) and the others cannot hear each other.
+// Servers in `group` (a bit each) and the others cannot hear each other.
 void RaftWorld::cut(uint64_t group) {
   ++totals_.partitions;
   blocked_ = {};
@@ -231,7 +231,7 @@ void RaftWorld::change_members() {
     const raft::Configuration now = server.raft->configuration();
     raft::Change change;
     change.server = servers_[random_.below(servers_.size())].id;
-    // Who was wiped goes first: it will not be back.
+    // A wiped server goes first, since it will not be back.
     for (const ServerId gone : wiped_) {
       if (now.has(gone)) change.server = gone;
     }
@@ -252,7 +252,7 @@ void RaftWorld::change_members() {
   process(slot);
 }
 
-// A disk is lost: the server comes back as somebody else (safety.md 5.1).
+// A disk is lost: the server comes back with a new id (safety.md 5.1).
 void RaftWorld::wipe() {
   const size_t slot = random_.below(servers_.size());
   if (!may_lose(slot)) return;
@@ -260,14 +260,14 @@ void RaftWorld::wipe() {
   replace(slot);
 }
 
-// Connections to a dead process break; who tries again is refused.
+// Connections to a dead process break, and new ones are refused.
 void RaftWorld::give_hints(size_t gone) {
   if (!weather_.hints) return;
   for (size_t slot = 0; slot < servers_.size(); ++slot) {
     if (!servers_[slot].raft || blocked_[gone][slot] || random_.chance(0.2)) continue;
     push(between(random_, 50 * kUs, 3 * kMs), Event::Kind::hint, slot, servers_[gone].id);
   }
-  // And now and then somebody is merely misled.
+  // One hint is false: the leader lives.
   const size_t misled = random_.below(servers_.size());
   const int leader = leader_slot();
   if (leader >= 0 && servers_[misled].raft) {
@@ -276,9 +276,9 @@ void RaftWorld::give_hints(size_t gone) {
   }
 }
 
-// The storm is over: everything runs, nothing is lost, and within a bound all must agree again;
-// first while clients go on, then without them, for a follower may not need the next command to
-// catch up.
+// The storm is over: everything runs and nothing is lost. Within a time limit all servers must
+// agree again, first while clients go on, then without them: a follower must not need the next
+// command to catch up.
 void RaftWorld::settle() {
   calm_ = true;
   blocked_ = {};
@@ -342,7 +342,7 @@ bool RaftWorld::settled(Index goal, std::string& why) {
                         checker_.committed());
       return false;
     }
-    // Who is no member any more must not go on campaigning.
+    // A removed server must not go on campaigning.
     if (!server.raft->status().removed && server.raft->next_wake() != Instant::max()) {
       why = fmt::format("{:x} does not learn that it was removed", server.id);
       return false;

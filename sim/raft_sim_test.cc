@@ -1,4 +1,4 @@
-// The simulator itself: that it can be repeated, that it is clean, and that its checker can say no.
+// Tests of the simulator itself: it can be repeated, it is clean, and its checker can say no.
 #include "sim/raft_sim.h"
 
 #include <gtest/gtest.h>
@@ -85,7 +85,7 @@ TEST(RaftChecker, SaysNoToALeaderWithoutTheCommittedEntries) {
   checker.elected(2, 4, 1);
   EXPECT_FALSE(checker.violation());
   checker.leads(3, 2, 0);
-  checker.elected(3, 2, std::nullopt);  // Of an older term: it may lack them.
+  checker.elected(3, 2, std::nullopt);  // A leader of an older term may lack them.
   EXPECT_FALSE(checker.violation());
   checker.leads(3, 5, 0);
   checker.elected(3, 5, std::nullopt);

@@ -114,7 +114,7 @@ bool RaftWorld::next(bool count) {
                          event.kind == Kind::greet || event.kind == Kind::gone;
   if (of_server && server.paused_till > now_ &&
       (event.kind == Kind::deliver || event.boot == server.boot)) {
-    // A stopped process: its inputs wait, in order.
+    // The inputs of a stopped process wait, in order.
     if (event.kind == Kind::wake) server.wake_at = server.paused_till;
     event.at = server.paused_till;
     events_.push_back(event);
@@ -230,8 +230,7 @@ void RaftWorld::start(size_t slot) {
   process(slot);
 }
 
-// What was on its way to the disk is lost, but for a beginning of whole batches that made it
-// although nobody was told.
+// Batches on their way to the disk are lost, but some of the first may have reached it unconfirmed.
 void RaftWorld::stop(size_t slot, bool torn) {
   Server& server = servers_[slot];
   if (!server.raft) return;
@@ -272,11 +271,11 @@ void RaftWorld::process(size_t slot) {
     }
   }
   schedule_wake(slot);
-  // Its body marks it so for ever, and it comes back as somebody else.
+  // Its body marks the disk for ever, and the server comes back with a new id.
   if (!server.raft->older_copy().empty()) replace(slot);
 }
 
-// The body of a server: what ready.h asks for, in its order.
+// The body of a server: it does what ready.h asks for, in its order.
 void RaftWorld::take(size_t slot, raft::Ready ready) {
   Server& server = servers_[slot];
   check_campaign(slot, ready);
@@ -420,7 +419,7 @@ void RaftWorld::compact(size_t slot) {
   server.snapshot_index = server.applied;
 }
 
-// The invariants that look at one server after each of its steps.
+// The invariants that are checked on one server after each of its steps.
 void RaftWorld::check(size_t slot) {
   Server& server = servers_[slot];
   const Index commit = server.raft->commit();
@@ -440,7 +439,7 @@ void RaftWorld::send(raft::Message message) {
   using Kind = raft::Message::Kind;
   check_answer(message);
   const int voter = slot_of(message.from);
-  // Who has forgotten its votes gives them again.
+  // A server that has forgotten its votes may give them again.
   const bool remembers = voter >= 0 && !servers_[static_cast<size_t>(voter)].was_put_back;
   if (message.kind == Kind::vote && remembers) {
     checker_.voted(message.from, message.term, message.from);
@@ -498,7 +497,7 @@ size_t RaftWorld::holders(const raft::Configuration& configuration, Index index,
   for (const ServerId voter : configuration.voters) {
     const int slot = slot_of(voter);
     if (slot < 0) {
-      ++count;  // Wiped since; what it held then nobody knows.
+      ++count;  // Wiped since, so it is not known what it held.
       continue;
     }
     const Disk& disk = servers_[static_cast<size_t>(slot)].disk;
@@ -507,7 +506,7 @@ size_t RaftWorld::holders(const raft::Configuration& configuration, Index index,
   return count;
 }
 
-// The leader of the newest term that still runs and still thinks so; -1: none.
+// The running server that thinks it leads, of the newest term; -1 if there is none.
 int RaftWorld::leader_slot() const {
   int best = -1;
   for (size_t slot = 0; slot < servers_.size(); ++slot) {

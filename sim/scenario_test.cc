@@ -62,7 +62,7 @@ class Scenario : public testing::Test {
     }
     return condition();
   }
-  // Whoever believes to lead; kNodes: nobody, or more than one.
+  // The node that believes it leads; kNodes if there is none, or more than one.
   size_t leader() const {
     size_t found = kNodes;
     for (size_t node = 0; node < kNodes; ++node) {
@@ -124,7 +124,7 @@ class Scenario : public testing::Test {
   std::unique_ptr<node::Engine> engines_[kNodes];
 };
 
-// It goes on sending Raft heartbeats, and whoever hears them would follow it for ever.
+// The leader goes on sending Raft heartbeats, and nodes that hear them would follow it for ever.
 TEST_F(Scenario, ALeaderWhoseDiskHangsIsReplacedBeforeLeasesEnd) {
   const size_t old = leader();
   world_->hang_disk(old, 60s);
@@ -139,7 +139,7 @@ TEST_F(Scenario, ALeaderWhoseDiskHangsIsReplacedBeforeLeasesEnd) {
       << "it goes on once its disk does";
 }
 
-// Its buffers hold what was asked before, under keys that may be forgotten by the time it is read.
+// Its buffers hold earlier requests, and their keys may be forgotten when it reads them.
 TEST_F(Scenario, WhatWasAskedBeforeALongStandstillIsNotCarriedOut) {
   const size_t asked = (leader() + 1) % kNodes;
   for (const size_t node : {asked, leader()}) {
@@ -158,8 +158,7 @@ TEST_F(Scenario, WhatWasAskedBeforeALongStandstillIsNotCarriedOut) {
   }
 }
 
-// Raft's rows of failed writes (canonical/raft #321, #460, #466, #483): nothing is said, and it
-// ends.
+// The failed writes of canonical/raft (#321, #460, #466, #483): the node says nothing, and ends.
 TEST_F(Scenario, AFailedWriteEndsTheNode) {
   Faults broken;
   broken.disk_error = 1;
@@ -173,7 +172,7 @@ TEST_F(Scenario, AFailedWriteEndsTheNode) {
   EXPECT_FALSE(answered);
 }
 
-// It is the emptiest of all while it stops; who gave it its work back would wait for T.
+// While it stops it has the least work. If it were given its work back, that would wait for T.
 TEST_F(Scenario, ANodeThatStopsIsGivenNothing) {
   ProcessorSpec spec;
   spec.id = Uuid{1, 1};
@@ -199,7 +198,7 @@ TEST_F(Scenario, OneAfterTheOtherLeavesUntilOneNodeIsLeft) {
   for (size_t left = kNodes - 1; left > 0; --left) {
     const size_t leads = leader();
     ASSERT_LT(leads, kNodes);
-    // First a follower, and of the last two the one that votes.
+    // A follower goes first, and then the one of the last two that votes.
     size_t goes = leads;
     if (left == kNodes - 1) goes = (leads + 1) % kNodes;
     const cluster::Answer removal = ask(leads, cluster::RemoveNode{name(goes), false});
@@ -215,7 +214,7 @@ TEST_F(Scenario, OneAfterTheOtherLeavesUntilOneNodeIsLeft) {
   EXPECT_TRUE(ask(leader(), cluster::Change{SetConfig{"key", "1", {}}}));
 }
 
-// Ten times, the leader too, each away for longer than T.
+// Ten restarts, of the leader too. Some last longer than T.
 TEST_F(Scenario, APlannedRestartIsNoFailure) {
   std::vector<ProcessorId> pinned;
   for (size_t node = 0; node < kNodes; ++node) {
@@ -282,7 +281,7 @@ TEST_F(Scenario, AFollowerWhoseDiskHangsIsNamed) {
   EXPECT_TRUE(within(20s, [&] { return is(slow, Health::healthy); }));
 }
 
-// The write that was on its way when it stood still is synced late, through no fault of the disk.
+// A write under way when the process stood still is synced late, through no fault of the disk.
 TEST_F(Scenario, WhoStoodStillDoesNotBlameItsDisk) {
   const size_t frozen = follower();
   world_->hang_disk(frozen, 100ms);
@@ -295,7 +294,7 @@ TEST_F(Scenario, WhoStoodStillDoesNotBlameItsDisk) {
   EXPECT_TRUE(is(frozen, Health::healthy));
 }
 
-// It shows what was true when it was cut off, and says that it does not know better.
+// A node that is cut off shows an old state, and says so.
 TEST_F(Scenario, WhoIsCutOffIsNotCaughtUp) {
   const size_t lone = follower();
   EXPECT_TRUE(within(5s, [&] { return engines_[lone]->view()->caught_up; }));
@@ -306,7 +305,7 @@ TEST_F(Scenario, WhoIsCutOffIsNotCaughtUp) {
   EXPECT_TRUE(within(10s, [&] { return engines_[lone]->view()->caught_up; }));
 }
 
-// What its stopped work goes back to, and why it stopped.
+// The member is degraded with that reason, and then its work runs there again.
 TEST_F(Scenario, AnExpiredLeaseIsNamed) {
   const ProcessorId work = place(1, "n" + std::to_string(follower()));
   ASSERT_TRUE(within(10s, [&] { return runs(work); }));

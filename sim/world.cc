@@ -29,12 +29,12 @@ World::World(uint64_t seed, size_t nodes, const Faults& faults) : random_(seed),
 }
 
 World::~World() {
-  events_ = {};  // What waits there may have files of a machine open.
+  events_ = {};  // Events that wait may have files of a machine open.
 }
 
 env::Env World::env_of(NodeIndex node) {
   Machine& machine = *machines_[node];
-  if (!machine.store) {  // The next process.
+  if (!machine.store) {  // The next process begins.
     ++machine.life;
     machine.seed = random_.next();
     const double rate = 1.0 + (random_.unit() * 2 - 1) * faults_.drift;
@@ -94,7 +94,7 @@ void World::power_off(NodeIndex node) {
   }
 }
 
-// By connections that the guardian makes: each may be lost, or wait for long.
+// The guardian uses connections of its own, and each may be lost or wait for long.
 void World::report_death(NodeIndex node) {
   const env::Greeting process = machines_[node]->network->self_;
   if (process.cluster.empty()) return;
@@ -103,7 +103,7 @@ void World::report_death(NodeIndex node) {
     const Duration late = between(100us, faults_.report_max);
     at(now_ + late, [this, node, other, process] {
       if (!connected(node, other) || !machines_[other]->on) return;
-      // The machine may be paused: then it waits in its buffers.
+      // If the machine is paused, the report waits in its buffers.
       at_node(other, now_, [this, other, process] {
         const SimNetwork& network = *machines_[other]->network;
         if (!network.listening_ || network.self_.cluster != process.cluster) return;
@@ -244,7 +244,7 @@ bool World::step() {
     if (event.node != kNobody) {
       Machine& machine = *machines_[event.node];
       if (event.life != machine.life) continue;
-      if (machine.paused_until > now_) {  // What comes in meanwhile waits in its buffers, in order.
+      if (machine.paused_until > now_) {  // Events wait in its buffers, in order.
         event.when = machine.paused_until;
         events_.push(std::move(event));
         continue;

@@ -1,4 +1,4 @@
-// Disks and user files of the simulated world.
+// Disks of the simulated world.
 #include <algorithm>
 
 #include "base/check.h"

@@ -44,7 +44,7 @@ class SimFiles::Open final : public env::OpenFile {
   const SimFiles& all_;
   std::string path_;
   std::string where_;
-  std::shared_ptr<File> file_;  // Names and who has it open share it.
+  std::shared_ptr<File> file_;  // Its names and all that have it open share it.
   uint64_t life_;
 };
 
@@ -105,7 +105,7 @@ SimFiles::File& SimFiles::made(const std::string& path) {
   return *file;
 }
 
-// An error may come after it was done.
+// An error may come although the file was written.
 Result<void> SimFiles::write(const std::string& path, const std::string& content) {
   const auto bad = fails(path);
   if (!bad && world_.random().chance(0.5)) return bad;

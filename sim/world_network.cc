@@ -12,7 +12,7 @@ constexpr Duration kSentAgain = 200ms;
 }  // namespace
 
 Result<void> SimNetwork::start(env::Greeting self, Receiver receiver) {
-  const env::LogPosition log = self_.log;  // Named before.
+  const env::LogPosition log = self_.log;  // It was set before the start.
   self_ = std::move(self);
   self_.log = log;
   receiver_ = std::move(receiver);
@@ -36,7 +36,7 @@ void SimNetwork::hang_up(const Address& address) {
   links_.erase(found);
 }
 
-// Before the redial's own news, as on one thread of one network.
+// This comes before the news of the redial, as on the one thread of a real network.
 void SimNetwork::tell_lost(const Address& address, const env::Greeting& peer) {
   world_.at_node(node_, world_.now() + 1us, [this, address, peer] {
     receiver_.on_link({env::LinkNews::lost, address, peer, false});
@@ -56,7 +56,7 @@ void SimNetwork::connect(const Address& address, uint64_t generation, Duration w
 void SimNetwork::attempt(const Address& address) {
   Link& link = links_.find(address)->second;
   const World::NodeIndex there = World::who_had(address);
-  if (there > world_.size()) return;  // Nobody ever was there.
+  if (there > world_.size()) return;  // No node was ever there.
   World::Machine& machine = *world_.machines_[there];
   const auto again = [&](env::LinkNews news, bool gone,
                          const std::optional<env::Greeting>& stranger = {}) {
@@ -102,7 +102,7 @@ bool SimNetwork::is_foreign(const env::Greeting& other) const {
   return !self_.cluster.empty() && !other.cluster.empty() && self_.cluster != other.cluster;
 }
 
-// Every connection is greeted anew, both ways; one to another cluster ends by it.
+// Both ends of every connection greet again, and a connection to another cluster ends.
 void SimNetwork::set_cluster(const ClusterId& cluster) {
   if (cluster == self_.cluster) return;
   self_.cluster = cluster;
@@ -126,7 +126,7 @@ void SimNetwork::expect_greeting(World::NodeIndex from, Duration wait) {
   });
 }
 
-// By a node that this one dialled, or that dialled this one, on a link that is up.
+// The other node greets again on each link that is up, whichever of the two dialled it.
 void SimNetwork::greeted_anew(World::NodeIndex from) {
   SimNetwork& other = *world_.machines_[from]->network;
   const env::Greeting& greeting = other.self_;
@@ -145,7 +145,7 @@ void SimNetwork::greeted_anew(World::NodeIndex from) {
 }
 
 void SimNetwork::peer_gone(World::NodeIndex peer) {
-  // Nobody is told across a partition; the link is dead all the same.
+  // No news crosses a partition, but the link is dead all the same.
   break_links_to(peer, world_.reaches(peer, node_));
 }
 
@@ -173,7 +173,7 @@ void SimNetwork::send(Incarnation to, Message message, uint64_t start) {
     if (!machine.on || machine.network->self_.start != link.peer.start) return;
     Link::Lane& lane = std::holds_alternative<Delivery>(message) ? link.bulk : link.prompt;
     if (!through_pipe(link, lane, message)) return;
-    // In order in one lane, as TCP has it.
+    // Messages of one lane stay in order, as in TCP.
     const Instant when = std::max(lane.last_delivery + 1us, lane.pipe_free + world_.latency());
     lane.last_delivery = when;
     if (world_.random_.chance(world_.faults_.doubled)) {
@@ -184,8 +184,8 @@ void SimNetwork::send(Incarnation to, Message message, uint64_t start) {
   }
 }
 
-// When it has left for the other end; false: what waits in its lane already is too much. What is
-// prompt takes the pipe from what is not.
+// Finds when the message has left for the other end. False if too much waits in its lane already.
+// Prompt messages take the pipe from the others.
 bool SimNetwork::through_pipe(Link& link, Link::Lane& lane, const Message& message) {
   const Instant leaves = world_.now() + world_.machines_[node_]->lag;
   const uint64_t bandwidth = world_.faults_.bandwidth;

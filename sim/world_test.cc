@@ -1,4 +1,4 @@
-// The simulated world: what it does to those who live in it.
+// Tests of the simulated world: the faults that it makes.
 #include "sim/world.h"
 
 #include <gtest/gtest.h>
