@@ -21,20 +21,20 @@ bool Admission::on_join(Incarnation from, const Join& join, bool leads, const Tu
     tell_removed(who, turn);
     return false;
   }
-  // It has founded one of its own since our link to it was greeted.
+  // It has founded a cluster of its own since our link to it was greeted.
   if (!join.cluster.empty() && join.cluster != joining_.cluster()) return false;
   const Standing standing = peers_.standing_of(who, turn);
   if (standing != Standing::member) {
     refuse(who, standing, turn);
     return false;
   }
-  // It may have moved. Where nobody leads, the log cannot say so.
+  // It may have moved. Without a leader, the log cannot say so.
   if (leads || turn.state.member(who.incarnation) != nullptr) {
     peers_.visit(who.address, turn);
   }
   if (leads) {
-    // A newer start of a member is admitted once this node has found it by itself: anybody may
-    // speak in its name. Until then it asks again.
+    // A newer start of a member is admitted once this node has found it by itself, since any
+    // process may speak in its name. Until then it asks again.
     const Member* known = turn.state.member(who.incarnation);
     const bool is_next = known != nullptr && known->info.boot != who.boot;
     return !is_next || who.incarnation == self_.incarnation ||
@@ -42,16 +42,17 @@ bool Admission::on_join(Incarnation from, const Join& join, bool leads, const Tu
   }
   if (from != who.incarnation) return false;
   if (turn.consensus.leader) turn.send(turn.consensus.leader, join);
-  // A member that cannot reach the leader may not know it: who the members are it learns from us.
+  // A member that cannot reach the leader may not know where it is, so it learns the members from
+  // us.
   const Member* member = turn.state.member(who.incarnation);
   if (member == nullptr || member->info != who) return false;
   turn.send(from, who_is_where(joining_.cluster(), turn.consensus.leader, turn.state));
   return false;
 }
 
-// Two processes of one incarnation: this one is told why it is not heard (safety.md 9).
+// Another process has the same incarnation, so this one is told why it is not heard (safety.md 9).
 void Admission::refuse(const MemberInfo& who, Standing standing, const Turn& turn) {
-  // The last words of the process before this one.
+  // A late message of this node's own last process.
   if (who.incarnation == self_.incarnation) return;
   const MemberInfo other = peers_.other_process(who.incarnation, turn.state);
   JoinReply reply;
@@ -77,10 +78,10 @@ void Admission::refuse(const MemberInfo& who, Standing standing, const Turn& tur
   turn.send(who.incarnation, std::move(reply), who.start);
 }
 
-// True for ever, so no leader is needed to say it.
+// A removal is true for ever, so no leader is needed to tell it.
 void Admission::tell_removed(const MemberInfo& who, const Turn& turn) {
   peers_.visit(who.address, turn);
-  // Where all are: it may know none of us any more, and believes only whom it knows.
+  // The reply names all members: it may know none of us any more, and believes only those it knows.
   JoinReply reply = who_is_where(joining_.cluster(), turn.consensus.leader, turn.state);
   reply.refused = "it was removed";
   reply.removed = true;
@@ -93,7 +94,7 @@ void Admission::on_join_reply(const Received& input, Standing standing, const Jo
                               const Turn& turn) {
   const bool is_known = peers_.is_known(input.from, turn);
   if (reply.cluster != joining_.cluster()) return;
-  // Under a member's name anybody may say anything; only the process that was let in is heard.
+  // Any process may speak in a member's name, so only the process that was let in is heard.
   if (is_known && standing != Standing::member) return;
   if (!is_known && !believes(input, reply, turn)) return;
   if (reply.removed) {
@@ -115,12 +116,12 @@ void Admission::on_join_reply(const Received& input, Standing standing, const Jo
   }
 }
 
-// Whoever names us as its member may be one of those who came while we were away.
+// A process that names us as a member may be one that joined while we were away.
 bool Admission::believes(const Received& input, const JoinReply& reply, const Turn& turn) {
   const bool names_us = std::any_of(reply.members.begin(), reply.members.end(),
                                     [this](const MemberInfo& member) { return is_us(member); });
   if (!input.is_ours || !peers_.is_lonely(turn)) return false;
-  // Whom this node knows may have moved: it is asked where it is said to be.
+  // A member that this node knows may have moved, so it is looked for at the address that is named.
   for (const MemberInfo& member : reply.members) {
     const bool knows = !is_us(member) && peers_.is_known(member.incarnation, turn);
     if (knows) peers_.visit(member.address, turn);
@@ -133,8 +134,9 @@ bool Admission::believes(const Received& input, const JoinReply& reply, const Tu
   return true;
 }
 
-// Another process has our incarnation. It is believed only if it contradicts what we are; or if a
-// leader says that this very process has lost what it had acknowledged to it.
+// Another process has our incarnation. The reply is believed only if it tells of a process other
+// than this one, or if a leader says that this very process has lost what it had acknowledged to
+// it.
 void Admission::renounce(Incarnation from, const JoinReply& reply, const Turn& turn) {
   const auto other = std::find_if(reply.members.begin(), reply.members.end(),
                                   [this](const MemberInfo& member) { return is_us(member); });
@@ -149,8 +151,8 @@ void Admission::renounce(Incarnation from, const JoinReply& reply, const Turn& t
     return hold_up("waits to be let in: " + shown(reply.refused), turn);
   }
   const bool is_older = reply.standing == Standing::older;
-  // Who else lives, the leader hears best: all members speak to it. If the other one leads itself,
-  // all members hear it.
+  // The leader knows best which process lives, since all members speak to it. If the other process
+  // leads, all members hear it.
   const bool hears_both = reply.leader == from || reply.leader == self_.incarnation;
   if (!is_older && (reply.standing != Standing::copy || !hears_both)) return;
   if (is_older && other->boot < self_.boot) return;
@@ -165,7 +167,7 @@ void Admission::hold_up(std::string why, const Turn& turn) {
   turn.note(Weight::warning, "this process " + held_up_);
 }
 
-// Whom it knew, the next incarnation asks to take it in.
+// The next incarnation asks the members that this one knew to take it in.
 void Admission::give_up_identity(const std::string& why, bool comes_back, const Turn& turn) {
   if (std::exchange(given_up_, true)) return;
   Bytes members;
@@ -177,7 +179,7 @@ void Admission::give_up_identity(const std::string& why, bool comes_back, const 
   turn.effects.push_back(Renounce{why, comes_back});
 }
 
-// What the consensus knows by the log: this node, or one that it leads, has lost what it had
+// The consensus knows by the log that this node, or one that it leads, has lost entries that it had
 // acknowledged.
 void Admission::mind_losses(bool leads, const Turn& turn) {
   if (!turn.consensus.older_copy.empty()) give_up_identity(turn.consensus.older_copy, true, turn);
@@ -196,14 +198,14 @@ void Admission::mind_losses(bool leads, const Turn& turn) {
   }
 }
 
-// Until the state knows this start of this node, it says so again and again. So does who hears no
-// leader: it may have been removed, and everybody else knows.
+// A node announces its start again and again until the state knows it. A node that hears no leader
+// does so, too: it may have been removed, and all others know it.
 void Admission::announce(const Turn& turn) {
   if (!joining_.is_in_one()) return;
   const Member* known = turn.state.member(self_.incarnation);
   const bool linked = peers_.is_linked(turn.consensus.leader);
-  // Who hears a leader and cannot answer it does not know where it is: the log will not say so to
-  // somebody who cannot answer.
+  // A node that hears a leader and has no link to it does not know where the leader is. The log
+  // will not tell it, since it cannot answer.
   if (known != nullptr && known->info == self_ && linked && held_up_.empty()) return;
   // Each refusal is an entry of the log.
   if (turn.now - announced_ < (rejected_ ? patience_ / 2 : kAnnounceEvery)) return;
@@ -213,8 +215,9 @@ void Admission::announce(const Turn& turn) {
     turn.send(turn.consensus.leader, join);
     return;
   }
-  // A founder without a vote hears of no leader before it is admitted, and who has just joined may
-  // not know where the leader is: anybody passes it on, and the answer names all members.
+  // A founder without a vote hears of no leader before it is admitted, and a node that has just
+  // joined may not know where the leader is. So every peer is asked: it passes the request on, and
+  // the answer names all members.
   peers_.each_link([&](const Address&, Incarnation peer) { turn.send(peer, join); });
 }
 

@@ -3,7 +3,7 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr Duration kCheckTakes = 2s;  // Whoever is not heard by then is not heard.
+constexpr Duration kCheckTakes = 2s;  // A node that is silent for longer is not waited for.
 
 int64_t heard_ms(const NodeId& node, const SoftTable& soft, const State& state) {
   const Member* member = state.member(node);

@@ -79,11 +79,11 @@ Instant Brain::due() const {
   Instant due = stepped_ + options_.leader.timing.doubt_gap / 2;
   due = std::min({due, member_.due(), requests_.due(), joining_.due(stepped_)});
   if (leader_) due = std::min(due, leader_->due());
-  // "At once" may be said as the beginning of time, from which nobody can count.
+  // "At once" may be given as the beginning of time, and a difference from that would overflow.
   return std::max(due, stepped_);
 }
 
-// What the consensus below has decided since the last step.
+// Follows what the consensus has decided since the last step.
 void Brain::follow_consensus(const Turn& turn) {
   consensus_.ready = consensus_.leading && noop_term_ == consensus_.term;
   consensus_.linked = peers_.is_linked(consensus_.leader);
@@ -134,7 +134,8 @@ void Brain::mind_standing(const Turn& turn) {
 bool Brain::goodbye_said() const {
   const Member* self = state_.member(self_);
   if (self == nullptr || state_.members().size() < 2 || consensus_.leading) return true;
-  // Until its own word is applied the state has that of the process before it, without a reason.
+  // Until this process's goodbye is applied, the state has that of the last process, without a
+  // reason.
   return self->health == Health::stopped && self->reason == HealthReason::shut_down &&
          self->info.boot == options_.self.boot;
 }
@@ -255,7 +256,7 @@ void Brain::lead(const Turn& turn) {
   if (!leader_) return;
   const int64_t told = leader_->soft().as_of_ms;
   leader_->tick(turn);
-  // What the leader tells the others once a second, its own readers want to see as well.
+  // The leader's own readers must also see the table that the others get once a second.
   if (leader_->soft().as_of_ms != told) ++view_changes_;
 }
 
@@ -266,7 +267,7 @@ void Brain::on(const HostReport& input, const Turn& turn) {
   member_.tick(turn);
 }
 
-// A checkpoint is the leader's to propose; PendingRequests sees it there like any other change.
+// Only the leader proposes a checkpoint. PendingRequests sees it there like any other change.
 void Brain::on(const HostCheckpoint& input, const Turn& turn) {
   serve(requests_.ask({0, {Change{SaveCheckpoint{input.processor, input.checkpoint}}, {}}}, soft(),
                       turn),
@@ -283,7 +284,7 @@ void Brain::on(const Sampled& input, const Turn&) {
   member_.set_load(input.load);
 }
 
-// With its cluster this node gives up all that it knows of it.
+// This node forgets all that it knows of the cluster that it gives up.
 void Brain::give_up_cluster(const LinkChanged& news, const Turn& turn) {
   consensus_ = {};
   state_ = State();

@@ -1,4 +1,4 @@
-// The brain's part about other nodes: what comes in by links, and who may say it.
+// The brain's part about other nodes: messages and news that come by links, and who may send them.
 #include <algorithm>
 #include <utility>
 
@@ -7,17 +7,17 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr Duration kLookEvery = 250ms;  // At those who are linked and not let in.
+constexpr Duration kLookEvery = 250ms;  // At linked processes that are not let in.
 
 }  // namespace
 
 void Brain::on(Received& input, const Turn& turn) {
-  // What this node tells itself comes without a process; who greets as this one is another.
+  // A message of this node to itself comes without a boot. One with a boot is from another process.
   if (input.from == self_ && input.boot != 0) return;
   const Peers::Seen seen = peers_.spoke(input, turn);
   note_seen(input.from, seen, turn);
   if (seen.standing == Standing::member) return take(input, seen.standing, turn);
-  // Joiners and probers have their own few messages; a process that is refused is told why.
+  // A node that joins or probes has a few messages of its own. A refused process is told why.
   if (const auto* join = std::get_if<Join>(&input.message)) {
     if (join->self.incarnation != input.from) return;
     if (seen.standing != Standing::stranger) {
@@ -76,8 +76,8 @@ void Brain::take(Received& input, Standing standing, const Turn& turn) {
   if (joining_.has_entered()) look_again(turn);
 }
 
-// A process of a member has greeted or spoken. If it is the successor of one whose end it proves,
-// all that knew the older one learns of it.
+// A process of a member has greeted or spoken. If it proves the end of its predecessors, the parts
+// that knew them learn of it.
 void Brain::note_seen(Incarnation peer, const Peers::Seen& seen, const Turn& turn) {
   if (seen.died != 0) {
     if (leader_) leader_->restarted(peer, seen.died, turn.state);

@@ -20,7 +20,7 @@ void HandoverGate::stopped(ProcessorId processor, Epoch epoch, Incarnation from)
   if (!epoch || !from) return;
   const auto [found, is_new] =
       opened_.try_emplace(processor, Opened{epoch, from, GateKey::stopped});
-  // A late word about an older epoch must not wipe out what is known of the newer one.
+  // A late report about an older epoch must not replace the one about a newer epoch.
   if (!is_new && found->second.epoch < epoch) found->second = {epoch, from, GateKey::stopped};
 }
 
@@ -37,8 +37,8 @@ std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lea
       found->second.owner == assignment.owner) {
     return found->second.key;
   }
-  // What is remembered of a newer epoch than the one asked about must not be forgotten: the asker
-  // is behind, and is told no.
+  // If a newer epoch is remembered than the one asked about, it must not be forgotten: the caller
+  // is behind, and the answer is no.
   if (found != opened_.end() && assignment.epoch < found->second.epoch) return std::nullopt;
 
   const auto remember = [&](GateKey key) {

@@ -10,9 +10,9 @@ namespace databridge::cluster {
 namespace {
 
 constexpr uint32_t kQuarantineDoublingsMax = 6;  // 64 times the first one, at most.
-// A member that stayed out of quarantine for this many T is no longer held to be flapping.
+// A member that stayed out of quarantine for this many T no longer counts as flapping.
 constexpr int kForgivenAfter = 30;
-// However long T is: a member that answers is never kept out for longer (features: recovery).
+// However long T is, a member that answers is never kept out for longer (features: recovery).
 constexpr Duration kQuarantineMax = 10min;
 
 bool is_out(Health health) { return health == Health::unhealthy || health == Health::disconnected; }
@@ -33,12 +33,13 @@ void HealthChecker::watch(Incarnation member, Instant now, const Inherited& inhe
 
 void HealthChecker::inherit(Incarnation member, Instant now, const Inherited& inherited) {
   Judged& judged = members_.at(member);
-  // Nobody is bound by a leader that gave more than it may (safety.md 8.1).
+  // A leader that gave more than it may does not bind the next one (safety.md 8.1).
   const Duration left = std::min(inherited.quarantine_left, quarantine_longest());
   judged.quarantined_until = now + left;
   judged.quarantine_told = std::max(inherited.quarantine_given, left);
   judged.quarantine_told_at = now - (judged.quarantine_told - left);
-  // Only one that is out of trust brings its past along; the others' is forgiven with the term.
+  // Only a condemned member brings its past along. The past of the others is forgiven with the
+  // term.
   judged.condemned =
       inherited.health == Health::unhealthy || inherited.quarantine_given > Duration::zero();
   if (judged.condemned) judged.quarantine_count = inherited.quarantine_count;
@@ -46,11 +47,11 @@ void HealthChecker::inherit(Incarnation member, Instant now, const Inherited& in
   judged.told_reason = inherited.reason;
   judged.told_condemned = judged.condemned;
   judged.told_until = judged.quarantined_until;
-  // It has come back if a later process than the one that said goodbye was heard in this term. The
-  // same one may have been: the last leader's word on it was applied later than that.
+  // It has come back if a later process than the one that said goodbye was heard in this term. That
+  // one may have been heard, too, before the last leader's verdict on it was applied.
   const bool away = inherited.health == Health::stopped && judged.boot <= inherited.goodbye_boot;
   if (CANARY(forgets_goodbyes)) return;
-  // What was inherited before may be out of date by now; what was heard in this term is not.
+  // An inherited goodbye may be out of date by now, but one that was heard in this term is not.
   if (judged.goodbye_heard) return;
   judged.goodbye = away;
   judged.goodbye_boot = inherited.goodbye_boot;
@@ -66,7 +67,7 @@ Heard HealthChecker::note_boot(Judged& member, uint64_t boot) const {
   if (boot < member.boot) return Heard::stale;
   const bool rebooted = member.boot != 0 && boot > member.boot;
   member.boot = boot;
-  if (rebooted) {  // How its last process answered says nothing of this one.
+  if (rebooted) {  // The answers of its last process say nothing of this one.
     member.samples.clear();
     member.sample_next = 0;
     member.latency = {};
@@ -83,7 +84,7 @@ Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
   if (found == members_.end()) return Heard::unknown;
   Judged& judged = found->second;
   const Heard heard = note_boot(judged, beat.boot);
-  if (heard == Heard::stale) return heard;  // A dead process's last words renew nothing.
+  if (heard == Heard::stale) return heard;  // Late messages of a dead process renew nothing.
 
   CHECK(!judged.heard_last || now >= *judged.heard_last);
   // Conservative: any heartbeat that is heard may be acknowledged a moment later.
@@ -101,8 +102,8 @@ Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
   return heard;
 }
 
-// Doubts are held for a whole check, so that a loop that is late every other time, or a log that is
-// behind at every other heartbeat, is one verdict and not many.
+// A doubt lasts for a whole check interval. So a loop that is late every other time, or a log that
+// is behind at every other heartbeat, makes one verdict and not many.
 void HealthChecker::note_life(Judged& judged, const Beat& beat, Instant now) const {
   if (beat.lapsed || beat.loop_late) {
     const bool held = now < judged.doubted_until && judged.doubt == HealthReason::lease_expired;
@@ -116,12 +117,12 @@ void HealthChecker::note_life(Judged& judged, const Beat& beat, Instant now) con
     judged.goodbye_heard = true;
     judged.goodbye_boot = beat.boot;
     judged.back_since.reset();
-    judged.condemned = false;  // Whatever it was: it starts anew.
+    judged.condemned = false;  // It starts anew, whatever it was.
     judged.failed_answers = 0;
   } else if (judged.goodbye && !judged.back_since) {
-    // A process that is told to end says so in every heartbeat from then on. So a goodbye that only
-    // an earlier term knows of is not of a process that is heard without one in this term: it was
-    // written to the log after the next process had been admitted.
+    // A process that is told to end says so in every heartbeat from then on. So if a process is
+    // heard without a goodbye in this term, a goodbye of an earlier term is not its own: that was
+    // written to the log after this process had been admitted.
     const bool next = beat.boot > judged.goodbye_boot ||
                       (beat.boot == judged.goodbye_boot && !judged.goodbye_heard);
     if (next) judged.back_since = attentive(now);
@@ -138,7 +139,7 @@ void HealthChecker::note_answer(Judged& judged, uint64_t number, Instant now) co
     judged.pinged_at.reset();
   }
   if (!judged.asked_at) return;
-  // Somebody asked, and it answers: its quarantine is over.
+  // It has answered a forced check: its quarantine is over.
   judged.asked_at.reset();
   if (!judged.condemned || !judged.linked) return;
   judged.quarantined_until = std::min(judged.quarantined_until, now);
@@ -149,7 +150,7 @@ std::optional<uint64_t> HealthChecker::check_due(Incarnation member, Instant now
   const auto found = members_.find(member);
   if (found == members_.end() || now < found->second.ping_next) return std::nullopt;
   Judged& judged = found->second;
-  if (judged.unanswered) ++judged.failed_answers;  // It speaks, and does not answer.
+  if (judged.unanswered) ++judged.failed_answers;  // It is heard, and has not answered.
   judged.ping_next = now + timing_.check_interval;
   judged.pinged_at = now;
   judged.unanswered = true;
@@ -184,7 +185,7 @@ void HealthChecker::link_up(Incarnation member) {
   found->second.pinged_at.reset();
 }
 
-// A check that was asked on it measures nothing any more but how long it was down.
+// A check on the lost link would measure only how long the link was down.
 void HealthChecker::link_lost(Incarnation member) {
   const auto found = members_.find(member);
   if (found == members_.end()) return;
@@ -226,7 +227,7 @@ void HealthChecker::came_back(Instant now) {
   skipped_ += now - *ticked_ - timing_.doubt_gap;
   ticked_ = now;
   late_ = true;
-  // It would measure the judge's own absence.
+  // A check under way would measure the judge's own absence.
   for (auto& [id, member] : members_) member.pinged_at.reset();
 }
 
@@ -234,7 +235,7 @@ std::vector<VerdictChange> HealthChecker::tick(Instant now) {
   came_back(now);
   ticked_ = now;
   const bool late = std::exchange(late_, false);
-  // A bound that has passed is as good as none at all.
+  // A bound that has passed need not be kept.
   std::erase_if(lease_heard_, [&](const auto& entry) {
     return now - entry.second > timing_.heartbeat_timeout && !members_.contains(entry.first);
   });
@@ -278,12 +279,14 @@ void HealthChecker::check(Judged& member, Instant now) const {
   const bool good = member.heard_since_check && member.linked && !ignored;
   member.good_checks = good ? member.good_checks + 1 : 0;
   member.heard_since_check = false;
-  // From now, not from when it was due: late checks must not follow each other at once.
+  // It counts from now and not from when it was due: late checks must not follow each other at
+  // once.
   member.check_next = attentive(now) + timing_.check_interval;
 }
 
 void HealthChecker::condemn(Judged& member, Instant now) const {
-  // Silent all along: the one quarantine goes on. Heard in between: it flaps, out for longer.
+  // A member that was silent all along stays in the same quarantine. A member that was heard in
+  // between flaps, and stays out for longer.
   if (member.condemned && !member.heard_since_condemned) return;
   const bool forgiven =
       !member.condemned && now - member.trusted_since >= kForgivenAfter * timing_.heartbeat_timeout;
@@ -304,7 +307,7 @@ Duration HealthChecker::quarantine_longest() const {
   return std::min(quarantine_first() * (1 << kQuarantineDoublingsMax), kQuarantineMax);
 }
 
-// Is there, at this moment, a reason to take its work away?
+// The reason to take its work away now, if there is one.
 std::optional<HealthChecker::Verdict> HealthChecker::condemnation(Judged& member, Instant now,
                                                                   bool late) const {
   const Duration t = timing_.heartbeat_timeout;
@@ -312,26 +315,26 @@ std::optional<HealthChecker::Verdict> HealthChecker::condemnation(Judged& member
       member.refused ? HealthReason::connection_refused : HealthReason::connection_lost;
   if (member.dead) return Verdict{Health::disconnected, gone};
   if (attentive(now) - member.silent_since >= t) {
-    // What came in while the judge was away may still be on its way to it: one turn more. If that
-    // one is late, too, it has had all of it.
+    // Messages that came in while the judge was away may not have reached it yet, so it waits for
+    // one turn. If that turn is late too, it has had all of them.
     const bool first = late && !member.overdue;
     member.overdue = true;
     if (!first && member.linked) return Verdict{Health::unhealthy, HealthReason::heartbeat_lost};
     if (!first) return Verdict{Health::disconnected, gone};
   }
   if (member.failed_answers >= timing_.failure_threshold) {
-    member.failed_answers = 0;  // So many more of them are the next failure.
+    member.failed_answers = 0;  // The next failure needs as many again.
     return Verdict{Health::unhealthy, HealthReason::answers_failed};
   }
-  // It is heard and cannot be answered: its lease has run out, so its work has stopped.
+  // It is heard but cannot be answered: its lease has run out, so its work has stopped.
   if (!member.condemned && member.unlinked_since && attentive(now) - *member.unlinked_since >= t) {
     return Verdict{Health::disconnected, gone};
   }
   return std::nullopt;
 }
 
-// It has said goodbye, and its next process is not there yet. One that has come and is behind, or
-// that cannot be answered, is still as good as away; but not for ever.
+// It has said goodbye, and its next process is not ready. A process that is behind, or that cannot
+// be answered, counts as not there, but only for T.
 bool HealthChecker::still_stopped(Judged& member, Instant now) const {
   if (!member.goodbye) return false;
   const bool back = member.back_since.has_value();
@@ -347,7 +350,7 @@ bool HealthChecker::still_stopped(Judged& member, Instant now) const {
 
 HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now, bool late) const {
   if (still_stopped(member, now)) {
-    // What the last leader said of it holds, with its reason, until it says something new.
+    // The last leader's reason holds until the member says something new.
     const bool known = member.told == Health::stopped && !member.goodbye_heard;
     return {Health::stopped, known ? member.told_reason : HealthReason::shut_down};
   }
@@ -373,12 +376,12 @@ HealthChecker::Verdict HealthChecker::judge_trusted(const Judged& member, Instan
     if (member.refused) return {Health::disconnected, HealthReason::connection_refused};
     return {Health::degraded, HealthReason::connection_lost};
   }
-  // A new leader does not trust on hearsay whom the last one had reason to doubt.
+  // If the last leader had doubts about a member, a new one must hear the member itself first.
   if (!member.heard_last && member.told != Health::healthy) {
     return {member.told, member.told_reason};
   }
   if (member.trouble != HealthReason::none) return {Health::degraded, member.trouble};
-  // It lacks entries as well, then; why its work stopped says more.
+  // Then it also lacks entries, but the reason why its work stopped says more.
   const bool doubted = now < member.doubted_until;
   if (doubted && member.doubt == HealthReason::lease_expired) {
     return {Health::degraded, member.doubt};

@@ -36,7 +36,7 @@ Joining::Joining(Options options, Peers& peers)
       discovery_(options_.discovery) {
   peers_.add_seeds(options_.discovery.seeds);
   peers_.enter(cluster_);
-  // Its founding set: after a restart before the log says who is in, they are known by it.
+  // After a restart, the founding set names the founders before the log does.
   std::vector<Incarnation> founders;
   for (const Founder& founder : options_.discovery.restored.promised) {
     founders.push_back(founder.incarnation);
@@ -46,7 +46,7 @@ Joining::Joining(Options options, Peers& peers)
 
 void Joining::start(const Turn& turn) {
   if (!is_in_one()) discovery_.start(turn.now);
-  // A founder votes before it is admitted as a member: the seeds are dialled again at every start.
+  // A founder votes before it is admitted as a member, so the seeds are dialled at every start.
   for (const Address& seed : options_.discovery.seeds) turn.effects.push_back(Dial{seed});
 }
 
@@ -85,7 +85,7 @@ void Joining::discover(const Turn& turn) {
 void Joining::founded(const Founded& founded, const Turn& turn) {
   enter(founded.cluster);
   for (const MemberInfo& member : founded.members) peers_.add_known({member.incarnation});
-  if (told_) told_->from = cluster_;  // Its promise was final: it is left again.
+  if (told_) told_->from = cluster_;  // Its promise was final, so it is left again.
   turn.effects.push_back(Found{founded.cluster, founded.voters});
   for (const MemberInfo& member : founded.members) {
     // After a restart in between, some founders are known by their ids only.
@@ -103,7 +103,7 @@ void Joining::joined(const JoinReply& reply, const Turn& turn) {
     peers_.add_known({member.incarnation});
     if (member.incarnation != options_.self.incarnation) members.push_back(member.address);
   }
-  // The leader may not have admitted those yet that this node has asked.
+  // The leader may not have admitted the seeds yet that this node has asked.
   for (const Address& seed : peers_.seeds()) {
     if (std::find(members.begin(), members.end(), seed) == members.end()) members.push_back(seed);
   }
@@ -111,8 +111,8 @@ void Joining::joined(const JoinReply& reply, const Turn& turn) {
   for (const Address& member : members) turn.effects.push_back(Dial{member});
 }
 
-// Told to join the cluster behind the seeds (POST /api/cluster/join). The cluster that a node has
-// founded alone is given up for it, but only once a member of another one is there (safety.md 5.3).
+// Joins the cluster behind the seeds (POST /api/cluster/join). A cluster that this node has founded
+// alone is given up for it, but only once a member of another one is found (safety.md 5.3).
 void Joining::join(const JoinCluster& request, Ticket ticket, const Turn& turn) {
   const std::string why_not = !options_.clustered
                                   ? "this node stands alone: start it with --cluster-enabled"
@@ -132,7 +132,7 @@ void Joining::join(const JoinCluster& request, Ticket ticket, const Turn& turn) 
   for (const Address& seed : request.seeds) turn.effects.push_back(Dial{seed});
 }
 
-// Answers once this node is in, and sees its own entry; or says why it is not.
+// Answers once this node is in and sees its own entry, or says why it is not.
 void Joining::answer_join(const Turn& turn) {
   if (!told_) return;
   const auto answer = [&](Answer with) {
@@ -158,7 +158,7 @@ void Joining::answer_join(const Turn& turn) {
       "no member of another cluster answered at the seeds: this node stays in " + cluster_.value));
 }
 
-// In a cluster that others are in, or that holds anything, a node stays.
+// A node stays in a cluster that has other members, or that holds anything.
 std::string Joining::why_not_alone(const Turn& turn) const {
   if (!is_in_one()) return {};
   const State& state = turn.state;
@@ -202,7 +202,7 @@ void Joining::give_up(const LinkChanged& news, const Turn& turn) {
   discovery_.trust(news.peer, news.cluster);  // It greeted at the seed.
 }
 
-// ---- What others say
+// ---- Messages of others
 
 void Joining::on_link(const LinkChanged& news, Instant now) {
   if (is_in_one()) return;
@@ -226,7 +226,7 @@ void Joining::on_probe(Incarnation from, const Probe& probe, const Turn& turn) {
   about.self = options_.self;
   about.cluster = cluster_;
   about.attempt = discovery_.record().attempt;
-  // To whoever asks: it may be the next process of a member, and not let in yet.
+  // The answer is for this very start: it may be the next process of a member, and not let in yet.
   turn.send(from, about, probe.self.start);
 }
 
@@ -237,7 +237,7 @@ void Joining::on_probe_reply(Incarnation from, const ProbeReply& reply, const Tu
 }
 
 void Joining::on_join_reply(Incarnation from, const JoinReply& reply, const Turn& turn) {
-  // Perhaps it was admitted once, and did not live to hear of it.
+  // This node may have been admitted once, and may have ended before it heard of it.
   if (reply.removed) {
     if (discovery_.trusts(from)) turn.effects.push_back(Leave{shown(reply.refused)});
     return;

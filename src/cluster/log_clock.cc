@@ -14,7 +14,7 @@ int64_t milliseconds(Duration duration) {
 }
 
 bool agree(int64_t a, int64_t b) {
-  // Clocks may say anything: no difference of theirs may overflow.
+  // Clocks may show any time, and no difference between them may overflow.
   const auto far = static_cast<uint64_t>(std::max(a, b)) - static_cast<uint64_t>(std::min(a, b));
   return far <= static_cast<uint64_t>(milliseconds(LogClock::kSlack));
 }
@@ -30,7 +30,7 @@ void LogClock::begin(int64_t log_ms, uint64_t age_ms, Instant now) {
 }
 
 void LogClock::heard(Incarnation voter, int64_t wall_ms, Instant now) {
-  if (wall_ms <= 0) return;  // Not named: by an older version.
+  if (wall_ms <= 0) return;  // An older version does not name it.
   if (wall_ms >= kYear10000) return;
   named_[voter] = {wall_ms, now};
 }
@@ -59,7 +59,7 @@ int64_t LogClock::stamp(int64_t log_ms, int64_t wall_ms, const std::vector<Incar
   const auto shown = clocks(wall_ms, voters, now);
   const auto agreeing = static_cast<size_t>(std::count_if(
       shown.begin(), shown.end(), [&](int64_t other) { return agree(other, wall_ms); }));
-  // A log that has no time yet takes the first that it is given; there is nothing to keep.
+  // A log without a time takes the first one that it is given, since it has none to keep.
   if (log_ms != 0 && agreeing <= voters.size() / 2) return std::max(log_ms, bound);
   line_ms_ = wall_ms;
   line_at_ = now;

@@ -12,7 +12,7 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr size_t kPeersMax = 256;  // That are remembered, and addresses that are dialled.
+constexpr size_t kPeersMax = 256;  // Peers that are remembered; addresses that are dialled.
 constexpr size_t kWordsMax = 300;  // Of another node's refusal.
 
 std::vector<Incarnation> ids_of(const std::vector<Founder>& set) {
@@ -61,7 +61,7 @@ void NodeDiscovery::trust(Incarnation peer, const ClusterId& cluster) {
   if (!cluster.empty()) named_.insert(cluster);
 }
 
-// Strangers come in any number; who is neither linked nor heard of late makes room.
+// Any number of strangers may come. A peer that is neither linked nor heard of late makes room.
 bool NodeDiscovery::make_room(Instant now) {
   if (peers_.size() < kPeersMax) return true;
   std::erase_if(peers_, [&](const auto& entry) {
@@ -76,7 +76,7 @@ void NodeDiscovery::probe(Incarnation from, const Probe& probe, Instant now) {
   if (from == options_.self.incarnation || probe.self.incarnation != from) return;
   if (!peers_.contains(from) && !make_room(now)) return;
   learn(probe.self);
-  // A member answers newcomers, too, and can only speak on a link of its own.
+  // A member answers newcomers, too, and can do so only on a link of its own.
   if (done_) outputs_.push_back(DialSeed{probe.self.address});
   send(from, reply(now));
 }
@@ -91,7 +91,7 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   }
   learn(reply.self);
   Peer& peer = peers_[from];
-  if (reply.attempt < peer.attempt) return;  // Messages may overtake each other: that is old news.
+  if (reply.attempt < peer.attempt) return;  // It was overtaken by a newer message.
   if (!reply.cluster.empty() && !is_wanted(reply.cluster)) return;
   if (!reply.cluster.empty()) {
     peer.attempt = reply.attempt;
@@ -100,7 +100,7 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
     peer.heard = now;
     return consider(now);
   }
-  // It gave up the cluster that it had founded alone, which takes a new attempt.
+  // It has given up the cluster that it had founded alone, which takes a new attempt.
   if (reply.attempt > peer.attempt) peer.cluster = {};
   const bool same_attempt = reply.attempt == peer.attempt;
   peer.info = reply.self;
@@ -111,9 +111,9 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
     promised.push_back({reply.promised[i], reply.attempts[i]});
   }
   std::sort(promised.begin(), promised.end());
-  // Within one attempt a promise is never taken back, so "none" is the older news there, too.
+  // Within one attempt a promise is never taken back, so a reply without a promise is older, too.
   if (!same_attempt || !promised.empty()) peer.promised = std::move(promised);
-  // One address, one process: whoever was heard there before is gone.
+  // One address has one process, so a peer that was heard there before is gone.
   for (auto& [id, other] : peers_) {
     if (id != from && other.info.address == reply.self.address) other.heard.reset();
   }
@@ -132,7 +132,7 @@ void NodeDiscovery::join_reply(Incarnation from, const JoinReply& reply, Instant
     return;
   }
   if (reply.cluster.empty() || !is_wanted(reply.cluster)) return;
-  if (!named_.contains(reply.cluster)) return;  // A stranger's word.
+  if (!named_.contains(reply.cluster)) return;  // Only a stranger named it.
   outputs_.push_back(Joined{reply});
   finish(reply.cluster);
   tell_all(now);
@@ -156,7 +156,8 @@ void NodeDiscovery::tick(Instant now) {
 
 std::vector<DiscoveryOutput> NodeDiscovery::take_outputs() { return std::exchange(outputs_, {}); }
 
-// The order is that of certainty: what is final first, then who has a cluster, then the search.
+// The order is that of certainty: first a final founding, then peers with a cluster, then the
+// search for founders.
 void NodeDiscovery::consider(Instant now) {
   if (done_) return;
   const Set& promised = durable_.promised;
@@ -170,7 +171,7 @@ void NodeDiscovery::consider(Instant now) {
       return;
     }
   }
-  // What is being written may found a cluster, alone or with others: first that.
+  // A record that is being written may found a cluster, alone or with others, so it comes first.
   if (durable_ != record_ || join_somebody(now)) return;
   if (options_.only_join) {
     return say("no member of " +
@@ -184,8 +185,8 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
   if (!record_.promised.empty() && is_dead(record_.promised)) {
     return write({record_.attempt + 1, {}});
   }
-  // Somebody counts on a founder that is not there. Raising our attempt sets it free; not at
-  // once, for it may only have heard of it earlier than we did.
+  // A peer counts on us in a set that is not ours. Raising our attempt sets it free. This is not
+  // done at once, since it may only have heard of a founder earlier than we did.
   if (!is_asked_in_vain(present)) {
     vain_since_.reset();
   } else if (!vain_since_) {
@@ -220,7 +221,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
   if (record_.promised.empty()) write({record_.attempt, present});
 }
 
-// We have no promise, and somebody's promise names our present attempt in a set that is not ours.
+// We have no promise, and a peer's promise names our present attempt in a set that is not ours.
 bool NodeDiscovery::is_asked_in_vain(const Set& present) const {
   if (!record_.promised.empty()) return false;
   const Founder self{options_.self.incarnation, record_.attempt};
@@ -231,7 +232,7 @@ bool NodeDiscovery::is_asked_in_vain(const Set& present) const {
   return false;
 }
 
-// All of the set have promised it durably.
+// All founders of the set have promised it durably.
 bool NodeDiscovery::is_complete(const Set& set) const {
   for (const Founder& founder : set) {
     if (founder.incarnation == options_.self.incarnation) continue;
@@ -241,7 +242,7 @@ bool NodeDiscovery::is_complete(const Set& set) const {
   return true;
 }
 
-// One of the set has used the attempt that the set names otherwise: it will never be complete.
+// A founder of the set has used its attempt in another way, so the set will never be complete.
 bool NodeDiscovery::is_dead(const Set& set) const {
   for (const Founder& founder : set) {
     const auto found = peers_.find(founder.incarnation);
@@ -263,11 +264,11 @@ bool NodeDiscovery::join_somebody(Instant now) {
   if (members.empty()) return false;
   if (joined_at_ && now - *joined_at_ < options_.join_interval) return true;
   joined_at_ = now;
-  // Another one each time: the last may know no leader.
+  // Another member is asked each time, since the last one may know no leader.
   const auto next = std::upper_bound(members.begin(), members.end(), asked_);
   asked_ = next == members.end() ? members.front() : *next;
   send(asked_, Join{options_.self, {}});
-  // Who was refused goes on asking; why it was says more than that.
+  // A refused node goes on asking, but the reason of the refusal says more.
   if (refused_.empty()) {
     say("asking " + peers_[asked_].info.node.value + " to be taken into the cluster");
   }
@@ -292,7 +293,8 @@ void NodeDiscovery::found() {
                peer != peers_.end() && peer->second.info.incarnation == id) {
       founded.members.push_back(peer->second.info);
     } else {
-      // Promised before a restart, and not heard since: its address comes with its first word.
+      // Not heard since our restart, only promised before: its address comes with its first
+      // message.
       founded.members.push_back({});
       founded.members.back().incarnation = id;
     }
@@ -308,7 +310,7 @@ void NodeDiscovery::finish(ClusterId cluster) {
   say("");
 }
 
-// Who is there to found with: this node, and who was heard of late and has no cluster.
+// The nodes to found with: this one, and peers that were heard of late and have no cluster.
 NodeDiscovery::Set NodeDiscovery::present(Instant now) const {
   Set set{{options_.self.incarnation, record_.attempt}};
   for (const auto& [id, peer] : peers_) {
@@ -348,7 +350,7 @@ void NodeDiscovery::tell_all(Instant now) {
 void NodeDiscovery::learn(const MemberInfo& info) {
   if (info.incarnation == options_.self.incarnation || !info.incarnation) return;
   Peer& peer = peers_[info.incarnation];
-  if (!peer.heard) peer.info = info;  // What it says of itself is better than hearsay.
+  if (!peer.heard) peer.info = info;  // Its own word counts more than hearsay.
   if (!done_) dial(info.address);
 }
 
@@ -396,12 +398,12 @@ uint32_t expected_founders(const ResolvedSeed& own, const std::vector<ResolvedSe
     }
     return text;
   };
-  // Each place as all its spellings: as written, and as each address that the name stands for.
+  // Each place as a set of spellings: as written, and as each address that the name stands for.
   std::vector<std::set<Address>> places;
   const auto add = [&](const ResolvedSeed& seed) {
     std::set<Address> place{{lower(seed.written.host), seed.written.port}};
     for (const std::string& ip : seed.ips) place.insert({lower(ip), seed.written.port});
-    // It may join two that were taken for different so far.
+    // It may join two places that seemed different so far.
     std::erase_if(places, [&](const std::set<Address>& other) {
       const bool same = std::any_of(other.begin(), other.end(),
                                     [&](const Address& a) { return place.contains(a); });

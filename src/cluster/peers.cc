@@ -8,18 +8,18 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr size_t kStrangersMax = 256;  // Incarnations of no member that are remembered.
-constexpr size_t kStrangersTried = 8;  // Addresses of those who named our cluster.
+constexpr size_t kStrangersMax = 256;  // Strangers that are remembered.
+constexpr size_t kStrangersTried = 8;  // Addresses of strangers that named our cluster.
 constexpr size_t kVisitsMax = 64;      // Addresses that strangers had us dial.
 constexpr size_t kSeenMax = 4;
 constexpr size_t kReplyMax = 48u << 10;
-constexpr size_t kTextMax = 300;  // Of another node's words.
+constexpr size_t kTextMax = 300;  // Of another node's text.
 
 bool contains(const std::vector<Incarnation>& all, Incarnation one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
-// The state knows a newer start of that data directory, or another one that counts alike.
+// The state knows a newer start of that data directory, or another start with the same number.
 bool is_older(const Peers::Process& process, const MemberInfo& newest) {
   if (CANARY(older_copies_count)) return false;
   if (process.boot != newest.boot) return process.boot < newest.boot;
@@ -28,7 +28,7 @@ bool is_older(const Peers::Process& process, const MemberInfo& newest) {
 
 }  // namespace
 
-// ---- Who is known
+// ---- Known members
 
 void Peers::enter(const ClusterId& cluster) {
   cluster_ = cluster;
@@ -52,7 +52,7 @@ bool Peers::is_known(Incarnation who, const Turn& turn) const {
   if (cluster_.empty()) return false;
   if (who == options_.self || turn.state.member(who) != nullptr) return true;
   if (contains(turn.consensus.voters, who) || contains(turn.consensus.learners, who)) {
-    return true;  // Even if it was removed: it counts until the configuration is without it.
+    return true;  // Even a removed one, until the configuration is without it.
   }
   if (turn.state.removed(who) != nullptr) return false;
   if (CANARY(strangers_count)) return true;
@@ -83,7 +83,7 @@ KnownPeers Peers::known(const Turn& turn) const {
     if (const Member* member = turn.state.member(who)) known.boot_least = member->info.boot;
     const auto peer = peers_.find(who);
     if (peer == peers_.end() || !peer->second.present) return;
-    if (peer->second.present->boot < known.boot_least) return;  // It waits for its successor.
+    if (peer->second.present->boot < known.boot_least) return;  // Its successor is expected.
     known.boot = peer->second.present->boot;
     known.start = peer->second.present->start;
   };
@@ -113,7 +113,7 @@ void Peers::publish_known(const Turn& turn) {
 
 Peers::Peer& Peers::peer_of(Incarnation who, const Turn& turn) {
   if (!peers_.contains(who) && peers_.size() >= kStrangersMax) {
-    // Strangers come in any number; of members there are not many.
+    // Any number of strangers may come, but there are few members.
     auto oldest = peers_.end();
     size_t strangers = 0;
     for (auto next = peers_.begin(); next != peers_.end(); ++next) {
@@ -187,8 +187,8 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
     return result;
   }
   result.standing = Standing::member;
-  // Whom this node had found by itself before one of the two knew of its cluster is present:
-  // somebody who only dials us does not come before that one.
+  // A process that this node had found by itself, before one of the two knew of its cluster, is
+  // present. A process that only dials us does not come before it.
   if (!peer.present && peer.found && !peer.found->is(it.boot, it.start) &&
       is_linked_to(who, *peer.found) &&
       !(member != nullptr && is_older(*peer.found, member->info))) {
@@ -197,7 +197,7 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
   }
   const bool is_present = peer.present && peer.present->is(it.boot, it.start);
   if (!is_present) {
-    // Whom the state has outlived holds up nobody.
+    // A process that the state knows to be older holds up no other.
     const bool holds =
         peer.present && !(member != nullptr && is_older(*peer.present, member->info));
     if (holds && !succeeds(who, peer, it, member, turn.now)) {
@@ -219,9 +219,9 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
   return result;
 }
 
-// It waits; but not for ever, if the other lives. That it is heard proves nothing: what it said
-// before it died may be on its way for long. It has to answer what was sent to it long after the
-// newcomer was there.
+// The newcomer waits, but not for ever if the present process lives. It proves nothing that this
+// one is heard: its messages may have been under way since before it died. It has to answer a
+// message that was sent long after the newcomer came.
 Standing Peers::refuse(Incarnation who, Peer& peer, const Process& process, const Turn& turn) {
   if (!peer.newcomer || !peer.newcomer->is(process.boot, process.start)) {
     peer.newcomer = process;
@@ -238,8 +238,8 @@ Standing Peers::refuse(Incarnation who, Peer& peer, const Process& process, cons
   return is_newer && lives ? Standing::copy : Standing::waits;
 }
 
-// What is proved of its predecessor says nothing of those before that one, if it was let in
-// without a proof itself.
+// A proof of the predecessor's end does not cover the processes before it, if the predecessor
+// itself was let in without a proof.
 void Peers::let_in(Peer& peer, const Process& process, const Member* member, Seen& seen,
                    Instant now) {
   std::optional<Process> before = peer.present;
@@ -263,9 +263,9 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
   known_stale_ = true;
 }
 
-// Of one locked directory on one running machine, a newer start proves the end of an older one. A
-// copy is no successor. Whoever dials us may say anything: it counts where this node finds that
-// member by itself.
+// A newer start of the same locked directory on the same running machine proves the end of an older
+// one. A copy is no successor. A process that dials us may claim anything, so the claim counts only
+// where this node finds that member by itself.
 bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after) {
   if (after.boot <= before.boot) return false;
   if (CANARY(newer_boot_is_proof)) return true;
@@ -273,17 +273,17 @@ bool Peers::has_ended(const Peer& peer, const Process& before, const Process& af
   return peer.gone && *peer.gone >= before.boot;
 }
 
-// Whether it takes the place of the one that is present. A goodbye is no proof of an end: there are
-// seconds in between. But who has said it holds up nobody.
+// Whether `after` takes the place of the present process. A goodbye does not prove the end, which
+// comes seconds later. But a process that has said goodbye holds up no other.
 bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                      Instant now) const {
   const Process& before = *peer.present;
-  if (!peer.is_found && is_found(peer, after)) return true;  // Whoever only dials us may be nobody.
-  // To be heard is not enough: anybody may speak in its name. Whom this node has no link to for T
-  // was acknowledged nothing for so long, and can hold no lease.
+  if (!peer.is_found && is_found(peer, after)) return true;  // It only dials us.
+  // It is not enough that it is heard: any process may speak in its name. If this node has had no
+  // link to it for T, nothing was acknowledged to it for so long, and it can hold no lease.
   const bool is_silent = !is_linked_to(who, before) && now - peer.reached >= options_.patience;
   if (after.boot <= before.boot) {
-    // A copy was let in where the original was not heard, and has ended; or somebody lied. The
+    // A copy was let in while the original was not heard, and has ended; or a process lied. The
     // state knows better.
     const bool is_gone = is_silent || (peer.gone && *peer.gone >= before.boot);
     return is_gone && member != nullptr && !before.is(member->info.boot, member->info.start);
@@ -329,8 +329,8 @@ bool Peers::speaks_for_the_past(Incarnation who, const Turn& turn) const {
   return proved && !(peer->second.unproved && member->info.boot < peer->second.present->boot);
 }
 
-// A process whose predecessor is not proved dead speaks for itself only: that it does not run what
-// the other was given does not mean that the other has stopped.
+// A process whose predecessor is not proved dead speaks for itself only. If it does not run the
+// predecessor's work, that does not mean that the predecessor has stopped.
 void Peers::leave_out_the_past(Incarnation from, Message& message, const Turn& turn) const {
   auto* heartbeat = std::get_if<Heartbeat>(&message);
   auto* report = std::get_if<WorkReport>(&message);
@@ -346,7 +346,7 @@ void Peers::leave_out_the_past(Incarnation from, Message& message, const Turn& t
       return one.state == RunState::unassigned && is_past(one.epoch);
     });
   } else if (report->state == RunState::unassigned && is_past(report->epoch)) {
-    report->epoch = {};  // Nobody's.
+    report->epoch = {};  // The epoch of no assignment.
   }
 }
 
@@ -380,7 +380,7 @@ void Peers::link_down(const LinkChanged& news, const Turn& turn) {
   known_stale_ = true;
   const auto link = links_.find(news.address);
   if (link == links_.end()) return;
-  // It was there until a moment ago.
+  // The process could be reached until a moment ago.
   const auto peer = peers_.find(link->second.peer);
   const Process& process = link->second.process;
   if (peer != peers_.end() && peer->second.present &&
@@ -422,7 +422,8 @@ bool Peers::refused(Incarnation who, uint64_t boot, bool process_gone) {
   return weigh(peer, process_gone);
 }
 
-// One that nobody has met owns nothing; remembered, it would speak of processes to come.
+// A start that this node has not met owns nothing. If it were remembered, it would count against
+// processes to come.
 bool Peers::reaped(const Member& member, uint64_t boot) {
   Peer& peer = peers_[member.info.incarnation];
   const uint64_t met = peer.present ? peer.present->boot : 0;
@@ -467,7 +468,8 @@ void Peers::name_log(Incarnation who, const Turn& turn) const {
   }
 }
 
-// Whoever names one is broken or hostile: it may go on for long, and is spoken of now and then.
+// A node that names such a term is broken or hostile. It may go on for long, so it is noted only
+// now and then.
 void Peers::mind_refused_terms(const Turn& turn) {
   if (turn.consensus.terms_refused == terms_refused_) return;
   if (terms_refused_ != 0 && turn.now - terms_said_ < options_.patience) return;
@@ -492,7 +494,7 @@ void Peers::visit(const Address& address, const Turn& turn) {
   if (address.empty()) return;
   const bool is_new = !visits_.contains(address);
   if (is_new && is_members(address, turn.state)) {
-    turn.effects.push_back(Dial{address});  // Twice is once.
+    turn.effects.push_back(Dial{address});  // A second dial changes nothing.
     return;
   }
   if (is_new && visits_.size() >= kVisitsMax) {
@@ -517,21 +519,21 @@ void Peers::follow(Incarnation who, const Address& address, const Turn& turn) {
 void Peers::look_there(const Greeted& greeting, Standing standing, const Turn& turn) {
   if (cluster_.empty()) return;
   if (standing == Standing::stranger) {
-    // Nobody whom this node knows is there any more: perhaps all were replaced while it was away,
-    // and this is one of those who came. It is asked whether this node is one of its members.
+    // Perhaps all members that this node knows were replaced while it was away, and this is one of
+    // the new ones. It is asked whether this node is one of its members.
     if (greeting.cluster != cluster_) return;
     remember_stranger(greeting.address);
     return visit_strangers(turn);
   }
   const Member* member = turn.state.member(greeting.peer);
   if (standing == Standing::waits && member != nullptr) {
-    turn.effects.push_back(Dial{member->info.address});  // Found there, it waits no more.
+    turn.effects.push_back(Dial{member->info.address});  // Once found there, it need not wait.
   }
   if (standing != Standing::member || greeting.address.empty()) return;
-  // Known by the configuration alone: this node may lack the log, and all other addresses.
+  // Only the configuration knows it: this node may lack the log, and all other addresses.
   if (member == nullptr) return visit(greeting.address, turn);
-  // It has moved. The log says so too, but not to somebody whose answers the new leader, being the
-  // one who has moved, cannot get.
+  // It has moved. The log says so too. But if the moved node is the new leader, it cannot get this
+  // node's answers, and its log does not come here.
   if (member->info.address != greeting.address) follow(greeting.peer, greeting.address, turn);
 }
 
@@ -547,8 +549,9 @@ void Peers::visit_strangers(const Turn& turn) {
   for (const Address& address : std::exchange(strangers_, {})) visit(address, turn);
 }
 
-// Links to where no member is (any more) are given up, but not at once: who was refused or removed
-// is told by them. A lonely node keeps one to whoever names its cluster: no new greeting may come.
+// Links to addresses without a member are given up, but not at once: over them a node is told that
+// it was refused or removed. A lonely node keeps a link to any process that names its cluster,
+// since no new greeting may come.
 void Peers::mind_visits(const Turn& turn) {
   for (auto next = visits_.begin(); next != visits_.end();) {
     if (turn.now < next->second) {

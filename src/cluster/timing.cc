@@ -27,7 +27,7 @@ Result<Timing> Timing::from(Duration heartbeat_timeout, Duration election_timeou
                 fmt::format("heartbeatTimeout must be less than electionTimeout: {} < {} is false",
                             text(t), text(e)));
   }
-  // Dividing, so that no number that a person may write can overflow.
+  // Division cannot overflow, whatever number the user writes.
   if (e / 10 > t || (e / 10 == t && e % 10 != Duration::zero())) {
     return fail(Code::invalid, fmt::format("electionTimeout must be at most 10 times "
                                            "heartbeatTimeout: {} <= 10 * {} is false",
@@ -57,7 +57,7 @@ Result<Timing> Timing::from(Duration heartbeat_timeout, Duration election_timeou
   timing.stop_budget = t / 10;
   timing.drift_margin = t / 10;
   timing.caught_up_within = 3 * timing.heartbeat_interval;
-  // Follows from the formulas above, and is checked all the same: they may be changed one day.
+  // This follows from the formulas above, and is checked because they may change one day.
   if (timing.lease + timing.quorum_window + timing.stop_budget + timing.drift_margin >= t) {
     return fail(Code::invalid,
                 fmt::format("a lease could outlive its bound: {} is false", timing.inequality()));

@@ -27,7 +27,7 @@ class Advisor {
   }
 
   VotersAdvice advise() {
-    // The order is that of urgency; a step that is not safe now does not hold up the next.
+    // The most urgent step comes first. A step that is not safe now does not hold up the next one.
     if (auto change = part_with_the_leaver()) return done(*change);
     if (auto change = replace_the_dead()) return done(*change);
     if (auto change = shrink()) return done(*change);
@@ -92,11 +92,11 @@ class Advisor {
     return std::nullopt;
   }
 
-  // A voter that was removed, or is to be.
+  // A voter that was removed, or will be.
   std::optional<VoterStep> part_with_the_leaver() {
     for (const Server& server : servers_) {
       if (!server.voter || stays(server)) continue;
-      // While it lives its vote is good: first another, then it goes.
+      // While it lives its vote counts, so another voter is promoted first.
       if (server.answered && keepers_ < wanted_ && !ready_.empty() && voters_ <= wanted_) {
         const VoterStep promote{
             Kind::promote, ready_.front()->incarnation,
@@ -114,7 +114,7 @@ class Advisor {
     return std::nullopt;
   }
 
-  // Remove, then promote: and only if there is somebody to promote, for a dead voter that comes
+  // A dead voter is removed only if a server can be promoted in its place: a dead voter that comes
   // back is better than none.
   std::optional<VoterStep> replace_the_dead() {
     if (ready_.empty() || voters_ > wanted_) return std::nullopt;
@@ -135,7 +135,7 @@ class Advisor {
     const Server* last = nullptr;
     for (const Server& server : servers_) {
       if (!server.voter || !stays(server) || server.incarnation == input_.leader) continue;
-      // One that does not answer before one that does; of equals the highest id.
+      // A voter that does not answer goes first, and of equals the one with the highest id.
       if (last == nullptr || !server.answered || last->answered) last = &server;
     }
     if (last == nullptr) return std::nullopt;
@@ -145,7 +145,7 @@ class Advisor {
 
   std::optional<VoterStep> grow() {
     if (voters_ >= wanted_ || ready_.empty()) return std::nullopt;
-    // From an odd number only if the next odd one can be reached: an even one bears no more loss.
+    // An odd number grows only if the next odd one can be reached: an even one bears no more loss.
     if (voters_ % 2 == 1 && ready_.size() < 2) {
       wait("a second server that can vote is not there yet");
       return std::nullopt;
@@ -156,7 +156,8 @@ class Advisor {
 
   std::optional<VoterStep> take_in() {
     for (const Server& server : servers_) {
-      // Who leaves needs the log as well: it has work to hand over, and its removal to read of.
+      // A member that leaves needs the log as well: it must hand its work over, and read of its
+      // removal.
       if (!server.member || server.learner || server.voter || !server.answered) continue;
       return VoterStep{Kind::add_learner, server.incarnation, "a member without the log"};
     }
