@@ -14,12 +14,12 @@ namespace databridge::platform {
 namespace {
 
 constexpr size_t kBufferFirst = 16u << 10;
-constexpr size_t kBufferBusy = 256u << 10;  // Fewer reads when much comes.
-constexpr size_t kBufferKept = 1u << 20;    // A larger one goes once it is empty.
+constexpr size_t kBufferBusy = 256u << 10;  // Much traffic needs fewer reads.
+constexpr size_t kBufferKept = 1u << 20;    // A larger buffer is freed once it is empty.
 constexpr auto kStreamGap = 20us;
 constexpr size_t kGatherMax = 256;  // Pieces in one write.
 constexpr size_t kPartMax = 64u << 10;
-// The kernel takes no more than that ahead of the network: what it has taken nothing overtakes.
+// The kernel takes at most this much ahead of the network, since nothing can overtake bytes in it.
 constexpr int kUnsentMax = 128 << 10;
 
 void set_option(int fd, int level, int name, int value) {
@@ -65,7 +65,7 @@ void Connection::read_more() {
   socket_.async_read_some(
       boost::asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
       [self = shared_from_this()](boost::system::error_code error, size_t count) {
-        if (!self->live_) return;  // Closed meanwhile.
+        if (!self->live_) return;  // It was closed meanwhile.
         if (error == boost::asio::error::eof) return self->end("closed by the peer");
         if (error) return self->end(error.message());
         self->take(count);
@@ -87,7 +87,7 @@ void Connection::take(size_t count) {
     end_ -= begin_;
     begin_ = 0;
   }
-  // Grows with what came, not with what a header promised.
+  // The buffer grows with bytes that came, and not with the length in a header.
   if (end_ == buffer_.size() || (filled && buffer_.size() < kBufferBusy)) {
     buffer_.resize(buffer_.size() * 2);
   }
@@ -115,7 +115,7 @@ void Connection::take_frames() {
   }
 }
 
-// Grows with what came; it is a message like any other once it is whole.
+// A message in parts grows with bytes that came. Once it is whole, it is like any other message.
 Result<void> Connection::take_part(BytesView payload) {
   if (payload.empty() || static_cast<uint8_t>(payload[0]) > 1) {
     return fail(Code::invalid, "a part of a message that cannot be read");
@@ -131,7 +131,8 @@ Result<void> Connection::take_part(BytesView payload) {
   return last ? on_frame_(FrameKind::message, std::exchange(parts_, {})) : Result<void>();
 }
 
-// The reason goes to the peer too; when it was the peer who ended it, that write fails and is moot.
+// The peer gets the reason, too. If the peer ended the link, that write fails, which does not
+// matter.
 void Connection::end(const std::string& why) {
   close(why);
   on_end_(why);
@@ -158,8 +159,8 @@ void Connection::send_bulk(Bytes message) {
 
 void Connection::write_soon() {
   if (awaiting_) return;
-  // One message is written at once, which spares a hop to the other thread; a stream of them is
-  // left to that thread, which finds many each time and writes them with one call.
+  // A single message is written at once, which spares a hop to the other thread. A stream of
+  // messages is left to that thread, which finds many each time and writes them with one call.
   const auto now = std::chrono::steady_clock::now();
   const bool in_stream = now - written_at_ < kStreamGap;
   written_at_ = now;
@@ -178,12 +179,12 @@ void Connection::flush_waiting() {
   }
   socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
                      [self = shared_from_this()](boost::system::error_code error) {
-                       // An error: closed, or the pending read will tell.
+                       // On an error the link is closed, or the pending read will report it.
                        if (!error) self->flush_waiting();
                      });
 }
 
-// What is small goes whole.
+// A small message goes whole, and a large one in parts.
 void Connection::next_part() {
   Bytes& message = bulk_.front();
   const size_t size = std::min(kPartMax, message.size() - bulk_begun_);
@@ -231,7 +232,7 @@ bool Connection::flush() {
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
     if (sent < 0) {
-      // Broken: the pending read tells the owner; nothing more is worth keeping.
+      // The link is broken. The pending read tells the owner, and no data is worth keeping.
       queue_.clear();
       bulk_.clear();
       queue_bytes_ = front_written_ = bulk_bytes_ = bulk_begun_ = 0;

@@ -16,11 +16,11 @@
 namespace databridge::platform {
 namespace {
 
-constexpr char kSettingAside[] = "/setting-aside";  // Names the folder while it is under way.
+constexpr char kSettingAside[] = "/setting-aside";  // Names the folder until that is done.
 constexpr uint32_t kFormat = 1;
 constexpr std::string_view kFormatPrefix = "databridge data format ";
 
-// Two slots, written in turn, each in a page of its own: the write of one cannot harm the other.
+// Two slots, written in turn, each in a page of its own: a write to one cannot harm the other.
 constexpr off_t kSlotDistance = 4096;
 constexpr size_t kSlotSize = 20;
 
@@ -135,7 +135,7 @@ Result<void> DataDir::finish_setting_aside() {
 Result<void> DataDir::read_format() {
   const std::string file = path_ + "/format";
   const auto text = read_file(file);
-  if (!text && text.error().code == Code::not_found) return {};  // New, as far as we can see.
+  if (!text && text.error().code == Code::not_found) return {};  // New, as far as can be seen.
   if (!text) return tl::make_unexpected(text.error());
   uint32_t version = 0;
   bool readable = text->starts_with(kFormatPrefix) && text->ends_with("\n");

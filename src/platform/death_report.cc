@@ -19,11 +19,12 @@ namespace {
 using boost::asio::ip::tcp;
 
 constexpr Duration kPatience = 1s;      // For one attempt.
-constexpr Duration kFirstPause = 50ms;  // After an attempt that failed; doubles up to the last.
+constexpr Duration kFirstPause = 50ms;  // After a failed attempt; it doubles up to the last.
 constexpr Duration kLastPause = 1s;
 constexpr size_t kQueueBytes = 64u << 10;
 
-// To one peer: tried again until it answers. Shared with what is pending on the event loop.
+// A report to one peer, which is repeated until the peer answers. Handlers on the event loop share
+// it.
 class Report : public std::enable_shared_from_this<Report> {
  public:
   Report(boost::asio::io_context& io, tcp::endpoint to, const Bytes& payload,
@@ -50,7 +51,7 @@ class Report : public std::enable_shared_from_this<Report> {
   void say() {
     set_link_options(socket_.native_handle(), kPatience);
     link_ = std::make_shared<Connection>(std::move(socket_), kQueueBytes);
-    // Weak: the link is ours, and keeps these.
+    // Weak, since the link is ours and keeps these handlers.
     link_->start([](FrameKind, BytesView) -> Result<void> { return {}; },
                  [weak = weak_from_this()](const std::string& why) {
                    const auto self = weak.lock();
@@ -97,7 +98,7 @@ class Report : public std::enable_shared_from_this<Report> {
   tcp::socket socket_;
   boost::asio::steady_timer timer_;
   std::shared_ptr<Connection> link_;
-  uint64_t attempt_ = 0;  // Handlers of an older one do nothing.
+  uint64_t attempt_ = 0;  // Handlers of an older attempt do nothing.
   Duration pause_ = kFirstPause;
 };
 
@@ -107,7 +108,8 @@ size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Dur
   const Bytes payload = encode_reaped(reaped);
   boost::asio::io_context io;
   size_t answered = 0;
-  // All at once: where descriptors run out, an attempt fails and is made again like any other.
+  // All reports start at once: if descriptors run out, an attempt fails and is repeated like any
+  // other.
   for (const Address& peer : peers) {
     boost::system::error_code error;
     const auto ip = boost::asio::ip::make_address(peer.host, error);

@@ -15,15 +15,15 @@ namespace {
 using boost::asio::ip::tcp;
 using Watch = std::chrono::steady_clock;
 
-constexpr int kCutsAtOnce = 5;  // Connected and cut: tried again so often without waiting.
+constexpr int kCutsAtOnce = 5;  // After a cut, so many attempts come without a pause.
 constexpr Duration kLinkWasGood = 100ms;
 constexpr Duration kResolvedFor = 1s;
 constexpr Duration kResolvePatience = 1s;
 constexpr int kLingeringTries = 20;
 constexpr Duration kLingeringPause = 1ms;
 
-// Errors that say nothing of the peer, only that this machine has no way to such an address: as
-// when a name has an IPv6 address and the machine has no IPv6.
+// Errors that say nothing about the peer, but only that this machine cannot reach such an address:
+// for example, a name has an IPv6 address and the machine has no IPv6.
 bool is_no_way(const boost::system::error_code& error) {
   return error == boost::asio::error::address_family_not_supported ||
          error == boost::asio::error::network_unreachable ||
@@ -85,18 +85,19 @@ void Dialler::attempt() {
     return connect(0);
   }
   if (fresh_) endpoints_ = *std::exchange(fresh_, std::nullopt);
-  // After a loss the known addresses are tried at once: the news must not wait for a name server.
+  // After a loss the known addresses are tried at once, since the news must not wait for a name
+  // server.
   if (!endpoints_.empty() && Watch::now() - resolved_at_ < kResolvedFor) return connect(0);
   if (!endpoints_.empty() && (state_ == State::up || resolving_)) return connect(0);
   resolve();
 }
 
-// A name server that does not answer must not keep a node from where a peer was met last.
+// If a name server does not answer, the node still tries the address where the peer was met last.
 void Dialler::resolve() {
   state_ = State::resolving;
   after(kResolvePatience, [this] {
     if (!endpoints_.empty() || use_remembered()) return connect(0);
-    // Else the answer is waited for.
+    // Otherwise it waits for the answer.
   });
   if (std::exchange(resolving_, true)) return;
   resolver_.async_resolve(address_.host, std::to_string(address_.port),
@@ -162,9 +163,9 @@ void Dialler::connect(size_t index) {
 
 void Dialler::connected(size_t index, boost::system::error_code error) {
   timer_.cancel();
-  ++attempt_;  // Whatever is still pending for this endpoint is stale.
+  ++attempt_;  // Pending events of this endpoint are stale now.
   if (!error) {
-    // A port of the ephemeral range where nobody listens may connect to itself.
+    // A port of the ephemeral range on which no process listens may connect to itself.
     boost::system::error_code ignored;
     if (socket_.local_endpoint(ignored) == socket_.remote_endpoint(ignored)) {
       error = boost::asio::error::connection_refused;
@@ -190,7 +191,7 @@ void Dialler::greet() {
     link_->close("no greeting came");
     ended("no greeting came in time");
   });
-  // Raw: a stopped dialler closes its link first, and is kept by the closing operation until then.
+  // Weak, since the link is ours and keeps these handlers.
   const std::weak_ptr<Dialler> weak = weak_from_this();
   link_->start(
       [weak](FrameKind kind, BytesView payload) -> Result<void> {
@@ -229,11 +230,11 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
 
 Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
   timer_.cancel();
-  ++attempt_;  // The time-out may be on its way already.
+  ++attempt_;  // The time-out may already be under way.
   cut_in_row_ = 0;
   trouble_told_.clear();
   if (peer.incarnation == context_.self().incarnation) {
-    state_ = State::parked;  // Ourselves. Kept open: its end says that the address has moved.
+    state_ = State::parked;  // Ourselves. If this link ends, the address has moved.
     return {};
   }
   state_ = State::up;
@@ -263,14 +264,14 @@ void Dialler::ended(const std::string& why) {
     context_.link_gone(peer_.incarnation, link);
     tell(env::LinkNews::lost);
     if (stopped_) return;
-    // A link that ends as soon as it is up must not be dialled in a circle.
+    // A link that ends as soon as it is up must not be dialled again at once.
     if (Watch::now() - up_since_ < kLinkWasGood) return again_after(next_backoff());
     backoff_ = context_.options().backoff_first;
     return attempt();
   }
   if (state_ == State::parked) return again_after(context_.options().backoff_last);
-  // Connected, then cut before the greeting: as a process does that is about to end, or one that
-  // has too many guests. The next connect tells more.
+  // The connection was cut before the greeting, by a process that is about to end or has too many
+  // guests. The next connect tells more.
   const bool is_cut = !stranger_.incarnation && !why.starts_with("the peer said") &&
                       !why.starts_with("no greeting");
   if (is_cut && ++cut_in_row_ <= kCutsAtOnce) return attempt();
@@ -294,7 +295,7 @@ void Dialler::all_refused() {
   const bool gone = had_peer && is_gone(peer_, context_.self());
   tell(env::LinkNews::refused, gone);
   if (stopped_) return;
-  // A killed process closes its port a little before it is gone: look again soon.
+  // A killed process closes its port a little before it is gone, so the next look comes soon.
   const bool may_linger = had_peer && !gone && peer_.host_boot_id == context_.self().host_boot_id &&
                           peer_.pidns == context_.self().pidns;
   if (may_linger && lingering_tries_ < kLingeringTries) {

@@ -25,7 +25,7 @@
 namespace databridge::platform {
 namespace {
 
-// Files under way have this at the front of their names; lists leave them out.
+// Names of unfinished files begin with this, and lists leave them out.
 constexpr std::string_view kAside = ".databridge-";
 constexpr size_t kKeptMax = 512;
 
@@ -43,7 +43,7 @@ struct Split {
   std::string name;
 };
 
-// What the kernel says of an open file.
+// The kernel's facts about an open file.
 Result<struct statx> look_at(int fd, const std::string& path) {
   struct statx status {};
   constexpr unsigned kWanted = STATX_BASIC_STATS | STATX_BTIME;
@@ -73,7 +73,7 @@ Result<env::FileInfo> info_of(int fd, const std::string& path, const std::string
   return info_from(*status, path, host);
 }
 
-// The names in a directory, sorted; files under way are left out. All of them, or an error.
+// The names in a directory, sorted, without unfinished files. All of them, or an error.
 Result<std::vector<std::string>> names_in(int directory, const std::string& path) {
   const int fd = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return unexpected_system("list", path);
@@ -99,7 +99,7 @@ tl::unexpected<Error> taken(const std::string& path) {
   return fail(Code::conflict, fmt::format("{} is there already", path));
 }
 
-// Gives the file a name that nobody has. Some file systems can do that by a second link only.
+// Gives the file a name that no file has. Some file systems can do that only by a second link.
 Result<void> name_it(int directory, const std::string& aside, const std::string& name,
                      const std::string& path) {
   if (::renameat2(directory, aside.c_str(), directory, name.c_str(), RENAME_NOREPLACE) == 0) {
@@ -115,7 +115,7 @@ Result<void> name_it(int directory, const std::string& aside, const std::string&
   return unexpected_system("write", path);
 }
 
-// Up to that many bytes from there; shorter only at the end of the file.
+// Up to `length` bytes from `offset`; shorter only at the end of the file.
 Result<std::string> read_at(int fd, uint64_t offset, size_t length, const std::string& path) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return unexpected_system("stat", path);
@@ -127,7 +127,7 @@ Result<std::string> read_at(int fd, uint64_t offset, size_t length, const std::s
                                 static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return unexpected_system("read", path);
-    if (got == 0) break;  // It was cut meanwhile.
+    if (got == 0) break;  // It was cut short meanwhile.
     done += static_cast<size_t>(got);
   }
   content.resize(done);
@@ -154,7 +154,7 @@ class HeldFile : public env::OpenFile {
   Result<uint64_t> data_after(uint64_t offset) override {
     const off_t data = ::lseek(file_.get(), static_cast<off_t>(offset), SEEK_DATA);
     if (data >= 0) return static_cast<uint64_t>(data);
-    if (errno == EINVAL) return offset;  // A file system that knows no holes.
+    if (errno == EINVAL) return offset;  // This file system knows no holes.
     if (errno != ENXIO) return unexpected_system("read", path_);
     auto known = stat();
     if (!known) return tl::make_unexpected(known.error());
@@ -219,12 +219,12 @@ class SandboxedFiles : public env::Files {
   };
   Mutex mutex_;
   std::vector<Kept> kept_ GUARDED_BY(mutex_);
-  // Nobody may ask for what is kept ever again. It begins with the first that is.
+  // Drops kept files that no owner asks for. It starts with the first kept file.
   std::unique_ptr<Repeater> dropper_ GUARDED_BY(mutex_);
 };
 
-// Where the descriptor really is, all links resolved by the kernel that opened it: what is checked
-// is what is used, so nobody can swap a link in between.
+// Asks the kernel where the descriptor really is, with all links resolved. The checked file is the
+// one that is used, so no process can swap a link in between.
 Result<void> SandboxedFiles::check_inside(int place, const std::string& path) const {
   const auto where = place_of(place, path);
   if (!where) return tl::make_unexpected(where.error());
@@ -239,8 +239,7 @@ Result<void> SandboxedFiles::check_inside(int place, const std::string& path) co
               fmt::format("{} lies outside the directories that --file-root allows", path));
 }
 
-// A descriptor that names the place and does no more: opening a pipe or device for real could have
-// effects of its own.
+// A descriptor that only names the place: opening a pipe or device for real could have effects.
 Result<Descriptor> SandboxedFiles::find(const std::string& path, int flags) const {
   if (!path.starts_with("/")) {
     return fail(Code::invalid, fmt::format("path \"{}\" is not absolute", path));
@@ -280,7 +279,8 @@ Result<Split> SandboxedFiles::split(const std::string& path) const {
   return parts;
 }
 
-// The directory, made with its parents where they are missing; nothing is made outside the roots.
+// Opens the directory, and makes it and its parents where they are missing, but never outside the
+// roots.
 Result<Descriptor> SandboxedFiles::make_directory(const std::string& directory) const {
   auto place = find(directory, O_DIRECTORY);
   if (place || place.error().code != Code::not_found) return place;
@@ -357,7 +357,7 @@ Result<std::vector<env::FileInfo>> SandboxedFiles::list(const std::string& direc
   return files;
 }
 
-// Nothing, if the name is gone meanwhile or no file has it.
+// Nothing if the name is gone meanwhile, or no regular file has it.
 Result<std::optional<env::FileInfo>> SandboxedFiles::listed(int directory, const std::string& name,
                                                             const std::string& path) const {
   const Descriptor file(::openat(directory, name.c_str(), O_PATH | O_CLOEXEC));
@@ -372,8 +372,8 @@ Result<std::optional<env::FileInfo>> SandboxedFiles::listed(int directory, const
   return info_from(*status, path, host_);
 }
 
-// `errno` says why. A link may lead to what cannot be used, for as long as it likes: that is told
-// of it and keeps nobody from the others. All else is an error of the moment.
+// `errno` says why. A link may lead to an unusable place for ever: this is told about the link, and
+// does not keep other files from the list. Any other error may pass.
 Result<std::optional<env::FileInfo>> SandboxedFiles::unopened(int directory,
                                                               const std::string& name,
                                                               const std::string& path) const {
@@ -388,12 +388,12 @@ Result<std::optional<env::FileInfo>> SandboxedFiles::unopened(int directory,
   if (S_ISLNK(status.st_mode)) {
     return env::FileInfo{.path = path, .host = host_, .trouble = error.message};
   }
-  if (why == ENOENT) return std::nullopt;  // It was made a moment ago: the next look meets it.
+  if (why == ENOENT) return std::nullopt;  // It was made just now: the next look finds it.
   return tl::make_unexpected(error);
 }
 
-// The file has no name until it is whole, where the file system can do that: a process that is
-// killed meanwhile leaves nothing. `aside` is its name on the way to one that is taken already.
+// Where the file system allows it, the file has no name until it is whole: a process that is killed
+// meanwhile leaves nothing. `aside` is its name before it replaces a file.
 Result<void> SandboxedFiles::write_aside(int directory, const std::string& aside,
                                          const std::string& name, const std::string& content,
                                          const std::string& path, bool replace) const {
@@ -447,7 +447,7 @@ Result<void> SandboxedFiles::create(const std::string& path, const std::string& 
   if (!parts) return tl::make_unexpected(parts.error());
   const auto directory = make_directory(parts->directory);
   if (!directory) return tl::make_unexpected(directory.error());
-  // Most are there before all the writing and syncing.
+  // A name that is taken is mostly found here, before all the writing and syncing.
   struct stat status {};
   const char* name = parts->name.c_str();
   if (::fstatat(directory->get(), name, &status, AT_SYMLINK_NOFOLLOW) == 0) return taken(path);

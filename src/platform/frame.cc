@@ -57,7 +57,7 @@ bool is_text(uint8_t tag) {
          tag == tag_guardian;
 }
 
-// Where the number of that tag is; none for texts and for tags of later versions.
+// The number of a greeting with that tag; none for texts and for tags of later versions.
 uint64_t* number_of(env::Greeting& greeting, uint8_t tag) {
   switch (tag) {
     case tag_incarnation:
@@ -110,7 +110,7 @@ void set_text(env::Greeting& greeting, uint8_t tag, BytesView value) {
       greeting.guardian = std::string(value);
       break;
     case tag_address:
-      // What is no address is as good as none.
+      // A text that is no address counts as none.
       if (auto address = Address::parse(value)) greeting.address = std::move(*address);
       break;
     default:
@@ -190,7 +190,7 @@ Bytes encode_greeting(const env::Greeting& greeting) {
   append_number(bytes, tag_pid_start, greeting.pid_start);
   const std::string address = greeting.address.empty() ? "" : greeting.address.text();
   if (!address.empty() && address.size() <= kTextMax) append_text(bytes, tag_address, address);
-  // What later versions added is left out where it says nothing.
+  // A field of a later version is left out if it is zero.
   env::Greeting copy = greeting;
   for (uint8_t tag = tag_start; tag <= tag_commit; ++tag) {
     if (const uint64_t value = *number_of(copy, tag)) append_number(bytes, tag, value);
@@ -231,7 +231,7 @@ Bytes encode_reaped(const Reaped& reaped) {
   return bytes;
 }
 
-// The secret comes last; for a greeting its field is one of a later version.
+// The secret comes last. To a reader of greetings, it is a field of a later version.
 Result<Reaped> decode_reaped(BytesView bytes) {
   auto process = decode_greeting(bytes);
   if (!process) return tl::make_unexpected(process.error());

@@ -21,7 +21,7 @@ namespace {
 
 using Watch = std::chrono::steady_clock;
 
-constexpr Duration kLastReports = 2s;  // Waited for before the guardian itself ends.
+constexpr Duration kLastReports = 2s;  // The longest wait for them at the end.
 
 std::string text_of(int status) {
   if (WIFSIGNALED(status)) {
@@ -36,7 +36,7 @@ class Guardian {
   explicit Guardian(const GuardianOptions& options) : options_(options) {}
 
   int run() {
-    ::signal(SIGCHLD, SIG_DFL);  // Who ignores it, as some parents have it, is never told.
+    ::signal(SIGCHLD, SIG_DFL);  // If it is ignored, as some parents do, no exit is reported.
     block_signals();
     sigset_t child;
     sigemptyset(&child);
@@ -78,13 +78,13 @@ class Guardian {
     while (!ended_) take_signal(std::nullopt);
     const int status = *ended_;
     ended_.reset();
-    // Who ended well has handed over: there is nothing to prove.
+    // A process that ended well has handed over, so there is nothing to prove.
     if (status != 0) report();
     node_ = 0;
     return status;
   }
 
-  // -1 with errno when there can be no process now, as may be when one has just been killed.
+  // -1 with errno if no process can be made now, perhaps since one has just been killed.
   template <typename Act>
   pid_t fork_child(Act act) {
     const pid_t guardian = ::getpid();
@@ -92,15 +92,15 @@ class Guardian {
     if (child != 0) return child;
     ::sigprocmask(SIG_SETMASK, &at_first_, nullptr);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != guardian) ::_exit(1);  // It died before it could be heard of.
+    if (::getppid() != guardian) ::_exit(1);  // The guardian died before the signal was set.
     ::_exit(act());
   }
 
-  // In a process of its own: the next node does not wait for it.
+  // The report has a process of its own, so that the next node does not wait for it.
   void report() {
     const auto will = will_.read();
     if (!will || will->process.pid != static_cast<uint64_t>(node_) || will->peers.empty()) return;
-    // The next process gets a secret of its own, in the same memory, while this one is told of.
+    // The next process gets a new secret in the same memory, so this one is copied first.
     const std::string secret = will_.secret();
     const pid_t reporter = fork_child([&] {
       sigset_t none;
@@ -112,7 +112,7 @@ class Guardian {
     if (reporter > 0) reporters_.insert(reporter);
   }
 
-  // The next signal, within that time or whenever it comes.
+  // Takes the next signal, within that time or whenever it comes.
   void take_signal(std::optional<Duration> within) {
     sigset_t set = at_first_;
     sigaddset(&set, SIGCHLD);
@@ -127,7 +127,7 @@ class Guardian {
     if (number == SIGCHLD) reap();
     if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
       stopping_ = stopping_ || number != SIGHUP;
-      if (node_ != 0) ::kill(node_, number);  // From a terminal it has it already: no harm.
+      if (node_ != 0) ::kill(node_, number);  // From a terminal it may come twice: no harm.
     }
   }
 
@@ -138,7 +138,7 @@ class Guardian {
       if (child == node_) {
         ended_ = status;
       } else {
-        reporters_.erase(child);  // Or somebody's orphan, if this is process 1.
+        reporters_.erase(child);  // Or an orphan, if this is process 1.
       }
     }
   }
@@ -153,7 +153,7 @@ class Guardian {
   LastWill will_;
   sigset_t at_first_{};  // What the program had blocked.
   pid_t node_ = 0;
-  std::optional<int> ended_;  // How.
+  std::optional<int> ended_;  // The exit status.
   bool stopping_ = false;
   std::set<pid_t> reporters_;
 };

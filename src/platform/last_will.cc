@@ -20,7 +20,7 @@ constexpr size_t kSecretSize = 32;
 
 }  // namespace
 
-// Two halves take turns: one that was begun and not finished leaves the one before.
+// The two halves are written in turn, so an unfinished write leaves the one before it intact.
 struct LastWill::Page {
   struct Half {
     uint32_t greeting_size = 0;
@@ -28,7 +28,7 @@ struct LastWill::Page {
     uint32_t crc = 0;
     char bytes[kHalf];  // The greeting, then an address a line.
   };
-  char secret[kSecretSize] = {};   // Nobody writes it while a node runs.
+  char secret[kSecretSize] = {};   // No process writes it while a node runs.
   std::atomic<uint32_t> valid{0};  // Which half; 0: none.
   Half halves[2];
 };
@@ -61,7 +61,7 @@ void LastWill::write(const env::Greeting& self, const std::vector<Address>& peer
 }
 
 std::optional<LastWill::Content> LastWill::read() const {
-  // Whoever wrote it may have died of writing where it should not: nothing here is taken on trust.
+  // The process that wrote it may have died of a write to a wrong place, so everything is checked.
   const uint32_t valid = page_->valid;
   if (valid != 1 && valid != 2) return std::nullopt;
   const Page::Half& half = page_->halves[valid - 1];

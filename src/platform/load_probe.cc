@@ -70,12 +70,12 @@ struct Ticks {
   uint64_t total = 0;
 };
 
-// A limit of the cgroup or of one above it: the tightest counts.
+// A limit may stand in the cgroup or in one above it, and the tightest counts.
 struct Limits {
   std::optional<double> cores;
   std::optional<uint64_t> memory_bytes;
-  std::optional<uint64_t> memory_used_bytes;  // Where that memory limit is.
-  std::optional<uint64_t> cpu_used_ns;        // Where that cores limit is.
+  std::optional<uint64_t> memory_used_bytes;  // In the cgroup of that limit.
+  std::optional<uint64_t> cpu_used_ns;        // In the cgroup of that limit.
 };
 
 class ProcLoadProbe : public env::LoadProbe {
@@ -113,7 +113,7 @@ class ProcLoadProbe : public env::LoadProbe {
   const std::string root_;
   std::set<uint64_t> allowed_;  // Empty: all.
 
-  // Directories of this process's cgroups; empty: there is none of the kind.
+  // Directories of this process's cgroups; empty if there is none of that kind.
   std::string unified_, unified_mount_;
   std::string v1_cpu_, v1_usage_, v1_memory_;
 
@@ -123,7 +123,7 @@ class ProcLoadProbe : public env::LoadProbe {
   std::optional<double> cpu_percent_;  // The last one, for samples that come too fast.
 };
 
-// In a container the path may be the host's, while the mount shows only the container's own part.
+// In a container the path may be the host's path, while the mount shows only the container's part.
 std::string ProcLoadProbe::cgroup_directory(const std::string& mount, const std::string& path,
                                             const std::string& probe) const {
   for (const std::string& directory : {path == "/" ? mount : mount + path, mount}) {
@@ -158,7 +158,7 @@ void ProcLoadProbe::find_cgroups() {
   }
 }
 
-// The lines cpu0, cpu1 … of /proc/stat, those that we may use (proc(5)).
+// Sums the lines cpu0, cpu1 … of /proc/stat of CPUs that we may use (proc(5)).
 std::optional<Ticks> ProcLoadProbe::read_ticks() const {
   const auto file = text("/proc/stat");
   Ticks sum;
@@ -185,7 +185,7 @@ Limits ProcLoadProbe::read_limits() const {
   return limits;
 }
 
-// A limit may stand on any level above: from our own cgroup up to the mount.
+// A limit may stand on any level from our own cgroup up to the mount.
 void ProcLoadProbe::read_limits_v2(Limits& limits) const {
   for (std::string at = unified_;; at = at.substr(0, at.find_last_of('/'))) {
     const auto cpu_file = text(at + "/cpu.max");
@@ -208,7 +208,7 @@ void ProcLoadProbe::read_limits_v2(Limits& limits) const {
     if (memory && (!limits.memory_bytes || *memory < *limits.memory_bytes)) {
       limits.memory_bytes = memory;
       const uint64_t used = parse_number(text(at + "/memory.current")).value_or(0);
-      // Cached files that were not touched for long are given back when asked.
+      // The kernel gives back cached files that were not used for long, when it needs memory.
       const uint64_t idle = value_of(text(at + "/memory.stat"), "inactive_file").value_or(0);
       limits.memory_used_bytes = used - std::min(used, idle);
     }
@@ -254,7 +254,7 @@ env::Machine ProcLoadProbe::machine() const {
   machine.cpu_cores = static_cast<uint32_t>(std::max(1.0, std::ceil(cores)));
   const uint64_t total = value_of(text("/proc/meminfo"), "MemTotal:").value_or(0) * 1024;
   const uint64_t bytes = std::min(total, limits.memory_bytes.value_or(total));
-  // Rounded: the kernel keeps some of the memory for itself.
+  // Rounded to the nearest GiB, since the kernel keeps some of the memory for itself.
   machine.memory_gb = std::max<uint64_t>(1, (bytes + (uint64_t{1} << 29)) >> 30);
   return machine;
 }
@@ -281,7 +281,7 @@ std::optional<env::LoadSample> ProcLoadProbe::sample() {
     const uint64_t busy = ticks->busy - std::min(ticks->busy, ticks_->busy);
     cpu = 100.0 * static_cast<double>(busy) / static_cast<double>(ticks->total - ticks_->total);
   }
-  // Under a quota, what counts is how much of it is used up.
+  // Under a quota, the used part of the quota counts.
   if (limits.cores && limits.cpu_used_ns && cgroup_cpu_ns_ && elapsed > 0 && *limits.cores > 0) {
     const uint64_t used = *limits.cpu_used_ns - std::min(*limits.cpu_used_ns, *cgroup_cpu_ns_);
     const double share = 100.0 * static_cast<double>(used) / 1e9 / elapsed / *limits.cores;

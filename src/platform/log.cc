@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array<const char*, 4> kLevelNames = {"debug", "info", "warn", "error"};
 
-// The length of the UTF-8 character at the front, or 0 when it is none.
+// The length of the UTF-8 character at the front, or 0 if there is none.
 size_t rune_length(std::string_view text) {
   for (size_t length = 1; length <= 4 && length <= text.size(); ++length) {
     if (is_utf8(text.substr(0, length))) return length;
@@ -134,7 +134,7 @@ std::string format_log_line(LogFormat format, int64_t unix_ms, LogLevel level,
     line += fmt::format(" {}=", field.key);
     std::string value;
     append_escaped(value, field.value);
-    // Escaping adds a backslash, and then quotes are wanted.
+    // An escaped value has a backslash, and so gets quotes.
     line += is_plain(value) ? value : '"' + value + '"';
   }
   return line;

@@ -25,7 +25,7 @@ namespace {
 using boost::asio::ip::tcp;
 
 constexpr int kBacklog = 1024;
-constexpr int kAcceptedAtOnce = 16;  // Before those that came get a hearing.
+constexpr int kAcceptedAtOnce = 16;  // Then the accepted ones get a turn.
 constexpr int kLinesPerSecond = 10;
 constexpr size_t kGuardedMax = 1024;
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
@@ -78,15 +78,15 @@ class AsioNetwork : public Network, private DialContext {
   uint16_t port() const override { return port_; }
 
  private:
-  // A link that somebody else dialled.
+  // A link that another process dialled.
   struct Incoming {
     std::shared_ptr<Connection> link;
-    env::Greeting peer;  // Once greeted.
+    env::Greeting peer;  // Valid once greeted.
     bool greeted = false;
     int greetings = 0;
-    bool member = false;  // By its greeting, and by what was said of the known ones.
-    bool told = false;    // That it says what is for members only.
-    uint64_t spoke = 0;   // Order of its last valid message, or of its coming.
+    bool member = false;  // By its greeting and the known members.
+    bool told = false;    // A note said that its message was not taken.
+    uint64_t spoke = 0;   // Order of its last valid message, or of its arrival.
     std::unique_ptr<boost::asio::steady_timer> deadline;  // Of a guest.
   };
 
@@ -137,15 +137,15 @@ class AsioNetwork : public Network, private DialContext {
     uint64_t start = 0;
     std::string hash;
   };
-  std::map<Incarnation, Guarded> guarded_;  // Processes that were met, by what they named.
+  std::map<Incarnation, Guarded> guarded_;  // Processes that were met, by incarnation.
   uint64_t last_id_ = 0;
-  uint64_t spoken_ = 0;  // Counts what Incoming::spoke is drawn from.
+  uint64_t spoken_ = 0;  // The counter behind Incoming::spoke.
   int64_t lines_second_ = 0;
   int lines_ = 0;
   int lines_dropped_ = 0;
-  bool will_due_ = false;  // It is to be written, and will be.
+  bool will_due_ = false;  // A write of the will is posted.
 
-  // Who can be spoken to, and over which links: the first is used. Any thread reads it.
+  // The links to each peer, of which the first is used. Any thread reads them.
   struct Line {
     std::shared_ptr<Connection> link;
     uint64_t boot = 0;
@@ -165,8 +165,8 @@ AsioNetwork::~AsioNetwork() {
   thread_.join();
 }
 
-// The listener goes last: a refused connection is news of our end, and we are not gone before our
-// links are.
+// The listener closes last. A refused connection is news of our end, and it must not come before
+// our links are gone.
 void AsioNetwork::stop() {
   for (auto& [address, dialler] : diallers_) dialler->stop();
   for (auto& [id, incoming] : incoming_) incoming.link->close();
@@ -224,7 +224,7 @@ void AsioNetwork::accept_some() {
       });
       return;
     }
-    // Others concern only the one connection that is already gone.
+    // Other errors concern only one connection, which is already gone.
   }
   accept();
 }
@@ -267,8 +267,8 @@ void AsioNetwork::make_room() {
 }
 
 void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) {
-  // Our own dialler, at one of our own addresses, has nothing to say. One that only claims to be it
-  // goes when there is no room.
+  // Our own dialler, at one of our own addresses, has nothing to say. A connection that only claims
+  // to be ours goes when there is no room.
   const env::Greeting& peer = incoming.peer;
   if (incoming.greeted && peer.incarnation == self_.incarnation && peer.boot == self_.boot &&
       peer.start == self_.start) {
@@ -289,7 +289,7 @@ bool AsioNetwork::is_member(const env::Greeting& peer) const {
   return known != known_.end() && known->second.admits(peer.boot, peer.start);
 }
 
-// It has greeted, or what is known has changed.
+// To be called when it has greeted, or when the known members have changed.
 void AsioNetwork::classify(Incoming& incoming) {
   incoming.member = is_member(incoming.peer);
   incoming.link->set_payload_max(incoming.member ? kPayloadMax : kGuestPayloadMax);
@@ -299,7 +299,7 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   const auto found = incoming_.find(id);
   if (found == incoming_.end()) return;
   const auto link = found->second.link;
-  // The end of a greeted link is news for the one who dialled it; of others we tell.
+  // The peer tells its side the end of a greeted link. The end of others is noted here.
   if (!found->second.greeted) {
     trouble(fmt::format("connection from {} cut: {}", link->remote_text(), why));
   } else if (why != "closed by the peer") {
@@ -339,7 +339,7 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   if (!peer) return tl::make_unexpected(peer.error());
   auto& incoming = incoming_.at(id);
   if (auto fits = check_peer(self_, *peer); !fits) {
-    // It may know whom it has found; the farewell with the reason follows.
+    // The greeting tells the peer which node it has found. The farewell with the reason follows.
     incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
     return fits;
   }
@@ -364,7 +364,7 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   return {};
 }
 
-// The whole conversation of a guardian.
+// A guardian sends only this frame.
 Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
   const auto reaped = decode_reaped(payload);
   if (!reaped) return tl::make_unexpected(reaped.error());
@@ -383,7 +383,7 @@ Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
   return {};
 }
 
-// Who was met at an address that we dialled is believed before who came.
+// A process that was met at an address that we dialled is believed before one that dialled us.
 void AsioNetwork::remember_guardian(const env::Greeting& peer, bool dialled) {
   if (peer.guardian.empty()) return;
   if (guarded_.size() >= kGuardedMax) {
@@ -395,7 +395,7 @@ void AsioNetwork::remember_guardian(const env::Greeting& peer, bool dialled) {
   if (!fresh && (dialled || peer.boot > met->second.boot)) met->second = now;
 }
 
-// What our guardian would need now. Once for all that happens in one go.
+// Writes down all that our guardian would need now, once for all changes of one turn.
 void AsioNetwork::write_will() {
   if (options_.will == nullptr || std::exchange(will_due_, true)) return;
   boost::asio::post(io_, [this] {
@@ -408,7 +408,7 @@ void AsioNetwork::write_will() {
   });
 }
 
-// Of a process that has a successor, what is left of its links is dead, whatever the sockets say.
+// If a process has a successor, its remaining links are dead, whatever the sockets say.
 void AsioNetwork::know(KnownPeers peers) {
   {
     const MutexLock lock(mutex_);
@@ -487,7 +487,7 @@ void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
     const MutexLock lock(mutex_);
     const auto found = links_.find(to);
     if (found == links_.end()) return;
-    // Several processes may have greeted under one incarnation.
+    // Several processes may have greeted with one incarnation.
     const auto known = let_in_.find(to);
     for (const Line& line : found->second) {
       const bool is_it =
@@ -526,7 +526,7 @@ void AsioNetwork::link_gone(Incarnation peer, const std::shared_ptr<Connection>&
   if (found->second.empty()) links_.erase(found);
 }
 
-// A storm of bad connections must not become a storm of lines.
+// Many bad connections must not make as many lines.
 void AsioNetwork::trouble(const std::string& line) {
   if (!options_.on_trouble) return;
   const int64_t second = std::chrono::duration_cast<std::chrono::seconds>(

@@ -24,8 +24,8 @@ struct ProcessStat {
   uint64_t start = 0;
 };
 
-// /proc/<pid>/stat (proc(5)): the name in parentheses may hold anything, so fields count from the
-// last parenthesis: 3 is the state, 22 the start time.
+// /proc/<pid>/stat (proc(5)): the name in parentheses may have any characters, so fields count from
+// the last parenthesis: 3 is the state, 22 the start time.
 std::optional<ProcessStat> parse_stat(BytesView text) {
   const size_t close = text.rfind(')');
   if (close == BytesView::npos) return std::nullopt;
@@ -51,7 +51,7 @@ uint64_t namespace_inode(const char* path) {
   return ::stat(path, &info) == 0 ? info.st_ino : 0;
 }
 
-// A killed process with threads shows its leader as a zombie while others may still run.
+// The leader of a killed process may show as a zombie while its other threads still run.
 bool has_other_threads(const std::string& directory) {
   std::error_code error;
   int count = 0;
@@ -135,13 +135,13 @@ bool is_gone(const env::Greeting& peer, const env::Greeting& self) {
   const std::string directory = "/proc/" + std::to_string(peer.pid);
   const auto text = read_file(directory + "/stat");
   if (!text) {
-    // Only "no such process" proves anything, and only if /proc shows processes at all. A process
-    // that goes while its file is read gives an error of its own; the next dial will find out.
+    // Only "no such process" is a proof, and only if /proc shows processes at all. A process that
+    // ends while its file is read gives another error, and the next dial finds out.
     return text.error().code == Code::not_found && read_file("/proc/self/stat").has_value();
   }
   const auto stat = parse_stat(*text);
   if (!stat) return false;
-  if (stat->start != peer.pid_start) return true;  // The pid was given to somebody else.
+  if (stat->start != peer.pid_start) return true;  // The pid belongs to another process now.
   return (stat->state == 'Z' || stat->state == 'X') && !has_other_threads(directory);
 }
 

@@ -23,7 +23,7 @@ void Repeater::run() {
   MutexLock lock(mutex_);
   auto next = std::chrono::steady_clock::now() + interval_;
   while (!ending_) {
-    if (end_.wait_until(mutex_, next)) continue;  // Woken, by the end or for no reason.
+    if (end_.wait_until(mutex_, next)) continue;  // Woken by the end, or without a reason.
     lock.unlock();
     what_();
     lock.lock();

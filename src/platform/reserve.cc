@@ -18,7 +18,7 @@ void Reserve::open(const std::string& path, uint64_t disk_total, uint64_t disk_f
   }
   struct stat now {};
   if (::fstat(file_.get(), &now) == 0) {
-    // Only what is on the disk counts: a copy of the directory may have made a hole of it.
+    // Only allocated blocks count: a copy of the directory may have made the file a hole.
     held_ =
         std::min(static_cast<uint64_t>(now.st_size), static_cast<uint64_t>(now.st_blocks) * 512);
   }
@@ -32,18 +32,18 @@ bool Reserve::keep(uint64_t disk_free) {
     const uint64_t lacking = (kLow - disk_free + kSlice - 1) / kSlice * kSlice;
     held -= std::min(held, lacking);
   } else if (held < wanted_ && disk_free > kLow + kSlice + (wanted_ - held)) {
-    // A slice more than it takes, so that it is not given up again at once.
+    // It needs one slice more than it takes, so that it is not given up again at once.
     held = wanted_;
   }
   return held != before && resize(held);
 }
 
-// Room is asked for, not only a length: a hole would hold nothing.
+// It allocates blocks and does not only set a length: a hole would reserve nothing.
 bool Reserve::resize(uint64_t size) {
   const auto length = static_cast<off_t>(size);
   if (size > held_) {
     if (::fallocate(file_.get(), 0, 0, length) != 0) {
-      // Not a word: the file system has no such thing, or the room went in between.
+      // This is no error to report: the file system cannot do it, or the room was used in between.
       if (errno == EOPNOTSUPP) wanted_ = held_.load();
       return false;
     }

@@ -14,7 +14,7 @@
 namespace databridge::platform {
 namespace {
 
-// Ends the waiting thread; nobody outside sends it.
+// Ends the waiting thread. No other process sends it.
 constexpr int kEnd = SIGUSR2;
 
 sigset_t handled() {
@@ -63,7 +63,7 @@ void block_signals() {
 void explain_aborts() {
   struct sigaction action {};
   action.sa_handler = [](int) {
-    char name[16] = "";  // Of the thread; the only thing here that is asked of the system.
+    char name[16] = "";  // Of the thread; a handler may ask little else.
     ::prctl(PR_GET_NAME, name);
     const std::string_view thread(name);
     if (!thread.starts_with("rocksdb") && thread != "store") {

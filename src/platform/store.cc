@@ -25,16 +25,17 @@ namespace {
 
 constexpr std::array<const char*, env::kSpaces> kSpaceNames = {"meta",  "raft_log", "snapshot",
                                                                "queue", "state",    "event"};
-// In the default column family, where nothing else is.
+// Its key in the default column family, which has no other.
 constexpr BytesView kChainKey = "chain";
 
-// Several batches share one sync, up to about this size: beyond it a sync is no longer the cost.
+// Several batches share one sync, up to about this size. Beyond it, the sync costs less than the
+// data.
 constexpr size_t kMergedBytesMax = 4u << 20;
 constexpr auto kMarkSyncEvery = 1s;
 constexpr auto kLookEvery =
     1s;  // At the room on the disk, and at whether the mark is to be synced.
 
-// RocksDB's own files need room from the start, and it aborts when there is none.
+// RocksDB's own files need room from the start, and it aborts if there is none.
 constexpr uint64_t kRoomMin = 16u << 20;
 
 constexpr const char* kRemedy =
@@ -48,7 +49,7 @@ Error to_error(const rocksdb::Status& status, const std::string& what) {
   return {Code::io, fmt::format("cannot {}: {}", what, status.ToString())};
 }
 
-// About as many bytes as a batch takes.
+// About the size of a batch in bytes.
 size_t size_of(const env::Batch& batch) {
   size_t size = 256;
   for (const auto& write : batch.writes) size += write.key.size() + write.value.size() + 16;
@@ -71,10 +72,10 @@ rocksdb::DBOptions db_options(bool create) {
   options.create_missing_column_families = create;
   options.paranoid_checks = true;
   options.track_and_verify_wals_in_manifest = true;
-  // Stops at the first damaged record. Whether that lost something that was acknowledged is seen
-  // from the chain; kAbsoluteConsistency would refuse an honest torn tail.
+  // Recovery stops at the first damaged record. The chain shows whether an acknowledged write was
+  // lost; kAbsoluteConsistency would refuse a torn tail, which may be harmless.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  options.max_bgerror_resume_count = 0;  // A failed write is final: nothing may heal it unseen.
+  options.max_bgerror_resume_count = 0;  // A failed write is final: no retry may hide it.
   options.max_total_wal_size = 32u << 20;
   options.db_write_buffer_size = 8u << 20;
   options.allow_concurrent_memtable_write = false;  // There is one writer.
@@ -93,7 +94,7 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
                                             bool busy) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
-  table.cache_index_and_filter_blocks = true;  // So that memory has one bound.
+  table.cache_index_and_filter_blocks = true;  // So memory has one bound.
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = busy ? 4u << 20 : 1u << 20;
@@ -105,7 +106,7 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
 
 class RocksStore;
 
-// RocksDB tells of a failed flush or compaction at the next write only, and may give up in between.
+// RocksDB reports a failed flush or compaction only at the next write, and may give up before that.
 class Listener : public rocksdb::EventListener {
  public:
   explicit Listener(RocksStore& store) : store_(store) {}
@@ -150,7 +151,7 @@ class RocksStore : public env::Store {
   Result<void> check_chain();
   void close();
   void run();
-  // Writes batches from `next` on, as many as make one synced write; returns how many.
+  // Writes batches from `next` on, as many as fit one synced write, and returns their number.
   Result<size_t> write_some(const std::vector<env::Batch>& batches, size_t next);
   Result<void> sync_mark_if_due();
   void add(const env::Batch& batch, rocksdb::WriteBatch& merged);
@@ -166,10 +167,10 @@ class RocksStore : public env::Store {
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;  // By Space; then the default one.
 
-  // Store thread only, once it runs.
+  // Used only by the store thread, once it runs.
   ChainLink chain_;
   bool mark_unsynced_ = false;
-  bool failed_ = false;  // A write did: read by others once the thread has ended.
+  bool failed_ = false;  // A write failed. Others read it after the thread has ended.
   std::chrono::steady_clock::time_point mark_synced_at_;
 
   Mutex mutex_;
@@ -177,7 +178,7 @@ class RocksStore : public env::Store {
   std::vector<env::Batch> waiting_ GUARDED_BY(mutex_);
   uint64_t submitted_ GUARDED_BY(mutex_) = 0;
   bool closing_ GUARDED_BY(mutex_) = false;
-  std::optional<Error> broken_ GUARDED_BY(mutex_);  // What RocksDB says of its own work.
+  std::optional<Error> broken_ GUARDED_BY(mutex_);  // RocksDB's own background error.
   std::function<void(Result<uint64_t>)> told_;      // Set before the first submit.
   std::thread thread_;
 };
@@ -215,7 +216,7 @@ Result<void> RocksStore::open_db() {
       rocksdb::DB::Open(options, directory_.db_path(), descriptors, &families_, &db);
   db_.reset(db);
   if (status.ok()) return check_files();
-  // Once the directory was in use, a file that is not there is a loss like any other.
+  // In a directory that was in use, a missing file is a loss like any other.
   const bool lost = status.IsCorruption() || status.IsPathNotFound() ||
                     status.IsInvalidArgument() || status.IsNotFound();
   if (lost && !directory_.is_new()) {
@@ -225,8 +226,8 @@ Result<void> RocksStore::open_db() {
   return tl::make_unexpected(to_error(status, "open the store in " + directory_.db_path()));
 }
 
-// Where a range was erased, an iterator may pass over a file that it cannot read and say nothing
-// (RocksDB before 8.5.3): so all of them are read once before anything rests on them.
+// Where a range was erased, an iterator may silently skip a file that it cannot read (RocksDB
+// before 8.5.3). So all files are read once before their data is used.
 Result<void> RocksStore::check_files() {
   const auto status = db_->VerifyChecksum();
   if (status.ok()) return {};
@@ -264,7 +265,7 @@ void RocksStore::close() {
     wake_.notify_one();
     thread_.join();
   }
-  // Closing it would be one more write, over which RocksDB aborts: what is synced is safe as it is.
+  // Closing makes one more write, on which RocksDB aborts. Synced writes are safe without it.
   if (failed_) (void)db_.release();
   for (auto* handle : families_) {
     if (db_) db_->DestroyColumnFamilyHandle(handle);
@@ -298,7 +299,7 @@ void RocksStore::run() {
     for (size_t next = 0; next < batches.size();) {
       const auto written = write_some(batches, next);
       if (!written) {
-        // Final: what was submitted and is not yet safe never will be.
+        // This is final: submitted batches that are not safe yet never will be.
         failed_ = true;
         if (told_) told_(tl::make_unexpected(written.error()));
         return;
@@ -312,7 +313,7 @@ void RocksStore::run() {
       return;
     }
   }
-  if (mark_unsynced_) (void)directory_.sync_mark();  // On the way out the mark is a courtesy.
+  if (mark_unsynced_) (void)directory_.sync_mark();  // At the end the mark need not succeed.
 }
 
 Result<void> RocksStore::sync_mark_if_due() {
@@ -345,7 +346,7 @@ Result<size_t> RocksStore::write_some(const std::vector<env::Batch>& batches, si
   return count;
 }
 
-// Before a write finds none: RocksDB takes a failed write for final.
+// Frees room before a write finds none, since a failed write is final for RocksDB.
 void RocksStore::mind_the_room() {
   if (const Room now = room(); now.total != 0) reserve_.keep(now.free);
 }

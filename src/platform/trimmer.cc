@@ -15,7 +15,7 @@ namespace databridge::platform {
 namespace {
 
 constexpr uint64_t kWorthIt = 2 << 20;
-constexpr int kQuietShare = 20;  // One part of so many of a core.
+constexpr int kQuietShare = 20;  // Quiet: less than 1/20 of a core.
 
 Duration cpu_time() {
   rusage usage{};
@@ -26,7 +26,7 @@ Duration cpu_time() {
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
-// Bytes resident that no file is behind. 0: not known.
+// Resident bytes without a file behind them; 0 if that is not known.
 uint64_t private_memory() {
   const Bytes text = read_file("/proc/self/statm").value_or("");
   unsigned long total = 0, resident = 0, shared = 0;  // In pages.
@@ -39,8 +39,8 @@ uint64_t private_memory() {
 void release_freed_memory() { ::malloc_trim(0); }
 
 std::unique_ptr<Repeater> trim_when_quiet(Duration interval, std::function<void()> trim) {
-  // The end of a thread's arena is never given back by malloc_trim. So large blocks are mapped on
-  // their own, however many were freed before, and no arena ends in more than this.
+  // malloc_trim never gives back the end of a thread's arena. So large blocks are mapped on their
+  // own, however many were freed before, and an arena's end holds no more than this.
   ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
   ::mallopt(M_TRIM_THRESHOLD, 2 << 20);
   return std::make_unique<Repeater>(

@@ -38,8 +38,7 @@ class Pool final : public env::Workers {
       const MutexLock lock(mutex_);
       CHECK(!closing_);
       jobs_.push_back(std::move(job));
-      // Sleepers that were woken and have not come yet are still counted as idle: so are their
-      // jobs.
+      // Woken threads that have not come yet still count as idle, and their jobs as waiting.
       if (jobs_.size() > idle_ && threads_.size() < options_.threads_max) {
         threads_.push_back(start_thread("worker", [this] { work(); }));
       }
@@ -59,7 +58,7 @@ class Pool final : public env::Workers {
       jobs_.pop_front();
       lock.unlock();
       job();
-      job = nullptr;  // What the job holds goes before the next one comes.
+      job = nullptr;  // It frees what the job holds before the next job.
       lock.lock();
     }
   }
