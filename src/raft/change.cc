@@ -1,5 +1,5 @@
 // Membership changes: one server at a time (thesis §4.2), never before an entry of this term is
-// committed (the fix of 2015), and only if the voters that result are there to commit it.
+// committed (the fix of 2015), and only if a majority of the resulting voters can be reached.
 #include <algorithm>
 
 #include "base/canary.h"
@@ -51,7 +51,8 @@ Result<Position> Core::propose_configuration(const Change& change, Instant now) 
   return position;
 }
 
-// The newest configuration is another one now: an entry came, went, or a snapshot did.
+// To be called when the newest configuration has changed: an entry came or went, or a snapshot
+// came.
 void Core::configuration_changed() {
   const Configuration& latest = members_.latest();
   if (latest.has(options_.id)) removed_ = false;
@@ -76,8 +77,7 @@ void Core::configuration_changed() {
   sends_due_ = true;
 }
 
-// A removed server is served until it was told that its removal is committed, or is not to be
-// reached.
+// A removed server is served until it was told that its removal is committed, or cannot be reached.
 void Core::forget_the_departed() {
   for (auto peer = peers_.begin(); peer != peers_.end();) {
     const Progress& p = peer->second;
@@ -101,7 +101,7 @@ void Core::after_commit() {
   }
   if (members_.latest_index() > hard_.commit || committed.is_voter(options_.id)) return;
 
-  // It led its own removal to the end (thesis §4.2.2) and hands over rather than leave a gap.
+  // This leader has committed its own removal (thesis §4.2.2), and hands over to leave no gap.
   ServerId heir = 0;
   for (const ServerId voter : committed.voters) {
     if (heir == 0 || peers_[voter].match > peers_[heir].match) heir = voter;

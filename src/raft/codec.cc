@@ -42,8 +42,8 @@ class Writer {
   Bytes& out_;
 };
 
-// Reads what a Writer wrote. After the first thing that is not there, everything reads as zero and
-// good() is false, so a decoder needs to look once, at the end.
+// Reads the output of a Writer. After the first missing value, all values read as zero and good()
+// is false, so a decoder checks once, at the end.
 class Reader {
  public:
   explicit Reader(BytesView bytes) : rest_(bytes) {}
@@ -73,7 +73,7 @@ class Reader {
     return value;
   }
   ServerId id() { return fixed(); }
-  // What earlier versions did not write: 0 from them.
+  // Earlier versions did not write it: then it is 0.
   ChainHash later_hash() { return at_end() ? 0 : fixed(); }
   Instant instant() { return Instant(Duration(static_cast<Duration::rep>(fixed()))); }
   BytesView bytes() {
@@ -86,8 +86,8 @@ class Reader {
     rest_.remove_prefix(size);
     return value;
   }
-  // How many items follow, each of at least `least` bytes: no more than there is room for, so that
-  // a lie about it cannot ask for memory.
+  // The number of items that follow, each of at least `least` bytes. It is limited by the bytes
+  // that are left, so that a false number cannot claim memory.
   size_t count(size_t least) {
     const uint64_t value = number();
     return value <= rest_.size() / least ? static_cast<size_t>(value) : stop();
@@ -95,7 +95,7 @@ class Reader {
   std::vector<ServerId> ids() {
     std::vector<ServerId> values(count(8));
     for (ServerId& value : values) value = id();
-    // Sorted and without duplicates, or not a configuration: majorities are counted on it.
+    // Ids are sorted and without duplicates, since majorities are counted on them.
     for (size_t i = 0; i < values.size(); ++i) {
       if (values[i] == 0 || (i > 0 && values[i] <= values[i - 1])) stop();
     }
@@ -135,7 +135,7 @@ Result<T> finish(const Reader& in, T value, const char* what) {
   return value;
 }
 
-// A record of a later version may mean anything; this one's only gets longer.
+// A record of a later version may mean anything. Records of this version only get longer.
 bool known_version(Reader& in) { return in.byte() == kVersion; }
 
 void write_entry(Writer& out, const Entry& entry) {

@@ -10,7 +10,7 @@ namespace databridge::raft {
 
 namespace {
 
-// No cluster gets there by living; who says so is broken, and adding to it must not overflow here.
+// No real cluster gets this far. A message that does is broken, and adding to it must not overflow.
 constexpr Term kTermMax = Term{1} << 62;
 constexpr Index kIndexMax = Index{1} << 62;
 
@@ -56,9 +56,9 @@ Message Core::message(Message::Kind kind, ServerId to) const {
   return message;
 }
 
-// For what speaks of durable things only: it need not wait for writes that are on their way, unless
-// the term in which it is said is among them. So acknowledgements do not lag one sync behind, and
-// heartbeats are answered while a large batch is written.
+// For replies about durable entries only. A reply need not wait for pending writes, unless the
+// present term is among them. So acknowledgements do not lag one sync behind, and heartbeats are
+// answered while a large batch is written.
 void Core::answer(Message reply) {
   (durable_term_ == hard_.term ? send_now_ : send_after_persist_).push_back(std::move(reply));
 }
@@ -92,22 +92,22 @@ void Core::step(const Message& m, Instant now) {
 
   const bool from_leader = m.kind == Kind::append || m.kind == Kind::heartbeat ||
                            m.kind == Kind::snapshot_chunk || m.kind == Kind::timeout_now;
-  // A pre-vote speaks of a term that nobody is in yet; so does the consent to it.
+  // A pre-vote names a term that no server is in yet, and so does the consent to it.
   const bool hypothetical =
       m.kind == Kind::pre_vote || (m.kind == Kind::pre_vote_reply && !m.reject);
   if (m.kind == Kind::vote || m.kind == Kind::pre_vote) return on_vote_request(m);
-  if (m.removed) return on_vote_reply(m);  // Whatever the terms: it is about the log.
+  if (m.removed) return on_vote_reply(m);  // It is about the log, whatever the terms.
   if (!hypothetical && m.term > hard_.term) {
     become_follower(m.term, from_leader ? m.from : 0);
   } else if (!hypothetical && m.term < hard_.term) {
     if (from_leader) {
-      // The old leader must learn that it is one; otherwise this server, ahead of it by a failed
-      // candidacy, could never be brought back.
+      // The old leader must learn of the newer term. Otherwise this server, which is ahead of it by
+      // a failed candidacy, could never be brought back.
       Message reply = message(Kind::append_reply, m.from);
       reply.reject = true;
       send_after_persist_.push_back(std::move(reply));
     }
-    // The old leader's or candidate's late answers say nothing about this term.
+    // Late answers of an old leader or candidate say nothing about this term.
     return;
   }
   if (from_leader && !obeys(m)) return;
@@ -152,8 +152,8 @@ Instant Core::next_wake() const {
   if (role_ == Role::leader) {
     return transferee_ != 0 ? std::min(heartbeat_due_, transfer_deadline_) : heartbeat_due_;
   }
-  // Who may not campaign only forgets a silent leader. What stands in the way may end with a write,
-  // and persisted() looks again.
+  // A server that may not campaign only forgets a silent leader. A write may remove the obstacle,
+  // so persisted() looks again.
   if (leader_ == 0 && !may_campaign()) return Instant::max();
   return election_deadline_;
 }
@@ -198,7 +198,7 @@ void Core::heard_from_leader(const Message& m) {
 
 void Core::set_commit(Index index) {
   CHECK(index <= log_.last());
-  if (index <= hard_.commit) return;  // Never backwards.
+  if (index <= hard_.commit) return;  // The index never goes back.
   hard_.commit = index;
   heal();
   after_commit();
@@ -240,7 +240,7 @@ Ready Core::ready() {
   const bool hard_changed = hard_.term != handed_hard_.term || hard_.vote != handed_hard_.vote;
   if (log_.has_unhanded() || hard_changed || snapshot_unhanded_ || compact_to_ != 0) {
     out.entries = log_.hand_over(out.number);
-    // The commit mark alone is not worth a sync; it travels with what is.
+    // The commit mark alone is not worth a sync, so it goes along with other writes.
     if (hard_ != handed_hard_) out.hard_state = hard_;
     handed_hard_ = hard_;
     if (snapshot_unhanded_) out.snapshot = snapshot_;

@@ -10,7 +10,7 @@ namespace databridge::raft {
 namespace {
 
 constexpr int kRoundsThatWiden = 5;  // Jitter grows to at most 0.05 · 2⁵ = 1.6 e.
-constexpr int kDoublings = 20;       // Of the wait after evidence; e is the bound long before.
+constexpr int kDoublings = 20;       // Of the wait after evidence; it reaches e long before.
 
 Duration part(Duration whole, double factor) {
   return Duration(static_cast<Duration::rep>(static_cast<double>(whole.count()) * factor));
@@ -27,13 +27,13 @@ size_t rank_of(ServerId id, const std::vector<ServerId>& voters, ServerId withou
 
 }  // namespace
 
-// e·(1 + 0.1·rank + 0…0.05), the random part doubling with each failed round: ranks keep two
-// candidates apart at first, chance does when the ranks were of no help. Who has evidence that the
-// leader is gone need not fear to disturb it, and tries again soon after a round that failed.
+// e·(1 + 0.1·rank + 0…0.05), and the random part doubles with each failed round: ranks keep two
+// candidates apart at first, and then chance does. A server with evidence that the leader is gone
+// cannot disturb it, so it tries again soon after a failed round.
 void Core::arm_election_timer() {
   const auto& voters = members_.latest().voters;
   if (role_ == Role::follower && voters.size() == 1 && voters.front() == options_.id) {
-    election_deadline_ = now_;  // Nobody else to wait for; only, as a candidate, for the own disk.
+    election_deadline_ = now_;  // There is no other voter to wait for.
     return;
   }
   const double rank = static_cast<double>(rank_of(options_.id, voters, 0));
@@ -49,12 +49,12 @@ void Core::arm_election_timer() {
   election_deadline_ = now_ + part(options_.election, 1 + 0.1 * rank + width * random_.unit());
 }
 
-// Nobody campaigns on a log that could still shrink: entries not yet durable would be advertised,
-// and an installing snapshot would be neither here nor there (libraft PR #367, #353, #429, #467).
+// No server campaigns on a log that could still shrink: it would name entries that are not durable
+// yet, or a snapshot that is half installed (libraft PR #367, #353, #429, #467).
 //
-// A server that its newest configuration leaves out campaigns all the same until that configuration
-// is committed (thesis §4.2.2): its log may be the only one long enough to win, and its votes are
-// not counted anyway. Without this, three living voters of four can wait for each other for ever.
+// A server that its newest configuration leaves out still campaigns until that configuration is
+// committed (thesis §4.2.2): its log may be the only one long enough to win, and its own vote does
+// not count anyway. Without this, three living voters of four can wait for each other for ever.
 bool Core::may_campaign() const {
   const bool voter =
       members_.latest().is_voter(options_.id) || members_.at(hard_.commit).is_voter(options_.id);
@@ -66,7 +66,7 @@ void Core::campaign_if_due() {
   leader_ = 0;
   if (!may_campaign()) return;
   if (lacks_a_longer_log({log_.last_term(), log_.last()}, options_.id)) {
-    return arm_election_timer();  // Whoever has it shall lead.
+    return arm_election_timer();  // The server that has it shall lead.
   }
   const auto& voters = members_.latest().voters;
   start_round(voters.size() == 1 && voters.front() == options_.id, false);
@@ -96,7 +96,7 @@ void Core::start_round(bool real, bool transfer) {
     ask.transfer = transfer;
     send_after_persist_.push_back(std::move(ask));
   }
-  // A real vote for itself counts once it is durable, as anybody's: see persisted().
+  // A real vote for itself counts once it is durable, like any other vote: see persisted().
   if (!real) count_vote(options_.id, true);
 }
 
@@ -143,8 +143,8 @@ void Core::become_leader() {
   term_start_ = log_.last();
 }
 
-// True while this server hears a leader, or leads with a quorum behind it: then a candidate is a
-// server that was cut off, not one that knows better (thesis §4.2.3).
+// True while this server hears a leader, or leads with a quorum. A candidate is then a server that
+// was cut off, and knows no better (thesis §4.2.3).
 bool Core::protects_leader() const {
   if (role_ == Role::leader) {
     return now_ < std::max(leader_since_, quorum_contact(now_)) + options_.election;
@@ -160,8 +160,8 @@ void Core::on_vote_request(const Message& m) {
 
   const Configuration& committed = members_.at(hard_.commit);
   if (!committed.voters.empty() && !committed.has(m.from) && !CANARY(removed_untold)) {
-    // A removed server that never learned of it, or a new one that this server has not heard of
-    // yet: the candidate can tell, so its request is judged all the same.
+    // The candidate was removed and never learned of it, or it is new and this server has not heard
+    // of it yet. Only the candidate can tell, so its request is judged all the same.
     Message notice = reply;
     const Position since = members_.position_at(hard_.commit);
     notice.removed = true;
@@ -186,7 +186,7 @@ void Core::on_vote_request(const Message& m) {
     grant = m.term > hard_.term && up_to_date;
     if (grant) reply.term = m.term;
     if (grant && lost_leader_ && role_ == Role::follower) {
-      // Somebody is ahead with this server's consent: to compete at once would split the votes.
+      // A candidate is ahead with this server's consent. To compete at once would split the votes.
       const auto voters = static_cast<int64_t>(members_.latest().voters.size());
       election_deadline_ = std::max(election_deadline_, now_ + options_.lost_stagger * voters);
     }
@@ -206,8 +206,9 @@ void Core::on_vote_request(const Message& m) {
 
 void Core::on_vote_reply(const Message& m) {
   if (m.removed) {
-    // Only if it speaks of the newest configuration this server holds, or a later one. A later
-    // term's is later, whatever the index: what this server appended since was never committed.
+    // The notice counts only if it is about the newest configuration that this server holds, or a
+    // later one. One of a later term is later, whatever its index: entries that this server
+    // appended since were never committed.
     const Position own = members_.latest_position();
     const bool later = m.log_term > own.term || (m.log_term == own.term && m.index >= own.index);
     if (later && role_ != Role::leader) {
@@ -255,7 +256,8 @@ Result<void> Core::transfer(ServerId to, Instant now) {
   return {};
 }
 
-// Once the transferee has everything durable. Repeated with its answers, for messages get lost.
+// Sent once the transferee has all entries on disk, and again with its answers, since messages get
+// lost.
 void Core::send_timeout_now() {
   const auto peer = peers_.find(transferee_);
   if (peer == peers_.end() || peer->second.match != log_.last()) return;

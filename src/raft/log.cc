@@ -7,7 +7,7 @@
 
 namespace databridge::raft {
 
-// Never 0 when it is known: what follows the unknown is unknown.
+// 0 means unknown, and the hash after an unknown one is unknown. A known hash is never 0.
 ChainHash chained(ChainHash before, const Entry& entry) {
   if (before == 0 && entry.index != 1) return 0;
   uint64_t hash = before * 0x9e3779b97f4a7c15 ^ entry.index;
@@ -50,7 +50,7 @@ const Entry& Log::at(Index index) const {
 Index Log::last_not_after(Term term, Index from) const {
   const Index end = std::min(from, last());
   if (end <= base_.index) return end;
-  // Terms never fall along a log, so the place can be searched for.
+  // Terms never fall along a log, so a binary search finds the place.
   const auto begin = entries_.begin();
   const auto stop = begin + static_cast<std::ptrdiff_t>(end - base_.index);
   const auto after =

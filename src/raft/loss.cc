@@ -1,7 +1,7 @@
-// What must not be, and happens all the same when a disk is put back to an older copy: votes and
+// A disk that is put back to an older copy breaks the assumptions of Raft: votes and
 // acknowledgements are forgotten, a term has two leaders, logs differ where they should be equal.
-// It is noticed wherever somebody who knows is asked (safety.md 9.1); where nobody who knew is
-// alive, nothing here can.
+// This is noticed where a server that knows better is asked (safety.md 9.1). If no such server
+// lives, it cannot be noticed here.
 #include <algorithm>
 #include <utility>
 
@@ -15,9 +15,9 @@ std::string text(ServerId id) { return "server " + std::to_string(id); }
 
 }  // namespace
 
-// A single frame with an absurd term would otherwise end all elections for ever. A server that is
-// new (term 0) has nothing to compare with; one that was away for long learns the term from the
-// greeting of a member that it dialled.
+// A single frame with an absurd term would otherwise end all elections for ever. A new server (term
+// 0) has nothing to compare with. A server that was away for long learns the term from the greeting
+// of a member that it dialled.
 bool Core::leaps(const Message& m) {
   if (hard_.term == 0 || CANARY(any_term_goes)) return false;
   if (m.term <= std::max(hard_.term, lost_.term_named) + options_.term_leap_max) return false;
@@ -27,8 +27,8 @@ bool Core::leaps(const Message& m) {
   return true;
 }
 
-// Whether a leader's message is taken. The second leader of a term is not obeyed, whoever is right:
-// a vote was forgotten. One of them gets no quorum and steps down.
+// Whether a leader's message is taken. The second leader of a term is not obeyed, even if it is the
+// right one: a vote was forgotten. One of the two gets no quorum and steps down.
 bool Core::obeys(const Message& m) {
   if (lost_.term_leader != 0 && lost_.term_leader != m.from && !CANARY(second_leader_obeyed)) {
     lost_.second_heard = now_;
@@ -46,13 +46,13 @@ bool Core::obeys(const Message& m) {
   return false;
 }
 
-// Two leaders were a misfortune of the past once no second one is heard for long, and a quorum
-// commits something new: logs are compared by their hashes.
+// Two leaders of a term no longer matter once no second one was heard for long and a quorum commits
+// a new entry, since logs are compared by their hashes.
 void Core::heal() {
   if (lost_.may_heal(now_, options_.longer_log_wait)) lost_.diverged.clear();
 }
 
-// Where nobody writes anything, that would never be.
+// Otherwise, a cluster without writes would never heal.
 void Core::commit_to_heal() {
   if (!lost_.may_heal(now_, options_.longer_log_wait) || hard_.commit != log_.last()) return;
   append_own(Entry::Kind::noop, {});
@@ -64,7 +64,8 @@ void Core::peer_log(ServerId peer, Position last) {
   if (peer != options_.id) lost_.peer_logs[peer] = last;
 }
 
-// Whether a linked voter, for as long as that matters, has named a longer log than the candidate's.
+// Whether a linked voter has named a longer log than the candidate's. It matters only for
+// `longer_log_wait` after a leader was heard.
 bool Core::lacks_a_longer_log(Position own, ServerId candidate) const {
   if (now_ >= lost_.led + options_.longer_log_wait || CANARY(longer_log_passed_over)) return false;
   const auto& voters = members_.latest().voters;
@@ -77,8 +78,8 @@ bool Core::lacks_a_longer_log(Position own, ServerId candidate) const {
   });
 }
 
-// Whether what is committed here differs from what the sender holds there. No leader and no
-// rightful candidate lacks what is committed.
+// Whether the sender's log differs from entries that are committed here. No leader and no rightful
+// candidate lacks committed entries.
 bool Core::contradicts(const Message& m) const {
   Position place{m.log_term, m.index};
   ChainHash hash = m.hash;
@@ -89,7 +90,8 @@ bool Core::contradicts(const Message& m) const {
   }
   if (place.index > hard_.commit) return false;
   const bool candidate = m.kind == Message::Kind::vote || m.kind == Message::Kind::pre_vote;
-  // A net below the rules of votes; it must not hide from the simulator that one of them is broken.
+  // This check stands behind the rules of votes. It must not hide from the simulator that one of
+  // them is broken.
   if (candidate && CANARY(commit_old_term)) return false;
   if (candidate && place.index < hard_.commit) return true;
   return place.index + 1 >= log_.first() && !log_.matches(place, hash);
@@ -104,8 +106,8 @@ void Core::diverge(const Message& m) {
       ", holds: somebody has lost what it had acknowledged; this server takes part no more";
 }
 
-// A heartbeat names what this server acknowledged to that leader in this term. Acknowledged is only
-// what is durable, and nothing cuts it within the term: who lacks it was put back.
+// A heartbeat names the last entry that this server acknowledged to that leader in this term. That
+// entry was durable, and nothing cuts it within the term. If it is missing, the disk was put back.
 bool Core::has_lost(const Message& beat) {
   if (CANARY(loss_unnoticed)) return false;
   const bool held = beat.index + 1 >= log_.first();
@@ -129,7 +131,7 @@ void Core::is_older_copy(std::string why) {
   lost_.older_copy = std::move(why);
 }
 
-// The leader is told what is missing, so that it counts this server no more.
+// Tells the leader of the loss, so that it no longer counts this server.
 void Core::tell_loss(const Message& m) {
   if (lost_.older_copy.empty()) return;
   Message reply = message(Message::Kind::append_reply, m.from);
@@ -138,8 +140,8 @@ void Core::tell_loss(const Message& m) {
   answer(std::move(reply));
 }
 
-// A follower that still holds what it acknowledged matches there. An answer to what was sent before
-// that acknowledgement came in proves nothing: it may only be late.
+// A follower that still holds what it acknowledged matches there. An answer to a message from
+// before that acknowledgement came in proves nothing, since it may only be late.
 bool Core::refused_what_it_had(ServerId from, Progress& peer, const Message& m) {
   if (!m.reject || CANARY(loss_unnoticed)) return false;
   const bool after = m.sent_at > peer.matched_at && m.sent_at <= now_;

@@ -4,8 +4,8 @@
 
 namespace databridge::raft {
 
-// A follower that is probed lacks something until the logs agree to the end, even if there is
-// nothing new to bring: it may have joined a silent cluster.
+// A probed follower lacks entries until the logs agree to the end, even if there are no new ones:
+// it may have joined a silent cluster.
 bool Progress::lacks(Index last) const { return (flow == Flow::probe ? match : next - 1) < last; }
 
 bool Progress::may_append(size_t in_flight_max) const {

@@ -1,5 +1,5 @@
-// Linearizable reads without a log entry (thesis §6.4): the commit index at the time of the
-// request, once a heartbeat round that started later proved that this server still led then.
+// Linearizable reads without a log entry (thesis §6.4). A read gets the commit index at the time of
+// its request, once a heartbeat round that started later proves that this server still led then.
 #include <algorithm>
 
 #include "base/canary.h"
@@ -29,7 +29,7 @@ void Core::assign_reads() {
   }
   if (!fresh) return;
   broadcast_heartbeat();
-  confirm_reads();  // Alone, it is its own quorum.
+  confirm_reads();  // A single voter is its own quorum.
 }
 
 void Core::confirm_reads() {
@@ -40,7 +40,7 @@ void Core::confirm_reads() {
     rounds.push_back(voter == options_.id ? round_ : peer != peers_.end() ? peer->second.round : 0);
   }
   const uint64_t confirmed = CANARY(read_without_round) ? round_ : agreed(rounds);
-  // Those that wait for the no-op stand before or among the others: all are looked at.
+  // Reads that wait for the no-op stand before or among the others, so all are looked at.
   std::deque<Read> waiting;
   for (const Read& read : reads_) {
     if (read.round != 0 && read.round <= confirmed) {

@@ -25,8 +25,9 @@ void Core::append_own(Entry::Kind kind, Payload data) {
   sends_due_ = true;
 }
 
-// What a majority has durable, this server's own disk counting like any other's; only an entry of
-// this term is committed by counting, the ones before it by standing before it (paper, figure 8).
+// Commits the entries that a majority has on disk; this server's own disk counts like any other.
+// Only an entry of this term is committed by counting, and the entries before it are committed with
+// it (paper, figure 8).
 void Core::advance_commit() {
   std::vector<Index> reached;
   for (const ServerId voter : members_.latest().voters) {
@@ -48,7 +49,8 @@ void Core::broadcast_heartbeat() {
 
 void Core::send_heartbeat(ServerId to, Progress& peer) {
   Message beat = message(Message::Kind::heartbeat, to);
-  // Never beyond what this follower is known to hold: a heartbeat does not check its log.
+  // It never goes beyond entries that this follower is known to hold: a heartbeat does not check
+  // its log.
   beat.index = std::max(peer.match, peer.lost);
   beat.log_term = log_.term(beat.index).value_or(0);
   beat.hash = log_.hash(beat.index);
@@ -96,7 +98,8 @@ void Core::on_append(const Message& m) {
   heard_from_leader(m);
   append_sent_at_ = std::max(append_sent_at_, m.sent_at);
 
-  // What is committed here is in every leader's log; the message is read from there on.
+  // Every leader's log has the entries that are committed here, so the message is read from there
+  // on.
   if (contradicts(m)) return diverge(m);
   const bool reaches_back = m.index < hard_.commit;
   const Index before = reaches_back ? hard_.commit : m.index;
@@ -105,7 +108,7 @@ void Core::on_append(const Message& m) {
     Message reply = message(Message::Kind::append_reply, m.from);
     reply.reject = true;
     reply.index = m.index;
-    // Where only the hash differs, one term had two leaders: back step by step.
+    // If only the hash differs, one term had two leaders, and the search goes back step by step.
     const bool same_place = log_.matches({m.log_term, m.index});
     reply.hint =
         same_place ? m.index - 1 : log_.last_not_after(m.log_term, std::min(m.index, log_.last()));
@@ -119,7 +122,7 @@ void Core::on_append(const Message& m) {
   for (const Entry& entry : m.entries) {
     hash = chained(hash, entry);
     if (entry.index <= before) continue;
-    if (log_.matches({entry.term, entry.index}, hash)) continue;  // Held; perhaps more behind it.
+    if (log_.matches({entry.term, entry.index}, hash)) continue;  // It is here, perhaps with more.
     if (entry.index <= log_.last()) {
       CHECK(entry.index > hard_.commit);
       log_.truncate_from(entry.index);
@@ -134,7 +137,7 @@ void Core::on_append(const Message& m) {
   verified_ = std::max({verified_, before, last});
   set_commit(std::min(m.commit, last));
 
-  // Answer now if all of it is durable; otherwise the disk will give the word.
+  // It answers now if all entries are durable, and otherwise after the write.
   if (log_.stable() >= last || CANARY(ack_before_persist)) {
     Message reply = message(Message::Kind::append_reply, m.from);
     reply.index = std::min(verified_, CANARY(ack_before_persist) ? verified_ : log_.stable());
@@ -144,8 +147,8 @@ void Core::on_append(const Message& m) {
   }
 }
 
-// Tells the leader of this term what has become durable of that which it sent in this term. What
-// else lies behind in the log may be an old leader's tail, and is nobody's business.
+// Tells the leader of this term which of the entries that it sent in this term are durable. Entries
+// after them may be an old leader's tail, and must not be acknowledged.
 void Core::acknowledge_persisted() {
   if (role_ != Role::follower || leader_ == 0 || sits_out()) return;
   const Index done =
@@ -174,7 +177,7 @@ void Core::on_append_reply(const Message& m) {
     if (peer.refused(m.index, hint)) sends_due_ = true;
     return;
   }
-  if (m.index > log_.last()) return;  // Nothing that this leader sent.
+  if (m.index > log_.last()) return;  // This leader has not sent that.
   const bool was_paused = !peer.may_append(options_.appends_in_flight_max);
   const bool moved = peer.accepted(m.index);
   if (moved) {
@@ -189,8 +192,9 @@ void Core::on_append_reply(const Message& m) {
 void Core::on_heartbeat(const Message& m) {
   heard_from_leader(m);
   if (has_lost(m)) return tell_loss(m);
-  if (m.index == log_.last() && m.index == m.commit) heal();  // All that is here is the leader's.
-  // The leader cut this to what it knows to be durable here; the log's end is a second fence.
+  if (m.index == log_.last() && m.index == m.commit) heal();  // All entries are the leader's.
+  // The leader names only entries that it knows to be durable here. The log's end is a second
+  // limit.
   set_commit(std::min(m.commit, log_.last()));
   Message reply = message(Message::Kind::heartbeat_reply, m.from);
   reply.sent_at = m.sent_at;
@@ -210,7 +214,7 @@ void Core::on_heartbeat_reply(const Message& m) {
   if (m.from == transferee_) send_timeout_now();
   if (peer.match >= log_.last() || now_ < peer.moved + options_.heartbeat) return;
 
-  // It is alive, yet for a whole interval nothing moved: something was lost on the way.
+  // The follower lives, but nothing moved for a whole interval: a message was lost on the way.
   peer.moved = now_;
   sends_due_ = true;
   switch (peer.flow) {

@@ -1,5 +1,5 @@
-// Snapshots: in chunks to a follower whose entries are compacted away, and of this server's own
-// state. They share nothing with the appends to others, so they stall nobody.
+// Snapshots of this server's own state, and in chunks to a follower whose entries are compacted
+// away. They share nothing with the appends to other followers, so they stall none of them.
 #include <algorithm>
 
 #include "base/canary.h"
@@ -52,7 +52,7 @@ void Core::on_snapshot_chunk(const Message& m) {
 
   if (!CANARY(install_stale_snapshot) &&
       (m.index <= hard_.commit || log_.matches(position, m.hash))) {
-    // Nothing new: the entries up to there are here, and what is in a snapshot is committed.
+    // The snapshot is not new: its entries are here, and they are committed.
     verified_ = std::max({verified_, hard_.commit, m.index});
     set_commit(m.index);
     incoming_.reset();
@@ -86,7 +86,7 @@ void Core::on_snapshot_chunk(const Message& m) {
   install(std::move(whole));
 }
 
-// Acknowledged like any append, once it is durable.
+// A snapshot is acknowledged like any append, once it is durable.
 void Core::install(Snapshot snapshot) {
   log_.restore({snapshot.term, snapshot.index}, snapshot.hash);
   members_.reset({snapshot.term, snapshot.index}, snapshot.configuration);
@@ -107,7 +107,7 @@ void Core::on_snapshot_reply(const Message& m) {
   answered(peer, m);
   if (peer.flow != Progress::Flow::snapshot || peer.snapshot.index != m.index) return;
   if (m.reject && m.offset < peer.chunk_acked) {
-    // It started anew.
+    // The follower began anew.
     peer.chunk_acked = peer.chunk_next = m.offset;
     peer.chunk_last_sent = false;
   } else if (m.offset > peer.chunk_acked && m.offset <= peer.snapshot.data.size()) {
