@@ -60,8 +60,8 @@ void RaftCoordinator::tick(Instant now) {
   std::erase_if(heard_, [&](const auto& one) { return now - one.second > 10 * mark_after_; });
 }
 
-// The commit mark travels with what is written anyway. After the last entry of a while nothing is:
-// then it goes alone, so that what was acknowledged is known as such after a restart, too.
+// The commit mark goes along with other writes. If none comes for a while, it is written alone, so
+// that acknowledged entries are known as such after a restart, too.
 Instant RaftCoordinator::due() const {
   const Instant wake = raft_.next_wake();
   return raft_.commit() > written_.commit ? std::min(wake, mark_due_) : wake;
@@ -82,7 +82,7 @@ void RaftCoordinator::read(uint64_t context, Instant now) {
   if (!raft_.read_index(context, now)) reads_refused_.push_back(context);
 }
 
-// What is refused here is seen from outside: by the configuration, the leader.
+// No error is returned, since a refusal shows in the configuration, or in the leader.
 void RaftCoordinator::change(cluster::VoterChange change, Incarnation server, Instant now) {
   (void)raft_.propose_configuration({kind_of(change), server.value}, now);
 }
@@ -94,7 +94,7 @@ void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
 }
 
 void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) {
-  if (index <= snapshot_index_) return;  // One that was installed meanwhile reaches further.
+  if (index <= snapshot_index_) return;  // An installed snapshot reaches further.
   writing_ = Writing{.index = index,
                      .compact_to = log_.tail(index, trailing, bytes),
                      .state = raft::Payload(std::move(state))};
@@ -198,7 +198,7 @@ void RaftCoordinator::durable(uint64_t batch_number, Instant now) {
   writing_->batch = 0;
   if (writing_->written < writing_->state.size()) return;
   writing_->complete = true;
-  // If it is not newer than what was installed meanwhile, its chunks go with the next head.
+  // If a newer one was installed meanwhile, the chunks of this one are erased with the next head.
   if (!raft_.compact(writing_->compact_to, writing_->index, writing_->state)) writing_.reset();
 }
 

@@ -66,7 +66,7 @@ Result<std::optional<raft::HardState>> read_hard(env::Store& store, const char* 
   return std::optional(*state);
 }
 
-// Either copy will do; the newer one counts.
+// One good copy is enough, and the newer one counts.
 Result<raft::HardState> load_hard(env::Store& store) {
   const auto a = read_hard(store, kHardA);
   const auto b = read_hard(store, kHardB);
@@ -87,7 +87,7 @@ struct StoredSnapshot {
   uint64_t generation = 0;  // Of its chunks.
 };
 
-// The head that counts, of whichever version, without its chunks.
+// The head that counts, of either version, without its chunks.
 struct Head {
   uint64_t generation = 0;
   uint64_t size = 0;
@@ -190,7 +190,8 @@ Result<raft::Restored> RaftLogStore::load(env::Store& store) {
       });
   if (!scanned) return tl::make_unexpected(scanned.error());
   if (error) return tl::make_unexpected(*error);
-  // The log begins where the snapshot ends, or before it, and reaches at least to its end.
+  // The log begins where the snapshot ends or before it, and reaches at least to the snapshot's
+  // end.
   if (base_index_ > restored.snapshot.index || last() < restored.snapshot.index) {
     return tl::make_unexpected(broken("it holds " + std::to_string(base_index_ + 1) + " to " +
                                       std::to_string(last()) + ", the snapshot ends at " +
@@ -258,7 +259,7 @@ void RaftLogStore::put_base(env::Batch& batch) const {
   batch.put(Space::meta, kBase, seal(content));
 }
 
-// What an earlier attempt has left goes first: its chunks may lie where this one's shall.
+// Chunks of an earlier attempt are erased first, since they may lie where the new ones will.
 void RaftLogStore::begin_chunks(env::Batch& batch) {
   erase_chunks_but(batch, head_generation_);
   generation_ = head_generation_ + 1;
