@@ -1,4 +1,5 @@
-// The brain's part about other nodes: who may say what, and who may be who (safety.md 9, 10).
+// The brain's part about other nodes: which process may say what, and as which node (safety.md 9,
+// 10).
 #include "cluster/brain_test_kit.h"
 
 namespace databridge::cluster {
@@ -19,7 +20,7 @@ TEST_F(BrainTest, NothingButTheWordsOfStrangersIsTakenFromAStranger) {
   Effects none;
   EXPECT_FALSE(brain->hears(raft, consensus, now, none));
   raft.from = node(2);
-  raft.start = 0;  // As it spoke before.
+  raft.start = 0;  // As an older version spoke.
   EXPECT_TRUE(brain->hears(raft, consensus, now, none));
   raft.boot = 0;
   EXPECT_FALSE(brain->hears(raft, consensus, now, none)) << "which start speaks is not told";
@@ -83,7 +84,7 @@ TEST_F(BrainTest, WhoWasAwayWhileAllOthersWereReplacedFindsBack) {
   EXPECT_TRUE(brain->hears(raft, consensus, now, none));
 }
 
-// Everybody who votes was replaced while these two were away together.
+// All voters were replaced while these two were away together.
 TEST_F(BrainTest, TwoThatHearOnlyEachOtherFindBack) {
   wake(2);
   consensus.voters = {node(1)};
@@ -97,7 +98,8 @@ TEST_F(BrainTest, TwoThatHearOnlyEachOtherFindBack) {
   EXPECT_EQ(all<Know>(hear(9, names_us)).size(), 1u);
 }
 
-// Its answer may take longer than T, and with its link to us up it has no reason to greet again.
+// The stranger's answer may take longer than T, and with its link to us up it has no reason to
+// greet again.
 TEST_F(BrainTest, ALinkToAStrangerThatNamesOurClusterIsKeptAsLongAsNobodyElseIsHeard) {
   wake(2);
   follow(1, kTerm);
@@ -155,7 +157,7 @@ TEST_F(BrainTest, WhatAMembersGreetingSaysOfItsLogIsPassedOnAndAStrangersIsNot) 
   EXPECT_TRUE(all<PeerLog>(effects).empty());
 }
 
-// Its link was up before this node knew it: what the greeting said counts from when it is let in.
+// Its link was up before this node knew it, so the log in its greeting counts when it is let in.
 TEST_F(BrainTest, WhoIsLetInLaterNamesItsLogThen) {
   wake(1);
   lead(1, kTerm);
@@ -199,7 +201,7 @@ TEST_F(BrainTest, NobodySpeaksInThisNodesOwnName) {
   EXPECT_TRUE(proposed<SetConfig>(step(forged)).empty());
 }
 
-// A leader that was started again is handed what its last process had asked.
+// A leader that was restarted gets a request of its own last process.
 TEST_F(BrainTest, TheLastWordsOfItsOwnLastProcessAreNotAnswered) {
   Brain::Options options = options_of(1, timing);
   options.self.boot = 2;
@@ -261,8 +263,8 @@ TEST_F(BrainTest, WhatTheConsensusKnowsOfLossesIsActedUpon) {
   EXPECT_EQ(all<Renounce>(tick()).size(), 1u);
 }
 
-// A copy of node 2's directory runs beside it. It is told to wait, in the end to go; nothing
-// happens to node 2 and its work.
+// A copy of node 2's directory runs beside it. It is told to wait, and in the end to go. Node 2 and
+// its work are not touched.
 TEST_F(BrainTest, ACopyOfARunningDirectoryIsRefusedAndTheOriginalKeepsItsWork) {
   let_go_of_what_2_owns();
   greet(2, 2, Home{"machine", 1, 99}, {}, 22);

@@ -1,5 +1,5 @@
-// The whole brain: inputs in, effects out, in the order of a node's life. Among them, by name, what
-// the simulator found in whole nodes.
+// Tests of the whole brain: inputs in, effects out, in the order of a node's life. Some are
+// schedules that the simulator found in whole nodes.
 #include "cluster/brain.h"
 
 #include "cluster/brain_test_kit.h"
@@ -153,7 +153,7 @@ TEST_F(BrainTest, ARefusedLeaderIsAHintAndNoProof) {
   EXPECT_TRUE(all<LeaderLost>(link(3, LinkState::refused)).empty());
 }
 
-// p is released and its owner silent: only a proof opens the gate.
+// p is released and its owner is silent, so only a proof opens the gate.
 class ProofTest : public BrainTest {
  protected:
   ProofTest() {
@@ -207,7 +207,7 @@ TEST_F(ProofTest, IsTheGreetingOfANewerStart) {
   EXPECT_EQ(proposed<Assign>(link(2, LinkState::up, 2)).size(), 1u) << "found at its address";
 }
 
-// Its old process died before our eyes; the new one was taken in and given p by another leader.
+// Its old process died before our eyes. Another leader took the new one in and gave it p.
 TEST_F(ProofTest, OfAnOldProcessIsNoneOfTheNewOne) {
   follow(3, kTerm - 1);
   link(2, LinkState::up);
@@ -223,9 +223,9 @@ TEST_F(ProofTest, OfAnOldProcessIsNoneOfTheNewOne) {
   EXPECT_EQ(proposed<Assign>(link(2, LinkState::refused, 2, true)).size(), 1u);
 }
 
-// ---- What the simulator found in whole nodes
+// ---- Schedules that the simulator found in whole nodes
 
-// It votes, or learns, before it is a member: without the state it knows nobody's address.
+// It votes, or learns, before it is a member: without the state it knows no address.
 TEST_F(BrainTest, ARestartedFounderDialsItsSeeds) {
   Brain::Options options = options_of(2, timing);
   options.discovery.seeds = {info_of(1).address, info_of(3).address};
@@ -235,7 +235,7 @@ TEST_F(BrainTest, ARestartedFounderDialsItsSeeds) {
   EXPECT_TRUE(dials(effects, info_of(3).address));
 }
 
-// It hears of no leader before it is admitted, so it asks everybody, and anybody passes it on.
+// It hears of no leader before it is admitted, so it asks every peer, and any peer passes it on.
 TEST_F(BrainTest, AFounderWithoutAVoteAnnouncesItselfToEverybodyItReaches) {
   wake(options_of(9, timing), State());
   consensus.leader = {};
@@ -258,7 +258,7 @@ TEST_F(BrainTest, AFounderWithoutAVoteIsTakenIn) {
   wake(1);
   lead(1, kTerm);
   commit_noop(kTerm);
-  link(4, LinkState::up);  // All there is of it: outside the configuration it hears no heartbeats.
+  link(4, LinkState::up);  // All signs of it: outside the configuration it hears no heartbeats.
   now += 1s;
   hear_quorum();
   const auto changes = all<ChangeVoters>(tick());
@@ -273,7 +273,7 @@ TEST_F(BrainTest, AVoterThatIsNotAdmittedYetIsNotRemovedAsGone) {
   apply(AdmitMember{info_of(1)});
   apply(AdmitMember{info_of(2)});
   apply(AdmitMember{info_of(4)});
-  consensus.learners = {node(4)};  // Which could take its place.
+  consensus.learners = {node(4)};  // This server could take its place.
   wake(1);
   lead(1, kTerm);
   consensus.peers[node(4)] = {index, now};
@@ -351,9 +351,9 @@ TEST_F(BrainTest, AMemberThatMovedIsNotJudgedByItsOldAddress) {
   EXPECT_EQ(hung_up[0].address, info_of(2).address);
 }
 
-// Found by the simulator: a leader that had moved got no answers from those who knew only its old
-// address, and what told them of the new one was in entries that they could not acknowledge.
-// Found by the simulator, too: the state of who lags may not even know that leader as a member.
+// Found by the simulator: a leader that had moved got no answers from nodes that knew only its old
+// address, and its new one was in entries that they could not acknowledge. Also found: the state of
+// a node that lags may not even know that leader as a member.
 TEST_F(BrainTest, WhoHearsALeaderAndHasNoLinkToItAsksTheOthersWhereItIs) {
   wake(2);
   follow(1, kTerm);
@@ -376,7 +376,7 @@ TEST_F(BrainTest, WhoDialsUsFromANewAddressIsDialledThere) {
   EXPECT_FALSE(dials(greet(9, 2, elsewhere), elsewhere)) << "no member";
 }
 
-// Anybody may speak in its name, and name any number of addresses.
+// Any process may speak in its name, and name any number of addresses.
 TEST_F(BrainTest, OfAddressesThatSomebodyNamesForItselfOnlyTheNewestIsKept) {
   wake(1);
   follow(2, kTerm);
@@ -397,7 +397,7 @@ TEST_F(BrainTest, OfAddressesThatSomebodyNamesForItselfOnlyTheNewestIsKept) {
   EXPECT_FALSE(newest_too);
 }
 
-// It was started again before it had anything of the log but the configuration.
+// It was restarted before it had anything of the log but the configuration.
 TEST_F(BrainTest, AVoterIsDialledWhereItGreetsFromByAMemberThatLacksTheLog) {
   wake(options_of(2, timing), State());
   follow(1, kTerm);
@@ -409,7 +409,7 @@ TEST_F(BrainTest, AVoterIsDialledWhereItGreetsFromByAMemberThatLacksTheLog) {
   EXPECT_TRUE(all<HangUp>(tick()).empty()) << "it is of use";
   consensus.voters = {node(2), node(3)};
   now += 3 * timing.heartbeat_timeout;
-  hear(3, HeartbeatAsk{});  // Else it would be lonely, and keep the link for that.
+  hear(3, HeartbeatAsk{});  // Otherwise it would be lonely, and keep the link for that.
   const auto given_up = all<HangUp>(tick());
   EXPECT_TRUE(std::any_of(given_up.begin(), given_up.end(),
                           [&](const HangUp& one) { return one.address == where; }));
@@ -469,7 +469,7 @@ TEST_F(BrainTest, ARefusedConnectionIsProofOnlyForWhoTrustsIt) {
   }
 }
 
-// The guardian's word and the refused connection, in either order: one alone proves nothing.
+// The guardian's report and the refused connection, in either order: one alone proves nothing.
 TEST_F(BrainTest, AGuardiansWordAndARefusedConnectionAreProofTogether) {
   let_go_of_what_2_owns();
   EXPECT_EQ(proposed<Assign>(step(Reaped{node(2), 1})).size(), 0u) << "its link is up";
@@ -493,7 +493,7 @@ TEST_F(BrainTest, AGuardiansLateWordSaysNothingOfTheNextProcess) {
 
 // ---- POST join (safety.md 5.3)
 
-// Node 1, alone in the cluster "c" that it has founded, is told to join the one of node 9.
+// Node 1 has founded the cluster "c" alone, and is told to join the one of node 9.
 class LoneBrainTest : public BrainTest {
  protected:
   LoneBrainTest() {
@@ -534,7 +534,7 @@ TEST_F(LoneBrainTest, GivesItsClusterUpOnceAMemberOfAnotherIsThere) {
   EXPECT_EQ(all<Persist>(joins).at(0).value, "10.0.0.9:8090\n");
 }
 
-// A leader that has admitted nobody else yet names nobody else.
+// A leader that has admitted no other node yet names no other.
 TEST_F(LoneBrainTest, RemembersWhereItAskedToBeTakenIn) {
   told_to_join();
   find(ClusterId("other"));
@@ -554,7 +554,7 @@ TEST_F(BrainTest, WhoWasToldToJoinSeeksThatClusterAfterARestart) {
   EXPECT_TRUE(all<Persist>(effects).empty()) << "it promises to found nothing";
 }
 
-// Their links were up before it knew that it is one of them.
+// Their links were up before it knew that it belongs to their cluster.
 TEST_F(BrainTest, WhoEntersAClusterKnowsAtOnceWhomItHasFound) {
   Brain::Options options = options_of(4, timing);
   options.cluster = {};

@@ -1,6 +1,6 @@
-// Runs testdata/health_*.txt: a command, `----`, what the checker answers. The clock is the
-// script's own: `run until=12s` ticks every 100 ms, and members that are `beating` are heard every
-// second. Default timing: T = 10 s, checks every 3.33 s, back after 2 good ones.
+// Runs testdata/health_*.txt: a command, `----`, and the checker's answer. The script owns the
+// clock: `run until=12s` ticks every 100 ms, and members that are `beating` are heard every second.
+// Default timing: T = 10 s, checks every 3.33 s, back after 2 good ones.
 #include "cluster/health_checker.h"
 
 #include <fmt/format.h>
@@ -224,7 +224,7 @@ TEST(HealthChecker, MeasuresTheRoundTripOnceACheck) {
   checker.heard(member, Instant{1500ms}, Beat{.boot = 1, .answers = 1});
   EXPECT_EQ(checker.contact(member)->latency.last, 7ms) << "its own next heartbeat is no answer";
   EXPECT_EQ(checker.check_due(member, Instant{3900ms}), 2u);
-  // The judge was away when the answer came: what it would measure is its own absence.
+  // The judge was away when the answer came, so the answer would measure its own absence.
   EXPECT_TRUE(checker.was_away(Instant{9s}));
   checker.came_back(Instant{9s});
   checker.heard(member, Instant{9s}, Beat{.boot = 1, .answers = 2});
@@ -241,8 +241,8 @@ TEST(HealthChecker, CountsOnlyThoseWhoAnsweredWithinTheWindow) {
   EXPECT_FALSE(checker.answered_within(member, Instant{4s}, 1500ms));
 }
 
-// Whatever happens: nobody is condemned for silence who was heard within T, everybody who is
-// silent for T while the judge watches is, and no lease bound passes within T of a heartbeat.
+// A member that was heard within T is never condemned for silence, and one that is silent for T
+// while the judge watches always is. No lease bound passes within T of a heartbeat.
 TEST(HealthChecker, HoldsItsPromisesUnderRandomHeartbeatsAndGaps) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);
@@ -265,7 +265,7 @@ TEST(HealthChecker, HoldsItsPromisesUnderRandomHeartbeatsAndGaps) {
       const auto gap =
           std::chrono::milliseconds(away ? random.between(1100, 15000) : random.between(1, 500));
       now += gap;
-      if (away) {  // Of which the judge counts T/10 alone.
+      if (away) {  // The judge counts only T/10 of it.
         for (auto& [id, since] : judged_since) since += gap - timing.doubt_gap;
       }
       for (uint64_t value = 2; value < 6; ++value) {

@@ -1,5 +1,5 @@
-// A heartbeat names all work that goes otherwise than the state says (docs/adr/0011): random events
-// against the full list, which a model of the host keeps the plain way.
+// A heartbeat names all work that differs from the state (docs/adr/0011). Random events are checked
+// against the full list, which a simple model of the host keeps.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -79,7 +79,7 @@ class Words : public TestCluster {
     for (const ProcessorId& one : transition.touched.reports) role_.report_changed(state, one);
   }
 
-  // Lets something happen to the member, and follows its orders and words in the model.
+  // Lets something happen to the member, and follows its orders and reports in the model.
   template <typename Do>
   void tell(const Do& happens, const HostReport* report = nullptr) {
     Effects effects;

@@ -1,5 +1,5 @@
-// How a node comes to a cluster, by itself: what it answers to whoever told it to join, and what it
-// writes down for its next start (safety.md 5.3). The tests of the brain have the rest.
+// How a node joins a cluster: its answer to the request to join, and what it writes down for its
+// next start (safety.md 5.3). The tests of the brain have the rest.
 #include "cluster/joining.h"
 
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ class JoiningTest : public testing::Test, public TestCluster {
     joining->on_join_reply(node(1), reply, turn(effects));
     return effects;
   }
-  // What is answered to whoever told it to join; nothing: not yet.
+  // The answer to the request to join, or nothing if there is none yet.
   std::optional<Answer> answer() {
     Effects effects;
     joining->answer_join(turn(effects));

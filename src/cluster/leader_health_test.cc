@@ -1,4 +1,4 @@
-// What a leader says of its members' lives: quarantines, planned ends, lapsed leases.
+// A leader's verdicts on its members: quarantines, planned ends, lapsed leases.
 #include <algorithm>
 
 #include "cluster/test_leader_role.h"
@@ -10,7 +10,7 @@ namespace {
 
 class TheNextLeader : public LeaderRoleTest {
  protected:
-  // Node 2 was put out for so long by the leader before, whose clock on the wall was days ahead.
+  // The last leader, whose wall clock was days ahead, put node 2 out for that long.
   void put_out(int64_t ms) {
     SetVerdict verdict;
     verdict.incarnation = node(2);
@@ -34,7 +34,7 @@ class TheNextLeader : public LeaderRoleTest {
     role = LeaderRole({.timing = timing, .rebalance = {}}, node(1), kTerm, soft, age, turn());
     begin();
   }
-  // Node 2 beats all along. Until it is healthy, but no longer than `most`.
+  // How long it takes until node 2, which beats all along, is healthy; at most `most`.
   Duration healthy_after(Duration most) {
     const Instant from = now;
     while (now - from < most && state.member(node(2))->health != Health::healthy) {
@@ -149,7 +149,7 @@ TEST_F(LeaderRoleTest, WhoIsDrainedOrEndsOrIsOutGetsNothingBack) {
   expect_moved_from_two();
 }
 
-// ---- What was true of the silent is not true as of now
+// ---- Load of a silent member is not shown as its present load
 
 TEST_F(LeaderRoleTest, TheLoadOfWhoIsGoneIsNotShownForEver) {
   begin();

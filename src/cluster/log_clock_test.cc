@@ -1,4 +1,4 @@
-// Log time: what one leader's clock can do to it, and how it finds back (safety.md 8.2, 8.3).
+// Log time: how one leader's clock can disturb it, and how it recovers (safety.md 8.2, 8.3).
 #include "cluster/log_clock.h"
 
 #include <gtest/gtest.h>
@@ -97,7 +97,7 @@ TEST_F(LogClockTest, ItFindsBackWhenAMajorityAgreesForAMinute) {
   EXPECT_EQ(ahead(), 0);
 }
 
-// The command that says so is in the log before what is stamped next, and is applied later.
+// The command for the step is in the log before the next stamp, and is applied later.
 TEST_F(LogClockTest, WhatIsProposedBehindTheStepDoesNotUndoIt) {
   log_ms += 10 * kYear;
   clock.begin(log_ms, 0, now);

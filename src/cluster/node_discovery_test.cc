@@ -15,8 +15,8 @@ namespace {
 
 using testing::HasSubstr;
 
-// A few nodes without a cluster, on a network that delays, reorders and loses, with disks that
-// take their time. What a node has on disk survives its crashes, and nothing else does.
+// A few nodes without a cluster, on a network that delays, reorders and loses messages, with slow
+// disks. A node's disk survives its crashes, and nothing else does.
 class Wild {
  public:
   struct Node {
@@ -27,7 +27,7 @@ class Wild {
     std::unique_ptr<NodeDiscovery> process;
     std::set<Address> dials;
     std::set<Incarnation> links;
-    uint64_t life = 0;  // Grows with each start: what was meant for an earlier one is lost.
+    uint64_t life = 0;  // Grows with each start; events of an earlier life are lost.
     bool asked_to_join = false;
     std::vector<Incarnation> voters;
   };
@@ -57,7 +57,7 @@ class Wild {
     }
     options.restored = node.disk;
     node.process = std::make_unique<NodeDiscovery>(options);
-    if (!node.cluster.empty()) return;  // Only the brain's routine: answer() below.
+    if (!node.cluster.empty()) return;  // Then only the brain answers: see answer() below.
     node.process->start(now);
     work(n);
   }
@@ -180,7 +180,7 @@ class Wild {
         send(n, *sent);
       } else if (const auto* persist = std::get_if<PersistFounding>(&output)) {
         const FoundingRecord record = *decode_founding_record(encode(persist->record));
-        // It reaches the disk at some moment, and the node hears of it later, if it lives so long.
+        // It reaches the disk at some moment. The node hears of it later, if it lives that long.
         const uint64_t life = nodes[n].life;
         if (random.chance(0.5)) nodes[n].disk = record;
         fly(n, 50, [this, n, record, life] {
@@ -192,7 +192,7 @@ class Wild {
         founded.insert(one->cluster);
         nodes[n].voters = one->voters;
         if (!random.chance(crash_at_founding)) nodes[n].cluster = one->cluster;
-        if (nodes[n].cluster.empty()) return crash(n);  // Before it could be written.
+        if (nodes[n].cluster.empty()) return crash(n);  // Before the cluster was written.
       } else if (const auto* joined = std::get_if<Joined>(&output)) {
         nodes[n].cluster = joined->reply.cluster;
       }
@@ -221,7 +221,7 @@ class Wild {
     }
   }
 
-  // What a member does, whether or not it was restarted since.
+  // A member answers like this, restarted or not.
   void answer(size_t to, Incarnation from, const Message& message) {
     if (const auto* probe = std::get_if<Probe>(&message)) {
       nodes[to].dials.insert(probe->self.address);
@@ -324,8 +324,9 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
   EXPECT_TRUE(discovery.done());
 }
 
-// Its members do not know their attempts any more, so that the news once looked old.
-// What node 2 says in turn: its attempt, and its cluster if it has one. Does node 1 ask it then?
+// The members of node 2's cluster have forgotten their attempts, so the news once looked old.
+// `said` has node 2's replies in turn: its attempt, and its cluster if any. Does node 1 ask it
+// then?
 bool asks_after(const std::vector<std::pair<uint64_t, ClusterId>>& said) {
   NodeDiscovery::Options options;
   options.self.incarnation = Incarnation{1};
@@ -508,8 +509,8 @@ TEST(NodeDiscovery, FoundsExactlyOneWhateverHappens) {
   EXPECT_GT(crashes, 300);
 }
 
-// More founders than expected, and founders that lose their disks: never two clusters, as long as
-// N is more than half of all that ever were. Whether one is founded is another matter.
+// With more founders than expected, and founders that lose their disks, there are never two
+// clusters, as long as N is more than half of all that ever were. It may be that none is founded.
 TEST(NodeDiscovery, NeverFoundsTwoClusters) {
   int founded = 0, wipes = 0, extra = 0;
   for (uint64_t seed = 1; seed <= 250; ++seed) {

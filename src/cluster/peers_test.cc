@@ -1,4 +1,5 @@
-// Who may speak as a member, and who is dead up to which boot (safety.md 2, 9.1, 9.2, 10).
+// Which process may speak as a member, and up to which boot a member is dead (safety.md 2, 9.1,
+// 9.2, 10).
 #include "cluster/peers.h"
 
 #include <gtest/gtest.h>
@@ -36,7 +37,7 @@ class PeersTest : public testing::Test, public TestCluster {
   Peers::Seen greet(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
     return peers->greeted({node(id), boot, {}, start, at, cluster}, turn());
   }
-  // On the link that this node dials to where that member is.
+  // It greets on the link that this node dials to the member's address.
   Peers::Seen find(uint64_t id, uint64_t boot, uint64_t start, const Home& at) {
     return link(info_of(id).address, id, boot, start, at);
   }
@@ -54,7 +55,7 @@ class PeersTest : public testing::Test, public TestCluster {
   std::unique_ptr<Peers> peers;
 };
 
-// ---- 2: what proves a death
+// ---- 2: proofs of a death
 
 TEST_F(PeersTest, ANewerStartOfTheSameDirectoryOnTheSameMachineProvesTheEndOfTheOlder) {
   EXPECT_EQ(find(2, 1, 11, home(2)).standing, Standing::member);
@@ -67,7 +68,7 @@ TEST_F(PeersTest, AndOfTheOneThatTheStateKnowsIfNobodyElseWasMet) {
   EXPECT_EQ(find(2, 2, 22, home(2)).died, 2u);
 }
 
-// It knows where that directory is, as everybody may.
+// It knows where that directory is, as any process may.
 TEST_F(PeersTest, WhatAStrangerSaysInAMembersNameProvesNothingAndPasses) {
   find(2, 1, 11, home(2));
   const Peers::Seen seen = greet(2, 7, 77, home(2));
@@ -120,8 +121,8 @@ TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
   EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
 }
 
-// The machine was started anew, and then the process: the end of the one in between proves nothing
-// of the one before.
+// The machine was restarted, and then the process. The end of the process in between does not prove
+// the end of the one before it.
 TEST_F(PeersTest, TheEndOfOneThatCouldNotSpeakForThePastProvesNothingOfThePast) {
   greet(2, 1, 11, home(2));
   now += timing.heartbeat_timeout;
@@ -179,7 +180,7 @@ TEST_F(PeersTest, WhomTheStateHasOutlivedHoldsUpNobody) {
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::member);
 }
 
-// ---- 9.2: copies that run beside
+// ---- 9.2: copies that run beside the original
 
 TEST_F(PeersTest, ACopyIsRefusedAsLongAsTheOriginalIsHeard) {
   consensus.leading = true;
@@ -230,7 +231,7 @@ TEST_F(PeersTest, TwoThatCountAlikeAreNotBothHeard) {
   EXPECT_EQ(hear(2, 2, 22), Standing::member);
 }
 
-// It may have moved, while somebody speaks in the name of the process that it was before.
+// It may have moved, while another process speaks in the name of its last one.
 TEST_F(PeersTest, WhoIsHeardAndCannotBeReachedHoldsUpNobodyForLong) {
   greet(2, 1, 11, home(2));
   for (Duration passed{}; passed < timing.heartbeat_timeout; passed += 1s) {
@@ -245,7 +246,7 @@ TEST_F(PeersTest, OnlyAProcessThatWasHeardHereHoldsUpAnother) {
   EXPECT_EQ(greet(2, 2, 22, {"another boot", 1, 2}).standing, Standing::member);
 }
 
-// Its machine was started anew, and it has nothing to say to this node.
+// Its machine was restarted, and it has no message for this node.
 TEST_F(PeersTest, WhoIsLinkedAndWaitsIsLetInAfterTWithoutAWord) {
   find(2, 1, 11, home(2));
   peers->link_down({LinkState::lost, info_of(2).address, node(2), 1, cluster, false, 11, {}, {}},
@@ -261,7 +262,7 @@ TEST_F(PeersTest, WhoIsLinkedAndWaitsIsLetInAfterTWithoutAWord) {
   EXPECT_TRUE(peers->look_again(turn()).empty());
 }
 
-// Node 2 was found where it is before it knew of a cluster, and has said nothing since.
+// Node 2 was found at its address before it knew of a cluster, and has sent nothing since.
 TEST_F(PeersTest, WhoWasFoundBeforeItKnewOfTheClusterIsNotDisplacedByAForger) {
   peers->link_up({LinkState::up, info_of(2).address, node(2), 1, {}, false, 11, home(2), {}},
                  turn());

@@ -1,5 +1,5 @@
-// How members leave: only by their own word that they hold nothing, or by force; and which votes
-// stay (safety.md 9.3, docs/adr/0007).
+// Members leave only when they say themselves that they hold nothing, or by force. Also: which
+// votes stay (safety.md 9.3, docs/adr/0007).
 #include <gtest/gtest.h>
 
 #include <set>
@@ -56,7 +56,7 @@ TEST_F(RemovalTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
   EXPECT_EQ(why_it_left(), "removed by request");
 }
 
-// One word of emptiness, and then a hiccup that is shorter than T: silence says nothing.
+// It says once that it is empty, and then is silent for less than T: silence proves nothing.
 TEST_F(RemovalTest, SilenceIsNotEmptiness) {
   leave(false);
   beating = {1, 2, 3};
@@ -67,8 +67,8 @@ TEST_F(RemovalTest, SilenceIsNotEmptiness) {
   EXPECT_TRUE(is_member()) << "nor is a long one: " << why_it_left();
 }
 
-// Its removal is on its way through the log when a voter is lost: it will end, and must not be
-// given a vote again.
+// A voter is lost while this member's removal is on its way through the log. The member will end,
+// and must not be given a vote again.
 TEST_F(RemovalTest, WhoIsBeingRemovedIsNotPromotedAnyMore) {
   consensus.voters = {node(1), node(2)};
   consensus.learners = {node(3), node(4)};
@@ -133,7 +133,7 @@ TEST_F(RemovalTest, WhoCannotSayWhatItHasAppliedIsNotTakenForEmpty) {
   EXPECT_TRUE(is_member()) << "an older version";
 }
 
-// What it said is about the work before; the leader's proposal may come after new work.
+// Its report is about earlier work; the leader's proposal may come after new work.
 TEST_F(RemovalTest, EmptinessThatWasSaidBeforeNewWorkIsRejected) {
   const LogIndex said = state.version();
   commit(SetWanted{p, true});
@@ -147,7 +147,7 @@ TEST_F(RemovalTest, EmptinessThatWasSaidBeforeNewWorkIsRejected) {
   EXPECT_FALSE(state.member(node(4))->holds_data);
 }
 
-// It took the votes of others with it: a cluster of three was left with one voter.
+// Its removal once took other votes with it: a cluster of three was left with one voter.
 TEST_F(RemovalTest, AVoterKeepsItsVoteUntilItMayGo) {
   commit(SetWanted{p, true});
   commit(Assign{p, assignment(p).epoch, node(2), "here"});
@@ -181,7 +181,8 @@ TEST_F(RemovalTest, TheLastVoterMayGoIfAnotherNodeCanTakeItsPlace) {
   EXPECT_FALSE(refused());
 }
 
-// With one of three dead, the removal of another left one voter, and called that healthy.
+// With one of three voters dead, the removal of another once left one voter, which was called
+// healthy.
 class LastVotesTest : public LeaderRoleTest {
  protected:
   LastVotesTest() {
@@ -301,7 +302,7 @@ TEST_F(RemovalTest, WorkThatCameAndWentBetweenTwoHeartbeatsIsNotOverlooked) {
 
 TEST_F(RemovalTest, AStaleMemberIsPurgedUnlessItHoldsDataOrVotes) {
   pass(5s);
-  beating = {1, 2};  // 3 is gone as well, and has a vote.
+  beating = {1, 2};  // 3 is gone as well; it has a vote.
   pass(5min - 10s);
   EXPECT_TRUE(is_member());
   pass(20s);

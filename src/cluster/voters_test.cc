@@ -1,9 +1,9 @@
-// Tables in sentences. BEFORE names the servers, COMPUTE what follows:
+// Tables in sentences: a title, the servers and their situation, and the next step.
 //
-//   1:voter,leader 2:voter,dead 3:learner        a server and what is said of it
-//   replicas=3 pair pending uncommitted          how things are
+//   1:voter,leader 2:voter,dead 3:learner        a server and its properties
+//   replicas=3 pair pending uncommitted          the situation
 //
-// Unsaid: a member that answers, is caught up and stays. `dead` is silent for longer than
+// By default it is a member that answers, is caught up and stays. `dead` is silent for longer than
 // voterReplaceAfter, `mute` only for a second, `behind` is not caught up, `gone` is no member.
 #include "cluster/voters.h"
 
@@ -161,8 +161,8 @@ TEST(VotersTest, InitialVotersAreTheLowestIds) {
   EXPECT_EQ(voters({Incarnation{9}, Incarnation{4}, Incarnation{5}, Incarnation{1}}, 5), "1 4 5 ");
 }
 
-// Whoever dies or comes back: each step keeps a majority of answering voters, and once everybody
-// who is left answers, the changes come to rest with as many voters as are wanted.
+// Servers die and come back: each step keeps a majority of answering voters. Once all servers that
+// are left answer, the changes come to rest with as many voters as are wanted.
 TEST(VotersTest, ComesToRestAndNeverLosesQuorum) {
   for (uint64_t seed = 1; seed <= 2000; ++seed) {
     SCOPED_TRACE(seed);
@@ -235,7 +235,7 @@ TEST(VotersTest, ComesToRestAndNeverLosesQuorum) {
         ASSERT_GT(2 * answering, voters);
       }
     }
-    // At rest with everybody alive and willing: exactly as many as wanted.
+    // At rest, with all servers alive and none leaving, there are as many voters as wanted.
     size_t nodes = 0, voters = 0;
     bool calm = true;
     for (const Server& server : input.servers) {

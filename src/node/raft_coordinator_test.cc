@@ -1,4 +1,4 @@
-// The coordinator's word on reads: each is answered, one way or the other.
+// Reads of the coordinator: each is answered, one way or the other.
 #include "node/raft_coordinator.h"
 
 #include <gtest/gtest.h>
@@ -60,8 +60,8 @@ TEST(RaftCoordinator, AReadByTheLeaderHasAnIndex) {
   EXPECT_TRUE(reads[0].index);
 }
 
-// Otherwise a node that is started again would not know that its last entry was committed, and
-// would have it cut by whoever has lost it.
+// Otherwise a restarted node would not know that its last entry was committed, and a leader that
+// has lost the entry could cut it.
 TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
   TestCoordinator leader({Incarnation{1}});
   for (int i = 0; i < 10 && !leader.coordinator.leads(); ++i) {
@@ -89,7 +89,7 @@ TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
   EXPECT_TRUE(again.empty()) << "once is enough";
 }
 
-// The index of a snapshot that was installed is known: none of our own is written for it.
+// The index of an installed snapshot is known, so this node writes none of its own for it.
 TEST(RaftCoordinator, NoSnapshotIsWrittenThatIsNotNewer) {
   raft::Restored restored = RaftCoordinator::founding({Incarnation{1}});
   restored.snapshot.index = 9;

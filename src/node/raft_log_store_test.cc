@@ -95,7 +95,7 @@ TEST_F(RaftLogStoreTest, AnEntryOfAnotherHistoryIsRefused) {
   const Bytes old = store.get(Space::raft_log, key_of(9))->value();
   append(8, 10, 2);
   env::Batch batch;
-  batch.put(Space::raft_log, key_of(9), old);  // Whole, but it follows another eighth.
+  batch.put(Space::raft_log, key_of(9), old);  // It is whole, but follows another eighth entry.
   write(std::move(batch));
   expect_refused();
 }
@@ -152,7 +152,7 @@ raft::Snapshot snapshot_of(raft::Index index, size_t size, char fill) {
   return snapshot;
 }
 
-// Steps of a write in several batches: `more` does one of them; false: it was the last.
+// Steps of a write in several batches: `more` does one of them, and returns false for the last.
 struct Steps {
   raft::Snapshot snapshot;
   size_t chunk;
@@ -170,9 +170,9 @@ struct Steps {
   }
 };
 
-// A node has installed the leader's state at 9 and writes its own of the same index, which is
-// another one (it keeps fewer events), and one at 12. Whenever it is killed, and whichever chunks
-// an earlier attempt has left, it starts again.
+// A node has installed the leader's state at 9. It writes its own state of the same index, which
+// differs (it keeps fewer events), and then one at 12. It starts again whenever it is killed, and
+// whichever chunks an earlier attempt has left.
 TEST_F(RaftLogStoreTest, ACrashBetweenAnyTwoStepsOfASnapshotLeavesOneThatCounts) {
   for (size_t killed_after = 0; killed_after < 24; ++killed_after) {
     store = ForgetfulStore();

@@ -78,8 +78,8 @@ TEST(Candidates, GathersMembersLoadsAndWork) {
   EXPECT_EQ(candidates.find(Incarnation{4}), nullptr);
 }
 
-// What was given a moment ago counts like what is there for long, whatever samples and stamps say:
-// a batch that went to the nodes that had a quiet second was moved apart a window later.
+// Work that was given a moment ago counts like old work, whatever samples and stamps say: a batch
+// once went to nodes that had a quiet second, and was moved apart again a window later.
 TEST(Candidates, WhatIsPutAtOnceNeedsNoMovesLater) {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     SCOPED_TRACE(seed);
@@ -171,7 +171,7 @@ TEST(Candidates, AgreesWithTheStatesOwnRules) {
         EXPECT_EQ(!why, takes_work && fits) << (why ? why->words : "the candidates allows it");
         (why ? refused : allowed) += 1;
       });
-      // Walk on: release whoever has it, give it to somebody.
+      // The next step: its owner releases it, and a random node gets it.
       if (assignment.owner) {
         cluster.apply(Release{spec.id, assignment.epoch, "test"});
       }

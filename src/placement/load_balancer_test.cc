@@ -153,7 +153,7 @@ TEST(LeastLoaded, CountsPromisedWorkSoThatABatchDoesNotAllGoToOneNode) {
   }
 }
 
-// Twelve of them were moved apart again a window later.
+// Twelve of them were once moved apart again a window later.
 TEST(LeastLoaded, OneBusyMomentDrawsNothingTogether) {
   std::vector<Candidate> nodes;
   for (uint64_t id = 1; id <= 7; ++id) nodes.push_back(loaded(id, id <= 3 ? 5 : 95));
@@ -205,7 +205,7 @@ TEST(LeastLoaded, FillsUnequalNodesInProportion) {
 TEST(LeastLoaded, NodesOfOneHostShareItsCpuSoThatNoiseDoesNotDecide) {
   std::vector<Candidate> nodes = {loaded(1, 10.3), loaded(2, 9.1), loaded(3, 10.7)};
   for (Candidate& candidate : nodes) candidate.host = "127.0.0.1";
-  nodes[1].assigned = 1;  // Stopped, say: no sample shows it.
+  nodes[1].assigned = 1;  // A stopped processor, for example: no sample shows it.
   const Candidates candidates(nodes);
   EXPECT_DOUBLE_EQ(candidates.score(candidates[0]).load(), candidates.score(candidates[1]).load());
   Random random(1);

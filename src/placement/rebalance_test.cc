@@ -23,7 +23,7 @@ Candidate node(uint64_t id, uint32_t processors_max = 1000) {
   return candidate;
 }
 
-// Nodes with their work, built by hand: no state behind them.
+// Nodes with their work, built by hand, without a state.
 struct World {
   std::vector<Candidate> nodes;
   std::deque<ProcessorSpec> specs;  // A deque: their addresses stay.
@@ -38,7 +38,7 @@ struct World {
   void give(uint64_t owner, uint32_t count) {
     for (uint32_t i = 0; i < count; ++i) add(owner);
   }
-  // The candidates know what is where as work promised long ago.
+  // The candidates count all placed work as promised work.
   Candidates candidates() const {
     std::vector<Candidate> empty = nodes;
     Candidates candidates(empty);
@@ -124,7 +124,7 @@ void each_distribution(size_t i, uint32_t left, std::vector<uint32_t>& counts,
   }
 }
 
-// The dumb way: of all distributions whose counts differ by at most one, the nearest.
+// The naive way: of all distributions whose counts differ by at most one, the nearest.
 uint32_t fewest_moves(const std::vector<uint32_t>& counts) {
   uint32_t all = 0, best = UINT32_MAX;
   for (const uint32_t count : counts) all += count;
@@ -242,7 +242,7 @@ TEST(Rebalance, WhatIsFixedStaysAndIsNamed) {
 }
 
 TEST(Rebalance, TakesBackAnEarlyChoiceForOneWithFewerChoices) {
-  // Node 1 has two that may go to 3 or 4, node 2 has two that may go to 3 only.
+  // Node 1 has two that may go to 3 or 4. Node 2 has two that may go only to 3.
   World here = world({0, 0, 0, 0});
   here.nodes[2].labels = {{"a", "1"}, {"b", "1"}};
   here.nodes[3].labels = {{"a", "1"}};
@@ -268,8 +268,8 @@ TEST(Rebalance, SaysWhatItCouldNotMove) {
   EXPECT_EQ(plan.blocked[0].reason, "no node below its share may have it: labels or anti-affinity");
 }
 
-// Rules hold in every intermediate state, whatever the order; no plan beats its own lower bound;
-// and where rules bind, the naive twin that tries everything finds no way to move more.
+// Rules hold in every intermediate state, whatever the order. No plan beats its own lower bound.
+// Where rules bind, the naive twin that tries everything finds no way to move more.
 TEST(Rebalance, RulesHoldInEveryOrderUnderRandomConstraints) {
   int moved = 0, bound = 0;
   for (uint64_t seed = 1; seed <= 400; ++seed) {

@@ -36,7 +36,7 @@ env::Greeting full_example() {
   return greeting;
 }
 
-// "name: hex" lines; the hex may go on over lines that begin with a blank.
+// Lines of "name: hex"; the hex may go on over lines that begin with a blank.
 std::map<std::string, std::string> golden() {
   std::ifstream file("src/platform/testdata/frames.hex");
   std::map<std::string, std::string> frames;
@@ -79,7 +79,7 @@ TEST(Frame, AGreetingMaySayWhereToDial) {
   env::Greeting greeting = example();
   greeting.address = {"fd00::1", 8090};
   EXPECT_EQ(decode_greeting(encode_greeting(greeting)).value(), greeting);
-  // What is no address is as good as none.
+  // A text that is no address counts as none.
   Bytes odd = encode_greeting(example());
   odd += Bytes(
       "\x0a\x03\x00"

@@ -1,4 +1,4 @@
-// A node and its guardian, as processes: what the one leaves, and what the other makes of it.
+// A node and its guardian as processes: the last will of the one, and the report of the other.
 #include "platform/guardian.h"
 
 #include <gtest/gtest.h>
@@ -117,7 +117,7 @@ TEST(LastWill, IsWholeWheneverTheWriterDies) {
   }
 }
 
-// A node may die of writing where it should not.
+// A node may die of a write to a wrong place.
 TEST(LastWill, IsNothingWhenItIsDamaged) {
   const Greeting self = greeting_of(1);
   const std::vector<Address> peers(3, {"10.0.0.1", 8090});
@@ -125,8 +125,8 @@ TEST(LastWill, IsNothingWhenItIsDamaged) {
   for (size_t at = 0; at < 400; ++at) {
     LastWill will;
     will.write(self, peers);
-    // Nobody else has memory that is shared: the page is where the address space says.
-    unsigned char* page = nullptr;  // All that a LastWill is.
+    // Nothing else here has shared memory, so the object gives the address of the page.
+    unsigned char* page = nullptr;  // A LastWill is only this pointer.
     static_assert(sizeof will == sizeof page);
     std::memcpy(&page, static_cast<const void*>(&will), sizeof page);
     page[at] ^= 0xff;
@@ -143,14 +143,14 @@ TEST(LastWill, IsNothingWhenItIsDamaged) {
 
 // ---- The report
 
-// A process that has a guardian, and names the hash of what that one will say.
+// A process with a guardian, which names the hash of the guardian's secret.
 Reaped guarded(uint64_t incarnation, const char* cluster = "c", uint64_t boot = 1) {
   Reaped reaped{greeting_of(incarnation, cluster, boot), "secret of " + std::to_string(boot)};
   reaped.process.guardian = sha256(reaped.secret);
   return reaped;
 }
 
-// It greets there, and is gone.
+// It greets that listener and ends.
 void meet(const Reaped& process, Listener& there) {
   Listener one(process.process);
   one.network->dial(there.address());
@@ -215,7 +215,7 @@ TEST(DeathReport, EndsWhenItsTimeIsOver) {
 
 // ---- The guardian
 
-// Whether a node was told to stop, within so long.
+// Whether the node was told to stop within that time.
 bool is_stopped(Duration within) {
   sigset_t stop;
   sigemptyset(&stop);
@@ -224,7 +224,7 @@ bool is_stopped(Duration within) {
   return ::sigtimedwait(&stop, nullptr, &time) == SIGTERM;
 }
 
-// Says who it is, and runs until it is told to stop.
+// Names its pid, and runs until it is told to stop.
 int wait_for_stop() {
   ChildRole::put(::getpid());
   while (!is_stopped(20s)) continue;
@@ -291,7 +291,7 @@ TEST(Guardian, StartsAKilledNodeAgainAndPassesOnThatItShallStop) {
   EXPECT_EQ(::kill(second, 0), -1) << "it is no more";
 }
 
-// As `trap '' CHLD` in a shell leaves it to its children.
+// SIGCHLD is ignored, as after `trap '' CHLD` in a shell.
 const ChildRole kIgnoring("guardian_ignoring", [](const std::string&) {
   ::signal(SIGCHLD, SIG_IGN);
   GuardianOptions options;

@@ -1,4 +1,4 @@
-// Who greets whom: clusters, copies, successors, strangers.
+// Greetings between clusters, copies, successors and strangers.
 #include <gmock/gmock.h>
 
 #include "platform/network_test_kit.h"
@@ -27,7 +27,7 @@ TEST(Network, MembersOfAnotherClusterAreRefused) {
   EXPECT_EQ(a.events().front().peer.cluster, ClusterId("blue"));
   EXPECT_TRUE(eventually([&] { return b.has_line("belongs to cluster"); }));
   EXPECT_TRUE(b.greetings().empty());
-  // Who is in no cluster yet may talk to anybody.
+  // A node without a cluster may talk to any node.
   EXPECT_TRUE(c.dial_and_wait(b.address()));
 }
 
@@ -46,7 +46,7 @@ TEST(Network, EnteringAnotherClusterCutsTheLink) {
   EXPECT_TRUE(eventually([&] { return c.messages().size() == 1; }));
 }
 
-// Of a link that is up by then: once at each end, and with the cluster.
+// On a link that is already up, each end is told once, with the cluster.
 TEST(Network, EnteringAClusterIsToldOnTheLinksThereAre) {
   Node a(greeting_of(1, "red")), b(greeting_of(2, ""));
   ASSERT_TRUE(a.dial_and_wait(b.address()));
@@ -85,7 +85,7 @@ TEST(Network, LinksOfAProcessThatHasASuccessorAreCut) {
   EXPECT_TRUE(old_process.closed);
 }
 
-// Two processes greet under one incarnation: only the one that was let in is heard and spoken to.
+// Two processes greet with one incarnation. Only the one that was let in is heard and spoken to.
 TEST(Network, OneProcessOfAnIncarnationSpeaksAtATime) {
   Node a(greeting_of(1)), original(greeting_of(2, "c", 4)), copy(greeting_of(2, "c", 5));
   a.know_all({{Incarnation{2}, {4, 4, 2004}}});

@@ -98,7 +98,7 @@ TEST(Network, DialledTwiceIsOneLink) {
   a.network->dial(b.address());
   ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::up); }));
   a.network->dial(b.address());
-  // Something that comes after the third dial.
+  // This link comes after the third dial.
   Node c(greeting_of(3));
   ASSERT_TRUE(a.dial_and_wait(c.address()));
   EXPECT_EQ(b.greetings().size(), 1u);
@@ -112,7 +112,7 @@ TEST(Network, NamesAreResolved) {
   EXPECT_TRUE(a.has_line("cannot resolve no-such-host.invalid"));
 }
 
-// The name server is down when the node starts again: it knows where it met its peer.
+// The name server is down when the node starts again, but the node knows where it met its peer.
 TEST(Network, APeerThatWasMetIsFoundWhileItsNameCannotBeResolved) {
   TemporaryDirectory directory;
   NetworkOptions options;
@@ -260,7 +260,8 @@ TEST(Network, DiallingItselfIsQuiet) {
   EXPECT_EQ(a.events().size(), 1u);
 }
 
-// What a hostile or broken peer may send; each must be told why and cut, while others talk on.
+// Bytes that a hostile or broken peer may send. Each such peer must be told why and cut, while
+// others talk on.
 TEST(Network, BadBytesAreRefusedAndHarmNobodyElse) {
   const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(7)));
   Bytes newer = hello;
@@ -376,8 +377,8 @@ TEST(Network, AThousandSilentGuestsKeepNoMemberOut) {
   EXPECT_TRUE(guests.front()->closed) << "more than the limit are kept";
 }
 
-// Members that come all at once are heard before the next of them are let in: nobody who has
-// greeted gives way as if it were silent.
+// When members come all at once, those that were accepted are heard before more are let in: a
+// member that has greeted is never cut as if it were silent.
 TEST(Network, ACrowdOfMembersIsHeardAsItComes) {
   NetworkOptions options;
   options.guests_max = 20;

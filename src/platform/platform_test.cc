@@ -138,7 +138,7 @@ TEST(Workers, WhatRunsApartDoesNotWaitForJobsThatDoNotReturn) {
   workers->run_apart([&] { ran.set_value(); });
 }
 
-// Touched, private, and not of the allocator's.
+// Memory that is touched and private, and does not belong to the allocator.
 class Grown {
  public:
   explicit Grown(size_t bytes) : bytes_(bytes) {
@@ -159,7 +159,7 @@ TEST(Trimmer, TrimsOnceWhatHasGrownWhenTheProcessRests) {
   std::atomic<int> trims = 0;
   const auto trimmer = trim_when_quiet(500ms, [&] { ++trims; });
   const Grown first(16 << 20);
-  // Not while it works.
+  // It is not trimmed while the process works.
   const std::clock_t until = std::clock() + CLOCKS_PER_SEC;
   while (std::clock() < until) {
   }
@@ -222,7 +222,7 @@ TEST_F(FilesTest, CreatingReplacesNothing) {
   EXPECT_EQ(std::distance(fs::directory_iterator(root_ + "/deep"), fs::directory_iterator()), 2);
 }
 
-// All of them look, then all of them write: one has the name, and its content is whole.
+// All of them look, and then all of them write. One gets the name, and its content is whole.
 TEST_F(FilesTest, OfManyThatCreateOneNameOneDoes) {
   for (int round = 0; round < 20; ++round) {
     const std::string path = root_ + "/" + std::to_string(round);
@@ -245,7 +245,7 @@ TEST_F(FilesTest, OfManyThatCreateOneNameOneDoes) {
   }
 }
 
-// Another thread takes descriptors that the list needs, now and then.
+// Now and then another thread takes descriptors that the list needs.
 TEST_F(FilesTest, AListIsWholeOrAnError) {
   for (int n = 0; n < 200; ++n) std::ofstream(root_ + "/" + std::to_string(n)) << "x";
   rlimit before{};
@@ -263,7 +263,7 @@ TEST_F(FilesTest, AListIsWholeOrAnError) {
   });
   size_t whole = 0, errors = 0, odd = 0;
   for (int n = 0; n < 100'000 && (whole < 50 || errors < 50); ++n) {
-    shall_rest = n % 2 == 0;  // Else nothing may come through for as long as this goes on.
+    shall_rest = n % 2 == 0;  // Otherwise no list might succeed while this goes on.
     while (rests != shall_rest) std::this_thread::yield();
     const auto list = files_->list(root_);
     const bool troubled = list && std::ranges::any_of(*list, [](const env::FileInfo& file) {
@@ -385,7 +385,7 @@ TEST_F(FilesTest, OddPathsAreClearErrors) {
   EXPECT_EQ(code(files_->write(root_ + "/..", "x")), Code::invalid);
   EXPECT_EQ(files_->read(root_ + std::string("/a\0b", 4), 0, 1).error().code, Code::invalid);
   EXPECT_EQ(files_->read(root_, 0, 1).error().code, Code::invalid);
-  // Opening a pipe for real would wait for somebody at the other end.
+  // Opening a pipe for real would wait for a process at the other end.
   ASSERT_EQ(::mkfifo((root_ + "/pipe").c_str(), 0600), 0);
   EXPECT_EQ(files_->read(root_ + "/pipe", 0, 1).error().code, Code::invalid);
   EXPECT_EQ(code(files_->append(root_ + "/pipe", "x")), Code::invalid);

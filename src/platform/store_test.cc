@@ -21,7 +21,7 @@ using env::Batch;
 using env::Space;
 using testing::HasSubstr;
 
-// A store with a memory of what it called durable.
+// A store that remembers which writes it called durable.
 class Subject {
  public:
   explicit Subject(const std::string& directory) {
@@ -41,7 +41,7 @@ class Subject {
       changed_.notify_all();
     });
   }
-  ~Subject() { store.reset(); }  // First: it still tells what it makes durable on its way out.
+  ~Subject() { store.reset(); }  // It goes first: on its way out it still reports writes.
 
   // Submits and waits until it is durable.
   void write(Batch batch) { wait(store->submit(std::move(batch))); }
@@ -81,7 +81,7 @@ class Subject {
   std::optional<Error> failed_ GUARDED_BY(mutex_);
 };
 
-// What a crash of the machine right now would leave, had the disk written everything.
+// The image that a crash of the machine would leave now, if the disk had written everything.
 void copy_crash_image(const std::string& from, const std::string& to) {
   fs::remove_all(to);
   fs::copy(from, to, fs::copy_options::recursive);
@@ -158,8 +158,8 @@ TEST(Store, ErasesAndScansRanges) {
   EXPECT_EQ(visited, 2);
 }
 
-// As queues are: they come in runs and go in runs, through flushes and compactions, and now and
-// then a key that was erased is used again.
+// Keys come and go in runs as in queues, through flushes and compactions. Now and then a key that
+// was erased is used again.
 TEST(Store, RunsThatAreErasedStayErasedAndTheirNeighboursStay) {
   const TemporaryDirectory at;
   Random random(7);
@@ -256,7 +256,7 @@ const ChildRole kWriter("store_writer", [](const std::string& directory) {
   }
 });
 
-// A process that ends without a word: no close, no sync but those of the commits.
+// The process ends at once: no close, and no sync but those of the commits.
 TEST(Store, SurvivesACrashAtAnyMoment) {
   const TemporaryDirectory at;
   for (int round = 0; round < 5; ++round) {
@@ -286,7 +286,7 @@ class StoreDamage : public testing::Test {
   static Bytes value(int i) { return Bytes(100, static_cast<char>('a' + i % 26)); }
   std::string image() const { return at_.path() + "/image"; }
 
-  // Either everything acknowledged is there, or the error is clear. Returns whether it opened.
+  // Either all acknowledged writes are there, or the error is clear. Returns whether it opened.
   bool whole_or_refused(const std::string& what) {
     Subject store(image());
     if (store.error) {
@@ -319,7 +319,7 @@ TEST_F(StoreDamage, ATornWriteThatNobodyWasToldOfIsDropped) {
   copy_crash_image(at_.path() + "/live", image());
   std::ofstream(log, std::ios::app | std::ios::binary) << Bytes(5000, '\0');
   EXPECT_TRUE(whole_or_refused("zeros at the end"));
-  // And what is written after such a recovery is there after the next.
+  // A write after such a recovery is still there after the next one.
   {
     Subject store(image());
     ASSERT_FALSE(store.error) << store.error->message;
@@ -384,7 +384,7 @@ TEST_F(StoreDamage, AFlippedBitInATableIsNeverReadAsData) {
   EXPECT_FALSE(whole_or_refused("short tables"));
 }
 
-// An iterator may skip such a table where a range was erased, and tell nobody.
+// An iterator may silently skip such a table where a range was erased.
 TEST_F(StoreDamage, ADamagedTableBehindAnErasedRangeIsRefused) {
   const auto numbered = [](uint64_t number) {
     Bytes made;
@@ -402,7 +402,7 @@ TEST_F(StoreDamage, ADamagedTableBehindAnErasedRangeIsRefused) {
       store.write(std::move(batch));
     }
   }
-  { Subject store(image()); }  // What is left in the log goes to tables.
+  { Subject store(image()); }  // The rest of the log goes to tables.
   const std::string tables = at_.path() + "/tables";
   copy_crash_image(image(), tables);
   int large = 0;

@@ -1,4 +1,4 @@
-// Membership: one server at a time, and the ways in which that went wrong elsewhere.
+// Membership changes one server at a time. The cases went wrong in other projects.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -77,7 +77,7 @@ TEST(Membership, OnlyOneChangeAtATime) {
   EXPECT_NE(refusal(net, 1, {Do::remove, 3}), Code::conflict);
 }
 
-// Ongaro's fix of 2015: two leaders' uncommitted changes may have disjoint majorities.
+// Ongaro's fix of 2015: uncommitted changes of two leaders may have disjoint majorities.
 TEST(Membership, NoChangeBeforeAnEntryOfThisTermIsCommitted) {
   Net net({1, 2, 3});
   net.drop = [](const Message& m) { return m.kind == Kind::append; };
@@ -95,7 +95,7 @@ TEST(Membership, ImpossibleChangesAreRefused) {
   EXPECT_EQ(refusal(net, 1, {Do::promote, 9}), Code::invalid);
   EXPECT_EQ(refusal(net, 1, {Do::demote, 9}), Code::invalid);
   EXPECT_EQ(refusal(net, 1, {Do::remove, 9}), Code::invalid);
-  EXPECT_EQ(refusal(net, 1, {Do::remove, 1}), Code::invalid);  // Nobody would be left.
+  EXPECT_EQ(refusal(net, 1, {Do::remove, 1}), Code::invalid);  // No server would be left.
   EXPECT_EQ(refusal(net, 1, {Do::add_learner, 0}), Code::invalid);
 }
 
@@ -208,7 +208,7 @@ TEST(Membership, AServerThatWasAwayWhenItWasRemovedLearnsOfItWhenItAsksForVotes)
   EXPECT_EQ(net.leader(), 1u);
 }
 
-// Found by the simulator: it would have asked for votes for ever.
+// Found by the simulator: such a server asked for votes for ever.
 TEST(Membership, AServerThatHoldsItsRemovalButNotThatItIsCommittedIsToldSo) {
   Net net({1, 2, 3});
   net.elect(1);
@@ -237,7 +237,7 @@ TEST(Membership, AVoterThatOthersHaveNotHeardOfYetIsNotTurnedAway) {
   ASSERT_TRUE(net.raft(1).propose_configuration({Do::promote, 4}, net.now()));
   net.settle();
   net.crash(1);
-  // By what 2 and 3 know, server 4 is a learner. It is not for them to say.
+  // Servers 2 and 3 know server 4 only as a learner, but they may not decide that.
   net.drop = [](const Message& m) { return m.kind == Kind::pre_vote && m.from != 4; };
   net.advance(1s);
   EXPECT_EQ(net.leader(), 4u);
@@ -245,7 +245,7 @@ TEST(Membership, AVoterThatOthersHaveNotHeardOfYetIsNotTurnedAway) {
 }
 
 // Found by the simulator: with {1, 2, 3, 4}, 4 dead, leader 1 appends its own removal and restarts.
-// Servers 2 and 3 need a third vote, which 1 withholds for its log is longer; so 1 must campaign.
+// Servers 2 and 3 need a third vote, which 1 refuses since its log is longer. So 1 must campaign.
 TEST(Membership, AServerLeftOutByAnUncommittedChangeStillCampaigns) {
   Net net({1, 2, 3, 4});
   net.elect(1);

@@ -1,4 +1,4 @@
-// Elections: each trap that others fell into, by name.
+// Elections. Each test names a trap of other projects.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -37,8 +37,8 @@ TEST(Election, ASingleVoterLeadsAtOnce) {
   EXPECT_THAT(net.commands(7), ElementsAre("a"));
 }
 
-// Paper, figure 8; libraft #220: counting replicas of an old term's entry commits what can still be
-// lost.
+// Paper, figure 8; libraft #220: counting replicas of an old term's entry would commit entries that
+// can still be lost.
 TEST(Election, Figure8AnOldTermsEntryIsNotCommittedByCounting) {
   Net net({1, 2, 3});
   net.crash(1);
@@ -74,7 +74,7 @@ TEST(Election, ANewLeaderWritesANoopAndSoCommitsItsPredecessorsEntries) {
   EXPECT_THAT(net.commands(2), ElementsAre("a"));
 }
 
-// libraft PR #429 and the obvious: nothing is said that a crash could take back.
+// libraft PR #429: a server says nothing that a crash could take back.
 TEST(Election, AVoteLeavesOnlyWhenItIsDurable) {
   Net net({1, 2, 3});
   net.hold_disk(2);
@@ -118,7 +118,7 @@ TEST(Election, AServerVotesOnceATermAlsoAfterARestart) {
   net.raft(1).step(vote, net.now());
   net.work();
   EXPECT_TRUE(net.under_way().back().reject);
-  vote.from = 2;  // To the same one it may say it again.
+  vote.from = 2;  // It may say it to the same one again.
   net.raft(1).step(vote, net.now());
   net.work();
   EXPECT_FALSE(net.under_way().back().reject);
@@ -237,7 +237,7 @@ TEST(Election, EvidenceStaggersByRankSoThatTwoNeverStartTogether) {
   EXPECT_EQ(net.raft(4).next_wake(), net.now() + 20ms);
 }
 
-// Both have evidence; who has consented to the other gives it time to win before it competes.
+// Both have evidence. A server that has consented to the other gives it time to win first.
 TEST(Election, WhoHasConsentedAfterEvidenceWaitsBeforeItCompetes) {
   Net net({1, 2, 3});
   net.elect(1);
@@ -250,7 +250,7 @@ TEST(Election, WhoHasConsentedAfterEvidenceWaitsBeforeItCompetes) {
   EXPECT_EQ(net.raft(3).next_wake(), net.now() + 30ms);  // A stagger for each voter.
 }
 
-// Even if votes were split, those who know that the leader is gone do not wait for its timer.
+// Even after a split vote, servers that know of the leader's end do not wait for its timer.
 TEST(Election, AFailedRoundAfterEvidenceIsRepeatedSoon) {
   Net net({1, 2, 3}, [](Options& o) { o.election = 400ms; });
   net.elect(1);
@@ -282,7 +282,7 @@ TEST(Election, ALeaderWithoutAQuorumStepsDown) {
   EXPECT_EQ(net.raft(1).role(), Role::follower);
 }
 
-// safety.md 1.5: what waits in its socket buffer was said before it slept.
+// safety.md 1.5: answers in its socket buffer were sent before it slept.
 TEST(Election, ALeaderThatWakesFromAPauseStepsDownBeforeItReadsOldAnswers) {
   Net net({1, 2, 3});
   net.elect(1);
@@ -311,7 +311,7 @@ TEST(Election, QuorumContactCountsFromSendTimesAndNeverLearners) {
   EXPECT_GE(net.raft(1).quorum_contact(net.now()), sent - 10ms);
 }
 
-// A server whose candidacy failed is ahead by a term; the leader must notice rather than be
+// A server whose candidacy failed is ahead by a term. The leader must notice this, and not only be
 // refused.
 TEST(Election, AnOldTermsLeaderLearnsThatItIsOne) {
   Net net({1, 2, 3});

@@ -1,4 +1,4 @@
-// What comes from outside may be anything that decodes; it may cost leadership, never the process.
+// An outside message may be anything that decodes. It may cost leadership, but never the process.
 #include <gtest/gtest.h>
 
 #include "base/random.h"

@@ -1,4 +1,4 @@
-// What happens when a disk is put back to an older copy: a vote or an acknowledgement is forgotten.
+// A disk is put back to an older copy: a vote or an acknowledgement is forgotten.
 #include <gtest/gtest.h>
 
 #include "raft/log.h"
@@ -20,8 +20,8 @@ Message from_leader(Net& net, Kind kind, ServerId from, ServerId to) {
   return m;
 }
 
-// Server 1 leads term 2 by the vote of 2 and has appended x; 2 is put back and has forgotten its
-// vote; 3 leads term 2 too, and y is committed.
+// Server 1 leads term 2 by the vote of 2 and has appended x. 2 is put back and has forgotten its
+// vote. Then 3 leads term 2 too, and y is committed.
 struct LostVote {
   Net net{{1, 2, 3}};
   bool mute = true;
@@ -108,7 +108,7 @@ TEST(Loss, WhatIsCommittedIsNeverCutTheServerTakesPartNoMore) {
   EXPECT_EQ(net.commands(1), (Texts{"base", "acknowledged"}));
   EXPECT_EQ(net.commands(leader), (Texts{"base", "other", "more"}));
   EXPECT_EQ(net.raft(leader).status().diverged, "");
-  // Its vote elects nobody.
+  // Its vote cannot elect a leader.
   const ServerId third = leader == 2 ? 3 : 2;
   net.crash(leader);
   net.advance(2s);
@@ -156,7 +156,7 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
     EXPECT_EQ(after.leader, 1u);
     EXPECT_EQ(after.role, before.role);
   }
-  // Both go on, and once it was not heard for long all is well, whether somebody writes or not.
+  // Both go on. Once the second leader was not heard for long all is well, with or without writes.
   net.propose(1, "c");
   net.advance(50ms);
   EXPECT_EQ(net.commands(2), (Texts{"a", "c"}));
@@ -165,7 +165,7 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
   for (const ServerId id : {1u, 2u}) EXPECT_EQ(net.raft(id).status().diverged, "");
 }
 
-// Leader `a` restarts with what it alone acknowledged with `b`; `b` is put back; `c` comes back.
+// Leader `a` restarts with an entry that only it and `b` had; `b` is put back; `c` comes back.
 void expect_kept(ServerId a, ServerId b, ServerId c) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     Net net({1, 2, 3}, [&](Options& o) { o.seed = seed; });
@@ -295,7 +295,7 @@ TEST(Loss, AnOlderCopyIsToldByTheLeaderThatKnowsAndCountsNowhere) {
   PutBack back;
   Net& net = back.net;
   const Index commit = net.raft(1).commit();
-  net.advance(30ms);  // Not an append: heartbeats name what was acknowledged.
+  net.advance(30ms);  // Not an append: heartbeats name the acknowledged entry.
   EXPECT_EQ(
       net.raft(2).status().older_copy,
       "its log ends at 2, and it had acknowledged 3 to server 1 in term 1: its data directory "
@@ -337,7 +337,7 @@ TEST(Loss, AnOlderCopyElectsNobodyAndIsNotElected) {
   EXPECT_EQ(net.raft(3).commit(), net.raft(1).commit());
 }
 
-// The follower does not know; a refusal that comes after its acknowledgement gives it away.
+// The follower does not know its loss. A refusal after its acknowledgement shows the loss.
 TEST(Loss, ALeaderNoticesARefusalOfWhatWasAcknowledgedButNotALateOne) {
   Net net({1, 2, 3});
   net.elect(1);
@@ -348,7 +348,7 @@ TEST(Loss, ALeaderNoticesARefusalOfWhatWasAcknowledgedButNotALateOne) {
   refusal.index = 2;
   refusal.hint = 1;
   refusal.hint_term = 1;
-  refusal.sent_at = net.now() - 5ms;  // Of before the acknowledgement.
+  refusal.sent_at = net.now() - 5ms;  // From before the acknowledgement.
   net.raft(1).step(refusal, net.now());
   EXPECT_EQ(net.raft(1).status().peers[0].older_copy, "");
   refusal.sent_at = net.now();

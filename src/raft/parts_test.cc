@@ -11,7 +11,7 @@
 namespace databridge::raft {
 namespace {
 
-// The dumb twin: try every value, count who reached it.
+// The naive twin: it tries every value and counts the servers that reached it.
 Index agreed_by_counting(const std::vector<Index>& values) {
   Index best = 0;
   for (const Index candidate : values) {
@@ -48,7 +48,7 @@ TEST(Quorum, TallyAgreesWithWaitingForEverybody) {
 
 Entry entry(Term term, Index index) { return {term, index, Entry::Kind::command, {}}; }
 
-// The dumb twin of the log's bookkeeping: a disk that carries out every write in order.
+// The naive twin of the log's bookkeeping: a disk that carries out every write in order.
 TEST(LogTwin, WhatIsCalledStableIsOnTheDiskNowAndAfterEveryWriteToCome) {
   Random random(3);
   for (int run = 0; run < 300; ++run) {
@@ -105,7 +105,7 @@ TEST(Log, FindsTheLastEntryNotAfterATerm) {
   EXPECT_EQ(log.last_not_after(9, 100), 9u);
   EXPECT_EQ(log.last_not_after(8, 100), 8u);
   EXPECT_EQ(log.last_not_after(3, 100), 6u);
-  EXPECT_EQ(log.last_not_after(1, 100), 5u);  // The base; what is before it nobody knows.
+  EXPECT_EQ(log.last_not_after(1, 100), 5u);  // The base: nothing is known before it.
   EXPECT_EQ(log.last_not_after(9, 7), 7u);
 }
 
@@ -134,7 +134,7 @@ TEST(MembershipHistory, GoesBackAsTheLogDoes) {
   EXPECT_FALSE(members.truncate_from(7));
   members.compact(6);
   EXPECT_EQ(members.at(6).learners, std::vector<ServerId>{4});
-  EXPECT_FALSE(members.truncate_from(1));  // What is compacted is committed.
+  EXPECT_FALSE(members.truncate_from(1));  // Compacted entries are committed.
 }
 
 Configuration some_configuration(Random& random) {
@@ -214,7 +214,7 @@ TEST(Codec, EveryTruncationIsRefused) {
   for (int i = 0; i < 50; ++i) {
     const Bytes bytes = encode(some_message(random));
     for (size_t size = 0; size < bytes.size(); ++size) {
-      if (size + 8 == bytes.size()) continue;  // As from before there were hashes.
+      if (size + 8 == bytes.size()) continue;  // As before there were hashes.
       ASSERT_FALSE(decode(BytesView(bytes).substr(0, size))) << size << " of " << bytes.size();
     }
   }
@@ -307,7 +307,7 @@ TEST(Codec, TheFormatIsThis) {
             "00"
             "00"
             "0807060504030201");
-  // From before there were hashes: none is known.
+  // An encoding from before there were hashes: none is known.
   Bytes former = encode(m);
   former.resize(former.size() - 8);
   m.hash = 0;

@@ -1,4 +1,5 @@
-// Replication: what may be acknowledged, what is committed, what becomes of lost and late messages.
+// Replication: which entries may be acknowledged and committed, and the effect of lost and late
+// messages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -46,7 +47,7 @@ Net with_tail() {
   return net;
 }
 
-// libraft 2.2, cowsql 66ed6afd: "acknowledged" meant the log's end, an old leader's tail included.
+// libraft 2.2, cowsql 66ed6afd: they acknowledged up to the log's end, with an old leader's tail.
 TEST(Replication, AnUnverifiedTailIsNotAcknowledged) {
   Net net = with_tail();
   net.raft(2).step(append(4, {1, 1}, {}, 1), net.now());
@@ -154,8 +155,8 @@ TEST(Replication, APartOfTheLogIsCommittedWhenAMajorityHasThatPart) {
   EXPECT_EQ(net.raft(1).commit(), 2u);
 }
 
-// A-B-A: entries written, truncated, written again: the first write's success says nothing of the
-// third.
+// A-B-A: entries are written, truncated and written again. The first write's success says nothing
+// about the third write.
 TEST(Replication, ALateWriteDoesNotVouchForWhatWasTruncatedSince) {
   Net net({1, 2, 3});
   net.hold_disk(2);

@@ -1,4 +1,4 @@
-// Snapshots: in chunks, without stalling anybody, never backwards.
+// Snapshots go in chunks, stall no other follower, and never go backwards.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@ namespace {
 using Kind = Message::Kind;
 using ::testing::ElementsAre;
 
-// A leader 1 that has compacted away what server 3 needs; 3 is cut off.
+// Leader 1 has compacted away the entries that server 3 needs; 3 is cut off.
 Net with_laggard(size_t state_size = 1000) {
   Net net({1, 2, 3}, [](Options& o) {
     o.snapshot_chunk = 100;
@@ -93,7 +93,7 @@ TEST(Snapshots, AReceiverThatRestartsHalfWayStartsAnew) {
   EXPECT_EQ(net.raft(3).commit(), net.raft(1).commit());
 }
 
-// canonical/raft #357: it went on with what the leader of an older term had begun.
+// canonical/raft #357: it went on with a snapshot that the leader of an older term had begun.
 TEST(Snapshots, ANewTermWhileASnapshotComesInStartsItAnew) {
   Net net = with_laggard();
   net.heal();
@@ -137,7 +137,7 @@ TEST(Snapshots, AStaleSnapshotChangesNothing) {
   net.propose(1, "new");
   net.settle();
   const Index commit = net.raft(3).commit();
-  for (const Message& m : chunks) net.raft(3).step(m, net.now());  // All of it once more.
+  for (const Message& m : chunks) net.raft(3).step(m, net.now());  // All chunks again.
   net.settle();
   EXPECT_EQ(net.raft(3).commit(), commit);
   EXPECT_EQ(net.raft(3).last_index(), commit);

@@ -78,7 +78,7 @@ TEST(GetFile, OneLookAtTheDirectoryFeedsManyTriggers) {
   EXPECT_TRUE(bench.files.list("/in")->empty());
 }
 
-// It says nothing about how long the file has been there: what counts is how long it was seen so.
+// Such a time says nothing about the age of the file, so only the time that it was seen counts.
 TEST(GetFile, AFileWhoseTimeLiesAheadIsTakenOnceItRests) {
   Bench bench("GetFile", {{"directory", "/in"}});
   EXPECT_TRUE(bench.files.write("/in/a", "A"));
@@ -129,7 +129,7 @@ TEST(GetFile, RemovesTheSourceOnlyAfterItsCopyIsSafe) {
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());  // Too young: it may be growing.
   bench.clock.advance(2s);
   EXPECT_THAT(Bench::contents(bench.trigger({}, false)), ElementsAre("A"));
-  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A"));  // Nothing was committed.
+  EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("A"));  // The take was not committed.
   EXPECT_TRUE(bench.files.has("/in/a"));
   bench.reborn();
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
@@ -144,7 +144,7 @@ TEST(GetFile, KeepsTheSourceAndTakesItOnce) {
   bench.reborn();
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
   bench.clock.advance(1s);
-  EXPECT_TRUE(bench.files.write("/in/a", "B"));  // Another file of that name.
+  EXPECT_TRUE(bench.files.write("/in/a", "B"));  // Another file with the same name.
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("B"));
 }
 
@@ -263,7 +263,7 @@ TEST(PutFile, WhatIsThereAlreadyIsTreatedAsAsked) {
   }
 }
 
-// Between its look and its write, somebody else takes the name.
+// Between its look and its write, another program takes the name.
 TEST(PutFile, ANameThatIsTakenJustNowIsNotReplaced) {
   for (const std::string conflict : {"fail", "ignore", "rename"}) {
     Bench bench("PutFile", {{"directory", "/out"}, {"conflict", conflict}});
@@ -291,7 +291,7 @@ TEST(PutFile, ItsOtherNameIsNotReplacedEither) {
   EXPECT_THAT(Bench::contents(bench.trigger({mine})), ElementsAre("mine"));
 }
 
-// The file is there, but whether its name is on the disk is not known: it is tried again.
+// The file is there, but its name may not be on the disk, so the write is tried again.
 TEST(PutFile, WhatWasWrittenInSpiteOfAnErrorIsNotWrittenTwice) {
   Bench bench("PutFile", {{"directory", "/out"}});
   bench.trigger(
@@ -320,7 +320,7 @@ TEST(PutFile, AppendsOnceWhateverIsDoneAgain) {
   EXPECT_TRUE(bench.trigger(lines({"a"}))->consumed.empty());  // First, the size is noted.
   bench.trigger(lines({"a", "b"}));
   EXPECT_EQ(bench.files.content("/out/all"), "old\na\nb\n");
-  // The next trigger writes, and is lost; then it comes again, in smaller and larger pieces.
+  // The next trigger writes, and is lost. Then it comes again, with fewer and with more files.
   bench.trigger(lines({"c", "d"}), false);
   bench.reborn();
   bench.trigger(lines({"c"}));
@@ -372,7 +372,7 @@ TEST(PutFile, AppendsAfterWhatSomebodyElseWrote) {
   EXPECT_EQ(bench.files.content("/out/all"), "a\ntheirs\nb\n");
 }
 
-// No room, no permission: the flow file is not to blame, and waits.
+// Without room or permission, the flow file is not at fault, and waits.
 TEST(PutFile, WhatTheWorldRefusesWaitsInGrowingPauses) {
   for (const std::string mode : {"whole", "append"}) {
     for (const bool full : {true, false}) {

@@ -73,7 +73,7 @@ TEST(TailFile, FollowsARotatedFileAsLongAsItGrows) {
     EXPECT_TRUE(bench.files.append("/log/a", "lf\n"));
     EXPECT_THAT(look(), ElementsAre("and half"));
   }
-  // In the end it is let alone.
+  // In the end the file is closed.
   EXPECT_THAT(look(), IsEmpty());
   bench.clock.advance(60s);
   EXPECT_THAT(look(), IsEmpty());
@@ -83,17 +83,17 @@ TEST(TailFile, FollowsARotatedFileAsLongAsItGrows) {
   EXPECT_THAT(look(), ElementsAre("last"));
 }
 
-// A daemon that rotates its log and goes on writing to the old file for a while, a tail whose
-// triggers are lost or that begins anew, in any order.
+// A daemon rotates its log and goes on writing to the old file for a while. A tail's triggers are
+// lost, or it begins anew, in any order.
 TEST(TailFile, EveryLineArrivesOnceWhateverIsRotated) {
   for (uint64_t seed = 1; seed <= 500; ++seed) {
     Random random(seed);
     auto bench = tail();
     std::vector<std::string> written, arrived;
-    std::string old;     // Where the daemon may still write,
+    std::string old;     // The daemon may still write there,
     Instant until{};     // until then.
-    bool there = false;  // The file of the path,
-    bool looked = true;  // and a trigger that counted has seen it.
+    bool there = false;  // The path has a file,
+    bool looked = true;  // and a committed trigger has seen it.
     int rotations = 0;
     const auto write = [&](const std::string& path) {
       written.push_back(std::to_string(written.size()));
@@ -117,7 +117,7 @@ TEST(TailFile, EveryLineArrivesOnceWhateverIsRotated) {
           if (bench.clock.now() < until && bench.files.has(old)) write(old);
           break;
         case 2:
-          // None that nobody has seen.
+          // A file is rotated only after a trigger has seen it.
           if (!there || !looked) break;
           old = "/log/a." + std::to_string(++rotations);
           EXPECT_TRUE(bench.files.rename("/log/a", old));
@@ -131,7 +131,7 @@ TEST(TailFile, EveryLineArrivesOnceWhateverIsRotated) {
           looked = looked || there;
           break;
         case 4:
-          // It has no name any more; who has it open writes on.
+          // It has no name any more, but programs that have it open write on.
           if (!old.empty() && bench.files.has(old)) {
             EXPECT_TRUE(bench.files.remove(old));
           }
@@ -265,7 +265,7 @@ TEST(TailFile, ALineThatIsTooLongComesInPieces) {
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("xxxxx", "next"));
 }
 
-// ---- What is held open
+// ---- Files that are held open
 
 TEST(TailFile, WhatIsRotatedAndDeletedWhileThereIsNoRoomArrives) {
   auto bench = tail();
@@ -321,7 +321,7 @@ TEST(TailFile, WhatLostItsNameIsLetGoOnceItIsReadAndQuiet) {
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
   EXPECT_EQ(bench.files.opened, 1);
   bench.clock.advance(1s);
-  bench.files.hidden = "/log/other";  // Then nobody knows who has which name.
+  bench.files.hidden = "/log/other";  // Then it is not known which file has which name.
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
   EXPECT_EQ(bench.files.opened, 1);
   bench.files.hidden.clear();
@@ -355,7 +355,7 @@ TEST(TailFile, WhatDoesNotFitTheStateWaits) {
   EXPECT_EQ(bench.files.opened, 130);
 }
 
-// ---- What it says
+// ---- Troubles and notes
 
 TEST(TailFile, TroubleLastsUntilItIsOver) {
   Bench bench("TailFile", {{"path", "/log/*.log"}});
@@ -374,7 +374,7 @@ TEST(TailFile, TroubleLastsUntilItIsOver) {
   bench.files.unreadable = "/log/b.log";
   bench.trigger();
   EXPECT_THAT(bench.notes, ElementsAre(HasSubstr("cannot read")));
-  // There is no time for this one.
+  // No trigger gets as far as the other file.
   EXPECT_TRUE(bench.files.append("/log/a.log", "2\n3\n4\n5\n"));
   bench.room = 1;
   for (int i = 0; i < 4; ++i) {
@@ -398,7 +398,7 @@ TEST(TailFile, TheEndThatItStartsAtIsPartOfTheFirstState) {
     EXPECT_TRUE(bench.files.append("/log/a.log", "a\n"));
     bench.room = room;
     auto lines = Bench::contents(bench.trigger());
-    bench.reborn();  // On its way back nothing is open any more.
+    bench.reborn();  // The next owner has no file open.
     bench.files.forget_kept();
     EXPECT_TRUE(bench.files.append("/log/b.log", "b\n"));
     bench.room = 10;
@@ -431,7 +431,7 @@ TEST(TailFile, OneThatCannotBeReadKeepsNoStateOfTheOthers) {
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("b"));
 }
 
-// ---- What is ours
+// ---- Files that are proved to be the followed ones
 
 TEST(TailFile, ANumberThatWasGivenToAnotherFileIsNotFollowed) {
   for (const bool dated : {true, false}) {
@@ -444,7 +444,7 @@ TEST(TailFile, ANumberThatWasGivenToAnotherFileIsNotFollowed) {
     bench.files.forget_kept();
     EXPECT_TRUE(bench.files.remove("/log/a"));
     EXPECT_TRUE(bench.files.append("/log/a", "app line 2\n"));
-    // The same first bytes as well, where the file system knows when it was made.
+    // The first bytes are the same if the file system knows when a file was made.
     EXPECT_TRUE(
         bench.files.append("/log/secret", dated ? "app line 1\nsecret\n" : "secret\nsecret\n"));
     bench.files.file("/log/secret").inode = inode;
@@ -479,7 +479,7 @@ TEST(TailFile, AfterARebootNothingIsReadAgainOrPassedOver) {
   EXPECT_TRUE(bench.files.append("/log/a", "three\n"));
   bench.reborn();
   bench.files.forget_kept();
-  bench.files.device = 7;  // Numbers of devices may change.
+  bench.files.device = 7;  // The device number may change.
   EXPECT_THAT(Bench::contents(bench.trigger()), ElementsAre("two", "three"));
   EXPECT_THAT(Bench::contents(bench.trigger()), IsEmpty());
 }
@@ -588,7 +588,7 @@ TEST(TailFile, AReadThatFailsRepeatsNothing) {
   }
 }
 
-// Only the epoch before had it open: an error of the moment must not close it.
+// Only the last epoch had it open, and a passing error must not close it.
 TEST(TailFile, WhatCannotBeLookedAtAfterAHandoverIsKeptOpen) {
   auto bench = tail();
   EXPECT_TRUE(bench.files.append("/log/a", "1\n"));
