@@ -80,8 +80,8 @@ void NodeOperators::come_or_go(size_t node) {
                  if (!answer) return;
                  visitor_.there = answer->index;
                  cluster_.count("visits");
-                 // A node that applies its log again deletes the last visit, with files of this
-                 // one.
+                 // A node that applies its log again repeats the earlier deletion, with files of
+                 // this visit.
                  if (!cluster_.random().chance(0.5)) return;
                  cluster_.in(cluster_.some_ms(1, 1000), [this] {
                    if (cluster_.storming()) cluster_.crash(cluster_.random_node());

@@ -65,7 +65,7 @@ void NodeStorm::divide(const std::set<size_t>& side, bool rejects) {
 void NodeStorm::divide_one_way(const std::set<size_t>& side) {
   cluster_.count("one-way partitions");
   cluster_.world().partition_one_way(side);
-  // A node may die that was heard and never heard an answer.
+  // A node may die after its messages were taken, without having heard an answer.
   if (cluster_.random().chance(0.5)) {
     cluster_.in(cluster_.some_ms(1, 500), [this] {
       if (cluster_.storming()) cluster_.crash(cluster_.random_node());

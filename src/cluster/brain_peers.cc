@@ -1,4 +1,4 @@
-// The brain's part about other nodes: messages and news that come by links, and who may send them.
+// The brain's part about other nodes: messages and news that come by links, and their senders.
 #include <algorithm>
 #include <utility>
 

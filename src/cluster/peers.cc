@@ -278,7 +278,7 @@ bool Peers::has_ended(const Peer& peer, const Process& before, const Process& af
 bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                      Instant now) const {
   const Process& before = *peer.present;
-  if (!peer.is_found && is_found(peer, after)) return true;  // It only dials us.
+  if (!peer.is_found && is_found(peer, after)) return true;  // The present one only dials us.
   // It is not enough that it is heard: any process may speak in its name. If this node has had no
   // link to it for T, nothing was acknowledged to it for so long, and it can hold no lease.
   const bool is_silent = !is_linked_to(who, before) && now - peer.reached >= options_.patience;
@@ -422,7 +422,7 @@ bool Peers::refused(Incarnation who, uint64_t boot, bool process_gone) {
   return weigh(peer, process_gone);
 }
 
-// A start that this node has not met owns nothing. If it were remembered, it would count against
+// A start that is not known here owns nothing. If it were remembered, it would count against
 // processes to come.
 bool Peers::reaped(const Member& member, uint64_t boot) {
   Peer& peer = peers_[member.info.incarnation];

@@ -44,7 +44,7 @@ TEST(Election, Figure8AnOldTermsEntryIsNotCommittedByCounting) {
   net.crash(1);
   net[1].hard = {2, 1, 0};
   net[1].log = {
-      {2, 1, Entry::Kind::command, Payload(Bytes("old"))}};  // Led term 2; nobody else has it.
+      {2, 1, Entry::Kind::command, Payload(Bytes("old"))}};  // Led term 2; no other has it.
   net.start(1);
   net.drop = [](const Message& m) { return m.kind == Kind::append; };
   net.elect(1);

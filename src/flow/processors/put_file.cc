@@ -104,7 +104,7 @@ class PutFile : public Processor {
   }
 
   // Whether this trigger may repeat one that was not committed. It does not if the state is the one
-  // that this object's last trigger left. Then a file that looks like ours is somebody else's.
+  // that this object's last trigger left. Then a file that looks like ours is another program's.
   bool may_be_again(const Sizes& sizes, const std::string& path) const {
     const auto left = settled_.find(path);
     const uint64_t* committed = sizes.find(path);
