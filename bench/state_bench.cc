@@ -104,14 +104,14 @@ void BM_Million(benchmark::State& bench) {
   const double before = resident_mb();
   State state = filled(static_cast<uint64_t>(bench.range(0)));
   bench.counters["state_MB"] = resident_mb() - before;
-  Bytes bytes;
+  Pieces bytes;
   for (auto _ : bench) bytes = state.snapshot();
   bench.counters["snapshot_MB"] = static_cast<double>(bytes.size()) / 1e6;
 }
 BENCHMARK(BM_Million)->Arg(1'000'000)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 void BM_MillionRestart(benchmark::State& bench) {
-  const Bytes bytes = filled(static_cast<uint64_t>(bench.range(0))).snapshot();
+  const Pieces bytes = filled(static_cast<uint64_t>(bench.range(0))).snapshot();
   for (auto _ : bench) benchmark::DoNotOptimize(State::from_snapshot(bytes));
 }
 BENCHMARK(BM_MillionRestart)->Arg(1'000'000)->Iterations(1)->Unit(benchmark::kMillisecond);

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   append_little64(bytes, hash64(bytes));
   State state;
   state.apply(1, Command{RestoreState{bytes}, 0, {}, ""});
-  const Bytes snapshot = state.snapshot();
+  const Pieces snapshot = state.snapshot();
   const auto back = State::from_snapshot(snapshot);
   CHECK(back && back->snapshot() == snapshot);
   return 0;

@@ -76,7 +76,7 @@ void states(Seeds& seeds) {
   const Assignment* assignment = state.assignments().find(spec.id);
   if (assignment != nullptr) apply(Assign{spec.id, assignment->epoch, member.incarnation, ""});
   apply(SetConfig{"key", "{\"a\":1}", {}});
-  seeds.put("state", without_seal(state.snapshot(), 19));
+  seeds.put("state", without_seal(Bytes(state.snapshot().joined().view()), 19));
   seeds.put("backup", without_seal(state.backup(), 20));
 }
 

@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   append_little64(bytes, hash64(bytes));
   auto state = State::from_snapshot(bytes);
   if (!state) return 0;
-  const Bytes again = state->snapshot();
+  const Pieces again = state->snapshot();
   const auto back = State::from_snapshot(again);
   CHECK(back && back->snapshot() == again);
   go_on(*state);

@@ -55,6 +55,8 @@ const std::vector<RunKind>& kinds() {
         {"names_connections_again"},
         {"epoch_goes_back"},
         {"chunks_over_the_head"},
+        {"pieces_by_size"},
+        {"shared_pieces_go"},
         {"release_forgotten"},
         {"forgets_epochs"},
         {"forgets_goodbyes"},

@@ -95,6 +95,25 @@ void NodeChecker::write_ledger(size_t node, const cluster::View& view) {
     fail("node " + std::to_string(node) + " shows another state at index " +
          std::to_string(ledger_.version()) + " than its log makes");
   }
+  if (ledger_.version() == view.state.version()) check_events(node, view.state);
+}
+
+// Whatever snapshots a node has written, read or installed, its events are those of the log, under
+// the same numbers, up to the newest one.
+void NodeChecker::check_events(size_t node, const State& state) {
+  const auto& made = ledger_.state().events();
+  const auto& shown = state.events();
+  bool same = shown.end() == made.end();
+  if (same && !shown.empty()) {
+    const uint64_t some = shown.begin() + state.version() * 7 % shown.size();
+    for (const uint64_t at : {shown.begin(), some, shown.end() - 1}) {
+      same = same && shown.at(at).event() == made.at(at).event();
+    }
+  }
+  if (!same) {
+    fail("node " + std::to_string(node) + " shows other events at index " +
+         std::to_string(state.version()) + " than its log makes");
+  }
 }
 
 void NodeChecker::unlogged(size_t node, LogIndex from, LogIndex to) {

@@ -1,7 +1,7 @@
 // The invariants of whole nodes, looked at from outside after every step.
 //
-// Owns   what every node has shown so far. Knows nothing of how a node works inside: it sees views,
-//        answers to clients, and what the hosts did.
+// - Owns: what every node has shown so far. Knows nothing of how a node works inside: it sees
+//   views, answers to clients, and what the hosts did.
 #pragma once
 
 #include <cstdint>
@@ -93,6 +93,7 @@ class NodeChecker {
   };
   using Acknowledged = std::map<std::string, std::pair<std::string, LogIndex>>;
 
+  void check_events(size_t node, const State& state);
   void write_ledger(size_t node, const cluster::View& view);
   void observe_members(const cluster::View& view, bool leading);
   void check_kept(const Acknowledged::value_type& one, const State& state);

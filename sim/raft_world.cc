@@ -213,8 +213,9 @@ void RaftWorld::start(size_t slot) {
     if (entry.index > server.terms_base) server.terms.push_back(entry.term);
   }
   server.applied = server.snapshot_index = restored.snapshot.index;
-  server.state =
-      restored.snapshot.data.empty() ? 0 : read_little64(restored.snapshot.data.view().substr(8));
+  server.state = restored.snapshot.data.empty()
+                     ? 0
+                     : read_little64(restored.snapshot.data.joined().view().substr(8));
   checker_.installed(server.id, server.applied, server.state);
 
   raft::Options options = weather_.options;
@@ -298,7 +299,7 @@ void RaftWorld::take(size_t slot, raft::Ready ready) {
   }
   if (ready.install) {
     server.applied = server.snapshot_index = ready.snapshot->index;
-    server.state = read_little64(ready.snapshot->data.view().substr(8));
+    server.state = read_little64(ready.snapshot->data.joined().view().substr(8));
     checker_.installed(server.id, server.applied, server.state);
     ++totals_.installs;
   }
@@ -413,7 +414,7 @@ void RaftWorld::compact(size_t slot) {
   const Index keep = std::min(weather_.compact_keep, server.applied);
   if (server.raft->compact(
           server.applied - keep, server.applied,
-          raft::Payload(state_bytes(server.applied, server.state, weather_.state_bytes)))) {
+          Pieces(state_bytes(server.applied, server.state, weather_.state_bytes)))) {
     ++totals_.compactions;
   }
   server.snapshot_index = server.applied;

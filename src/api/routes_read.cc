@@ -140,7 +140,7 @@ Routed get_events(Call& call) {
                      "\"since\" and \"after\" are numbers of events, like 12 or 12.3");
     after = *parsed;
   } else if (!stream && !state.events().empty()) {
-    const EventId oldest = state.events().nth(0).second->id();
+    const EventId oldest = state.events().front().id();
     after =
         oldest.k > 0 ? EventId{oldest.index, oldest.k - 1} : EventId{oldest.index - 1, UINT32_MAX};
   }

@@ -346,7 +346,7 @@ std::vector<std::string> warnings_of(const View& view) {
     warnings.push_back(fmt::format(
         "idempotency keys are remembered for {} s only, not for ten minutes: there were "
         "more than {} of them",
-        *cut / 1000, State::kResultsKept));
+        *cut / 1000, Results::kWithKey));
   }
   return warnings;
 }

@@ -185,7 +185,7 @@ void Brain::members_changed(const Turn& turn) {
 }
 
 void Brain::on(const Installed& input, const Turn& turn) {
-  Result<State> read = State::from_snapshot(input.state);
+  Result<State> read = State::from_snapshot(input.state.view());
   if (!read) {
     turn.effects.push_back(
         Leave{"a snapshot from the leader cannot be read: " + read.error().message, false});

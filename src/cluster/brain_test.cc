@@ -30,7 +30,8 @@ TEST_F(BrainTest, ALogThatIsReplayedStartsNothing) {
   wake(options_of(2, timing), before);
   follow(1, kTerm);
   Effects effects = commit(kTerm, Assign{p, {}, node(2), "here"});
-  for (const Effects& more : {lease(), tick(), step(Installed{state.snapshot()}), tick()}) {
+  for (const Effects& more :
+       {lease(), tick(), step(Installed{state.snapshot().joined()}), tick()}) {
     effects.insert(effects.end(), more.begin(), more.end());
   }
   EXPECT_TRUE(all<StartHost>(effects).empty());
@@ -46,7 +47,7 @@ TEST_F(BrainTest, KeepsAsManyEventsAsItIsToldWhateverTheSnapshotHolds) {
   commit(kTerm, SetConfig{"k", "more", {}});
   EXPECT_EQ(brain->state().events().size(), 1'000u);
   apply(SetConfig{"k", "last", {}});
-  step(Installed{state.snapshot()});
+  step(Installed{state.snapshot().joined()});
   EXPECT_EQ(brain->state().events().size(), 1'000u) << "of the leader";
   EXPECT_EQ(brain->state().hash(), state.hash());
 }
@@ -448,7 +449,7 @@ TEST_F(BrainTest, WhoFindsItselfAmongTheRemovedLeaves) {
   EXPECT_EQ(all<Leave>(tick()).size(), 1u) << "in its own snapshot";
   wake(options_of(2, timing), before);
   follow(1, kTerm);
-  EXPECT_EQ(all<Leave>(step(Installed{state.snapshot()})).size(), 1u) << "in the leader's";
+  EXPECT_EQ(all<Leave>(step(Installed{state.snapshot().joined()})).size(), 1u) << "in the leader's";
 }
 
 // ---- Ends
@@ -459,7 +460,7 @@ TEST_F(BrainTest, WhoIsRemovedLeavesAndWhoCannotReadTheStateToo) {
   follow(1, kTerm);
   EXPECT_TRUE(all<Leave>(commit(kTerm, RemoveMember{node(3), "by request"})).empty());
   EXPECT_EQ(all<Leave>(commit(kTerm, RemoveMember{node(2), "by request"})).size(), 1u);
-  EXPECT_EQ(all<Leave>(step(Installed{"no state"})).size(), 1u);
+  EXPECT_EQ(all<Leave>(step(Installed{Payload(Bytes("no state"))})).size(), 1u);
 }
 
 TEST_F(BrainTest, ARefusedConnectionIsProofOnlyForWhoTrustsIt) {

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/payload.h"
 #include "cluster/request.h"
 #include "model/address.h"
 #include "model/message.h"
@@ -70,7 +71,7 @@ struct Committed {
 };
 // A snapshot took the place of the log.
 struct Installed {
-  Bytes state;
+  Payload state;
 };
 
 struct Asked {

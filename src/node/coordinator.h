@@ -1,7 +1,7 @@
 // The coordinator: the ordered log and its leader, whoever keeps it.
 //
-// Owns   the consensus state and its records in the store. Hides how agreement is reached.
-// Thread the engine's. Nothing here waits.
+// - Owns: the consensus state and its records in the store. Hides how agreement is reached.
+// - Thread: the engine's. Nothing here waits.
 #pragma once
 
 #include <optional>
@@ -34,9 +34,9 @@ class Coordinator {
 
   // What one round has brought about.
   struct Output {
-    Mail send_now;                   // Needs no sync: the leader's own appends and heartbeats.
-    Mail send_after_sync;            // Waits until the batch of this turn is durable.
-    std::optional<Bytes> installed;  // A state that replaces ours, before `committed`.
+    Mail send_now;                    // Needs no sync: the leader's own appends and heartbeats.
+    Mail send_after_sync;             // Waits until the batch of this turn is durable.
+    std::optional<Pieces> installed;  // A state that replaces ours, before `committed`.
     std::vector<Entry> committed;
     std::vector<cluster::ReadReady> reads;
     bool empty = true;
@@ -65,7 +65,7 @@ class Coordinator {
   // The state after `index` is `state`: what was before may be forgotten, but for the newest
   // `trailing` entries of at most `bytes` together, which serve those who are a little late.
   // Takes a while, bit by bit; one at a time.
-  virtual void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) = 0;
+  virtual void compact(LogIndex index, Pieces state, uint64_t trailing, size_t bytes) = 0;
   virtual bool compacting() const = 0;
 
   // Adds to the turn's batch what must be written. Call again until `empty`.

@@ -78,7 +78,7 @@ Result<void> Engine::restore() {
   if (!restored) return tl::make_unexpected(restored.error());
   State state;
   if (!restored->snapshot.data.empty()) {
-    auto read = State::from_snapshot(restored->snapshot.data.view());
+    auto read = State::from_snapshot(restored->snapshot.data);
     if (!read) return tl::make_unexpected(read.error());
     state = std::move(*read);
     snapshot_index_ = restored->snapshot.index;
@@ -277,7 +277,7 @@ bool Engine::collect() {
   if (output.installed) {
     ++snapshots_;
     snapshot_size_ = output.installed->size();
-    step(cluster::Installed{std::move(*output.installed)});
+    step(cluster::Installed{output.installed->joined()});
     snapshot_index_ = brain_->state().version();  // One of our own would bring nothing new.
     host_->applied(brain_->state(), brain_->touched());
   }
@@ -528,8 +528,9 @@ void Engine::mind_the_disk() {
   refresh_consensus();
 }
 
-// Writing a snapshot costs what the state holds, so the log may grow by as much before it is worth
-// it. Encoding a large state takes long: apart, from a copy that shares its structure.
+// Writing a snapshot costs what the tables of the state hold, which are its first piece: the log
+// may grow by as much before it is worth it. Encoding a large state takes long: apart, from a copy
+// that shares its structure.
 void Engine::maybe_snapshot() {
   if (!coordinator_ || snapshotting_ || coordinator_->compacting()) return;
   const LogIndex version = brain_->state().version();
@@ -543,15 +544,13 @@ void Engine::maybe_snapshot() {
   snapshot_index_ = version;
   auto copy = std::make_shared<State>(brain_->state());  // The job outlives this turn.
   env_.workers.run_apart([this, copy, of = identity_.cluster] {
-    auto bytes = std::make_shared<Bytes>(copy->snapshot());
-    post([this, bytes, index = copy->version(), of] {
+    post([this, pieces = copy->snapshot(), index = copy->version(), of] {
       snapshotting_ = false;
       ++snapshots_;
-      snapshot_size_ = bytes->size();
+      snapshot_size_ = pieces.list().front().size();
       if (!coordinator_ || of != identity_.cluster) return;
       // What stays behind the snapshot must not be what makes the next one due.
-      coordinator_->compact(index, std::move(*bytes), options_.snapshot_trailing,
-                            options_.snapshot_bytes / 2);
+      coordinator_->compact(index, pieces, options_.snapshot_trailing, options_.snapshot_bytes / 2);
     });
   });
 }

@@ -1,10 +1,10 @@
 // The engine: the one thread that owns everything mutable of a node. Takes what happened, asks the
 // brain, carries the effects out in order.
 //
-// Owns   the brain, the coordinator, the host, the mailbox, what waits for the disk.
-// Hides  the turn: all that a turn writes is one batch, synced while the engine goes on; what must
-//        not be said before it is durable waits for that batch (safety.md 6).
-// Thread its own; `post`, `submit`, `view` and `wake` may be called from any.
+// - Owns: the brain, the coordinator, the host, the mailbox, what waits for the disk.
+// - Hides: the turn: all that a turn writes is one batch, synced while the engine goes on; what
+//   must not be said before it is durable waits for that batch (safety.md 6).
+// - Thread: its own; `post`, `submit`, `view` and `wake` may be called from any.
 #pragma once
 
 #include <deque>
@@ -155,7 +155,7 @@ class Engine final : private HostEvents {
   env::LogPosition position_;  // As last named to the network.
   bool network_started_ = false, stopped_ = false, snapshotting_ = false, no_room_ = false;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
-  size_t snapshot_size_ = 0;                    // Of the newest snapshot.
+  size_t snapshot_size_ = 0;                    // Of the tables in the newest snapshot.
   std::optional<Instant> stopping_;             // Since when.
   std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.
   std::map<cluster::Ticket, Done> asked_;

@@ -93,19 +93,16 @@ void RaftCoordinator::leader_lost(Incarnation leader, Instant now) {
   raft_.leader_lost(leader.value, now);
 }
 
-void RaftCoordinator::compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) {
+void RaftCoordinator::compact(LogIndex index, Pieces state, uint64_t trailing, size_t bytes) {
   if (index <= snapshot_index_) return;  // An installed snapshot reaches further.
-  writing_ = Writing{.index = index,
-                     .compact_to = log_.tail(index, trailing, bytes),
-                     .state = raft::Payload(std::move(state))};
+  writing_ = Writing{
+      .index = index, .compact_to = log_.tail(index, trailing, bytes), .state = std::move(state)};
 }
 
 void RaftCoordinator::write_on(env::Batch& batch) {
   if (!writing_ || writing_->under_way || writing_->complete) return;
-  if (writing_->written == 0) log_.begin_chunks(batch);
-  const BytesView chunk = writing_->state.view().substr(writing_->written, snapshot_chunk_);
-  log_.put_chunk(batch, writing_->written / snapshot_chunk_, chunk);
-  writing_->written += chunk.size();
+  if (!std::exchange(writing_->begun, true)) log_.snapshots().begin(batch, writing_->state);
+  writing_->has_more = log_.snapshots().write(batch, snapshot_chunk_);
   writing_->under_way = true;
   writing_->batch = 0;
 }
@@ -134,7 +131,7 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
     output.send_after_sync.emplace_back(Incarnation{message.to}, RaftPacket{raft::encode(message)});
   }
   persist(ready, batch);
-  if (ready.install) output.installed = Bytes(ready.snapshot->data.view());
+  if (ready.install) output.installed = ready.snapshot->data;
   output.committed.reserve(ready.committed.size());
   for (const raft::Entry& entry : ready.committed) {
     output.committed.push_back({entry.index, entry.term, std::nullopt, entry.data});
@@ -160,7 +157,7 @@ void RaftCoordinator::persist(raft::Ready& ready, env::Batch& batch) {
     log_.install(batch, *ready.snapshot);
   } else if (ready.snapshot) {
     CHECK(writing_ && writing_->complete && writing_->index == ready.snapshot->index);
-    log_.put_head(batch, *ready.snapshot);
+    log_.snapshots().put_head(batch, *ready.snapshot);
   }
   if (ready.snapshot) {
     writing_.reset();
@@ -196,7 +193,7 @@ void RaftCoordinator::durable(uint64_t batch_number, Instant now) {
   if (!writing_ || writing_->batch == 0 || writing_->batch > batch_number) return;
   writing_->under_way = false;
   writing_->batch = 0;
-  if (writing_->written < writing_->state.size()) return;
+  if (writing_->has_more) return;
   writing_->complete = true;
   // If a newer one was installed meanwhile, the chunks of this one are erased with the next head.
   if (!raft_.compact(writing_->compact_to, writing_->index, writing_->state)) writing_.reset();

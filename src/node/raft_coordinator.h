@@ -35,7 +35,7 @@ class RaftCoordinator final : public Coordinator {
   }
   void peer_gone(Incarnation peer) override { raft_.peer_gone(peer.value); }
   void term_named(Term term) override { raft_.term_named(term); }
-  void compact(LogIndex index, Bytes state, uint64_t trailing, size_t bytes) override;
+  void compact(LogIndex index, Pieces state, uint64_t trailing, size_t bytes) override;
   bool compacting() const override { return writing_.has_value(); }
   Output collect(env::Batch& batch) override;
   void submitted(uint64_t batch_number) override;
@@ -55,11 +55,12 @@ class RaftCoordinator final : public Coordinator {
   struct Writing {
     LogIndex index = 0;
     LogIndex compact_to = 0;
-    raft::Payload state;
-    size_t written = 0;  // Bytes, those of the chunk under way included.
-    bool under_way = false;
-    uint64_t batch = 0;     // Of the chunk under way; 0: not submitted yet.
-    bool complete = false;  // All are durable; the head goes with the next Ready.
+    Pieces state;
+    bool begun = false;
+    bool has_more = true;    // To write, behind the chunk under way.
+    bool under_way = false;  // A chunk is.
+    uint64_t batch = 0;      // Of the chunk under way; 0: not submitted yet.
+    bool complete = false;   // All are durable; the head goes with the next Ready.
   };
 
   raft::Raft raft_;

@@ -100,7 +100,7 @@ TEST(RaftCoordinator, NoSnapshotIsWrittenThatIsNotNewer) {
   env::Batch batch;
   log.install(batch, restored.snapshot);
   RaftCoordinator coordinator({.id = 1}, restored, std::move(log), Instant(1s));
-  coordinator.compact(9, Bytes(10, 's'), 1, 100);
+  coordinator.compact(9, Pieces(Bytes(10, 's')), 1, 100);
   EXPECT_FALSE(coordinator.compacting());
 }
 

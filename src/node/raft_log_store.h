@@ -1,11 +1,9 @@
-// The raft log, vote and snapshot as records in the store.
+// The raft log and vote as records in the store; and the snapshot, which has a store of its own.
 //
-// Owns   the keys below "raft/" in Space::meta and all of Space::raft_log and Space::snapshot.
-// Hides  the checksummed chain (safety.md 5.7): each entry's record names the hash of the one
-// before,
-//        so a log with a hole, a swapped or a flipped record is refused and never voted from.
-//        Term, vote and commit mark are kept twice. Each snapshot's chunks lie under a generation
-//        of their own, which the head names: nothing is ever written over what a head counts on.
+// - Owns: the keys below "raft/" in Space::meta and all of Space::raft_log.
+// - Hides: the checksummed chain (safety.md 5.7): the record of an entry names the hash of the one
+//   before, so a log with a hole, or with a record that was swapped or flipped, is refused and
+//   never voted from. Term, vote and commit mark are kept twice.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +11,7 @@
 
 #include "base/result.h"
 #include "env/store.h"
+#include "node/snapshot_store.h"
 #include "raft/ready.h"
 #include "raft/types.h"
 
@@ -31,13 +30,9 @@ class RaftLogStore {
   static Result<raft::Entry> entry_of(BytesView record);
   // At once; the snapshot replaces the log too.
   void install(env::Batch& batch, const raft::Snapshot& snapshot);
-  // Bit by bit: begin, the chunks from 0 in whichever batches, and when all are durable the head.
-  // Until then the snapshot before it counts, also after a crash. One at a time: who begins anew,
-  // or installs, gives up what it has not finished.
-  void begin_chunks(env::Batch& batch);
-  void put_chunk(env::Batch& batch, uint64_t number, BytesView chunk);
-  void put_head(env::Batch& batch, const raft::Snapshot& snapshot);
   void compact(env::Batch& batch, raft::Index upto);
+
+  SnapshotStore& snapshots() { return snapshots_; }
 
   // The entry that is followed by at most so many up to `index`, of at most `bytes` together.
   raft::Index tail(raft::Index index, uint64_t entries, size_t bytes) const;
@@ -51,14 +46,12 @@ class RaftLogStore {
   };
   raft::Index last() const { return base_index_ + hashes_.size(); }
   void put_base(env::Batch& batch) const;
-  void erase_chunks_but(env::Batch& batch, uint64_t generation) const;
 
+  SnapshotStore snapshots_;
   raft::Index base_index_ = 0;  // Of the entry before the first one held.
   uint64_t base_hash_ = 0;
   std::deque<Link> hashes_;  // Of the entries held.
   size_t bytes_ = 0;
-  uint64_t head_generation_ = 0;  // Of the chunks that the newest head counts on.
-  uint64_t generation_ = 0;       // Of the chunks that are being written.
 };
 
 }  // namespace databridge::node

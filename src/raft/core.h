@@ -2,7 +2,7 @@
 // topic over core.cc (terms, Ready), election.cc, replication.cc, snapshot.cc, change.cc, read.cc
 // and loss.cc (what other servers, or this one, have lost).
 //
-// Owns  everything that raft.h says. Pure. Private to this room.
+// - Owns: everything that raft.h says. Pure. Private to this room.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class Core {
   void is_older_copy(std::string why);
   void term_named(Term term);
   Instant quorum_contact(Instant now) const;
-  bool compact(Index upto, Index snapshot_index, Payload state);
+  bool compact(Index upto, Index snapshot_index, Pieces state);
   Role role() const { return role_; }
   ServerId leader() const { return leader_; }
   const HardState& hard_state() const { return hard_; }

@@ -382,7 +382,7 @@ TEST(Loss, TheHashOutlivesCompactionInstallationAndRestart) {
   net.cut(3);
   for (int i = 0; i < 20; ++i) net.propose(1, "c" + std::to_string(i));
   net.advance(50ms);
-  ASSERT_TRUE(net.raft(1).compact(15, 18, Payload(Bytes("state"))));
+  ASSERT_TRUE(net.raft(1).compact(15, 18, Pieces(Bytes("state"))));
   net.advance(20ms);
   net.heal();
   net.advance(500ms);

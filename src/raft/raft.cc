@@ -36,7 +36,7 @@ void Raft::is_older_copy(std::string why) { core_->is_older_copy(std::move(why))
 void Raft::term_named(Term term) { core_->term_named(term); }
 void Raft::resign(Instant now) { core_->resign(now); }
 Instant Raft::quorum_contact(Instant now) const { return core_->quorum_contact(now); }
-bool Raft::compact(Index upto, Index snapshot_index, Payload state) {
+bool Raft::compact(Index upto, Index snapshot_index, Pieces state) {
   return core_->compact(upto, snapshot_index, std::move(state));
 }
 

@@ -1,12 +1,10 @@
 // One server's part in the consensus: elections, the replicated log, its membership.
 //
-// Owns   term, vote, log, commit index, configuration; the leader's view of its followers.
-// Hides  Raft (Ongaro and Ousterhout 2014; membership, pre-vote, transfer and ReadIndex as in
-// Ongaro's
-//        thesis 2014, §4.2.1 with the fix of 2015, §9.6, §3.10, §6.4).
-// Pure   no clock, disk, socket or thread; `now` is handed in (a monotonic clock of this server's
-// own)
-//        and chance comes from Options::seed. Same calls, same answers. One thread.
+// - Owns: term, vote, log, commit index, configuration; the leader's view of its followers.
+// - Hides: Raft (Ongaro and Ousterhout 2014; membership, pre-vote, transfer and ReadIndex as in
+//   Ongaro's thesis 2014, §4.2.1 with the fix of 2015, §9.6, §3.10, §6.4).
+// - Pure: no clock, disk, socket or thread; `now` is handed in (a monotonic clock of this server's
+//   own) and chance comes from Options::seed. Same calls, same answers. One thread.
 //
 // After any call that may change something, take ready() while has_ready() and do what ready.h
 // says. Call tick(now) at next_wake() or a little later.
@@ -87,7 +85,7 @@ class Raft {
   // The user's state at snapshot.index (already handed out) is `snapshot`; forgets the log up to
   // `upto` ≤ snapshot.index. What remains serves followers that are a little behind. The snapshot's
   // term and configuration are filled in here. Goes out with the next Ready; false: not newer.
-  bool compact(Index upto, Index snapshot_index, Payload state);
+  bool compact(Index upto, Index snapshot_index, Pieces state);
 
   Role role() const;
   Term term() const;

@@ -8,7 +8,7 @@
 
 namespace databridge::raft {
 
-bool Core::compact(Index upto, Index snapshot_index, Payload state) {
+bool Core::compact(Index upto, Index snapshot_index, Pieces state) {
   CHECK(snapshot_index <= applied_ && upto <= snapshot_index);
   if (snapshot_index <= snapshot_.index || snapshot_index < log_.first()) return false;
   snapshot_.term = *log_.term(snapshot_index);
@@ -81,7 +81,7 @@ void Core::on_snapshot_chunk(const Message& m) {
 
   if (!incoming_ || incoming_->data.size() < incoming_->total) return;
   Snapshot whole{m.index, m.log_term, std::move(incoming_->configuration),
-                 Payload(std::move(incoming_->data)), incoming_->hash};
+                 Pieces(std::move(incoming_->data)), incoming_->hash};
   incoming_.reset();
   install(std::move(whole));
 }

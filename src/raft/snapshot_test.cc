@@ -21,7 +21,7 @@ Net with_laggard(size_t state_size = 1000) {
   for (int i = 0; i < 10; ++i) net.propose(1, "old");
   net.settle();
   EXPECT_TRUE(net.raft(1).compact(net.raft(1).commit(), net.raft(1).commit(),
-                                  Payload(Bytes(state_size, 's'))));
+                                  Pieces(Bytes(state_size, 's'))));
   net.settle();
   return net;
 }
@@ -172,7 +172,7 @@ TEST(Snapshots, CompactionKeepsATailForThoseALittleBehind) {
   for (int i = 0; i < 10; ++i) net.propose(1, "a");
   net.settle();
   const Index commit = net.raft(1).commit();
-  ASSERT_TRUE(net.raft(1).compact(1, commit, Payload(Bytes("state"))));
+  ASSERT_TRUE(net.raft(1).compact(1, commit, Pieces(Bytes("state"))));
   size_t chunks = 0;
   net.watch = [&](const Message& m) { chunks += m.kind == Kind::snapshot_chunk; };
   net.heal();

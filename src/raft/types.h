@@ -1,16 +1,15 @@
 // The nouns of the consensus core: terms, entries, configurations, snapshots and messages.
 //
-// Owns  their shape. Hides nothing: they are plain values. Pure.
+// - Owns: their shape. Hides nothing: they are plain values. Pure.
+//
 // Names follow the Raft paper (Ongaro and Ousterhout 2014) and Ongaro's thesis (2014).
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/payload.h"
 #include "base/time.h"
 
 namespace databridge::raft {
@@ -20,32 +19,8 @@ using ServerId =
 using Term = uint64_t;   // 0 = before the first election.
 using Index = uint64_t;  // Of the first entry: 1. 0 = before it.
 
-// An immutable byte string, or a part of one. It is shared (the one shared_ptr of this room)
-// because the log, the batch being synced and a message to each follower hold the same bytes at the
-// same time, and none of them knows which will let go last.
-class Payload {
- public:
-  Payload() = default;
-  explicit Payload(Bytes bytes)
-      : owner_(std::make_shared<const Bytes>(std::move(bytes))), view_(*owner_) {}
-
-  BytesView view() const { return view_; }
-  size_t size() const { return view_.size(); }
-  bool empty() const { return view_.empty(); }
-
-  // The bytes [offset, offset + size), cut to what is there; shares them.
-  Payload slice(size_t offset, size_t size) const {
-    Payload part(*this);
-    part.view_ = offset < view_.size() ? view_.substr(offset, size) : BytesView();
-    return part;
-  }
-
-  bool operator==(const Payload& other) const { return view_ == other.view_; }
-
- private:
-  std::shared_ptr<const Bytes> owner_;
-  BytesView view_;
-};
+using databridge::Payload;
+using databridge::Pieces;
 
 // Where an entry stands. Two logs that agree on a position agree on everything before it.
 struct Position {
@@ -100,7 +75,7 @@ struct Snapshot {
   Index index = 0;
   Term term = 0;
   Configuration configuration;  // The newest at `index`.
-  Payload data;
+  Pieces data;
   ChainHash hash = 0;  // At `index`.
 };
 

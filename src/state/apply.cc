@@ -296,8 +296,8 @@ Applier::Rejected Applier::on(const SetVoters& command) {
 // ---- Events
 
 void Applier::event(const char* type, const std::string& node, Data data) {
-  state_.events_.set(state_.events_made_++, KeptEvent(Event{EventId{index_, k_++}, state_.now_ms_,
-                                                            type, node, std::move(data)}));
+  state_.events_.append(
+      KeptEvent(Event{EventId{index_, k_++}, state_.now_ms_, type, node, std::move(data)}));
   state_.trim_events();
 }
 
@@ -326,38 +326,18 @@ std::optional<Applied> Applier::seen(const Command& command) const {
 
 void Applier::remember(const Command& command, const Applied& applied) {
   if (!command.request && command.idempotency_key.empty()) return;
-  if (command.request) state_.results_request_.set(command.request, index_);
-  if (!command.idempotency_key.empty()) state_.results_key_.set(command.idempotency_key, index_);
-  auto& results = command.idempotency_key.empty() ? state_.requests_ : state_.results_;
-  results.set(index_, Remembered{applied, command.idempotency_key, command.request, state_.age_ms_,
-                                 command.fingerprint});
+  const bool added = state_.results_.add(
+      {applied, command.idempotency_key, command.request, state_.age_ms_, command.fingerprint});
+  CHECK(added || CANARY(forgets_keys));
   forget_old();
 }
 
 void Applier::forget_old() {
-  forget_old(state_.results_, State::kResultsKept);
-  forget_old(state_.requests_, State::kRequestsKept);
-}
-
-void Applier::forget_old(Results& results, size_t kept) {
-  for (;;) {
-    const auto [index, oldest] = results.nth(0);
-    if (index == nullptr) return;
-    const bool expired = state_.age_ms_ - oldest->age_ms > State::kResultsKeptMs;
-    if (!expired && results.size() <= kept) return;
-    forget_names(*oldest);
-    results.erase(LogIndex{*index});
-  }
-}
-
-void Applier::forget_names(const Remembered& remembered) {
-  if (!remembered.key.empty()) state_.results_key_.erase(remembered.key);
-  if (remembered.request) {
-    state_.results_request_.erase(remembered.request);
-    const uint64_t* known = state_.forgotten_.find(remembered.request.from);
-    const uint64_t counter = remembered.request.counter;
-    if (known == nullptr || *known < counter) {
-      state_.forgotten_.set(remembered.request.from, counter);
+  while (const auto old = state_.results_.take_old(state_.age_ms_)) {
+    if (!old->request) continue;
+    const uint64_t* known = state_.forgotten_.find(old->request.from);
+    if (known == nullptr || *known < old->request.counter) {
+      state_.forgotten_.set(old->request.from, old->request.counter);
     }
   }
 }

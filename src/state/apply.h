@@ -1,8 +1,8 @@
 // Applier: what each command does to a State. Internal to apply*.cc.
 //
-// Owns   one method a command: it checks everything first, then changes; a rejected command has
-//        changed nothing.
-// Pure   as State::apply is.
+// - Owns: one method a command: it checks everything first, then changes; a rejected command has
+//   changed nothing.
+// - Pure: as State::apply is.
 #pragma once
 
 #include <map>
@@ -35,7 +35,6 @@ class Applier {
  private:
   using Rejected = std::optional<Error>;  // nullopt: done.
   using Data = std::map<std::string, std::string>;
-  using Results = PersistentMap<LogIndex, Remembered>;
 
   // ---- Members (apply.cc)
   Rejected on(const AdmitMember& command);
@@ -93,8 +92,6 @@ class Applier {
   std::optional<Applied> seen(const Command& command) const;
   void remember(const Command& command, const Applied& applied);
   void forget_old();
-  void forget_old(Results& results, size_t kept);
-  void forget_names(const Remembered& remembered);
 
   State& state_;  // To read; its tables change through `changes_` only.
   Changes changes_;

@@ -1,8 +1,8 @@
 // Changes: the only way from a command to the tables of a State.
 //
-// Owns   the list of what has changed, and the indexes that are counted from the tables.
-// Hides  which index depends on which column.
-// Pure   as State::apply is.
+// - Owns: the list of what has changed, and the indexes that are counted from the tables.
+// - Hides: which index depends on which column.
+// - Pure: as State::apply is.
 #pragma once
 
 #include <set>

@@ -19,6 +19,15 @@ using codec::put;
 constexpr BytesView kSnapshotMagic = "DataBridge state 1\n";
 constexpr BytesView kBackupMagic = "DataBridge backup 1\n";
 
+// `fill(record)` says what is in it.
+template <typename Fill>
+void append_record(Bytes& to, proto::StateRecord& scratch, Fill&& fill) {
+  scratch.Clear();
+  fill(scratch);
+  append_little32(to, static_cast<uint32_t>(scratch.ByteSizeLong()));
+  CHECK(scratch.AppendToString(&to));
+}
+
 class Writer {
  public:
   explicit Writer(BytesView magic) : bytes_(magic) {}
@@ -26,21 +35,43 @@ class Writer {
   // `fill(record)` writes one record.
   template <typename Fill>
   void record(Fill&& fill) {
-    record_.Clear();
-    fill(record_);
-    append_little32(bytes_, static_cast<uint32_t>(record_.ByteSizeLong()));
-    CHECK(record_.AppendToString(&bytes_));
+    append_record(bytes_, record_, fill);
     ++count_;
   }
-  Bytes finish() {
-    const uint64_t count = count_;
-    record([&](auto& record) { record.set_end(count); });
+  // All items, a record each, in pieces of their own: `fill(record, position, item)`.
+  template <typename Item, typename Fill>
+  void log(const AppendLog<Item>& items, Fill&& fill) {
+    cut();
+    items.encode(pieces_, [&](Bytes& to, uint64_t position, const Item& item) {
+      append_record(to, record_, [&](auto& record) { fill(record, position, item); });
+    });
+    count_ += items.size();
+  }
+  Pieces finish() {
+    end();
+    Bytes last = bytes_;
+    cut();
+    append_little64(last, Pieces(pieces_).hash());
+    pieces_.back() = Payload(std::move(last));
+    return Pieces(std::move(pieces_));
+  }
+  // The same in one piece, where there are no logs.
+  Bytes finish_whole() {
+    CHECK(pieces_.empty());
+    end();
     append_little64(bytes_, hash64(bytes_));
     return std::move(bytes_);
   }
 
  private:
-  Bytes bytes_;
+  void cut() { pieces_.emplace_back(std::exchange(bytes_, {})); }
+  void end() {
+    const uint64_t count = count_;
+    record([&](auto& record) { record.set_end(count); });
+  }
+
+  std::vector<Payload> pieces_;
+  Bytes bytes_;  // Of the piece that is being written.
   uint64_t count_ = 0;
   proto::StateRecord record_;
 };
@@ -87,8 +118,8 @@ std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowSpec>& flows) {
   return ids;
 }
 
-void put(const Remembered& from, LogIndex at, proto::Remembered* to) {
-  to->set_at(at);
+void put(const Remembered& from, proto::Remembered* to) {
+  to->set_at(from.applied.index);
   to->set_index(from.applied.index);
   if (const auto& rejected = from.applied.rejected) {
     to->mutable_rejected()->set_code(codec::enum_out<proto::Code>(rejected->code));
@@ -120,10 +151,17 @@ void get(const proto::Remembered& from, Remembered& to, Check& check) {
 // A friend of State, so that what is private is written and read here alone.
 struct StateCodec {
   static void write_head(const State& state, Writer& writer);
-  static void write_results(const State& state, Writer& writer);
-  static void read_head(const proto::StateHead& head, State& state, Check& check);
-  static void read(const proto::StateRecord& record, State& state, Changes& changes, Check& check);
-  static std::optional<Error> complete(State& state, Changes& changes);
+
+  // ---- Reads into `state`: record by record, then complete().
+  explicit StateCodec(State& into) : state(into), changes(into) {}
+  void read(const proto::StateRecord& record, Check& check);
+  void read_head(const proto::StateHead& head, Check& check);
+  void read_event(const proto::NumberedEvent& record, Check& check);
+  std::optional<Error> complete();
+
+  State& state;
+  Changes changes;
+  uint64_t events_made = 0;
 };
 
 void StateCodec::write_head(const State& state, Writer& writer) {
@@ -138,13 +176,13 @@ void StateCodec::write_head(const State& state, Writer& writer) {
     head->set_strategy(codec::enum_out<proto::Strategy>(state.strategy_));
     head->set_rebalanced_at_ms(state.rebalanced_at_ms_);
     head->set_leader(state.leader_.value);
-    head->set_events_made(state.events_made_);
+    head->set_events_made(state.events_.end());
     head->set_trimmed_index(state.events_trimmed_.index);
     head->set_trimmed_k(state.events_trimmed_.k);
   });
 }
 
-void StateCodec::read_head(const proto::StateHead& head, State& state, Check& check) {
+void StateCodec::read_head(const proto::StateHead& head, Check& check) {
   check.that(head.format() == codec::kFormat, "written by a newer program");
   state.version_ = head.version();
   state.now_ms_ = head.now_ms();
@@ -154,25 +192,12 @@ void StateCodec::read_head(const proto::StateHead& head, State& state, Check& ch
   codec::enum_in(head.strategy(), Strategy::consistent_hash, state.strategy_, check, "strategy");
   state.rebalanced_at_ms_ = head.rebalanced_at_ms();
   state.leader_.value = head.leader();
-  state.events_made_ = head.events_made();
+  events_made = head.events_made();
+  check.that(events_made < uint64_t{1} << 62, "more events than there can be");
   state.events_trimmed_ = {head.trimmed_index(), head.trimmed_k()};
 }
 
-void StateCodec::write_results(const State& state, Writer& writer) {
-  const auto write = [&](LogIndex at, const Remembered& remembered) {
-    writer.record([&](auto& record) { put(remembered, at, record.mutable_remembered()); });
-  };
-  state.results_.each(write);
-  state.requests_.each(write);
-  state.forgotten_.each([&](Incarnation from, uint64_t counter) {
-    writer.record([&](auto& record) {
-      record.mutable_forgotten()->set_from(from.value);
-      record.mutable_forgotten()->set_counter(counter);
-    });
-  });
-}
-
-Bytes State::snapshot() const {
+Pieces State::snapshot() const {
   Writer writer(kSnapshotMagic);
   StateCodec::write_head(*this, writer);
   members().each([&](Incarnation, const Member& member) {
@@ -209,22 +234,41 @@ Bytes State::snapshot() const {
       record.mutable_config()->set_version(item.version);
     });
   });
-  events_.each([&](uint64_t counter, const KeptEvent& event) {
+  forgotten_.each([&](Incarnation from, uint64_t counter) {
     writer.record([&](auto& record) {
-      record.mutable_event()->set_counter(counter);
-      put(event.event(), record.mutable_event()->mutable_event());
+      record.mutable_forgotten()->set_from(from.value);
+      record.mutable_forgotten()->set_counter(counter);
     });
   });
-  StateCodec::write_results(*this, writer);
+  writer.log(events_, [](auto& record, uint64_t counter, const KeptEvent& event) {
+    record.mutable_event()->set_counter(counter);
+    put(event.event(), record.mutable_event()->mutable_event());
+  });
+  const auto result = [](auto& record, uint64_t, const Remembered& remembered) {
+    put(remembered, record.mutable_remembered());
+  };
+  writer.log(results_.with_key(), result);
+  writer.log(results_.without_key(), result);
   return writer.finish();
 }
 
-void StateCodec::read(const proto::StateRecord& record, State& state, Changes& changes,
-                      Check& check) {
+// Events are there without a gap, up to the newest one that was made.
+void StateCodec::read_event(const proto::NumberedEvent& record, Check& check) {
+  AppendLog<KeptEvent>& events = state.events_;
+  check.that(record.counter() < events_made, "there are more events than were made");
+  if (!check.ok()) return;
+  if (events.end() == 0) events.start_at(record.counter());
+  check.that(record.counter() == events.end(), "an event is missing");
+  Event event;
+  get(record.event(), event, check);
+  events.append(KeptEvent(event));
+}
+
+void StateCodec::read(const proto::StateRecord& record, Check& check) {
   using Case = proto::StateRecord;
   switch (record.record_case()) {
     case Case::kHead:
-      return read_head(record.head(), state, check);
+      return read_head(record.head(), check);
     case Case::kMember: {
       Member member;
       get(record.member(), member, check);
@@ -258,19 +302,12 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Changes& c
       const auto& item = record.config();
       return state.config_.set(item.key(), ConfigItem{item.json(), item.version()});
     }
-    case Case::kEvent: {
-      Event event;
-      get(record.event().event(), event, check);
-      return state.events_.set(record.event().counter(), KeptEvent(event));
-    }
+    case Case::kEvent:
+      return read_event(record.event(), check);
     case Case::kRemembered: {
       Remembered remembered;
       get(record.remembered(), remembered, check);
-      const LogIndex at = record.remembered().at();
-      if (!remembered.key.empty()) state.results_key_.set(remembered.key, at);
-      if (remembered.request) state.results_request_.set(remembered.request, at);
-      auto& results = remembered.key.empty() ? state.requests_ : state.results_;
-      return results.set(at, std::move(remembered));
+      return check.that(state.results_.add(std::move(remembered)), "a result is there twice");
     }
     case Case::kForgotten:
       return state.forgotten_.set(Incarnation{record.forgotten().from()},
@@ -281,7 +318,7 @@ void StateCodec::read(const proto::StateRecord& record, State& state, Changes& c
 }
 
 // What `apply` relies on must hold, whoever wrote the bytes; then counts what is counted.
-std::optional<Error> StateCodec::complete(State& state, Changes& changes) {
+std::optional<Error> StateCodec::complete() {
   const char* wrong = nullptr;
   const auto that = [&](bool fine, const char* what) {
     if (!fine && wrong == nullptr) wrong = what;
@@ -298,16 +335,8 @@ std::optional<Error> StateCodec::complete(State& state, Changes& changes) {
     const Member* member = state.members().find(incarnation);
     that(member != nullptr && member->info.node == node, "a name has no member");
   });
-  const uint64_t made = state.events_made_;
-  that(state.events_.size() <= made, "there are more events than were made");
-  uint64_t next = made - state.events_.size();
-  state.events_.each(
-      [&](uint64_t counter, const KeptEvent&) { that(counter == next++, "an event is missing"); });
-  const auto results = [&](const auto&, LogIndex at) {
-    that(state.result_at(at) != nullptr, "a result is missing");
-  };
-  state.results_key_.each(results);
-  state.results_request_.each(results);
+  if (state.events_.end() == 0) state.events_.start_at(events_made);
+  that(state.events_.end() == events_made, "an event is missing");
   state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
     that(assignment.deleted || state.processors().contains(id), "an assignment has no processor");
     that(!assignment.owner || state.members().contains(assignment.owner), "an owner is no member");
@@ -324,21 +353,21 @@ std::optional<Error> StateCodec::complete(State& state, Changes& changes) {
 
 Result<State> State::from_snapshot(BytesView bytes) {
   State state;
-  Changes changes(state);
+  StateCodec codec(state);
   bool first = true;
   auto error = read_records(bytes, kSnapshotMagic, "a state snapshot",
                             [&](const proto::StateRecord& record, Check& check) {
                               check.that(record.has_head() == first, "its head is not first");
                               first = false;
-                              StateCodec::read(record, state, changes, check);
+                              codec.read(record, check);
                             });
   if (!error && first) error = Error{Code::corrupt, "a state snapshot is damaged: it has no head"};
-  if (!error) error = StateCodec::complete(state, changes);
+  if (!error) error = codec.complete();
   if (error) return tl::make_unexpected(*error);
   return state;
 }
 
-uint64_t State::content_hash() const { return hash64(snapshot()); }
+uint64_t State::content_hash() const { return snapshot().hash(); }
 
 // ---- The user's part
 
@@ -378,7 +407,7 @@ Bytes encode(const Backup& backup) {
       record.mutable_config()->set_json(item.second);
     });
   }
-  return writer.finish();
+  return writer.finish_whole();
 }
 
 Result<Bytes> pack_backup(Bytes backup, const BackupLimits& limits) {

@@ -1,8 +1,8 @@
 // The hard rules of placement: where a processor may not be, whatever the strategy. `apply` rejects
 // an Assign that breaks one, and the balancer does not propose it.
 //
-// Owns   capacity, required labels, spread, pinned sources; and who takes no work at all.
-// Pure   yes: reads one state. Any thread. O(log n).
+// - Owns: capacity, required labels, spread, pinned sources; and who takes no work at all.
+// - Pure: yes: reads one state. Any thread. O(log n).
 #pragma once
 
 #include <cstdint>

@@ -15,6 +15,7 @@
 #include "model/event.h"
 #include "model/flow.h"
 #include "model/member.h"
+#include "state/results.h"
 #include "state/touched.h"
 
 namespace databridge {
@@ -26,15 +27,6 @@ struct ConfigItem {
   std::string json;
   LogIndex version = 0;  // Of its own last write.
   bool operator==(const ConfigItem&) const = default;
-};
-
-// What became of a command: kept for retries (safety.md 5.5).
-struct Applied {
-  LogIndex index = 0;
-  std::optional<Error> rejected;  // An impossible command changes nothing and says why.
-  ProcessorId processor;          // The processor it was about, if any.
-  uint32_t ignored = 0;           // Of Reports: how many were of an epoch that is over.
-  bool operator==(const Applied&) const = default;
 };
 
 // What a command did.
@@ -52,16 +44,6 @@ class Table {
  private:
   friend class Changes;
   PersistentMap<Key, Row> rows_;
-};
-
-// A result with the names it may be asked for by.
-struct Remembered {
-  Applied applied;
-  std::string key;
-  RequestId request;
-  uint64_t age_ms = 0;       // Of the log, when it was applied.
-  uint64_t fingerprint = 0;  // Of the request that the key was first used for.
-  bool operator==(const Remembered&) const = default;
 };
 
 // An event as the state keeps it, a hundred thousand of them: its data are packed into one string,

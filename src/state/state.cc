@@ -13,9 +13,8 @@ void State::keep_events(size_t most) {
 
 void State::trim_events() {
   while (events_.size() > events_kept_) {
-    const auto [counter, oldest] = events_.nth(0);
-    events_trimmed_ = oldest->id();
-    events_.erase(uint64_t{*counter});
+    events_trimmed_ = events_.front().id();
+    events_.pop_front();
   }
 }
 
@@ -36,24 +35,23 @@ FlowShare State::owned(Incarnation member, const FlowId& flow) const {
   return share == nullptr ? FlowShare{} : *share;
 }
 
-// Events are kept by a dense counter in order of their ids, so the first one after `after` is found
-// by halving.
+// Events are kept in order of their ids, so the first one after `after` is found by halving.
 Result<std::vector<Event>> State::events_after(EventId after, size_t limit) const {
   if (after < events_trimmed_) {
     return fail(Code::gone, "events up to " + events_trimmed_.text() + " are no longer kept");
   }
-  size_t low = 0, high = events_.size();
+  uint64_t low = events_.begin(), high = events_.end();
   while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (events_.nth(middle).second->id() <= after) {
+    const uint64_t middle = low + (high - low) / 2;
+    if (events_.at(middle).id() <= after) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
   std::vector<Event> found;
-  if (low == events_.size() || limit == 0) return found;
-  events_.visit_from(*events_.nth(low).first, [&](uint64_t, const KeptEvent& event) {
+  if (limit == 0) return found;
+  events_.visit_from(low, [&](uint64_t, const KeptEvent& event) {
     found.push_back(event.event());
     return found.size() < limit;
   });
@@ -61,34 +59,29 @@ Result<std::vector<Event>> State::events_after(EventId after, size_t limit) cons
 }
 
 EventId State::last_event() const {
-  return events_.empty() ? events_trimmed_ : events_.nth(events_.size() - 1).second->id();
-}
-
-const Remembered* State::result_at(LogIndex index) const {
-  const Remembered* found = results_.find(index);
-  return found != nullptr ? found : requests_.find(index);
+  return events_.empty() ? events_trimmed_ : events_.back().id();
 }
 
 std::optional<Applied> State::remembered(const std::string& key, uint64_t fingerprint) const {
-  const LogIndex* index = results_key_.find(key);
-  if (index == nullptr) return std::nullopt;
-  const Remembered* first = result_at(*index);
+  const Remembered* first = results_.find(key);
+  if (first == nullptr) return std::nullopt;
   if (first->fingerprint == fingerprint) return first->applied;
   Applied other;
-  other.index = *index;
+  other.index = first->applied.index;
   other.rejected = Error{Code::unprocessable, "the key was used for another request"};
   return other;
 }
 
 std::optional<uint64_t> State::keys_cut_ms() const {
-  if (results_.size() < kResultsKept) return std::nullopt;
-  const uint64_t kept = age_ms_ - results_.nth(0).second->age_ms;
-  return kept < kResultsKeptMs ? std::optional(kept) : std::nullopt;
+  const auto& results = results_.with_key();
+  if (results.size() < Results::kWithKey) return std::nullopt;
+  const uint64_t kept = age_ms_ - results.front().age_ms;
+  return kept < Results::kKeptMs ? std::optional(kept) : std::nullopt;
 }
 
 const Applied* State::remembered(RequestId request) const {
-  const LogIndex* index = results_request_.find(request);
-  return index == nullptr ? nullptr : &result_at(*index)->applied;
+  const Remembered* found = results_.find(request);
+  return found == nullptr ? nullptr : &found->applied;
 }
 
 }  // namespace databridge

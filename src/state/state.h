@@ -1,10 +1,11 @@
 // The replicated state: what every node agrees on at one log index.
 //
-// Owns   members, flows, processors, assignments with epochs, configuration, strategy, the results
-//        of requests (for retries), the newest events.
-// Hides  how a command changes them, which commands are impossible, and the bytes of a snapshot.
-// Pure   `apply` has no clock, no chance and no effect but on itself; the same commands give the
-//        same state and the same events everywhere. It never starts anything (safety.md 1.1).
+// - Owns: members, flows, processors, assignments with epochs, configuration, strategy, the results
+//   of requests (for retries), the newest events.
+// - Hides: how a command changes them, which commands are impossible, and the bytes of a snapshot.
+// - Pure: `apply` has no clock, no chance and no effect but on itself; the same commands give the
+//   same state and the same events everywhere. It never starts anything (safety.md 1.1).
+//
 // Copies share structure: a copy is a read view. One thread changes it, copies are read on any.
 #pragma once
 
@@ -14,10 +15,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/append_log.h"
 #include "base/bytes.h"
+#include "base/payload.h"
 #include "base/persistent_map.h"
 #include "base/result.h"
 #include "state/parts.h"
+#include "state/results.h"
 #include "state/touched.h"
 
 namespace databridge {
@@ -56,8 +60,8 @@ class State {
   // One a processor, and of deleted processors until their owner has let go.
   const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_.rows(); }
   const PersistentMap<std::string, ConfigItem>& config() const { return config_; }
-  // Key: a dense counter.
-  const PersistentMap<uint64_t, KeptEvent>& events() const { return events_; }
+  // The newest ones. Position: a dense counter, the same on all nodes.
+  const AppendLog<KeptEvent>& events() const { return events_; }
   Strategy strategy() const { return strategy_; }
   int64_t rebalanced_at_ms() const { return rebalanced_at_ms_; }
 
@@ -98,9 +102,14 @@ class State {
   // For how long keys are remembered, where their number cuts the time that they should be.
   std::optional<uint64_t> keys_cut_ms() const;
 
-  // Exact: from_snapshot(s.snapshot()) goes on as `s` does. Anything else is an Error.
-  Bytes snapshot() const;
+  // Exact: from_snapshot(s.snapshot()) goes on as `s` does. Anything else is an Error. Events and
+  // results lie in pieces of their own, which later snapshots share as long as they are kept whole:
+  // a snapshot costs what the tables hold, and the events and results since the one before.
+  Pieces snapshot() const;
   static Result<State> from_snapshot(BytesView bytes);
+  static Result<State> from_snapshot(const Pieces& pieces) {
+    return from_snapshot(pieces.joined().view());
+  }
   // Of all that a snapshot holds: slow, for tests and for comparing nodes by hand.
   uint64_t content_hash() const;
 
@@ -108,11 +117,6 @@ class State {
   Bytes backup() const;
 
   static constexpr size_t kEventsKept = 100'000;  // Unless keep_events() says otherwise.
-  // How many results of requests are kept: the same on all nodes. Those without a key come from our
-  // own nodes, which do not ask again for long.
-  static constexpr size_t kResultsKept = 200'000;      // With a key.
-  static constexpr size_t kRequestsKept = 20'000;      // Without.
-  static constexpr uint64_t kResultsKeptMs = 600'000;  // Ten minutes of steady time.
   static constexpr size_t kRemovedKept = 10'000;
 
  private:
@@ -129,7 +133,6 @@ class State {
     });
   }
 
-  const Remembered* result_at(LogIndex index) const;
   void trim_events();
 
   friend class Applier;      // apply.cc: a method a command.
@@ -145,7 +148,6 @@ class State {
   int64_t rebalanced_at_ms_ = 0;
   Incarnation leader_;
   size_t events_kept_ = kEventsKept;  // Of this node: not in a snapshot.
-  uint64_t events_made_ = 0;          // The counter of the next event.
   EventId events_trimmed_;            // The newest event that is no longer kept.
   Table<Incarnation, Member> members_;
   PersistentMap<NodeId, Incarnation> labels_;    // Who bears the label now.
@@ -155,12 +157,9 @@ class State {
   Table<ProcessorId, Assignment> assignments_;
   Table<Uuid, ConnectionSpec> connections_;
   PersistentMap<std::string, ConfigItem> config_;
-  PersistentMap<uint64_t, KeptEvent> events_;
-  PersistentMap<LogIndex, Remembered> results_;         // With a key, oldest first.
-  PersistentMap<LogIndex, Remembered> requests_;        // Without a key, oldest first.
-  PersistentMap<std::string, LogIndex> results_key_;    // By idempotency key.
-  PersistentMap<RequestId, LogIndex> results_request_;  // By request.
-  PersistentMap<Incarnation, uint64_t> forgotten_;      // The newest counter forgotten, by origin.
+  AppendLog<KeptEvent> events_;
+  Results results_;
+  PersistentMap<Incarnation, uint64_t> forgotten_;  // The newest counter forgotten, by origin.
   // Counted from the tables, so they are not in a snapshot.
   Index<Incarnation> owned_;
   PersistentMap<Incarnation, uint32_t> owned_count_;

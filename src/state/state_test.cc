@@ -193,7 +193,7 @@ TEST(State, SpoiledSnapshotsAreRefused) {
   Commands commands(5);
   State state;
   for (LogIndex index = 1; index <= 500; ++index) state.apply(index, commands.next(state));
-  const Bytes bytes = state.snapshot();
+  const Bytes bytes(state.snapshot().joined().view());
   Random random(5);
   for (int round = 0; round < 2'000; ++round) {
     const Bytes bad = spoiled(bytes, random);
@@ -267,27 +267,27 @@ TEST(State, OldResultsGo) {
   };
   EXPECT_FALSE(state.keys_cut_ms());
   put(1, 1'000, "first");
-  for (LogIndex index = 2; index <= State::kResultsKept; ++index) {
+  for (LogIndex index = 2; index <= Results::kWithKey; ++index) {
     put(index, 1'000, "key " + std::to_string(index));
   }
   ASSERT_TRUE(state.remembered("first", 0));
   EXPECT_EQ(state.remembered("first", 0)->index, 1u);
-  put(State::kResultsKept + 1, 1'000, "one more");
+  put(Results::kWithKey + 1, 1'000, "one more");
   EXPECT_EQ(state.keys_cut_ms(), 0u) << "their number cuts the time, and status says so";
   EXPECT_FALSE(state.remembered("first", 0));
   EXPECT_TRUE(state.remembered("key 2", 0));
   // A request without a key does not push them out.
-  for (LogIndex n = 1; n <= State::kRequestsKept + 5; ++n) {
-    state.apply(State::kResultsKept + 1 + n,
+  for (LogIndex n = 1; n <= Results::kWithoutKey + 5; ++n) {
+    state.apply(Results::kWithKey + 1 + n,
                 Command{SetConfig{"k", "1", std::nullopt}, 1'000, {Incarnation{1}, n}, ""});
   }
   EXPECT_EQ(state.remembered(RequestId{Incarnation{1}, 5}), nullptr);
   EXPECT_NE(state.remembered(RequestId{Incarnation{1}, 6}), nullptr);
   EXPECT_TRUE(state.remembered("key 2", 0));
-  put(500'000, 1'001 + State::kResultsKeptMs, "late");
+  put(500'000, 1'001 + Results::kKeptMs, "late");
   EXPECT_FALSE(state.remembered("key 2", 0));
   EXPECT_EQ(put(500'001, 0, "late").index, 500'000u);
-  EXPECT_EQ(state.age_ms(), 1'001 + State::kResultsKeptMs);
+  EXPECT_EQ(state.age_ms(), 1'001 + Results::kKeptMs);
   EXPECT_FALSE(state.keys_cut_ms());
 }
 
