@@ -1,7 +1,8 @@
 // The nodes of one run: each a whole engine on a machine of the simulated world, started, ended and
 // looked at after every turn.
 //
-// Owns   the world, the checker and the engines. Hides how a process begins and ends.
+// - Owns: the world, the checker and the engines. Hides how a process begins and ends.
+//
 // Knows nothing of clients, operators or misfortunes: those act on it from outside.
 #pragma once
 

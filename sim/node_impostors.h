@@ -1,7 +1,7 @@
 // Who is not what it says: strangers who speak to the cluster port, a data directory that was put
 // back to an older state, one that was copied and runs beside its original.
 //
-// Owns   what they do, and how the cluster must look afterwards. Acts on the nodes from outside.
+// - Owns: what they do, and how the cluster must look afterwards. Acts on the nodes from outside.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,8 @@
 // The log as it was committed, carried out once more: what each command did, and that none was
 // carried out twice.
 //
-// Owns   a state of its own, which the nodes' must be equal to. Knows nothing of nodes: it is
-//        handed one committed entry after the other.
+// - Owns: a state of its own, which the nodes' must be equal to. Knows nothing of nodes: it is
+//   handed one committed entry after the other.
 #pragma once
 
 #include <functional>

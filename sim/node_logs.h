@@ -1,7 +1,7 @@
 // A log on each machine, which a program of its own writes, rotates and empties while nodes come
 // and go. A flow follows it: each line arrives, and once.
 //
-// Owns   the writers, and how many lines there are. Acts on the machines from outside.
+// - Owns: the writers, and how many lines there are. Acts on the machines from outside.
 #pragma once
 
 #include <cstdint>

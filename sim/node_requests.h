@@ -2,8 +2,8 @@
 // come and go, strategies, rebalances with a plan, checks, transfers, backups that are brought
 // back. Each may be asked several times under one key.
 //
-// Owns   what was answered, as far as answers must agree with each other; the ledger of the checker
-//        sees that nothing is carried out twice. A new request is one more row of draw().
+// - Owns: what was answered, as far as answers must agree with each other; the ledger of the
+//   checker sees that nothing is carried out twice. A new request is one more row of draw().
 #pragma once
 
 #include <map>

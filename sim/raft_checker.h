@@ -1,7 +1,8 @@
 // Watches a simulated raft cluster from outside and says the first thing that must not happen.
 //
-// Owns   what was ever committed, who led, who voted; it believes no server.
-// Hides  how each invariant is kept cheap: all checks look only at what a step changed.
+// - Owns: what was ever committed, who led, who voted; it believes no server.
+// - Hides: how each invariant is kept cheap: all checks look only at what a step changed.
+//
 // Pure.  Time is the true time of the simulation, not any server's clock.
 #pragma once
 

@@ -1,9 +1,9 @@
 // The world of one simulated raft cluster: servers with disks and clocks of their own, a network
 // that may do anything but alter bytes, and a nemesis.
 //
-// Owns   everything in it; one run, one world, one thread.
-// Hides  the queue of events. Everything that happens is an event at a true time, and the order of
-//        events is decided by the seed alone.
+// - Owns: everything in it; one run, one world, one thread.
+// - Hides: the queue of events. Everything that happens is an event at a true time, and the order
+//   of events is decided by the seed alone.
 #pragma once
 
 #include <array>

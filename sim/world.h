@@ -1,7 +1,8 @@
 // The simulated world: clock, disks, network, workers and files for many nodes in one thread.
 //
-// Owns   simulated time, the queue of events, every node's disk and links. Hides how faults are
-// drawn. A node sees it through env's interfaces only; nothing in it knows what the messages mean.
+// - Owns: simulated time, the queue of events, every node's disk and links. Hides how faults are
+//   drawn. A node sees it through env's interfaces only; nothing in it knows what the messages
+//   mean.
 #pragma once
 
 #include <cstdint>

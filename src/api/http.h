@@ -1,11 +1,10 @@
 // The HTTP server.
 //
-// Owns   the API's listening socket, its connections, one thread for them and one for the access
-//        log.
-// Hides  the HTTP library (http.cc is the only file that knows it), limits, slow and silent
-// clients,
-//        event streams.
-// Calls  Backend::view and submit from its own thread; never waits for the engine.
+// - Owns: the API's listening socket, its connections, one thread for them and one for the access
+//   log.
+// - Hides: the HTTP library (http.cc is the only file that knows it), limits, slow and silent
+//   clients, event streams.
+// - Calls: Backend::view and submit from its own thread; never waits for the engine.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,8 @@
 // Who may be connected to the API.
 //
-// Owns   the listening socket, the list of open connections, one descriptor in reserve.
-// Hides  what accept says when descriptors run out, and who gives way to a newcomer then.
+// - Owns: the listening socket, the list of open connections, one descriptor in reserve.
+// - Hides: what accept says when descriptors run out, and who gives way to a newcomer then.
+//
 // Server thread, of the files http*.cc alone.
 //
 // Whoever waits for bytes of its client (no request of it is at work) gives way when there are as

@@ -1,8 +1,9 @@
 // One connection to the API: its requests come out of it one after the other, and each gets one
 // answer or a stream of events.
 //
-// Owns   the socket, the request that comes, the answer that goes, and their time-outs.
-// Hides  the kind of stream under HTTP (http_stream.h), 100-continue, refusals, keep-alive.
+// - Owns: the socket, the request that comes, the answer that goes, and their time-outs.
+// - Hides: the kind of stream under HTTP (http_stream.h), 100-continue, refusals, keep-alive.
+//
 // Server thread, of the files http*.cc alone.
 #pragma once
 

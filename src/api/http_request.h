@@ -1,8 +1,8 @@
 // One request of a connection, out of the bytes that come.
 //
-// Owns   the request until it is whole, and how much it may be.
-// Hides  the HTTP library's parser: http_request.cc is the only file that knows it.
-// Pure   no socket, no clock. Server thread.
+// - Owns: the request until it is whole, and how much it may be.
+// - Hides: the HTTP library's parser: http_request.cc is the only file that knows it.
+// - Pure: no socket, no clock. Server thread.
 #pragma once
 
 #include <cstddef>

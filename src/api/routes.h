@@ -1,8 +1,8 @@
 // What a request asks for.
 //
-// Owns   the table of paths, strict reading of queries and bodies, status codes.
-// Hides  JSON parsing, how each write becomes a cluster::Request, how its answer is shown.
-// Pure   no socket, no clock; chance only from the seed. One thread at a time (the HTTP thread).
+// - Owns: the table of paths, strict reading of queries and bodies, status codes.
+// - Hides: JSON parsing, how each write becomes a cluster::Request, how its answer is shown.
+// - Pure: no socket, no clock; chance only from the seed. One thread at a time (the HTTP thread).
 #pragma once
 
 #include <functional>

@@ -1,8 +1,8 @@
 // The nodes under PersistentMap: a B+tree whose nodes count who holds them. A node that one tree
 // alone holds is changed in place; one that is shared is copied first.
 //
-// Owns   references, copies, searches within a node.
-// Threads  counts are atomic, and a holder of a shared node only reads it.
+// - Owns: references, copies, searches within a node.
+// - Threads: counts are atomic, and a holder of a shared node only reads it.
 #pragma once
 
 #include <algorithm>

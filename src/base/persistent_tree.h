@@ -1,8 +1,8 @@
 // The B+tree under PersistentMap: how it takes items in and lets them go.
 //
-// Owns   splits and merges. Merging is lazy: nodes may stay half empty until they fit into their
-//        neighbour.
-// Hides  nothing that another file than base/persistent_map.h should use.
+// - Owns: splits and merges. Merging is lazy: nodes may stay half empty until they fit into their
+//   neighbour.
+// - Hides: nothing that another file than base/persistent_map.h should use.
 #pragma once
 
 #include "base/persistent_nodes.h"

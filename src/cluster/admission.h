@@ -1,9 +1,9 @@
 // Admission: who is let in as a member, seen from both sides. This process says who it is until the
 // state knows it; others that ask to be let in are told how they stand (safety.md 9.1, 9.2).
 //
-// Owns   why this process is not let in, and whether it must give up its incarnation.
-// Hides  who is told what, and how often.
-// Pure   no clock, socket or log.
+// - Owns: why this process is not let in, and whether it must give up its incarnation.
+// - Hides: who is told what, and how often.
+// - Pure: no clock, socket or log.
 #pragma once
 
 #include <string>

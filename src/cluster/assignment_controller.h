@@ -1,10 +1,10 @@
 // The assignment controller brings every processor to where it should be, one safe step at a time
 // (safety.md 1).
 //
-// Owns   on the leader, for one term: which processors need a step, what is proposed and not
-//        applied yet, where a move is to end, the handover gates.
-// Hides  when a release is due, when a gate is open, where the balancer sends the work.
-// Pure   a new one each term. Steps are commands; nothing is believed before it is applied.
+// - Owns: on the leader, for one term: which processors need a step, what is proposed and not
+//   applied yet, where a move is to end, the handover gates.
+// - Hides: when a release is due, when a gate is open, where the balancer sends the work.
+// - Pure: a new one each term. Steps are commands; nothing is believed before it is applied.
 #pragma once
 
 #include <map>

@@ -1,9 +1,9 @@
 // The brain: turns one input into a list of effects.
 //
-// Owns   the replicated state and one object for each task.
-// Hides  the order in which they are asked; it has no rule of its own that is longer than a line.
-// Pure   no clock, socket, disk, thread, log or global. `now`, the consensus and chance are handed
-//        in.
+// - Owns: the replicated state and one object for each task.
+// - Hides: the order in which they are asked; it has no rule of its own that is longer than a line.
+// - Pure: no clock, socket, disk, thread, log or global. `now`, the consensus and chance are handed
+//   in.
 #pragma once
 
 #include <optional>

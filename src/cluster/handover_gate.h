@@ -1,9 +1,9 @@
 // The Handover Gate: may somebody else be given the processor? (safety.md 1.2)
 //
-// Owns   for each processor whose owner is to change: by what the gate of its epoch opened.
-// Hides  nothing but the bookkeeping. Once open, a gate stays open: the epoch is never to be
-//        started or acknowledged again (safety.md 1.4).
-// Pure   the leader makes a new one each term; evidence of an earlier term is not carried over.
+// - Owns: for each processor whose owner is to change: by what the gate of its epoch opened.
+// - Hides: nothing but the bookkeeping. Once open, a gate stays open: the epoch is never to be
+//   started or acknowledged again (safety.md 1.4).
+// - Pure: the leader makes a new one each term; evidence of an earlier term is not carried over.
 #pragma once
 
 #include <map>

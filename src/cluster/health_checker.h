@@ -1,10 +1,10 @@
 // The Health Checker: the leader's verdict on every member, from what the leader itself heard.
 //
-// Owns   for each member: when it was last heard, its latency, its link, its quarantine; and, for
-//        everybody ever heard in this term, the bound on leases that the leader may have renewed.
-// Hides  how suspicion grows, how trust comes back, how long a flapping member stays out.
-// Pure   no clock, no socket, no log. The leader makes one for each term, so that all silence
-//        starts at zero. Called on the engine's thread.
+// - Owns: for each member: when it was last heard, its latency, its link, its quarantine; and, for
+//   everybody ever heard in this term, the bound on leases that the leader may have renewed.
+// - Hides: how suspicion grows, how trust comes back, how long a flapping member stays out.
+// - Pure: no clock, no socket, no log. The leader makes one for each term, so that all silence
+//   starts at zero. Called on the engine's thread.
 //
 //   healthy ──late, slow, in trouble, link lost──▶ degraded       keeps its work, gets no new
 //      │  └──link lost, then dial refused─────────▶ disconnected   the same, until T has passed

@@ -1,9 +1,9 @@
 // Joining: how this node comes to a cluster. It founds one, is taken in by one, or gives up the one
 // that it founded alone, and that holds nothing, for another (safety.md 5.3).
 //
-// Owns   which cluster this node is in, the node discovery, and POST join while it is under way.
-// Hides  what is asked of whom, and what is written down for the next start.
-// Pure   no clock, socket or log.
+// - Owns: which cluster this node is in, the node discovery, and POST join while it is under way.
+// - Hides: what is asked of whom, and what is written down for the next start.
+// - Pure: no clock, socket or log.
 #pragma once
 
 #include <optional>

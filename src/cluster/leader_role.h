@@ -1,10 +1,10 @@
 // What the leader owes the cluster, for one term: verdicts on members, leases, work in its place,
 // the right voters, a table of what is soft.
 //
-// Owns   the health checker, the controller and the soft table of this term.
-// Hides  who is told what, and when.
-// Pure   no clock, no socket, no thread. Made anew for each term: nothing is inherited but the
-// state.
+// - Owns: the health checker, the controller and the soft table of this term.
+// - Hides: who is told what, and when.
+// - Pure: no clock, no socket, no thread. Made anew for each term: nothing is inherited but the
+//   state.
 #pragma once
 
 #include <deque>

@@ -1,9 +1,9 @@
 // The stamps of commands: what time the log says it is, and how long leaders have led it.
 //
-// Owns   the bound within which one leader's wall clock may bring log time forward, and what the
-//        voters' clocks say (safety.md 8.2, 8.3).
-// Hides  how clocks that differ are compared: each as it was named, gone on by our steady time.
-// Pure   no clock. The leader makes one for each term, once its own no-op is applied.
+// - Owns: the bound within which one leader's wall clock may bring log time forward, and what the
+//   voters' clocks say (safety.md 8.2, 8.3).
+// - Hides: how clocks that differ are compared: each as it was named, gone on by our steady time.
+// - Pure: no clock. The leader makes one for each term, once its own no-op is applied.
 //
 // Log time is for people. Nothing is decided by it: what must last for a while lasts for steady
 // time of leaders, which is what `age` counts, and no wall clock changes.

@@ -1,10 +1,10 @@
 // What a node owes as a member: heartbeats to the leader, a lease in return, and work that begins
 // and ends by the rules of safety.md 1.
 //
-// Owns   the heartbeats under way, the lease, how far it is known to be caught up, which epochs are
-//        barred here for ever, which starts wait for a condition, what the host runs.
-// Hides  when a heartbeat is due, and why a start is refused.
-// Pure   no clock, no socket, no thread: `now` and the consensus are arguments, effects come back.
+// - Owns: the heartbeats under way, the lease, how far it is known to be caught up, which epochs
+//   are barred here for ever, which starts wait for a condition, what the host runs.
+// - Hides: when a heartbeat is due, and why a start is refused.
+// - Pure: no clock, no socket, no thread: `now` and the consensus are arguments, effects come back.
 #pragma once
 
 #include <deque>

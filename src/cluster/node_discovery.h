@@ -1,15 +1,15 @@
 // Node discovery: how nodes without a cluster find each other and found exactly one, or join the
 // one that is there (safety.md 5.3).
 //
-// Owns   who answers, the durable promise, and the moment of founding.
-// Hides  attempts and withdrawal. A promise is a set of (founder, attempt), and a node gives one
-//        promise an attempt. A set is dead once one of it used its attempt up otherwise: it
-//        promised another set, or raised its attempt without a promise. Only from a dead set may
-//        a node withdraw, by raising its own attempt; so a set that all have promised is final,
-//        and what was once heard of a promise stays true enough to found upon.
-// Pure   inputs are calls, outputs are data, in order; nothing is told before it is durable.
-// Weak   if a founder loses its disk after the others promised and before anyone founded, the
-//        others wait for it for ever and say so: it may have founded, as far as they know.
+// - Owns: who answers, the durable promise, and the moment of founding.
+// - Hides: attempts and withdrawal. A promise is a set of (founder, attempt), and a node gives one
+//   promise an attempt. A set is dead once one of it used its attempt up otherwise: it promised
+//   another set, or raised its attempt without a promise. Only from a dead set may a node withdraw,
+//   by raising its own attempt; so a set that all have promised is final, and what was once heard
+//   of a promise stays true enough to found upon.
+// - Pure: inputs are calls, outputs are data, in order; nothing is told before it is durable.
+// - Weak: if a founder loses its disk after the others promised and before anyone founded, the
+//   others wait for it for ever and say so: it may have founded, as far as they know.
 #pragma once
 
 #include <cstdint>

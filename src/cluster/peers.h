@@ -1,9 +1,9 @@
 // The other nodes, as processes: who may speak as a member, and who is dead up to which boot.
 //
-// Owns   links, starts, who is known, and every evidence of life and death (safety.md 2, 9.1, 9.2,
-//        10). "Dead up to which boot?" is answered here and nowhere else.
-// Hides  how evidence is weighed, and what is forgotten.
-// Pure   no clock, socket or log.
+// - Owns: links, starts, who is known, and every evidence of life and death (safety.md 2, 9.1, 9.2,
+//   10). "Dead up to which boot?" is answered here and nowhere else.
+// - Hides: how evidence is weighed, and what is forgotten.
+// - Pure: no clock, socket or log.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,11 @@
 // Takes requests from clients and sees each of them to exactly one answer, on whichever node
 // it came in (safety.md 5.5).
 //
-// Owns   the requests under way: those of this node's clients, and, on the leader, those of
-//        everybody.
-// Hides  forwarding, waiting for a commit, waiting until this node's view has what the answer
-//        tells of: that a stop is done, a transfer has taken place, a check was answered.
-// Pure   no clock, no socket, no thread.
+// - Owns: the requests under way: those of this node's clients, and, on the leader, those of
+//   everybody.
+// - Hides: forwarding, waiting for a commit, waiting until this node's view has what the answer
+//   tells of: that a stop is done, a transfer has taken place, a check was answered.
+// - Pure: no clock, no socket, no thread.
 #pragma once
 
 #include <map>

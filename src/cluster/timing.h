@@ -1,8 +1,8 @@
 // Timing: every duration of the cluster, derived from the two that people set.
 //
-// Owns   the formulas of safety.md 3 and the inequality that makes them safe.
-// Hides  nothing: it is a table.
-// Pure   made once, at start; refused with the inequality printed if it would not be safe.
+// - Owns: the formulas of safety.md 3 and the inequality that makes them safe.
+// - Hides: nothing: it is a table.
+// - Pure: made once, at start; refused with the inequality printed if it would not be safe.
 #pragma once
 
 #include <algorithm>

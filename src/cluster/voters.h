@@ -1,8 +1,8 @@
 // Which servers should vote, one step at a time (safety.md 5.2).
 //
-// Owns   the rule for how many voters there are and who they are.
-// Hides  in which order a change is safe.
-// Pure   computes without side effects: given how things are, the one change to make next.
+// - Owns: the rule for how many voters there are and who they are.
+// - Hides: in which order a change is safe.
+// - Pure: computes without side effects: given how things are, the one change to make next.
 #pragma once
 
 #include <cstdint>

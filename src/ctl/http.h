@@ -1,6 +1,6 @@
 // The way to a node's API, and to the user's files: the only file of ctl that touches the world.
 //
-// Hides  libcurl, redirects to nothing, time limits, reconnecting streams. Calls wait.
+// - Hides: libcurl, redirects to nothing, time limits, reconnecting streams. Calls wait.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
 // The API's JSON as text for people.
 //
-// Pure   text in, text out. Takes anything: what is missing shows as "-".
+// - Pure: text in, text out. Takes anything: what is missing shows as "-".
 #pragma once
 
 #include <string>

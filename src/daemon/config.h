@@ -1,10 +1,10 @@
 // What one start of the node was told, from four places: flag, environment, YAML file, default, in
 // this order of strength.
 //
-// Owns   every setting's name, form, default and limits, and the rules between them.
-// Hides  flags, YAML, the network rule.
-// Pure   the file is read by what the caller hands in. Bad input comes back as one line for people
-//        that names file, line, key and remedy; the program prints it and exits with 2.
+// - Owns: every setting's name, form, default and limits, and the rules between them.
+// - Hides: flags, YAML, the network rule.
+// - Pure: the file is read by what the caller hands in. Bad input comes back as one line for people
+//   that names file, line, key and remedy; the program prints it and exits with 2.
 #pragma once
 
 #include <cstdint>

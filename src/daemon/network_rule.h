@@ -1,6 +1,6 @@
 // Which addresses a node may listen on without TLS: what is open to strangers is refused.
 //
-// Owns   the classes of addresses (RFC 1918, RFC 4193, loopback, wildcard). Pure.
+// - Owns: the classes of addresses (RFC 1918, RFC 4193, loopback, wildcard). Pure.
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // The table of all settings: one row each, which flags, environment, YAML and --help are made from.
 //
-// Owns   names, forms, limits and defaults of single values; rules between them are config.cc's.
+// - Owns: names, forms, limits and defaults of single values; rules between them are config.cc's.
+//
 // Pure.
 #pragma once
 

@@ -1,10 +1,10 @@
 // One connection as one node has it: the flow files waiting here, in order, durable.
 //
-// Owns   the entries (contents in memory and in Space::queue), the marks of what was received, and
-//        the binding of each entry to the owner it may have been sent to.
-// Hides  the key layout. The same entries are the input queue when the destination runs here and
-//        the outbox when it runs elsewhere: a move flips the role and copies nothing.
-// Pure   all writes go into the batch that is handed in. Engine thread.
+// - Owns: the entries (contents in memory and in Space::queue), the marks of what was received, and
+//   the binding of each entry to the owner it may have been sent to.
+// - Hides: the key layout. The same entries are the input queue when the destination runs here and
+//   the outbox when it runs elsewhere: a move flips the role and copies nothing.
+// - Pure: all writes go into the batch that is handed in. Engine thread.
 //
 // An entry is in the custody of exactly one node. It is waiting (not durable yet, or held until
 // its sender's checkpoint is safe), then ready (for the processor here) or outgoing (bound to a

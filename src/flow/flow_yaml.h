@@ -1,8 +1,8 @@
 // Flow files: YAML (or JSON, which is YAML) in, a FlowSpec out. docs/flow-files.md is the format.
 //
-// Hides  yaml-cpp and its traps. Every error says line and column ("line 4, column 9: …").
-// Pure   text in, value out. Hostile text costs at most what its size costs: at most 1 MiB, 32
-//        levels, 64 aliases. Any thread.
+// - Hides: yaml-cpp and its traps. Every error says line and column ("line 4, column 9: …").
+// - Pure: text in, value out. Hostile text costs at most what its size costs: at most 1 MiB, 32
+//   levels, 64 aliases. Any thread.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // The processor types there are: their properties, relationships, and how to make one.
 //
-// Hides  the processors themselves, and the checking of properties.
-// Pure   everything here is a function of its arguments. Any thread.
+// - Hides: the processors themselves, and the checking of properties.
+// - Pure: everything here is a function of its arguments. Any thread.
 #pragma once
 
 #include <cstdint>

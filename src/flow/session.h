@@ -1,9 +1,10 @@
 // A trigger as a transaction: inputs taken, outputs, attributes and state become one Delta, or
 // nothing happens at all.
 //
-// Owns   its copies of the inputs and what was made in the trigger.
-// Hides  the accounting: every flow file taken or created must be transferred, removed or put back.
-// Pure   touches nothing outside itself. One worker thread.
+// - Owns: its copies of the inputs and what was made in the trigger.
+// - Hides: the accounting: every flow file taken or created must be transferred, removed or put
+//   back.
+// - Pure: touches nothing outside itself. One worker thread.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // The nouns to and from Protobuf, for the codecs alone: this header brings the generated classes
 // in, so only *_codec.cc files (and cluster/request.cc) include it.
 //
-// Owns   one put/get pair a noun, and what is refused of bytes that came from outside.
-// Pure   yes. Any thread.
+// - Owns: one put/get pair a noun, and what is refused of bytes that came from outside.
+// - Pure: yes. Any thread.
 #pragma once
 
 #include <cmath>

@@ -1,8 +1,9 @@
 // The host: runs processors on workers, and keeps their connections.
 //
-// Owns   the runners (one per processor and epoch that runs here), the connections, their durable
-//        form (Space::queue, and Space::state for what a processor keeps), and the router.
-// Hides  sessions, back-pressure, checkpoints, holding outputs until their checkpoint is safe.
+// - Owns: the runners (one per processor and epoch that runs here), the connections, their durable
+//   form (Space::queue, and Space::state for what a processor keeps), and the router.
+// - Hides: sessions, back-pressure, checkpoints, holding outputs until their checkpoint is safe.
+//
 // Not pure: reads env's clock and store, runs jobs on env's workers. Engine thread, but for what
 // is said to be for any thread. docs/flows.md has the design.
 //

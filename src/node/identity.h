@@ -1,6 +1,6 @@
 // Who a node is: made with its data directory, and counted up at every start (safety.md 5.1).
 //
-// Owns   the records of it in Space::meta. Hides their form. Engine thread.
+// - Owns: the records of it in Space::meta. Hides their form. Engine thread.
 #pragma once
 
 #include <optional>

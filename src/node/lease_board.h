@@ -1,9 +1,10 @@
 // The lease of this node, and the triggers that run under it.
 //
-// Owns   a slot for each trigger that is with a worker: since when, and since when its epoch is
-//        over.
-// Hides  which thread writes what: workers take slots, the engine's thread marks them, a watchdog
-//        looks at them.
+// - Owns: a slot for each trigger that is with a worker: since when, and since when its epoch is
+//   over.
+// - Hides: which thread writes what: workers take slots, the engine's thread marks them, a watchdog
+//   looks at them.
+//
 // Any thread, without locks.
 #pragma once
 

@@ -1,9 +1,8 @@
 // What one processor says to people, so that it does not fill the log.
 //
-// Owns   how much it has said lately. A burst of lines passes; what goes on after that is said
-// after
-//        growing pauses, with the number of lines that were left out.
-// Pure   `now` comes in.
+// - Owns: how much it has said lately. A burst of lines passes; what goes on after that is said
+//   after growing pauses, with the number of lines that were left out.
+// - Pure: `now` comes in.
 #pragma once
 
 #include <algorithm>

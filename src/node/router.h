@@ -1,10 +1,10 @@
 // The router: brings the entries of connections to where their destination runs.
 //
-// Owns   what was sent and not answered: one delivery at a time per connection and tenure.
-// Hides  resending, fencing, and settling with a former owner (docs/flows.md). A delivery that is
-//        not answered is sent again after max(50 ms, 4 × the smoothed round trip), then after twice
-//        as long, up to 2 s. While the other side has no room, single parcels ask whether it has.
-// Pure   no clock, no network: `now` comes in, messages and writes come out. Engine thread.
+// - Owns: what was sent and not answered: one delivery at a time per connection and tenure.
+// - Hides: resending, fencing, and settling with a former owner (docs/flows.md). A delivery that is
+//   not answered is sent again after max(50 ms, 4 × the smoothed round trip), then after twice as
+//   long, up to 2 s. While the other side has no room, single parcels ask whether it has.
+// - Pure: no clock, no network: `now` comes in, messages and writes come out. Engine thread.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // The Candidates: who has how much work and how much room, as the balancer sees it.
 //
-// Owns   a candidate for every member, the flows' processors per node (for anti-affinity), and the
-//        work that is decided but not in the state yet.
-// Hides  how state and soft table become candidates.
-// Pure   a value. Gather it once for a batch of decisions, and promise each as it is made.
+// - Owns: a candidate for every member, the flows' processors per node (for anti-affinity), and the
+//   work that is decided but not in the state yet.
+// - Hides: how state and soft table become candidates.
+// - Pure: a value. Gather it once for a batch of decisions, and promise each as it is made.
 #pragma once
 
 #include <cstdint>

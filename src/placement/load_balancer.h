@@ -1,8 +1,8 @@
 // The Load Balancer: where a processor goes, and why.
 //
-// Owns   the four strategies, each a rule that anyone can check (features.md D).
-// Hides  how they are computed fast for thousands at once.
-// Pure   chance comes in as Random and before the log, never after it.
+// - Owns: the four strategies, each a rule that anyone can check (features.md D).
+// - Hides: how they are computed fast for thousands at once.
+// - Pure: chance comes in as Random and before the log, never after it.
 //
 // round_robin      the fewest processors; so counts of nodes with room differ by at most one.
 // least_loaded     the lowest score, what a node has been given counted at once.

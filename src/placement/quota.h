@@ -1,9 +1,9 @@
 // Quotas: how many processors each node should have, and the fewest moves that get there.
 //
-// Owns   the definition of balanced: every node has its share, rounded up or down
-//        (docs/adr/0005-what-balanced-means.md).
-// Hides  nothing: it is arithmetic on counts.
-// Pure   yes.
+// - Owns: the definition of balanced: every node has its share, rounded up or down
+//   (docs/adr/0005-what-balanced-means.md).
+// - Hides: nothing: it is arithmetic on counts.
+// - Pure: yes.
 #pragma once
 
 #include <cstdint>

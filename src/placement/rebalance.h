@@ -1,8 +1,8 @@
 // Rebalance: when, and which moves. docs/adr/0005-what-balanced-means.md says what is measured.
 //
-// Owns   the definition of balanced, the plan with its lower bound, and the window.
-// Hides  how quotas are computed and moves are matched to nodes under constraints.
-// Pure   plans are data; every move is allowed whatever the order in which they are carried out.
+// - Owns: the definition of balanced, the plan with its lower bound, and the window.
+// - Hides: how quotas are computed and moves are matched to nodes under constraints.
+// - Pure: plans are data; every move is allowed whatever the order in which they are carried out.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Gives memory that was freed back to the system.
 //
-// Hides  that the C library keeps what is freed in one arena a thread, and when it is cheap to ask
-//        for it: an arena is locked meanwhile, which nobody notices in a process that rests.
+// - Hides: that the C library keeps what is freed in one arena a thread, and when it is cheap to
+//   ask for it: an arena is locked meanwhile, which nobody notices in a process that rests.
 #pragma once
 
 #include <functional>

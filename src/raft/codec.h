@@ -2,8 +2,8 @@
 // fields in a fixed order, numbers as LEB128. A reader ignores what follows the fields it knows, so
 // later versions may append fields.
 //
-// Owns  the format. Pure. Never crashes on foreign bytes: every length is checked against what is
-// left.
+// - Owns: the format. Pure. Never crashes on foreign bytes: every length is checked against what is
+//   left.
 #pragma once
 
 #include "base/bytes.h"

@@ -1,6 +1,6 @@
 // Small parts of the core's inside.
 //
-// Owns  their shape. Plain values. Private to this room.
+// - Owns: their shape. Plain values. Private to this room.
 #pragma once
 
 #include <cstdint>

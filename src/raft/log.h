@@ -1,8 +1,9 @@
 // The log in memory: what is durable, what is on its way to the disk, what is not yet handed over.
 //
-// Owns   the entries after the last compaction, and the bookkeeping of asynchronous persistence.
-// Hides  that a write reported durable late may hold entries that were truncated since (the A-B-A
-//        trap: same index, same term, but the disk is about to forget them once more).
+// - Owns: the entries after the last compaction, and the bookkeeping of asynchronous persistence.
+// - Hides: that a write reported durable late may hold entries that were truncated since (the A-B-A
+//   trap: same index, same term, but the disk is about to forget them once more).
+//
 // Pure.
 #pragma once
 

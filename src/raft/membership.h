@@ -1,8 +1,8 @@
 // The configurations in the log: a server uses the newest one it has *appended*, committed or not,
 // and goes back to the one before when that entry is truncated (thesis §4.1).
 //
-// Owns   each configuration from the last compaction on, with its index; what a change makes of
-// one. Pure.
+// - Owns: each configuration from the last compaction on, with its index; what a change makes of
+//   one. Pure.
 #pragma once
 
 #include <vector>

@@ -1,8 +1,7 @@
 // What goes into the consensus core and what comes out of it, apart from messages.
 //
-// Owns  Options, Restored (what a start needs), Ready (what the body must do), Status (for people
-// and
-//       for decisions). Plain values.
+// - Owns: Options, Restored (what a start needs), Ready (what the body must do), Status (for people
+//   and for decisions). Plain values.
 #pragma once
 
 #include <cstdint>
