@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "node/raft_coordinators.h"
 
 namespace databridge::sim {
 namespace {
@@ -120,7 +121,7 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   const NodeDraw::Constants& drawn = draw_.constants[node];
   options.snapshot_entries = drawn.snapshot_entries;
   options.snapshot_trailing = drawn.snapshot_trailing;
-  options.snapshot_chunk = drawn.snapshot_chunk;
+  options.coordinators = node::raft_coordinators(timing, drawn.snapshot_chunk);
   options.events_kept = drawn.events_kept;
   return options;
 }

@@ -9,6 +9,7 @@
 
 #include "cluster/timing.h"
 #include "node/engine.h"
+#include "node/raft_coordinators.h"
 #include "sim/world.h"
 
 namespace databridge::sim {
@@ -39,6 +40,7 @@ class Scenario : public testing::Test {
     }
     options.expect = kNodes;
     options.leader.timing = cluster::Timing::from(kT, 3 * kT).value();
+    options.coordinators = node::raft_coordinators(options.leader.timing);
     options.snapshot_entries = 1 << 20;
     options.snapshot_bytes = 64 << 10;
     options.snapshot_trailing = 1024;

@@ -23,7 +23,6 @@ struct PeerProgress {
 struct Consensus {
   int64_t unix_ms = 0;  // Wall time of this step: for showing, never for decisions.
   Term term = 0;
-  Incarnation vote;    // In that term; none: not given.
   Incarnation leader;  // 0: none known.
   bool leading = false;
   bool ready = false;        // Leading, and the own-term no-op is committed (safety.md 1.3).
@@ -31,13 +30,9 @@ struct Consensus {
                              // something sent at or after it.
   LogIndex commit = 0;
   LogIndex last = 0;
-  // Up to here the log is on the disk, with the term of that entry,
-  LogIndex stable = 0;
-  Term stable_term = 0;
-  uint64_t stable_hash = 0;  // and all that it holds up to there in one number; 0: not known.
-  bool changing = false;     // A membership change is appended and not yet committed.
-  std::vector<Incarnation> voters;            // Of the latest appended configuration, sorted.
-  std::vector<Incarnation> learners;          // Likewise.
+  bool changing = false;              // A membership change is appended and not yet committed.
+  std::vector<Incarnation> voters;    // Of the latest appended configuration, sorted.
+  std::vector<Incarnation> learners;  // Likewise.
   std::map<Incarnation, PeerProgress> peers;  // Without itself.
 
   // Not empty: this node's log contradicts the leader's, or a term has two leaders. Then it is

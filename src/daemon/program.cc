@@ -13,6 +13,7 @@
 #include "env/load_probe.h"
 #include "flow/units.h"
 #include "node/engine.h"
+#include "node/raft_coordinators.h"
 #include "platform/append_file.h"
 #include "platform/clock.h"
 #include "platform/data_dir.h"
@@ -110,6 +111,7 @@ node::Engine::Options engine_options(const Config& config, Node& node,
     options.wanted = ClusterId(config.cluster.id);
   }
   options.clustered = config.cluster.enabled;
+  options.coordinators = node::raft_coordinators(timing);
   options.leader.timing = timing;
   options.leader.replica_count = config.cluster.replica_count;
   options.leader.voter_replace_after = config.cluster.voter_replace_after;

@@ -8,7 +8,6 @@
 #include "env/clock.h"
 #include "env/load_probe.h"
 #include "env/workers.h"
-#include "node/raft_coordinator.h"
 
 namespace databridge::node {
 namespace {
@@ -65,6 +64,8 @@ Engine::Engine(Options options, env::Env env, Identity identity)
   options_.self.home = options_.process.home();
   options_.self.node = identity_.node;
   make_host();
+  CHECK(options_.coordinators);
+  coordinators_ = options_.coordinators(identity_.incarnation, env_.seed ^ identity_.boot);
   env_.store.on_durable([this](Result<uint64_t> number) { put(Durable{std::move(number)}); });
 }
 
@@ -73,16 +74,14 @@ Engine::~Engine() = default;
 Result<void> Engine::restore() {
   now_ = env_.clock.now();
   unix_ms_ = env_.clock.unix_ms();
-  RaftLogStore log;
-  auto restored = log.load(env_.store);
+  auto restored = coordinators_->restore(env_.store, !identity_.cluster.empty(), now_);
   if (!restored) return tl::make_unexpected(restored.error());
   State state;
-  if (!restored->snapshot.data.empty()) {
-    auto read = State::from_snapshot(restored->snapshot.data);
+  if (!restored->state.empty()) {
+    auto read = State::from_snapshot(restored->state);
     if (!read) return tl::make_unexpected(read.error());
     state = std::move(*read);
-    snapshot_index_ = restored->snapshot.index;
-    snapshot_size_ = restored->snapshot.data.size();
+    snapshot_index_ = restored->index;
   }
   if (auto host = host_->restore(); !host) return host;
   // A promise to found that cannot be read might be given twice: then this node must not start.
@@ -101,10 +100,7 @@ Result<void> Engine::restore() {
     batch_.put(Space::meta, cluster::Brain::kMembersKey, *members);
   }
   make_brain(std::move(state), std::move(promise), std::move(*members));
-  if (!identity_.cluster.empty()) {
-    coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(*restored),
-                                                     std::move(log), now_, options_.snapshot_chunk);
-  }
+  coordinator_ = std::move(restored->coordinator);
   host_->applied(brain_->state(), brain_->touched());
   publish();
   return {};
@@ -120,16 +116,6 @@ void Engine::make_host() {
   host_ = std::make_unique<Host>(
       host, env_, [this](std::function<void()> call) { post(std::move(call)); },
       static_cast<HostEvents&>(*this));
-}
-
-raft::Options Engine::raft_options() const {
-  raft::Options raft;
-  raft.id = identity_.incarnation.value;
-  raft.election = options_.leader.timing.raft_base;
-  raft.heartbeat = options_.leader.timing.raft_heartbeat;
-  raft.longer_log_wait = options_.leader.timing.election_timeout;
-  raft.seed = env_.seed ^ identity_.boot;
-  return raft;
 }
 
 void Engine::make_brain(State state, cluster::FoundingRecord promise, Bytes members) {
@@ -276,7 +262,7 @@ bool Engine::collect() {
   refresh_consensus();
   if (output.installed) {
     ++snapshots_;
-    snapshot_size_ = output.installed->size();
+    snapshot_size_ = 0;
     step(cluster::Installed{output.installed->joined()});
     snapshot_index_ = brain_->state().version();  // One of our own would bring nothing new.
     host_->applied(brain_->state(), brain_->touched());
@@ -476,13 +462,7 @@ void Engine::start_network() {
 
 // What a greeting says of this node's log (safety.md 9.1).
 void Engine::name_position() {
-  env::LogPosition position;
-  position.term = consensus_.term;
-  position.vote = consensus_.vote;
-  position.last = consensus_.stable;
-  position.last_term = consensus_.stable_term;
-  position.chain = consensus_.stable_hash;
-  position.commit = consensus_.commit;
+  const env::LogPosition position = coordinator_ ? coordinator_->position() : env::LogPosition{};
   if (position == position_) return;
   position_ = position;
   env_.network.set_position(position);
@@ -521,7 +501,7 @@ void Engine::sample_load() {
 // durable before it is said, acknowledgements of heartbeats among it, is not said: every lease
 // ends.
 void Engine::mind_the_disk() {
-  if (unsynced_.empty() || !consensus_.leading || consensus_.voters.size() < 2) return;
+  if (unsynced_.empty() || !consensus_.leading || !coordinator_->can_hand_over()) return;
   if (now_ < unsynced_.front().second + options_.leader.timing.raft_base) return;
   log(Weight::warning, "its disk hangs: another one shall lead");
   coordinator_->resign(now_);
@@ -578,7 +558,7 @@ void Engine::stop() {
     log(Weight::info, "stopping: hands over leadership, stops its processors");
     step(cluster::Stopping{});
     host_->stop_all();
-    if (consensus_.leading && consensus_.voters.size() > 1) {
+    if (consensus_.leading && coordinator_->can_hand_over()) {
       asked_.emplace(++ticket_, [](const cluster::Answer&) {});
       step(cluster::Asked{ticket_, {cluster::TransferLeadership{}, {}}});
     }
@@ -586,7 +566,7 @@ void Engine::stop() {
 }
 
 void Engine::finish_stopping() {
-  const bool handed_over = !consensus_.leading || consensus_.voters.size() < 2;
+  const bool handed_over = !consensus_.leading || !coordinator_->can_hand_over();
   const bool idle = host_->running_count() == 0 && waiting_.empty() && durable_ >= submitted_;
   // Whoever leads shall know that this is no failure; but where nobody leads, nobody can be told.
   const cluster::Timing& timing = options_.leader.timing;

@@ -27,7 +27,6 @@
 #include "node/engine_options.h"
 #include "node/host.h"
 #include "node/identity.h"
-#include "node/raft_log_store.h"
 
 namespace databridge::node {
 
@@ -86,8 +85,7 @@ class Engine final : private HostEvents {
   Result<void> restore();
   void make_host();
   void make_brain(State state, cluster::FoundingRecord promise, Bytes members);
-  raft::Options raft_options() const;
-  void enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store);
+  void enter(const ClusterId& cluster, std::unique_ptr<Coordinator> coordinator);
 
   void put(Mail mail);
   void take(Came& came);
@@ -133,6 +131,7 @@ class Engine final : private HostEvents {
   env::Env env_;
   Identity identity_;
   std::unique_ptr<cluster::Brain> brain_;
+  std::unique_ptr<CoordinatorFactory> coordinators_;
   std::unique_ptr<Coordinator> coordinator_;  // None until there is a cluster.
   std::unique_ptr<Host> host_;
 
@@ -155,7 +154,7 @@ class Engine final : private HostEvents {
   env::LogPosition position_;  // As last named to the network.
   bool network_started_ = false, stopped_ = false, snapshotting_ = false, no_room_ = false;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
-  size_t snapshot_size_ = 0;                    // Of the tables in the newest snapshot.
+  size_t snapshot_size_ = 0;                    // Of the tables in the newest snapshot of its own.
   std::optional<Instant> stopping_;             // Since when.
   std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.
   std::map<cluster::Ticket, Done> asked_;

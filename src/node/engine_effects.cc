@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "node/engine.h"
-#include "node/raft_coordinator.h"
 
 namespace databridge::node {
 
@@ -94,16 +93,13 @@ template <>
 void Engine::on(cluster::Found& effect) {
   log(Weight::info, "founds the cluster " + effect.cluster.value + " with " +
                         std::to_string(effect.voters.size()) + " voters");
-  RaftLogStore store;
-  raft::Restored restored = RaftCoordinator::founding(effect.voters);
-  store.install(batch_, restored.snapshot);
-  enter(effect.cluster, std::move(restored), std::move(store));
+  enter(effect.cluster, coordinators_->found(effect.voters, batch_, now_));
 }
 
 template <>
 void Engine::on(cluster::Enter& effect) {
   log(Weight::info, "joins the cluster " + effect.cluster.value);
-  enter(effect.cluster, {}, {});
+  enter(effect.cluster, coordinators_->enter(now_));
 }
 
 // Erased in the batch of this turn, which everything waits for that this engine says from here on;
@@ -111,8 +107,8 @@ void Engine::on(cluster::Enter& effect) {
 template <>
 void Engine::on(cluster::Abandon&) {
   put_cluster(batch_, {});
-  batch_.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
-  for (const Space space : {Space::raft_log, Space::snapshot, Space::queue, Space::state}) {
+  coordinators_->abandon(batch_);
+  for (const Space space : {Space::queue, Space::state}) {
     batch_.erase_range(space, "", Bytes(64, '\xff'));
   }
   identity_.cluster = {};
@@ -125,11 +121,10 @@ void Engine::on(cluster::Abandon&) {
   refresh_consensus();
 }
 
-void Engine::enter(const ClusterId& cluster, raft::Restored restored, RaftLogStore store) {
+void Engine::enter(const ClusterId& cluster, std::unique_ptr<Coordinator> coordinator) {
   identity_.cluster = cluster;
   put_cluster(batch_, cluster);
-  coordinator_ = std::make_unique<RaftCoordinator>(raft_options(), std::move(restored),
-                                                   std::move(store), now_, options_.snapshot_chunk);
+  coordinator_ = std::move(coordinator);
   env_.network.set_cluster(cluster);
   refresh_consensus();
 }

@@ -11,6 +11,7 @@
 #include "env/network.h"
 #include "model/address.h"
 #include "model/member.h"
+#include "node/coordinator.h"
 #include "node/host.h"
 #include "state/state.h"
 
@@ -24,11 +25,11 @@ struct EngineOptions {
   bool clustered = true;  // False: stands alone, and opens no cluster port.
   ClusterId wanted;       // Not empty: belongs to that cluster or to none.
   cluster::LeaderRole::Options leader;
+  MakeCoordinators coordinators;  // Of one kind.
   HostWatch* watch = nullptr;
   size_t snapshot_entries = 16'384;
   size_t snapshot_bytes = 16 << 20;
   uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
-  size_t snapshot_chunk = 256 << 10;    // Written with one sync, among all that is.
   uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
   uint32_t disk_free_percent = 5;       // sources stop.
   size_t events_kept = State::kEventsKept;

@@ -32,7 +32,7 @@ raft::Change::Kind kind_of(cluster::VoterChange change) {
 
 }  // namespace
 
-RaftCoordinator::RaftCoordinator(const raft::Options& options, raft::Restored restored,
+RaftCoordinator::RaftCoordinator(const raft::Options& options, const raft::Restored& restored,
                                  RaftLogStore log, Instant now, size_t snapshot_chunk)
     : raft_(options, restored, now),
       log_(std::move(log)),
@@ -41,16 +41,6 @@ RaftCoordinator::RaftCoordinator(const raft::Options& options, raft::Restored re
       written_(restored.hard_state),
       mark_after_(options.election),
       mark_due_(now + mark_after_) {}
-
-raft::Restored RaftCoordinator::founding(const std::vector<Incarnation>& voters) {
-  raft::Restored restored;
-  for (const Incarnation& voter : voters) {
-    restored.snapshot.configuration.voters.push_back(voter.value);
-  }
-  std::sort(restored.snapshot.configuration.voters.begin(),
-            restored.snapshot.configuration.voters.end());
-  return restored;
-}
 
 void RaftCoordinator::tick(Instant now) {
   raft_.tick(now);
@@ -205,15 +195,11 @@ cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) cons
   consensus.unix_ms = unix_ms;
   consensus.term = status.term;
   consensus.leader = Incarnation{status.leader};
-  consensus.vote = Incarnation{status.vote};
   consensus.leading = status.role == raft::Role::leader;
   consensus.ready = consensus.leading && status.committed_in_term;
   consensus.quorum_contact = consensus.leading ? raft_.quorum_contact(now) : Instant::min();
   consensus.commit = status.commit;
   consensus.last = status.last;
-  consensus.stable = status.stable;
-  consensus.stable_term = status.stable_term;
-  consensus.stable_hash = status.stable_hash;
   consensus.changing = status.change_pending;
   consensus.voters = incarnations(status.configuration.voters);
   consensus.learners = incarnations(status.configuration.learners);
@@ -230,6 +216,18 @@ cluster::Consensus RaftCoordinator::consensus(Instant now, int64_t unix_ms) cons
     consensus.peers[Incarnation{peer.id}] = {peer.match, peer.contact, peer.older_copy};
   }
   return consensus;
+}
+
+env::LogPosition RaftCoordinator::position() const {
+  const raft::Standing standing = raft_.standing();
+  env::LogPosition position;
+  position.term = standing.term;
+  position.vote = Incarnation{standing.vote};
+  position.last = standing.stable;
+  position.last_term = standing.stable_term;
+  position.chain = standing.stable_hash;
+  position.commit = standing.commit;
+  return position;
 }
 
 }  // namespace databridge::node

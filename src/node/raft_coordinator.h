@@ -15,11 +15,8 @@ namespace databridge::node {
 class RaftCoordinator final : public Coordinator {
  public:
   // `restored` as RaftLogStore::load gave it, with `log` as load left it.
-  RaftCoordinator(const raft::Options& options, raft::Restored restored, RaftLogStore log,
+  RaftCoordinator(const raft::Options& options, const raft::Restored& restored, RaftLogStore log,
                   Instant now, size_t snapshot_chunk = 256 << 10);
-
-  // A founder: begins with these voters. Before anything else, on an empty store.
-  static raft::Restored founding(const std::vector<Incarnation>& voters);
 
   void receive(Incarnation from, const RaftPacket& packet, Instant now) override;
   void tick(Instant now) override;
@@ -41,7 +38,9 @@ class RaftCoordinator final : public Coordinator {
   void submitted(uint64_t batch_number) override;
   void durable(uint64_t batch_number, Instant now) override;
   cluster::Consensus consensus(Instant now, int64_t unix_ms) const override;
+  env::LogPosition position() const override;
   bool leads() const override { return raft_.role() == raft::Role::leader; }
+  bool can_hand_over() const override { return raft_.standing().voters > 1; }
   size_t entries_held() const override { return log_.entries_held(); }
   size_t bytes_held() const override { return log_.bytes_held(); }
 

@@ -11,10 +11,18 @@
 namespace databridge::node {
 namespace {
 
+raft::Restored founding(const std::vector<Incarnation>& voters) {
+  raft::Restored restored;
+  for (const Incarnation& voter : voters) {
+    restored.snapshot.configuration.voters.push_back(voter.value);
+  }
+  return restored;
+}
+
 // The coordinator of node 1 among `voters`, whose store takes no time.
 struct TestCoordinator {
   explicit TestCoordinator(std::vector<Incarnation> voters)
-      : coordinator({.id = 1}, RaftCoordinator::founding(voters), RaftLogStore(), now) {}
+      : coordinator({.id = 1}, founding(voters), RaftLogStore(), now) {}
 
   std::vector<cluster::ReadReady> reads() {
     std::vector<cluster::ReadReady> found;
@@ -91,7 +99,7 @@ TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
 
 // The index of an installed snapshot is known, so this node writes none of its own for it.
 TEST(RaftCoordinator, NoSnapshotIsWrittenThatIsNotNewer) {
-  raft::Restored restored = RaftCoordinator::founding({Incarnation{1}});
+  raft::Restored restored = founding({Incarnation{1}});
   restored.snapshot.index = 9;
   restored.snapshot.term = 1;
   restored.hard_state = {1, 1, 9};

@@ -184,4 +184,11 @@ void RaftLogStore::compact(env::Batch& batch, raft::Index upto) {
   put_base(batch);
 }
 
+void RaftLogStore::erase_all(env::Batch& batch) {
+  batch.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
+  for (const Space space : {Space::raft_log, Space::snapshot}) {
+    batch.erase_range(space, "", Bytes(64, '\xff'));
+  }
+}
+
 }  // namespace databridge::node

@@ -31,6 +31,8 @@ class RaftLogStore {
   // At once; the snapshot replaces the log too.
   void install(env::Batch& batch, const raft::Snapshot& snapshot);
   void compact(env::Batch& batch, raft::Index upto);
+  // All that this store and the one of the snapshots ever wrote.
+  static void erase_all(env::Batch& batch);
 
   SnapshotStore& snapshots() { return snapshots_; }
 

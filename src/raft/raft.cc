@@ -51,4 +51,15 @@ const std::string& Raft::diverged() const { return core_->diverged(); }
 const std::string& Raft::older_copy() const { return core_->older_copy(); }
 Status Raft::status() const { return core_->status(); }
 
+Standing Raft::standing() const {
+  const Log& log = core_->log();
+  return {.term = core_->hard_state().term,
+          .vote = core_->hard_state().vote,
+          .stable = log.stable(),
+          .stable_term = log.term(log.stable()).value_or(0),
+          .stable_hash = log.hash(log.stable()),
+          .commit = core_->hard_state().commit,
+          .voters = core_->members().latest().voters.size()};
+}
+
 }  // namespace databridge::raft

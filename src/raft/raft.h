@@ -97,6 +97,7 @@ class Raft {
   const std::string& diverged() const;         // As in Status.
   const std::string& older_copy() const;       // Likewise.
   Status status() const;
+  Standing standing() const;
 
  private:
   std::unique_ptr<Core> core_;

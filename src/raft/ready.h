@@ -118,6 +118,17 @@ struct PeerStatus {
   std::string older_copy{};  // Not empty: why it counts nowhere but in the size of a quorum.
 };
 
+// What greetings say of a server and its log, and what costs little to ask in every turn.
+struct Standing {
+  Term term = 0;
+  ServerId vote = 0;
+  Index stable = 0;  // Durable up to here,
+  Term stable_term = 0;
+  ChainHash stable_hash = 0;
+  Index commit = 0;
+  size_t voters = 0;
+};
+
 struct Status {
   ServerId id = 0;
   Role role = Role::follower;
