@@ -4,6 +4,7 @@
 # tidy.sh --changed has clang-tidy look only at what changed since this branch left main, or, on main
 # itself, in the last commit; what is not committed yet counts. At most TIDY_FILES_MAX files.
 set -euo pipefail
+shopt -s inherit_errexit  # A list that could not be made is no empty list: also within $(…).
 cd "$(dirname "$0")/.."
 most=${TIDY_FILES_MAX:-20}
 # Root may build a checkout that belongs to somebody else; git would refuse to list it.
@@ -29,16 +30,18 @@ changes() {
   } | awk -F '\t' '{print $1 + $2, $3}'
 }
 
-includers() { in_git grep -lF --untracked "#include \"${1#src/}\"" -- "${@:2}" || true; }
+# git says 1 where it finds none.
+includers() { in_git grep -lF --untracked "#include \"${1#src/}\"" -- "${@:2}" || [ $? -eq 1 ]; }
 
 # A header is looked at through one file that includes it: its own, else the shortest, else one that
 # includes a header that does.
 through() {
-  local own=${1%.h}.cc header found
+  local own=${1%.h}.cc header headers found
   if [ -f "$own" ]; then echo "$own" && return; fi
   found=$(includers "$1" '*.cc' ':!fuzz' | xargs -r wc -l | sort -n | awk '$2 != "total" && !found++ {print $2}')
   if [ -z "$found" ] && [ "${2:-0}" -lt 3 ]; then
-    for header in $(includers "$1" '*.h'); do
+    headers=$(includers "$1" '*.h')
+    for header in $headers; do
       found=$(through "$header" $((${2:-0} + 1)))
       if [ -n "$found" ]; then break; fi
     done
@@ -65,6 +68,12 @@ header_filter() {
   echo "${names:+(^|/)(${names//./[.]})\$}"
 }
 
+# The lines of $1 as `files`.
+split() {
+  files=()
+  if [ -n "$1" ]; then mapfile -t files <<<"$1"; fi
+}
+
 look_at() {
   tools/build.sh release
   printf '%s\n' "$@" | xargs -r -P "$(nproc)" -n "$each" clang-tidy --quiet -p build/release \
@@ -80,7 +89,8 @@ case "${1:-}" in
   if [ -z "$base" ]; then
     echo "tidy: this is the first commit that git knows here: \`make tidy\` looks at everything" && exit 0
   fi
-  mapfile -t files < <(chosen "$base")
+  list=$(chosen "$base")
+  split "$list"
   echo "tidy: ${#files[@]} files to look at for what changed since ${base:0:12}"
   if [ "${#files[@]}" -gt "$most" ]; then
     echo "tidy: that is more than $most, so only those with the most changed lines are looked at, tests last;" \
@@ -92,7 +102,8 @@ case "${1:-}" in
   echo "tidy: clang-tidy has nothing to say of these: ${files[*]:0:$most}"
   ;;
 *)
-  mapfile -t files < <(in_git ls-files '*.cc')
+  list=$(in_git ls-files '*.cc')
+  split "$list"
   each=4 look_at "${files[@]}"
   ;;
 esac
