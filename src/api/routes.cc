@@ -312,8 +312,9 @@ bool Routes::is_heavy(const ApiRequest& request) {
   if (row == nullptr) return false;
   const Handler handler = handler_of(*row, request.method);
   if (handler == get_events) return !wants_stream(request);
-  return handler == put_flow || handler == get_snapshot || handler == get_flows ||
-         handler == get_flow || handler == get_assignments || handler == get_config;
+  return handler == put_flow || handler == post_restore || handler == get_snapshot ||
+         handler == get_flows || handler == get_flow || handler == get_assignments ||
+         handler == get_config || handler == get_operations || handler == get_operation;
 }
 
 Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {

@@ -73,12 +73,16 @@ TEST_F(RoutesTest, WhatTakesLongIsHeavy) {
   };
   const std::string large(100'000, 'x');
   EXPECT_TRUE(heavy("PUT", "/api/cluster/flows/f", "{}"));
-  EXPECT_TRUE(heavy("POST", "/api/cluster/snapshot/restore", large));
+  // A backup may be small and the state that it is compared with large.
+  EXPECT_TRUE(heavy("POST", "/api/cluster/snapshot/restore?dryRun=true", "small"));
   EXPECT_TRUE(heavy("PUT", "/api/cluster/config/k", large));
   EXPECT_TRUE(heavy("PUT", "/nowhere", large));
   EXPECT_TRUE(heavy("GET", "/api/cluster/snapshot?consistency=linearizable"));
   EXPECT_TRUE(heavy("HEAD", "/api/cluster/assignments?limit=1"));
   EXPECT_TRUE(heavy("GET", "/api/cluster/events?since=0"));
+  EXPECT_TRUE(heavy("GET", "/api/cluster/operations"));
+  EXPECT_TRUE(heavy("HEAD", "/api/cluster/operations?limit=1"));
+  EXPECT_TRUE(heavy("GET", "/api/cluster/operations/drain-node-1"));
   EXPECT_FALSE(heavy("GET", "/api/cluster/events", "", "text/event-stream"));
   EXPECT_FALSE(heavy("PUT", "/api/cluster/config/k", "{}"));
   for (const char* path :
