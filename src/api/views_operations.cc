@@ -160,8 +160,8 @@ bool write_operation(JsonWriter& json, const View& view, std::string_view id) {
 
   std::vector<const Assignment*> left;
   if (member != nullptr && !cancelled) {
-    view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
-      if (assignment.owner == member->info.incarnation) left.push_back(&assignment);
+    view.state.each_owned(member->info.incarnation, [&](const ProcessorId& one) {
+      left.push_back(view.state.assignments().find(one));
     });
   }
   const Gone gone = gone_from(view, node);
