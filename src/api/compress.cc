@@ -1,8 +1,11 @@
 #include "api/compress.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 #include "api/guard.h"
+#include "api/routes.h"
 #include "base/bytes.h"
 
 namespace databridge::api {
@@ -30,6 +33,17 @@ bool takes_gzip(std::string_view accept_encoding) {
     if (coding == "*") any = taken;
   }
   return any;
+}
+
+void compress(ApiResponse& answer, std::optional<Bytes> (*pack)(BytesView)) {
+  try {
+    auto packed = pack(answer.body);
+    if (!packed) return;
+    answer.headers.emplace_back("Content-Encoding", "gzip");
+    answer.body = std::move(*packed);
+  } catch (const std::bad_alloc&) {
+    // It goes as it is.
+  }
 }
 
 }  // namespace databridge::api

@@ -23,7 +23,6 @@
 #include "api/http_worker.h"
 #include "api/routes.h"
 #include "api/views.h"
-#include "base/gzip.h"
 
 namespace databridge::api {
 namespace {
@@ -282,24 +281,18 @@ void Core::log(const Exchange& exchange, int status, size_t bytes) {
                 std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
 }
 
-ApiResponse compressed(ApiResponse response) {
-  auto smaller = gzip(response.body);
-  if (!smaller) return response;
-  response.body = std::move(*smaller);
-  response.headers.emplace_back("Content-Encoding", "gzip");
-  return response;
-}
-
 void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response) {
   if (response.body.size() < kCompressFrom) return send(*exchange, std::move(response));
   response.headers.emplace_back("Vary", "Accept-Encoding");
   if (!exchange->gzip) return send(*exchange, std::move(response));
-  if (response.body.size() <= kCompressHere)
-    return send(*exchange, compressed(std::move(response)));
+  if (response.body.size() <= kCompressHere) {
+    compress(response);
+    return send(*exchange, std::move(response));
+  }
   const auto whole = std::make_shared<ApiResponse>(std::move(response));
   exchange->gzip = false;  // Done once.
   const bool taken = worker_.post(whole->body.size(), [this, exchange, whole] {
-    *whole = compressed(std::move(*whole));
+    compress(*whole);
     asio::post(io_, [this, exchange, whole] {
       if (!exchange->answered) send(*exchange, std::move(*whole));
     });

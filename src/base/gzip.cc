@@ -19,12 +19,12 @@ Bytef* bytef(const char* bytes) {
 }  // namespace
 
 std::optional<Bytes> gzip(BytesView bytes) {
+  if (bytes.size() > std::numeric_limits<uInt>::max()) return std::nullopt;
+  Bytes out(bytes.size(), '\0');  // Less than before, or it is not worth it.
   z_stream stream{};
-  if (bytes.size() > std::numeric_limits<uInt>::max() ||
-      deflateInit2(&stream, kLevel, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+  if (deflateInit2(&stream, kLevel, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
     return std::nullopt;
   }
-  Bytes out(bytes.size(), '\0');  // Less than before, or it is not worth it.
   stream.next_in = bytef(bytes.data());
   stream.avail_in = static_cast<uInt>(bytes.size());
   stream.next_out = bytef(out.data());
