@@ -47,7 +47,7 @@ class TestBackend : public Backend {
     Command command;
     command.body = std::move(body);
     command.at_ms = 1'700'000'000'000 + static_cast<int64_t>(view_.state.version());
-    const auto applied = view_.state.apply(view_.state.version() + 1, command).applied;
+    auto applied = view_.state.apply(view_.state.version() + 1, command).applied;
     view_.commit = view_.state.version();
     publish();
     auto listener = listener_;

@@ -17,6 +17,7 @@ constexpr size_t kWordsMax = 300;  // Of another node's refusal.
 
 std::vector<Incarnation> ids_of(const std::vector<Founder>& set) {
   std::vector<Incarnation> ids;
+  ids.reserve(set.size());
   for (const Founder& founder : set) ids.push_back(founder.incarnation);
   return ids;
 }

@@ -207,8 +207,9 @@ class Matching {
       probe.files = needs.second;
       auto& row = allowed.emplace_back(n, 0);
       for (size_t j = 0; j < n; ++j) {
-        row[j] =
-            gets_[j] > 0 && !candidates_.why_never(probe, NodeId{}, candidates_[ledger_.nodes[j]]);
+        if (gets_[j] == 0) continue;
+        const bool may = !candidates_.why_never(probe, NodeId{}, candidates_[ledger_.nodes[j]]);
+        row[j] = may ? 1 : 0;
       }
     }
     std::vector<std::vector<uint32_t>> given(classes, std::vector<uint32_t>(n, 0));

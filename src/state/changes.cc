@@ -159,7 +159,7 @@ void Changes::put(FlowSpec flow) {
 }
 
 void Changes::erase_flow(FlowId id) {
-  if (state_.flows_.rows_.erase(id)) flows_.insert(id);
+  if (state_.flows_.rows_.erase(id)) flows_.insert(std::move(id));
 }
 
 void Changes::put(ConnectionSpec connection) {
