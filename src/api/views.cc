@@ -325,7 +325,8 @@ std::string show_leader(const View& view) {
 namespace {
 
 // visit(id, assignment) until it returns false, in order from `from` on: of the flow or the node
-// that is asked for, of all otherwise. What it costs is what these have.
+// that is asked for, or in that state, of all otherwise. It costs as much as these are. (Most
+// processors run, so a list of the running ones is made from all.)
 template <typename Visit>
 void visit_assignments(const State& state, const AssignmentFilter& filter, const ProcessorId& from,
                        const Visit& visit) {
@@ -340,6 +341,10 @@ void visit_assignments(const State& state, const AssignmentFilter& filter, const
     const Member* node = state.member(NodeId(filter.node));
     if (node == nullptr) return;
     state.each_owned(node->info.incarnation, [&](const ProcessorId& one) { ids.insert(one); });
+  } else if (filter.state && *filter.state != RunState::running) {
+    return state.visit_not_running(*filter.state, from, [&](RunState its, const ProcessorId& id) {
+      return its == *filter.state && visit(id, *state.assignments().find(id));
+    });
   } else {
     return state.assignments().visit_from(from, visit);
   }

@@ -55,11 +55,12 @@ void add_members(const View& view, std::vector<std::string>& reasons) {
 
 void add_processors(const View& view, std::vector<std::string>& reasons) {
   size_t named = 0, more = 0;
-  view.state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
-    if (!is_idle(assignment)) return;
+  view.state.visit_not_running({}, {}, [&](RunState, const ProcessorId& id) {
+    const Assignment& assignment = *view.state.assignments().find(id);
+    if (!is_idle(assignment)) return true;
     if (named == kNamedMax) {
       ++more;
-      return;
+      return true;
     }
     ++named;
     const ProcessorSpec* spec = view.state.processors().find(id);
@@ -67,6 +68,7 @@ void add_processors(const View& view, std::vector<std::string>& reasons) {
     reasons.push_back(fmt::format("the processor {} is {}: {}",
                                   spec != nullptr && !spec->name.empty() ? spec->name : id.text(),
                                   name(assignment.state), why));
+    return true;
   });
   if (more > 0) reasons.push_back(fmt::format("{} more processors do not run", more));
 }

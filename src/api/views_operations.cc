@@ -303,11 +303,13 @@ void warn_of_the_clock(const View& view, std::vector<std::string>& to) {
 
 void warn_of_the_homeless(const View& view, std::vector<std::string>& to) {
   std::map<NodeId, std::vector<std::string>> tied;
-  view.state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
-    if (assignment.pinned.empty() || assignment.owner || assignment.deleted) return;
-    if (!assignment.wanted || view.state.member(assignment.pinned) != nullptr) return;
+  view.state.visit_not_running({}, {}, [&](RunState, const ProcessorId& id) {
+    const Assignment& assignment = *view.state.assignments().find(id);
+    if (assignment.pinned.empty() || assignment.owner || assignment.deleted) return true;
+    if (!assignment.wanted || view.state.member(assignment.pinned) != nullptr) return true;
     const ProcessorSpec* spec = view.state.processors().find(id);
     if (spec != nullptr && spec->node_local) tied[assignment.pinned].push_back(named(*spec));
+    return true;
   });
   for (const auto& [node, names] : tied) {
     to.push_back(fmt::format("{} processors are tied to {}, which is not a member any more: {}: {}",

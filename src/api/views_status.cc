@@ -53,10 +53,11 @@ Totals totals_of(const View& view) {
   if (has_quorum) totals.voters_reachable = std::max(totals.voters_reachable, totals.voters_needed);
   totals.voters_reachable = std::min(totals.voters_reachable, totals.voters);
 
-  view.state.assignments().each([&](const ProcessorId&, const Assignment& assignment) {
-    ++totals.processors;
-    totals.processors_running += assignment.state == RunState::running;
-    totals.processors_wanted_idle += is_idle(assignment);
+  totals.processors = view.state.assignments().size();
+  totals.processors_running = totals.processors - view.state.not_running();
+  view.state.visit_not_running({}, {}, [&](RunState, const ProcessorId& id) {
+    totals.processors_wanted_idle += is_idle(*view.state.assignments().find(id));
+    return true;
   });
   if (has_quorum) {
     const bool whole = totals.nodes == totals.nodes_healthy &&

@@ -97,6 +97,13 @@ void Changes::changed(ProcessorId id, const Columns& before) {
     if (!before.pinned.empty()) state_.pinned_.erase({before.pinned, id});
     if (!now.pinned.empty()) state_.pinned_.set({now.pinned, id}, true);
   }
+  const auto is_listed = [](const Columns& one) {
+    return one.is_there && one.state != RunState::running;
+  };
+  if (is_listed(before) != is_listed(now) || before.state != now.state) {
+    if (is_listed(before)) state_.not_running_.erase({before.state, id});
+    if (is_listed(now)) state_.not_running_.set({now.state, id}, true);
+  }
   if (!before.same_place(now)) {
     assignments_.insert(id);
     placement_ = true;

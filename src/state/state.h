@@ -90,6 +90,14 @@ class State {
     each_of(loose_, flow, visit);
   }
   FlowShare owned(Incarnation member, const FlowId& flow) const;
+  // visit(RunState, ProcessorId) until it returns false: the assignments that are not `running`, in
+  // order of the state and the id, beginning with these.
+  template <typename Visit>
+  void visit_not_running(RunState state, const ProcessorId& from, Visit&& visit) const {
+    not_running_.visit_from({state, from},
+                            [&](const auto& pair, bool) { return visit(pair.first, pair.second); });
+  }
+  size_t not_running() const { return not_running_.size(); }
 
   // Events after `after`, at most `limit`; `gone` when some of them are no longer kept.
   Result<std::vector<Event>> events_after(EventId after, size_t limit) const;
@@ -164,7 +172,8 @@ class State {
   Index<Incarnation> owned_;
   PersistentMap<Incarnation, uint32_t> owned_count_;
   Index<NodeId> pinned_;
-  Index<FlowId> loose_;  // Name a flow that does not list them.
+  Index<RunState> not_running_;  // Few, in a cluster at rest.
+  Index<FlowId> loose_;          // Name a flow that does not list them.
   PersistentMap<MemberFlow, FlowShare> owned_by_flow_;
 };
 

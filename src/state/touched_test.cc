@@ -168,7 +168,9 @@ TEST(Touched, IndexesAreCountedFromTheTables) {
       if (index % 50 == 0) state = State::from_snapshot(state.snapshot()).value();
       std::map<Incarnation, std::vector<ProcessorId>> owned;
       std::map<NodeId, std::vector<ProcessorId>> pinned;
+      std::map<RunState, std::vector<ProcessorId>> not_running;
       state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
+        if (assignment.state != RunState::running) not_running[assignment.state].push_back(id);
         if (assignment.owner) owned[assignment.owner].push_back(id);
         if (!assignment.pinned.empty()) pinned[assignment.pinned].push_back(id);
       });
@@ -190,6 +192,12 @@ TEST(Touched, IndexesAreCountedFromTheTables) {
         const NodeId node("n" + std::to_string(id));
         EXPECT_EQ(listed([&](auto visit) { state.each_pinned(node, visit); }), pinned[node]);
       }
+      std::map<RunState, std::vector<ProcessorId>> visited;
+      state.visit_not_running({}, {}, [&](RunState its, const ProcessorId& id) {
+        visited[its].push_back(id);
+        return true;
+      });
+      EXPECT_EQ(visited, not_running);
       for (const char* name : {"f0", "f1", "f2"}) {
         const FlowId flow(name);
         EXPECT_EQ(listed([&](auto visit) { state.each_loose(flow, visit); }), loose[flow]);
