@@ -56,6 +56,7 @@ struct Exchange {
   bool gzip = false;   // The client takes it.
   bool heavy = false;  // The worker sees to it.
   bool answered = false;
+  bool known = false;    // What became of it; the answer is being written.
   bool last = false;     // The connection is to end with the answer.
   size_t ended_all = 0;  // As Peers counted when it was read.
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
@@ -331,6 +332,7 @@ void Core::defer(const std::shared_ptr<Exchange>& exchange, Deferred deferred) {
 void Core::finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer result) {
   if (exchange->answered) return;
   if (!result) return answer(exchange, problem(result.error().code, result.error().message));
+  exchange->known = true;
   const auto outcome = std::make_shared<const cluster::Outcome>(std::move(*result));
   const auto render = [exchange, view = backend_.view(), outcome]() -> Routed {
     return exchange->render(view, *outcome);
@@ -423,7 +425,7 @@ void Core::tick() {
 
   while (!waiting_.empty() && (waiting_.front()->answered || waiting_.front()->deadline <= now)) {
     const std::shared_ptr<Exchange> exchange = waiting_.front();
-    if (!exchange->answered) {
+    if (!exchange->answered && !exchange->known) {
       send(*exchange, problem(Code::timed_out, exchange->late.empty() ? kLate : exchange->late));
     }
     waiting_.pop_front();

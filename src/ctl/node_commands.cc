@@ -12,6 +12,10 @@ int follow(const Context& context, const std::string& operation) {
   std::string shown;
   for (;;) {
     const auto reply = context.http.send("GET", "/api/cluster/operations/" + escape(operation));
+    if (reply && reply->status == 503) {  // Too many large requests: the operation goes on.
+      wait_a_second();
+      continue;
+    }
     const bool fine = reply && reply->status == 200;
     if (!fine || render_operation(reply->body) != shown) {
       if (const int code = context.show(reply, render_operation); code != kDone) return code;
