@@ -1,12 +1,12 @@
-// AppendLog: the newest items of a sequence that only grows, whose copies share structure. A copy
-// costs two pointers, and an append writes one item: so what happens all the time can be published
-// all the time. (Of two copies that both go on, one copies the newest part.)
+// AppendLog: the newest items of a sequence that only grows. Copies share structure: a copy costs
+// two pointers, and an append writes one item. So a log that changes all the time can be published
+// all the time. (If a log and its copy both append, one of them copies the newest part.)
 //
-// Items have positions, which go on for ever: begin() is that of the oldest one kept. They lie in
-// parts of 128, each of which is written once and never changed.
+// Each item has a position, which never changes: begin() is the position of the oldest item that is
+// kept. Items lie in parts of 128. A slot of a part is written once and never changed.
 //
-// Not thread-safe to change; copies may be read on any thread while the original goes on changing.
-// References stay valid while some copy that holds them lives unchanged.
+// Changes are not thread-safe. Copies may be read on any thread while the original goes on
+// changing. References stay valid while some copy that holds them lives unchanged.
 #pragma once
 
 #include <algorithm>
@@ -28,22 +28,22 @@ namespace databridge {
 template <typename Item>
 class AppendLog {
  public:
-  static constexpr uint64_t kPart = 128;  // Items of a part.
+  static constexpr uint64_t kPart = 128;  // The number of items in a part.
 
   uint64_t begin() const { return begin_; }
   uint64_t end() const { return end_; }
   size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
 
-  // `position`: from begin() to before end().
+  // `position` must be in [begin(), end()).
   const Item& at(uint64_t position) const {
     return (*parts_.find(position / kPart))->slot(position % kPart);
   }
   const Item& front() const { return at(begin_); }
   const Item& back() const { return at(end_ - 1); }
 
-  // Visits in order, from that position or the oldest item on, until `visit(position, item)`
-  // returns false.
+  // Visits items in order until `visit(position, item)` returns false. Begins at `position`, or at
+  // the oldest item if that is later.
   template <typename Visit>
   void visit_from(uint64_t position, Visit&& visit) const {
     for (position = std::max(position, begin_); position < end_;) {
@@ -62,7 +62,7 @@ class AppendLog {
     });
   }
 
-  // The first item shall have that position. Only while there never was one.
+  // Sets the position of the first item. Allowed only before the first append.
   void start_at(uint64_t position) {
     CHECK(end_ == 0);
     begin_ = end_ = position;
@@ -90,8 +90,8 @@ class AppendLog {
     if (begin_ == end_) tail_ = nullptr;
   }
 
-  // The bytes of all items in order, in pieces: `encode(bytes, position, item)` adds those of one.
-  // Those of a full part are made once, whichever copy is asked first: all calls must encode alike.
+  // The bytes of all items in order, in pieces. `encode(bytes, position, item)` appends the bytes
+  // of one item. A full part is encoded only once, for all copies, so all calls must encode alike.
   template <typename Encode>
   void encode(std::vector<Payload>& pieces, Encode&& encode_one) const {
     for (uint64_t position = begin_; position < end_;) {
@@ -120,7 +120,7 @@ class AppendLog {
   }
 
  private:
-  // Slots are raw memory until they are appended to: a log of few items takes little.
+  // Slots are raw memory until they are appended to, so a log of few items takes little memory.
   struct Part {
     explicit Part(uint64_t from) : first(from), used(from) {}
     Part(const Part&) = delete;
@@ -141,8 +141,9 @@ class AppendLog {
     }
 
     const uint64_t first;        // The first slot in use: the log may have begun in the middle.
-    std::atomic<uint64_t> used;  // The slots from `first` to before this one.
-    std::atomic<const Payload*> encoded = nullptr;  // Owned; of a full part that was encoded once.
+    std::atomic<uint64_t> used;  // The end of the slots in use.
+    // Owned. Set once the part is full and was encoded.
+    std::atomic<const Payload*> encoded = nullptr;
     alignas(Item) std::array<std::byte, kPart * sizeof(Item)> memory;
   };
 
@@ -153,7 +154,7 @@ class AppendLog {
 
   uint64_t begin_ = 0;
   uint64_t end_ = 0;
-  Part* tail_ = nullptr;  // The newest of `parts_`.
+  Part* tail_ = nullptr;  // The newest part in `parts_`.
   PersistentMap<uint64_t, std::shared_ptr<Part>> parts_;
 };
 

@@ -1,4 +1,4 @@
-// AppendLog against std::deque: random changes, and copies that must not move.
+// AppendLog against std::deque: random changes, and copies that must not change.
 #include "base/append_log.h"
 
 #include <gtest/gtest.h>
@@ -105,7 +105,7 @@ TEST(AppendLog, CopiesShareTheBytesOfFullParts) {
   EXPECT_FALSE(before[3].is_same(after[3])) << "one has come";
 }
 
-// As views of the state: read, and encoded, while the original goes on.
+// Copies are read and encoded while the original goes on, as views of the state are.
 TEST(AppendLog, CopiesAreReadWhileTheOriginalGoesOn) {
   Clever log;
   std::vector<std::thread> readers;

@@ -14,7 +14,7 @@ TEST(Bytes, CrcGoesOnWhereItStopped) {
   EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789"));
 }
 
-// Bit by bit, as the definition says: the twin of whatever the processor offers.
+// CRC bit by bit, as the definition says. The fast versions are compared with it.
 uint32_t crc32c_slowly(BytesView bytes) {
   uint32_t crc = ~0u;
   for (const char c : bytes) {
@@ -105,7 +105,7 @@ TEST(Gzip, UnpacksWhatItPackedAndNothingElse) {
   EXPECT_FALSE(gzip("abc"));
   EXPECT_FALSE(gunzip("", 10));
   EXPECT_FALSE(is_gzip(""));
-  // A bomb: 32 MiB of zeros in 32 KiB cost what they may, not what they are.
+  // A zip bomb: 32 MiB of zeros in 32 KiB. Unpacking may cost `most` bytes, not more.
   const auto bomb = gzip(Bytes(32 << 20, '\0'));
   ASSERT_TRUE(bomb);
   EXPECT_FALSE(gunzip(*bomb, 1 << 20));

@@ -10,7 +10,7 @@
 namespace databridge {
 namespace {
 
-// One table entry a byte, for processors without an instruction for it.
+// One table entry for each byte, for CPUs without a CRC instruction.
 constexpr std::array<uint32_t, 256> make_crc_table() {
   std::array<uint32_t, 256> table{};
   for (uint32_t i = 0; i < 256; ++i) {
@@ -59,7 +59,7 @@ uint32_t crc32c(BytesView bytes, uint32_t crc) {
 
 namespace {
 
-// In one go: records are made of many small numbers.
+// All bytes are appended at once, since records are made of many small numbers.
 template <typename Number>
 void append_number(Bytes& to, Number value, bool big) {
   std::array<char, sizeof(Number)> bytes;
@@ -120,7 +120,7 @@ bool is_utf8(BytesView bytes) {
     size_t more = 0;
     uint32_t rune = 0, least = 0;
     if (lead < 0x80) {
-      // Mostly there is much of it: eight at a time.
+      // Most text is ASCII, so eight bytes are checked at a time.
       for (uint64_t eight = 0; i + sizeof eight <= bytes.size(); i += sizeof eight) {
         std::memcpy(&eight, bytes.data() + i, sizeof eight);
         if ((eight & 0x8080808080808080) != 0) break;

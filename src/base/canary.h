@@ -1,6 +1,6 @@
-// Planted bugs. CANARY(name) stands at one point of the product, inside a condition that it makes
-// wrong; the simulator arms one at a time and must find it by its ordinary invariants. In a normal
-// build it is the constant false and leaves nothing behind.
+// Planted bugs. CANARY(name) stands at one place of the product, in a condition that it makes
+// wrong. The simulator arms one canary at a time and must find it by its ordinary invariants. In a
+// normal build CANARY is the constant false and leaves no code behind.
 #pragma once
 
 #ifdef DATABRIDGE_CANARIES
@@ -8,7 +8,8 @@
 
 namespace databridge::canary {
 
-// The one global of the house: set once by the simulator's main, before any thread starts.
+// The only global variable of the program. The simulator's main sets it once, before any thread
+// starts.
 inline std::string_view armed;
 
 }  // namespace databridge::canary

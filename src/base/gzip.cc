@@ -8,8 +8,8 @@
 namespace databridge {
 namespace {
 
-constexpr int kLevel = 4;              // Lists of JSON shrink to a tenth at this level already.
-constexpr int kGzip = MAX_WBITS + 16;  // As zlib wants to be told.
+constexpr int kLevel = 4;              // At this level, JSON lists already shrink to a tenth.
+constexpr int kGzip = MAX_WBITS + 16;  // zlib's window size for the gzip format.
 constexpr size_t kGrow = 64 << 10;
 
 Bytef* bytef(const char* bytes) {
@@ -20,7 +20,7 @@ Bytef* bytef(const char* bytes) {
 
 std::optional<Bytes> gzip(BytesView bytes) {
   if (bytes.size() > std::numeric_limits<uInt>::max()) return std::nullopt;
-  Bytes out(bytes.size(), '\0');  // Less than before, or it is not worth it.
+  Bytes out(bytes.size(), '\0');  // If the result does not fit into this, it is not smaller.
   z_stream stream{};
   if (deflateInit2(&stream, kLevel, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
     return std::nullopt;
@@ -48,7 +48,7 @@ std::optional<Bytes> gunzip(BytesView bytes, size_t most) {
   stream.avail_in = static_cast<uInt>(bytes.size());
   Bytes out;
   int done = Z_OK;
-  // Room is taken as it is filled: what the bytes claim is not believed.
+  // Memory grows with the bytes that were unpacked. The size that the input claims is not trusted.
   while (done == Z_OK && out.size() <= most) {
     const size_t before = out.size();
     out.resize(std::min(most + 1, std::max(before + kGrow, before * 2)));

@@ -1,4 +1,4 @@
-// Bytes in fewer bytes (RFC 1952). Hides zlib. Pure.
+// Compression with gzip (RFC 1952). Hides zlib. Pure.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,13 @@
 
 namespace databridge {
 
-// Nothing: it would not become smaller.
+// nullopt if the result would not be smaller.
 std::optional<Bytes> gzip(BytesView bytes);
 
-bool is_gzip(BytesView bytes);  // By how it begins.
+bool is_gzip(BytesView bytes);  // Looks at the first bytes only.
 
-// Nothing: damaged, cut off, more than one part, or longer than `most` (below 4 GiB) unpacked.
+// nullopt if the bytes are damaged or cut off, have more than one part, or are longer than `most`
+// when unpacked. `most` must be below 4 GiB.
 std::optional<Bytes> gunzip(BytesView bytes, size_t most);
 
 }  // namespace databridge

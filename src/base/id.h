@@ -1,4 +1,4 @@
-// Ids are values of distinct types, so that a node id can never be passed where a flow id is meant.
+// Ids of distinct types, so that a node id can never be passed as a flow id.
 #pragma once
 
 #include <compare>
@@ -9,7 +9,7 @@
 
 namespace databridge {
 
-// A number with a name for its kind. Zero means "nobody".
+// A number whose type names its kind. Zero means "none".
 template <typename Tag>
 struct NumberId {
   uint64_t value = 0;
@@ -18,7 +18,7 @@ struct NumberId {
   explicit operator bool() const { return value != 0; }
 };
 
-// A text with a name for its kind. Empty means "nobody".
+// A text whose type names its kind. An empty text means "none".
 template <typename Tag>
 struct TextId {
   std::string value;

@@ -1,8 +1,8 @@
-// Mutexes that clang can check: which one must be held to touch a member, to call a function.
+// Mutexes with annotations, so that clang can check which mutex a member or a function needs.
 //
 // The words in capitals are attributes for clang's thread safety analysis (-Wthread-safety, a stage
-// of `make test`) and, for other compilers, words for readers. All of src/ uses these classes
-// instead of the standard library's.
+// of `make test`). For other compilers they expand to nothing and only inform the reader. All of
+// src/ uses these classes instead of the standard library's.
 #pragma once
 
 #include <chrono>
@@ -15,9 +15,9 @@
 #define THREAD_ANNOTATION(...)
 #endif
 
-// On a member: touched only with that mutex held.
+// On a member: it is touched only while that mutex is held.
 #define GUARDED_BY(mutex) THREAD_ANNOTATION(guarded_by(mutex))
-// On a function: called only with that mutex held, or only without it.
+// On a function: it is called only while that mutex is held (REQUIRES), or not held (EXCLUDES).
 #define REQUIRES(mutex) THREAD_ANNOTATION(requires_capability(mutex))
 #define EXCLUDES(mutex) THREAD_ANNOTATION(locks_excluded(mutex))
 
@@ -45,7 +45,7 @@ class THREAD_ANNOTATION(scoped_lockable) MutexLock {
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
 
-  // In between, for what must not wait for the mutex or keep others waiting.
+  // For work inside the block that must not run under the mutex.
   void unlock() THREAD_ANNOTATION(release_capability()) {
     mutex_.unlock();
     held_ = false;
@@ -60,9 +60,9 @@ class THREAD_ANNOTATION(scoped_lockable) MutexLock {
   bool held_ = true;
 };
 
-// A condition variable. It may wake without reason, so what is waited for is looked at in a loop:
-// `while (!closing_) changed_.wait(mutex_);`. (Not in a lambda: clang cannot see what is held
-// there.)
+// A condition variable. It may wake without reason, so the caller checks its condition in a loop:
+// `while (!closing_) changed_.wait(mutex_);`. (Not in a lambda: clang cannot see there which mutex
+// is held.)
 class ConditionVariable {
  public:
   void wait(Mutex& mutex) REQUIRES(mutex) {
@@ -70,7 +70,7 @@ class ConditionVariable {
     condition_.wait(lock);
     lock.release();
   }
-  // False: the time has come.
+  // Returns false when the time is over.
   template <typename Rep, typename Period>
   bool wait_for(Mutex& mutex, std::chrono::duration<Rep, Period> time) REQUIRES(mutex) {
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);

@@ -1,9 +1,9 @@
 // PersistentMap: an ordered map whose copies share structure. A copy costs one pointer. A change
-// after a copy costs O(log n) new nodes, and the next changes nearby cost none: so a state that
+// after a copy costs O(log n) new nodes, and the next changes nearby cost none. So a state that
 // changes all the time can be published all the time.
 //
-// Not thread-safe to change; copies may be read on any thread while the original goes on changing.
-// References stay valid while some copy that holds them lives unchanged.
+// Changes are not thread-safe. Copies may be read on any thread while the original goes on
+// changing. References stay valid while some copy that holds them lives unchanged.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +54,8 @@ class PersistentMap {
     if (right != nullptr) grow(right);
   }
 
-  // Calls `change(value)` on the value of a key; false if there is none. The value must not be
-  // reached by other ways meanwhile.
+  // Calls `change(value)` on the value of a key. Returns false if there is none. `change` must not
+  // read or change the map itself.
   template <typename Change>
   bool change(const Key& key, Change&& change_one) {
     if (!contains(key)) return false;
@@ -63,7 +63,7 @@ class PersistentMap {
     return true;
   }
 
-  // True if there was something to erase. `key` may be that of the map itself.
+  // Returns true if there was an item to erase. `key` may be a reference into this map.
   bool erase(const Key& key) {
     if (!contains(key)) return false;
     Tree::erase(Tree::own(root_), Key(key));
@@ -80,7 +80,7 @@ class PersistentMap {
   void visit(Visit&& visit_one) const {
     if (root_ != nullptr) walk(root_, nullptr, visit_one);
   }
-  // The same, from the first key that is not less than `from`.
+  // The same, but begins with the first key that is not less than `from`.
   template <typename Visit>
   void visit_from(const Key& from, Visit&& visit_one) const {
     if (root_ != nullptr) walk(root_, &from, visit_one);
@@ -94,7 +94,7 @@ class PersistentMap {
     });
   }
 
-  // The n-th in order, from 0; nullptr past the end.
+  // The n-th item in order, counted from 0; nullptr past the end.
   std::pair<const Key*, const Value*> nth(size_t n) const {
     if (n >= size()) return {nullptr, nullptr};
     const Node* node = root_;
@@ -133,7 +133,7 @@ class PersistentMap {
     }
     for (uint32_t i = from ? Tree::slot_in_fork(node, *from) : 0; i < node->count; ++i) {
       if (!walk(Tree::fork(node)->slots[i], from, visit_one)) return false;
-      from = nullptr;  // All that follows is above it.
+      from = nullptr;  // All later children lie above `from`.
     }
     return true;
   }

@@ -1,4 +1,4 @@
-// PersistentMap against std::map: the clever against the dumb, on random changes and copies.
+// PersistentMap against std::map, on random changes and copies.
 #include "base/persistent_map.h"
 
 #include <gtest/gtest.h>
@@ -48,10 +48,10 @@ void walk(uint64_t seed, uint64_t keys, int steps) {
   Random random(seed);
   Clever clever;
   Dumb dumb;
-  std::vector<std::pair<Clever, Dumb>> copies;  // Taken on the way; they must not move.
+  std::vector<std::pair<Clever, Dumb>> copies;  // Copies made on the way; they must not change.
   double growth = 0.6;
   for (int step = 0; step < steps; ++step) {
-    if (random.below(500) == 0) growth = 0.9 - growth;  // Now it grows, now it shrinks.
+    if (random.below(500) == 0) growth = 0.9 - growth;  // The map grows for a while, then shrinks.
     const std::string key = std::to_string(random.below(keys));
     if (random.chance(growth)) {
       const auto value = std::make_shared<int>(step);
@@ -69,7 +69,7 @@ void walk(uint64_t seed, uint64_t keys, int steps) {
     EXPECT_EQ(found != nullptr, dumb.count(key) > 0);
     if (step % (steps / 50) == 0) copies.emplace_back(clever, dumb);
     if (copies.size() > 10) copies.erase(copies.begin() + static_cast<ptrdiff_t>(random.below(10)));
-    if (random.below(700) == 0 && !copies.empty()) {  // Back to how it was.
+    if (random.below(700) == 0 && !copies.empty()) {  // The map goes back to an earlier copy.
       clever = copies.front().first;
       dumb = copies.front().second;
     }
@@ -81,13 +81,13 @@ void walk(uint64_t seed, uint64_t keys, int steps) {
 
 TEST(PersistentMap, AsStdMap) {
   for (uint64_t seed = 1; seed <= 30; ++seed) {
-    walk(seed, 40, 3'000);      // One leaf or two.
-    walk(seed, 1'000, 10'000);  // Two floors.
+    walk(seed, 40, 3'000);      // The tree has one leaf or two.
+    walk(seed, 1'000, 10'000);  // The tree has two levels.
   }
-  walk(99, 60'000, 300'000);  // Three floors.
+  walk(99, 60'000, 300'000);  // The tree has three levels.
 }
 
-// Nothing is lost, and nothing is kept: every value dies with the last map that has it.
+// No value is lost and none leaks: every value dies with the last map that has it.
 TEST(PersistentMap, ValuesDieWithTheLastHolder) {
   const auto value = std::make_shared<int>(1);
   {
@@ -105,7 +105,7 @@ TEST(PersistentMap, ValuesDieWithTheLastHolder) {
   EXPECT_EQ(value.use_count(), 1);
 }
 
-// As events and results are kept: new ones at the end, old ones off the front.
+// Events and results are kept like this: new items at the end, old ones taken off the front.
 TEST(PersistentMap, AQueue) {
   PersistentMap<uint64_t, uint64_t> queue;
   PersistentMap<uint64_t, uint64_t> published;

@@ -1,8 +1,8 @@
-// The nodes under PersistentMap: a B+tree whose nodes count who holds them. A node that one tree
-// alone holds is changed in place; one that is shared is copied first.
+// The nodes of PersistentMap: a B+tree whose nodes count their holders. A node with one holder is
+// changed in place; a shared node is copied first.
 //
-// - Owns: references, copies, searches within a node.
-// - Threads: counts are atomic, and a holder of a shared node only reads it.
+// - Owns: references, copies, and searches within a node.
+// - Threads: counts are atomic, and the holders of a shared node only read it.
 #pragma once
 
 #include <algorithm>
@@ -26,15 +26,16 @@ struct Nodes {
   struct Node {
     std::atomic<uint32_t> holders{1};
     const bool leaf;
-    uint32_t count = 0;  // Slots in use.
-    size_t size = 0;     // Items below.
+    uint32_t count = 0;  // The slots in use.
+    size_t size = 0;     // The items below this node.
     explicit Node(bool is_leaf) : leaf(is_leaf) {}
   };
   struct Leaf : Node {
     Item* slots[kWidth];
     Leaf() : Node(true) {}
   };
-  // Knows the first item below each child too, so that a search reads nothing else.
+  // A fork also keeps the first item below each child, so that a search reads no child that it does
+  // not enter.
   struct Fork : Node {
     Node* slots[kWidth];
     const Item* first[kWidth];
@@ -64,13 +65,15 @@ struct Nodes {
       delete fork(node);
     }
   }
-  // Nobody else can begin to hold it but through the one who asks.
+  // True if the caller is the only holder. Then no other holder can appear, unless the caller makes
+  // one.
   template <typename Held>
   static bool alone(const Held* held) {
     return held->holders.load(std::memory_order_acquire) == 1;
   }
 
-  // Appends the slots of `other` from `from` on; `share` if `other` keeps them as well.
+  // Appends the slots of `other`, beginning with slot `from`. `share`: `other` keeps these slots
+  // too.
   static void append(Node* node, Node* other, uint32_t from, bool share) {
     for (uint32_t i = from; i < other->count; ++i, ++node->count) {
       if (node->leaf) {
@@ -86,7 +89,9 @@ struct Nodes {
     }
   }
 
-  // Makes what is in a slot of an owned node (or the root) the tree's own, to be changed.
+  // Makes sure that this tree is the only holder of the node or item in a slot, so that it may be
+  // changed. A shared one is replaced by a copy. The slot must belong to an owned node, or be the
+  // root.
   static Node* own(Node*& node) {
     if (alone(node)) return node;
     Node* copy = node->leaf ? static_cast<Node*>(new Leaf) : new Fork;
@@ -107,7 +112,7 @@ struct Nodes {
     const auto less = [](const Item* item, const Key& k) { return item->key < k; };
     return static_cast<uint32_t>(std::lower_bound(slots, slots + node->count, key, less) - slots);
   }
-  // The slot of the child that has `key`, or would have it.
+  // The slot of the child that has `key`, or that would have it.
   static uint32_t slot_in_fork(const Node* node, const Key& key) {
     const auto* first = fork(node)->first;
     const auto less = [](const Key& k, const Item* item) { return k < item->key; };
@@ -115,7 +120,7 @@ struct Nodes {
     return static_cast<uint32_t>(above - first) - 1;
   }
 
-  // Reads the first item below a child anew: whatever changes a child calls it.
+  // Reads the first item below a child again. Each change of a child must call it.
   static void refresh(Node* node, uint32_t at) {
     const Node* child = fork(node)->slots[at];
     fork(node)->first[at] = child->leaf ? leaf(child)->slots[0] : fork(child)->first[0];

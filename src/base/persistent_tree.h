@@ -1,8 +1,8 @@
-// The B+tree under PersistentMap: how it takes items in and lets them go.
+// The B+tree of PersistentMap: how it inserts and erases items.
 //
-// - Owns: splits and merges. Merging is lazy: nodes may stay half empty until they fit into their
+// - Owns: splits and merges. Merging is lazy: a node may stay half empty until it fits into its
 //   neighbour.
-// - Hides: nothing that another file than base/persistent_map.h should use.
+// - Hides: everything; only base/persistent_map.h uses this file.
 #pragma once
 
 #include "base/persistent_nodes.h"
@@ -25,7 +25,7 @@ struct Tree : Nodes<Key, Value> {
   using typename Parts::Leaf;
   using typename Parts::Node;
 
-  // The value of the key in an owned node, ready to be changed; nullptr if there is none.
+  // The value of the key in an owned node, ready to be changed; nullptr if the key is not there.
   static Value* mine(Node* node, const Key& key) {
     if (!node->leaf) {
       const uint32_t at = slot_in_fork(node, key);
@@ -38,7 +38,7 @@ struct Tree : Nodes<Key, Value> {
     return &own(leaf(node)->slots[at])->value;
   }
 
-  // Takes a new item into an owned node; returns what no longer fits and belongs to its right.
+  // Inserts a new item into an owned node. If the node was split, returns its new right neighbour.
   static Node* insert(Node* node, Item* item) {
     if (node->leaf) {
       const uint32_t at = slot_in_leaf(node, item->key);
@@ -69,7 +69,7 @@ struct Tree : Nodes<Key, Value> {
     return right;
   }
 
-  // Takes the item of the key out of an owned node that has it.
+  // Erases the item of the key from an owned node that has it.
   static void erase(Node* node, const Key& key) {
     node->size -= 1;
     if (node->leaf) {
@@ -102,8 +102,8 @@ struct Tree : Nodes<Key, Value> {
   static void close(Slot* slots, uint32_t count, uint32_t at) {
     std::copy(slots + at + 1, slots + count, slots + at);
   }
-  // The node that a new slot `at` goes into: itself, or a new one to its `right`. What grows at its
-  // end is left full.
+  // The node that gets the new slot `at`: this node, or a new one, which becomes its `right`
+  // neighbour. If the slot is at the end, this node stays full: keys often arrive in order.
   static Node* room(Node* node, uint32_t at, Node*& right) {
     if (node->count < kWidth) return node;
     right = node->leaf ? static_cast<Node*>(new Leaf) : new Fork;
@@ -114,7 +114,7 @@ struct Tree : Nodes<Key, Value> {
     return at > stay || stay == kWidth ? right : node;
   }
 
-  // Puts the child to the right of `at` into it, if both fit well.
+  // Merges the right neighbour of child `at` into that child, if both together stay half full.
   static void merge(Node* node, uint32_t at) {
     Node*& left = fork(node)->slots[at];
     Node*& next = fork(node)->slots[at + 1];

@@ -1,5 +1,5 @@
-// Random numbers from a seed, and from nothing else: the same seed gives the same numbers on every
-// machine. xoshiro256** (Blackman and Vigna, 2018), seeded by splitmix64.
+// Random numbers that depend on a seed only: the same seed gives the same numbers on every machine.
+// xoshiro256** (Blackman and Vigna, 2018), seeded by splitmix64.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Result<T> carries either a value or the reason there is none. It is for what may go wrong in a
-// correct program: a full disk, a lost peer, a bad request. Mistakes of our own are CHECKs.
+// Result<T> holds either a value or the reason why there is none. It is for failures that happen to
+// a correct program: a full disk, a lost peer, a bad request. Our own mistakes are CHECKs.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace databridge {
 
-// What a caller may branch on. The names of the first group are those of the REST contract.
+// The codes that a caller may branch on. The names up to `internal` are those of the REST contract.
 enum class Code {
   invalid,
   not_found,
@@ -21,14 +21,14 @@ enum class Code {
   unavailable,
   timed_out,
   internal,
-  unprocessable,  // Well-formed but impossible, or with unknown fields: REST 422 `invalid`.
+  unprocessable,  // Well-formed, but impossible or with unknown fields: REST 422 `invalid`.
   corrupt,
   io,
 };
 
 struct Error {
   Code code;            // For programs: the only thing a caller may branch on.
-  std::string message;  // For people: lower case, no full stop, names what failed and what to do.
+  std::string message;  // For people: lower case, no full stop; names what failed and what to do.
 
   bool operator==(const Error&) const = default;
 };

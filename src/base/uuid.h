@@ -21,14 +21,14 @@ struct Uuid {
 
   std::string text() const;
 
-  // Version 7 (RFC 9562): `unix_ms` first, so that ids sort by the time they were made.
+  // Version 7 (RFC 9562): `unix_ms` comes first, so that ids sort by the time when they were made.
   static Uuid make(int64_t unix_ms, Random& random);
 
-  // Takes upper and lower case, exactly 36 characters.
+  // Takes upper and lower case. The text must have 36 characters.
   static Result<Uuid> parse(std::string_view text);
 
   // A stable id for a name within a space: the processor "tail" of the flow "logs" keeps its id
-  // when the flow is sent again. 122 bits of hash, marked as version 8.
+  // when the flow is sent again. It is 122 bits of a hash, marked as version 8.
   static Uuid from_name(std::string_view space, std::string_view name);
 };
 

@@ -15,7 +15,7 @@ bool is_name_character(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '_' || c == '-';
 }
-// Digits, colons, an embedded IPv4 and a zone ("fe80::1%eth0").
+// Allows digits, colons, an embedded IPv4 address and a zone ("fe80::1%eth0").
 bool is_v6_character(char c) {
   return (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f') || (c >= '0' && c <= '9') || c == ':' ||
          c == '.';

@@ -1,4 +1,5 @@
-// host:port, with IPv6 as [::1]:8090. A name is kept as it was written; resolving it is env's.
+// host:port; an IPv6 host stands in brackets, as in [::1]:8090. A host name is kept as it was
+// written: only env resolves names.
 #pragma once
 
 #include <compare>

@@ -1,5 +1,5 @@
-// Every change to shared state, as one variant. Commands are what the log holds; `apply` is total:
-// an impossible command is rejected as data, alike on every node.
+// Every change to the shared state, as one variant. The log holds commands. `apply` is total: an
+// impossible command is rejected as data, in the same way on every node.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@
 
 namespace databridge {
 
-// A new member, or a member that says something new of itself. A second incarnation of the same
-// node id takes the label over from the first, whose work it does not inherit.
+// A new member, or a member that says something new about itself. A second incarnation of the same
+// node id takes the label from the first one, but not its work.
 struct AdmitMember {
   MemberInfo info;
-  bool outwaited = false;  // Nothing new, but for this: its predecessors can hold no lease.
+  bool outwaited = false;  // The only news: its predecessors can hold no lease any more.
   bool operator==(const AdmitMember&) const = default;
 };
 
@@ -35,7 +35,7 @@ struct SetVerdict {
   Incarnation incarnation;
   Health health = Health::healthy;
   HealthReason reason = HealthReason::none;
-  int64_t quarantine_ms = 0;  // Out for so long from now; 0 = not, or no longer.
+  int64_t quarantine_ms = 0;  // The length of the quarantine from now on; 0 = none, or no longer.
   bool operator==(const SetVerdict&) const = default;
 };
 
@@ -47,7 +47,7 @@ struct SetDraining {
   bool operator==(const SetDraining&) const = default;
 };
 
-// Who votes, as the leader has it from the Raft configuration (safety.md 5.2).
+// The voters, as the leader has them from the Raft configuration (safety.md 5.2).
 struct SetVoters {
   std::vector<Incarnation> voters;
   Incarnation leader;
@@ -71,14 +71,14 @@ struct DeleteProcessor {
   bool operator==(const DeleteProcessor&) const = default;
 };
 
-// Start or stop by the user's wish.
+// A start or a stop that the user asked for.
 struct SetWanted {
   ProcessorId processor;
   bool wanted = true;
   bool operator==(const SetWanted&) const = default;
 };
 
-// First half of a move, and the point of no return (safety.md 1.2). `replaces` must be the
+// The first half of a move, and the point of no return (safety.md 1.2). `replaces` must be the
 // current epoch, or the command is rejected (safety.md 1.3).
 struct Release {
   ProcessorId processor;
@@ -87,7 +87,8 @@ struct Release {
   bool operator==(const Release&) const = default;
 };
 
-// Second half: proposed only when the handover gate of `replaces` is open. Makes a new epoch.
+// The second half of a move. It is proposed only when the handover gate of `replaces` is open, and
+// it makes a new epoch.
 struct Assign {
   ProcessorId processor;
   Epoch replaces;
@@ -96,8 +97,8 @@ struct Assign {
   bool operator==(const Assign&) const = default;
 };
 
-// Nobody runs the processor: proposed only when the handover gate of `replaces` is open, or nobody
-// ever ran it. Says why it has no place; the next Assign needs no gate.
+// No node runs the processor; `reason` says why. It is proposed only when the handover gate of
+// `replaces` is open, or if no node ever ran the processor. The next Assign needs no gate.
 struct Unassign {
   ProcessorId processor;
   Epoch replaces;
@@ -112,7 +113,7 @@ struct Report {
   std::string detail;
   bool operator==(const Report&) const = default;
 };
-struct Reports {  // One batch a turn.
+struct Reports {  // One batch for each turn.
   std::vector<Report> reports;
   bool operator==(const Reports&) const = default;
 };
@@ -123,8 +124,8 @@ struct SaveCheckpoint {
   bool operator==(const SaveCheckpoint&) const = default;
 };
 
-inline constexpr size_t kConfigKeyMax = 256;        // Bytes,
-inline constexpr size_t kConfigValueMax = 1 << 20;  // of its JSON.
+inline constexpr size_t kConfigKeyMax = 256;        // The largest key, in bytes.
+inline constexpr size_t kConfigValueMax = 1 << 20;  // The largest JSON value, in bytes.
 struct SetConfig {
   std::string key;
   std::string json;
@@ -143,29 +144,29 @@ struct SetStrategy {
   bool operator==(const SetStrategy&) const = default;
 };
 
-// An automatic or asked-for rebalance begins: starts the window on every node alike.
+// A rebalance begins, automatic or asked for. Applying it starts the window on every node alike.
 struct NoteRebalance {
   std::string plan_id;
   uint32_t moves = 0;
   bool operator==(const NoteRebalance&) const = default;
 };
 
-// The member owns nothing, and has said twice that it holds nothing: both times after it had
-// applied `as_of`. Rejected if work was given to it or taken from it later (safety.md 9.3).
+// The member owns nothing. It has said twice, both times after it had applied `as_of`, that it
+// holds nothing. Rejected if work was given to it or taken from it later (safety.md 9.3).
 struct NoteEmpty {
   Incarnation incarnation;
   LogIndex as_of = 0;
   bool operator==(const NoteEmpty&) const = default;
 };
 
-// Log time steps back: a majority of the voters' clocks says that it lies far ahead.
+// Sets log time back: a majority of the voters' clocks says that it is far ahead.
 struct SetLogTime {
   int64_t to_ms = 0;
   bool operator==(const SetLogTime&) const = default;
 };
 
-// The user's wish where a processor shall run, kept until it was given a place. `force`: even if
-// its source ties it to another node, where it leaves what it has; it starts anew.
+// The user's wish where a processor should run, kept until it has a place there. `force`: even if
+// its source ties it to another node. It then leaves its data there and starts anew.
 struct WishPlace {
   ProcessorId processor;
   Incarnation to;
@@ -173,7 +174,7 @@ struct WishPlace {
   bool operator==(const WishPlace&) const = default;
 };
 
-// Brings back the user's part of a saved state (flows, processors, configuration, strategy).
+// Restores the user's part of a saved state (flows, processors, configuration, strategy).
 struct RestoreState {
   std::string bytes;
   bool operator==(const RestoreState&) const = default;
@@ -185,7 +186,7 @@ using CommandBody =
                  SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState,
                  NoteEmpty, SetLogTime, WishPlace>;
 
-// Names one request through every resend and forward (safety.md 5.5).
+// The name of one request, the same each time that it is sent again or forwarded (safety.md 5.5).
 struct RequestId {
   Incarnation from;
   uint64_t counter = 0;
@@ -195,11 +196,11 @@ struct RequestId {
 
 struct Command {
   CommandBody body;
-  int64_t at_ms = 0;            // Log time, stamped by the leader: only SetLogTime brings it back.
-  RequestId request;            // Zero: the leader's own idea.
+  int64_t at_ms = 0;            // Log time, stamped by the leader. Only SetLogTime sets it back.
+  RequestId request;            // Zero: the leader decided it by itself.
   std::string idempotency_key;  // Empty: none.
-  uint64_t fingerprint = 0;     // Of what the client sent with the key; 0 = none.
-  uint64_t age_ms = 0;          // Steady milliseconds of all leaders by then (safety.md 8.3).
+  uint64_t fingerprint = 0;     // A hash of what the client sent with the key; 0 = none.
+  uint64_t age_ms = 0;          // Steady milliseconds of all leaders up to then (safety.md 8.3).
   bool operator==(const Command&) const = default;
 };
 
@@ -207,7 +208,7 @@ const char* name(Strategy strategy);
 std::optional<Strategy> strategy_of(std::string_view text);
 const char* name(const CommandBody& body);  // "assign", "set_config", …
 
-// Bytes of a command: Protobuf, versioned, unknown fields kept out of harm's way.
+// A command as bytes: Protobuf with a version. Unknown fields do no harm.
 Bytes encode(const Command& command);
 Result<Command> decode_command(BytesView bytes);
 

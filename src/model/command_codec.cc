@@ -6,7 +6,7 @@ namespace {
 
 using Case = proto::CommandBody;
 
-// ---- One `write` and one `read` a command, in the order of model/command.h.
+// ---- One `write` and one `read` for each command, in the order of model/command.h.
 
 void write(const AdmitMember& from, Case* to) {
   put(from.info, to->mutable_admit_member()->mutable_info());

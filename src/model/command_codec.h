@@ -1,4 +1,5 @@
-// The body of a command to and from Protobuf, for the codecs alone: requests carry bodies too.
+// The body of a command to and from Protobuf. Only the codecs use it, since requests also carry
+// bodies.
 #pragma once
 
 #include "model/command.h"

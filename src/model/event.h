@@ -1,4 +1,4 @@
-// Numbered events: what the cluster says about itself, the same on every node, in the same order.
+// Numbered events about the cluster. They are the same on every node, in the same order.
 #pragma once
 
 #include <compare>
@@ -11,7 +11,8 @@
 
 namespace databridge {
 
-// id = index.k: the log index of the command and the place within what it caused, from 0.
+// The id is index.k: the log index of the command, and the number of the event among those of that
+// command, from 0.
 struct EventId {
   LogIndex index = 0;
   uint32_t k = 0;
@@ -19,7 +20,7 @@ struct EventId {
   auto operator<=>(const EventId&) const = default;
   std::string text() const { return std::to_string(index) + "." + std::to_string(k); }
 
-  // "12.3", or "12", which means after all of index 12.
+  // Parses "12.3", or "12", which means after all events of index 12.
   static Result<EventId> parse(std::string_view text);
 };
 
@@ -28,7 +29,7 @@ struct Event {
   int64_t at_ms = 0;  // Unix time, stamped by the leader.
   std::string type;   // node_joined, node_left, node_failed, node_recovered, leader_elected,
                       // work_assigned, work_released, work_rebalanced, config_changed, …
-  std::string node;   // The node it is about, or empty.
+  std::string node;   // The node that the event is about, or empty.
   std::map<std::string, std::string> data;
 
   bool operator==(const Event&) const = default;

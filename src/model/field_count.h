@@ -1,5 +1,5 @@
-// How many fields an aggregate has. A struct that grows must grow in its generator and its codec:
-// the assertions stop the build until someone has looked.
+// Counts the fields of an aggregate. A new field needs a place in the random generator and in the
+// codec: the assertions stop the build until someone has added it there.
 #pragma once
 
 #include "model/event.h"

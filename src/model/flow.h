@@ -1,4 +1,4 @@
-// What the user asks for: flows, processors, connections.
+// What the user configures: flows, processors, connections.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace databridge {
 enum class Replication : uint8_t { quorum, sync, async };
 
 struct Constraints {
-  Labels require;       // Hard: every pair must be a label of the node. `node` = its id.
-  Labels prefer;        // Soft: a tie among equals is decided by it.
-  bool spread = false;  // Anti-affinity: not two processors of its flow on one node.
+  Labels require;       // Hard: the node must have every one of these labels. `node` = its id.
+  Labels prefer;        // Soft: decides between nodes that are equal otherwise.
+  bool spread = false;  // Anti-affinity: no two processors of the flow on one node.
 
   bool operator==(const Constraints&) const = default;
 };
@@ -25,21 +25,21 @@ struct Constraints {
 struct ProcessorSpec {
   ProcessorId id;
   std::string name;
-  std::string type;  // A registered type, or "external": run by an embedding engine.
+  std::string type;  // A registered type, or "external": the program that embeds the node runs it.
   std::map<std::string, std::string> properties;
-  FlowId flow;  // Empty: a processor on its own.
+  FlowId flow;  // Empty: the processor belongs to no flow.
   Replication replication = Replication::quorum;
   Constraints constraints;
-  bool node_local = false;  // Its source is on the node (TailFile …) and it is not `shared`.
-  std::vector<std::string> terminate;  // Relationships whose flow files may end there.
-  // Paths of files that it touches: below a root of its node. One that ends with a slash is the
-  // part of a path before its first attribute.
+  bool node_local = false;  // It reads files of its node (such as TailFile) and is not `shared`.
+  std::vector<std::string> terminate;  // Relationships whose flow files may end at this processor.
+  // Paths of the files that it touches; each must lie below a root of its node. A path that ends
+  // with a slash is only the part before the first attribute.
   std::vector<std::string> files;
 
   bool operator==(const ProcessorSpec&) const = default;
 };
 
-// A connection belongs to its destination: the queue is there (safety.md 4.1).
+// A connection belongs to its destination, whose node keeps the queue (safety.md 4.1).
 struct ConnectionSpec {
   Uuid id;  // Uuid::from_name(flow, "from relationship to").
   ProcessorId from;

@@ -10,7 +10,8 @@
 
 namespace databridge {
 
-// Content, and all of a flow file: a frame between nodes (64 MiB) has room for one.
+// The limits of the content, and of a whole flow file. A frame between nodes (64 MiB) has room for
+// one flow file.
 inline constexpr uint64_t kContentMax = 60 << 20;
 inline constexpr uint64_t kFlowFileMax = 63 << 20;
 
@@ -27,11 +28,11 @@ struct FlowFile {
   bool operator==(const FlowFile&) const = default;
 };
 
-// shared_ptr, because the connection keeps a flow file while a session on another thread reads it,
-// several connections may hold the same one, and a message may have it too.
+// It is a shared_ptr, because the connection keeps a flow file while a session on another thread
+// reads it, several connections may hold the same one, and a message may hold it too.
 using FlowFilePtr = std::shared_ptr<const FlowFile>;
 
-// A flow file on its way over a connection: identity = (connection, origin epoch, sequence).
+// A flow file on its way over a connection. Its identity is (connection, origin epoch, sequence).
 struct Parcel {
   Epoch origin;           // The epoch of the sender that created it; resends keep it.
   uint64_t sequence = 0;  // From 1, without gaps, within (connection, origin).

@@ -1,4 +1,4 @@
-// What members and their leader say to each other about health (safety.md 3).
+// Messages about health between the members and their leader (safety.md 3).
 #pragma once
 
 #include <cstdint>
@@ -17,39 +17,41 @@ struct Running {
   bool operator==(const Running&) const = default;
 };
 struct Heartbeat {
-  uint64_t sequence = 0;  // Grows with each one sent; the ack names it.
-  Term term = 0;          // The term that the member believes in.
-  uint64_t boot = 0;      // How often this data directory was started.
+  uint64_t sequence = 0;  // Grows with each heartbeat; the acknowledgement names it.
+  Term term = 0;          // The term that the member knows.
+  uint64_t boot = 0;      // The number of starts of this data directory.
   NodeLoad load;
-  // Work of the member that goes otherwise than its state of `version` says, that was not started
-  // yet or that is to end. All the rest of what it owns goes as that state says (docs/adr/0011).
+  // Work whose state differs from the member's own copy of the state (at `version`), and work that
+  // has not started yet or is to end. All other work that it owns goes as that copy says
+  // (docs/adr/0011).
   std::vector<Running> running;
-  bool loop_late = false;  // It doubts itself: its own loop had a gap.
-  bool stopping = false;   // Its process is about to end: it wants no more work.
-  // Filled in by the body as it is sent: what the host holds (flow files in all queues, those of
-  // deleted flows included, and what still runs) once it has applied that index. 0: not said.
+  bool loop_late = false;  // Its own loop had a gap, so it doubts itself.
+  bool stopping = false;   // Its process is about to end and wants no more work.
+  // The index that the host has applied, and how much it holds after that: flow files in all queues
+  // (also of deleted flows), and triggers that still run. The body fills both in when it sends. 0:
+  // not said.
   LogIndex applied = 0;
   uint64_t held = 0;
-  int64_t wall_ms = 0;   // What its wall clock says; 0: not said (safety.md 8.2).
-  LogIndex version = 0;  // Of its state.
-  uint64_t answers = 0;  // The newest HeartbeatAsk that it has had from this leader.
+  int64_t wall_ms = 0;   // The time on its wall clock; 0: not said (safety.md 8.2).
+  LogIndex version = 0;  // The version of its copy of the state.
+  uint64_t answers = 0;  // The newest HeartbeatAsk that it got from this leader.
   bool lapsed = false;   // Its lease has ended since the last heartbeat.
   bool operator==(const Heartbeat&) const = default;
 };
-// Renews the lease of the member until (when it sent `sequence`) + L, in `term` only.
+// Renews the lease of the member, in `term` only, until (the time when it sent `sequence`) + L.
 struct HeartbeatAck {
   uint64_t sequence = 0;
   Term term = 0;
-  LogIndex commit = 0;  // Of the leader, at this moment: who has applied it is caught up.
+  LogIndex commit = 0;  // The leader's commit index now: a member that has applied it is caught up.
   bool operator==(const HeartbeatAck&) const = default;
 };
-// Asks for a heartbeat now, that names this number (a check).
+// Asks for a heartbeat at once. That heartbeat answers this number (a check).
 struct HeartbeatAsk {
   uint64_t number = 0;
   bool operator==(const HeartbeatAsk&) const = default;
 };
 
-// What the leader knows and does not log: pushed to all once a second.
+// Facts that the leader knows and does not log. It sends them to all nodes once a second.
 struct SoftMember {
   Incarnation incarnation;
   NodeLoad load;
@@ -58,10 +60,11 @@ struct SoftMember {
   double latency_last_ms = 0;
   double latency_smoothed_ms = 0;
   double latency_p99_ms = 0;
-  int64_t started_at_ms = 0;         // Unix time of the node's start, for its uptime.
-  int64_t quarantine_given_ms = 0;   // Its quarantine, and how long that has lasted by the leader's
-  int64_t quarantine_lasted_ms = 0;  // steady clock: the next leader goes on from there.
-  LogIndex version = 0;              // Of its state, as its last heartbeat said.
+  int64_t started_at_ms = 0;        // Unix time when the node started, for its uptime.
+  int64_t quarantine_given_ms = 0;  // The length of its quarantine; 0 = none.
+  // How long that has lasted by the leader's steady clock. The next leader goes on from there.
+  int64_t quarantine_lasted_ms = 0;
+  LogIndex version = 0;  // The version of its state, from its last heartbeat.
   bool operator==(const SoftMember&) const = default;
 };
 struct SoftTable {
@@ -69,11 +72,11 @@ struct SoftTable {
   int64_t as_of_ms = 0;
   uint32_t voters_reachable = 0;
   std::vector<SoftMember> members;
-  // How far the stamps of commands lie ahead of the leader's wall clock, which they then wait for;
-  // below zero: behind it, because no majority of the voters' clocks agrees with it.
+  // How far the stamps of commands are ahead of the leader's wall clock; stamps then wait for the
+  // clock. Below zero they are behind it, because no majority of the voters' clocks agrees with it.
   int64_t log_ahead_ms = 0;
-  uint32_t voters_wanted = 0;  // That so many members should have; 0: not said.
-  LogIndex commit = 0;         // Of the leader.
+  uint32_t voters_wanted = 0;  // How many voters there should be; 0: not said.
+  LogIndex commit = 0;         // The leader's commit index.
   bool operator==(const SoftTable&) const = default;
 };
 

@@ -19,7 +19,7 @@ bool is_valid_name(std::string_view name, size_t length_max) {
 
 namespace {
 
-// A decimal number that fills the text: no sign, no space, nothing behind it.
+// A decimal number that fills the whole text: no sign, no space, no text after it.
 template <typename Number>
 bool read_number(std::string_view text, Number& number) {
   const char* end = text.data() + text.size();

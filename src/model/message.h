@@ -1,4 +1,4 @@
-// Everything that nodes say to each other, as one variant.
+// All messages between nodes, as one variant.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 
 namespace databridge {
 
-// A message of the consensus core; node/raft_codec knows its inside.
+// A message of the consensus core. Only node/raft_codec knows its content.
 struct RaftPacket {
   Bytes bytes;
   bool operator==(const RaftPacket&) const = default;
@@ -26,46 +26,48 @@ struct RaftPacket {
 
 // ---- Founding and joining (safety.md 5.3)
 
-// Asks the peer what it knows: sent to every seed until there is a cluster.
+// Asks a peer what it knows. It is sent to every seed until there is a cluster.
 struct Probe {
   MemberInfo self;
   bool operator==(const Probe&) const = default;
 };
-// The answer to Probe, and news that is sent unasked when it changes.
+// The answer to Probe. It is also sent without a Probe when it changes.
 struct ProbeReply {
   MemberInfo self;
-  ClusterId cluster;                  // Empty: not bootstrapped.
-  std::vector<MemberInfo> known;      // Founders it has heard from itself, itself included, sorted.
-  std::vector<Incarnation> promised;  // The set it has durably promised to found with, sorted.
-  std::vector<uint64_t> attempts;  // Of each of `promised`: a promise holds for that attempt only.
-  uint64_t attempt = 1;            // Of the node itself: durable, grows when it withdraws.
+  ClusterId cluster;              // Empty: the node has no cluster.
+  std::vector<MemberInfo> known;  // Founders that it has heard itself, including itself, sorted.
+  // The set with which it has durably promised to found, sorted.
+  std::vector<Incarnation> promised;
+  // The attempt of each of `promised`. The promise holds for that attempt only.
+  std::vector<uint64_t> attempts;
+  uint64_t attempt = 1;  // The node's own attempt. It is durable and grows when the node withdraws.
   bool operator==(const ProbeReply&) const = default;
 };
-// A node without a cluster asks a member to take it in; a follower passes it to the leader.
+// A node without a cluster asks a member to take it in. A follower passes this to the leader.
 struct Join {
   MemberInfo self;
-  ClusterId cluster;  // That it belongs to already; empty: none.
+  ClusterId cluster;  // The cluster that it already belongs to; empty: none.
   bool operator==(const Join&) const = default;
 };
-// The member is in: here is the cluster, and where its members are.
+// The node is a member now. The answer tells the cluster and its members' addresses.
 struct JoinReply {
   ClusterId cluster;
   Incarnation leader;
   std::vector<MemberInfo> members;
-  std::string refused;                   // Not empty: why not.
-  bool removed = false;                  // It was a member, and is none any more, for ever.
-  Standing standing = Standing::member;  // Else `members` has the other process, by itself.
+  std::string refused;   // Not empty: why it was not taken in.
+  bool removed = false;  // It was a member, was removed, and never becomes one again.
+  Standing standing = Standing::member;  // If not `member`, `members` holds only the other process.
   bool operator==(const JoinReply&) const = default;
 };
 
 // ---- Work (safety.md 1)
 
-// Nothing else starts a processor. Lower terms are refused.
+// Only this message starts a processor. A lower term is refused.
 struct StartWork {
   ProcessorId processor;
   Epoch epoch;
   Term term = 0;
-  LogIndex index = 0;  // The host must have applied it.
+  LogIndex index = 0;  // The host must have applied this index.
   bool operator==(const StartWork&) const = default;
 };
 struct StopWork {
@@ -74,20 +76,20 @@ struct StopWork {
   Term term = 0;
   bool operator==(const StopWork&) const = default;
 };
-// "Stopped" is the owner's word that its worker has returned and its children are reaped.
+// With "stopped" the owner says that its worker has returned and its children are reaped.
 struct WorkReport {
   ProcessorId processor;
   Epoch epoch;
-  RunState state = RunState::running;  // starting, running, failed; unassigned = stopped.
+  RunState state = RunState::running;  // One of starting, running, failed; unassigned = stopped.
   std::string detail;
   bool operator==(const WorkReport&) const = default;
 };
 
-// ---- Requests on their way to the leader (safety.md 5.5)
+// ---- Requests that are forwarded to the leader (safety.md 5.5)
 
 struct Forward {
   RequestId request;
-  Bytes bytes;  // cluster/request.h
+  Bytes bytes;  // Encoded by cluster/request.h.
   bool operator==(const Forward&) const = default;
 };
 struct ForwardReply {
@@ -101,12 +103,13 @@ struct ForwardReply {
 struct Delivery {
   Uuid connection;
   ProcessorId from;
-  Epoch epoch;   // The newest epoch of `from` that the sender has applied: it fences.
-  Epoch tenure;  // The epoch of the destination that this is addressed to; refused under another.
-  std::vector<Parcel> parcels;  // Of one origin, in order.
+  Epoch epoch;   // The newest epoch of `from` that the sender has applied. It is a fence.
+  Epoch tenure;  // The destination's epoch that this is meant for. It is refused under any other.
+  std::vector<Parcel> parcels;  // All of one origin, in order.
   bool operator==(const Delivery&) const = default;
 };
-// busy: try again; refused: `epoch` is old, catch up; not_here: that tenure is over, go elsewhere.
+// busy: try again later. refused: `epoch` is old, so the sender must catch up. not_here: that
+// tenure is over, send it to the new one.
 enum class DeliveryResult : uint8_t { accepted, busy, refused, not_here };
 struct DeliveryAck {
   Uuid connection;
@@ -114,7 +117,7 @@ struct DeliveryAck {
   Epoch tenure;
   Epoch origin;
   std::vector<uint64_t> safe;   // Sequences of this origin that are durable there.
-  std::vector<uint64_t> never;  // Those that are not, and never will be under this tenure.
+  std::vector<uint64_t> never;  // Sequences that are not there and never will be under this tenure.
   DeliveryResult result = DeliveryResult::accepted;
   bool operator==(const DeliveryAck&) const = default;
 };
@@ -124,9 +127,9 @@ using Message = std::variant<RaftPacket, Probe, ProbeReply, Join, JoinReply, Hea
                              Forward, ForwardReply, Delivery, DeliveryAck>;
 
 const char* name(const Message& message);
-bool is_for_strangers(const Message& message);  // All else is only taken from members.
+bool is_for_strangers(const Message& message);  // All other messages are taken from members only.
 
-// Bytes of a message: Protobuf. Decoding takes anything and never crashes.
+// A message as bytes: Protobuf. Decoding accepts any bytes and never crashes.
 Bytes encode(const Message& message);
 Result<Message> decode_message(BytesView bytes);
 

@@ -12,7 +12,7 @@ void put_ids(const std::vector<Incarnation>& from, google::protobuf::RepeatedFie
   for (const auto id : from) to->Add(id.value);
 }
 
-// ---- One `write` and one `read` a message, in the order of model/message.h.
+// ---- One `write` and one `read` for each message, in the order of model/message.h.
 
 void write(const RaftPacket& from, Case* to) { to->mutable_raft_packet()->set_bytes(from.bytes); }
 void read(const proto::RaftPacket& from, RaftPacket& to, Check&) { to.bytes = from.bytes(); }
@@ -316,7 +316,7 @@ void read_body(const proto::Message& from, Message& to, Check& check) {
 }  // namespace codec
 
 Bytes encode(const Message& message) {
-  google::protobuf::Arena arena;  // A delivery is made of thousands of small parts.
+  google::protobuf::Arena arena;  // An arena, because a delivery has thousands of small parts.
   auto* wire = google::protobuf::Arena::CreateMessage<proto::Message>(&arena);
   wire->set_format(codec::kFormat);
   std::visit([&](const auto& body) { codec::write(body, wire); }, message);

@@ -101,7 +101,7 @@ TEST(Codec, DefaultsComeBack) {
   EXPECT_TRUE(decode_message(encode(Message{})).value() == Message{});
 }
 
-// Whatever arrives, the answer is a value or an Error; a value, once written, reads the same.
+// Any bytes give a value or an Error. A value that is encoded again decodes to the same value.
 TEST(Codec, SpoiledBytesNeverCrash) {
   RandomNouns nouns(3);
   int refused = 0;

@@ -36,7 +36,7 @@ constexpr std::array kReplications = {"quorum", "sync", "async"};
 constexpr std::array kStrategies = {"least_loaded", "round_robin", "weighted_random",
                                     "consistent_hash"};
 
-// In the order of the variants: an alternative without a word does not compile.
+// In the order of the variants. An alternative without a word does not compile.
 constexpr std::array kCommands = {
     "admit_member", "remove_member", "set_verdict",   "set_draining",     "set_voters",
     "put_flow",     "delete_flow",   "add_processor", "delete_processor", "set_wanted",

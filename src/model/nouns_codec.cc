@@ -113,7 +113,8 @@ void get(const proto::Member& from, Member& to, Check& check) {
   enum_in(from.health(), Health::stopped, to.health, check, "health");
   enum_in(from.reason(), HealthReason::behind, to.reason, check, "health reason");
   to.quarantine_ms = from.quarantine_ms();
-  // How long it was to last is not known any more: the next leader ends it at the next good check.
+  // The length of the quarantine is not known any more. The next leader ends it at the next good
+  // check.
   if (from.quarantined_until_ms() != 0 && to.quarantine_ms == 0) to.quarantine_ms = 1;
   to.quarantine_count = from.quarantine_count();
   to.draining = from.draining();

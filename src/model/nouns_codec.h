@@ -1,7 +1,7 @@
-// The nouns to and from Protobuf, for the codecs alone: this header brings the generated classes
-// in, so only *_codec.cc files (and cluster/request.cc) include it.
+// The nouns to and from Protobuf, for the codecs alone. This header includes the generated classes,
+// so only *_codec.cc files (and cluster/request.cc) include it.
 //
-// - Owns: one put/get pair a noun, and what is refused of bytes that came from outside.
+// - Owns: a put/get pair for each noun, and the checks of bytes that come from outside.
 // - Pure: yes. Any thread.
 #pragma once
 
@@ -22,12 +22,12 @@
 
 namespace databridge::codec {
 
-// The version of all our bytes. A reader refuses what is newer than itself.
+// The version of all our bytes. A reader refuses a newer version.
 inline constexpr uint32_t kFormat = 1;
-// No message, command or request is larger, whoever sent it.
+// The largest message, command or request, from any sender.
 inline constexpr size_t kBytesMax = size_t{64} << 20;
 
-// Remembers the first thing that is wrong; readers go on to the end and ask once.
+// Remembers the first error. Readers go on to the end and ask once.
 class Check {
  public:
   void bad(std::string what) {
@@ -43,7 +43,7 @@ class Check {
   std::optional<std::string> wrong_;
 };
 
-// Enumerators are one more in bytes, so that a missing one is seen.
+// In bytes an enumerator is one higher, so that a missing one is noticed.
 template <typename To, typename From>
 To enum_out(From value) {
   return static_cast<To>(static_cast<int>(value) + 1);
@@ -95,7 +95,6 @@ void get(const proto::Event& from, Event& to, Check& check);
 void put(const RequestId& from, proto::RequestId* to);
 void get(const proto::RequestId& from, RequestId& to, Check& check);
 
-// Lists of nouns.
 template <typename List, typename Wire>
 void put_all(const List& from, Wire* to) {
   to->Reserve(static_cast<int>(from.size()));
@@ -107,7 +106,7 @@ void get_all(const Wire& from, List& to, Check& check) {
   for (int i = 0; i < from.size(); ++i) get(from.Get(i), to[static_cast<size_t>(i)], check);
 }
 
-// Parses `bytes` into `wire`, or says why not.
+// Parses `bytes` into `wire`, or returns why that fails.
 template <typename Wire>
 std::optional<Error> parse(BytesView bytes, const char* what, Wire& wire) {
   if (bytes.size() > kBytesMax) {

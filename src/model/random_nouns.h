@@ -11,7 +11,7 @@ class RandomNouns : public RandomValues {
  public:
   using RandomValues::RandomValues;
 
-  // The alternative of that place in the variant.
+  // `alternative` is the index in the variant.
   CommandBody command_body(size_t alternative);
   Message message(size_t alternative);
   Command command() {
@@ -20,7 +20,7 @@ class RandomNouns : public RandomValues {
   }
 
  private:
-  // One `fill` an alternative.
+  // ---- One `fill` for each alternative.
   void fill(AdmitMember& to) { to = {info(), flip()}; }
   void fill(RemoveMember& to) { to = {incarnation(), text()}; }
   void fill(SetVerdict& to) {

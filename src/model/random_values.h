@@ -1,5 +1,5 @@
-// Random values and nouns for property tests: every field takes odd values (empty, not
-// UTF-8, largest), and the same seed gives the same value everywhere.
+// Random values and nouns for property tests. Every field takes odd values (empty, not UTF-8,
+// largest), and the same seed gives the same value everywhere.
 #pragma once
 
 #include <limits>

@@ -6,7 +6,7 @@
 
 namespace databridge {
 
-// What the wire might do to bytes: cut, flip, repeat, or put something else altogether.
+// Damage as the network might do it: bytes are cut, flipped, repeated, or replaced altogether.
 inline Bytes spoiled(Bytes bytes, Random& random) {
   switch (random.below(4)) {
     case 0:
