@@ -1,4 +1,4 @@
-// Time, as the world has it. The only maker of Instants.
+// Time in the real world. Only this class makes Instants.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ class Clock {
  public:
   virtual ~Clock() = default;
 
-  // CLOCK_BOOTTIME: goes on while the machine sleeps, never goes back. Any thread.
+  // CLOCK_BOOTTIME: it goes on while the machine sleeps, and never goes back. Any thread.
   virtual Instant now() const = 0;
 
   // Unix time in milliseconds, for people and for stamps. May jump. Any thread.

@@ -1,5 +1,5 @@
-// The world on one page: all that a node may touch, handed in at its making. The daemon hands in
-// the real one (platform/), the simulator hands in its own.
+// Everything outside itself that a node may use. It is given to the node when the node is made: the
+// daemon gives the real parts (platform/), the simulator gives its own.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ struct Env {
   Workers& workers;
   Files& files;
   LoadProbe& load_probe;
-  uint64_t seed;  // For all chance in this node: from the system's entropy, or from the test.
+  // For all random numbers in this node. It comes from the system's entropy, or from the test.
+  uint64_t seed;
 };
 
 }  // namespace databridge::env

@@ -1,4 +1,4 @@
-// The load of this machine or of the cgroup that this process lives in.
+// The load of this machine, or of the cgroup of this process.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 namespace databridge::env {
 
 struct LoadSample {
-  double cpu_percent = 0;     // Since the last sample, 0–100 of all cores we may use.
-  double memory_percent = 0;  // In use, of what we may use.
+  double cpu_percent = 0;     // Since the last sample, 0–100 of all cores that we may use.
+  double memory_percent = 0;  // Of the memory that we may use.
 };
 
 struct Machine {
@@ -21,8 +21,8 @@ class LoadProbe {
   virtual ~LoadProbe() = default;
   virtual Machine machine() const = 0;
 
-  // Nothing when it cannot be measured (the first call measures CPU since start). Engine thread,
-  // about once a second; reads a few small files of /proc, which do not wait.
+  // nullopt when it cannot be measured (the first call measures CPU since the start). Engine
+  // thread, about once a second. It reads a few small files of /proc, which does not block.
   virtual std::optional<LoadSample> sample() = 0;
 };
 

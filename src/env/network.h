@@ -1,5 +1,5 @@
-// The network between members. A link goes one way: each node dials every member it knows, speaks
-// on the links it dialled and listens on the links it accepted.
+// The network between members. A link has one direction: each node dials every member that it
+// knows, sends on the links that it dialled, and receives on the links that it accepted.
 #pragma once
 
 #include <cstdint>
@@ -14,36 +14,36 @@
 
 namespace databridge::env {
 
-// What a node has promised and holds, as its greeting names it (safety.md 9.1).
+// The durable promises and entries of a node, as its greeting names them (safety.md 9.1).
 struct LogPosition {
   Term term = 0;
-  Incarnation vote;     // In that term; 0: none.
-  LogIndex last = 0;    // Of its log, as far as it is durable,
-  Term last_term = 0;   // the term of that entry,
-  uint64_t chain = 0;   // and the hash of all entries up to it.
-  LogIndex commit = 0;  // As far as it knows.
+  Incarnation vote;     // Its vote in that term; 0: none.
+  LogIndex last = 0;    // The last durable entry of its log.
+  Term last_term = 0;   // The term of that entry.
+  uint64_t chain = 0;   // The hash of all entries up to that one.
+  LogIndex commit = 0;  // The commit index that it knows.
 
   bool operator==(const LogPosition&) const = default;
 };
 
-// Who is at the other end: exchanged before anything else.
+// The identity of a process. Both sides send it before anything else.
 struct Greeting {
   Incarnation incarnation;
   NodeId node;
   ClusterId cluster;         // Empty: in no cluster yet.
-  uint64_t boot = 0;         // How often this data directory was started.
+  uint64_t boot = 0;         // The number of starts of this data directory.
   std::string host_boot_id;  // /proc/sys/kernel/random/boot_id
   uint64_t netns = 0;        // Inode of the network namespace.
   uint64_t pidns = 0;        // Inode of the pid namespace.
   uint64_t pid = 0;
   uint64_t pid_start = 0;  // Start time of the process, in clock ticks since boot.
-  Address address;         // Where to dial it, as it advertises; may be empty.
-  uint64_t start = 0;      // Random, of this start. 0: a version that names none.
-  uint64_t device = 0;     // Of the locked data directory,
-  uint64_t inode = 0;      // likewise.
-  LogPosition log;         // All zero: it has no log yet.
-  // SHA-256, in hexadecimal, of the secret that its guardian reveals once it has reaped it. Empty:
-  // it has none.
+  Address address;      // The address at which it advertises that it can be dialled; may be empty.
+  uint64_t start = 0;   // A random number of this start. 0: an older version that sends none.
+  uint64_t device = 0;  // Device of the locked data directory.
+  uint64_t inode = 0;   // Inode of the locked data directory.
+  LogPosition log;      // All zero: it has no log yet.
+  // The SHA-256, in hexadecimal, of a secret. Its guardian reveals the secret once it has reaped
+  // the process. Empty: it has no guardian.
   std::string guardian;
 
   Home home() const { return {host_boot_id, device, inode}; }
@@ -51,22 +51,24 @@ struct Greeting {
 };
 
 enum class LinkNews : uint8_t {
-  up,       // A link we dialled is greeted: we can speak to that incarnation. Again on the same
-            // link: it belongs to another cluster than it said before.
+  // A link that we dialled is greeted, so we can send to that incarnation. It comes again for the
+  // same link when the peer's cluster has changed.
+  up,
   lost,     // That link ended: reset, closed, or broken.
-  refused,  // A dial to the address was refused outright: nobody listens there.
+  refused,  // A dial was refused outright: no process listens at the address.
   failed,   // A dial failed otherwise (no route, time-out, bad greeting).
 };
 
 struct LinkEvent {
   LinkNews news;
-  Address address;  // That was dialled.
-  Greeting peer;    // Who is or was there: the last one greeted at the address; may be nobody.
-  bool process_gone = false;  // On `refused`: the peer was a process of this very host (same boot
-                              // id and namespaces) and /proc says that pid and start time are gone.
+  Address address;  // The address that was dialled.
+  Greeting peer;    // The peer: the last one that greeted at the address. Empty if there was none.
+  // On `refused`: the peer was a process of this same host (same boot id and namespaces), and /proc
+  // says that its pid and start time are gone.
+  bool process_gone = false;
 };
 
-// Who said something: the process that greeted on that link.
+// The sender of a message: the process that greeted on that link.
 struct Speaker {
   Incarnation incarnation;
   uint64_t boot = 0;
@@ -81,38 +83,38 @@ class Network {
   struct Receiver {
     std::function<void(Speaker from, Message message)> on_message;
     std::function<void(LinkEvent event)> on_link;
-    // A greeting came in: somebody dialled us, or belongs to another cluster than before.
+    // A greeting came in: a node dialled us, or its cluster has changed.
     std::function<void(Greeting peer)> on_greeting;
-    // The guardian of that process says that it has reaped it (docs/adr/0008). It may say so late:
+    // The guardian of that process says that it has reaped it (docs/adr/0008). This may come late:
     // the incarnation may run again by then, with a higher boot.
     std::function<void(Greeting process)> on_reaped;
   };
 
-  // Sets who gets what arrives (called on the network's thread), and begins to listen.
-  // Once, before anything else.
+  // Sets the receiver (called on the network's thread), and begins to listen. Called once, before
+  // anything else.
   virtual Result<void> start(Greeting self, Receiver receiver) = 0;
 
-  // The cluster this node belongs to from now on: links to members of another one are cut.
+  // The cluster of this node from now on. Links to members of another cluster are cut.
   virtual void set_cluster(const ClusterId& cluster) = 0;
 
-  // Which processes may speak as members from now on. All others are strangers: they get short
-  // frames, few connections and little time, and nothing but what is for strangers is taken from
-  // them (safety.md 10). Messages to a member go to the process that was let in.
+  // The processes that may speak as members from now on. All others are strangers. They get short
+  // frames, few connections and little time, and only messages for strangers are taken from them
+  // (safety.md 10). A message to a member is sent to the process that was let in.
   virtual void know(KnownPeers peers) = 0;
 
-  // For the greetings to come. Those that were exchanged already stay as they are.
+  // Used for later greetings. Earlier greetings are not sent again.
   virtual void set_position(const LogPosition& position) = 0;
 
-  // Keeps a link to the address: redials for ever, at once after a loss, then backing off to at
-  // most one second. Twice is once, but that it is tried at once if it waits.
+  // Keeps a link to the address. It redials for ever: at once after a loss, then with a back-off of
+  // up to one second. If the address is dialled already, this only ends the back-off.
   virtual void dial(const Address& address) = 0;
-  // A link that was up there is told as lost: the last news of the address.
+  // A link that was up is reported as lost. This is the last event of the address.
   virtual void hang_up(const Address& address) = 0;
 
-  // Sends on the link to that incarnation: to the process that was let in, or to the one of that
-  // `start` if it is not 0. In order; but deliveries of flow files, which may be long, are
-  // overtaken by all else. Dropped without a word when there is no link, or when 64 MiB of
-  // deliveries, or of all else, already wait there. Never blocks.
+  // Sends on the link to that incarnation: to the process that was let in, or, if `start` is not 0,
+  // to the process with that start number. Messages stay in order, but deliveries of flow files,
+  // which may be long, are overtaken by all others. A message is dropped silently when there is no
+  // link, or when 64 MiB of its sort (deliveries, or all others) already wait there. Never blocks.
   virtual void send(Incarnation to, Message message, uint64_t start) = 0;
   void send(Incarnation to, Message message) { send(to, std::move(message), 0); }
 };

@@ -1,4 +1,4 @@
-// The durable store: ordered keys in a few spaces, written in atomic batches.
+// The durable store: ordered keys in a few spaces. Batches are written atomically.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace databridge::env {
 
-// One kind of data each; a column family in RocksDB.
+// One space for each kind of data; a column family in RocksDB.
 enum class Space : uint8_t { meta, raft_log, snapshot, queue, state, event };
 inline constexpr int kSpaces = 6;
 
@@ -20,7 +20,7 @@ struct Write {
   enum class Kind : uint8_t { put, erase, erase_range };
   Kind kind;
   Space space;
-  Bytes key;    // For erase_range: the first key that goes.
+  Bytes key;    // For erase_range: the first key that is erased.
   Bytes value;  // For erase_range: the first key that stays.
 };
 
@@ -44,24 +44,24 @@ class Store {
   virtual ~Store() = default;
 
   // Takes the batch and returns its number (1, 2, 3 …) at once. The store makes batches durable in
-  // that order, several with one sync where it can, each whole or not at all, and then calls
-  // `on_durable` (set once, before the first submit) with the highest number that is safe, on a
-  // thread of its own. A failure is final: `on_durable` gets the error, nothing later is written,
-  // and the node must stop. Engine thread only.
+  // that order, each one whole or not at all, and several with one sync if it can. Then it calls
+  // `on_durable` with the highest durable number, on a thread of its own. `on_durable` is set once,
+  // before the first submit. A failure is final: `on_durable` gets the error, nothing later is
+  // written, and the node must stop. Engine thread only.
   virtual uint64_t submit(Batch batch) = 0;
   virtual void on_durable(std::function<void(Result<uint64_t>)> told) = 0;
 
-  // Reads see what is durable, and may see what was submitted. They may wait for the disk: for the
-  // start of a node and for worker threads, not for the engine's turn.
+  // Reads see what is durable, and may see what was submitted. They may wait for the disk, so they
+  // are for the start of a node and for worker threads, not for the engine's turn.
   virtual Result<std::optional<Bytes>> get(Space space, BytesView key) = 0;
 
-  // Visits keys in [from, to) in order (an empty `to` = to the end of the space) until `visit`
-  // returns false. The views are valid during the call only.
+  // Visits the keys in [from, to) in order until `visit` returns false. An empty `to` means the end
+  // of the space. The views are valid during the call only.
   virtual Result<void> scan(Space space, BytesView from, BytesView to,
                             const std::function<bool(BytesView key, BytesView value)>& visit) = 0;
 
-  // Bytes free on the disk, and of how many; and whether so little is free that room which was
-  // reserved for consensus has been given up. Any thread.
+  // The free and total bytes of the disk. `reserve_used`: so little is free that room reserved for
+  // consensus has been given up. Any thread.
   struct Room {
     uint64_t free = 0;
     uint64_t total = 0;

@@ -1,4 +1,4 @@
-// Threads for work that may wait.
+// Threads for work that may block.
 #pragma once
 
 #include <functional>
@@ -10,11 +10,11 @@ class Workers {
  public:
   virtual ~Workers() = default;
 
-  // Runs the job on some worker thread, later. Jobs are independent; the pool grows when all of its
-  // threads are busy for long, up to a limit. In the simulator a job runs at a drawn moment.
+  // Runs the job later, on some worker thread. Jobs are independent. The pool grows when all of its
+  // threads are busy for long, up to a limit. In the simulator a job runs at a random moment.
   virtual void run(std::function<void()> job) = 0;
 
-  // The same on a thread of its own: however many jobs do not return, these do not wait for them.
+  // Runs the job on a thread of its own, so that it never waits for jobs that do not return.
   virtual void run_apart(std::function<void()> job) { run(std::move(job)); }
 };
 

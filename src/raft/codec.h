@@ -1,9 +1,9 @@
-// The bytes of messages and of what is stored. Version 1: a version byte, a kind byte, then the
-// fields in a fixed order, numbers as LEB128. A reader ignores what follows the fields it knows, so
+// Messages and stored records as bytes. Version 1: a version byte, a kind byte, then the fields in
+// a fixed order, with numbers as LEB128. A reader ignores bytes after the fields that it knows, so
 // later versions may append fields.
 //
-// - Owns: the format. Pure. Never crashes on foreign bytes: every length is checked against what is
-//   left.
+// - Owns: the format. Pure. Foreign bytes never crash it: each length is checked against the bytes
+//   that are left.
 #pragma once
 
 #include "base/bytes.h"
@@ -13,13 +13,15 @@
 namespace databridge::raft {
 
 Bytes encode(const Message& message);
-Result<Message> decode(BytesView bytes);  // Code::corrupt. Copies the payloads out of `bytes`.
+// Fails with Code::corrupt. Copies the payloads out of `bytes`.
+Result<Message> decode(BytesView bytes);
 
 Bytes encode_configuration(const Configuration& configuration);
 Result<Configuration> decode_configuration(BytesView bytes);
 
-// For the durable log: one record each. The entry's record holds its term, index, kind and data;
-// the snapshot's holds everything but `data`, which may be large and is stored as the body likes.
+// For the durable log, one record each. An entry's record holds its term, index, kind and data. A
+// snapshot's record holds everything but `data`, which may be large; the body chooses how to store
+// it.
 Bytes encode_entry(const Entry& entry);
 Result<Entry> decode_entry(BytesView bytes);
 Bytes encode_hard_state(const HardState& state);

@@ -1,8 +1,8 @@
-// The inside of Raft: one class, because Raft's rules share one state; its methods are spread by
-// topic over core.cc (terms, Ready), election.cc, replication.cc, snapshot.cc, change.cc, read.cc
-// and loss.cc (what other servers, or this one, have lost).
+// The inside of Raft. It is one class, because Raft's rules share one state. Its methods are spread
+// by topic over core.cc (terms, Ready), election.cc, replication.cc, snapshot.cc, change.cc,
+// read.cc and loss.cc (what this server or others have lost).
 //
-// - Owns: everything that raft.h says. Pure. Private to this room.
+// - Owns: what raft.h says. Pure. Private to this room.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ class Core {
  public:
   Core(const Options& options, Restored restored, Instant now);
 
-  // As in raft.h.
+  // The same as in raft.h.
   void step(const Message& message, Instant now);
   void tick(Instant now);
   Instant next_wake() const;
@@ -57,7 +57,7 @@ class Core {
   Status status() const;
 
  private:
-  // core.cc: terms, timers' common part, Ready.
+  // core.cc: terms, the common part of timers, Ready.
   void enter_term(Term term);
   void become_follower(Term term, ServerId leader);
   void heard_from_leader(const Message& message);
@@ -129,7 +129,7 @@ class Core {
   Instant now_;
   Log log_;
   Membership members_;
-  Snapshot snapshot_;  // The newest; what lagging followers are sent.
+  Snapshot snapshot_;  // The newest; followers that lag get it.
   HardState hard_;
   Index applied_ = 0;
 
@@ -139,36 +139,36 @@ class Core {
 
   Losses lost_;
 
-  // As a follower.
+  // State of a follower.
   Instant heard_leader_ = Instant::min();
-  bool lost_leader_ = false;           // Own evidence that it is gone; cleared when it is heard.
-  std::optional<Message> early_vote_;  // A pre-vote that waits for own evidence.
-  Index verified_ = 0;                 // Equal to the leader's log of this term up to here.
-  Index acknowledged_ = 0;             // What the leader of this term was told of it.
-  Instant append_sent_at_{};           // Of the newest append whose answer waits for the disk.
+  bool lost_leader_ = false;  // Own evidence says that it is gone. Cleared when it is heard.
+  std::optional<Message> early_vote_;  // A pre-vote that waits for our own evidence.
+  Index verified_ = 0;                 // The log equals that of this term's leader up to here.
+  Index acknowledged_ = 0;    // The last verified entry that this term's leader was told of.
+  Instant append_sent_at_{};  // Send time of the newest append that still waits for the disk.
   std::optional<Incoming> incoming_;
 
-  // As a candidate.
+  // State of a candidate.
   Instant election_deadline_{};
   int failed_rounds_ = 0;
   std::map<ServerId, bool> votes_;
 
-  // As a leader.
+  // State of a leader.
   std::map<ServerId, Progress> peers_;
   Instant leader_since_{}, heartbeat_due_{};
-  Index term_start_ = 0;  // The no-op of this term.
+  Index term_start_ = 0;  // The index of this term's no-op.
   ServerId transferee_ = 0;
   Instant transfer_deadline_{};
   uint64_t round_ = 0;
   std::deque<Read> reads_;
 
-  // For the next Ready.
+  // Contents of the next Ready.
   uint64_t ready_number_ = 0;
   std::deque<Unpersisted> unpersisted_;
   Term durable_term_ = 0;
   HardState handed_hard_;
   bool snapshot_unhanded_ = false, install_unhanded_ = false;
-  bool sends_due_ = false;  // A leader may have something to send that waits for the next Ready.
+  bool sends_due_ = false;  // A leader may have messages to send with the next Ready.
   Index compact_to_ = 0;
   std::vector<Message> send_now_, send_after_persist_;
   std::vector<ReadState> answers_;

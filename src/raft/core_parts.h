@@ -1,6 +1,6 @@
-// Small parts of the core's inside.
+// Small parts of Core.
 //
-// - Owns: their shape. Plain values. Private to this room.
+// - Owns: their fields. Plain values. Private to this room.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace databridge::raft {
 
-// A Ready that is on its way to the disk.
+// A Ready that is being written to disk.
 struct Unpersisted {
   uint64_t number;
   Term term;
@@ -20,11 +20,11 @@ struct Unpersisted {
 
 struct Read {
   uint64_t context;
-  Index index;     // 0: waits for an entry of this term to be committed.
+  Index index;     // 0: waits until an entry of this term is committed.
   uint64_t round;  // 0: waits for the next round.
 };
 
-// A snapshot on its way in.
+// A snapshot that is being received.
 struct Incoming {
   Position position;
   Configuration configuration;
@@ -33,22 +33,23 @@ struct Incoming {
   Bytes data;
 };
 
-// What is known of things that must not be lost, and may have been (loss.cc).
+// What this server knows about lost data: votes, acknowledged entries, committed entries (loss.cc).
 struct Losses {
   std::string diverged;
-  bool for_good = false;                       // `diverged` stays; else until heal().
-  ServerId term_leader = 0;                    // Whom this server knew to lead this term.
-  Instant second_heard{};                      // Another one than that.
-  std::string older_copy;                      // Of this server itself.
-  std::map<ServerId, std::string> older_ones;  // Of others, with the reason.
-  std::map<ServerId, Position> peer_logs;      // Of those that are linked.
-  Instant led{};                               // A leader was heard then, or this server began.
+  bool for_good = false;     // True: `diverged` stays. False: it stays until heal().
+  ServerId term_leader = 0;  // The server that this one knows as leader of this term.
+  Instant second_heard{};    // When another leader of this term was heard.
+  std::string older_copy;    // Why this server itself is an older copy; empty: it is none.
+  // Other servers that are older copies, with the reason.
+  std::map<ServerId, std::string> older_ones;
+  std::map<ServerId, Position> peer_logs;  // The last entries of linked servers.
+  Instant led{};  // When a leader was heard last, or when this server began.
   Term term_named = 0;
-  ServerId leap_from = 0;  // The newest message that was refused for its term.
+  ServerId leap_from = 0;  // The sender of the newest message that was refused for its term.
   Term leap_term = 0;
   uint64_t leaps_refused = 0;
 
-  // No second leader was heard for so long.
+  // True once no second leader was heard for `wait`.
   bool may_heal(Instant now, Duration wait) const {
     return !diverged.empty() && !for_good && now >= second_heard + wait;
   }

@@ -1,8 +1,8 @@
-// The configurations in the log: a server uses the newest one it has *appended*, committed or not,
-// and goes back to the one before when that entry is truncated (thesis §4.1).
+// The configurations in the log. A server uses the newest one that it has *appended*, committed or
+// not. When that entry is truncated, it goes back to the one before (thesis §4.1).
 //
-// - Owns: each configuration from the last compaction on, with its index; what a change makes of
-//   one. Pure.
+// - Owns: each configuration since the last compaction, with its position, and the result of a
+//   change. Pure.
 #pragma once
 
 #include <vector>
@@ -22,12 +22,14 @@ class Membership {
   const Configuration& latest() const { return history_.back().configuration; }
   Position latest_position() const { return history_.back().position; }
   Index latest_index() const { return history_.back().position.index; }
-  const Configuration& at(Index index) const;  // The newest at or before `index`.
-  Position position_at(Index index) const;     // … and its own place, or its snapshot's.
+  const Configuration& at(Index index) const;  // The newest configuration at or before `index`.
+  // The position of that configuration, or of the snapshot that holds it.
+  Position position_at(Index index) const;
 
   void append(Position position, Configuration configuration);
   bool truncate_from(Index index);  // True if latest() changed.
-  void compact(Index upto);         // Forgets what is older than the newest at or before `upto`.
+  // Forgets configurations older than the newest one at or before `upto`.
+  void compact(Index upto);
   void reset(Position position, Configuration configuration);
 
  private:
@@ -37,10 +39,10 @@ class Membership {
   };
   const Item& item_at(Index index) const;
 
-  std::vector<Item> history_;  // Never empty, indexes grow.
+  std::vector<Item> history_;  // Never empty; indexes grow.
 };
 
-// What `change` makes of `from`, or why it makes no sense.
+// The configuration after `change`, or why the change makes no sense.
 Result<Configuration> changed(const Configuration& from, const Change& change);
 
 }  // namespace databridge::raft

@@ -10,7 +10,8 @@ namespace databridge::raft {
 
 inline size_t majority(size_t voters) { return voters / 2 + 1; }
 
-// The greatest value that a majority has reached, given each voter's. Reorders `values`; not empty.
+// The greatest value that a majority has reached, given each voter's value. Reorders `values`,
+// which must not be empty.
 Index agreed(std::vector<Index>& values);
 Instant agreed(std::vector<Instant>& values);
 

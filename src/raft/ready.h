@@ -1,7 +1,7 @@
 // What goes into the consensus core and what comes out of it, apart from messages.
 //
-// - Owns: Options, Restored (what a start needs), Ready (what the body must do), Status (for people
-//   and for decisions). Plain values.
+// - Owns: Options, Restored (the data of a start), Ready (what the body must do), and Status (for
+//   people and for decisions). Plain values.
 #pragma once
 
 #include <cstdint>
@@ -16,33 +16,33 @@ namespace databridge::raft {
 struct Options {
   ServerId id = 0;  // Not 0.
 
-  // Election base timer e: a follower waits e·(1 + 0.1·rank + 0…0.05) for its leader, where rank is
-  // its place among the voters; the random part doubles with each failed round. A leader without
-  // contact to a quorum for e steps down. Shorter: faster failover, more false alarms.
+  // The base e of the election timer. A follower waits e·(1 + 0.1·rank + 0…0.05) for its leader.
+  // Its rank is its place among the voters, and the random part doubles with each failed round. A
+  // leader without contact to a quorum for e steps down. A shorter e gives faster failover and more
+  // false alarms.
   Duration election = 1500ms;
   Duration heartbeat = 150ms;
-  // After leader_lost(): wait this long × the rank among the other voters, so that two never start
-  // at once.
+  // After leader_lost() a server waits this long × its rank among the other voters, so that two
+  // servers never start at once.
   Duration lost_stagger = 10ms;
 
-  size_t append_entries_max = 1024;      // Of one append message.
-  size_t append_bytes_max = 1 << 20;     // Likewise; one larger entry still goes alone.
-  size_t appends_in_flight_max = 64;     // To one follower, unanswered.
-  size_t snapshot_chunk = 256 << 10;     // Bytes of one chunk.
-  size_t snapshot_chunks_in_flight = 4;  // To one follower, unanswered.
-  size_t uncommitted_max = 1 << 20;      // Entries; beyond it propose() says `unavailable`.
-  size_t committed_max = 4096;           // Entries handed out by one Ready.
-  Index promote_lag_max = 1024;          // A learner further behind is not promoted.
-  // So long after a leader was last heard (or the start) nobody is elected past a linked voter that
-  // named a longer log (safety.md 9.1).
+  size_t append_entries_max = 1024;      // In one append message.
+  size_t append_bytes_max = 1 << 20;     // In one append message; a larger entry is sent alone.
+  size_t appends_in_flight_max = 64;     // Unanswered, for one follower.
+  size_t snapshot_chunk = 256 << 10;     // The bytes of one chunk.
+  size_t snapshot_chunks_in_flight = 4;  // Unanswered, for one follower.
+  size_t uncommitted_max = 1 << 20;      // In entries; with more, propose() returns `unavailable`.
+  size_t committed_max = 4096;           // Entries that one Ready hands out.
+  Index promote_lag_max = 1024;          // A learner that is further behind is not promoted.
+  // For this long after a leader was last heard (or after the start) no server is elected while a
+  // linked voter has named a longer log (safety.md 9.1).
   Duration longer_log_wait = 30s;
-  Term term_leap_max = 1000;  // Higher above ours, a term is refused (safety.md 10).
-  uint64_t seed = 1;          // Of the timers' jitter.
+  Term term_leap_max = 1000;  // A term further above ours is refused (safety.md 10).
+  uint64_t seed = 1;          // For the random part of timers.
 };
 
-// What the disk held. A founder that never ran: snapshot = {0, 0, founders, {}}. A joiner:
-// everything empty. Entries follow each other without a gap; those the snapshot covers may still be
-// there.
+// The data on disk. A founder that never ran has snapshot = {0, 0, founders, {}}; a joiner has
+// nothing. Entries have no gap between them. Entries that the snapshot covers may still be there.
 struct Restored {
   HardState hard_state;
   Snapshot snapshot;
@@ -51,30 +51,27 @@ struct Restored {
 
 struct ReadState {
   uint64_t context = 0;
-  std::optional<Index>
-      index;  // Serve the read once this is applied. Nothing: leadership was lost; ask again.
+  // Serve the read once this is applied. nullopt: leadership was lost; ask again.
+  std::optional<Index> index;
 };
 
 enum class Role : uint8_t { follower, pre_candidate, candidate, leader };
 
-// What the body owes, in this order:
-//  1. Send `send_now` at once: a leader's appends, chunks and heartbeats, and answers that speak
-//  only of
-//     what is durable already. They wait for no sync.
-//  2. Persist, as one atomic batch after those of earlier Readys: `snapshot`, `entries` (after
-//  erasing
-//     everything from the first one's index on), `hard_state`, and erase the entries up to
-//     `compact_to`.
-//  3. When that batch and all before it are durable: call persisted(number), and send
-//     `send_after_persist`. A Ready with nothing to persist waits for the ones before it only.
-//     Several may be in flight. If a write fails, stop the server: nothing more may be said.
-//  4. If `install`: replace the user's state by `snapshot` (at once or when durable; before step 5
-//  of
-//     any later Ready). Entries up to snapshot.index are never handed out.
-//  5. Apply `committed` in order. They are committed *and* durable here, so this needs no waiting;
-//  a
-//     leader, too, waits for its own disk, which rarely is the slower one and keeps recovery
-//     simple. Each entry is handed out once in the life of a Raft object.
+// What the body must do, in this order:
+// 1. Send `send_now` at once: a leader's appends, chunks and heartbeats, and answers that only
+//    speak of durable data. They wait for no sync.
+// 2. Persist, as one atomic batch after the batches of earlier Readys: `snapshot`; `entries`, after
+//    erasing all entries from the index of the first one on; `hard_state`. In the same batch erase
+//    the entries up to `compact_to`.
+// 3. When that batch and all before it are durable, call persisted(number) and send
+//    `send_after_persist`. A Ready with nothing to persist waits only for the ones before it.
+//    Several Readys may be in flight. If a write fails, stop the server: it must not send anything
+//    more.
+// 4. If `install`: replace the user's state by `snapshot`, at once or when it is durable, but
+//    before step 5 of any later Ready. Entries up to snapshot.index are never handed out.
+// 5. Apply `committed` in order. These entries are committed *and* durable here, so nothing has to
+//    wait. A leader also waits for its own disk: it rarely is the slowest one, and recovery stays
+//    simple. Each entry is handed out once in the life of a Raft object.
 struct Ready {
   uint64_t number = 0;  // 1, 2, 3 …
   std::vector<Message> send_now;
@@ -82,14 +79,15 @@ struct Ready {
   std::optional<HardState> hard_state;
   std::vector<Entry> entries;
   std::optional<Snapshot> snapshot;
-  bool install = false;  // `snapshot` came from the leader and replaces state and the whole log.
+  // `snapshot` came from the leader. It replaces the state and the whole log.
+  bool install = false;
   Index compact_to = 0;  // 0: nothing to erase.
 
   std::vector<Message> send_after_persist;
   std::vector<Entry> committed;
   std::vector<ReadState> reads;
 
-  // As they are now; `changed` if any differs from the last Ready's.
+  // The present values. `changed`: any of them differs from the last Ready.
   bool changed = false;
   Role role = Role::follower;
   Term term = 0;
@@ -100,7 +98,7 @@ struct Ready {
   }
 };
 
-// One step of membership; voters change one at a time, so that majorities always overlap.
+// One step of a membership change. Voters change one at a time, so that majorities always overlap.
 struct Change {
   enum class Kind : uint8_t { add_learner, promote, demote, remove };
   Kind kind = Kind::add_learner;
@@ -112,17 +110,17 @@ struct PeerStatus {
   ServerId id = 0;
   bool voter = false;
   Flow flow = Flow::probe;
-  Index match = 0;    // Durable there, and equal to this leader's log.
-  Index next = 0;     // Next entry to send.
+  Index match = 0;    // Entries up to this one are durable there and equal to this leader's log.
+  Index next = 0;     // The next entry to send.
   Instant contact{};  // When the newest message was *sent* that it has answered in this term.
-  std::string older_copy{};  // Not empty: why it counts nowhere but in the size of a quorum.
+  std::string older_copy{};  // Not empty: why it counts only in the size of a quorum.
 };
 
-// What greetings say of a server and its log, and what costs little to ask in every turn.
+// What a greeting says about a server and its log. It is cheap to ask for in every turn.
 struct Standing {
   Term term = 0;
   ServerId vote = 0;
-  Index stable = 0;  // Durable up to here,
+  Index stable = 0;  // Entries up to this one are durable.
   Term stable_term = 0;
   ChainHash stable_hash = 0;
   Index commit = 0;
@@ -135,27 +133,28 @@ struct Status {
   Term term = 0;
   ServerId leader = 0;
   ServerId vote = 0;
-  Index first = 0;  // Of the entries still held.
+  Index first = 0;  // The first entry that is still held.
   Index last = 0;
-  Index stable = 0;  // Durable here up to this.
+  Index stable = 0;  // Entries up to this one are durable here.
   Term stable_term = 0;
   ChainHash stable_hash = 0;
   Index commit = 0;
-  Index applied = 0;               // Handed out up to this.
+  Index applied = 0;               // Entries up to this one were handed out.
   bool committed_in_term = false;  // Leader only: its own no-op is committed.
   Configuration configuration;     // The newest in the log, committed or not.
   Configuration committed;         // The newest that is committed.
   Index configuration_index = 0;
-  bool change_pending = false;  // It is not committed yet.
-  bool removed = false;         // It was a member and learned that it is none any more.
+  bool change_pending = false;  // The newest configuration is not committed yet.
+  bool removed = false;         // It was a member and learned that it is no longer one.
   ServerId transferee = 0;
-  // Not empty: what this server heard contradicts what it holds as committed (then it takes part no
-  // more), or a term has two leaders (then it takes nothing from the second one).
+  // Not empty if this server heard something that contradicts its committed entries (it then takes
+  // part no more), or if a term has two leaders (it then ignores the second one).
   std::string diverged;
-  bool contradicted = false;  // The first of the two.
-  // Not empty: this server lost what it had acknowledged. It neither votes nor acknowledges.
+  bool contradicted = false;  // The first of these two cases.
+  // Not empty: this server lost entries that it had acknowledged. It neither votes nor
+  // acknowledges.
   std::string older_copy;
-  // The newest message that was refused for its term, and how many were.
+  // The newest message that was refused for its term, and the number of such messages.
   ServerId leap_from = 0;
   Term leap_term = 0;
   uint64_t leaps_refused = 0;

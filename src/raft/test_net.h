@@ -1,6 +1,7 @@
-// A handful of real cores joined by hand: nothing moves unless a test says so.
+// A few real cores, connected by hand: nothing happens unless a test asks for it.
 //
-// Owns the servers, what is durable on each, and the messages under way. For tests of this room.
+// - Owns: the servers, the durable data of each, and the messages under way. For tests of this
+//   room.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +29,7 @@ class Net {
     bool disk_held = false;
     std::vector<Entry> applied;
     std::vector<ReadState> reads;
-    std::vector<Ready> seen;  // Every Ready, as it came.
+    std::vector<Ready> seen;  // Every Ready, in the order in which it came.
   };
 
   explicit Net(std::vector<ServerId> voters, std::function<void(Options&)> tune = {})
@@ -49,8 +50,8 @@ class Net {
     return o;
   }
 
-  // As between linked servers: each names its log to the others when a link comes to be, and is
-  // known to be gone when it ends.
+  // Does what linked servers do: each tells the others its log when a link comes up. crash() tells
+  // them when it ends.
   void greet(ServerId id) {
     if (!greets || cut_.contains(id) || !servers_[id].raft) return;
     for (auto& [other, s] : servers_) {
@@ -89,7 +90,7 @@ class Net {
     cut_.clear();
     for (auto& [id, s] : servers_) greet(id);
   }
-  // A disk, and what becomes of the server that is put back to it.
+  // The durable data of a server, to which the server can be put back.
   struct Disk {
     HardState hard;
     Snapshot snapshot;
@@ -109,21 +110,21 @@ class Net {
     sync(id);
   }
 
-  // Carries out what the cores ask for, without delivering anything.
+  // Carries out the requests of the cores, but delivers no message.
   void work() {
     for (auto& [id, s] : servers_) {
       while (s.raft && s.raft->has_ready()) take(id, s.raft->ready());
       if (!s.disk_held) sync(id);
     }
   }
-  // Delivers everything that is under way, and what follows from it, until nothing moves.
+  // Delivers all messages, and those that follow from them, until none is left.
   void settle() {
     for (int turn = 0; turn < 10'000; ++turn) {
       work();
       if (under_way_.empty()) return;
       deliver_one();
     }
-    CHECK(under_way_.empty());  // They would talk for ever.
+    CHECK(under_way_.empty());  // If this fails, the servers send messages without end.
   }
   void deliver_one() {
     Message m = under_way_.front();
@@ -131,7 +132,7 @@ class Net {
     if (cut_.contains(m.from) || cut_.contains(m.to) || (drop && drop(m))) return;
     const auto to = servers_.find(m.to);
     if (to == servers_.end() || !to->second.raft) return;
-    // Everything goes through its bytes, as between real servers.
+    // Everything is encoded and decoded, as between real servers.
     auto decoded = decode(encode(m));
     CHECK(decoded && *decoded == m);
     to->second.raft->step(*decoded, now_);
@@ -146,7 +147,7 @@ class Net {
       settle();
     }
   }
-  // Only this server's clock moves on: it alone campaigns.
+  // Only this server's clock moves on, so it alone campaigns.
   void elect(ServerId id) {
     for (int i = 0; i < 500 && raft(id).role() != Role::leader; ++i) {
       now_ += 1ms;
@@ -177,7 +178,7 @@ class Net {
 
   bool greets = false;
   std::function<bool(const Message&)> drop;
-  std::function<void(const Message&)> watch;  // Sees everything that is sent.
+  std::function<void(const Message&)> watch;  // Sees each message that is sent.
 
  private:
   void send(const Message& m) {
