@@ -1,9 +1,10 @@
-// The Candidates: who has how much work and how much room, as the balancer sees it.
+// The Candidates: how much work and how much room each member has, as the balancer sees it.
 //
-// - Owns: a candidate for every member, the flows' processors per node (for anti-affinity), and the
-//   work that is decided but not in the state yet.
-// - Hides: how state and soft table become candidates.
-// - Pure: a value. Gather it once for a batch of decisions, and promise each as it is made.
+// - Owns: one candidate for each member, the number of processors of each flow on each node (for
+//   anti-affinity), and work that is decided but not in the state yet.
+// - Hides: how the state and the soft table become candidates.
+// - Pure: a value. Gather it once for a batch of decisions, and promise each decision as it is
+//   made.
 #pragma once
 
 #include <cstdint>
@@ -26,38 +27,40 @@ struct Candidate {
   Capacity capacity;
   Labels labels;
   std::vector<std::string> file_roots;
-  std::string host;  // Members with the same one share its CPU and memory: their samples differ by
-                     // noise only, so the mean of them counts for each. Empty: its own.
-  std::optional<NodeLoad> load;  // None: never sampled in this term.
-  uint32_t assigned = 0;         // By the state, those that are being released included.
-  uint32_t proposed = 0;         // Decided, and not in the state yet.
-  std::string unfit;             // Not empty: takes no new work at all, and why.
+  // The machine of the member. Members with the same host share its CPU and memory. Their samples
+  // differ only by noise, so the mean of them counts for each. Empty: no other member shares it.
+  std::string host;
+  std::optional<NodeLoad> load;  // nullopt: not sampled in this term.
+  uint32_t assigned = 0;  // The number in the state, including those that are being released.
+  uint32_t proposed = 0;  // The number that is decided and not in the state yet.
+  std::string unfit;      // Not empty: why it takes no new work at all.
 
   uint32_t count() const { return assigned + proposed; }
   bool has_room() const { return count() < capacity.processors_max; }
 };
 
-// The terms of a candidate's score, each in points of 100 (model/load.h has the formula).
+// The terms of a candidate's score, in points of 100 (model/load.h has the formula).
 struct ScoreTerms {
   double cpu = 0;
   double memory = 0;
   double processors = 0;
   double queue = 0;
   double unsampled = 0;  // 50 if there is no sample.
-  double share = 0;      // What it has more than the node with the least, work just given included.
+  // How much more it has than the node with the least, including work that was just given.
+  double share = 0;
   double load() const { return cpu + memory + processors + queue + unsampled; }
   double total() const { return load() + share; }
 };
 
-// What is not balanced differs by more than that, in parts of the mean.
+// A cluster is not balanced if levels differ by more than this part of the mean.
 inline constexpr double kRebalanceThreshold = 0.20;
 
 class Candidates {
  public:
   Candidates() = default;
-  explicit Candidates(std::vector<Candidate> candidates);  // Sorted here by incarnation.
+  explicit Candidates(std::vector<Candidate> candidates);  // Sorts them by incarnation.
 
-  // `pending`: assignments proposed but not applied yet: processor → to.
+  // `pending`: assignments that are proposed and not applied yet: processor → new owner.
   static Candidates gather(const State& state, const SoftTable& soft,
                            const std::map<ProcessorId, Incarnation>& pending = {});
 
@@ -70,16 +73,16 @@ class Candidates {
   const Candidate* find(Incarnation incarnation) const;
   size_t index_of(Incarnation incarnation) const;  // size() if there is none.
 
-  // The processor goes there: it counts from now on.
+  // The processor goes there and counts from now on.
   void promise(const ProcessorSpec& spec, Incarnation to);
-  // It takes no new work, for a reason that the state does not know.
+  // The member takes no new work, for a reason that the state does not know.
   void pass_over(Incarnation member, const std::string& why);
-  // As if the processor were not where it is: for asking where it would go now.
+  // Takes the processor away from its place, to find out where it would be placed now.
   void lift(const ProcessorSpec& spec, Incarnation from);
 
-  // A hard reason why the processor may not be given to that node; none if it may. The first word
-  // names the rule: source_local, label, files, unfit, capacity, spread (as state/constraints.h
-  // does, which says the same of one state; here promised work counts too).
+  // A hard reason why the processor may not be given to that node; nullopt if it may. The first
+  // word names the rule: source_local, label, files, unfit, capacity, spread. state/constraints.h
+  // does the same for one state; here promised work counts, too.
   struct Why {
     enum class Rule : uint8_t { source_local, label, files, unfit, capacity, spread };
     Rule rule;
@@ -87,13 +90,14 @@ class Candidates {
   };
   std::optional<Why> why_not(const ProcessorSpec& spec, const NodeId& pinned,
                              const Candidate& candidate) const;
-  // The same, of the rules that no promise can change: all but capacity and spread.
+  // The same, but only for rules that no promise can change: all except capacity and spread.
   std::optional<Why> why_never(const ProcessorSpec& spec, const NodeId& pinned,
                                const Candidate& candidate) const;
 
-  // By the rebalancer's own measure (what a node has per capacity), 100 points of share are as much
-  // as it would correct. So load decides within what it leaves alone, and never beyond: what one
-  // sample of a busy moment draws together would be moved apart again a window later.
+  // 100 points of share are the imbalance that the rebalancer would correct, in its own measure
+  // (what a node has per capacity). So load decides only within the imbalance that the rebalancer
+  // tolerates. Otherwise it would move processors apart again, one window after a sample of a busy
+  // moment brought them together.
   ScoreTerms score(const Candidate& candidate) const;
 
  private:
@@ -102,17 +106,18 @@ class Candidates {
   double level(const Candidate& candidate) const;
 
   std::vector<Candidate> all_;
-  std::optional<State> base_;  // What it was gathered from: shares structure, costs a few pointers.
-  std::map<std::string, std::pair<double, double>> hosts_;  // Mean CPU and memory per host.
-  // Of the nodes that take work, when they were gathered.
+  // The state that it was gathered from. It shares structure, so it costs a few pointers.
+  std::optional<State> base_;
+  std::map<std::string, std::pair<double, double>> hosts_;  // The mean CPU and memory of each host.
+  // Computed from the nodes that take work, when they were gathered.
   double weight_mean_ = 1;
   double level_mean_ = 0;
   double level_least_ = 0;
-  std::map<MemberFlow, FlowShare> promised_flows_;  // On top of base_.
+  std::map<MemberFlow, FlowShare> promised_flows_;  // Added to the counts of base_.
   ProcessorId lifted_;
 };
 
-// The number of `prefer` pairs that the node has.
+// The number of `prefer` labels that the node has.
 uint32_t prefers_met(const ProcessorSpec& spec, const Candidate& candidate);
 
 }  // namespace databridge::placement

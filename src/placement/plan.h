@@ -1,4 +1,4 @@
-// A plan of moves, as data: it can be printed, tested, shown, and applied or not.
+// A plan of moves, as data: it can be printed, tested, shown, and carried out or not.
 #pragma once
 
 #include <string>
@@ -31,7 +31,7 @@ struct Plan {
   std::string id;
   LogIndex state_version = 0;
   std::vector<Move> moves;
-  uint32_t lower_bound = 0;  // No plan that ends as even as this one has fewer moves.
+  uint32_t lower_bound = 0;  // No plan with an equally balanced result has fewer moves.
   LoadSpread before;
   LoadSpread after;
   std::vector<BlockedMove> blocked;

@@ -1,8 +1,9 @@
-// Rebalance: when, and which moves. docs/adr/0005-what-balanced-means.md says what is measured.
+// Rebalance: when to do it, and which moves. docs/adr/0005-what-balanced-means.md defines the
+// measure.
 //
-// - Owns: the definition of balanced, the plan with its lower bound, and the window.
-// - Hides: how quotas are computed and moves are matched to nodes under constraints.
-// - Pure: plans are data; every move is allowed whatever the order in which they are carried out.
+// - Owns: what balanced means, the plan with its lower bound, and the window.
+// - Hides: how quotas are computed and how moves are matched to nodes under constraints.
+// - Pure: plans are data. Every move is allowed in any order of carrying them out.
 #pragma once
 
 #include <cstdint>
@@ -17,37 +18,41 @@
 
 namespace databridge::placement {
 
-// A placed processor, as far as the plan cares.
+// A placed processor, with the fields that a plan needs.
 struct Placed {
   ProcessorId processor;
   Incarnation owner;
-  const ProcessorSpec* spec = nullptr;  // Must outlive the plan's making.
-  const char* fixed = nullptr;          // Not null: it is not to be moved now, and why.
+  const ProcessorSpec* spec = nullptr;  // Must stay valid while the plan is made.
+  const char* fixed = nullptr;          // Not null: why it must not be moved now.
 };
-std::vector<Placed> gather_placed(const State& state);  // The state must outlive it.
+// The result refers to the state, which must stay valid.
+std::vector<Placed> gather_placed(const State& state);
 
-// Over the members that may take work. A node's level is what it has per weight (its capacity; for
-// round_robin one each), scaled to a node of mean weight: for equal nodes, its count. For
-// consistent_hash the range is the most that any node has away from home, or away of its own.
+// Computed over the members that may take work. The level of a node is what it has per weight (its
+// capacity; with round_robin 1 for each), scaled to a node of mean weight. For equal nodes this is
+// the count. With consistent_hash the range is the largest number of any node: of processors there
+// whose home is another node, or of processors elsewhere whose home is this node.
 struct Imbalance {
-  double mean = 0;          // Level.
-  double range = 0;         // Highest level less lowest.
-  bool improvable = false;  // Some node is outside its quota, and there is something to move.
+  double mean = 0;          // The mean level.
+  double range = 0;         // The highest level minus the lowest.
+  bool improvable = false;  // Some node is outside its quota, and there is a processor to move.
 
   bool exceeds(double threshold) const { return improvable && range > threshold * mean; }
 };
 Imbalance imbalance(const Candidates& candidates, const std::vector<Placed>& placed,
                     Strategy strategy);
-Imbalance imbalance(const State& state, const SoftTable& soft);  // Cheap while all is well.
+// Cheap while the cluster is balanced.
+Imbalance imbalance(const State& state, const SoftTable& soft);
 
-// The whole plan, down to every node's share rounded up or down, and no more moves than that
-// needs; no moves at all below the threshold. `before` and `after` are levels. The moves' order
-// does not matter: each is allowed by all rules wherever the others are on their way.
+// The whole plan: every node ends with its share rounded up or down, with no more moves than that
+// needs. Below the threshold there are no moves. `before` and `after` are levels. The order of the
+// moves does not matter: each is allowed by all rules, wherever the other processors are.
 Plan plan_rebalance(const Candidates& candidates, const std::vector<Placed>& placed,
                     Strategy strategy);
-Plan plan_rebalance(const State& state, const SoftTable& soft);  // Stamped: id, state version.
+// Has an id and the version of the state.
+Plan plan_rebalance(const State& state, const SoftTable& soft);
 
-// When to rebalance without being asked.
+// Decides when to rebalance without being asked.
 class RebalanceWindow {
  public:
   struct Options {
@@ -57,11 +62,12 @@ class RebalanceWindow {
   };
   explicit RebalanceWindow(Options options) : options_(options) {}
 
-  // True when an imbalance above the threshold has lasted one whole window, and a whole window has
-  // passed since the last rebalance or since the leader's term began.
+  // Returns true when an imbalance above the threshold has lasted for one whole window, and when
+  // one whole window has passed since the last rebalance or since the leader's term began.
   bool should_rebalance(const Imbalance& imbalance, Instant now);
 
-  // Moves of a plan began; a new leader says when the last ones did, as the state has it.
+  // The moves of a plan began at that time. A new leader calls it with the time of the last ones,
+  // from the state.
   void rebalanced(Instant at);
   void set_automatic(bool automatic) { options_.automatic = automatic; }
 

@@ -76,9 +76,8 @@ class Raft {
   // terms up to `term_leap_max` above it are taken (safety.md 10).
   void term_named(Term term);
 
-  // A leader or candidate steps down, in this term, and sends no message. This is for a leader
-  // whose disk hangs: it cannot make durable what it would have to say first. It may be elected
-  // again.
+  // A leader steps down in this term and tells no other server. This is for a leader whose disk
+  // hangs: it cannot make durable what it would have to say first. It may be elected again.
   void resign(Instant now);
 
   // The latest t such that a quorum of voters (with this one, without learners) answered messages

@@ -1,7 +1,7 @@
-// Applier: what each command does to a State. Internal to apply*.cc.
+// Applier: the effect of each command on a State. Internal to apply*.cc.
 //
-// - Owns: one method a command: it checks everything first, then changes; a rejected command has
-//   changed nothing.
+// - Owns: one method for each command. It checks everything first and changes the state afterwards,
+//   so a rejected command has changed nothing.
 // - Pure: as State::apply is.
 #pragma once
 
@@ -20,7 +20,7 @@ struct Backup {
   Strategy strategy = Strategy::least_loaded;
   std::vector<FlowSpec> flows;
   std::vector<ProcessorSpec> processors;  // Those that belong to no flow's list.
-  std::vector<ProcessorId> stopped;       // Not wanted.
+  std::vector<ProcessorId> stopped;       // Processors that are not wanted.
   std::map<std::string, std::string> config;
 };
 Bytes encode(const Backup& backup);
@@ -33,7 +33,7 @@ class Applier {
   Transition run(const Command& command);
 
  private:
-  using Rejected = std::optional<Error>;  // nullopt: done.
+  using Rejected = std::optional<Error>;  // nullopt: the command was carried out.
   using Data = std::map<std::string, std::string>;
 
   // ---- Members (apply.cc)
@@ -67,7 +67,7 @@ class Applier {
 
   // ---- Steps
   Rejected find_current(const ProcessorId& id, const Epoch& replaces, const Assignment*& found);
-  bool report(const Report& report);  // False: of an epoch that is over.
+  bool report(const Report& report);  // Returns false if the epoch is over.
   Rejected clash(const FlowSpec& flow) const;
   void name_connections(FlowSpec& flow) const;
   void put_flow(FlowSpec flow);
@@ -85,15 +85,15 @@ class Applier {
   void unpin(const ProcessorId& id, const std::string& why);
 
   void event(const char* type, const std::string& node, Data data);
-  std::string label(Incarnation incarnation) const;  // Its node id, or empty.
-  Data about(const Assignment& assignment) const;    // What events say of work.
+  std::string label(Incarnation incarnation) const;  // The node id of that incarnation, or empty.
+  Data about(const Assignment& assignment) const;    // The data that events about this work carry.
 
   // ---- Results of requests
   std::optional<Applied> seen(const Command& command) const;
   void remember(const Command& command, const Applied& applied);
   void forget_old();
 
-  State& state_;  // To read; its tables change through `changes_` only.
+  State& state_;  // Only for reading; its tables change through `changes_`.
   Changes changes_;
   const LogIndex index_;
   uint32_t k_ = 0;
@@ -101,11 +101,12 @@ class Applier {
   uint32_t ignored_ = 0;  // Becomes Applied::ignored.
 };
 
-// Why the user's words cannot be what they are meant to be; nullopt if they can.
+// Why the user's input is impossible; nullopt if it is fine.
 std::optional<Error> why_bad(const FlowSpec& flow);
 std::optional<Error> why_bad(const ProcessorSpec& spec);
 std::optional<Error> why_bad_config(const std::string& key, const std::string& json);
-// All texts are UTF-8, the keys not longer than 256 and the values than `value_max`.
+// True if all texts are UTF-8, no key is longer than 256 bytes and no value longer than
+// `value_max`.
 bool are_fine(const std::map<std::string, std::string>& texts, size_t count_max, size_t value_max);
 bool are_fine(const std::vector<std::string>& texts, size_t count_max, size_t size_max);
 

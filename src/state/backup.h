@@ -15,7 +15,7 @@ class State;
 
 // A restore is one command, which travels in one frame (64 MiB at most).
 inline constexpr size_t kBackupBytesMax = 48 << 20;
-// Once it is unpacked: so much memory a restore takes on each node, for a moment.
+// The limit after unpacking: a restore takes this much memory on each node, for a moment.
 inline constexpr size_t kBackupUnpackedMax = 256 << 20;
 
 struct BackupLimits {
@@ -23,14 +23,16 @@ struct BackupLimits {
   size_t unpacked = kBackupUnpackedMax;
 };
 
-// A backup packed (gzip), as it is saved and as it travels. `too_large`: it could not be restored,
-// so it is not given either.
+// A backup packed with gzip, as it is saved and sent. `too_large`: it could not be restored, so it
+// is not given out either.
 Result<Bytes> pack_backup(Bytes backup, const BackupLimits& limits = {});
 
-// Why those bytes, packed or not, cannot be restored; nullopt: they can. As slow as reading them.
+// Why these bytes, packed or not, cannot be restored; nullopt if they can. It takes as long as
+// reading them.
 std::optional<Error> why_not_restorable(BytesView backup);
 
-// What a restore does to that state, by id: flows, processors that belong to no flow's list, keys.
+// The changes that a restore makes to a state, by id: flows, processors that belong to no flow's
+// list, and configuration keys.
 struct RestoreChanges {
   struct List {
     std::vector<std::string> added;

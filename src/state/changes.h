@@ -1,6 +1,6 @@
-// Changes: the only way from a command to the tables of a State.
+// Changes: commands change the tables of a State only through this class.
 //
-// - Owns: the list of what has changed, and the indexes that are counted from the tables.
+// - Owns: the list of changes, and the indexes that are computed from the tables.
 // - Hides: which index depends on which column.
 // - Pure: as State::apply is.
 #pragma once
@@ -19,7 +19,7 @@ class Changes {
  public:
   explicit Changes(State& state) : state_(state) {}
 
-  // New, or another one under the same id. Nothing is noted of what is as it was.
+  // Inserts, or replaces the one with the same id. Replacing it by an equal one is no change.
   void put(Member member);
   void put(ProcessorSpec spec);
   void put(Assignment assignment);
@@ -32,7 +32,7 @@ class Changes {
   void erase_flow(FlowId id);
   void erase_connection(Uuid id);
 
-  // `how(Member&)` and `how(Assignment&)`; the id must be known and stay as it is.
+  // `how` gets a Member& or an Assignment&. The id must be known, and `how` must not change it.
   template <typename How>
   void change_member(Incarnation id, How&& how) {
     Member member = *state_.member(id);
@@ -48,14 +48,15 @@ class Changes {
 
   void set_strategy(Strategy strategy);
 
-  // The processor names a flow that does not list it, or no longer does so.
+  // Sets whether the processor names a flow that does not list it.
   void is_loose(const FlowId& flow, ProcessorId id, bool is);
 
-  // All that was noted; empties the list.
+  // Returns all changes so far and empties the list.
   Touched take();
 
  private:
-  // What others depend on, of one assignment; without one, as of a processor that never was.
+  // The columns of one assignment on which indexes depend. Without an assignment: as of a processor
+  // that never was.
   struct Columns {
     explicit Columns(const Assignment* assignment);
     bool same_place(const Columns& other) const;

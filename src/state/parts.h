@@ -1,4 +1,4 @@
-// The small things that a State is made of, beside the nouns of model/.
+// The small types of a State, besides the nouns of model/.
 #pragma once
 
 #include <compare>
@@ -20,22 +20,22 @@
 
 namespace databridge {
 
-// The reason of an assignment that no leader has looked at yet.
+// The reason of an assignment that no leader has placed yet.
 inline constexpr char kNotPlacedYet[] = "new";
 
 struct ConfigItem {
   std::string json;
-  LogIndex version = 0;  // Of its own last write.
+  LogIndex version = 0;  // The index of the item's own last write.
   bool operator==(const ConfigItem&) const = default;
 };
 
-// What a command did.
+// The effect of a command.
 struct Transition {
   Applied applied;
   Touched touched;
 };
 
-// Rows that everybody may read, and nobody changes past Changes, which notes what it changes.
+// Rows that all code may read. Only Changes can change them, since it notes each change.
 template <typename Key, typename Row>
 class Table {
  public:
@@ -46,8 +46,8 @@ class Table {
   PersistentMap<Key, Row> rows_;
 };
 
-// An event as the state keeps it, a hundred thousand of them: its data are packed into one string,
-// a third of what a map of strings takes.
+// An event as the state keeps it. The state keeps a hundred thousand of them, so the data are
+// packed into one string, which takes a third of the memory of a map of strings.
 class KeptEvent {
  public:
   KeptEvent() = default;
@@ -58,10 +58,10 @@ class KeptEvent {
   int64_t at_ms() const { return at_ms_; }
   const std::string& type() const { return type_; }
   const std::string& node() const { return node_; }
-  std::string_view datum(std::string_view key) const;  // Empty: it has none of that name.
+  std::string_view datum(std::string_view key) const;  // Empty if there is no such key.
 
  private:
-  // visit(key, value) until it returns false.
+  // Calls visit(key, value) until it returns false.
   template <typename Visit>
   void each_datum(Visit&& visit) const;
 
@@ -69,13 +69,13 @@ class KeptEvent {
   int64_t at_ms_ = 0;
   std::string type_;
   std::string node_;
-  Bytes data_;  // Of each key and value in turn: the length in 4 bytes, then the text.
+  Bytes data_;  // For each key and value in turn: the length in 4 bytes, then the text.
 };
 
-// A member that was removed: that incarnation never comes back (docs/adr/0007).
+// A removed member. That incarnation never comes back (docs/adr/0007).
 struct Removed {
   NodeId node;
-  LogIndex index = 0;  // Of its removal.
+  LogIndex index = 0;  // The index of its removal.
   std::string reason;
   bool operator==(const Removed&) const = default;
 };

@@ -1,5 +1,4 @@
-// Commands at random, most of which are possible: for tests that compare two ways of doing the
-// same.
+// Random commands, most of them possible, for tests that compare two ways to do the same thing.
 #pragma once
 
 #include <string>
@@ -10,7 +9,8 @@
 
 namespace databridge {
 
-// They often hit: few nodes, few processors, epochs that are mostly current.
+// Ids are drawn from a few nodes and processors, and epochs are mostly current, so that commands
+// often affect each other.
 class Commands {
  public:
   explicit Commands(uint64_t seed) : random_(seed), nouns_(seed + 1) {}
@@ -27,7 +27,7 @@ class Commands {
   }
 
  private:
-  // Of six at a time: who was removed does not come back, so others follow.
+  // One of six. A removed node does not come back, so the range moves on to new ones.
   Incarnation node() { return Incarnation{1 + followed_ + random_.below(6)}; }
   ProcessorId processor() { return {7, 1 + random_.below(12)}; }
   Epoch epoch(const State& state, const ProcessorId& id) {

@@ -1,9 +1,9 @@
-// The results of requests, for those that ask again (safety.md 5.5).
+// The results of requests, for clients that ask again (safety.md 5.5).
 //
-// - Owns: the results, oldest first, those with an idempotency key apart from those without; where
-//   each lies, by key and by request.
-// - Hides: how they are found. Copies share the results and not the index: a copy looks through all
-//   of them until its first change, which counts the index anew.
+// - Owns: the results, oldest first; those with an idempotency key are apart from the others. An
+//   index finds a result by key or by request.
+// - Hides: how a result is found. Copies share the results but not the index. A copy searches all
+//   results until its first change, which builds the index again.
 // - Pure: as State is.
 #pragma once
 
@@ -19,41 +19,42 @@
 
 namespace databridge {
 
-// What became of a command.
+// The outcome of a command.
 struct Applied {
   LogIndex index = 0;
   std::optional<Error> rejected;  // An impossible command changes nothing and says why.
-  ProcessorId processor;          // The processor it was about, if any.
-  uint32_t ignored = 0;           // Of Reports: how many were of an epoch that is over.
+  ProcessorId processor;          // The processor that it was about, if any.
+  uint32_t ignored = 0;           // For Reports: the number of reports for an epoch that is over.
   bool operator==(const Applied&) const = default;
 };
 
-// A result with the names it may be asked for by.
+// A result, with the key and the request under which it is found.
 struct Remembered {
   Applied applied;
   std::string key;
   RequestId request;
-  uint64_t age_ms = 0;       // Of the log, when it was applied.
-  uint64_t fingerprint = 0;  // Of the request that the key was first used for.
+  uint64_t age_ms = 0;       // The age of the log when it was applied.
+  uint64_t fingerprint = 0;  // The fingerprint of the request for which the key was first used.
   bool operator==(const Remembered&) const = default;
 };
 
 class Results {
  public:
-  // How many are kept: the same on all nodes. Those without a key come from our own nodes, which do
-  // not ask again for long.
+  // The number of results that are kept, the same on all nodes. Requests without a key come from
+  // our own nodes, which do not ask again for long.
   static constexpr size_t kWithKey = 200'000;
   static constexpr size_t kWithoutKey = 20'000;
   static constexpr uint64_t kKeptMs = 600'000;  // Ten minutes of steady time.
 
-  // nullptr: none is remembered under that name.
+  // nullptr if no result is remembered under that name.
   const Remembered* find(const std::string& key) const;
   const Remembered* find(RequestId request) const;
 
-  // False, and nothing is added: one of its names is taken.
+  // Returns false, and adds nothing, if its key or its request is taken.
   bool add(Remembered result);
 
-  // Takes the oldest one that is too old at `age_ms`, or one too many; none: all may stay.
+  // Takes the oldest result that is too old at `age_ms`, or one that is too many. nullopt: all may
+  // stay.
   std::optional<Remembered> take_old(uint64_t age_ms);
 
   const AppendLog<Remembered>& with_key() const { return with_key_; }
@@ -64,7 +65,7 @@ class Results {
     bool has_key;
     uint64_t position;
   };
-  // Of the state that is changed; its copies do without.
+  // Only the state that is changed has an index; its copies have none.
   struct Index {
     Index() = default;
     Index(const Index&) {}
