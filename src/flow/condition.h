@@ -1,9 +1,10 @@
 // Conditions on attributes: `status =~ "5.." && host != "a" || retry > 3`.
 //
-// A test is `attribute operator value` or `attribute exists`. Operators: == != compare text, < <= >
-// >= compare numbers (false when either side is none), =~ !~ match an RE2 pattern against the whole
-// attribute. Values are words or "quoted", with \" and \\ inside. && binds before ||; there are no
-// parentheses. A missing attribute is the empty text. Pure; any thread.
+// A test is `attribute operator value` or `attribute exists`. The operators == and != compare text.
+// < <= > >= compare numbers, and are false if either side is no number. =~ and !~ match an RE2
+// pattern against the whole attribute. A value is a word or "quoted", with \" and \\ inside. &&
+// binds before ||; there are no parentheses. A missing attribute counts as the empty text. Pure;
+// any thread.
 #pragma once
 
 #include <map>

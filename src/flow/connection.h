@@ -1,14 +1,14 @@
-// One connection as one node has it: the flow files waiting here, in order, durable.
+// One connection on one node: the flow files that wait here, in order, durable.
 //
-// - Owns: the entries (contents in memory and in Space::queue), the marks of what was received, and
-//   the binding of each entry to the owner it may have been sent to.
-// - Hides: the key layout. The same entries are the input queue when the destination runs here and
-//   the outbox when it runs elsewhere: a move flips the role and copies nothing.
-// - Pure: all writes go into the batch that is handed in. Engine thread.
+// - Owns: the entries (contents in memory and in Space::queue), the marks of received sequences,
+//   and for each entry its binding to the owner that it may have been sent to.
+// - Hides: the key layout. The same entries are the input queue if the destination runs here, and
+//   the outbox if it runs elsewhere. So a move copies nothing.
+// - Pure: all writes go into the batch that is passed in. Engine thread.
 //
-// An entry is in the custody of exactly one node. It is waiting (not durable yet, or held until
-// its sender's checkpoint is safe), then ready (for the processor here) or outgoing (bound to a
-// tenure of the destination elsewhere), then gone.
+// At any time exactly one node has the custody of an entry. First the entry is waiting (not durable
+// yet, or held until its sender's checkpoint is safe). Then it is ready (for the processor here) or
+// outgoing (bound to a tenure of the destination elsewhere). Then it is gone.
 #pragma once
 
 #include <cstdint>
@@ -31,14 +31,15 @@
 
 namespace databridge::flow {
 
-// May what an origin's commits made leave? (What was made by commit 0 needs no permission.)
+// Which commits of an origin count, so that their outputs may leave. (Outputs of commit 0 need no
+// permission.)
 struct Said {
-  uint64_t upto = 0;   // Those count.
-  bool final = false;  // Later ones never will: somebody else does that work.
+  uint64_t upto = 0;   // Commits up to this one count.
+  bool final = false;  // Later commits never count: another owner does that work.
 };
 using Gate = std::function<Said(Epoch origin)>;
 
-// Where the destination runs: nowhere (owner 0), here, or there.
+// Where the destination runs: nowhere (owner 0), here, or on another node.
 struct Route {
   Incarnation owner;
   Epoch tenure;  // The epoch of the destination's assignment.
@@ -59,55 +60,57 @@ class Connection {
   size_t ready() const { return ready_.size(); }
   void set_limits(uint64_t count_max, uint64_t bytes_max);
 
-  // ---- Entries come: from a session here, or from another node.
+  // ---- Entries arrive: from a session here, or from another node.
   void append(Epoch origin, uint64_t sequence, uint64_t commit, FlowFilePtr file,
               env::Batch& batch);
   enum class Receipt : uint8_t { taken, seen, full };
-  Receipt receive(const Parcel& parcel, env::Batch& batch);  // Under the present tenure.
-  void write_marks(Epoch origin, env::Batch& batch);         // After the receipts of one delivery.
+  Receipt receive(const Parcel& parcel, env::Batch& batch);  // Takes it under the present tenure.
+  void write_marks(Epoch origin, env::Batch& batch);  // Call it after the receipts of one delivery.
   bool seen(Epoch tenure, Epoch origin, uint64_t sequence) const;
-  // What was received under that tenure is not known any more: nobody may be told "never".
+  // The marks of that tenure are not known any more, so no sender may be told "never".
   bool forgotten(Epoch tenure) const { return tenure <= forgotten_; }
 
-  // ---- Entries become ready. True if something did.
-  void submitted(uint64_t batch);  // What was written since the last call is in that batch.
+  // ---- Entries become ready. Functions return true if one did.
+  void submitted(uint64_t batch);  // All writes since the last call are in that batch.
   bool promote(uint64_t durable, const Gate& gate, env::Batch& batch);
-  // There are entries here of that origin whose fate the log alone still decides.
+  // True if there are entries of that origin whose fate only the log still decides.
   bool awaits_word(Epoch origin) const;
 
-  // ---- Entries go to the processor here.
+  // ---- Entries are given to the processor here.
   std::vector<Input> take(size_t count, uint64_t bytes);
   void put_back(const std::vector<uint64_t>& arrivals);
   void consume(const std::vector<uint64_t>& arrivals, env::Batch& batch);
 
-  // ---- Entries go to another node.
+  // ---- Entries are sent to another node.
   const Route& route() const { return route_; }
-  void set_route(const Route& route, env::Batch& batch);  // Binds afresh what was never sent.
-  struct Group {                                          // Entries bound to one tenure.
+  // Gives a new binding to entries that were never sent.
+  void set_route(const Route& route, env::Batch& batch);
+  struct Group {  // The entries that are bound to one tenure.
     Incarnation owner;
     Epoch tenure;
-    // Those that may be sent: origin, sequence, arrival. In this order they go.
+    // The entries that may be sent, as (origin, sequence, arrival). They are sent in this order.
     std::set<std::tuple<Epoch, uint64_t, uint64_t>> outgoing;
-    size_t bound = 0;  // All of them.
+    size_t bound = 0;  // The number of all bound entries.
   };
   const std::map<Epoch, Group>& groups() const { return groups_; }
-  // The next parcels for that tenure, all of one origin; marks them as perhaps sent.
+  // The next parcels for that tenure, all of one origin. It marks them as perhaps sent.
   std::vector<Parcel> send(Epoch tenure, size_t count, uint64_t bytes);
   bool safe(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch);
   bool never(Epoch tenure, Epoch origin, uint64_t sequence, env::Batch& batch);
-  // The owner is no more: what it may have had is sent again. Returns how many.
+  // The owner was removed: entries that it may have got are sent again. Returns their number.
   size_t write_off(Incarnation owner, env::Batch& batch);
 
-  // ---- Fences: the newest tenure of the destination and epoch of the source heard of.
+  // ---- Fences: the newest known tenure of the destination and epoch of the source.
   Epoch tenure() const { return tenure_; }
   Epoch fence() const { return fence_; }
-  void raise(Epoch tenure, Epoch fence, env::Batch& batch);  // Writes if it raises.
+  void raise(Epoch tenure, Epoch fence, env::Batch& batch);  // Writes only if it raises one.
 
-  // ---- Durable form.
-  void erase(env::Batch& batch);  // The connection is no more.
-  // Takes one key of Space::queue while a node starts; false if it is none of a connection.
+  // ---- On disk.
+  void erase(env::Batch& batch);  // The connection was deleted.
+  // Takes one key of Space::queue while a node starts. Returns false if the key belongs to no
+  // connection.
   static Result<bool> restore(BytesView key, BytesView value, std::map<Uuid, Connection>& into);
-  Result<void> check_restored() const;  // After the last key.
+  Result<void> check_restored() const;  // Call it after the last key.
 
  private:
   enum class Stage : uint8_t { waiting, ready, taken, outgoing };
@@ -117,20 +120,21 @@ class Connection {
     uint64_t commit = 0;
     FlowFilePtr file;
     uint64_t size = 0;
-    uint64_t batch = 0;  // That makes it durable; kUnsubmitted until it has a number.
+    uint64_t batch = 0;  // The batch that makes it durable; kUnsubmitted until that has a number.
     Stage stage = Stage::waiting;
-    Incarnation owner;  // Bound to; 0: to nobody.
+    Incarnation owner;  // The owner to which it is bound; 0: none.
     Epoch tenure;
-    bool sent = false;     // The owner it is bound to may have it.
-    bool bound = false;    // Its record on disk names the owner it was bound to at first;
-    bool rebound = false;  // a record of its own names another one since, or none.
+    bool sent = false;     // The owner to which it is bound may have it.
+    bool bound = false;    // Its record on disk names the owner to which it was bound first.
+    bool rebound = false;  // A record of its own names a later owner, or none.
   };
   static constexpr uint64_t kUnsubmitted = ~uint64_t{0};
-  // Entries of one origin that its commits decide.
+  // Entries of one origin whose fate its commits decide.
   struct Origin {
     size_t count = 0;
-    std::set<uint64_t> held;        // Durable, and not said yet.
-    std::optional<uint64_t> final;  // The last commit that counts: decided, and on disk.
+    std::set<uint64_t> held;  // Durable, but the log does not say yet whether they count.
+    // The last commit that counts, once that is decided and on disk.
+    std::optional<uint64_t> final;
   };
 
   using Entries = std::map<uint64_t, Entry>;
@@ -152,17 +156,18 @@ class Connection {
   uint64_t bytes_max_ = 64 << 20;
   uint64_t bytes_ = 0;
   uint64_t next_arrival_ = 1;
-  Entries entries_;                                      // By arrival.
-  std::vector<uint64_t> unsubmitted_;                    // Entries whose batch has no number yet.
-  std::deque<std::pair<uint64_t, uint64_t>> submitted_;  // (batch, arrival): not durable yet.
+  Entries entries_;                    // The key is the arrival.
+  std::vector<uint64_t> unsubmitted_;  // Entries whose batch has no number yet.
+  // (batch, arrival) of entries that are not durable yet.
+  std::deque<std::pair<uint64_t, uint64_t>> submitted_;
   std::map<Epoch, Origin> origins_;
-  std::deque<uint64_t> ready_;                            // In order of becoming ready.
-  std::map<Epoch, Group> groups_;                         // By tenure.
-  std::map<std::pair<Epoch, Epoch>, SequenceSet> marks_;  // (tenure, origin) → received.
+  std::deque<uint64_t> ready_;     // In the order in which they became ready.
+  std::map<Epoch, Group> groups_;  // The key is the tenure.
+  std::map<std::pair<Epoch, Epoch>, SequenceSet> marks_;  // (tenure, origin) → received sequences.
   Route route_;
   Epoch tenure_;
   Epoch fence_;
-  Epoch forgotten_;  // The newest tenure whose marks are.
+  Epoch forgotten_;  // The newest tenure whose marks are forgotten.
 };
 
 }  // namespace databridge::flow

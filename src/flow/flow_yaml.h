@@ -1,8 +1,9 @@
-// Flow files: YAML (or JSON, which is YAML) in, a FlowSpec out. docs/flow-files.md is the format.
+// Flows as files: YAML (or JSON, which is YAML) in, a FlowSpec out. docs/flow-files.md defines the
+// format.
 //
-// - Hides: yaml-cpp and its traps. Every error says line and column ("line 4, column 9: …").
-// - Pure: text in, value out. Hostile text costs at most what its size costs: at most 1 MiB, 32
-//   levels, 64 aliases. Any thread.
+// - Hides: yaml-cpp and its traps. Every error tells line and column ("line 4, column 9: …").
+// - Pure: text in, value out. Hostile text costs only time and memory in proportion to its size: it
+//   has at most 1 MiB, 32 levels and 64 aliases. Any thread.
 #pragma once
 
 #include <string>
@@ -13,12 +14,12 @@
 
 namespace databridge::flow {
 
-// `id` is used when the text names none, and must agree with it otherwise; both empty is an error.
-// Codes: `invalid` for text that is no YAML, `too_large`, and `unprocessable` for whatever is well
-// formed and no flow.
+// `id` is used when the text has no id. If the text has one, both must be equal. It is an error if
+// both are empty. Codes: `invalid` if the text is no YAML; `too_large`; `unprocessable` if it is
+// well-formed YAML and no flow.
 Result<FlowSpec> read_flow(std::string_view text, const std::string& id = "");
 
-// The same checks of a processor that came in some other way.
+// The same checks for a processor that came in another way.
 Result<void> check_processor(const ProcessorSpec& spec);
 
 }  // namespace databridge::flow

@@ -1,8 +1,9 @@
-// The contract of a processor: work that is triggered, one trigger at a time, each a transaction.
+// The contract of a processor: its work is done in triggers, one at a time, and each trigger is a
+// transaction.
 //
-// A processor belongs to one (processor, epoch) and is destroyed with it. It runs on a worker
-// thread and may wait there; two triggers of one processor never overlap. What it wants to keep it
-// puts into the session's state: members of the object die with the epoch.
+// A processor object belongs to one (processor, epoch) and is destroyed with it. It runs on a
+// worker thread and may block there. Two triggers of one processor never overlap. It keeps data in
+// the session's state, because members of the object die with the epoch.
 #pragma once
 
 #include <atomic>
@@ -23,22 +24,24 @@ namespace databridge::flow {
 
 class Session;
 
-// All of the world that a processor may touch.
+// Everything outside a session that a processor may use.
 struct World {
   env::Files& files;
   const env::Clock& clock;
-  Random random;                   // Seeded by node, processor and epoch.
-  std::vector<std::string> notes;  // For people: logged after the trigger, whatever became of it.
-  std::string trouble{};  // What in the world keeps it from work: no room, no permission. It tries
-                          // again by itself; when that goes on, everybody is told.
+  Random random;  // Seeded by node, processor and epoch.
+  // For people: logged after the trigger, even if the trigger failed.
+  std::vector<std::string> notes;
+  // What keeps it from its work, such as no room or no permission. It tries again by itself. If the
+  // trouble lasts, it is shown in the cluster.
+  std::string trouble{};
 
-  // Set by the host for each trigger: its time, its lease or its epoch ends.
+  // The host sets these for each trigger: when its time, its lease or its epoch ends.
   Instant end = Instant::max();
   const std::atomic<bool>* stop = nullptr;
 
-  // True: the trigger has had its time. A processor asks after each file, chunk or page of work:
-  // what is done by then is handed in, the rest is left for the next trigger. A trigger does one
-  // piece of work even so; the process ends if one does not return (safety.md 1.6).
+  // True: the time of the trigger is over. A processor asks after each file, chunk or page of work.
+  // The work done so far is handed in; the rest is for the next trigger. Even so, a trigger does at
+  // least one piece of work. The process ends if a trigger does not return (safety.md 1.6).
   bool must_end() const { return clock.now() >= end || (stop != nullptr && *stop); }
 
   Uuid processor{};  // Its id.
@@ -50,16 +53,16 @@ class Processor {
  public:
   virtual ~Processor() = default;
 
-  // Takes what it likes from the session and puts results there, and returns soon after
-  // world.must_end(): session.get() gives no more then, but for the first. An error (or an
-  // exception) undoes the session: inputs stay, outputs and state vanish, and the next trigger
-  // waits for a back-off that grows to 30 s. An input that fails by its own fault belongs to
-  // `failure` instead, where the type has that relationship; one that the world will not have yet
-  // is put back, with `trouble`.
+  // Takes flow files from the session, puts results there, and returns soon after world.must_end().
+  // From then on session.get() gives no more, except for the first one. An error (or an exception)
+  // undoes the session: inputs stay, outputs and state vanish, and the next trigger waits for a
+  // back-off that grows to 30 s. If the input itself is at fault, it belongs to `failure`, if the
+  // type has that relationship. If the world does not accept it yet, the processor puts it back and
+  // sets `trouble`.
   virtual Result<void> on_trigger(Session& session, World& world) = 0;
 
-  // Of types that watch: called now and then while there is no trigger because nothing more can be
-  // put out. Never together with a trigger.
+  // For types that watch: called now and then while no trigger runs because the outputs are full.
+  // It is never called during a trigger.
   virtual void watch(World&) {}
 };
 

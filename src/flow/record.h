@@ -1,4 +1,4 @@
-// Records on disk: fields one after the other, a format byte in front, a hash at the end.
+// Records on disk: a format byte, then fields one after the other, then a hash.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace databridge::flow {
 
 class RecordWriter {
  public:
-  // `size`: about as many bytes as will be written.
+  // `size`: the expected number of bytes.
   explicit RecordWriter(uint8_t format, size_t size = 0) {
     bytes_.reserve(size);
     bytes_.push_back(static_cast<char>(format));
@@ -41,7 +41,8 @@ class RecordWriter {
   Bytes bytes_;
 };
 
-// Reads what was written, in the same order. Past a mistake every field is zero; finish() tells.
+// Reads a record, in the order in which it was written. After an error every field is zero;
+// finish() returns the error.
 class RecordReader {
  public:
   RecordReader(BytesView bytes, uint8_t format) {
@@ -64,7 +65,8 @@ class RecordReader {
     const uint64_t high = number();
     return {high, number()};
   }
-  // How many items follow; at least `item_size` bytes each, so that a lie costs nothing.
+  // The number of items that follow. Each has at least `item_size` bytes, so a false number cannot
+  // make the reader reserve much memory.
   uint64_t count(size_t item_size) {
     const uint64_t count = number();
     if (count > rest_.size() / item_size) ok_ = false;
@@ -90,7 +92,7 @@ class RecordReader {
   bool ok_ = false;
 };
 
-// Key parts that sort like what they hold.
+// Parts of keys. They sort like their values.
 inline void append_key(Bytes& key, const Uuid& id) {
   append_big64(key, id.high);
   append_big64(key, id.low);

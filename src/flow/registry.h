@@ -1,6 +1,6 @@
-// The processor types there are: their properties, relationships, and how to make one.
+// The processor types: their properties, their relationships, and how to make one.
 //
-// - Hides: the processors themselves, and the checking of properties.
+// - Hides: the processors themselves, and how properties are checked.
 // - Pure: everything here is a function of its arguments. Any thread.
 #pragma once
 
@@ -38,23 +38,25 @@ struct Property {
   const char* help;
 };
 
-// What becomes of a processor's state.
+// Where the state of a processor is kept.
 enum class StateScope : uint8_t {
   none,
-  node,    // Means nothing elsewhere: kept on the owner's disk only.
-  cluster  // Committed through the log too; outputs leave only after that (safety.md, checkpoint).
+  node,  // On the owner's disk only; it means nothing on another node.
+  // In the log, too. Outputs leave only after it is committed there (safety.md, checkpoint).
+  cluster
 };
 
-// Properties after checking, with the fallbacks filled in.
+// Checked properties, with fallbacks filled in.
 class Settings {
  public:
   explicit Settings(std::map<std::string, std::string> values) : values_(std::move(values)) {}
 
   const std::string& text(const std::string& name) const;
-  uint64_t number(const std::string& name) const;  // Of number and size.
+  uint64_t number(const std::string& name) const;  // For kinds `number` and `size`.
   Duration duration(const std::string& name) const;
   bool flag(const std::string& name) const;
-  const std::map<std::string, std::string>& rules() const { return rules_; }  // The free ones.
+  // Properties that the type does not name.
+  const std::map<std::string, std::string>& rules() const { return rules_; }
 
  private:
   friend Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit);
@@ -65,39 +67,39 @@ class Settings {
 struct ProcessorType {
   const char* name;
   const char* help;
-  bool source;      // Triggers by itself, without inputs.
-  bool node_local;  // Works on files of the node it runs on: pinned unless `shared`.
+  bool source;      // It triggers by itself, without inputs.
+  bool node_local;  // It works on files of its node, so it is pinned unless `shared`.
   bool settles;     // The next trigger waits until the last one is safe and released.
   StateScope state;
   std::vector<std::string> relationships;
-  std::vector<std::string> losses;  // Of them, what carries failures or leftovers.
-  const char* path;                 // The property that says which files it touches; nullptr: none.
+  std::vector<std::string> losses;  // Those relationships that carry failures or leftovers.
+  const char* path;  // The property that names the files that it touches; nullptr: none.
   std::vector<Property> properties;
-  bool rules;            // Every other property is a condition, and a relationship of that name.
-  bool watches = false;  // Processor::watch has something to do.
+  bool rules;  // Every other property is a condition, and adds a relationship of that name.
+  bool watches = false;  // Processor::watch does something.
   Result<std::unique_ptr<Processor>> (*make)(const Settings& settings);
 };
 
 const std::vector<ProcessorType>& processor_types();  // Sorted by name.
 const ProcessorType* find_type(std::string_view name);
 
-// Errors name the processor, the property and the remedy; `culprit` becomes the property's name.
+// Errors name the processor, the property and the remedy. `culprit` is set to the property's name.
 Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit = nullptr);
 Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec);
 
-// Which paths it touches, as ProcessorSpec::files has them.
+// The paths that it touches, in the form of ProcessorSpec::files.
 std::vector<std::string> files_of(const ProcessorSpec& spec);
 
-// Why flow files would be lost without a word, and the remedy: a relationship that carries failures
-// or leftovers is neither connected nor terminated.
-// `connected`: its relationships that have a connection.
+// Why flow files would be lost silently, with the remedy: a relationship that carries failures or
+// leftovers is neither connected nor terminated. `connected`: the relationships that have a
+// connection.
 std::optional<std::string> why_lossy(const ProcessorSpec& spec,
                                      const std::set<std::string>& connected);
 
-// Why this name cannot be among what it terminates.
+// Why this name cannot be in its `terminate` list.
 std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name);
 
-// The relationships that this processor has: those of its type and its rules.
+// The relationships of this processor: those of its type and of its rules.
 std::vector<std::string> relationships(const ProcessorSpec& spec);
 
 }  // namespace databridge::flow

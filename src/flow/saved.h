@@ -1,4 +1,4 @@
-// What is kept of a processor: on its owner's disk after every commit, and in the log as its
+// The saved data of a processor: on its owner's disk after every commit, and in the log as its
 // checkpoint. Pure; any thread.
 #pragma once
 
@@ -14,13 +14,14 @@
 
 namespace databridge::flow {
 
-// The last commit of each earlier epoch that counts: later ones were never said (docs/flows.md).
-// An epoch stays for as long as its owner may hold outputs of it that it has not heard of.
+// The last commit that counts of each earlier epoch. The log never says that later ones count
+// (docs/flows.md). An epoch stays as long as its owner may hold outputs of it that it has heard
+// nothing of.
 class History {
  public:
   struct Last {
     uint64_t commit = 0;
-    Incarnation owner;  // 0: an older program has written it.
+    Incarnation owner;  // 0: an older program wrote it.
     bool operator==(const Last&) const = default;
   };
   void add(Epoch epoch, uint64_t commit, Incarnation owner) { epochs_[epoch] = {commit, owner}; }
@@ -28,10 +29,11 @@ class History {
   void forget_if(const std::function<bool(Epoch, const Last&)>& known);
   size_t size() const { return epochs_.size(); }
 
-  // All that was said until then counts, for the processor began anew.
+  // The processor began anew at this epoch. All commits up to it count.
   void begin_anew(Epoch at) { anew_ = std::max(anew_, at); }
   bool before_anew(Epoch epoch) const { return epoch <= anew_; }
-  // Once only so many were kept: of older ones nobody knows. They are held, never released.
+  // Only a limited number of epochs was kept, and this one is older. Nothing is known of it, so its
+  // outputs are held and never released.
   bool unknown(Epoch epoch) const { return epoch <= unknown_; }
 
   bool operator==(const History&) const = default;
@@ -46,7 +48,7 @@ class History {
 struct Saved {
   History history;
   Bytes state;
-  Incarnation by;  // Whoever ran the epoch.
+  Incarnation by;  // The owner of the epoch.
   bool operator==(const Saved&) const = default;
 };
 
@@ -54,14 +56,14 @@ struct Saved {
 struct ProcessorRecord {
   Epoch epoch;
   uint64_t commit = 0;
-  std::map<Uuid, uint64_t> sequences;  // The last of each output connection in this epoch.
+  std::map<Uuid, uint64_t> sequences;  // The last sequence of each output connection in this epoch.
   Saved saved;
   bool operator==(const ProcessorRecord&) const = default;
 };
 
 Bytes encode(const Saved& saved);  // The bytes of a Checkpoint.
-// One without bytes says that the processor began anew at that epoch: whatever one with its id said
-// before counts, for nobody does it again.
+// A checkpoint without bytes says that the processor began anew at that epoch. All earlier commits
+// of a processor with that id count, since no owner does that work again.
 Result<Saved> decode_saved(const Checkpoint& checkpoint);
 Bytes encode(const ProcessorRecord& record);
 Result<ProcessorRecord> decode_record(BytesView bytes);

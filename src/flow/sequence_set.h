@@ -1,4 +1,4 @@
-// A set of sequence numbers that are mostly dense: kept as runs.
+// A set of sequence numbers. They are mostly without gaps, so it keeps runs.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace databridge::flow {
 class SequenceSet {
  public:
   bool contains(uint64_t sequence) const;
-  bool add(uint64_t sequence);  // False if it was there.
+  bool add(uint64_t sequence);  // Returns false if it was there already.
   size_t runs() const { return runs_.size(); }
 
   Bytes encode() const;
@@ -21,7 +21,7 @@ class SequenceSet {
   bool operator==(const SequenceSet&) const = default;
 
  private:
-  std::map<uint64_t, uint64_t> runs_;  // First → last; runs never touch.
+  std::map<uint64_t, uint64_t> runs_;  // First → last; there is a gap between runs.
 };
 
 }  // namespace databridge::flow

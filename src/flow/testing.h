@@ -1,5 +1,5 @@
-// For tests of this room and of those above: files in memory, a clock that is set, and a processor
-// on a bench.
+// For tests of this room and of rooms above it: files in memory, a clock that tests set, and a
+// bench that runs one processor.
 #pragma once
 
 #include <functional>
@@ -43,16 +43,16 @@ class MemoryFiles : public env::Files {
 
   std::string host = "here";
   bool broken = false;            // Every write fails as if the disk were full.
-  int fails_in = 0;               // So many reads of open files further one fails; 0: none does.
-  bool fails_late = false;        // A whole file is written, and an error told all the same.
-  bool forbidden = false;         // Every write fails for want of permission.
-  std::string locked;             // Cannot be opened or read.
-  std::string hidden;             // For the moment nobody can say anything of it.
-  std::string stray;              // Listed as a link that leads to nothing of use.
-  std::string unreadable;         // Can be opened, but not read.
-  std::string unknown;            // Can be opened, but not looked at.
-  bool nameless_unknown = false;  // Likewise what has lost its name.
-  bool dated = true;              // Files know when they were made.
+  int fails_in = 0;               // The n-th read of an open file from now on fails; 0: none does.
+  bool fails_late = false;        // A whole file is written, but an error is returned.
+  bool forbidden = false;         // Every write fails for lack of permission.
+  std::string locked;             // This path cannot be opened or read.
+  std::string hidden;             // For the moment, nothing can be found out about this path.
+  std::string stray;              // This path is listed as a link that leads to no usable file.
+  std::string unreadable;         // This path can be opened, but not read.
+  std::string unknown;            // This path can be opened, but stat fails.
+  bool nameless_unknown = false;  // stat also fails for open files that have lost their name.
+  bool dated = true;              // Files know the time when they were made.
   uint64_t device = 1;
 
   std::string machine() const override { return host; }
@@ -126,7 +126,7 @@ class MemoryFiles : public env::Files {
     return {};
   }
 
-  // What a user or a log daemon does.
+  // The acts of a user or of a log daemon.
   Result<void> rename(const std::string& from, const std::string& to) {
     auto file = files_.extract(from);
     if (file.empty()) return fail(Code::not_found, from + " is not there");
@@ -143,9 +143,9 @@ class MemoryFiles : public env::Files {
   int writes = 0;
   int lists = 0;
   int syncs = 0;
-  int opened = 0;                        // And not closed yet.
-  std::function<void()> before_write{};  // What somebody else does just then.
-  std::function<void()> on_write{};      // It takes time, say.
+  int opened = 0;                        // Files that are open now.
+  std::function<void()> before_write{};  // An act of another program just before a write.
+  std::function<void()> on_write{};      // For a test that lets time pass, for example.
 
  private:
   class Open : public env::OpenFile {
@@ -212,7 +212,7 @@ class MemoryFiles : public env::Files {
   uint64_t next_ = 100;
 };
 
-// A processor by itself: what comes out of one trigger after the other.
+// Runs one processor alone, one trigger after the other.
 class Bench {
  public:
   Bench(const std::string& type, std::map<std::string, std::string> properties)
@@ -231,7 +231,7 @@ class Bench {
     processor_ = std::move(*made);
   }
 
-  // One trigger. Unless it is committed, it never was.
+  // Runs one trigger. If it is not committed, its state is lost.
   Result<Delta> trigger(std::vector<FlowFile> inputs = {}, bool committed = true) {
     Offer offer;
     offer.state = state;
@@ -254,14 +254,14 @@ class Bench {
     return delta;
   }
 
-  // As while there is no room.
+  // Calls watch(), as while the outputs have no room.
   void watch() {
     processor_->watch(world_);
-    world_.trouble.clear();  // Nobody is told.
+    world_.trouble.clear();  // The trouble is not shown to anyone.
   }
   std::vector<std::string> said() { return std::exchange(world_.notes, {}); }
 
-  // The contents that went to the relationship in one trigger.
+  // The contents that were transferred to the relationship in one trigger.
   static std::vector<std::string> contents(const Result<Delta>& delta,
                                            const std::string& relationship = "success") {
     CHECK(delta.has_value());
@@ -279,7 +279,7 @@ class Bench {
   ProcessorSpec spec;
   Bytes state;
   size_t room = 1000;
-  Instant end = Instant::max();  // When its triggers must end.
+  Instant end = Instant::max();  // The time when its triggers must end.
   std::vector<std::string> notes;
   std::string trouble;
 

@@ -1,4 +1,4 @@
-// The processor types, a file each.
+// The processor types. Each has a file of its own.
 #pragma once
 
 #include "flow/registry.h"

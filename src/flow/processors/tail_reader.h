@@ -1,4 +1,4 @@
-// TailFile's reading of one open file: whole lines become flow files, holes are passed over.
+// Reads one open file for TailFile: whole lines become flow files, holes are passed over.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ namespace databridge::flow {
 class Session;
 struct World;
 
-// What one trigger may make.
+// How much one trigger may still make.
 struct TailBudget {
-  uint64_t lines_each = 1;  // In a flow file.
+  uint64_t lines_each = 1;  // Lines in one flow file.
   uint64_t lines = 0;
   size_t files = 0;
 
   bool left() const { return lines > 0 && files > 0; }
 };
 
-// How far zeros have been read that may turn out to be a gap.
+// A range of zeros that was read and may turn out to be a gap.
 struct Gap {
   uint64_t from = 0;
   uint64_t to = 0;
@@ -32,14 +32,14 @@ struct Gap {
 
 class TailReader {
  public:
-  // Reads on from the place; returns how many bytes it has passed. `ends`: what has no end of a
-  // line is a line. `emptied` is called when the bytes before the place are others than they were,
-  // and must put the place to the beginning.
+  // Reads on from the place and returns how many bytes it has passed. `ends`: bytes without a line
+  // end count as a line, too. `emptied` is called when the bytes before the place have changed. It
+  // must set the place to the beginning.
   Result<uint64_t> read(Session& session, World& world, Place& place, env::OpenFile& file, Gap& gap,
                         uint64_t size, bool ends, TailBudget& budget,
                         const std::function<void()>& emptied);
 
-  void drop() { bytes_.clear(), of_ = {}; }  // What is read ahead is good no more.
+  void drop() { bytes_.clear(), of_ = {}; }  // The bytes that were read ahead are no longer valid.
 
  private:
   Result<BytesView> view(const Place& place, env::OpenFile& file, uint64_t size, size_t least);
@@ -53,11 +53,11 @@ class TailReader {
   uint64_t emit(Session& session, World& world, BytesView text, const Place& place, bool ends,
                 TailBudget& budget) const;
 
-  // Read ahead: of one file at a time.
+  // Bytes that were read ahead, of one file at a time.
   FileKey of_;
   uint64_t at_ = 0;
   std::string bytes_;
-  bool stale_ = false;  // They are good for this once.
+  bool stale_ = false;  // The bytes may be used only once more.
 };
 
 }  // namespace databridge::flow
