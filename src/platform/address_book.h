@@ -1,5 +1,7 @@
-// Owns the file with the addresses at which named places were met last: while no name can be
-// resolved, a node finds its peers by them. Hides its form. Network's thread.
+// Remembers in a file the addresses at which named places were met last. While no name can be
+// resolved, a node finds its peers by them.
+//
+// - Owns: that file. Hides: its form. Network's thread.
 #pragma once
 
 #include <map>
@@ -14,14 +16,15 @@ class AddressBook {
  public:
   static constexpr size_t kPlacesMax = 256;
 
-  AddressBook() = default;  // In memory only.
-  // A file that cannot be read is as good as none: the names are resolved anew.
+  AddressBook() = default;  // A book in memory only.
+  // A file that cannot be read counts as empty: the names are resolved again.
   explicit AddressBook(std::string file);
 
-  // The numeric endpoint of that place, if it was ever met; else empty.
+  // The numeric endpoint at which that place was met last; empty if it was never met.
   Address find(const Address& place) const;
 
-  // It was met there: kept on disk, if that is news. Places with numeric hosts need no book.
+  // The place was met at that endpoint. Writes the file if this is new. Places with numeric hosts
+  // need no book.
   Result<void> met(const Address& place, const Address& endpoint);
 
  private:

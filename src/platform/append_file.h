@@ -1,4 +1,4 @@
-// Owns a file that lines are appended to: the access log.
+// - Owns: a file to which lines are appended, such as the access log.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,13 @@ namespace databridge::platform {
 class AppendFile {
  public:
   virtual ~AppendFile() = default;
-  // Any thread; may wait for the disk. What cannot be written is dropped.
+  // Any thread; may wait for the disk. Lines that cannot be written are dropped.
   virtual void append(std::string_view lines) = 0;
-  // Opens the path anew: after a rotation. Keeps the old file when that fails.
+  // Opens the path again, after a rotation. Keeps the old file if that fails.
   virtual Result<void> reopen() = 0;
 };
 
-// Made when missing, readable for its owner and group.
+// Makes the file if it is missing, readable for its owner and group.
 Result<std::unique_ptr<AppendFile>> open_append_file(std::string path);
 
 }  // namespace databridge::platform

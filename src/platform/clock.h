@@ -1,4 +1,4 @@
-// Owns the system's clocks.
+// - Owns: the system's clocks.
 #pragma once
 
 #include <memory>

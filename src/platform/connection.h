@@ -1,6 +1,6 @@
-// Owns one TCP connection that carries frames: reading, checking, bounded queues, writing.
-// Hides sockets' ways, and that large messages travel in parts: what is prompt goes between them.
-// Runs on the network's thread; send() may be called by any thread.
+// - Owns: one TCP connection that carries frames: reading, checking, bounded queues, writing.
+// - Hides: sockets, and that large messages travel in parts, so that prompt messages go in between.
+// - Threads: the network's thread. Any thread may call send().
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -18,28 +18,28 @@
 
 namespace databridge::platform {
 
-// Lives as long as somebody holds it or an operation of the event loop is pending on it: therefore
-// shared.
+// It lives as long as some object holds it or an operation of the event loop is pending on it. That
+// is why it is shared.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // An error ends the connection, with a farewell that gives its message.
+  // An error ends the connection, with a farewell that has the error's message.
   using OnFrame = std::function<Result<void>(FrameKind kind, BytesView payload)>;
-  // The connection has ended by itself; `why` is for people.
+  // The connection has ended by itself. `why` is for people.
   using OnEnd = std::function<void(const std::string& why)>;
 
   Connection(boost::asio::ip::tcp::socket socket, size_t queue_bytes_max);
 
-  // Begins to read. After close(), or once OnEnd was called, neither is called again. They are kept
-  // until the connection dies, so they must not hold it.
+  // Begins to read. After close(), or after OnEnd was called, neither is called again. Both are
+  // kept until the connection is destroyed, so they must not hold the connection.
   void start(OnFrame on_frame, OnEnd on_end);
 
-  // Frames longer than this end the connection. At first kGreetingMax.
+  // A longer frame ends the connection. The first value is kGreetingMax.
   void set_payload_max(uint32_t bytes) { payload_max_ = bytes; }
 
-  // Any thread. Writes at once when nothing waits before it, else the network's thread does.
-  // Dropped when the queue is full or the connection closed.
+  // Any thread. Writes at once if nothing waits before it; otherwise the network's thread writes.
+  // Dropped if the queue is full or the connection is closed.
   void send(FrameKind kind, Bytes payload);
-  // The same, of a message that all of the above overtakes; it has a queue of its own.
+  // The same for a message that all others overtake. It has a queue of its own.
   void send_bulk(Bytes message);
 
   // Ends the connection now, with a farewell when `reason` is not empty. No callback follows.
@@ -61,7 +61,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void end(const std::string& why);
   void flush_waiting() EXCLUDES(mutex_);
   void write_soon() REQUIRES(mutex_);
-  bool flush() REQUIRES(mutex_);  // False: the socket takes no more now.
+  bool flush() REQUIRES(mutex_);  // Returns false if the socket takes no more now.
   void next_part() REQUIRES(mutex_);
 
   boost::asio::ip::tcp::socket socket_;
@@ -69,26 +69,29 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string remote_;
   OnFrame on_frame_;
   OnEnd on_end_;
-  bool live_ = false;  // Started and not closed.
+  bool live_ = false;  // It was started and not closed.
   uint32_t payload_max_ = kGreetingMax;
-  std::vector<char> buffer_;  // [begin_, end_) was received and is not yet taken.
+  std::vector<char> buffer_;  // [begin_, end_) was received and is not handled yet.
   size_t begin_ = 0;
   size_t end_ = 0;
-  Bytes parts_;  // Of a message whose last part has not come.
+  Bytes parts_;  // The parts so far of a message whose last part has not come.
 
-  Mutex mutex_;  // Also held to close the socket: another thread may be writing to it.
-  std::deque<Waiting> queue_ GUARDED_BY(mutex_);  // What is prompt, and one part of bulk.
+  Mutex mutex_;  // Also held to close the socket, since another thread may be writing to it.
+  // Prompt frames, and at most one part of a bulk message.
+  std::deque<Waiting> queue_ GUARDED_BY(mutex_);
   size_t queue_bytes_ GUARDED_BY(mutex_) = 0;
   std::deque<Bytes> bulk_ GUARDED_BY(mutex_);
   size_t bulk_bytes_ GUARDED_BY(mutex_) = 0;
-  size_t bulk_begun_ GUARDED_BY(mutex_) = 0;     // Of the first: so much is in parts already.
-  size_t front_written_ GUARDED_BY(mutex_) = 0;  // Of the first in the queue.
-  bool awaiting_ GUARDED_BY(mutex_) = false;     // The network's thread will flush.
+  // How many bytes of the first message are in parts already.
+  size_t bulk_begun_ GUARDED_BY(mutex_) = 0;
+  // How many bytes of the queue's first frame are written.
+  size_t front_written_ GUARDED_BY(mutex_) = 0;
+  bool awaiting_ GUARDED_BY(mutex_) = false;  // The network's thread will flush.
   std::chrono::steady_clock::time_point written_at_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
 };
 
-// No delay, keep-alives, user time-out: a silent peer is noticed after `silence`.
+// Sets no delay, keep-alives and a user time-out: a silent peer is noticed after `silence`.
 void set_link_options(int fd, Duration silence);
 
 }  // namespace databridge::platform

@@ -1,6 +1,6 @@
-// Owns the small files of the data directory: lock, format version, and the mark of the newest
-// synced write (platform/store.h says why there is one). Hides their bytes and how each is made
-// durable. Used by the store alone.
+// - Owns: the small files of the data directory: lock, format version, and the mark of the newest
+//   synced write (platform/store.h says why it exists).
+// - Hides: their bytes, and how each is made durable. Only the store uses it.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,16 @@
 
 namespace databridge::platform {
 
-// A link of the chain of synced writes.
+// A link in the chain of synced writes.
 struct ChainLink {
   uint64_t sequence = 0;  // 0: nothing was written yet.
-  uint64_t hash = 0;      // Of all writes up to here.
+  uint64_t hash = 0;      // The hash of all writes up to this one.
 
   bool operator==(const ChainLink&) const = default;
 };
 
-// The file with what a directory's incarnation has inherited of one that was set aside.
+// The file with the heritage that the directory's incarnation has from a directory that was set
+// aside.
 inline std::string heritage_path(const std::string& data_dir) { return data_dir + "/heritage"; }
 
 class DataDir {
@@ -28,24 +29,25 @@ class DataDir {
   DataDir(const DataDir&) = delete;
   DataDir& operator=(const DataDir&) = delete;
 
-  // Makes the directory when missing, takes its lock, checks the format. conflict, unprocessable,
-  // corrupt, io.
+  // Makes the directory if it is missing, takes its lock, checks the format. Codes: conflict,
+  // unprocessable, corrupt, io.
   Result<void> open(const std::string& path);
 
-  // Moves what the directory holds into a folder of it, `older-copy-N`, and begins a new one.
-  // Returns where it is now. Nobody else may have it open. A crash in between is made good by the
-  // next open. `heritage` is left for the next incarnation.
+  // Moves the content of the directory into a folder in it, `older-copy-N`, and begins a new one.
+  // Returns the path of that folder. No other process may have the directory open. After a crash in
+  // between, the next open() finishes the move. `heritage` is left for the next incarnation.
   static Result<std::string> set_aside(const std::string& path, const std::string& heritage);
 
-  bool is_new() const { return is_new_; }  // Nothing was ever acknowledged from here.
+  bool is_new() const { return is_new_; }  // Nothing was ever acknowledged from this directory.
   const std::string& path() const { return path_; }
   std::string db_path() const { return path_ + "/db"; }
   ChainLink mark() const { return mark_; }
 
-  // Makes a new directory a known one: mark and format file are durable afterwards.
+  // Makes a new directory a known one: afterwards the mark and the format file are durable.
   Result<void> settle();
 
-  // Puts the mark forward. Not synced: a crash of the machine may set it back, never forward.
+  // Moves the mark forward. It is not synced: a crash of the machine may bring an older mark back,
+  // never a newer one.
   Result<void> put_mark(const ChainLink& link);
   Result<void> sync_mark();
 

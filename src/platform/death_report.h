@@ -1,4 +1,4 @@
-// Tells other nodes that a process is no more (docs/adr/0008). Hides connecting and trying again.
+// Tells other nodes that a process is gone (docs/adr/0008). Hides connecting and trying again.
 #pragma once
 
 #include <vector>
@@ -10,14 +10,14 @@
 
 namespace databridge::platform {
 
-// The farewells of who was told: it took the news, or never will.
+// The farewells of a node that was told: it took the news, or it never will.
 inline constexpr char kNoted[] = "noted";
 inline constexpr char kNotConcerned[] =
     "the reaped process is no other member of this cluster that was met here, or has another "
     "guardian";
 
-// Says so at each of the numeric endpoints, and returns when all have answered or that time is
-// over. Returns how many have answered.
+// Sends the report to each of the numeric endpoints. Returns when all have answered or `time` is
+// over, and tells how many have answered.
 size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Duration time);
 
 }  // namespace databridge::platform

@@ -1,5 +1,6 @@
-// Owns the user's files below the allowed roots. Hides how a path is kept inside: the
-// kernel resolves it once, and where the opened descriptor really is decides.
+// - Owns: the user's files below the allowed roots.
+// - Hides: how a path is kept inside them. The kernel resolves the path once, and the real place of
+//   the opened descriptor decides.
 #pragma once
 
 #include <memory>
@@ -13,12 +14,13 @@
 namespace databridge::platform {
 
 struct FilesOptions {
-  std::vector<std::string> roots;  // Directories that exist. None: every path is forbidden.
-  std::string host;                // For FileInfo: this machine's name.
-  Duration kept_for = std::chrono::seconds(60);  // How long `keep` holds a file.
+  // Directories that exist. If there are none, every path is forbidden.
+  std::vector<std::string> roots;
+  std::string host;                              // The machine's name, for FileInfo.
+  Duration kept_for = std::chrono::seconds(60);  // How long keep() holds a file.
 };
 
-// What the directories are called when all links are resolved. An error if one is not there.
+// The paths of the directories with all links resolved. Fails if one does not exist.
 Result<std::vector<std::string>> real_directories(const std::vector<std::string>& directories);
 
 Result<std::unique_ptr<env::Files>> make_files(const FilesOptions& options);

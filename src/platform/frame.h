@@ -1,5 +1,5 @@
-// Owns the bytes between members: what a frame and a greeting look like (docs/frame-format.md).
-// Hides field order, widths and checksums. Pure. Any thread.
+// - Owns: the bytes between members: the form of a frame and of a greeting (docs/frame-format.md).
+// - Hides: field order, widths and checksums. Pure. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -15,42 +15,45 @@ namespace databridge::platform {
 inline constexpr uint8_t kProtocolVersion = 1;
 inline constexpr size_t kFrameHeaderSize = 16;
 inline constexpr uint32_t kPayloadMax = 64u << 20;
-inline constexpr uint32_t kGreetingMax = 4096;  // Until a peer has greeted, no frame may be longer.
-inline constexpr uint32_t kGuestPayloadMax = 64u << 10;  // Of one that is no known member.
+inline constexpr uint32_t kGreetingMax = 4096;  // The longest frame before the peer has greeted.
+// The longest frame from a peer that is no known member.
+inline constexpr uint32_t kGuestPayloadMax = 64u << 10;
 
 enum class FrameKind : uint8_t {
-  greeting = 1,  // Payload: encode_greeting(). The first frame each way; again when it changes.
+  // Payload: encode_greeting(). The first frame in each direction; sent again when it changes.
+  greeting = 1,
   message = 2,   // Payload: model/message.h encode(). Only from the dialler to the listener.
-  farewell = 3,  // Payload: UTF-8 text, why the connection is closed now.
-  reaped = 4,    // Payload: encode_reaped() of a process that is no more; from its guardian.
-  part = 5,      // Payload: 1 byte, 1 if it is the last part, else 0; then a piece of a message.
+  farewell = 3,  // Payload: UTF-8 text that says why the connection is closed now.
+  reaped = 4,    // Payload: encode_reaped() of a process that is gone. Sent by its guardian.
+  part = 5,      // Payload: 1 byte (1 for the last part, else 0), then a piece of a message.
 };
 
 struct FrameHeader {
   FrameKind kind = FrameKind::message;
-  uint32_t length = 0;  // Of the payload, in bytes.
+  uint32_t length = 0;  // The length of the payload in bytes.
   uint32_t crc = 0;     // CRC-32C of the header's first 12 bytes and the payload.
 };
 
 // A whole frame. The payload must not be longer than kPayloadMax.
 Bytes encode_frame(FrameKind kind, BytesView payload);
 
-// The header alone, as it goes before that payload; spares a copy of large payloads.
+// Only the header of a frame with that payload. This saves a copy of a large payload.
 Bytes encode_frame_header(FrameKind kind, BytesView payload);
 
-// Reads the first kFrameHeaderSize bytes, which must be there. Refuses strangers, newer protocol
-// versions, unknown kinds and flags, and payloads longer than `payload_max`.
+// Reads the first kFrameHeaderSize bytes, which must be there. Refuses bytes of other protocols,
+// newer protocol versions, unknown kinds and flags, and payloads longer than `payload_max`.
 Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max = kPayloadMax);
 
-// Whether the payload is what was sent; `header_bytes` are those the header was decoded from.
+// Whether the payload arrived as it was sent. `header_bytes` are the bytes of `header`.
 Result<void> check_payload(const FrameHeader& header, BytesView header_bytes, BytesView payload);
 
 Bytes encode_greeting(const env::Greeting& greeting);
 
-// Takes anything. Fields of later versions are skipped; an incarnation there must be.
+// Accepts any bytes. Fields of later versions are skipped. A greeting without an incarnation is
+// refused.
 Result<env::Greeting> decode_greeting(BytesView bytes);
 
-// A process that is no more, and the secret whose hash its greeting had named.
+// A process that is gone, and the secret whose hash its greeting had named.
 struct Reaped {
   env::Greeting process;
   std::string secret;
@@ -58,10 +61,11 @@ struct Reaped {
 Bytes encode_reaped(const Reaped& reaped);
 Result<Reaped> decode_reaped(BytesView bytes);
 
-// Whether both are the very same process: a node that dialled itself.
+// Whether both are the same process: the node has dialled itself.
 bool is_same_process(const env::Greeting& a, const env::Greeting& b);
 
-// Why these two must not talk: different clusters, or one incarnation in two processes.
+// Why these two must not talk: they belong to different clusters, or are two processes of one
+// incarnation.
 Result<void> check_peer(const env::Greeting& self, const env::Greeting& peer);
 
 }  // namespace databridge::platform

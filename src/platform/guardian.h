@@ -1,5 +1,5 @@
-// The small parent process of a node: waits for it, tells the cluster of its end, starts it again
-// (docs/adr/0008). Hides forking, signals and pauses.
+// The small parent process of a node. It waits for the node, tells the cluster of its end and
+// starts it again (docs/adr/0008). Hides forking, signals and pauses.
 #pragma once
 
 #include <functional>
@@ -11,19 +11,21 @@
 namespace databridge::platform {
 
 struct GuardianOptions {
-  std::function<int(LastWill&)> node;  // The whole life of the child; returns its exit code.
-  std::function<bool(int code)> is_final = [](int) { return false; };  // No new start after that.
+  std::function<int(LastWill&)> node;  // The whole life of the child. Returns its exit code.
+  // True: it is not started again after that code.
+  std::function<bool(int code)> is_final = [](int) { return false; };
   std::function<void(const std::string& line)> log = [](const std::string&) {};
-  Duration good_run = 10s;       // After one so long, the next start is at once;
-  Duration first_pause = 100ms;  // else after this, which doubles
-  Duration last_pause = 30s;     // up to this.
-  Duration report_time = 10s;    // For the peers to answer.
+  Duration good_run = 10s;  // After a run of this length the next start is at once.
+  // After a shorter run it waits this long. The pause doubles each time.
+  Duration first_pause = 100ms;
+  Duration last_pause = 30s;   // The longest pause.
+  Duration report_time = 10s;  // The time that peers have to answer.
 };
 
-// Runs the node in a child, again and again. SIGTERM, SIGINT and SIGHUP are passed on to it; it is
-// killed if the guardian dies. Returns the exit code of the last child, once it ended with 0, with
-// a final code or because it was told to (1: by a signal); 0 when told to stop while none ran. Call
-// it while there is one thread only.
+// Runs the node in a child, again and again. SIGTERM, SIGINT and SIGHUP are passed on to it, and it
+// is killed if the guardian dies. Returns the exit code of the last child (1: ended by a signal),
+// once a child ended with 0, with a final code, or because it was told to. Returns 0 if it was told
+// to stop while no child ran. Call it while the process has only one thread.
 int guard(const GuardianOptions& options);
 
 }  // namespace databridge::platform

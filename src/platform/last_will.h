@@ -1,5 +1,6 @@
-// Owns the memory in which a node leaves what its guardian will need to report its end
-// (docs/adr/0008). Hides its layout, and that the end may come in the middle of a write.
+// - Owns: the memory in which a node leaves what its guardian needs to report its end
+//   (docs/adr/0008).
+// - Hides: the layout, and that the end may come in the middle of a write.
 #pragma once
 
 #include <optional>
@@ -12,18 +13,19 @@ namespace databridge::platform {
 
 class LastWill {
  public:
-  // Maps the memory, which every process that is forked later shares.
+  // Maps memory that is shared with each process that is forked later.
   LastWill();
   ~LastWill();
   LastWill(const LastWill&) = delete;
   LastWill& operator=(const LastWill&) = delete;
 
-  // The node; one thread at a time. `peers`: numeric endpoints at which it has met others. Those
-  // that do not fit (some 5,000 do) are left out.
+  // Called by the node, on one thread at a time. `peers`: numeric endpoints at which it has met
+  // others. About 5,000 fit; the others are left out.
   void write(const env::Greeting& self, const std::vector<Address>& peers);
 
-  // A new one for the next process: the guardian, before it forks. The process names its hash in
-  // its greetings; who knows the secret has had that process as its child.
+  // Called by the guardian before it forks: makes a new secret for the next process. The process
+  // names its hash in its greetings. A guardian that knows the secret is proved to be the parent of
+  // that process.
   void renew_secret();
   std::string secret() const;
 
@@ -31,7 +33,8 @@ class LastWill {
     env::Greeting process;
     std::vector<Address> peers;
   };
-  // The guardian, once nobody writes any more. Nothing: the node never wrote, or it is damaged.
+  // Called by the guardian once no process writes any more. nullopt: the node never wrote, or the
+  // memory is damaged.
   std::optional<Content> read() const;
   void clear();
 

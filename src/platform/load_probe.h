@@ -1,5 +1,6 @@
-// Owns the measuring of CPU and memory from /proc and the cgroup. Hides their formats and which
-// limit counts: the tighter of the machine's and the cgroup's (version 2 or 1).
+// - Owns: measuring CPU and memory from /proc and the cgroup.
+// - Hides: their formats, and which limit counts: the lower of the machine's and the cgroup's
+//   (version 2 or 1).
 #pragma once
 
 #include <memory>
@@ -10,7 +11,7 @@
 
 namespace databridge::platform {
 
-// `root` goes before /proc and /sys: empty for the real ones, a directory of fixtures in tests.
+// `root` is put before /proc and /sys: empty for the real ones, a directory of fixtures in tests.
 std::unique_ptr<env::LoadProbe> make_load_probe(const env::Clock& clock, std::string root = "");
 
 }  // namespace databridge::platform

@@ -1,4 +1,5 @@
-// Owns the log on standard error: one line an entry, as text or JSON. Hides spdlog and escaping.
+// - Owns: the log on standard error: one line for each entry, as text or JSON.
+// - Hides: spdlog and escaping.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct LogField {
   std::string value;
 };
 
-// The line without its end, as it is written; any bytes in, one printable line out.
+// The line as it is written, without its end. Any bytes become one printable line.
 std::string format_log_line(LogFormat format, int64_t unix_ms, LogLevel level,
                             std::string_view component, std::string_view message,
                             std::initializer_list<LogField> fields);
@@ -31,7 +32,7 @@ class Log {
  public:
   virtual ~Log() = default;
 
-  // Any thread. Below the level it costs a comparison.
+  // Any thread. An entry below the level costs only a comparison.
   virtual void write(LogLevel level, std::string_view component, std::string_view message,
                      std::initializer_list<LogField> fields = {}) = 0;
   virtual void set_level(LogLevel level) = 0;  // Any thread.

@@ -1,5 +1,5 @@
-// Owns the cluster port and the links to other members; one thread with its event loop.
-// Hides Asio, frames (docs/frame-format.md), greetings, redialling and queues.
+// - Owns: the cluster port and the links to other members; one thread with its event loop.
+// - Hides: Asio, frames (docs/frame-format.md), greetings, redialling and queues.
 #pragma once
 
 #include <functional>
@@ -14,39 +14,42 @@ namespace databridge::platform {
 class LastWill;
 
 struct NetworkOptions {
-  Address listen;  // Port 0: any free one. Nothing else than this address is bound; empty: nothing.
+  Address listen;  // Only this address is bound. Port 0: any free port. Empty: it does not listen.
 
-  size_t guests_max = 64;         // Incoming connections that have not greeted as a known member;
-                                  // beyond, the one that has been silent for longest is cut.
-  Duration guest_time = 10s;      // Without a valid message, a guest is hung up after so long.
-  Duration greeting_time = 5s;    // To greet in, for both sides.
-  Duration connect_time = 3s;     // For one attempt to connect.
-  Duration backoff_first = 10ms;  // Between dials; doubles up to the last.
+  // The maximum of incoming connections that have not greeted as a known member. If there are more,
+  // the one that has been silent for longest is cut.
+  size_t guests_max = 64;
+  Duration guest_time = 10s;      // A guest without a valid message for this long is cut.
+  Duration greeting_time = 5s;    // The time to greet in, for both sides.
+  Duration connect_time = 3s;     // The time of one attempt to connect.
+  Duration backoff_first = 10ms;  // The first pause between dials. It doubles up to the last.
   Duration backoff_last = 1s;
-  Duration silence = 3s;  // Bytes sent and not acknowledged for so long, or a peer's kernel that
-                          // does not answer keep-alives: the link is lost.
-  size_t queue_bytes_max = 64u << 20;  // Waiting on one link; what comes on top is dropped.
-  std::string address_book;            // A file with where named places were met; empty: none.
-  LastWill* will = nullptr;            // Kept up to date; outlives the network.
+  // The link is lost if bytes that were sent are not acknowledged for this long, or if the peer's
+  // kernel does not answer keep-alives for this long.
+  Duration silence = 3s;
+  size_t queue_bytes_max = 64u << 20;  // Bytes that wait on one link; more are dropped.
+  std::string address_book;  // The file that remembers where named places were met; empty: none.
+  LastWill* will = nullptr;  // It is kept up to date, and must outlive the network.
 
-  // One line for the log about a connection that was refused or cut. Network thread.
+  // Gets one line for the log about a connection that was refused or cut. Network thread.
   std::function<void(const std::string& line)> on_trouble;
 };
 
-// On one connection: a node enters and leaves a few clusters in its life. Beyond it is made anew.
+// On one connection: a node enters and leaves only a few clusters in its life. After that number
+// the connection is made again.
 constexpr int kGreetingsMax = 16;
 
 class Network : public env::Network {
  public:
-  // The bound port, once started.
+  // The bound port, once it is started.
   virtual uint16_t port() const = 0;
 };
 
-// Whether the address could be bound just now; the error names it. Listens on nothing.
+// Whether the address can be bound now; the error names it. It does not listen.
 Result<void> check_can_listen(const Address& address);
 
-// A `failed` event carries in `peer` also who was found at the address and belongs elsewhere.
-// Destroying it ends all links and joins the thread; no callback runs after that.
+// A `failed` event names in `peer` also a process that was found at the address and belongs
+// elsewhere. The destructor ends all links and joins the thread; after that no callback runs.
 std::unique_ptr<Network> make_network(NetworkOptions options);
 
 }  // namespace databridge::platform

@@ -1,4 +1,4 @@
-// Networks with a memory, and peers that do what no network does, for the tests of networks.
+// For tests of networks: networks that remember what they heard, and peers that break the rules.
 #pragma once
 
 #include <arpa/inet.h>
@@ -42,7 +42,7 @@ inline Address loopback(uint16_t port) { return {"127.0.0.1", port}; }
 
 inline Message packet(Bytes bytes) { return RaftPacket{std::move(bytes)}; }
 
-// A network with a memory.
+// A network that remembers what it heard.
 class Node {
  public:
   explicit Node(Greeting self, NetworkOptions options = {}) {
@@ -79,7 +79,7 @@ class Node {
     EXPECT_TRUE(started) << started.error().message;
     know_all();
   }
-  // Every node of these tests is a member, but for those of which a test says otherwise.
+  // Every node of these tests is a member, unless a test says otherwise.
   void know_all(KnownPeers known = {}) {
     for (uint64_t id = 1; id < 10; ++id) known.try_emplace(Incarnation{id});
     network->know(std::move(known));
@@ -135,7 +135,7 @@ class Node {
   std::vector<std::string> lines_ GUARDED_BY(mutex_);
 };
 
-// A peer that writes whatever bytes the test wants.
+// A peer that writes any bytes that the test wants.
 class RawPeer {
  public:
   explicit RawPeer(const Address& to) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -148,7 +148,7 @@ class RawPeer {
   void write(BytesView bytes) {
     (void)::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
-  // All that comes until the other side closes (or a reset).
+  // All bytes until the other side closes or resets the connection.
   Bytes read_to_end() {
     Bytes all;
     char buffer[4096];

@@ -1,4 +1,4 @@
-// Owns a thread that does one thing again and again.
+// - Owns: a thread that does one thing again and again.
 #pragma once
 
 #include <functional>

@@ -1,9 +1,9 @@
-// Owns a file that holds room on the disk of the data directory, so that a node whose disk is full
-// can still write what consensus needs: votes, terms, entries, and what compaction makes of them.
+// - Owns: a file that reserves room on the disk of the data directory. If the disk is full, a node
+//   can still write what consensus needs: votes, terms, entries, and the results of compaction.
 //
-// The room is given up in slices, as it is needed: a program that fills the disk gets a slice at a
-// time, too, and not all at once. It is taken again when the disk has room for more than it. Store
-// thread only; `held` from any thread.
+// The room is given up in slices, as it is needed. A program that fills the disk also gets one
+// slice at a time, not all at once. The reserve is filled again when the disk has more free room
+// than the reserve needs. Store thread only; any thread may call `held`.
 #pragma once
 
 #include <atomic>
@@ -16,11 +16,12 @@ namespace databridge::platform {
 
 class Reserve {
  public:
-  // Opens or makes the file, as large as the disk allows. A disk that is too small or too full for
-  // it has a smaller one, or none: that is no error.
+  // Opens or makes the file, as large as the disk allows. On a disk that is too small or too full
+  // the file is smaller, or there is none. That is no error.
   void open(const std::string& path, uint64_t disk_total, uint64_t disk_free);
 
-  // To be called before each write and now and then. Whether more or less is held now.
+  // Call it before each write, and now and then. Returns whether the size of the reserve has
+  // changed.
   bool keep(uint64_t disk_free);
 
   uint64_t held() const { return held_; }
@@ -28,8 +29,8 @@ class Reserve {
 
   static constexpr uint64_t kMost = 64u << 20;
   static constexpr uint64_t kSlice = 8u << 20;
-  // Less room than this is too little for what the store may write on its own account at any time:
-  // its buffers, a table that compaction makes.
+  // With less room than this, the store may fail at any time: its buffers and compaction write at
+  // their own times.
   static constexpr uint64_t kLow = 12u << 20;
 
  private:

@@ -1,4 +1,5 @@
-// Owns the signals that operators send. Hides masks and waiting.
+// - Owns: the signals that operators send.
+// - Hides: masks and waiting.
 #pragma once
 
 #include <functional>
@@ -7,16 +8,16 @@
 namespace databridge::platform {
 
 struct SignalHandlers {
-  std::function<void()> stop;    // SIGTERM, SIGINT. Called again for each further one.
+  std::function<void()> stop;    // SIGTERM, SIGINT. Called again for each later one.
   std::function<void()> reload;  // SIGHUP.
 };
 
-// Keeps the handled signals, and SIGPIPE, from every thread that is started after this call. First
-// thing in main.
+// Blocks the handled signals, and SIGPIPE, in every thread that starts after this call. Call it
+// first in main.
 void block_signals();
 
-// A library that gives up (an assertion of RocksDB over a disk that fails) ends the process with
-// words and the exit code of a failure. What the program itself finds wrong with it aborts as ever.
+// If a library aborts (such as an assertion of RocksDB on a failing disk), the process ends with a
+// message and the exit code of a failure. A failed CHECK of our own still aborts.
 void explain_aborts();
 
 class Signals {
@@ -24,7 +25,7 @@ class Signals {
   virtual ~Signals() = default;  // Joins the thread that waits.
 };
 
-// Calls the handlers on a thread of its own, where they may wait.
+// Calls the handlers on a thread of its own, so they may block.
 std::unique_ptr<Signals> handle_signals(SignalHandlers handlers);
 
 }  // namespace databridge::platform

@@ -1,16 +1,18 @@
-// Owns the data directory: its lock, its format version, and the ordered keys in RocksDB, with one
-// thread that writes and syncs. Hides RocksDB.
+// - Owns: the data directory: its lock, its format version, and the ordered keys in RocksDB; one
+//   thread that writes and syncs.
+// - Hides: RocksDB.
 //
-// The directory holds `lock` (flock; the pid of the holder), `format` (one number), `db/`
-// (RocksDB), `reserve` (room for a full disk: platform/reserve.h) and `mark`. Why a mark: RocksDB
-// recovers from a damaged log by dropping what comes after the damage, in silence, and a node that
-// forgot what it had acknowledged must not vote (safety.md 5.7). So every synced write carries the
-// next link of a chain {sequence, hash of all writes so far} in the same atomic write, and once it
-// is synced, the link is also written to `mark` (kept twice, checksummed; synced at most once a
-// second, which costs nothing). On open the database must hold the marked link or a later one; else
-// open fails with Code::corrupt. A torn write that was never acknowledged leaves the chain at the
-// mark or after it, and is dropped. Damage in table files is found by their checksums: reads give
-// Code::corrupt, never wrong bytes.
+// The directory has the files `lock` (flock; the holder's pid), `format` (one number), `db/`
+// (RocksDB), `reserve` (room for a full disk: platform/reserve.h) and `mark`.
+//
+// Why a mark: if its log is damaged, RocksDB recovers silently by dropping all writes after the
+// damage. A node that forgot what it had acknowledged must not vote (safety.md 5.7). So every
+// synced write contains, in the same atomic write, the next link of a chain {sequence, hash of all
+// writes so far}. After the sync the link is also written to `mark` (kept twice, checksummed, and
+// synced at most once a second, which costs nothing). On open the database must contain the marked
+// link or a later one; otherwise open fails with Code::corrupt. A torn write that was never
+// acknowledged leaves the chain at the mark or after it, and is dropped. Damage in table files is
+// found by their checksums: reads return Code::corrupt, never wrong bytes.
 #pragma once
 
 #include <memory>
@@ -22,12 +24,12 @@
 namespace databridge::platform {
 
 struct StoreOptions {
-  std::string directory;  // Made when missing.
+  std::string directory;  // It is made if it is missing.
 };
 
-// Errors: conflict (another process holds the directory; names its pid), unprocessable (written by
-// a newer version), corrupt (acknowledged data are missing or damaged), io. Messages carry
-// remedies. Destroying the store first makes durable all that was submitted.
+// Codes: conflict (another process has the directory open; the message names its pid),
+// unprocessable (a newer version wrote it), corrupt (acknowledged data are missing or damaged), io.
+// Messages tell the remedy. The destructor first makes durable all that was submitted.
 Result<std::unique_ptr<env::Store>> open_store(const StoreOptions& options);
 
 }  // namespace databridge::platform

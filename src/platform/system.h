@@ -1,5 +1,5 @@
-// Owns the smallest words for system calls, shared by the files of this room: descriptors that
-// close themselves, whole writes, error texts.
+// - Owns: small wrappers of system calls for the files of this room: descriptors that close
+//   themselves, whole writes, error texts.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace databridge::platform {
 
-// A file descriptor that is closed at the end of its life.
+// A file descriptor that is closed when it is destroyed.
 class Descriptor {
  public:
   Descriptor() = default;
@@ -40,16 +40,19 @@ Error system_error(const std::string& what, const std::string& path);
 
 Result<void> write_all(int fd, BytesView bytes, const std::string& path);
 
-// The whole of a small file (also of /proc, where sizes are not known). not_found, forbidden, io.
+// The whole content of a small file (also in /proc, where sizes are not known). Codes: not_found,
+// forbidden, io.
 Result<Bytes> read_file(const std::string& path);
 
-// The file is there wholly or not at all, and durable: written aside, synced, renamed.
+// Afterwards the file is durable, and after a crash it is there wholly or not at all: it is written
+// aside, synced and renamed.
 Result<void> write_whole_file(const std::string& path, BytesView content);
 
-// A named thread (at most 15 letters) that gets no signals: those are for the main thread.
+// Starts a named thread (at most 15 letters). It gets no signals, since those are for the main
+// thread.
 std::thread start_thread(const char* name, std::function<void()> run);
 
-// Syncs the directory itself, so that names in it survive a crash of the machine.
+// Syncs the directory itself, so that its names survive a crash of the machine.
 Result<void> sync_directory(const std::string& path);
 
 }  // namespace databridge::platform

@@ -1,5 +1,5 @@
-// For tests of this room only: directories that vanish, processes to kill, and waiting without
-// sleeping for a time.
+// For tests of this room only: directories that are removed again, child processes to kill, and
+// waiting for a condition without a fixed sleep.
 #pragma once
 
 #include <fcntl.h>
@@ -38,8 +38,9 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-// What this test program does instead of testing when ChildProcess runs it: as a global object it
-// comes before main. A new program image, since a forked one has no threads but its own.
+// The role of this test program when ChildProcess runs it. A ChildRole is a global object, so it
+// acts before main. The child is a new program image, since a forked one has only the thread that
+// forked.
 class ChildRole {
  public:
   static constexpr int kOutput = 3;  // The descriptor that ChildProcess reads from.
@@ -85,7 +86,7 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  // The next value that it put; false once it has ended and all was read.
+  // The next value that the child put. Returns false once it has ended and all values were read.
   template <typename Value>
   bool get(Value& value) {
     return ::read(output_, &value, sizeof value) == sizeof value;
@@ -105,7 +106,8 @@ class ChildProcess {
   bool reaped_ = false;
 };
 
-// Asks again and again until it is so; false when it is not so after a long time.
+// Checks again and again until the condition holds. Returns false if it does not hold for a long
+// time.
 template <typename Condition>
 bool eventually(Condition&& holds) {
   const auto deadline = std::chrono::steady_clock::now() + 20s;

@@ -1,7 +1,7 @@
 // Gives memory that was freed back to the system.
 //
-// - Hides: that the C library keeps what is freed in one arena a thread, and when it is cheap to
-//   ask for it: an arena is locked meanwhile, which nobody notices in a process that rests.
+// - Hides: that the C library keeps freed memory in one arena for each thread, and when it is cheap
+//   to give that back: an arena is locked meanwhile, which does not matter in an idle process.
 #pragma once
 
 #include <functional>
@@ -14,8 +14,9 @@ namespace databridge::platform {
 
 void release_freed_memory();
 
-// Every `interval`, on a thread of its own: `trim`, if the process has used less than a twentieth
-// of a core since the last look, and holds 2 MiB more of its own than after the last trim.
+// Calls `trim` on a thread of its own, at most every `interval`: if the process has used less than
+// a twentieth of a core since the last look, and holds 2 MiB more memory of its own than after the
+// last trim.
 std::unique_ptr<Repeater> trim_when_quiet(Duration interval,
                                           std::function<void()> trim = release_freed_memory);
 

@@ -10,8 +10,9 @@
 
 namespace databridge::platform {
 
-// Asks `must_end` every `interval`, on a thread of its own; a reason ends the process at once, with
-// exit code 70 and the reason on standard error, without destructors: whoever is stuck stays stuck.
+// Asks `must_end` every `interval`, on a thread of its own. A reason ends the process at once, with
+// exit code 70 and the reason on standard error. No destructors run, since they could wait for a
+// thread that is stuck.
 std::unique_ptr<Repeater> make_watchdog(Duration interval, std::function<std::string()> must_end);
 
 }  // namespace databridge::platform

@@ -1,4 +1,5 @@
-// Owns a pool of threads for work that may wait. Hides when threads start.
+// - Owns: a pool of threads for work that may block.
+// - Hides: when threads start.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +14,9 @@ struct WorkersOptions {
   bool apart = true;  // One more thread, for run_apart().
 };
 
-// A thread starts when a job finds none idle, up to the limit; further jobs wait in order. A thread
-// without work sleeps and costs nothing but its stack.
-// Destroying the pool runs every job that was handed in, then joins the threads.
+// A thread starts when a job finds no idle one, up to the limit; more jobs wait in order. A thread
+// without work sleeps and costs only its stack. The destructor runs every job that was handed in,
+// then joins the threads.
 std::unique_ptr<env::Workers> make_workers(WorkersOptions options = {});
 
 }  // namespace databridge::platform
