@@ -1,8 +1,9 @@
-// Strict reading of JSON bodies: nothing is guessed, nothing is ignored.
+// Strict reading of JSON bodies: it guesses nothing and ignores nothing.
 //
-// Malformed text is `invalid` (400): not UTF-8, not JSON, deeper than 64, a key twice. Well-formed
-// but wrong is `unprocessable` (422): a missing, mistyped or unknown field, and a whole number of
-// more than 64 bits, which many a reader would not keep to the digit. Pure.
+// Malformed text is `invalid` (400): it is not UTF-8, not JSON, deeper than 64 levels, or has a key
+// twice. Well-formed text that is wrong is `unprocessable` (422): a field is missing, unknown or of
+// the wrong type, or a whole number has more than 64 bits, which many readers would not keep
+// exactly. Pure.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@
 
 namespace databridge::api {
 
-// One value of a body that was read: text of one spelling, without spaces, the keys in the order
-// and the numbers in the spelling of the body. Looks into that Body, which must outlive it.
+// One value of a body that was read. Its text has one fixed spelling, without spaces; keys keep the
+// order of the body, and numbers its spelling. It refers to the Body, which must outlive it.
 class JsonValue {
  public:
   enum class Kind : uint8_t { null, boolean, number, string, array, object };
@@ -26,9 +27,9 @@ class JsonValue {
   Kind kind() const;
   bool is(Kind wanted) const { return kind() == wanted; }
   std::string_view json() const { return json_; }
-  std::string text() const;  // Of a string: what it says, without escapes. Of all else empty.
-  std::vector<JsonValue> elements() const;  // Of an array; of all else none.
-  // Of an object: keys, which are strings, and their values; of all else none.
+  std::string text() const;                 // For a string: its value without escapes. Else empty.
+  std::vector<JsonValue> elements() const;  // For an array: its elements. Else none.
+  // For an object: its keys, which are strings, and their values. Else none.
   std::vector<std::pair<JsonValue, JsonValue>> members() const;
 
  private:
@@ -44,23 +45,23 @@ class Body {
   JsonValue root() const { return JsonValue(json_); }
 
  private:
-  std::string json_;  // As JsonValue has it; nothing else may be given to the constructor.
+  std::string json_;  // In the spelling of JsonValue. The constructor accepts no other text.
 };
 
 Result<Body> parse_json(const std::string& text);
 
-// The fields of one object. Each is asked for once; the first thing that is wrong is remembered,
-// and what nobody asked for is wrong too. Usage: read all, then `if (auto bad = fields.done())`.
+// The fields of one object. Each field is read once. The first error is remembered, and a field
+// that was not read is an error, too. Usage: read all fields, then `if (auto bad = fields.done())`.
 class Fields {
  public:
   Fields(const JsonValue& object, std::string name);
 
-  std::string text(std::string_view key, size_t length_max = 1024);  // Must be there.
+  std::string text(std::string_view key, size_t length_max = 1024);  // It must be there.
   std::optional<std::string> optional_text(std::string_view key, size_t length_max = 1024);
   bool optional_bool(std::string_view key, bool otherwise);
   std::map<std::string, std::string> optional_texts(
-      std::string_view key);                                     // Numbers, too, as text.
-  std::vector<std::string> optional_list(std::string_view key);  // Of strings.
+      std::string_view key);                                     // Numbers are taken, too, as text.
+  std::vector<std::string> optional_list(std::string_view key);  // A list of strings.
   std::optional<JsonValue> any(std::string_view key);
 
   void wrong(std::string message);
@@ -72,10 +73,10 @@ class Fields {
     JsonValue value;
     bool asked = false;
   };
-  std::optional<JsonValue> find(std::string_view key);  // A null counts as not there.
+  std::optional<JsonValue> find(std::string_view key);  // A null counts as missing.
 
   std::vector<Field> fields_;
-  const std::string name_;  // Of the object, for messages.
+  const std::string name_;  // The name of the object, for messages.
   std::optional<Error> error_;
 };
 

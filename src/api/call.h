@@ -1,4 +1,5 @@
-// One request, read and matched to a path: what the handlers of routes work on. Room-private.
+// One request after it was read and matched to a path. The handlers of routes work on it. Private
+// to this room.
 #pragma once
 
 #include <optional>
@@ -12,19 +13,19 @@
 
 namespace databridge::api {
 
-// Decodes %41 (and, in queries, '+'). Fails on a broken escape, a zero byte or invalid UTF-8.
+// Decodes %41 (and '+' in queries). Fails on a broken escape, a zero byte or invalid UTF-8.
 Result<std::string> percent_decode(std::string_view text, bool plus_is_space);
 
-// The query, each name at most once. Handlers take what they know; what is left is refused, for a
-// mistyped `dryRun` must not do the real thing.
+// The query. Each name may be there at most once. Handlers take the names that they know. Others
+// are refused, since a mistyped `dryRun` must not carry the request out.
 class Query {
  public:
   static Result<Query> parse(std::string_view text);
 
   std::optional<std::string> take(std::string_view name);
-  Result<bool> take_bool(std::string_view name);             // Not there: false.
-  Result<size_t> take_limit(size_t otherwise, size_t most);  // `limit`.
-  Result<Page> take_page();                                  // `limit` and `after`.
+  Result<bool> take_bool(std::string_view name);             // Missing means false.
+  Result<size_t> take_limit(size_t otherwise, size_t most);  // The value of `limit`.
+  Result<Page> take_page();                                  // The values of `limit` and `after`.
   std::optional<Error> left() const;
 
  private:
@@ -35,14 +36,14 @@ struct Call {
   Routes& routes;
   const cluster::ViewPtr& view;
   ApiRequest& request;
-  std::string parameter;  // The {…} of the path.
+  std::string parameter;  // The value of {…} in the path.
   Query query;
-  uint64_t fingerprint = 0;  // Of the request as it came, if it has an Idempotency-Key.
+  uint64_t fingerprint = 0;  // A hash of the request as it came, if it has an Idempotency-Key.
 
   const View& at() const { return *view; }
   const Backend& backend() const;
   Uuid make_id() const;
-  // A request to the cluster that carries the client's key, and how its answer is shown.
+  // A request to the cluster that has the client's key, and the function that shows its answer.
   Deferred ask(cluster::RequestBody body,
                std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render);
 };
@@ -50,17 +51,17 @@ struct Call {
 using Handler = Routed (*)(Call&);
 
 struct Row {
-  const char* path;  // "{id}" is one segment, "{key}" all that follows.
+  const char* path;  // "{id}" is one segment, "{key}" is all that follows.
   Handler get, put, post, erase;
 };
 const std::vector<Row>& rows();
 
-bool wants_stream(const ApiRequest& request);  // Of events, and not a list of them.
+bool wants_stream(const ApiRequest& request);  // A stream of events, not a list of them.
 
 ApiResponse problem(const Error& error);
 ApiResponse json_response(std::string body, int status = 200);
 
-// Handlers, by file: routes_read.cc, then routes_write.cc.
+// The handlers: first those in routes_read.cc, then those in routes_write.cc.
 Routed get_status(Call& call);
 Routed get_nodes(Call& call);
 Routed get_node(Call& call);

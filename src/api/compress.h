@@ -1,4 +1,4 @@
-// Answers in fewer bytes, for clients that ask for it (RFC 9110, section 12.5.3). Pure.
+// Compressed answers, for clients that ask for them (RFC 9110, section 12.5.3). Pure.
 #pragma once
 
 #include <cstddef>
@@ -11,14 +11,14 @@ namespace databridge::api {
 
 struct ApiResponse;
 
-// Below this size the header that says so costs more than is saved.
+// Below this size compression saves less than its header costs.
 inline constexpr size_t kCompressFrom = 1024;
 
-// What an Accept-Encoding field says of gzip. Without the field: no.
+// Whether an Accept-Encoding field allows gzip. Without the field it does not.
 bool takes_gzip(std::string_view accept_encoding);
 
-// The answer in fewer bytes, where `pack` makes them fewer. Without the memory for it the answer
-// stays as it is, and nothing is thrown: on the worker's thread that would end the process.
+// Compresses the answer, if `pack` makes it smaller. If memory for it is lacking, the answer stays
+// as it is, and nothing is thrown: an exception on the worker's thread would end the process.
 void compress(ApiResponse& answer, std::optional<Bytes> (*pack)(BytesView) = gzip);
 
 }  // namespace databridge::api

@@ -1,7 +1,7 @@
-// Who may talk to the API from a browser: nobody but pages of its own.
+// Decides which web pages may use the API from a browser: only the node's own pages.
 //
-// A foreign `Host` is how a hostile page reaches a loopback port by DNS rebinding; a foreign
-// `Origin` is how it posts to one. Pure.
+// With DNS rebinding, a hostile page reaches a loopback port under a foreign `Host`. Without it, a
+// hostile page can post to the port, with a foreign `Origin`. Pure.
 #pragma once
 
 #include <optional>
@@ -11,20 +11,21 @@
 
 namespace databridge::api {
 
-// Whether they differ in capitals at most.
+// Whether they are equal, apart from upper and lower case.
 bool same_word(std::string_view a, std::string_view b);
 
 // "name", "name:port", "1.2.3.4:80", "[::1]:80" without the port and the brackets.
 std::string_view host_without_port(std::string_view host);
 
-// Why the request must be refused with 403, or nothing. `origin` empty: there was none.
+// Why the request must be refused with 403; nullopt if it is allowed. An empty `origin` means that
+// there was none.
 std::optional<std::string> foreign(std::string_view host, std::string_view origin,
                                    const std::vector<std::string>& hosts);
 
-// The target of a request line: "/a?b", or in the absolute form "http://host:port/a?b"
-// (RFC 9112, section 3.2.2), whose authority counts instead of the Host field.
+// The target of a request line: "/a?b", or the absolute form "http://host:port/a?b" (RFC 9112,
+// section 3.2.2). The authority of the latter counts instead of the Host field.
 struct Target {
-  std::string path;  // And query. As it came where it has no such form.
+  std::string path;  // Path and query. A target of another form stays as it came.
   std::string authority;
 };
 Target split_target(std::string_view target);

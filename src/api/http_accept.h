@@ -1,16 +1,18 @@
-// Who may be connected to the API.
+// Decides which clients may be connected to the API.
 //
-// - Owns: the listening socket, the list of open connections, one descriptor in reserve.
-// - Hides: what accept says when descriptors run out, and who gives way to a newcomer then.
+// - Owns: the listening socket, the list of open connections, and one descriptor in reserve.
+// - Hides: how accept fails when descriptors run out, and which connection is then ended for a new
+//   one.
 //
-// Server thread, of the files http*.cc alone.
+// Server thread. Only the files http*.cc use it.
 //
-// Whoever waits for bytes of its client (no request of it is at work) gives way when there are as
-// many connections as may be: the one that has waited longest first, those that are in the middle
-// of a body last, those of this machine after all others as long as they are few. So many silent
-// connections keep nobody out. A newcomer from this machine finds a place even when requests are at
-// work for all others. Who sends its request bit by bit keeps its place in line, and nobody gives
-// way before it was looked at whether it has said something: many come at once.
+// When the limit of connections is reached, a connection that waits for bytes of its client (the
+// node works on no request of it) is ended for a new one. The one that has waited longest is first.
+// Connections in the middle of a body come last, and those from this machine after all others, as
+// long as they are few. So many silent connections keep no new client out. A new connection from
+// this machine gets a place even when all others have a request at work. A client that sends its
+// request bit by bit keeps its place in this order. No connection is ended before it was checked at
+// least once whether its client has sent something, since many connections may come at once.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -31,48 +33,50 @@ namespace databridge::api {
 
 class Peers;
 
-// One open connection, as the list knows it.
+// One open connection in the list.
 struct Peer {
   ~Peer() { leave(); }
-  void leave();  // The connection is closed: it counts no more.
-  void wait();   // It is about to read. Once a request was answered it is the last in line.
-  void heard(std::string_view bytes);  // It has read them.
+  void leave();  // The connection is closed and counts no more.
+  void wait();   // It is about to read. If a request was answered, it becomes the last in line.
+  void heard(std::string_view bytes);  // It has read these bytes.
 
-  Framing framing;       // Fed by the connection.
+  Framing framing;       // The connection feeds it.
   bool reading = false;  // It waits for bytes of its client.
-  bool met = false;      // Whether its client has said something was looked at, once at least.
-  bool asked = false;    // A request has come, or has begun to, since it took its place in line.
-  size_t held = 0;       // Bytes of a body that is not whole yet.
+  bool met = false;      // It was checked at least once whether its client has sent something.
+  bool asked = false;  // A request has come, or has begun to come, since it took its place in line.
+  size_t held = 0;     // The bytes of a body that is not complete yet.
 
   Peers* list = nullptr;
   std::list<Peer*>::iterator at;
   int descriptor = -1;
-  bool local = false;   // From this machine.
-  bool ending = false;  // It was told to give way.
+  bool local = false;   // It comes from this machine.
+  bool ending = false;  // It was told to end for a new connection.
 };
 
 class Peers {
  public:
   struct Options {
-    size_t most;     // Connections.
-    size_t reserve;  // More than those, for connections from this machine.
+    size_t most;     // The maximum of connections.
+    size_t reserve;  // Additional connections, for clients on this machine.
     std::chrono::milliseconds away_max;
     std::function<void(const std::string&)> trouble;
   };
   explicit Peers(Options options);
 
-  // Whether one more may come. Ends another one where that makes the place.
+  // Whether one more connection may come. Ends another one if that makes the place.
   bool make_room(bool local);
-  bool end_one();  // Whoever has waited longest; false: none waits.
+  bool end_one();  // Ends the connection that has waited longest. Returns false if none waits.
   void end_all();
-  size_t ended_all() const { return ended_all_; }  // How often.
+  size_t ended_all() const { return ended_all_; }  // How often all were ended.
 
-  // To be called often. After a stand-still that was longer than `away_max` all end, for what they
-  // sent may be older than their idempotency keys are kept (safety.md 8.3).
+  // Call it often. After the process stood still for longer than `away_max` all connections are
+  // ended: bytes that clients sent before may be older than the time for which idempotency keys are
+  // kept (safety.md 8.3).
   void look_at_clock();
 
   std::shared_ptr<Peer> add(int descriptor, bool local);
-  // So many bytes were read. False: large bodies hold too much memory already, this one among them.
+  // That many bytes were read. Returns false if large bodies, with this one, hold too much memory
+  // already.
   bool may_hold(Peer& peer, size_t bytes);
 
   bool any_ending() const { return ending_ > 0; }
@@ -82,7 +86,8 @@ class Peers {
   void end(Peer& peer);
 
   const Options options_;
-  std::list<Peer*> line_;  // The one that has waited longest first; those at work are among them.
+  // The one that has waited longest is first. Those with a request at work are in it, too.
+  std::list<Peer*> line_;
   size_t ending_ = 0;
   size_t ended_all_ = 0;
   size_t held_ = 0;
@@ -93,7 +98,7 @@ class Acceptor {
  public:
   struct Options {
     std::function<void(boost::asio::ip::tcp::socket, std::shared_ptr<Peer>)> take;
-    std::function<void(const std::string&)> trouble;  // In words, once a minute at most.
+    std::function<void(const std::string&)> trouble;  // In words, at most once a minute.
   };
 
   Acceptor(boost::asio::io_context& io, Peers& peers, Options options);
@@ -101,7 +106,7 @@ class Acceptor {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // Binds and listens; returns the port.
+  // Binds and listens. Returns the port.
   uint16_t open(const boost::asio::ip::address& address, uint16_t port,
                 boost::system::error_code& ec);
   void start();
@@ -121,7 +126,8 @@ class Acceptor {
   const Options options_;
   boost::asio::ip::tcp::acceptor acceptor_;
   boost::asio::steady_timer timer_;
-  int reserve_ = -1;  // An open descriptor, closed to accept one more when all others are in use.
+  // An open descriptor. When all others are in use, it is closed to accept one more connection.
+  int reserve_ = -1;
   std::chrono::steady_clock::time_point complained_;
 };
 

@@ -1,10 +1,11 @@
-// One connection to the API: its requests come out of it one after the other, and each gets one
-// answer or a stream of events.
+// One connection to the API. It reads requests one after the other, and each gets one answer or a
+// stream of events.
 //
-// - Owns: the socket, the request that comes, the answer that goes, and their time-outs.
+// - Owns: the socket, the request that is being read, the answer that is being written, and their
+//   time-outs.
 // - Hides: the kind of stream under HTTP (http_stream.h), 100-continue, refusals, keep-alive.
 //
-// Server thread, of the files http*.cc alone.
+// Server thread. Only the files http*.cc use it.
 #pragma once
 
 #include <array>
@@ -24,8 +25,8 @@ namespace databridge::api {
 
 class Connections;
 
-// Lives as long as somebody holds it (a request at work, a stream) or an operation of the event
-// loop is pending on it: therefore shared.
+// It lives as long as some object holds it (a request at work, a stream) or an operation of the
+// event loop is pending on it. That is why it is shared.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Clock = std::chrono::steady_clock;
@@ -36,12 +37,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   virtual void start() = 0;
 
-  // Once for each request, now or later. `last`: the connection ends after it.
+  // Called once for each request, at once or later. `last`: the connection ends after it.
   virtual void answer(ApiResponse response, bool last) = 0;
 
-  // Instead of an answer: a stream, which ends with the connection. Of a HEAD request it ends here.
+  // Begins a stream instead of an answer. The stream ends with the connection. For a HEAD request
+  // it ends here.
   virtual void begin_stream(const ApiResponse& head) = 0;
-  // One at a time: `then` says whether it went out, and that the next may come.
+  // Only one write at a time. `then` gets whether it was sent; after that the next may follow.
   virtual void write(std::shared_ptr<const std::string> text, std::function<void(bool)> then) = 0;
   virtual void end_stream() = 0;
 
@@ -59,25 +61,27 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::list<Connection*>::iterator at_;
 };
 
-// What all connections share.
+// The data that all connections share.
 class Connections {
  public:
   struct Options {
-    std::chrono::milliseconds read_timeout;   // For a whole request, and between requests.
-    std::chrono::milliseconds write_timeout;  // For a reader that takes nothing.
+    // For a whole request, and for the pause between requests.
+    std::chrono::milliseconds read_timeout;
+    std::chrono::milliseconds write_timeout;  // For a client that reads nothing.
     std::function<void(const std::shared_ptr<Connection>&, HttpRequest&&)> take;
   };
   explicit Connections(Options with) : options(std::move(with)) {}
 
-  // Outlives its connections. Plain TCP.
+  // Adds a connection over plain TCP. This object must outlive its connections.
   std::shared_ptr<Connection> add(boost::asio::ip::tcp::socket socket, std::shared_ptr<Peer> peer,
                                   std::string remote);
 
-  // To be called often: ends those whose time is over. Who is in the middle of a request is told.
+  // Call it often: it ends connections whose time is over. A client in the middle of a request is
+  // told why.
   void look_at_clock();
 
   const Options options;
-  std::array<char, 64 << 10> scratch;  // For the bytes of one read, until they are taken.
+  std::array<char, 64 << 10> scratch;  // For the bytes of one read, until they are used.
 
  private:
   friend class Connection;

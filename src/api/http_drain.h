@@ -1,5 +1,5 @@
-// The end of a connection whose client is refused in the middle of its request: server thread,
-// of the files http*.cc alone.
+// The end of a connection whose client is refused in the middle of its request. Server thread. Only
+// the files http*.cc use it.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@
 
 namespace databridge::api {
 
-// Reads and forgets what a refused client still sends, for a while: closing at once would reset the
-// connection, and the client would never see why.
+// Reads and drops, for a while, the bytes that a refused client still sends. Closing at once would
+// reset the connection, and the client would never see the reason.
 class Drain : public std::enable_shared_from_this<Drain> {
  public:
   explicit Drain(boost::asio::ip::tcp::socket socket)

@@ -9,18 +9,19 @@
 
 namespace databridge::api {
 
-// What comes after one event.
+// The events after one event.
 struct EventBatch {
   EventId after;
   EventId last;
-  std::shared_ptr<const std::string> text;  // Shared with the writes under way; null: nothing new.
-  bool gone = false;                        // It is older than what is kept.
+  // Writes that are under way share it. nullptr: there is nothing new.
+  std::shared_ptr<const std::string> text;
+  bool gone = false;  // `after` is older than the events that are kept.
 };
 
-// The same batch is made once for all who watch from the same event on.
+// Makes a batch only once for all clients that wait for the events after the same event.
 class EventBatches {
  public:
-  // Valid until clear(). All calls between two clears are of the same view.
+  // Valid until clear(). All calls between two calls of clear() must pass the same view.
   const EventBatch& after(const cluster::View& view, EventId after);
   void clear() { batches_.clear(); }
 

@@ -1,5 +1,5 @@
-// The access log: one line a request, written by a thread of its own so that a slow disk delays
-// nobody's answer.
+// The access log: one line for each request. A thread of its own writes it, so that a slow disk
+// delays no answer.
 //
 // `2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 0.4ms`
 #pragma once
@@ -24,17 +24,17 @@ struct AccessRecord {
   uint64_t micros = 0;
 };
 
-// Appends the line of a record, with its line feed. What is not printable becomes '?', so that one
-// request is always one line of seven words.
+// Appends the line of a record, with its line feed. Characters that are not printable become '?',
+// so that one request is always one line of seven words.
 void append_access_line(std::string& to, const AccessRecord& record);
 
 class AccessLog {
  public:
   using Sink = std::function<void(std::string_view lines)>;
 
-  // An empty sink makes a log that costs nothing.
+  // With an empty sink the log costs nothing.
   explicit AccessLog(Sink sink);
-  ~AccessLog();  // Writes what is left.
+  ~AccessLog();  // Writes the remaining lines.
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
 
@@ -48,7 +48,8 @@ class AccessLog {
   Mutex mutex_;
   ConditionVariable changed_;
   std::string pending_ GUARDED_BY(mutex_);
-  uint64_t lost_ GUARDED_BY(mutex_) = 0;  // Lines, because the sink did not keep up.
+  // The number of lines that were lost, because the sink was too slow.
+  uint64_t lost_ GUARDED_BY(mutex_) = 0;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

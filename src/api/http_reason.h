@@ -1,4 +1,4 @@
-// The words beside a status code, and whole answers as bytes. Pure.
+// The reason phrases of status codes, and whole answers as bytes. Pure.
 #pragma once
 
 #include <string>
@@ -10,11 +10,11 @@ struct ApiResponse;
 
 std::string_view reason_of(int status);
 
-// How the body of an answer ends: after as many bytes as it has, with an empty chunk, or with the
-// connection.
+// How the body of an answer ends: after its length, with an empty chunk, or with the connection.
 enum class BodyEnd { length, chunk, close };
 
-// Status line and header, with the empty line. `last`: the connection ends after this answer.
+// The status line and the header, with the empty line. `last`: the connection ends after this
+// answer.
 std::string answer_head(const ApiResponse& answer, BodyEnd end, bool last);
 
 // A whole answer that ends the connection.

@@ -1,7 +1,7 @@
-// One request of a connection, out of the bytes that come.
+// Reads one request from the bytes of a connection.
 //
-// - Owns: the request until it is whole, and how much it may be.
-// - Hides: the HTTP library's parser: http_request.cc is the only file that knows it.
+// - Owns: the request until it is complete, and its limits.
+// - Hides: the parser of the HTTP library. Only http_request.cc knows it.
 // - Pure: no socket, no clock. Server thread.
 #pragma once
 
@@ -16,15 +16,15 @@
 namespace databridge::api {
 
 struct HttpRequest {
-  ApiRequest asks;  // What the routes need; where a field comes twice, the first counts.
+  ApiRequest asks;  // The part that routes need. If a field comes twice, the first one counts.
   std::string host;
   std::string origin;
   std::string accept_encoding;
   std::string content_encoding;
   std::string expect;
-  size_t hosts = 0;         // How many Host fields.
-  bool old = false;         // HTTP/1.0.
-  bool keep_alive = false;  // The client wants to ask more.
+  size_t hosts = 0;         // The number of Host fields.
+  bool old = false;         // The request is HTTP/1.0.
+  bool keep_alive = false;  // The client wants to send more requests.
 
   bool head() const { return asks.method == "HEAD"; }
 };
@@ -36,11 +36,11 @@ struct Refusal {
   std::string_view detail;
 };
 
-// The bytes pass the framing first; then the library's parser reads them, and both must agree where
-// the request ends.
+// The bytes pass the framing first. Then the library's parser reads them. Both must agree where the
+// request ends.
 class RequestReader {
  public:
-  // `framing` sees every byte of the connection and outlives this.
+  // `framing` sees every byte of the connection and must outlive this object.
   explicit RequestReader(Framing& framing);
   ~RequestReader();
   RequestReader(const RequestReader&) = delete;
@@ -48,19 +48,18 @@ class RequestReader {
 
   enum class Step { more, whole, refused };
 
-  // Takes bytes away from the front, up to the end of the request. After `refused` it takes no
-  // more.
+  // Takes bytes from the front, up to the end of the request. After `refused` it takes no more.
   Step take(std::string_view& bytes);
 
-  // After `whole`: the request. The next one may come then.
+  // Call it after `whole`. It returns the request; then the next one may come.
   HttpRequest release();
   const Refusal& refusal() const { return refusal_; }
 
-  // Once for a request whose sender waits for "100 Continue" before it sends the body.
+  // True once for a request whose client waits for "100 Continue" before it sends the body.
   bool wants_continue();
 
   static constexpr size_t kTargetMax = 8 << 10;
-  static constexpr size_t kLineMax = kTargetMax + 256;  // The request line.
+  static constexpr size_t kLineMax = kTargetMax + 256;  // The longest request line.
   static constexpr size_t kHeadMax = 80 << 10;
   static constexpr size_t kFieldsMax = 100;
   static constexpr size_t kNameMax = 256;
@@ -76,9 +75,9 @@ class RequestReader {
   bool feed(std::string_view part);
 
   Framing& framing_;
-  std::unique_ptr<Parser> parser_;  // From the first byte of a request to its last.
-  std::string line_;                // A head, or what stands around chunks, until it is whole.
-  bool first_line_ = false;         // Whether the request line is in it.
+  std::unique_ptr<Parser> parser_;  // Exists from the first byte of a request to its last.
+  std::string line_;                // A head, or the lines around chunks, until it is complete.
+  bool first_line_ = false;         // Whether `line_` has the request line.
   Refusal refusal_;
 };
 

@@ -1,5 +1,5 @@
-// The stream of bytes under a connection, one class a kind: server thread, of http_connection.cc
-// alone. Another kind, such as TLS, needs the same functions.
+// The stream of bytes under a connection; one class for each kind. Server thread. Only
+// http_connection.cc uses it. Another kind, such as TLS, needs the same functions.
 #pragma once
 
 #include <boost/asio/buffer.hpp>
@@ -10,7 +10,7 @@
 
 namespace databridge::api {
 
-// TCP as it is.
+// Plain TCP.
 class PlainStream {
  public:
   using Socket = boost::asio::ip::tcp::socket;
@@ -20,32 +20,34 @@ class PlainStream {
     socket_.non_blocking(true, ignored);
   }
 
-  // What comes before the first byte of HTTP: here nothing. then(error).
+  // Does what must come before the first byte of HTTP: nothing, here. Calls then(error).
   template <typename Then>
   void begin(Then then) {
     then(boost::system::error_code());
   }
 
-  // then(error, count), once some bytes have come.
+  // Calls then(error, count) once some bytes have come.
   template <typename Then>
   void receive(boost::asio::mutable_buffer to, Then then) {
     socket_.async_read_some(to, std::move(then));
   }
 
-  // What is there already; 0: nothing, or the next receive() tells.
+  // Reads bytes that are there already. Returns 0 if there are none, or on an error, which the next
+  // receive() returns.
   size_t receive_now(boost::asio::mutable_buffer to) {
     boost::system::error_code ec;
     const size_t n = socket_.read_some(to, ec);
     return ec ? 0 : n;
   }
 
-  // All bytes; then(error, count). `progress(error, count)` says how many more may go at once.
+  // Sends all bytes and calls then(error, count). `progress(error, count)` returns how many more
+  // bytes may be sent at once.
   template <typename Buffers, typename Progress, typename Then>
   void send(const Buffers& bytes, Progress progress, Then then) {
     boost::asio::async_write(socket_, bytes, std::move(progress), std::move(then));
   }
 
-  // Nothing more will be sent; the client sees an end.
+  // Nothing more will be sent. The client sees the end of the stream.
   void end_sending() {
     boost::system::error_code ignored;
     socket_.shutdown(Socket::shutdown_send, ignored);
@@ -56,7 +58,7 @@ class PlainStream {
     socket_.close(ignored);
   }
 
-  // What is left of the connection when nothing of it is to be understood any more.
+  // Gives the socket away when no more requests are read from it.
   Socket release() {
     boost::system::error_code ignored;
     socket_.cancel(ignored);

@@ -1,4 +1,4 @@
-// A backend for tests: one node that leads itself, and applies what it is asked at once.
+// A backend for tests: one node that is its own leader and carries out each request at once.
 #pragma once
 
 #include <atomic>
@@ -62,7 +62,7 @@ class TestBackend : public Backend {
     publish();
   }
 
-  // One node in the state, which votes and leads.
+  // Puts one node into the state, which votes and leads.
   void found() {
     apply(AdmitMember{member_info(1)});
     apply(SetVoters{{Incarnation{1}}, Incarnation{1}});
@@ -77,7 +77,8 @@ class TestBackend : public Backend {
     if (silent) {
       const std::lock_guard lock(mutex_);
       held.push_back(std::move(done));
-      ++asked;  // After it: a test that sees it uses `held`.
+      // Counted after `held` is filled, so that a test that sees the count may use `held`.
+      ++asked;
       return;
     }
     ++asked;
@@ -118,10 +119,10 @@ class TestBackend : public Backend {
 
   const std::vector<std::string>& warnings() const override { return warned; }
 
-  std::function<void()> on_parse;  // May take its time.
+  std::function<void()> on_parse;  // A test may let it take long.
   std::vector<std::string> warned;
   std::vector<cluster::Request> submitted;
-  std::map<std::string, cluster::Answer> answered;  // By the key that came with the request.
+  std::map<std::string, cluster::Answer> answered;  // By the key of the request.
   std::optional<Error> refuse;
   std::atomic<size_t> asked = 0;
   bool silent = false;  // Requests are never answered.

@@ -1,5 +1,5 @@
-// For tests of the HTTP server: a client that sends exactly the bytes it is told to, and a server
-// on a free port.
+// For tests of the HTTP server: a client that sends exactly the bytes that it is given, and a
+// server on a free port.
 #pragma once
 
 #include <arpa/inet.h>
@@ -25,16 +25,16 @@
 
 namespace databridge::api {
 
-// Long: under sanitizers, beside other tests on a busy machine, a thread may wait for seconds.
+// It is long: with sanitizers, or on a busy machine, a thread may wait for seconds.
 inline constexpr int kDeadlineSeconds = 60;
 
 struct Reply {
-  int status = 0;  // 0: the connection ended without one.
+  int status = 0;  // 0: the connection ended without an answer.
   std::string head;
   std::string body;
 };
 
-// A client that sends exactly the bytes it is told to.
+// A client that sends exactly the bytes that it is given.
 class Client {
  public:
   Client() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -63,8 +63,9 @@ class Client {
     return true;
   }
 
-  // Up to and with `end`; what the server said so far if it ends before, or the deadline is over:
-  // heartbeats of a stream keep a single read going for ever.
+  // Reads up to and including `end`. Returns what came so far if the server ends the connection
+  // before, or when the deadline is over: the heartbeats of a stream would keep a read going for
+  // ever.
   std::string read_until(std::string_view end) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kDeadlineSeconds);
     for (;;) {
@@ -88,7 +89,7 @@ class Client {
     return reply;
   }
 
-  // As many bytes; fewer if the server says no more.
+  // Reads that many bytes; fewer if the server sends no more.
   std::string read_some(size_t bytes) {
     while (buffer_.size() < bytes && more()) {
     }
@@ -97,13 +98,13 @@ class Client {
 
   void end_sending() { ::shutdown(socket_, SHUT_WR); }
 
-  // Whether something came that is not read yet.
+  // Whether bytes came that are not read yet.
   bool has_news() const {
     pollfd wait{socket_, POLLIN, 0};
     return ::poll(&wait, 1, 0) == 1;
   }
 
-  // The server's end, not a deadline of ours.
+  // True if the server has closed it; a deadline of our own does not count.
   bool closed_by_server() {
     char one;
     const ssize_t n = buffer_.empty() ? ::recv(socket_, &one, 1, 0) : 1;

@@ -1,7 +1,7 @@
-// A thread of the API for what takes long: large flow files, backups, long lists.
+// A thread of the API for requests that take long: large flow files, backups, long lists.
 //
-// Why: one thread serves all connections, and whoever asks for `/healthz` must not wait until a
-// megabyte of YAML is read.
+// Why: one thread serves all connections, and a client that asks for `/healthz` must not wait until
+// a megabyte of YAML is read.
 #pragma once
 
 #include <cstddef>
@@ -17,15 +17,15 @@ namespace databridge::api {
 class Worker {
  public:
   Worker();
-  ~Worker();  // As stop().
+  ~Worker();  // The same as stop().
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Jobs are done one after the other. `bytes`: how much memory the job keeps until then. False:
-  // too much waits already; the job is not taken.
+  // Jobs are done one after the other. `bytes`: the memory that the job keeps until then. Returns
+  // false, and does not take the job, if too much waits already.
   bool post(size_t bytes, std::function<void()> job);
 
-  // Waits for the job at hand and forgets the others.
+  // Waits for the job that runs now and drops the others.
   void stop();
 
   static constexpr size_t kJobsMax = 256;

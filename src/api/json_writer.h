@@ -1,4 +1,4 @@
-// JSON written straight into a string: the views make nothing else on their way.
+// Writes JSON straight into a string: the views build no document in between.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,14 @@
 
 namespace databridge::api {
 
-// `"text"` with all that must be escaped. Invalid UTF-8 becomes U+FFFD, so the document stays
-// valid.
+// Appends `"text"` with all necessary escapes. Invalid UTF-8 becomes U+FFFD, so that the document
+// stays valid.
 void append_quoted(std::string& to, std::string_view text);
 
 // RFC 3339 UTC with milliseconds: 2026-11-22T20:00:00.123Z.
 void append_time(std::string& to, int64_t unix_ms);
 
-// Keeps the commas: json.object().key("a").number(1).key("b").array().end_array().end_object().
+// Sets the commas: json.object().key("a").number(1).key("b").array().end_array().end_object().
 class JsonWriter {
  public:
   explicit JsonWriter(std::string& out) : out_(out) {}
@@ -24,7 +24,7 @@ class JsonWriter {
   JsonWriter& end_object() { return close('}'); }
   JsonWriter& end_array() { return close(']'); }
 
-  // Names come from the source, so they need no escaping.
+  // The name comes from the source code, so it needs no escaping.
   JsonWriter& key(std::string_view name) {
     comma();
     out_ += '"';
@@ -33,7 +33,7 @@ class JsonWriter {
     comma_ = false;
     return *this;
   }
-  // A name that came from outside.
+  // A name that comes from outside.
   JsonWriter& foreign_key(std::string_view name) {
     comma();
     append_quoted(out_, name);
@@ -43,12 +43,12 @@ class JsonWriter {
   }
 
   JsonWriter& text(std::string_view value);
-  JsonWriter& text_or_null(std::string_view value);  // Empty: null.
+  JsonWriter& text_or_null(std::string_view value);  // An empty value gives null.
   JsonWriter& number(uint64_t value);
-  JsonWriter& number(double value);  // Rounded to 4 places; never NaN or infinite.
+  JsonWriter& number(double value);  // Rounded to 4 places. NaN and infinity become 0.
   JsonWriter& boolean(bool value);
   JsonWriter& null();
-  JsonWriter& time(int64_t unix_ms);  // 0: null.
+  JsonWriter& time(int64_t unix_ms);  // 0 gives null.
   JsonWriter& raw(std::string_view json);
 
  private:

@@ -1,5 +1,5 @@
-// The OpenAPI 3 document of the API, as src/api/openapi.json has it. A test compares its paths with
-// the table of routes.
+// The OpenAPI 3 document of the API, from src/api/openapi.json. A test compares its paths with the
+// table of routes.
 #pragma once
 
 #include <string_view>

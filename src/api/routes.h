@@ -1,8 +1,9 @@
-// What a request asks for.
+// From a request to its answer.
 //
 // - Owns: the table of paths, strict reading of queries and bodies, status codes.
-// - Hides: JSON parsing, how each write becomes a cluster::Request, how its answer is shown.
-// - Pure: no socket, no clock; chance only from the seed. One thread at a time (the HTTP thread).
+// - Hides: JSON parsing, how each write becomes a cluster::Request, and how its answer is shown.
+// - Pure: no socket and no clock; random numbers come only from the seed. One thread at a time (the
+//   HTTP thread).
 #pragma once
 
 #include <functional>
@@ -18,7 +19,7 @@
 namespace databridge::api {
 
 struct ApiRequest {
-  std::string method;  // GET, HEAD, POST, PUT, DELETE, or whatever came.
+  std::string method;  // GET, HEAD, POST, PUT, DELETE, or any other word that came.
   std::string target;  // Path and query as they came, percent-encoded.
   std::string content_type;
   std::string accept;
@@ -35,14 +36,15 @@ struct ApiResponse {
   std::vector<std::pair<std::string, std::string>> headers;  // Allow, ETag, Location, Retry-After.
 };
 
-// The client gets its answer when the cluster has given one: `render` is handed the view of then.
+// The client gets its answer when the cluster has given one. `render` gets the view of that time.
 struct Deferred {
   cluster::Request request;
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
-  std::string late{};  // Said when no answer comes in time; empty: that nobody knows.
+  // The message if no answer comes in time. Empty: a message that the outcome is not known.
+  std::string late{};
 };
 
-// The client wants events as they come: all after `after`.
+// The client wants a stream of all events after `after`.
 struct EventStream {
   EventId after;
 };
@@ -53,17 +55,17 @@ struct Call;
 
 class Routes {
  public:
-  // `seed` must differ between nodes and starts: ids of processors are made from it.
+  // `seed` must differ between nodes and starts, since ids of processors are made from it.
   Routes(const Backend& backend, uint64_t seed);
 
-  // Takes anything and never throws.
+  // Accepts any request and never throws.
   Routed route(const cluster::ViewPtr& view, ApiRequest request);
 
-  // Whether a request takes long enough to keep others waiting: large bodies, flow files, backups,
-  // long lists. Cheap.
+  // Whether a request may take so long that others would have to wait: large bodies, flow files,
+  // backups, long lists. Cheap.
   static bool is_heavy(const ApiRequest& request);
 
-  // Every path of the table and the methods it takes: {"/api/cluster/nodes/{id}", "GET, DELETE"}.
+  // Every path of the table and its methods: {"/api/cluster/nodes/{id}", "GET, DELETE"}.
   static std::vector<std::pair<std::string, std::string>> table();
 
  private:
@@ -74,14 +76,14 @@ class Routes {
 
   const Backend& backend_;
   Random random_;
-  // The status adds up all assignments: once a view, not once a request.
+  // The status adds up all assignments, so it is computed once for each view, not for each request.
   cluster::ViewPtr status_of_;
   std::string status_;
 };
 
-// An RFC 9457 answer. `status` 0: the one that belongs to the code.
+// An answer as in RFC 9457. `status` 0: the status of the code.
 ApiResponse problem(Code code, std::string_view detail, int status = 0);
-// The same for what has no Code: "method_not_allowed" 405, "unsupported_media_type" 415.
+// The same for errors without a Code: "method_not_allowed" 405, "unsupported_media_type" 415.
 ApiResponse problem(std::string_view code, int status, std::string_view detail);
 
 }  // namespace databridge::api

@@ -1,4 +1,4 @@
-// The routes as a client sees them, over a backend that carries out what it is asked at once.
+// The routes as a client sees them, over a backend that carries out each request at once.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ class RoutesTest : public testing::Test {
  protected:
   RoutesTest() { backend.found(); }
 
-  // What a client gets, after the cluster has answered.
+  // The answer that a client gets after the cluster has answered.
   ApiResponse call(std::string method, std::string target, std::string body = "",
                    std::string type = "application/json") {
     ApiRequest request;

@@ -1,7 +1,7 @@
-// What a reader sees: a view as JSON, with the names of the REST contract.
+// A view as JSON for readers, with the names of the REST contract.
 //
-// Pure; any thread. Written straight into the text, without a document in between: a list of
-// 100,000 assignments costs its bytes.
+// Pure; any thread. It is written straight into the text, without a document in between, so a list
+// of 100,000 assignments needs only the memory of its text.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ using cluster::View;
 
 struct Page {
   size_t limit = 10'000;
-  std::string after;  // The last id of the page before; empty: from the start.
+  std::string after;  // The last id of the page before; empty: the first page.
 };
 
 struct AssignmentFilter {
@@ -30,11 +30,12 @@ struct AssignmentFilter {
   std::optional<RunState> state;
 };
 
-// `warnings`: of this node's own configuration. The view adds where flow files may be out of reach.
+// `warnings` are about this node's own configuration. The view adds those about flow files that may
+// be out of reach.
 std::string show_status(const View& view, const std::vector<std::string>& warnings);
 std::string show_nodes(const View& view, const Page& page);
 std::string show_node(const View& view, const Member& member);
-std::string show_leader(const View& view);  // Of a view that has a leader.
+std::string show_leader(const View& view);  // The view must have a leader.
 std::string show_assignments(const View& view, const AssignmentFilter& filter, const Page& page);
 std::string show_assignment(const View& view, const Assignment& assignment);
 std::string show_flows(const View& view, const Page& page);
@@ -48,17 +49,19 @@ std::string show_events(const View& view, const std::vector<Event>& events, bool
 std::string show_join(const View& view);
 std::string show_restore(const RestoreChanges& changes, bool dry_run, LogIndex version);
 std::string show_health(const View& view);
-std::string show_metrics(const View& view);  // Prometheus text.
+std::string show_metrics(const View& view);  // In the text format of Prometheus.
 
-// Operations are derived from the state: "drain-<node>", "remove-<node>". Nothing: no such one.
+// Operations are derived from the state: "drain-<node>", "remove-<node>". nullopt: there is none
+// with this id.
 std::optional<std::string> show_operation(const View& view, std::string_view id);
-std::string show_operations(const View& view, const Page& page);     // Those under way.
+std::string show_operations(const View& view, const Page& page);     // The operations under way.
 std::string show_no_drain(const View& view, std::string_view node);  // The answer to an undrain.
-// What the state, and the leader's soft table, say that an operator should know.
+// Warnings for an operator, from the state and the leader's soft table.
 std::vector<std::string> warnings_of(const View& view);
 
-// A leader with a quorum has answered this node of late, takes it for healthy, and what it said
-// then to be committed is applied here. Else: what is missing.
+// is_ready: a leader with a quorum has answered this node of late and holds it for healthy, and all
+// entries that the leader then said to be committed are applied here. why_not_ready: what is
+// missing.
 bool is_ready(const View& view);
 struct NotReady {
   Code code;
@@ -66,15 +69,15 @@ struct NotReady {
 };
 std::optional<NotReady> why_not_ready(const View& view);
 
-// ---- How this node and the cluster stand (views_health.cc)
-// What it shows of the others is as of now.
+// ---- The condition of this node and of the cluster (views_health.cc)
+// True if this node's information about the others is up to date.
 bool is_sure(const View& view);
-// Why the status is not "healthy", the worst first.
+// Why the status is not "healthy"; the worst reason comes first.
 std::vector<std::string> status_reasons(const View& view);
-// Wanted, and a place was looked for in vain, or it cannot go on where it is.
+// True if the processor is wanted, but no place was found for it, or it cannot go on where it is.
 bool is_idle(const Assignment& assignment);
 int64_t quarantine_left_ms(const View& view, const Member& member);
-// A word about round trips that come near to the limit (cluster/timing.h).
+// Adds a warning about round trips that come near to the limit (cluster/timing.h).
 void add_slow_links(const View& view, std::vector<std::string>& warnings);
 
 }  // namespace databridge::api

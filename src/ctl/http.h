@@ -1,6 +1,7 @@
-// The way to a node's API, and to the user's files: the only file of ctl that touches the world.
+// Calls to a node's API, and the user's files. Only this file of ctl uses the network and the disk.
 //
-// - Hides: libcurl, redirects to nothing, time limits, reconnecting streams. Calls wait.
+// - Hides: libcurl, that redirects are not followed, time limits, reconnecting streams. Calls
+//   block.
 #pragma once
 
 #include <functional>
@@ -26,23 +27,23 @@ class Http {
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
 
-  // `io` when no answer came: the node is not there, or gave none within a minute.
+  // Fails with `io` when no answer came: the node is not there, or gave no answer within a minute.
   Result<Reply> send(const std::string& method, const std::string& path,
                      const std::string& body = "",
                      const std::string& content_type = "application/json",
                      const std::vector<std::string>& headers = {});
 
-  // Hands over every line of an endless answer until `take` returns false (fine) or the node ends
-  // it (`unavailable`). An answer other than 200 is an Error made of its text, by problem().
+  // Passes every line of an endless answer to `take`, until `take` returns false (success) or the
+  // node ends the answer (`unavailable`). An answer other than 200 becomes an Error by problem().
   Result<void> stream(const std::string& path, const std::vector<std::string>& headers,
                       const std::function<bool(std::string_view line)>& take);
 
  private:
   std::string base_;
-  void* handle_;  // CURL*, kept so that the connection is, too.
+  void* handle_;  // CURL*, kept so that the connection stays open.
 };
 
-// "a b/c" → "a%20b%2Fc": for one segment of a path, or a value of a query.
+// "a b/c" → "a%20b%2Fc": for one segment of a path, or for a value in a query.
 std::string escape(std::string_view text);
 
 // "-" is standard input or output.
@@ -51,10 +52,10 @@ Result<void> write_file(const std::string& path, std::string_view content);
 
 void wait_a_second();
 
-// DATABRIDGE_API, or "".
+// The environment variable DATABRIDGE_API, or "".
 std::string environment_api();
 
-// What a problem+json answer says.
+// The error that a problem+json answer describes.
 Error problem(const Reply& reply);
 
 }  // namespace databridge::ctl

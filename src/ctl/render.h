@@ -1,6 +1,6 @@
 // The API's JSON as text for people.
 //
-// - Pure: text in, text out. Takes anything: what is missing shows as "-".
+// - Pure: text in, text out. Accepts any text: a missing value is shown as "-".
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace databridge::ctl {
 
-// Columns as wide as their widest cell, two spaces apart, a line a row.
+// One line for each row. Each column is as wide as its widest cell; columns are two spaces apart.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
 std::string render_status(std::string_view json);
@@ -30,13 +30,13 @@ std::string render_strategy(std::string_view json);
 std::string render_events(std::string_view json);
 std::string render_event(std::string_view json);  // One line, as in a stream.
 
-// "status" of a cluster's status, or "-".
+// The value of "status" in a cluster's status, or "-".
 std::string status_of(std::string_view json);
 
-// "next" of a list that goes on, or "".
+// The value of "next" in a list that goes on, or "".
 std::string next_of(std::string_view json);
 
-// The id that a flow file names, or "": top-level `id:` of YAML, "id" of JSON.
+// The id in a flow file, or "": top-level `id:` in YAML, "id" in JSON.
 std::string flow_id_of(std::string_view file);
 
 }  // namespace databridge::ctl
