@@ -1,4 +1,4 @@
-// The table of what can be simulated, and of the bugs planted for each.
+// The table of the kinds of simulated runs, and of the bugs planted for each kind.
 #pragma once
 
 #include <vector>

@@ -1,7 +1,7 @@
-// The invariants of whole nodes, looked at from outside after every step.
+// The invariants of whole nodes. They are checked from outside after every step.
 //
-// - Owns: what every node has shown so far. Knows nothing of how a node works inside: it sees
-//   views, answers to clients, and what the hosts did.
+// - Owns: what every node has shown so far. It knows nothing of how a node works inside: it sees
+//   views, answers to clients, and the acts of hosts.
 #pragma once
 
 #include <cstdint>
@@ -26,31 +26,32 @@ class NodeChecker {
   // The first violation, in words.
   const std::optional<std::string>& violation() const { return violation_; }
 
-  void fail(std::string text);  // The first is what the run is about.
+  void fail(std::string text);  // Only the first call is kept: the run is about it.
 
-  // A node has ended a turn and shows this.
+  // A node has ended a turn and shows this view.
   void observe(size_t node, const cluster::View& view, bool leading);
-  // Log matching: a node hands this record of its log to its store. Two entries of one index and
-  // term are the same, and so are those before them.
+  // Log matching: a node gives this record of its log to its store. Two entries with one index and
+  // term are the same, and so are all entries before them.
   void logged(size_t node, BytesView record);
   void unlogged(size_t node, LogIndex from, LogIndex to);  // It erases [from, to).
 
-  // A client was told that its key is written, at this index.
+  // A client was told that its key was written at this index.
   void acknowledged(const std::string& key, const std::string& json, LogIndex index);
-  // The same, of a request that may be made several times under one idempotency key.
+  // The same for a request that may be made several times under one idempotency key.
   void acknowledged_once(const std::string& key, const std::string& json, LogIndex index);
-  // The same, of a request that wrote no key.
+  // The same for a request that wrote no key.
   void answered_once(const std::string& request, LogIndex index);
-  // A read that began when `acknowledged` had seen `least` was answered at `index`.
+  // A read began when `acknowledged` had seen `least`, and was answered at `index`.
   void linearizable_read(LogIndex least, LogIndex index);
   LogIndex acknowledged_upto() const { return acknowledged_upto_; }
-  // Time passes: what was acknowledged by then is remembered for a while.
+  // Time passes. Writes acknowledged up to now are remembered for a while.
   void at(Instant now, Duration remembered);
-  // A node that says that it is caught up has what was acknowledged before `then`.
+  // A node that says that it is caught up must have all writes that were acknowledged before
+  // `then`.
   void caught_up(size_t node, LogIndex version, Instant then);
 
-  // Whether that node, in the process that began with this, runs the processor under that epoch
-  // still, and its clock has not reached the end of that lease.
+  // Whether the process that began with this tenure still runs the processor on that node under
+  // that epoch, and its clock has not reached the end of that lease.
   struct Tenure {
     size_t node = 0;
     Epoch epoch;
@@ -58,35 +59,37 @@ class NodeChecker {
   };
   std::function<bool(const ProcessorId&, const Tenure&)> still_runs;
 
-  // What hosts do, in the order of the world.
+  // The acts of hosts, in the order of the world.
   void began(size_t node, const ProcessorId& processor, Epoch epoch, Instant at,
              Instant lease_until);
-  // Outputs that waited for their checkpoint may leave late, after a newer epoch has begun: the log
-  // has decided that they count. So releases are counted here, and checked by what arrives:
-  // a flow file that was accepted from one epoch's owner is never accepted from another's.
+  // Outputs that waited for their checkpoint may leave late, after a newer epoch has begun, since
+  // the log has decided that they count. So releases are only counted here. The check is made when
+  // a flow file arrives: one that was accepted from the owner of one epoch is never accepted from
+  // the owner of another.
   void released() { ++totals["releases"]; }
-  // `told`: its trigger knows that it was put, and so may take it.
+  // `told`: the trigger got no error, so it may take the flow file.
   void arrived(size_t node, const std::string& flow_file, uint64_t epoch, bool told = true);
-  // Exactly once: what a sink has put is not put again, by nobody, once the trigger that took it is
-  // durable.
+  // Exactly once: when the trigger that took a flow file is durable, no sink puts it again.
   void handed_in(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit);
   void safe(size_t node, const ProcessorId& processor, Epoch epoch, uint64_t commit);
-  void ended(size_t node);  // Its process: what was not safe is forgotten, or not.
-  std::optional<uint64_t> epoch_of(const std::string& flow_file) const;  // None: it has not.
+  // Its process has ended. Triggers that were not safe may or may not be forgotten.
+  void ended(size_t node);
+  // nullopt: it has not arrived.
+  std::optional<uint64_t> epoch_of(const std::string& flow_file) const;
 
-  // At the end: every acknowledged key is there, and nothing took effect twice.
+  // At the end of a run: every acknowledged key is there, and nothing took effect twice.
   void check_all(const State& state);
 
   const NodeLedger& ledger() const { return ledger_; }
-  bool strict = true;  // Keeps the ledger, and holds sinks to exactly once.
-  // Backups are brought back: what was written after them is gone, flows begin anew.
+  bool strict = true;  // Keeps the ledger, and checks that sinks put each flow file exactly once.
+  // Operators restore backups: later writes are gone, and flows begin anew.
   bool restores = false;
-  bool may_repeat = false;  // A node has said that what it sends again may come twice.
+  bool may_repeat = false;  // A node has said that flow files that it sends again may come twice.
 
   std::map<std::string, uint64_t, std::less<>> totals;
 
  private:
-  struct Logged {  // An entry, as first seen.
+  struct Logged {  // An entry as it was seen first.
     uint64_t hash = 0;
     std::optional<Term> before;
     std::optional<Bytes> command;  // Until it is in the ledger.
@@ -102,27 +105,29 @@ class NodeChecker {
   NodeLedger ledger_{[this](std::string text) { fail(std::move(text)); }};
   std::map<Term, Incarnation> leaders_;
   std::map<std::pair<LogIndex, Term>, Logged> entries_;
-  std::map<size_t, std::map<LogIndex, Term>> logs_;  // Of each node, as far as it was seen.
-  std::map<std::string, uint64_t> arrived_;          // From which epoch each flow file came.
+  std::map<size_t, std::map<LogIndex, Term>> logs_;  // For each node, the entries that were seen.
+  std::map<std::string, uint64_t> arrived_;          // The epoch from which each flow file came.
   using Work = std::pair<ProcessorId, Epoch>;
-  struct Putting {                                 // Of one node.
+  struct Putting {                                 // For one node.
     Work work;                                     // The trigger under way.
-    std::map<Work, std::vector<std::string>> put;  // By the newest trigger.
+    std::map<Work, std::vector<std::string>> put;  // The files that the newest trigger has put.
     std::map<std::pair<Work, uint64_t>, std::vector<std::string>> handed_in;
   };
   std::map<size_t, Putting> putting_;
-  std::set<std::string> taken_;          // For good.
-  std::map<LogIndex, uint64_t> hashes_;  // Of the state, at versions that some node showed.
+  std::set<std::string> taken_;  // Flow files that were taken for good.
+  // The hash of the state, at versions that some node has shown.
+  std::map<LogIndex, uint64_t> hashes_;
   std::map<size_t, LogIndex> versions_;
-  std::map<Incarnation, LogIndex> members_;  // At which version each was first seen,
-  std::map<Incarnation, LogIndex> removed_;  // and at which it was seen to be gone.
-  std::map<ProcessorId, Epoch> epochs_;      // Newest seen in any state.
+  std::map<Incarnation, LogIndex> members_;  // The version at which each member was first seen.
+  // The version at which each member was first seen to be gone.
+  std::map<Incarnation, LogIndex> removed_;
+  std::map<ProcessorId, Epoch> epochs_;  // The newest epoch that was seen in any state.
   static constexpr uint64_t kMany = 300;
-  std::map<ProcessorId, uint64_t> tenures_;  // How many epochs were seen.
-  std::map<ProcessorId, Tenure> begun_;      // Newest that began a trigger.
+  std::map<ProcessorId, uint64_t> tenures_;  // The number of epochs that were seen.
+  std::map<ProcessorId, Tenure> begun_;      // The newest one that began a trigger.
   Acknowledged acknowledged_;
   std::map<std::string, LogIndex> answered_once_;
-  std::string looked_at_;  // The last of them that was looked for.
+  std::string looked_at_;  // The last key of `answered_once_` that was checked.
   LogIndex acknowledged_upto_ = 0;
   std::deque<std::pair<Instant, LogIndex>> acknowledged_at_;
   LogIndex moves_seen_ = 0;

@@ -1,6 +1,6 @@
-// Clients: they write configuration, read it back, ask again under idempotency keys.
+// Clients: they write configuration, read it back, and ask again under idempotency keys.
 //
-// Owns what was acknowledged to those who spoke to a stray's own cluster; the checker has the rest.
+// Owns the writes that a stray's own cluster has acknowledged; the checker has all others.
 #pragma once
 
 #include <map>
@@ -17,12 +17,11 @@ class NodeClients {
   NodeClients(NodeCluster& cluster, NodeOperators& operators)
       : cluster_(cluster), operators_(operators), requests_(cluster) {}
 
-  void act();  // One of them, or an operator, asks a node for something; the next one follows.
+  void act();  // A client or an operator asks a node for something. This also plans the next act.
 
-  // Of the stray's own cluster. What was acknowledged by it is there for ever: it must not be given
-  // up.
+  // For the stray's own cluster. If it has acknowledged a write, it must never be given up.
   bool stray_stays_alone() const;
-  std::string stray_is_wrong() const;  // Empty: it is not.
+  std::string stray_is_wrong() const;  // Empty: it is right.
 
  private:
   void read(size_t node);

@@ -1,8 +1,7 @@
-// Wall clocks that are wrong: on fewer nodes than a majority, each by another length, they jump
-// ahead and back. Nothing is decided by them, and log time stays near the right one
-// (safety.md 8.2).
+// Wrong wall clocks. On fewer nodes than a majority, clocks jump ahead and back, each by another
+// length. No decision depends on them, and log time stays near the right time (safety.md 8.2).
 //
-// Owns which clocks are wrong now, and what that allows log time to be.
+// Owns which clocks are wrong now, and which log times are therefore allowed.
 #pragma once
 
 #include <set>
@@ -15,15 +14,15 @@ class NodeClocks {
  public:
   explicit NodeClocks(NodeCluster& cluster) : cluster_(cluster) {}
 
-  void jump();  // One of them; the next follows.
+  void jump();  // One clock jumps. This also plans the next jump.
   void look(const cluster::View& view);
 
  private:
   NodeCluster& cluster_;
   std::set<size_t> wrong_;
   LogIndex newest_ = 0;
-  bool begun_ = false;     // Three vote, and the log has a time: no first stamp is wrong.
-  bool few_vote_ = false;  // One or two of them may have been a majority of the voters.
+  bool begun_ = false;     // Three nodes vote and the log has a time, so no first stamp is wrong.
+  bool few_vote_ = false;  // One or two of these nodes may have been a majority of the voters.
 };
 
 }  // namespace databridge::sim

@@ -1,9 +1,9 @@
-// The nodes of one run: each a whole engine on a machine of the simulated world, started, ended and
-// looked at after every turn.
+// The nodes of one run. Each is a whole engine on a machine of the simulated world. They are
+// started, ended, and looked at after every turn.
 //
 // - Owns: the world, the checker and the engines. Hides how a process begins and ends.
 //
-// Knows nothing of clients, operators or misfortunes: those act on it from outside.
+// It knows nothing of clients, operators or faults: they act on it from outside.
 #pragma once
 
 #include <functional>
@@ -41,39 +41,39 @@ class NodeCluster {
   bool has_engine(size_t node) const { return nodes_[node].engine != nullptr; }
   // A stray founds a cluster of its own and is told, again and again, to join the others.
   bool is_stray(size_t node) const { return draw_.stray && node == draw_.founders; }
-  bool is_home(size_t node) const;  // In the cluster of the founders.
+  bool is_home(size_t node) const;  // True if it is in the founders' cluster.
   bool is_lost(size_t node) const { return is_stray(node) && !is_home(node); }
   node::Engine& engine(size_t node) { return *nodes_[node].engine; }
   const node::Engine& engine(size_t node) const { return *nodes_[node].engine; }
 
-  void arrive(size_t node);  // For the first time.
+  void arrive(size_t node);  // A node starts for the first time.
   void crash(size_t node, uint64_t away_max_ms = 1500);
-  void put_back(size_t node);  // It ends, and starts on the disk that was kept.
+  void put_back(size_t node);  // It ends, and starts again on a kept copy of its disk.
   node::EngineOptions options_of(size_t node) const;
   std::function<void(cluster::Weight, const std::string&)> log_of(size_t node);
-  void stop(size_t node);  // As by SIGTERM: it ends by itself, and begins anew some time later.
-  // Somebody asks that node, which is on.
+  void stop(size_t node);  // As by SIGTERM: it ends by itself, and starts again some time later.
+  // A client asks that node, which must be on.
   void ask(size_t node, cluster::RequestBody body, node::Engine::Done done = nothing,
            const std::string& key = "");
   void in(Duration how_long, std::function<void()> what) {
     world_->at(world_->now() + how_long, std::move(what));
   }
-  // Between so many milliseconds, at a T of 750 ms.
+  // A drawn time between so many milliseconds, if T is 750 ms; it grows with T.
   Duration some_ms(uint64_t least, uint64_t most) {
     return draw_.paced(std::chrono::microseconds(random().between(1000 * least, 1000 * most)));
   }
 
   bool storming() const { return storming_; }
   void end_storm();
-  // A process has ended by a misfortune; the next one begins after that time.
+  // A fault has ended a process. The next one begins after `away`.
   std::function<void(size_t node, Duration away)> on_crashed = [](size_t, Duration) {};
   // A node stands still from now on, for longer than keys are remembered.
   std::function<void(size_t node)> on_standstill = [](size_t) {};
-  // A node of the founders' cluster has ended a turn and shows this.
+  // A node of the founders' cluster has ended a turn and shows this view.
   std::function<void(size_t node, const cluster::View&)> on_shown = [](size_t,
                                                                        const cluster::View&) {};
 
-  uint64_t hash() const { return hash_; }  // Of everything that nodes have shown, in order.
+  uint64_t hash() const { return hash_; }  // A hash of everything that nodes have shown, in order.
   void count_at_end();
 
  private:
@@ -81,10 +81,10 @@ class NodeCluster {
     std::unique_ptr<node::Engine> engine;
     std::unique_ptr<node::HostWatch> watch;
     bool stopping = false;     // By SIGTERM.
-    bool was_removed = false;  // Its process has ended with that word,
-    bool came_back = false;    // and another one was started on the same disk,
-    bool wiped = false;        // or on an empty one.
-    bool is_older = false;     // Its disk was put back.
+    bool was_removed = false;  // Its process has ended with the message that it was removed.
+    bool came_back = false;    // After that, another process was started on the same disk.
+    bool wiped = false;        // After that, another process was started on an empty disk.
+    bool is_older = false;     // Its disk was put back to an older copy.
     node::EngineOptions::Heritage heritage;
   };
 
@@ -104,10 +104,11 @@ class NodeCluster {
   NodeDraw draw_;
   NodeChecker checker_;
   NodeGoodbyes goodbyes_;
-  std::unique_ptr<World> world_;  // Nodes end before it does.
+  std::unique_ptr<World> world_;  // Nodes end before the world does.
   std::vector<Node> nodes_;
-  std::set<Incarnation> removed_;  // As nodes knew that have crashed since.
-  ClusterId home_;                 // The cluster of the founders.
+  // Removed members that were known to nodes that have crashed since.
+  std::set<Incarnation> removed_;
+  ClusterId home_;  // The cluster of the founders.
   bool storming_ = true;
   uint64_t hash_ = 0;
 };

@@ -1,7 +1,7 @@
 // Processes that were told to end and have said goodbye, until the next one starts on their disk.
 //
-// Owns the invariant: they are away by somebody's wish, so nobody calls them failed, and nobody
-// sends them away as stale.
+// Owns the invariant: an operator wished that they are away, so no verdict calls them failed, and
+// no leader removes them as stale.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@ namespace databridge::sim {
 
 class NodeGoodbyes {
  public:
-  // Its process has ended as it was told. True if its state had its goodbye by then.
+  // Its process has ended as it was told. Returns true if its state had its goodbye by then.
   bool ended(size_t node, Incarnation who, uint64_t boot, const State& state);
   void begins(size_t node) { away_.erase(node); }
   void look_at(const cluster::View& view, NodeChecker& checker) const;

@@ -1,4 +1,4 @@
-// What must be well again after a storm, in words.
+// The conditions that must hold again after a storm, in words.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace databridge::sim {
 
-// What is not well yet; empty: all is.
+// The conditions that do not hold yet; empty: all hold.
 std::string missing(const NodeCluster& cluster, const NodeClients& clients,
                     const NodeOperators& operators);
 

@@ -1,5 +1,5 @@
-// Who is not what it says: strangers who speak to the cluster port, a data directory that was put
-// back to an older state, one that was copied and runs beside its original.
+// Processes that are not what they say: strangers that send to the cluster port, a data directory
+// that was put back to an older state, and a copied one that runs beside its original.
 //
 // - Owns: what they do, and how the cluster must look afterwards. Acts on the nodes from outside.
 #pragma once
@@ -16,10 +16,10 @@ class NodeImpostors {
  public:
   explicit NodeImpostors(NodeCluster& cluster);
 
-  // Strangers speak, again and again, as long as the run lasts.
+  // Strangers send messages, again and again, as long as the run lasts.
   void act();
 
-  // One act after the storm, when all is well: it is over when settled() is empty.
+  // Begins one act after the storm, when all is well. It is over when unsettled() is empty.
   void begin();
   std::string unsettled() const;
 
@@ -27,12 +27,12 @@ class NodeImpostors {
   void forge(size_t node);
   void put_back(size_t node, int restarts);
   void start_copy(size_t node);
-  bool is_removed() const;  // The one that was copied.
+  bool is_removed() const;  // True if the node that was copied is removed.
   void turn_copy();
 
   NodeCluster& cluster_;
   uint64_t counter_ = 0;
-  std::optional<size_t> put_back_;  // That node's disk is to be, or was, put back.
+  std::optional<size_t> put_back_;  // The node whose disk is to be put back, or was put back.
   bool is_back_ = false;
   std::optional<size_t> copied_;
   bool copy_ended_ = false;

@@ -1,7 +1,7 @@
-// A log on each machine, which a program of its own writes, rotates and empties while nodes come
-// and go. A flow follows it: each line arrives, and once.
+// Each machine has a log, which a program writes, rotates and empties while nodes come and go. A
+// flow follows it: each line must arrive exactly once.
 //
-// - Owns: the writers, and how many lines there are. Acts on the machines from outside.
+// - Owns: the writers, and the number of lines. Acts on the machines from outside.
 #pragma once
 
 #include <cstdint>
@@ -20,18 +20,19 @@ class NodeLogs {
  public:
   explicit NodeLogs(NodeCluster& cluster);
 
-  void begin();  // Writers write, and somebody puts the flow, as long as the storm lasts.
+  void begin();  // As long as the storm lasts, writers write, and an operator puts the flow.
   std::string missing() const;
 
  private:
   struct Log {
-    uint64_t written = 0;        // Lines: "log-<machine> <number>".
-    std::vector<uint64_t> here;  // Those of the file that has the name now.
-    std::string away;            // The file that had it before, if its writer still has it open.
+    uint64_t written = 0;        // The number of lines "log-<machine> <number>" so far.
+    std::vector<uint64_t> here;  // The lines in the file that has the name now.
+    std::string away;  // The file that had the name before, if its writer still has it open.
     uint64_t rotated = 0;
-    uint64_t hole = 0;     // Its writer goes on there, though the file was emptied.
-    uint64_t foreign = 0;  // Lines of another program: "other-<machine> <number>".
-    // Lines that only the process of that life can know of; likewise those of `away`.
+    uint64_t hole = 0;     // Its writer continues at this offset, although the file was emptied.
+    uint64_t foreign = 0;  // The number of lines of another program: "other-<machine> <number>".
+    // For lines that only the process of one life can know: that life. `life_of_away` is the same
+    // for the lines of `away`.
     std::map<uint64_t, uint64_t> life_of;
     std::optional<uint64_t> life_of_away;
   };
@@ -48,8 +49,8 @@ class NodeLogs {
 
   NodeCluster& cluster_;
   std::vector<Log> logs_;
-  std::string path_;            // Of the files themselves.
-  bool numbers_shift_ = false;  // ".1" is the newest that was rotated away; else ".<n>" is.
+  std::string path_;            // The path of the log files.
+  bool numbers_shift_ = false;  // True: the newest rotated file is ".1". False: it is ".<n>".
   bool put_ = false;
 };
 

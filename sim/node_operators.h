@@ -1,8 +1,8 @@
-// People who run the cluster: they put flows and take them away, move work, hold a sink back, drain
+// People who run the cluster. They put flows and delete them, move work, hold a sink back, drain
 // nodes and remove them.
 //
-// Owns what they were told, so that the end of a run can be held to it. A new request is one more
-// row of act().
+// Owns the answers that they got, so that the end of a run can be compared with them. A new request
+// is one more row of act().
 #pragma once
 
 #include <set>
@@ -16,22 +16,23 @@ class NodeOperators {
  public:
   explicit NodeOperators(NodeCluster& cluster) : cluster_(cluster) {}
 
-  // Perhaps one of them asks that node for something; false: none did.
+  // Perhaps one of them asks that node for something. Returns false if none did.
   bool act(size_t node);
-  void never_rest();  // Somebody moves a source, again and again, for as long as the storm lasts.
+  void never_rest();  // As long as the storm lasts, an operator moves a source again and again.
   void mend();        // The storm is over: they undo what they have done.
 
-  // No flow file that a source has made is lost: each was put somewhere, by whatever node, with the
-  // content that one epoch gave it. Empty: none is.
+  // No flow file that a source has made is lost: each was put somewhere, by some node, with the
+  // content that one epoch gave it. Empty: none is lost.
   std::string missing_file() const;
 
  private:
-  // A flow that is deleted and put again, each time with another number to tell its files by.
+  // A flow that is deleted and put again, each time with another number to tell its files apart.
   struct Visitor {
     uint64_t number = 0;
-    bool gone = true;  // For certain.
+    bool gone = true;  // True if it is certainly gone.
     bool asked = false;
-    LogIndex there = 0;  // It was put then, and not deleted since; 0: nobody knows.
+    // The index at which it was put, if it was not deleted since; 0: not known.
+    LogIndex there = 0;
   };
 
   std::string missing_of(const std::string& name) const;
@@ -44,7 +45,7 @@ class NodeOperators {
   void let_go(const ProcessorId& sink);
 
   NodeCluster& cluster_;
-  std::set<std::string> flows_;  // Acknowledged.
+  std::set<std::string> flows_;  // Flows that were acknowledged.
   Visitor visitor_;
 };
 

@@ -1,7 +1,7 @@
-// A member that was removed without force held nothing: what it holds, no other has
-// (safety.md 9.3).
+// A member that was removed without force held no data that no other member has (safety.md 9.3).
 //
-// Owns who is a member, and whether somebody has given up what it holds, as any node has shown it.
+// Owns which members there are, and whether an operator has given up the data of one, as any node
+// has shown it.
 #pragma once
 
 #include <map>
@@ -20,13 +20,13 @@ class NodeRemovals {
   struct Staying {
     size_t node = 0;
     bool forced = false;
-    bool leaving = false;  // It was seen to.
+    bool leaving = false;  // It was seen to be leaving.
   };
 
   void part(Incarnation who, const Staying& staying);
 
   NodeCluster& cluster_;
-  std::map<Incarnation, Staying> staying_;  // Members that nobody has shown as removed yet.
+  std::map<Incarnation, Staying> staying_;  // Members that no node has shown as removed yet.
 };
 
 }  // namespace databridge::sim

@@ -1,9 +1,9 @@
-// Everything else that REST can ask for: compare-and-set, processors on their own, small flows that
-// come and go, strategies, rebalances with a plan, checks, transfers, backups that are brought
-// back. Each may be asked several times under one key.
+// All other requests that REST offers: compare-and-set, single processors, small flows that come
+// and go, strategies, rebalances with a plan, checks, transfers, and restored backups. Each may be
+// made several times under one key.
 //
-// - Owns: what was answered, as far as answers must agree with each other; the ledger of the
-//   checker sees that nothing is carried out twice. A new request is one more row of draw().
+// - Owns: the answers, if they must agree with each other. The checker's ledger checks that no
+//   request is carried out twice. A new request is one more row of draw().
 #pragma once
 
 #include <map>
@@ -19,12 +19,12 @@ class NodeRequests {
  public:
   explicit NodeRequests(NodeCluster& cluster);
 
-  void act(size_t node);  // Somebody asks that node for one of them.
+  void act(size_t node);  // A client makes one of these requests to that node.
 
  private:
   struct Wish {
     cluster::RequestBody body;
-    std::string key;  // Empty: asked once.
+    std::string key;  // Empty: asked only once.
     LogIndex answered = 0;
   };
 
@@ -41,9 +41,9 @@ class NodeRequests {
 
   NodeCluster& cluster_;
   uint64_t keys_ = 0;
-  std::string plan_;                      // Shown by the last dry run.
-  std::map<std::string, LogIndex> seen_;  // The version of a key that somebody has looked at.
-  // Which write has replaced a version of a key: no other one may have.
+  std::string plan_;                      // The plan that the last dry run has shown.
+  std::map<std::string, LogIndex> seen_;  // The version of a key that a client has read.
+  // The write that has replaced a version of a key. No other write may have replaced it.
   std::map<std::pair<std::string, LogIndex>, LogIndex> swaps_;
 };
 

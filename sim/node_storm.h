@@ -1,6 +1,6 @@
-// Misfortunes: crashes, stops, pauses, partitions, hanging disks, cut links, wrong clocks.
+// Faults: crashes, stops, pauses, partitions, hanging disks, cut links, wrong clocks.
 //
-// Owns the dice of what strikes next. A new fault of the world is one more row of misfortune().
+// Owns the choice of the next fault. A new fault of the world is one more row of misfortune().
 #pragma once
 
 #include <set>
@@ -13,7 +13,8 @@ class NodeStorm {
  public:
   explicit NodeStorm(NodeCluster& cluster);
 
-  void misfortune();  // One strikes, and the next one is on its way; none once the storm is over.
+  // One fault happens, and the next one is planned. There are none once the storm is over.
+  void misfortune();
 
  private:
   void pause(size_t node);

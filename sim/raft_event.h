@@ -1,6 +1,6 @@
-// One thing that will happen in a simulated raft cluster.
+// One future event in a simulated raft cluster.
 //
-// Owns its shape and its order in the queue. A plain value.
+// Owns its fields and its order in the queue. A plain value.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ struct RaftEvent {
     heal,
     restart,
     hint,
-    greet,  // A link's other end names its log,
-    gone,   // or the link has ended.
+    greet,  // The other end of a link names its log.
+    gone,   // A link has ended.
   };
   int64_t at;
   uint64_t order;
   Kind kind;
   uint8_t slot;
   uint32_t boot;
-  uint64_t what;  // deliver: place in the pool. hint, greet, gone: whom it is about.
+  uint64_t what;  // deliver: the place in the pool. hint, greet, gone: the server that it is about.
 
-  bool operator<(const RaftEvent& other) const {  // The heap's top is the earliest.
+  bool operator<(const RaftEvent& other) const {  // The top of the heap is the earliest event.
     return at != other.at ? at > other.at : order > other.order;
   }
 };

@@ -1,8 +1,8 @@
-// Simulated raft clusters: real cores, a simulated network, disks, clocks and misfortune.
+// Simulated raft clusters: real cores; simulated network, disks, clocks and faults.
 //
 // A run draws its own mix of faults from its seed (swarm testing: a run without partitions finds
-// what partitions would hide). A step is one delivered input. Safety is checked after every step;
-// when the storm is over, the cluster must converge and commit within a bound.
+// bugs that partitions would hide). A step is one delivered input. Safety is checked after every
+// step. When the storm is over, the cluster must converge and commit within a bound.
 #pragma once
 
 #include "sim/run.h"

@@ -1,9 +1,9 @@
-// The world of one simulated raft cluster: servers with disks and clocks of their own, a network
-// that may do anything but alter bytes, and a nemesis.
+// The world of one simulated raft cluster: servers with their own disks and clocks, a network that
+// may do anything except change bytes, and a nemesis.
 //
-// - Owns: everything in it; one run, one world, one thread.
-// - Hides: the queue of events. Everything that happens is an event at a true time, and the order
-//   of events is decided by the seed alone.
+// - Owns: everything in it. One run has one world and one thread.
+// - Hides: the queue of events. Everything that happens is an event at a true time, and only the
+//   seed decides the order of events.
 #pragma once
 
 #include <array>
@@ -36,17 +36,17 @@ class RaftWorld {
  private:
   static constexpr size_t kSlotsMax = 8;
 
-  // What survives a crash.
+  // The data that survive a crash.
   struct Disk {
     raft::HardState hard;
     raft::Snapshot snapshot;
-    std::deque<raft::Entry> log;  // Its first index is first.
+    std::deque<raft::Entry> log;  // The index of its first entry is `first`.
     Index first = 1;
 
     Index last() const { return first + log.size() - 1; }
     std::optional<Term> term(Index index) const;
   };
-  // One batch on its way to the disk, and what must not be said before it is there.
+  // One batch that is being written, and the messages that must wait until it is durable.
   struct Write {
     uint64_t number = 0;
     std::optional<raft::HardState> hard;
@@ -58,20 +58,20 @@ class RaftWorld {
   };
   struct Asked {
     uint64_t context;
-    Index committed;  // What was applied anywhere when the read was asked.
+    Index committed;  // The newest index that any server had applied when the read was asked.
   };
   struct Server {
     ServerId id = 0;
-    std::optional<raft::Raft> raft;  // Nothing while it is down.
+    std::optional<raft::Raft> raft;  // nullopt while it is down.
     Disk disk;
     std::deque<Write> writes;
-    uint32_t boot = 0;  // Events of earlier boots are void.
+    uint32_t boot = 0;  // Events of earlier boots have no effect.
     double rate = 1;
     int64_t offset = 0;
-    int64_t wake_at = 0;  // True time of the event that counts; 0: none.
+    int64_t wake_at = 0;  // The true time of its valid wake event; 0: none.
     int64_t paused_till = 0;
     int64_t disk_busy_till = 0;
-    // The log as handed out, durable or not: terms only.
+    // The terms of the log as it was handed out, durable or not.
     Index terms_base = 0;
     Term terms_base_term = 0;
     std::deque<Term> terms;
@@ -81,19 +81,20 @@ class RaftWorld {
     Index snapshot_index = 0;
     bool led = false;
     std::vector<Asked> reads;
-    std::map<ServerId, raft::Position> linked;  // What those that it is linked with have named.
-    Instant heard{};                            // Its clock when it last heard a leader, or led.
-    std::optional<Disk> copy;                   // Of its disk, some time ago.
+    std::map<ServerId, raft::Position> linked;  // The logs that linked servers have named.
+    Instant heard{};                            // Its clock when it last heard a leader or led.
+    std::optional<Disk> copy;                   // A copy of its disk from some time ago.
     bool was_put_back = false;                  // It runs on such a copy.
     std::map<Term, ServerId> acknowledged_to;   // Since its start.
-    std::map<Index, uint64_t> states;           // Of what it has applied since its start.
+    // The states after the entries that it has applied since its start.
+    std::map<Index, uint64_t> states;
   };
 
   using Event = RaftEvent;
 
   // raft_world.cc: time, events, servers.
   void push(int64_t delay, Event::Kind kind, size_t slot = 0, uint64_t what = 0);
-  bool next(bool count);  // Handles one event. False: it was void.
+  bool next(bool count);  // Handles one event. Returns false if it had no effect.
   Instant local(const Server& server, int64_t at) const;
   int64_t true_time(const Server& server, Instant at) const;
   void start(size_t slot);
@@ -112,7 +113,7 @@ class RaftWorld {
   size_t holders(const raft::Configuration& configuration, Index index, Term term) const;
   int leader_slot() const;
 
-  // raft_nemesis.cc: clients, misfortune, the end.
+  // raft_nemesis.cc: clients, faults, the end.
   void client();
   void strike();
   void cut(uint64_t group);
@@ -153,13 +154,13 @@ class RaftWorld {
   std::vector<raft::Message> pool_;
   std::vector<uint32_t> pool_free_;
   std::array<std::array<bool, kSlotsMax>, kSlotsMax> blocked_{};
-  std::array<std::array<int64_t, kSlotsMax>, kSlotsMax> link_busy_{};  // For first in, first out.
-  bool calm_ = false;                                                  // The storm is over …
-  bool quiet_ = false;  // … and the clients are silent.
+  std::array<std::array<int64_t, kSlotsMax>, kSlotsMax> link_busy_{};  // For links with fifo order.
+  bool calm_ = false;                                                  // The storm is over.
+  bool quiet_ = false;  // The storm is over and clients send nothing.
   uint64_t commands_ = 0;
   uint64_t contexts_ = 0;
   uint64_t hash_ = 0;
-  // A server was put back while this leader knew more of it: it must be noticed soon.
+  // A server was put back while this leader knew of more of its entries. This must be noticed soon.
   struct Watch {
     size_t slot;
     ServerId leader;

@@ -1,4 +1,4 @@
-// What other programs on a machine do with the files of users there. No error comes in their way.
+// The acts of other programs on a machine, on the users' files there. They meet no faults.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,23 @@ namespace databridge::sim {
 
 class SimFiles;
 
-// For the moment: it does not outlive the present process of the machine.
+// Short-lived: it must not outlive the present process of the machine.
 class UserPrograms {
  public:
   UserPrograms(World& world, World::NodeIndex machine);
   ~UserPrograms();
 
-  void append(const std::string& path, const std::string& text);  // Makes it, if need be.
+  // Makes the file if it is missing.
+  void append(const std::string& path, const std::string& text);
   void rename(const std::string& from, const std::string& to);
   void remove(const std::string& path);
-  void link(const std::string& path, const std::string& target);  // A symbolic one.
-  uint64_t empty(const std::string& path);                        // Returns how long it was.
+  void link(const std::string& path, const std::string& target);  // Makes a symbolic link.
+  uint64_t empty(const std::string& path);                        // Returns its size before.
 
   bool exists(const std::string& path) const;
-  // The node's present process has it open, or will have it again (Files::keep).
+  // True if the node's present process has it open, or will get it back (Files::keep).
   bool is_open(const std::string& path) const;
-  uint64_t life() const;  // Another one for each process of the node.
+  uint64_t life() const;  // Each process of the node has another value.
 
  private:
   std::unique_ptr<SimFiles> files_;

@@ -29,7 +29,8 @@ class SimStore final : public env::Store {
                     const std::function<bool(BytesView, BytesView)>& visit) override;
   Room room() const override;
 
-  // The power goes: a prefix of what was not synced may have reached the disk, whole batches only.
+  // The power goes. Some of the unsynced batches may have reached the disk: the first ones, and
+  // only whole ones.
   uint64_t lose_unsynced();
 
  private:
@@ -48,12 +49,12 @@ class SimStore final : public env::Store {
 
 class SimFiles final : public env::Files {
  public:
-  // Of a machine. What belonged to a file that is no more is given to the next one.
+  // The file numbers of one machine. The number of a deleted file is given to the next new one.
   struct Numbers {
     uint64_t last = 0;
     std::set<uint64_t> free;
   };
-  // A file keeps its number and its content when it loses its name, as long as it is open.
+  // A file that has lost its name keeps its number and content while it is open.
   struct File {
     File(std::shared_ptr<Numbers> of, uint64_t born);
     ~File() { numbers->free.insert(number); }
@@ -65,7 +66,7 @@ class SimFiles final : public env::Files {
     uint64_t birth;
     std::string content;
     std::string leads_to;                  // Not empty: it is a link.
-    std::map<uint64_t, int> open_in_life;  // How often, in that life of the machine.
+    std::map<uint64_t, int> open_in_life;  // How often it is open in each life of the machine.
   };
   using Names = std::map<std::string, std::shared_ptr<File>>;
 
@@ -93,9 +94,9 @@ class SimFiles final : public env::Files {
   friend class UserPrograms;
   class Open;
   env::FileInfo info(const std::string& path, const File& file) const;
-  Result<void> fails(const std::string& path) const;  // Perhaps.
+  Result<void> fails(const std::string& path) const;  // Fails perhaps.
   File& made(const std::string& path);
-  std::string real(const std::string& path) const;  // Its links resolved.
+  std::string real(const std::string& path) const;  // The path with links resolved.
 
   World& world_;
   World::NodeIndex node_;

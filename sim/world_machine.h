@@ -1,5 +1,5 @@
-// One machine of the simulated world: what outlives a process, and the env of the present process.
-// Internal to sim/world*.cc.
+// One machine of the simulated world: the data that outlive a process, and the env of the present
+// process. Internal to sim/world*.cc.
 #pragma once
 
 #include <map>
@@ -15,7 +15,7 @@
 
 namespace databridge::sim {
 
-// The wall clock of a machine: people and time servers set it, and it goes at its own rate.
+// The wall clock of a machine. People and time servers set it, and it has its own rate.
 struct WallClock {
   Duration error{};
   double rate = 1.0;
@@ -36,7 +36,7 @@ class SimClock final : public env::Clock {
     return since_ + Duration(static_cast<int64_t>(passed));
   }
   int64_t unix_ms() const override { return wall_.ms(now()); }
-  // How long the world has to wait until this clock shows `when`.
+  // The time of the world at which this clock shows `when`.
   Instant world_time(Instant when) const {
     if (when == Instant::max()) return when;
     const auto left = static_cast<double>((when - now()).count()) / rate_;
@@ -75,12 +75,12 @@ class SimNetwork final : public env::Network {
     uint64_t generation = 0;
     bool up = false;
     env::Greeting peer;
-    ClusterId told;  // In our last greeting on it.
+    ClusterId told;  // In our last greeting on this link.
     struct Lane {
       Instant last_delivery{};
-      Instant pipe_free{};  // When all that was sent will have left.
+      Instant pipe_free{};  // The time when everything that was sent will have left.
     };
-    Lane prompt, bulk;  // Deliveries of flow files are overtaken by all else.
+    Lane prompt, bulk;  // Deliveries of flow files are overtaken by all other messages.
     Duration backoff = 10ms;
   };
   bool leads_to(const Link& link, Incarnation to, uint64_t start) const;
@@ -109,7 +109,7 @@ class SimWorkers final : public env::Workers {
  private:
   World& world_;
   World::NodeIndex node_;
-  std::shared_ptr<SimFiles> files_;  // That jobs may have open.
+  std::shared_ptr<SimFiles> files_;  // Files that jobs may have open.
 };
 
 class SimProbe final : public env::LoadProbe {
@@ -125,11 +125,11 @@ class SimProbe final : public env::LoadProbe {
 };
 
 struct World::Machine {
-  // Outlive the process.
+  // These outlive the process.
   Disk disk;
-  Disk kept;           // To be put back.
-  uint64_t inode = 0;  // Of the data directory: another one after it was lost.
-  uint16_t moves = 0;  // To another address.
+  Disk kept;           // The copy that put_back() brings back.
+  uint64_t inode = 0;  // The inode of the data directory. It changes when the disk is lost.
+  uint16_t moves = 0;  // How often it moved to another address.
   std::shared_ptr<SimFiles::Numbers> numbers = std::make_shared<SimFiles::Numbers>();
   SimFiles::Names files;
   uint64_t life = 0;
@@ -140,9 +140,9 @@ struct World::Machine {
   Duration sync_more{};
   Duration turn_max{};
   WallClock wall;
-  // Of the present process.
-  Duration lag{};        // Of the turn under way: its effects leave so much later.
-  Instant busy_until{};  // The last turn's.
+  // These belong to the present process.
+  Duration lag{};        // For the turn under way: how much later its effects leave.
+  Instant busy_until{};  // The end of the last turn.
   std::unique_ptr<SimClock> clock;
   std::unique_ptr<SimStore> store;
   std::unique_ptr<SimNetwork> network;
