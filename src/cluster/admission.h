@@ -1,8 +1,9 @@
-// Admission: who is let in as a member, seen from both sides. This process says who it is until the
-// state knows it; others that ask to be let in are told how they stand (safety.md 9.1, 9.2).
+// Admission: decides from both sides which processes are let in as members. This process announces
+// itself until the state knows it. Other processes that ask to be let in are told their standing
+// (safety.md 9.1, 9.2).
 //
 // - Owns: why this process is not let in, and whether it must give up its incarnation.
-// - Hides: who is told what, and how often.
+// - Hides: what each process is told, and how often.
 // - Pure: no clock, socket or log.
 #pragma once
 
@@ -21,22 +22,22 @@ class Admission {
       : self_(std::move(self)), patience_(patience), peers_(peers), joining_(joining) {}
 
   // ---- This process
-  // Until the state knows this start of this node, it says so again and again. So does who hears no
-  // leader: it may have been removed, and everybody else knows.
+  // Announces this start of this node again and again until the state knows it. A node that hears
+  // no leader does so, too: it may have been removed, and the other members know it.
   void announce(const Turn& turn);
   void on_join_reply(const Received& input, Standing standing, const JoinReply& reply,
                      const Turn& turn);
   void tick(const Turn& turn);
   const std::string& held_up() const { return held_up_; }  // Empty: it is let in.
-  uint64_t changes() const { return changes_; }            // Grows whenever that changes.
+  uint64_t changes() const { return changes_; }            // Grows whenever held_up() changes.
 
   // ---- Others
-  // True: it is for this node, which leads, to take it in.
+  // Returns true if this node leads and must take the asking node in.
   bool on_join(Incarnation from, const Join& join, bool leads, const Turn& turn);
-  // Two processes of one incarnation: this one is told why it is not heard.
+  // Of two processes of one incarnation, tells this one why it is not heard.
   void refuse(const MemberInfo& who, Standing standing, const Turn& turn);
-  // What the consensus knows by the log: this node, or one that it leads, has lost what it had
-  // acknowledged.
+  // Handles losses that the consensus knows from the log: this node, or one that it leads, has lost
+  // entries that it had acknowledged.
   void mind_losses(bool leads, const Turn& turn);
 
  private:
@@ -51,10 +52,10 @@ class Admission {
   const Duration patience_;
   Peers& peers_;
   const Joining& joining_;
-  std::string held_up_;    // Why this process is not let in, in words; empty: it is.
-  Instant held_up_at_{};   // When it was last told so,
-  bool rejected_ = false;  // and by a command that the log rejected.
-  bool given_up_ = false;  // This process is to end, and its incarnation with it.
+  std::string held_up_;    // Why this process is not let in, in words; empty: it is let in.
+  Instant held_up_at_{};   // When it was last told that.
+  bool rejected_ = false;  // The log rejected the command that would admit it.
+  bool given_up_ = false;  // This process must end and give up its incarnation.
   Instant announced_{};
   Instant losses_told_{};
   uint64_t changes_ = 0;

@@ -1,9 +1,9 @@
 // The brain: turns one input into a list of effects.
 //
 // - Owns: the replicated state and one object for each task.
-// - Hides: the order in which they are asked; it has no rule of its own that is longer than a line.
-// - Pure: no clock, socket, disk, thread, log or global. `now`, the consensus and chance are handed
-//   in.
+// - Hides: the order in which they are asked. It has no rule of its own that is longer than a line.
+// - Pure: no clock, socket, disk, thread, log or global. `now`, the consensus and random numbers
+//   are arguments.
 #pragma once
 
 #include <optional>
@@ -27,30 +27,32 @@ class Brain {
  public:
   struct Options {
     MemberInfo self;
-    ClusterId cluster;  // Empty: in none yet.
+    ClusterId cluster;  // Empty: it is in none yet.
     Bytes members;      // As persisted under kMembersKey.
     LeaderRole::Options leader;
     NodeDiscovery::Options discovery;
     uint64_t seed = 1;
     size_t events_kept = State::kEventsKept;
-    bool clustered = true;  // False: stands alone, whoever asks.
+    bool clustered = true;  // False: it stays alone, even if it is told to join.
   };
   Brain(Options options, State state, Instant now);
 
-  // Consensus is as it is before the input; effects are to be carried out in order.
+  // `consensus` is its state before the input. The effects must be carried out in order.
   Effects step(Input input, const Consensus& consensus, Instant now);
-  // Whether what that process says is taken at all, for what goes past the brain (safety.md 10).
+  // Whether a message of that process is taken at all. For messages that bypass the brain
+  // (safety.md 10).
   bool hears(Received& input, const Consensus& consensus, Instant now, Effects& effects);
-  Instant due() const;  // When a Tick is wanted at the latest.
+  Instant due() const;  // The latest time at which it wants a Tick.
 
   const State& state() const { return state_; }
-  // By the last input: a committed command, or a snapshot that was installed.
+  // The changes of the last input: of a committed command, or of a snapshot that was installed.
   const Touched& touched() const { return touched_; }
   const ClusterId& cluster() const { return joining_.cluster(); }
   View view(const Consensus& consensus, Instant now) const;
-  // Whether there is nobody left to be told that this process ends: the state says so, or cannot.
+  // Whether no other node is left to be told that this process ends: the state says so already, or
+  // it cannot be told.
   bool goodbye_said() const;
-  // Grows whenever view() would show something new besides the state.
+  // Grows whenever view() has something new besides the state.
   uint64_t view_changes() const {
     return view_changes_ + joining_.changes() + admission_.changes();
   }
@@ -79,13 +81,13 @@ class Brain {
   const SoftTable& soft() const { return leader_ ? leader_->soft() : soft_; }
   void start(const Turn& turn);
   void follow_consensus(const Turn& turn);
-  void lead(const Turn& turn);  // The leader's turn, if we lead.
+  void lead(const Turn& turn);  // The leader's turn, if this node leads.
   void serve(std::optional<PendingRequests::ToServe> served, const Turn& turn);
   void members_changed(const Turn& turn);
   void dial_members(const Turn& turn);
   void mind_standing(const Turn& turn);
   void give_up_cluster(const LinkChanged& news, const Turn& turn);
-  // ---- Others (brain_peers.cc)
+  // ---- Other processes (brain_peers.cc)
   void take(Received& input, Standing standing, const Turn& turn);
   void note_seen(Incarnation peer, const Peers::Seen& seen, const Turn& turn);
   void mind_peers(const Turn& turn);
@@ -100,9 +102,9 @@ class Brain {
   Peers peers_;
   Joining joining_;
   Admission admission_;
-  std::optional<LeaderRole> leader_;  // While this node leads.
+  std::optional<LeaderRole> leader_;  // Only while this node leads.
 
-  Consensus consensus_;  // Of the step under way.
+  Consensus consensus_;  // The consensus of the step under way.
   Touched touched_ = Touched::all();
   Term noop_term_ = 0;  // The newest term of which an entry is applied.
   Term seen_term_ = 0;
@@ -110,12 +112,12 @@ class Brain {
   Instant led_since_{};
   Instant stepped_{};
   bool started_ = false;
-  Instant looked_{};      // At those who are linked and not let in.
-  SoftTable soft_;        // As the leader pushed it,
-  Instant soft_heard_{};  // then.
-  // In touch, caught up, and what it has lost or contradicts, as views show it.
+  Instant looked_{};      // When it last looked at processes that are linked and not let in.
+  SoftTable soft_;        // The table as the leader sent it.
+  Instant soft_heard_{};  // When that table came.
+  // For views: whether this node is in touch and caught up, and what it has lost or contradicts.
   std::tuple<bool, bool, std::string, std::string> standing_;
-  bool no_room_ = false;  // On the disk, but for consensus.
+  bool no_room_ = false;  // On the disk; only consensus still has its reserve.
   uint64_t view_changes_ = 0;
 };
 

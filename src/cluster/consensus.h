@@ -1,4 +1,4 @@
-// What the consensus below says of itself at the moment of a step. The brain never asks it back.
+// What the consensus below tells about itself in a step. The brain never asks it for more.
 #pragma once
 
 #include <cstdint>
@@ -12,42 +12,45 @@
 namespace databridge::cluster {
 
 struct PeerProgress {
-  LogIndex match = 0;      // Leader only: known to be on that server's disk.
-  Instant contact_last{};  // When the newest answered message was sent to it (leader), or when it
-                           // was last heard (others). Zero: never.
-  std::string
-      older_copy{};  // Leader only. Not empty: it has lost what it had acknowledged, and why
-                     // this is known; it counts in the size of a quorum and nowhere else.
+  LogIndex match = 0;  // Leader only: known to be on that server's disk.
+  // On the leader: when the newest answered message was sent to it. On others: when it was last
+  // heard. Zero: never.
+  Instant contact_last{};
+  // Leader only. Not empty: why it is known that it has lost entries that it had acknowledged. It
+  // then counts only in the size of a quorum.
+  std::string older_copy{};
 };
 
 struct Consensus {
-  int64_t unix_ms = 0;  // Wall time of this step: for showing, never for decisions.
+  int64_t unix_ms = 0;  // The wall time of this step, only for people and never for decisions.
   Term term = 0;
   Incarnation leader;  // 0: none known.
   bool leading = false;
-  bool ready = false;        // Leading, and the own-term no-op is committed (safety.md 1.3).
-  Instant quorum_contact{};  // safety.md 1.5: the newest time such that a quorum of voters answered
-                             // something sent at or after it.
+  bool ready = false;  // It leads, and the no-op of its term is committed (safety.md 1.3).
+  // The newest time such that a quorum of voters answered a message sent at or after it (safety.md
+  // 1.5).
+  Instant quorum_contact{};
   LogIndex commit = 0;
   LogIndex last = 0;
-  bool changing = false;              // A membership change is appended and not yet committed.
-  std::vector<Incarnation> voters;    // Of the latest appended configuration, sorted.
-  std::vector<Incarnation> learners;  // Likewise.
-  std::map<Incarnation, PeerProgress> peers;  // Without itself.
+  bool changing = false;              // A membership change is appended and not committed yet.
+  std::vector<Incarnation> voters;    // The voters of the latest appended configuration, sorted.
+  std::vector<Incarnation> learners;  // The learners of that configuration, sorted.
+  std::map<Incarnation, PeerProgress> peers;  // All servers except this one.
 
-  // Not empty: this node's log contradicts the leader's, or a term has two leaders. Then it is
-  // never ready.
+  // Not empty: this node's log contradicts the leader's, or a term has two leaders. The node is
+  // then never ready.
   std::string diverged;
-  bool contradicted = false;  // The former of the two: it takes part no more.
-  // Not empty: this node has lost what it had acknowledged. It neither votes nor acknowledges, and
-  // must come back as a new member.
+  bool contradicted = false;  // The first of the two cases: it takes part no more.
+  // Not empty: this node has lost entries that it had acknowledged. It neither votes nor
+  // acknowledges, and must come back as a new member.
   std::string older_copy;
-  // Not empty: who named a term too far above ours, which was refused.
+  // Not empty: the server that named a term too far above ours. The term was refused.
   std::string term_refused;
   uint64_t terms_refused = 0;
 
-  // By the brain, which sees links and time: whether a message to the leader would go out (to
-  // itself always), since when this node leads, and what its commands are stamped with.
+  // The brain sets these, since it sees links and time. `linked`: whether a message to the leader
+  // would be sent (always true for the leader itself). `led_since`: since when this node leads. The
+  // others: the stamps of its commands.
   bool linked = true;
   Instant led_since{};
   int64_t stamp_ms = 0;

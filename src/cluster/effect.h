@@ -1,4 +1,4 @@
-// What a node is to do, as data. The body carries effects out in the order of the list.
+// What a node must do, as data. The body carries effects out in the order of the list.
 #pragma once
 
 #include <string>
@@ -11,11 +11,12 @@
 
 namespace databridge::cluster {
 
-// Waits for the sync of all that was written before it (safety.md 6). To itself is fine.
+// Waits for the sync of all that was written before it (safety.md 6). A node may send to itself.
 struct Send {
   Incarnation to;
   Message message;
-  uint64_t start = 0;  // Of the process that shall have it; 0: the one that was let in.
+  // The start number of the process that must get it; 0: the process that was let in.
+  uint64_t start = 0;
 };
 struct Propose {
   Command command;
@@ -24,16 +25,16 @@ struct Reply {
   Ticket ticket = 0;
   Answer answer;
 };
-struct AskRead {  // A linearizable read; ReadReady follows, also when leadership is lost.
+struct AskRead {  // A linearizable read. ReadReady follows, even if leadership is lost.
   uint64_t context = 0;
 };
 
-// The host may run what it has until then, in that term (safety.md 3).
+// The host may run its work until then, in that term (safety.md 3).
 struct RenewLease {
   Instant until;
   Term term = 0;
 };
-// All conditions of safety.md 1.1 hold: begin.
+// All conditions of safety.md 1.1 hold, so the host begins.
 struct StartHost {
   ProcessorId processor;
   Epoch epoch;
@@ -51,7 +52,8 @@ struct ChangeVoters {
 struct Transfer {
   Incarnation to;
 };
-// Own evidence that the leader's process is gone (safety.md 2): an election hint, no more.
+// Own evidence that the leader's process is gone (safety.md 2). It is an election hint and nothing
+// more.
 struct LeaderLost {
   Incarnation leader;
 };
@@ -62,22 +64,23 @@ struct Dial {
 struct HangUp {
   Address address;
 };
-// What a member's greeting said of its log; or its link has ended (safety.md 9.1).
+// A member's greeting named the end of its log, or its link has ended (safety.md 9.1).
 struct PeerLog {
   Incarnation peer;
   LogEnd log;
   bool is_linked = true;
 };
-// A greeting on a link that this node dialled to a known member's address named it (safety.md 10).
+// A greeting named this term, on a link that this node dialled to a known member's address
+// (safety.md 10).
 struct TermNamed {
   Term term = 0;
 };
-// Which processes may speak as members from now on.
+// The processes that may speak as members from now on.
 struct Know {
   KnownPeers peers;
 };
 
-// A small fact of this node that must be durable before anything after it is said.
+// A small fact of this node. It must be durable before later effects are carried out.
 struct Persist {
   std::string key;
   Bytes value;
@@ -87,24 +90,25 @@ struct Found {
   ClusterId cluster;
   std::vector<Incarnation> voters;
 };
-// This node belongs to that cluster from now on; its log comes from the leader.
+// This node belongs to that cluster from now on. It gets the log from the leader.
 struct Enter {
   ClusterId cluster;
 };
-// The cluster that this node founded alone, and that holds nothing, is given up: its log, its state
-// and all work that ever ran in it.
+// Gives up the cluster that this node founded alone and that holds nothing: its log, its state and
+// all work that ever ran in it.
 struct Abandon {};
-// This node must not go on.
+// This node must not continue.
 struct Leave {
   std::string why;
-  bool removed = true;  // Else it cannot follow: what the leader sent is beyond this version.
+  // False: it cannot follow, since the leader sent something newer than this version.
+  bool removed = true;
 };
 
-// This process must never speak as its incarnation again, and neither must any later one that
-// starts on this data directory (safety.md 9.1, 9.2). It ends once that is durable.
+// This process, and every later one on this data directory, must never speak as its incarnation
+// again (safety.md 9.1, 9.2). The process ends once this is durable.
 struct Renounce {
   std::string why;
-  bool comes_back = true;  // As a new incarnation, by itself. Else it ends for good.
+  bool comes_back = true;  // It comes back by itself as a new incarnation. False: it ends for good.
 };
 
 enum class Weight : uint8_t { debug, info, warning, error };

@@ -1,4 +1,4 @@
-// What can happen to a node, one variant. The body turns the world into these.
+// All that can happen to a node, as one variant. The body makes these inputs from the world.
 #pragma once
 
 #include <optional>
@@ -20,36 +20,37 @@ struct Tick {};
 
 struct Received {
   Incarnation from;
-  Message message;    // Never a RaftPacket, Delivery or DeliveryAck: those go past the brain.
-  uint64_t boot = 0;  // Of the process that greeted on that link. What is not told is nobody's.
+  Message message;  // Never a RaftPacket, Delivery or DeliveryAck: those bypass the brain.
+  // The boot of the process that greeted on that link. 0: not known; it then counts as no process.
+  uint64_t boot = 0;
   uint64_t start = 0;
   bool is_ours = true;  // Its greeting named our cluster.
 };
 
-// What a greeting says of the log of whoever greets.
+// What a greeting says about the log of its sender.
 struct LogEnd {
-  Term term = 0;       // That it believes in.
-  Term last_term = 0;  // Of its last entry,
-  LogIndex last = 0;   // which is this one.
+  Term term = 0;       // The term that the sender knows.
+  Term last_term = 0;  // The term of its last entry.
+  LogIndex last = 0;   // The index of its last entry.
 };
 
 enum class LinkState : uint8_t { up, lost, refused, failed };
 struct LinkChanged {
   LinkState state = LinkState::up;
   Address address;
-  Incarnation peer;   // Who is, or was last, at the address; may be nobody.
-  uint64_t boot = 0;  // Of that peer.
-  ClusterId cluster;  // Of that peer; on `failed` perhaps another one than ours.
+  Incarnation peer;   // The peer that is at the address, or was there last; may be empty.
+  uint64_t boot = 0;  // The peer's boot.
+  ClusterId cluster;  // The peer's cluster; on `failed` it may be another one than ours.
   bool process_gone = false;
-  uint64_t start = 0;  // Of that peer, as is what follows.
+  uint64_t start = 0;  // The peer's start number.
   Home home;
   LogEnd log;
 };
-// Somebody dialled us.
+// A process dialled us.
 struct Greeted {
   Incarnation peer;
   uint64_t boot = 0;
-  Address address;  // Where it listens, by its own word; may be empty.
+  Address address;  // Where it says that it listens; may be empty.
   uint64_t start = 0;
   Home home;
   ClusterId cluster;
@@ -61,15 +62,17 @@ struct Reaped {
   uint64_t boot = 0;
 };
 
-// An entry of the log is committed: applied here and now, in order.
+// An entry of the log is committed. It is applied now, in order.
 struct Committed {
   LogIndex index = 0;
   Term term = 0;
-  const Command* command = nullptr;  // Valid during the step. None: a no-op, a change of voters, or
-                                     // what a newer version wrote; skipped alike on every node.
-  BytesView bytes;  // As the log has the command; valid likewise. None: encoded anew.
+  // Valid during the step. nullptr: a no-op, a change of voters, or a command of a newer version.
+  // Every node skips these.
+  const Command* command = nullptr;
+  // The command's bytes in the log, valid during the step. Empty: the command is encoded again.
+  BytesView bytes;
 };
-// A snapshot took the place of the log.
+// A snapshot has replaced the log.
 struct Installed {
   Payload state;
 };
@@ -78,18 +81,19 @@ struct Asked {
   Ticket ticket = 0;
   Request request;
 };
-// A read barrier of ours is reached: reads that waited for it are true at `index`. Without one: it
-// never will be, because leadership was lost first.
+// A read barrier of ours has an answer. Reads that waited for it are true at `index`. Without an
+// index they never will be, because leadership was lost first.
 struct ReadReady {
   uint64_t context = 0;
   std::optional<LogIndex> index;
 };
 
-// The host says what became of (processor, epoch).
+// The host reports on (processor, epoch).
 struct HostReport {
   ProcessorId processor;
   Epoch epoch;
-  RunState state = RunState::running;  // starting, running, failed; unassigned = stopped for good.
+  // One of starting, running, failed; unassigned = stopped for good.
+  RunState state = RunState::running;
   std::string detail;
 };
 struct HostCheckpoint {
@@ -97,7 +101,7 @@ struct HostCheckpoint {
   Checkpoint checkpoint;
 };
 
-// The process was told to end: what runs here will stop by itself.
+// The process was told to end. What runs here will stop by itself.
 struct Stopping {};
 
 struct Sampled {

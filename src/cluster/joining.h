@@ -1,8 +1,8 @@
-// Joining: how this node comes to a cluster. It founds one, is taken in by one, or gives up the one
-// that it founded alone, and that holds nothing, for another (safety.md 5.3).
+// Joining: how this node gets into a cluster. It founds one, or is taken in by one. Or it gives up
+// the one that it founded alone, and that holds nothing, for another (safety.md 5.3).
 //
-// - Owns: which cluster this node is in, the node discovery, and POST join while it is under way.
-// - Hides: what is asked of whom, and what is written down for the next start.
+// - Owns: in which cluster this node is, the node discovery, and a POST join that is under way.
+// - Hides: which nodes are asked what, and what is persisted for the next start.
 // - Pure: no clock, socket or log.
 #pragma once
 
@@ -20,22 +20,23 @@ class Joining {
  public:
   struct Options {
     MemberInfo self;
-    ClusterId cluster;  // Empty: in none yet.
+    ClusterId cluster;  // Empty: it is in none yet.
     Bytes members;      // As persisted under kMembersKey.
     NodeDiscovery::Options discovery;
-    bool clustered = true;  // False: stands alone, whoever asks.
+    bool clustered = true;  // False: it stays alone, even if it is told to join.
   };
-  // Tells `peers`, here and later, which cluster this node is in, and whom it knows by that.
+  // Tells `peers`, here and later, in which cluster this node is and which members it knows from
+  // that.
   Joining(Options options, Peers& peers);
 
   const ClusterId& cluster() const { return cluster_; }
   bool is_in_one() const { return !cluster_.empty(); }
-  // Whether it has come into a cluster since this was asked last.
+  // Whether it has entered a cluster since the last call.
   bool has_entered() { return std::exchange(entered_, false); }
 
   void start(const Turn& turn);
   void discover(const Turn& turn);
-  // POST join: answered by answer_join() once this node is in, and sees its own entry.
+  // POST join. answer_join() answers it once this node is in the cluster and sees its own entry.
   void join(const JoinCluster& request, Ticket ticket, const Turn& turn);
   void answer_join(const Turn& turn);
   Instant due(Instant stepped) const;
@@ -43,31 +44,32 @@ class Joining {
   void on_link(const LinkChanged& news, Instant now);
   void on_probe(Incarnation from, const Probe& probe, const Turn& turn);
   void on_probe_reply(Incarnation from, const ProbeReply& reply, const Turn& turn);
-  // While this node is in no cluster; afterwards Admission hears it.
+  // While this node is in no cluster. Afterwards Admission gets these replies.
   void on_join_reply(Incarnation from, const JoinReply& reply, const Turn& turn);
   // The record of a promise to found is durable.
   void promise_durable(const FoundingRecord& record, Instant now) {
     discovery_.persisted(record, now);
   }
 
-  // A member of another cluster was found at a seed, and ours may be given up for it. The caller
-  // gives up everything else that it knows of it, too.
+  // Whether a member of another cluster was found at a seed, and our cluster may be given up for
+  // that one. The caller must give up all else that it knows of our cluster, too.
   bool may_give_up(const LinkChanged& news, const Turn& turn) const;
   void give_up(const LinkChanged& news, const Turn& turn);
 
-  const std::string& note() const { return discovery_.note(); }  // Why there is none yet.
+  const std::string& note() const { return discovery_.note(); }  // Why it is in no cluster yet.
   uint64_t changes() const { return changes_; }                  // Grows with each note.
 
   static constexpr char kFoundingKey[] = "founding";
-  // Addresses, a line each: of the cluster that it has joined, or was told to join. Who has no log
-  // yet, and no seeds of its own, still knows whom to dial after a restart.
+  // The addresses of the cluster that it has joined, or was told to join, one on each line. A node
+  // that has no log yet and no seeds of its own then still knows after a restart which nodes to
+  // dial.
   static constexpr char kMembersKey[] = "members";
 
  private:
-  struct Told {  // To join.
+  struct Told {  // The request to join.
     Ticket ticket = 0;
     std::vector<Address> seeds;
-    ClusterId from;  // That this node belonged to when it was told.
+    ClusterId from;  // The cluster of this node when it was told.
     Instant deadline{};
   };
 

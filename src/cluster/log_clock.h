@@ -1,12 +1,13 @@
-// The stamps of commands: what time the log says it is, and how long leaders have led it.
+// The stamps of commands: log time, and how long leaders have led the log.
 //
-// - Owns: the bound within which one leader's wall clock may bring log time forward, and what the
+// - Owns: the limit by which one leader's wall clock may move log time forward, and what the
 //   voters' clocks say (safety.md 8.2, 8.3).
-// - Hides: how clocks that differ are compared: each as it was named, gone on by our steady time.
+// - Hides: how the voters' clocks are compared: each value is moved on by our steady time since it
+//   was named.
 // - Pure: no clock. The leader makes one for each term, once its own no-op is applied.
 //
-// Log time is for people. Nothing is decided by it: what must last for a while lasts for steady
-// time of leaders, which is what `age` counts, and no wall clock changes.
+// Log time is for people, and no decision depends on it. What must last for some time is measured
+// in steady time of leaders, which `age` counts and no wall clock changes.
 #pragma once
 
 #include <cstdint>
@@ -21,29 +22,30 @@ namespace databridge::cluster {
 
 class LogClock {
  public:
-  // `silent_after`: a clock that was named so long ago counts no more.
+  // `silent_after`: a clock that was named longer ago than this does not count.
   LogClock(Incarnation self, Duration silent_after) : self_(self), silent_after_(silent_after) {}
 
-  // The state as this leader found it.
+  // The values in the state when this leader began.
   void begin(int64_t log_ms, uint64_t age_ms, Instant now);
   bool begun() const { return begun_; }
 
   void heard(Incarnation voter, int64_t wall_ms, Instant now);
 
-  // The stamp of what is proposed now. It brings log time forward by the steady time of the term,
-  // and one minute more in the whole term; further only to where a majority of the voters' clocks
-  // agree within a minute. It never goes back: it repeats `log_ms`, the newest stamp.
+  // The stamp of a command that is proposed now. It moves log time forward by the steady time of
+  // the term, plus at most one minute in the whole term. It moves further only to a time on which a
+  // majority of the voters' clocks agree within a minute. It never goes back: it then repeats
+  // `log_ms`, the newest stamp.
   int64_t stamp(int64_t log_ms, int64_t wall_ms, const std::vector<Incarnation>& voters,
                 Instant now);
-  // Steady milliseconds of all leaders together.
+  // The steady milliseconds of all leaders together.
   uint64_t age_ms(Instant now) const;
 
-  // To be asked about once a second: where log time shall step back to, once a majority of the
-  // voters' clocks has agreed for a minute on an hour or more less.
+  // Call it about once a second. Returns the time to which log time must step back, once a majority
+  // of the voters' clocks has agreed for one minute on a time that is an hour or more earlier.
   std::optional<int64_t> step_back(int64_t log_ms, int64_t wall_ms,
                                    const std::vector<Incarnation>& voters, Instant now);
 
-  static constexpr Duration kSlack = std::chrono::minutes(1);  // Of one leader, and of agreement.
+  static constexpr Duration kSlack = std::chrono::minutes(1);  // For one leader, and for agreement.
   static constexpr Duration kWrong = std::chrono::hours(1);
   static constexpr Duration kWrongFor = std::chrono::minutes(1);
 
@@ -52,7 +54,7 @@ class LogClock {
     int64_t wall_ms = 0;
     Instant at;
   };
-  // Of the voters that named theirs lately, this node included, as they show now; sorted.
+  // The clocks of voters that named theirs lately, including this node, as they are now; sorted.
   std::vector<int64_t> clocks(int64_t wall_ms, const std::vector<Incarnation>& voters,
                               Instant now) const;
 
@@ -61,12 +63,12 @@ class LogClock {
   bool begun_ = false;
   uint64_t age_ms_ = 0;
   Instant begun_at_{};
-  // Log time as it would be if it had gone on steadily from there.
+  // Log time, if it had gone on steadily from there.
   int64_t line_ms_ = 0;
   Instant line_at_{};
   std::optional<Instant> wrong_since_;
-  // Log time is to step back from there, and the command is not applied yet. What is proposed
-  // behind it must not bring it forward again.
+  // The value from which log time steps back, until that command is applied. Commands proposed
+  // after it must not move log time forward again.
   std::optional<int64_t> stepping_from_;
   std::map<Incarnation, Named> named_;
 };

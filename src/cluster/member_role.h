@@ -1,10 +1,11 @@
-// What a node owes as a member: heartbeats to the leader, a lease in return, and work that begins
-// and ends by the rules of safety.md 1.
+// What a node does as a member: it sends heartbeats to the leader, gets a lease in return, and
+// begins and ends work by the rules of safety.md 1.
 //
-// - Owns: the heartbeats under way, the lease, how far it is known to be caught up, which epochs
-//   are barred here for ever, which starts wait for a condition, what the host runs.
+// - Owns: the heartbeats under way, the lease, how far the node is known to be caught up, which
+//   epochs are barred here for ever, which starts wait for a condition, and what the host runs.
 // - Hides: when a heartbeat is due, and why a start is refused.
-// - Pure: no clock, no socket, no thread: `now` and the consensus are arguments, effects come back.
+// - Pure: no clock, socket or thread. `now` and the consensus are arguments, and it returns
+//   effects.
 #pragma once
 
 #include <deque>
@@ -25,7 +26,8 @@ class MemberRole {
  public:
   MemberRole(const Timing& timing, Incarnation self, uint64_t boot);
 
-  // Sends what is due, lets a lapsed lease take its epochs with it, begins what may begin.
+  // Sends heartbeats that are due, ends the epochs of a lapsed lease, and begins starts that may
+  // begin.
   void tick(const Turn& turn);
 
   void on_ack(const HeartbeatAck& ack, const Turn& turn);
@@ -34,27 +36,28 @@ class MemberRole {
   void on_stop(const StopWork& stop, const Turn& turn);
   void on_report(const HostReport& report, const Turn& turn);
 
-  // The assignment of the processor has changed in the state, or may have.
+  // The assignment of the processor has changed in the state, or may have changed.
   void changed(ProcessorId processor, const Turn& turn);
-  // The state says otherwise how its work goes.
+  // The state differs in how the work of that processor goes.
   void report_changed(const State& state, ProcessorId processor);
   void rebuild(const Turn& turn);
 
   void set_load(const NodeLoad& load) { load_ = load; }
-  // Kept until a heartbeat has said it: the step that is late need not be one that sends.
+  // Kept until a heartbeat has said it, since a late step need not be one that sends a heartbeat.
   void note_loop_late() { loop_late_ = true; }
-  // The process is about to end: the leader is told at once.
+  // The process is about to end. The leader is told at once.
   void stopping(const Turn& turn);
 
-  // When tick() has something to do again.
+  // The next time at which tick() has something to do.
   Instant due() const;
   Instant lease_until() const { return lease_until_; }
 
-  // By this node's own clock, and by what a leader that has a quorum said in answer to heartbeats
-  // of its own: each such answer names what was committed after that heartbeat was sent.
+  // These use this node's own clock and the answers of a leader with a quorum to its heartbeats.
+  // Each answer names entries that were committed after that heartbeat was sent.
   bool in_touch(Instant now) const { return is_fresh(acked_, now); }
   bool caught_up(Instant now) const { return is_fresh(caught_up_at_, now); }
-  // When the newest answered heartbeat was sent, and since when that is; none: there was none.
+  // answered(): when the newest answered heartbeat was sent. out_of_touch(): how long ago that is.
+  // nullopt: there was none.
   std::optional<Instant> answered() const { return acked_; }
   std::optional<Duration> out_of_touch(Instant now) const;
   std::optional<Duration> round_trip() const { return round_trip_; }
@@ -64,8 +67,9 @@ class MemberRole {
   struct Work {
     Epoch epoch;
     RunState state = RunState::assigned;
-    std::string words;   // Of the last report,
-    bool spoke = false;  // if any had some: a new leader hears them, or that they are over.
+    std::string words;  // The detail of the last report.
+    // Some report had a detail. Each new leader is told it, or that the trouble is over.
+    bool spoke = false;
   };
   struct PendingStart {
     StartWork start;
@@ -79,7 +83,7 @@ class MemberRole {
   bool barred(ProcessorId processor, Epoch epoch) const;
   void bar(ProcessorId processor, Epoch epoch);
   void lapse(const Turn& turn);
-  // It may have to be named in heartbeats, and its start may go on.
+  // The processor may have to be named in heartbeats, and its start may be possible now.
   void look_at(ProcessorId processor);
   std::optional<Running> named(const State& state, ProcessorId processor) const;
   void try_starts(const Turn& turn);
@@ -96,11 +100,12 @@ class MemberRole {
   bool lapsed_ = false;
   bool stopping_ = false;
 
-  // Starts at the boot number: an answer to an earlier process must not renew this one's lease.
+  // Begins with the boot number, so that an answer to an earlier process never renews the lease of
+  // this one.
   uint64_t sequence_;
-  std::map<uint64_t, Instant> sent_;  // Heartbeats without an answer yet, of this term only.
+  std::map<uint64_t, Instant> sent_;  // Heartbeats of this term that have no answer yet.
   Instant heartbeat_due_{};
-  Term heard_term_ = 0;  // The term and leader that heartbeats go to now.
+  Term heard_term_ = 0;  // The term of the leader that heartbeats are sent to now.
   Incarnation heard_leader_;
 
   uint64_t answers_ = 0;  // The newest check of this leader.
@@ -110,21 +115,24 @@ class MemberRole {
 
   std::optional<Instant> acked_;  // When the newest acknowledged heartbeat was sent.
   std::optional<Duration> round_trip_;
-  std::deque<std::pair<Instant, LogIndex>> told_;  // Sent then; committed by then, not applied yet.
+  // (send time, commit index of the answer), until that index is applied here.
+  std::deque<std::pair<Instant, LogIndex>> told_;
   std::optional<Instant> caught_up_at_;
 
-  std::map<ProcessorId, Work> work_;     // What the host has, or is stopping.
+  std::map<ProcessorId, Work> work_;     // Work that the host has or is stopping.
   std::map<ProcessorId, Epoch> barred_;  // This epoch and all before it never run here again.
-  // Those that go otherwise here than the state says, or may: looked at by the next heartbeat.
+  // Processors whose work differs, or may differ, from the state. The next heartbeat looks at them.
   std::set<ProcessorId> differing_;
-  // Those of whom the state does not have the last report with its words: a new leader hears it
+  // Processors whose last report, with its detail, is not in the state. A new leader is told it
   // again.
   std::set<ProcessorId> unheard_;
 
   std::map<ProcessorId, PendingStart> starts_;
-  std::set<ProcessorId> start_looks_;  // Of which a condition may have come true, or failed.
-  std::set<std::pair<Instant, ProcessorId>> start_ends_;  // When their patience ends.
-  // As of the last look at all of them: the term of the lease, 0 without one; and of the leader.
+  // Starts of which a condition may have come true, or have failed.
+  std::set<ProcessorId> start_looks_;
+  std::set<std::pair<Instant, ProcessorId>> start_ends_;  // When the patience of each start ends.
+  // Values at the last look at all starts: the term of the lease (0 without one), and the leader's
+  // term.
   Term start_lease_ = 0;
   Term start_term_ = 0;
 };

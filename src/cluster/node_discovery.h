@@ -1,15 +1,16 @@
-// Node discovery: how nodes without a cluster find each other and found exactly one, or join the
-// one that is there (safety.md 5.3).
+// Node discovery: how nodes without a cluster find each other and found exactly one cluster, or
+// join the existing one (safety.md 5.3).
 //
-// - Owns: who answers, the durable promise, and the moment of founding.
+// - Owns: which nodes answer, the durable promise, and the moment of founding.
 // - Hides: attempts and withdrawal. A promise is a set of (founder, attempt), and a node gives one
-//   promise an attempt. A set is dead once one of it used its attempt up otherwise: it promised
-//   another set, or raised its attempt without a promise. Only from a dead set may a node withdraw,
-//   by raising its own attempt; so a set that all have promised is final, and what was once heard
-//   of a promise stays true enough to found upon.
-// - Pure: inputs are calls, outputs are data, in order; nothing is told before it is durable.
-// - Weak: if a founder loses its disk after the others promised and before anyone founded, the
-//   others wait for it for ever and say so: it may have founded, as far as they know.
+//   promise in each attempt. A set is dead once one of its members has used its attempt in another
+//   way: it has promised another set, or has raised its attempt without a promise. A node may
+//   withdraw only from a dead set, by raising its own attempt. So a set that all have promised is
+//   final, and a promise that was heard once stays a safe reason to found.
+// - Pure: inputs are calls, outputs are data, in order. Nothing is told before it is durable.
+// - Weak: if a founder loses its disk after the others have promised and before any node has
+//   founded, the others wait for it for ever and say so. For all that they know, it may have
+//   founded.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct Founder {
   auto operator<=>(const Founder&) const = default;
 };
 
-// What must survive a crash. Written before it is told to anyone.
+// The data that must survive a crash. It is written before any node is told.
 struct FoundingRecord {
   uint64_t attempt = 1;
   std::vector<Founder> promised;  // Sorted; empty: none.
@@ -51,15 +52,15 @@ struct SendFounding {  // Probe, ProbeReply, Join or JoinReply.
 struct PersistFounding {  // Answer with persisted() once it is durable.
   FoundingRecord record;
 };
-struct Founded {  // This node is a founder. Persist it before any vote.
+struct Founded {  // This node is a founder. Persist this before any vote.
   ClusterId cluster;
   std::vector<MemberInfo> members;  // Sorted by incarnation.
-  std::vector<Incarnation> voters;  // Not all: the others are added as learners by the leader.
+  std::vector<Incarnation> voters;  // Some of the members. The leader adds the others as learners.
 };
 struct Joined {  // A cluster took this node in.
   JoinReply reply;
 };
-struct DiscoveryNote {  // Changed: why there is no cluster yet, in words.
+struct DiscoveryNote {  // The reason why there is no cluster yet has changed; in words.
   std::string text;
 };
 using DiscoveryOutput =
@@ -69,23 +70,24 @@ class NodeDiscovery {
  public:
   struct Options {
     MemberInfo self;
-    uint32_t expect = 1;  // N
+    uint32_t expect = 1;  // N: how many founders are expected.
     uint32_t replica_count = 3;
     std::vector<Address> seeds;
-    ClusterId wanted;         // Not empty: joins that cluster, and founds none.
-    bool only_join = false;   // Told to join before its last start: founds nothing.
-    FoundingRecord restored;  // As last persisted; a fresh one for a new data directory.
+    ClusterId wanted;         // Not empty: it joins that cluster and founds none.
+    bool only_join = false;   // It was told to join before its last start, so it founds nothing.
+    FoundingRecord restored;  // The last persisted record; a fresh one for a new data directory.
     Duration probe_interval = std::chrono::milliseconds(100);
-    Duration forget_after = std::chrono::seconds(3);  // Not heard for so long: not counted.
+    // A node that was not heard for so long does not count.
+    Duration forget_after = std::chrono::seconds(3);
     Duration join_interval = std::chrono::milliseconds(500);
   };
   explicit NodeDiscovery(Options options);
 
   void start(Instant now);
-  void linked(Incarnation peer, Instant now);  // A link that can be spoken on is up.
+  void linked(Incarnation peer, Instant now);  // A link is up on which messages can be sent.
   void unlinked(Incarnation peer);
-  // It greeted at a seed, and named that cluster, perhaps none. Only a cluster that such a node
-  // has named, or one that such a node has named as a neighbour, is joined.
+  // The peer greeted at a seed and named that cluster, or none. A cluster is joined only if such a
+  // node has named it, as its own or as a neighbour's.
   void trust(Incarnation peer, const ClusterId& cluster);
   bool trusts(Incarnation peer) const { return trusted_.contains(peer); }
   void probe(Incarnation from, const Probe& probe, Instant now);
@@ -94,14 +96,17 @@ class NodeDiscovery {
   void persisted(const FoundingRecord& record, Instant now);
   void tick(Instant now);
 
-  // POST /api/cluster/join while there is no cluster: these seeds, and never found anything.
+  // POST /api/cluster/join while there is no cluster: it uses these seeds and never founds a
+  // cluster.
   void join(const std::vector<Address>& seeds, Instant now);
 
   [[nodiscard]] std::vector<DiscoveryOutput> take_outputs();
-  // There is a cluster. It goes on answering probes, with the cluster's id: newcomers need that.
+  // There is a cluster. It goes on answering probes with the cluster's id, since new nodes need
+  // that.
   bool done() const { return done_; }
   const std::string& note() const { return note_; }
-  const std::string& refused() const { return refused_; }  // Why the last Join was, in words.
+  // Why the last Join was refused, in words.
+  const std::string& refused() const { return refused_; }
   const FoundingRecord& record() const { return record_; }
   bool is_wanted(const ClusterId& cluster) const {
     return options_.wanted.empty() || options_.wanted == cluster;
@@ -113,7 +118,7 @@ class NodeDiscovery {
     ClusterId cluster;
     uint64_t attempt = 0;
     std::vector<Founder> promised;
-    std::optional<Instant> heard;  // From itself.
+    std::optional<Instant> heard;  // When it was heard itself.
     bool linked = false;
   };
   using Set = std::vector<Founder>;  // Sorted.
@@ -138,14 +143,14 @@ class NodeDiscovery {
   std::string names(const Set& set) const;
 
   Options options_;
-  FoundingRecord record_;              // As it shall be.
-  FoundingRecord durable_;             // As it is on disk: all that may be told.
-  std::map<Incarnation, Peer> peers_;  // Without this node.
+  FoundingRecord record_;              // The record that is to be persisted.
+  FoundingRecord durable_;             // The record on disk. Only this may be told to other nodes.
+  std::map<Incarnation, Peer> peers_;  // All nodes except this one.
   std::set<Incarnation> trusted_;
-  std::set<ClusterId> named_;  // By them.
+  std::set<ClusterId> named_;  // The clusters that they named.
   std::vector<Address> dialled_;
-  ClusterId cluster_;  // Once there is one.
-  Incarnation asked_;  // Whom it asked last to take it in.
+  ClusterId cluster_;  // Set once there is one.
+  Incarnation asked_;  // The node that it asked last to take it in.
   std::optional<Instant> joined_at_, probed_at_, vain_since_;
   bool done_ = false;
   std::string note_;
@@ -153,11 +158,11 @@ class NodeDiscovery {
   std::vector<DiscoveryOutput> outputs_;
 };
 
-// The cluster's id: hash of its founders, in hexadecimal.
+// The cluster's id: a hash of its founders, in hexadecimal.
 ClusterId cluster_id_of(std::vector<Incarnation> founders);
 
-// N by default: own address and the seeds, each place counted once however it is spelled. Each
-// seed comes with what it resolves to; no seeds at all = 1.
+// The default of N: this node's own address and the seeds. Each place counts once, in any spelling;
+// for this each seed comes with its resolved addresses. Without seeds N is 1.
 struct ResolvedSeed {
   Address written;
   std::vector<std::string> ips;

@@ -1,5 +1,6 @@
-// What a client asks of the cluster, and what it gets back. Any node takes a request; the leader
-// carries it out; the asker's node answers once its own view has what the answer is about.
+// What a client asks of the cluster, and what it gets back. Any node takes a request, and the
+// leader carries it out. The node that took it answers once its own view shows what the answer is
+// about.
 #pragma once
 
 #include <cstdint>
@@ -18,19 +19,19 @@ namespace databridge::cluster {
 struct Change {
   CommandBody body;
 };
-// `assign` of a processor that may be new; answered after the assignment is committed, or after
-// the reason why it is unassigned is.
+// `assign` of a processor that may be new. It is answered once the assignment is committed, or the
+// reason why the processor has no node.
 struct Place {
   ProcessorSpec spec;
 };
 struct MoveWork {
   ProcessorId processor;
   NodeId to;
-  bool force = false;  // Even away from the node that its source is on: it starts anew.
+  bool force = false;  // Even if its source ties it to another node. It then starts anew.
 };
 struct Rebalance {
   bool dry_run = false;
-  std::string plan_id;  // Empty: plan now and apply.
+  std::string plan_id;  // Empty: make a plan now and apply it.
 };
 struct RemoveNode {
   NodeId node;
@@ -44,11 +45,11 @@ struct CheckNode {
   NodeId node;
 };
 struct TransferLeadership {
-  NodeId to;  // Empty: whoever is furthest.
+  NodeId to;  // Empty: the node whose log is furthest.
 };
-// A linearizable read: answered with an index that was committed after the request arrived.
+// A linearizable read. It is answered with an index that was committed after the request arrived.
 struct ReadBarrier {};
-// This node itself is to join the cluster behind the seeds. Never forwarded.
+// This node itself must join the cluster of the seeds. It is never forwarded.
 struct JoinCluster {
   std::vector<Address> seeds;
 };
@@ -59,15 +60,16 @@ using RequestBody = std::variant<Change, Place, MoveWork, Rebalance, RemoveNode,
 struct Request {
   RequestBody body;
   std::string idempotency_key;
-  uint64_t fingerprint = 0;  // Of what the client sent: a key is for one request. 0 = none.
+  // A hash of what the client sent, since a key is for one request. 0 = none.
+  uint64_t fingerprint = 0;
 };
 
-// What was done. `index` is the log index that the answer is true at: the node that serves the
-// client waits until its view has it, and shows the thing from there.
+// The result. The answer is true at log index `index`: the node of the client waits until its view
+// has that index, and shows the result from there.
 struct Outcome {
   LogIndex index = 0;
-  std::optional<placement::Plan> plan;  // Of a rebalance.
-  std::string text;  // Of a join: the cluster id; of an undrain: kNotDraining, or nothing.
+  std::optional<placement::Plan> plan;  // For a rebalance.
+  std::string text;  // For a join: the cluster id. For an undrain: kNotDraining, or empty.
 };
 
 inline constexpr char kNotDraining[] = "not draining";
