@@ -10,9 +10,10 @@ namespace databridge::flow {
 namespace {
 
 constexpr uint8_t kFormat = 1;
-constexpr uint8_t kBoundFormat = 2;  // An entry that was bound when it was written.
-constexpr uint8_t kFenceFormat = 2;  // Since tenures are forgotten by name.
-// Marks of tenures long past are forgotten beyond, oldest first, and nothing is said of them then.
+constexpr uint8_t kBoundFormat = 2;  // For an entry that was bound when it was written.
+constexpr uint8_t kFenceFormat = 2;  // Used since tenures are forgotten by name.
+// If there are more marks, those of the oldest tenures are forgotten. Nothing is told about
+// sequences of a forgotten tenure.
 constexpr size_t kMarksMax = 65536;
 // Keys: a letter, the connection, and the rest (docs/flows.md).
 constexpr char kEntry = 'e', kBinding = 'b', kMark = 'm', kFence = 'c', kFinal = 'v';
@@ -145,7 +146,8 @@ bool Connection::promote(uint64_t durable, const Gate& gate, env::Batch& batch) 
   for (; !submitted_.empty() && submitted_.front().first <= durable; submitted_.pop_front()) {
     const auto [number, arrival] = submitted_.front();
     const auto at = entries_.find(arrival);
-    if (at == entries_.end() || at->second.batch != number) continue;  // Gone, or written anew.
+    // It is gone or was written again.
+    if (at == entries_.end() || at->second.batch != number) continue;
     const Entry& entry = at->second;
     if (entry.commit == 0) {
       free.push_back(arrival);
@@ -154,10 +156,11 @@ bool Connection::promote(uint64_t durable, const Gate& gate, env::Batch& batch) 
     }
   }
   for (auto it = origins_.begin(); it != origins_.end();) {
-    const Epoch origin = (it++)->first;  // It may be the last of it that goes.
+    // decide() may remove the last entry of an origin, and the origin with it.
+    const Epoch origin = (it++)->first;
     decide(origin, gate, free, batch);
   }
-  std::sort(free.begin(), free.end());  // One origin's entries stay in order.
+  std::sort(free.begin(), free.end());  // The entries of one origin stay in order.
   for (const uint64_t arrival : free) {
     Entry& entry = entries_.at(arrival);
     if (entry.owner) {
@@ -171,8 +174,9 @@ bool Connection::promote(uint64_t durable, const Gate& gate, env::Batch& batch) 
   return !free.empty();
 }
 
-// The log says more of an epoch until another one has spoken; what it said then is kept here for as
-// long as there are entries of it, for the log does not say it for ever.
+// The log may say that more commits of an epoch count, until a later epoch has a checkpoint in it.
+// It does not keep that answer for ever, so the final one is stored here as long as there are
+// entries of the epoch.
 void Connection::decide(Epoch epoch, const Gate& gate, std::vector<uint64_t>& free,
                         env::Batch& batch) {
   Origin& origin = origins_.at(epoch);
@@ -250,7 +254,7 @@ void Connection::drop(Entries::iterator at, env::Batch& batch) {
   entries_.erase(at);
 }
 
-// ---- On the way to another node
+// ---- Entries on their way to another node
 
 void Connection::write_binding(uint64_t arrival, Entry& entry, const Route& to, env::Batch& batch) {
   RecordWriter record(kFormat);
@@ -271,7 +275,7 @@ void Connection::bind(uint64_t arrival, Entry& entry, env::Batch& batch) {
 void Connection::unbind(uint64_t arrival, Entry& entry, env::Batch& batch) {
   CHECK(entry.owner);
   if (entry.bound) {
-    write_binding(arrival, entry, {}, batch);  // Its own record names an owner.
+    write_binding(arrival, entry, {}, batch);  // The entry's own record names an owner.
   } else {
     batch.erase(env::Space::queue, key_of(kBinding, id_, arrival));
     entry.rebound = false;
@@ -301,8 +305,8 @@ void Connection::set_route(const Route& route, env::Batch& batch) {
   route_ = route;
   ready_.clear();
   for (auto& [arrival, entry] : entries_) {
-    CHECK(entry.stage != Stage::taken);  // The host has ended the session of the tenure before.
-    if (entry.sent) continue;            // It stays in its group until that owner has spoken.
+    CHECK(entry.stage != Stage::taken);  // The host has ended the session of the earlier tenure.
+    if (entry.sent) continue;            // It stays in its group until that owner has answered.
     if (route_.owner && !route_.here) {
       bind(arrival, entry, batch);
     } else if (entry.owner) {
@@ -383,7 +387,7 @@ void Connection::write_fences(env::Batch& batch) const {
   batch.put(env::Space::queue, key_of(kFence, id_), to.seal());
 }
 
-// ---- Durable form
+// ---- On disk
 
 void Connection::erase(env::Batch& batch) {
   Uuid next = id_;
@@ -419,10 +423,11 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
     connection.fence_ = from.epoch();
     if (fences) connection.forgotten_ = from.epoch();
   } else if (kind == kFinal) {
-    // Before it the entries have come ('e' < 'v').
+    // The entries have been read before this key ('e' < 'v').
     connection.origins_[epoch_at(key, kPrefix)].final = from.number();
   } else {
-    // Bindings come before entries ('b' < 'e'): they make the entry, which the other half fills.
+    // Bindings are read before entries ('b' < 'e'). The first one creates the entry, and the other
+    // fills in the rest.
     const uint64_t arrival = read_big64(key.substr(kPrefix));
     Entry& entry = connection.entries_[arrival];
     if (kind == kBinding ? entry.rebound : entry.file != nullptr) {
@@ -433,7 +438,7 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
       const Epoch tenure = from.epoch();
       if (!counts || !owner || CANARY(forgets_bindings)) return;
       connection.join_group(entry, owner, tenure);
-      entry.sent = true;  // Nobody knows; so ask.
+      entry.sent = true;  // It is not known, so the owner must be asked.
     };
     if (kind == kBinding) {
       entry.rebound = true;

@@ -21,7 +21,7 @@ FlowFilePtr file(uint64_t number) {
 }
 Parcel parcel(Epoch origin, uint64_t sequence) { return {origin, sequence, file(sequence)}; }
 
-// A connection and its disk.
+// A connection with its disk.
 struct Kept {
   Connection connection{kId};
   env::Batch batch;
@@ -74,11 +74,12 @@ TEST(Connection, WhatAnOriginSaidLeavesInOrderAndTheRestWaits) {
   Kept kept;
   kept.connection.set_route({Incarnation{1}, {0, 2}, true}, kept.batch);
   for (uint64_t i = 1; i <= 4; ++i) kept.connection.append({0, 5}, i, i, file(i), kept.batch);
-  kept.connection.append({0, 6}, 1, 0, file(9), kept.batch);  // Needs no word.
+  // It needs no permission from the log.
+  kept.connection.append({0, 6}, 1, 0, file(9), kept.batch);
   EXPECT_TRUE(kept.promote({2, false}));
   EXPECT_EQ(kept.take(), (Contents{"1", "2", "9"}));
   EXPECT_FALSE(kept.promote({2, false}));
-  EXPECT_TRUE(kept.promote({3, true}));  // The last is dropped.
+  EXPECT_TRUE(kept.promote({3, true}));  // The last one is dropped.
   EXPECT_EQ(kept.take(), Contents{"3"});
   kept.sync();
   EXPECT_EQ(kept.connection.count(), 0u);
@@ -163,7 +164,7 @@ TEST(Connection, ABindingIsKeptHoweverOftenItChanges) {
     kept.restart();
     EXPECT_EQ(bound_to(kept.connection, kElsewhere), 3u);
     EXPECT_EQ(bound_to(kept.connection, kThere), 0u);
-    // Restored, it may have been sent: only its owner's word frees it.
+    // After a restart it may have been sent, so only its owner's answer frees it.
     EXPECT_TRUE(kept.promote(kHold));
     kept.connection.set_route(kHere, kept.batch);
     for (uint64_t i = 1; i <= 3; ++i) {
@@ -255,7 +256,7 @@ TEST(History, ReadsWhatAnOlderProgramKept) {
     ASSERT_TRUE(saved) << saved.error().message;
     EXPECT_EQ(saved->state, "state");
     EXPECT_EQ(saved->history.last({0, 12}), 2u);
-    // Of as many as it kept at most, the older ones may have been forgotten.
+    // If it had kept the maximum number of epochs, older ones may have been forgotten.
     EXPECT_EQ(saved->history.before_anew({0, 4}), epochs < 64);
     EXPECT_EQ(saved->history.unknown({0, 4}), epochs == 64);
     EXPECT_FALSE(saved->history.unknown({0, 5}) || saved->history.before_anew({0, 5}));

@@ -25,7 +25,7 @@ constexpr size_t kProcessorsMax = 1000;
 constexpr size_t kConnectionsMax = 10000;
 constexpr uint64_t kCountMax = 1'000'000;
 
-// Inside this file only: the way out of yaml-cpp's callbacks.
+// Used only in this file, to leave yaml-cpp's callbacks.
 struct Refusal {
   Error error;
 };
@@ -36,7 +36,7 @@ struct Refusal {
 }
 
 struct Item;
-// shared_ptr, because an alias is the item of its anchor once more.
+// It is a shared_ptr, because an alias is a second use of the item of its anchor.
 using ItemPtr = std::shared_ptr<Item>;
 
 struct Item {
@@ -44,8 +44,8 @@ struct Item {
   YAML::Mark at;
   std::string text;
   bool quoted = false;
-  std::vector<ItemPtr> items;                        // Of a list.
-  std::vector<std::pair<ItemPtr, ItemPtr>> entries;  // Of a map, in order.
+  std::vector<ItemPtr> items;                        // For a list.
+  std::vector<std::pair<ItemPtr, ItemPtr>> entries;  // For a map, in order.
 
   const ItemPtr* find(const std::string& key) const {
     for (const auto& [name, value] : entries) {
@@ -55,8 +55,8 @@ struct Item {
   }
 };
 
-// Builds the tree from yaml-cpp's events, and counts as it goes. yaml-cpp's own nodes would accept
-// duplicate keys in silence and know no bounds.
+// Builds the tree from yaml-cpp's events and counts the items. yaml-cpp's own nodes would silently
+// accept duplicate keys, and have no limits.
 class Builder : public YAML::EventHandler {
  public:
   ItemPtr root() const { return root_; }
@@ -99,8 +99,9 @@ class Builder : public YAML::EventHandler {
   struct Level {
     ItemPtr item;
     YAML::anchor_t anchor;
-    ItemPtr key;  // Of a map, waiting for its value.
-    // Of a map: its keys so far. Ordered, so that no choice of keys makes the search slow.
+    ItemPtr key;  // In a map: a key that waits for its value.
+    // In a map: its keys so far. The set is ordered, so that no choice of keys can make the search
+    // slow.
     std::set<std::string_view> keys;
   };
 
@@ -150,7 +151,7 @@ class Builder : public YAML::EventHandler {
   size_t aliases_ = 0;
 };
 
-// Where the first bytes are that are no character.
+// The place of the first bytes that are no character.
 YAML::Mark first_not_utf8(std::string_view text) {
   YAML::Mark at;
   for (size_t from = 0; from < text.size();) {
@@ -241,7 +242,7 @@ uint64_t between(const ItemPtr& item, const std::string& what, Result<uint64_t> 
   return *value;
 }
 
-// The limits are those of the state, which knows no lines.
+// The limits are those of the state, which could not name the line.
 std::string short_text(const ItemPtr& item, const std::string& what, size_t most) {
   const std::string& text = text_of(item, what);
   if (text.size() > most) {
@@ -288,7 +289,7 @@ std::vector<std::string> ends_of(const ItemPtr& item, const ProcessorSpec& spec)
   return ends;
 }
 
-// What a processor says of a property has the property's name in quotes.
+// In an error about a property, a processor puts the property's name in quotes.
 YAML::Mark place_of(const Error& error, const ItemPtr* properties, const ItemPtr& processor) {
   if (properties != nullptr) {
     for (const auto& [key, value] : (*properties)->entries) {
@@ -408,7 +409,7 @@ void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) 
     if (!known.insert(spec.id).second) {
       refuse(Code::unprocessable, relationship->at, "this connection is there twice");
     }
-    // Here and not at the end: aliases make long lists out of little text.
+    // Checked here and not at the end: with aliases, little text makes long lists.
     if (flow.connections.size() == kConnectionsMax) {
       refuse(Code::unprocessable, relationship->at, "a flow has at most 10000 connections");
     }

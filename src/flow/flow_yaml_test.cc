@@ -63,7 +63,7 @@ TEST(FlowYaml, ReadsJson) {
   EXPECT_EQ(flow->processors[0].properties.at("count"), "5");
 }
 
-// A change of the good flow, and what is said about it.
+// A change of the valid flow, and the error that it causes.
 struct Case {
   const char* from;
   const char* to;
@@ -185,7 +185,7 @@ TEST(FlowYaml, AProcessorNamesThePathsThatItTouches) {
   EXPECT_THAT(files("LogAttribute", {}), IsEmpty());
 }
 
-// Text stays text: no digit is lost, and what is too large for a number is refused.
+// Text stays text: no digit is lost. A number that is too large is refused.
 TEST(FlowYaml, LargeNumbersAreKeptOrRefused) {
   const std::string large = "123456789012345678901234567890";
   const std::string front = "processors: [{name: g, type: GenerateFlowFile, properties: {";
@@ -218,8 +218,8 @@ TEST(FlowYaml, HostileTextCostsLittle) {
   }
 }
 
-// Long texts of each shape, one after the other. With a search through all keys for each key the
-// first of them alone takes minutes.
+// Long texts of different shapes. If each key were compared with all others, the first text alone
+// would take minutes.
 TEST(FlowYaml, LongTextCostsWhatItsLengthCosts) {
   constexpr size_t kLong = 300'000;
   const auto many = [](const std::function<std::string(size_t)>& one) {
@@ -242,7 +242,7 @@ TEST(FlowYaml, LongTextCostsWhatItsLengthCosts) {
       "a: |\n" + many([](size_t) { return " x\n"; }),
       many([&](size_t i) { return "&a" + number(i) + " k" + number(i) + ": \n"; }),
   };
-  const std::clock_t begun = std::clock();  // Of the processor: a busy machine changes nothing.
+  const std::clock_t begun = std::clock();  // CPU time, so that a busy machine does not matter.
   for (const std::string& text : texts) EXPECT_FALSE(read_flow(text, "x")) << text.substr(0, 40);
   EXPECT_LT((std::clock() - begun) / CLOCKS_PER_SEC, 20);
 }

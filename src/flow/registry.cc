@@ -14,7 +14,7 @@
 namespace databridge::flow {
 namespace {
 
-// The reason why the value is none of its kind, if so.
+// Why the value is not of this kind; nullopt if it is.
 std::optional<std::string> trouble(PropertyKind kind, const std::string& value) {
   const auto of = [](const auto& result) -> std::optional<std::string> {
     if (result) return std::nullopt;
@@ -155,7 +155,7 @@ std::vector<std::string> files_of(const ProcessorSpec& spec) {
 std::optional<std::string> why_lossy(const ProcessorSpec& spec,
                                      const std::set<std::string>& connected) {
   const ProcessorType* type = find_type(spec.type);
-  if (type == nullptr) return std::nullopt;  // "external": what it has is its engine's affair.
+  if (type == nullptr) return std::nullopt;  // "external": its engine knows its relationships.
   const auto& ends = spec.terminate;
   for (const std::string& name : type->losses) {
     if (connected.contains(name) || std::find(ends.begin(), ends.end(), name) != ends.end()) {

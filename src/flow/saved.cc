@@ -8,7 +8,7 @@ namespace databridge::flow {
 namespace {
 
 constexpr uint8_t kFormat = 2;
-constexpr uint8_t kFormerFormat = 1;  // Without owners, and with at most so many epochs:
+constexpr uint8_t kFormerFormat = 1;  // It has no owners, and at most kFormerEpochs epochs.
 constexpr size_t kFormerEpochs = 64;
 
 uint8_t format_of(BytesView bytes) {

@@ -46,7 +46,8 @@ FlowFile* Session::clone(const FlowFile& source) {
   return made;
 }
 
-// Processors handle what they took last, or one after the other: both are found at once.
+// A processor mostly handles the file that it took last, or its files in order. Both are found at
+// once.
 size_t Session::find(const FlowFile* file) const {
   const auto is_it = [&](size_t at) { return at < items_.size() && items_[at].shown == file; };
   if (is_it(found_ + 1)) return ++found_;
@@ -97,7 +98,7 @@ Result<Delta> Session::finish() {
   for (const size_t at : transferred_) {
     Item& item = items_[at];
     if (item.to == nullptr) continue;
-    // What came in is let through with a little more: a path that it was put to.
+    // A file that came in may get a little larger, for example by an attribute with its path.
     const uint64_t before = item.input == nullptr ? 0 : item.input->file->bytes() + (64 << 10);
     if (const uint64_t bytes = item.shown->bytes(); bytes > std::max(kFlowFileMax, before)) {
       return fail(Code::too_large, "a flow file of " + std::to_string(bytes) + " bytes: at most " +

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kNumberMax = uint64_t{1} << 53;  // Exact in JSON.
 
-// Digits, then a unit from the list; the value is the product.
+// Reads digits and a unit from the list. The value is their product.
 Result<uint64_t> with_unit(std::string_view text,
                            std::initializer_list<std::pair<std::string_view, uint64_t>> units,
                            uint64_t most, const char* example) {

@@ -16,7 +16,7 @@ Error no_member(Incarnation incarnation) {
   return {Code::not_found, "no member has the incarnation " + std::to_string(incarnation.value)};
 }
 
-// Chains what an entry was, and what became of it, to everything before.
+// Chains an entry, and the result of its command, to everything before.
 uint64_t chain(uint64_t hash, LogIndex index, BytesView command, const Applied& applied) {
   Bytes link;
   append_little64(link, hash);
@@ -99,7 +99,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
     return Error{Code::conflict, info.node.value + " was started again meanwhile"};
   }
   if (known != nullptr && info.boot < known->info.boot) {
-    // Its last words, delayed: they must not pass for a restart of the process that runs now.
+    // This is a late message of an earlier process. It must not count as a restart of the process
+    // that runs now.
     return Error{Code::conflict, info.node.value + " was started again since it said that"};
   }
   if (known != nullptr && info.boot == known->info.boot && known->info.start != 0 &&
@@ -114,12 +115,13 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   }
   const bool joined = known == nullptr;
   Member member = joined ? Member{} : *known;
-  // A new boot: what ran there before has died with the old one, and its epochs with it.
+  // A new boot: the work of the old process has died with it, and its epochs, too.
   if (joined || member.info.boot != info.boot) {
     member.admitted_at = index_;
-    // Its next process is there: it was the last one that was shut down.
+    // The next process is there, so the one that was shut down was an earlier one.
     if (member.health == Health::stopped) member.reason = HealthReason::none;
-    // Its end proves theirs only if it could speak for them.
+    // The end of the last process proves the end of the earlier ones only if it was itself their
+    // heir.
     member.heir = joined || (member.heir && info.home.is_known() && info.home == member.info.home);
   }
   const Address before = member.info.address;
@@ -131,8 +133,8 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
   return std::nullopt;
 }
 
-// The name goes to the newcomer. Who bore it stays a member, so that its work is released by the
-// rules, and leaves once nothing runs there.
+// The newcomer gets the label. The member that had it stays a member, so that its work is released
+// by the rules. It leaves once nothing runs there.
 void Applier::take_label(const MemberInfo& info) {
   const Incarnation* bearer = state_.labels_.find(info.node);
   if (bearer != nullptr && *bearer != info.incarnation) {
@@ -167,7 +169,8 @@ Applier::Rejected Applier::on(const RemoveMember& command) {
   return std::nullopt;
 }
 
-// The processors whose source is there: without it they have no home until someone gives them one.
+// The processors whose source is on that node. Without the node they have no place until a user
+// gives them one.
 Applier::Data Applier::tied_to(const NodeId& node) const {
   constexpr uint64_t kNamed = 20;
   uint64_t count = 0;
@@ -203,7 +206,8 @@ Applier::Rejected Applier::on(const SetVerdict& command) {
   after.health = command.health;
   after.reason = command.reason;
   after.quarantine_ms = command.quarantine_ms;
-  // Each new failure that is answered with a quarantine counts; its extension does not.
+  // Each new failure that gets a quarantine counts; a longer quarantine for the same failure does
+  // not.
   if (has_failed(after) && !has_failed(before) && after.quarantine_ms > 0) {
     after.quarantine_count += 1;
   }
@@ -256,7 +260,7 @@ Applier::Rejected Applier::on(const NoteEmpty& command) {
   if (state_.owned(command.incarnation) > 0) {
     return Error{Code::conflict, member->info.node.value + " was given work meanwhile"};
   }
-  // Zero: by an older version, which could not say it.
+  // 0: an older version wrote the command and could not name the index.
   if (command.as_of != 0 && member->work_at > command.as_of) {
     return Error{Code::conflict, member->info.node.value + " had work after it said that"};
   }

@@ -1,4 +1,4 @@
-// What commands do to the user's part: flows, processors, configuration, strategy.
+// The effects of commands on the user's part: flows, processors, configuration, strategy.
 #include <algorithm>
 #include <functional>
 #include <set>
@@ -12,7 +12,7 @@
 namespace databridge {
 namespace {
 
-constexpr size_t kProcessorsMax = 10'000;  // Of one flow.
+constexpr size_t kProcessorsMax = 10'000;  // In one flow.
 constexpr size_t kConnectionsMax = 40'000;
 
 Error unprocessable(std::string message) { return {Code::unprocessable, std::move(message)}; }
@@ -116,7 +116,7 @@ std::optional<Error> why_bad_config(const std::string& key, const std::string& j
 
 // ---- Flows
 
-// The ids of processors are the cluster's: none may serve two flows.
+// Ids of processors are unique in the cluster: no processor may be in two flows.
 Applier::Rejected Applier::clash(const FlowSpec& flow) const {
   for (const auto& spec : flow.processors) {
     const ProcessorSpec* known = state_.processors().find(spec.id);
@@ -128,9 +128,9 @@ Applier::Rejected Applier::clash(const FlowSpec& flow) const {
   return std::nullopt;
 }
 
-// A connection that stays keeps its id; one that is made gets an id that no other ever had or will
-// have. A node that applies its log again after a restart passes through deletions of the past:
-// they must not name, and erase, what was made since.
+// A connection that stays keeps its id. A new one gets an id that no other connection ever had or
+// will have. The reason: a node that applies its log again after a restart also applies old
+// deletions. They must not name, and so erase, a connection that was made later.
 void Applier::name_connections(FlowSpec& flow) const {
   if (CANARY(names_connections_again)) return;
   const FlowSpec* before = state_.flows().find(flow.id);
@@ -167,7 +167,7 @@ Applier::Rejected Applier::on(const PutFlow& command) {
   return std::nullopt;
 }
 
-// What is no longer in the flow goes, what stays keeps its place.
+// Deletes what is no longer in the flow. The rest keeps its place.
 void Applier::put_flow(FlowSpec flow) {
   std::set<ProcessorId> kept;
   for (const auto& spec : flow.processors) kept.insert(spec.id);
@@ -197,7 +197,7 @@ Applier::Rejected Applier::on(const DeleteFlow& command) {
   event("flow_deleted", "", {{"flow", flow.id.value}});
   for (const auto& one : flow.connections) changes_.erase_connection(one.id);
   for (const auto& spec : flow.processors) delete_processor(spec.id, "its flow was deleted");
-  // And whatever was added to it one by one.
+  // Processors that were added to it one by one are deleted, too.
   std::vector<ProcessorId> added;
   state_.each_loose(flow.id, [&](const ProcessorId& id) { added.push_back(id); });
   for (const ProcessorId& id : added) delete_processor(id, "its flow was deleted");
@@ -224,7 +224,8 @@ void Applier::put_processor(const ProcessorSpec& spec) {
     return;
   }
   const bool new_type = known && known->type != spec.type;
-  // Who changes what it requires wants it elsewhere, and cannot have it where its source was.
+  // A user who changes the required labels wants the processor on another node, if its source's
+  // node does not have them.
   if (known && known->constraints.require != spec.constraints.require && spec.node_local &&
       !before->pinned.empty() && !before->deleted && !may_stay(spec, before->pinned)) {
     unpin(spec.id, "its constraints were changed");
@@ -233,21 +234,21 @@ void Applier::put_processor(const ProcessorSpec& spec) {
                              [&](Assignment& changed) { revive(spec, changed, new_type); });
 }
 
-// The node that its source is on is a member, and has what the processor requires.
+// True if the node of its source is a member and meets the processor's requirements.
 bool Applier::may_stay(const ProcessorSpec& spec, const NodeId& node) const {
   const Member* member = state_.member(node);
   return member != nullptr && !member->leaving && !why_not_label(spec, *member) &&
          !why_not_files(spec, member->info.file_roots);
 }
 
-// The checkpoint that says "nothing yet" is newer than whatever any node keeps of an earlier
-// processor with that id, and than a late checkpoint of it.
+// A checkpoint that says "nothing yet". It is newer than anything that a node keeps of an earlier
+// processor with that id, and newer than a late checkpoint of that one.
 void Applier::begin_anew(Assignment& assignment) const {
   assignment.checkpoint = {{state_.generation_, index_}, 0, {}};
 }
 
-// A processor that is put again while its owner has not let go yet begins anew, with the next
-// epoch. Of another type, it cannot read what it was.
+// If a processor is put again before its owner has let go, it begins anew with the next epoch. The
+// same is done for a new type, which cannot read the state of the old one.
 void Applier::revive(const ProcessorSpec& spec, Assignment& assignment, bool new_type) {
   if (assignment.deleted || new_type) begin_anew(assignment);
   if (assignment.deleted) {
@@ -298,7 +299,7 @@ Applier::Rejected Applier::on(const DeleteProcessor& command) {
   return std::nullopt;
 }
 
-// An assignment never vanishes before its owner has stopped: it stays, released, until Unassign.
+// An assignment never vanishes before its owner has stopped: it stays, released, until an Unassign.
 void Applier::delete_processor(const ProcessorId& id, const std::string& reason) {
   const Assignment before = *state_.assignments().find(id);
   if (!before.owner) {
@@ -321,7 +322,7 @@ void Applier::delete_processor(const ProcessorId& id, const std::string& reason)
 
 namespace {
 
-// Compare-and-set: 0 means that there must be none.
+// Compare-and-set: 0 means that the item must not exist.
 std::optional<Error> why_stale(const ConfigItem* item, const std::optional<LogIndex>& expected,
                                const std::string& key) {
   const LogIndex version = item == nullptr ? 0 : item->version;
@@ -362,7 +363,7 @@ Applier::Rejected Applier::on(const SetStrategy& command) {
 
 namespace {
 
-// A backup is bytes from outside: it must be as good as what the commands would have built.
+// A backup is bytes from outside. It must be as valid as a state that commands would have built.
 std::optional<Error> why_bad(const Backup& backup) {
   std::set<Uuid> processors, connections;
   std::set<FlowId> flows;
@@ -392,7 +393,7 @@ std::optional<Error> why_bad(const Backup& backup) {
   return std::nullopt;
 }
 
-// The keys of a map that `keep` does not hold.
+// The keys of a map that are not in `keep`.
 template <typename Map, typename Keep>
 auto others(const Map& map, const Keep& keep) {
   std::vector<typename Keep::key_type> keys;
@@ -411,7 +412,7 @@ std::optional<Error> why_not_restorable(BytesView backup) {
 
 namespace {
 
-// The ids of connections are the cluster's own affair, given anew when they are made.
+// Ids of connections are internal: a restore gives new ones.
 FlowSpec without_ids(FlowSpec flow) {
   for (auto& connection : flow.connections) connection.id = {};
   return flow;
@@ -421,7 +422,7 @@ const std::string& text_of(const std::string& key) { return key; }
 const std::string& text_of(const FlowId& id) { return id.value; }
 std::string text_of(const Uuid& id) { return id.text(); }
 
-// `same(a, b)`: of what is there and what comes.
+// `same(a, b)` compares an existing item with one of the backup.
 template <typename Map, typename Coming, typename Same>
 RestoreChanges::List compare(const Map& map, const Coming& coming, const Same& same) {
   RestoreChanges::List list;

@@ -1,4 +1,5 @@
-// What commands do to work: who runs a processor, under which epoch (safety.md 1).
+// The effects of commands on work: which node runs a processor, and under which epoch (safety.md
+// 1).
 #include "base/canary.h"
 #include "state/apply.h"
 #include "state/constraints.h"
@@ -16,8 +17,8 @@ Error no_processor(const ProcessorId& id) {
 
 }  // namespace
 
-// The assignment, if the command knows its present epoch. Two leaders may both have put a move of
-// the same processor into the log: the second is about an epoch that is over (safety.md 1.3).
+// The assignment, if the command names its present epoch. Two leaders may both have put a move of
+// the same processor into the log. The second one names an epoch that is over (safety.md 1.3).
 Applier::Rejected Applier::find_current(const ProcessorId& id, const Epoch& replaces,
                                         const Assignment*& found) {
   about_ = id;
@@ -42,8 +43,8 @@ Applier::Rejected Applier::on(const SetWanted& command) {
   return std::nullopt;
 }
 
-// Kept in the state, so that whoever leads sees to it: a wish that was acknowledged is not lost
-// with a leader, and one that is said again under its key is not done twice.
+// The wish is kept in the state, so that each later leader carries it out: an acknowledged wish is
+// not lost with a leader, and one that is repeated with its key is not done twice.
 Applier::Rejected Applier::on(const WishPlace& command) {
   about_ = command.processor;
   const Assignment* assignment = state_.assignments().find(command.processor);
@@ -56,7 +57,7 @@ Applier::Rejected Applier::on(const WishPlace& command) {
     return Error{Code::not_found,
                  "no member has the incarnation " + std::to_string(command.to.value)};
   }
-  // Read before the row is changed: `assignment` does not outlive a change.
+  // Read this before the row is changed: a change makes `assignment` invalid.
   const bool there = assignment->owner == command.to && !assignment->releasing;
   const NodeId pinned = assignment->pinned;
   if (command.force && !pinned.empty() && pinned != target->info.node) {
@@ -68,7 +69,8 @@ Applier::Rejected Applier::on(const WishPlace& command) {
   return std::nullopt;
 }
 
-// It leaves the node that its source tied it to, and what it had there: it starts anew elsewhere.
+// Unties the processor from the node of its source. Its data there is given up, and it starts anew
+// on another node.
 void Applier::unpin(const ProcessorId& id, const std::string& why) {
   const NodeId from = state_.assignments().find(id)->pinned;
   changes_.change_assignment(id, [](Assignment& changed) { changed.pinned = {}; });
@@ -201,8 +203,8 @@ bool Applier::report(const Report& report) {
   return true;
 }
 
-// After its Release nothing more is accepted of an epoch: who comes next may already have read the
-// newest checkpoint (safety.md 1.2, 1.4).
+// After the Release of an epoch no checkpoint of it is accepted: the next owner may already have
+// read the newest one (safety.md 1.2, 1.4).
 Applier::Rejected Applier::on(const SaveCheckpoint& command) {
   const Assignment* assignment = nullptr;
   const Checkpoint& checkpoint = command.checkpoint;
@@ -244,7 +246,7 @@ Applier::Data Applier::about(const Assignment& assignment) const {
   return data;
 }
 
-// What the member has said of its queues before now no longer counts.
+// What the member has said about its queues up to now no longer counts.
 void Applier::touch_work(Incarnation member) {
   if (state_.member(member) == nullptr) return;
   changes_.change_member(member, [&](Member& changed) { changed.work_at = index_; });

@@ -12,7 +12,7 @@ std::vector<Id> listed(std::set<Id>& ids) {
   return list;
 }
 
-// What a member says of itself, and when it said so first.
+// Compares what a member says about itself, and the index at which it was admitted.
 bool says_the_same(const Member& a, const Member& b) {
   return a.info == b.info && a.admitted_at == b.admitted_at && a.heir == b.heir;
 }
@@ -21,7 +21,7 @@ bool holds_the_same(const Member& a, const Member& b) {
   return a.work_at == b.work_at && a.holds_data == b.holds_data;
 }
 
-// All the rest: what others think of it, but for its vote.
+// Compares the rest: what the leader says about the member, except its vote.
 bool is_judged_the_same(Member a, const Member& b) {
   a.info = b.info;
   a.admitted_at = b.admitted_at;
@@ -216,7 +216,7 @@ void Changes::move_owner(ProcessorId id, Incarnation from, Incarnation to) {
   count(to, +1);
 }
 
-// A deleted processor has no description left, and counts for its owner's capacity alone.
+// A deleted processor has no description any more. It counts only for the capacity of its owner.
 void Changes::count_flow(Incarnation owner, const ProcessorSpec* spec, int by) {
   if (!owner || spec == nullptr || spec->flow.empty()) return;
   FlowShare share = state_.owned(owner, spec->flow);

@@ -1,5 +1,5 @@
-// The bytes of a State: a magic word, records with their lengths, and a hash over all of it. They
-// are written in order of key, so equal states have equal bytes.
+// A State as bytes: a magic word, records with their lengths, and a hash of everything. Records are
+// written in order of key, so equal states have equal bytes.
 #include <set>
 
 #include "base/check.h"
@@ -19,7 +19,7 @@ using codec::put;
 constexpr BytesView kSnapshotMagic = "DataBridge state 1\n";
 constexpr BytesView kBackupMagic = "DataBridge backup 1\n";
 
-// `fill(record)` says what is in it.
+// `fill(record)` fills the record in.
 template <typename Fill>
 void append_record(Bytes& to, proto::StateRecord& scratch, Fill&& fill) {
   scratch.Clear();
@@ -38,7 +38,7 @@ class Writer {
     append_record(bytes_, record_, fill);
     ++count_;
   }
-  // All items, a record each, in pieces of their own: `fill(record, position, item)`.
+  // Writes one record for each item, in separate pieces: `fill(record, position, item)`.
   template <typename Item, typename Fill>
   void log(const AppendLog<Item>& items, Fill&& fill) {
     cut();
@@ -55,7 +55,7 @@ class Writer {
     pieces_.back() = Payload(std::move(last));
     return Pieces(std::move(pieces_));
   }
-  // The same in one piece, where there are no logs.
+  // The same in one piece; there must be no logs.
   Bytes finish_whole() {
     CHECK(pieces_.empty());
     end();
@@ -71,12 +71,12 @@ class Writer {
   }
 
   std::vector<Payload> pieces_;
-  Bytes bytes_;  // Of the piece that is being written.
+  Bytes bytes_;  // The bytes of the piece that is being written.
   uint64_t count_ = 0;
   proto::StateRecord record_;
 };
 
-// Calls `read(record)` for each record; fails unless the bytes are whole.
+// Calls `read(record)` for each record. Fails if the bytes are damaged.
 template <typename Read>
 std::optional<Error> read_records(BytesView bytes, BytesView magic, const char* what, Read&& read) {
   const auto corrupt = [&](const char* why) {
@@ -109,7 +109,7 @@ std::optional<Error> read_records(BytesView bytes, BytesView magic, const char* 
   return corrupt("its end is missing");
 }
 
-// The ids of the processors that a flow lists; they are written within their flow.
+// The ids of the processors that a flow lists. They are written together with their flow.
 std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowSpec>& flows) {
   std::set<ProcessorId> ids;
   flows.each([&](const FlowId&, const FlowSpec& flow) {
@@ -148,7 +148,7 @@ void get(const proto::Remembered& from, Remembered& to, Check& check) {
 
 }  // namespace
 
-// A friend of State, so that what is private is written and read here alone.
+// A friend of State: only this struct reads and writes the private members.
 struct StateCodec {
   static void write_head(const State& state, Writer& writer);
 
@@ -221,7 +221,8 @@ Pieces State::snapshot() const {
     writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
   });
   processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-    if (!spec.flow.empty() && !loose_.contains({spec.flow, id})) return;  // Part of its flow.
+    // It is written with its flow.
+    if (!spec.flow.empty() && !loose_.contains({spec.flow, id})) return;
     writer.record([&](auto& record) { put(spec, record.mutable_processor()); });
   });
   assignments().each([&](const ProcessorId&, const Assignment& assignment) {
@@ -252,7 +253,7 @@ Pieces State::snapshot() const {
   return writer.finish();
 }
 
-// Events are there without a gap, up to the newest one that was made.
+// Events have no gap, up to the newest one that was made.
 void StateCodec::read_event(const proto::NumberedEvent& record, Check& check) {
   AppendLog<KeptEvent>& events = state.events_;
   check.that(record.counter() < events_made, "there are more events than were made");
@@ -317,7 +318,7 @@ void StateCodec::read(const proto::StateRecord& record, Check& check) {
   }
 }
 
-// What `apply` relies on must hold, whoever wrote the bytes; then counts what is counted.
+// Checks what `apply` relies on, since the bytes may come from anywhere. Then builds the indexes.
 std::optional<Error> StateCodec::complete() {
   const char* wrong = nullptr;
   const auto that = [&](bool fine, const char* what) {

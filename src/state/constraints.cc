@@ -5,7 +5,7 @@
 namespace databridge {
 namespace {
 
-// `node` is a label that every member has without saying so.
+// `node` is a label that every member has automatically.
 const std::string* label(const Member& member, const std::string& key) {
   if (key == "node") return &member.info.node.value;
   const auto found = member.info.labels.find(key);
@@ -36,7 +36,7 @@ std::optional<std::string> why_not_files(const ProcessorSpec& spec,
                                          const std::vector<std::string>& roots) {
   for (const std::string& path : spec.files) {
     const bool inside = std::any_of(roots.begin(), roots.end(), [&](const std::string& root) {
-      // What follows the first attribute may lead into a root, or out of it.
+      // The text after the first attribute may lead into a root or out of it.
       return is_below(path, root) || (path.ends_with('/') && is_below(root + "/", path));
     });
     if (inside) continue;
@@ -90,7 +90,7 @@ std::optional<std::string> why_not(const State& state, const ProcessorSpec& spec
   if (!spec.flow.empty()) {
     FlowShare share = state.owned(id, spec.flow);
     if (there) {
-      // What is counted is the specification that the state holds, which `spec` may differ from.
+      // The state has counted the specification that it holds. `spec` may differ from that.
       const ProcessorSpec* known = state.processors().find(spec.id);
       const bool counted_spread = known != nullptr && known->constraints.spread;
       if (known != nullptr && known->flow == spec.flow) {

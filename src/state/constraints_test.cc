@@ -30,7 +30,7 @@ TEST(FileRoots, APathLiesBelowARootOrItIsRefused) {
   EXPECT_FALSE(allowed({"/"}, {}));
   EXPECT_FALSE(allowed({"/srv/in", "/etc/passwd"}, {"/srv"}));
   EXPECT_TRUE(allowed({"/srv/in", "/etc/passwd"}, {"/srv", "/etc"}));
-  // What attributes make of it may lie in a root, and is looked at when it is used.
+  // The path with its attributes filled in may be in a root. That is checked when the path is used.
   EXPECT_TRUE(allowed({"/srv/"}, {"/srv/a"}));
   EXPECT_TRUE(allowed({"/"}, {"/srv/a"}));
   EXPECT_FALSE(allowed({"/etc/"}, {"/srv/a"}));
@@ -69,7 +69,7 @@ TEST_F(FileRootsOfMembers, WhatNobodyMayTouchIsRefusedWithTheRemedy) {
   EXPECT_THAT(why(front), HasSubstr("no node with the required labels may touch /srv/in"));
   front.constraints.require = {{"side", "back"}};
   EXPECT_EQ(why(front), "");
-  // Nobody has these labels yet: that is told by its placement.
+  // No member has these labels yet: the placement tells that.
   front.constraints.require = {{"side", "front"}};
   EXPECT_EQ(why(front), "");
 

@@ -1,8 +1,8 @@
-// Plays testdata/state_*.txt. A line is a command for the state; its answer is the reason why it
-// was rejected, or the events that it caused. n7 is the node "n7" with incarnation 7, p3 a
-// processor, e5 the epoch that index 5 made. Indexes count from 1, a line each; seconds are given
-// with at=. With DATABRIDGE_REWRITE set the answers are written as they are, for review by a
-// person.
+// Plays testdata/state_*.txt. Each line is a command for the state. Its answer is the reason why it
+// was rejected, or the events that it caused. n7 is the node "n7" with incarnation 7, p3 is a
+// processor, e5 is the epoch made by index 5. Indexes count from 1, one for each line; at= sets the
+// seconds. If DATABRIDGE_REWRITE is set, the present answers are written into the files, for review
+// by a person.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -246,7 +246,8 @@ class StateScript {
     for (const Event& event : *found) text += event.id.text() + " " + line(event);
     return text.empty() ? "(none)\n" : short_ids(text);
   }
-  // Out to bytes and back, as after a restart; `reload backup` keeps the user's part for `restore`.
+  // Encodes and decodes the state, as a restart does. `reload backup` keeps the user's part for
+  // `restore`.
   std::string reload() {
     if (says("backup")) return kept_ = state_.backup(), "kept\n";
     auto again = State::from_snapshot(state_.snapshot());

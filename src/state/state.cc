@@ -35,7 +35,7 @@ FlowShare State::owned(Incarnation member, const FlowId& flow) const {
   return share == nullptr ? FlowShare{} : *share;
 }
 
-// Events are kept in order of their ids, so the first one after `after` is found by halving.
+// Events are in order of their ids, so a binary search finds the first one after `after`.
 Result<std::vector<Event>> State::events_after(EventId after, size_t limit) const {
   if (after < events_trimmed_) {
     return fail(Code::gone, "events up to " + events_trimmed_.text() + " are no longer kept");

@@ -1,5 +1,5 @@
-// Properties of the state, by random commands: the same commands give the same state everywhere,
-// whatever was reloaded in between; what is owned is what is counted; epochs only grow.
+// Properties of the state under random commands: the same commands give the same state everywhere,
+// even if it is reloaded in between; counts of owned processors are right; epochs only grow.
 #include "state/state.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 namespace databridge {
 namespace {
 
-// What the state counts as it goes, counted anew.
+// Computes again what the state counts as it goes.
 void check_counts(const State& state) {
   std::map<Incarnation, uint32_t> owned;
   std::map<std::pair<Incarnation, FlowId>, FlowShare> shares;
@@ -59,7 +59,7 @@ TEST(State, SameCommandsSameState) {
       const Applied applied = one.apply(index, command).applied;
       ASSERT_EQ(applied, two.apply(index, command).applied);
       ASSERT_EQ(one.hash(), two.hash()) << "seed " << seed << " index " << index;
-      // The copy that was taken has not moved with its original.
+      // The copy has not changed with its original.
       if (index % 50 == 0) {
         ASSERT_EQ(before.content_hash(), was);
       }
@@ -78,7 +78,7 @@ TEST(State, SameCommandsSameState) {
       }
     }
   }
-  // The random walk has been everywhere.
+  // The random commands were of every kind.
   for (size_t kind = 0; kind < std::variant_size_v<CommandBody>; ++kind) {
     RandomNouns nouns(1);
     const char* which = name(nouns.command_body(kind));
@@ -123,7 +123,7 @@ TEST(State, AWholeBackupIsGivenOrNone) {
   ASSERT_TRUE(packed);
   EXPECT_LT(packed->size(), plain.size() / 10);
   EXPECT_EQ(pack_backup(*packed), *packed);
-  for (const Bytes& backup : {plain, *packed}) {  // Those of older versions are plain.
+  for (const Bytes& backup : {plain, *packed}) {  // Backups of older versions are not packed.
     EXPECT_FALSE(why_not_restorable(backup));
     State other;
     const Command restore{.body = RestoreState{backup}, .request = {}, .idempotency_key = {}};
@@ -140,7 +140,7 @@ TEST(State, AWholeBackupIsGivenOrNone) {
   EXPECT_EQ(damaged->code, Code::unprocessable);
 }
 
-// A rejected command changes nothing but the version, the hash, the clock and what is remembered.
+// A rejected command changes only the version, the hash, the clock and the remembered results.
 TEST(State, RejectedChangesNothing) {
   Commands commands(99);
   State state;
@@ -202,7 +202,7 @@ TEST(State, SpoiledSnapshotsAreRefused) {
     }
   }
   EXPECT_EQ(State::from_snapshot(state.backup()).error().message, "this is not a state snapshot");
-  // Even bytes whose hash is right may contradict themselves: nothing crashes.
+  // Bytes with a right hash may still contradict themselves. They must not crash the node.
   for (int round = 0; round < 2'000; ++round) {
     Bytes bad = bytes.substr(0, bytes.size() - 8);
     for (uint64_t n = random.between(1, 3); n > 0; --n) {
@@ -233,7 +233,7 @@ TEST(State, OldEventsGo) {
   EXPECT_EQ(again.events_after({9, 0}, 10).error().code, Code::gone);
 }
 
-// How many are kept may differ from node to node, and nothing else does by that.
+// Nodes may keep different numbers of events. Nothing else may differ because of that.
 TEST(State, ANodeKeepsAsManyEventsAsItIsTold) {
   State many, few;
   few.keep_events(1'000);
@@ -247,11 +247,11 @@ TEST(State, ANodeKeepsAsManyEventsAsItIsTold) {
   EXPECT_EQ(few.events_after({9, 0}, 10).error().code, Code::gone);
   EXPECT_EQ(few.events_after({10, 0}, 1).value().at(0).id, (EventId{11, 0}));
 
-  // From a node that keeps more: trimmed on arrival, and then the same as here.
+  // The snapshot of a node that keeps more events is trimmed on arrival. After that both are equal.
   State taken = State::from_snapshot(many.snapshot()).value();
   taken.keep_events(1'000);
   EXPECT_EQ(taken.content_hash(), few.content_hash());
-  // From a node that keeps less: what is gone there stays gone.
+  // The snapshot of a node that keeps fewer: events that are gone there stay gone.
   State more = State::from_snapshot(few.snapshot()).value();
   EXPECT_EQ(more.events_after({9, 0}, 10).error().code, Code::gone);
   const Command next{SetConfig{"k", "1", std::nullopt}, 1, {}, ""};
@@ -276,7 +276,7 @@ TEST(State, OldResultsGo) {
   EXPECT_EQ(state.keys_cut_ms(), 0u) << "their number cuts the time, and status says so";
   EXPECT_FALSE(state.remembered("first", 0));
   EXPECT_TRUE(state.remembered("key 2", 0));
-  // A request without a key does not push them out.
+  // Requests without a key do not displace those with a key.
   for (LogIndex n = 1; n <= Results::kWithoutKey + 5; ++n) {
     state.apply(Results::kWithKey + 1 + n,
                 Command{SetConfig{"k", "1", std::nullopt}, 1'000, {Incarnation{1}, n}, ""});
@@ -291,7 +291,7 @@ TEST(State, OldResultsGo) {
   EXPECT_FALSE(state.keys_cut_ms());
 }
 
-// A leader whose wall clock is eleven minutes, or ten years, ahead makes nobody forget.
+// If the leader's wall clock is eleven minutes or ten years ahead, no key is forgotten for that.
 TEST(State, NoStampMakesAKeyOlder) {
   State state;
   const auto put = [&](LogIndex index, int64_t at_ms, std::string key) {
@@ -332,7 +332,7 @@ TEST(State, AKeyIsForOneRequest) {
         .applied;
   };
   EXPECT_FALSE(put(state, 1, 7, 1).rejected);
-  // A node that came by way of a snapshot says the same, and goes on with the same hash.
+  // A node that got a snapshot gives the same answers and has the same hash.
   State other = *State::from_snapshot(state.snapshot());
   for (State* one : {&state, &other}) {
     EXPECT_EQ(put(*one, 2, 7, 2).index, 1u);

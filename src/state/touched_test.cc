@@ -1,5 +1,5 @@
-// A command names all that it changed and nothing else (docs/adr/0009): the state from before and
-// the state after are compared row by row, the slow way.
+// A command names everything that it changed and nothing else (docs/adr/0009). The test compares
+// the state before and after it row by row.
 #include "state/touched.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ std::map<Key, Row> rows(const PersistentMap<Key, Row>& table) {
   return rows;
 }
 
-// The keys whose rows are not in both, or differ by `same(a, b)`.
+// The keys whose rows are only in one of both, or are not `same(a, b)`.
 template <typename Key, typename Row, typename Same>
 std::vector<Key> differing(const PersistentMap<Key, Row>& a, const PersistentMap<Key, Row>& b,
                            const Same& same) {
@@ -38,7 +38,7 @@ std::vector<Key> differing(const PersistentMap<Key, Row>& a, const PersistentMap
 
 constexpr auto kEqual = [](const auto& a, const auto& b) { return a == b; };
 
-// `a` with everything of `b` but what is looked at.
+// A copy of `from` with only the compared fields set.
 Assignment report_of(const Assignment& from) {
   Assignment only;
   only.state = from.state;
@@ -99,8 +99,8 @@ Touched differences(const State& a, const State& b) {
   return all;
 }
 
-// The fields that are no list of ids; those of a row that is new or gone are named whatever it
-// held.
+// Compares the fields that are no lists of ids. If a row is new or deleted, its id is named in any
+// case.
 void check(const Touched& touched, const Touched& differ, const State& before, const State& after) {
   const auto same = [](const auto& named, const auto& differing_ones) {
     EXPECT_EQ(std::set(named.begin(), named.end()),
@@ -113,7 +113,7 @@ void check(const Touched& touched, const Touched& differ, const State& before, c
   same(touched.flows, differ.flows);
   same(touched.members, differ.members);
   EXPECT_EQ(touched.left, differ.left);
-  // A row that comes or goes may hold nothing of these: then its id is in the lists above.
+  // A new or deleted row may have none of these. Then its id is in one of the lists above.
   const auto named = [&](const auto& list, const auto& differing_ones, const auto& whole) {
     for (const auto& id : differing_ones) {
       EXPECT_TRUE(std::binary_search(list.begin(), list.end(), id) ||
@@ -158,7 +158,7 @@ TEST(Touched, NamesWhatDiffersAndNothingElse) {
   EXPECT_GT(changed, 2000u);
 }
 
-// The indexes are what a walk through the tables finds, also after a snapshot was read.
+// The indexes are equal to what a walk through the tables finds, also after a snapshot was read.
 TEST(Touched, IndexesAreCountedFromTheTables) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     Commands commands(seed);
@@ -207,7 +207,8 @@ TEST(Touched, IndexesAreCountedFromTheTables) {
   }
 }
 
-// Whatever was added to a flow one by one goes with it, and what the flow took over does too.
+// Processors that were added to a flow one by one are deleted with it, and so are those that the
+// flow took over.
 TEST(Touched, ADeletedFlowTakesItsLooseProcessorsAlong) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     Commands commands(seed);
