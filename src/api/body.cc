@@ -11,7 +11,7 @@
 #include "base/check.h"
 
 #define RAPIDJSON_ASSERT(condition) CHECK(condition)
-#ifdef __clang__  // RapidJSON 1.1 adds to a null pointer before it finds out that it has no room.
+#ifdef __clang__  // RapidJSON 1.1 adds to a null pointer before it sees that it has no room.
 #pragma clang attribute push(__attribute__((no_sanitize("pointer-overflow"))), apply_to = function)
 #endif
 #include <rapidjson/document.h>
@@ -29,8 +29,8 @@ namespace {
 using rapidjson::SizeType;
 
 constexpr size_t kDepthMax = 64;
-// Iterative: hostile depth must not become a depth of calls. The encoding is checked before, since
-// RapidJSON 1.1 looks for the rest of a character behind the end of the text.
+// Iterative, so that deep hostile text does not make deep recursion. The encoding is checked
+// before, since RapidJSON 1.1 looks for the rest of a character beyond the end of the text.
 constexpr unsigned kHow = rapidjson::kParseIterativeFlag;
 
 bool in_number(char c) {
@@ -42,11 +42,11 @@ bool is_infinite(std::string_view number) {
   return std::isinf(std::strtod(std::string(number).c_str(), nullptr));
 }
 
-// What RapidJSON's reader calls for each thing it meets; false ends the reading. Numbers are taken
-// from the text, so that what a double cannot hold is kept to the digit.
+// RapidJSON's reader calls a function of this class for each token; false ends the reading. Numbers
+// are taken from the text, so that digits that a double cannot hold are kept.
 class Handler {
  public:
-  using Ch = char;  // RapidJSON asks for it by this name.
+  using Ch = char;  // RapidJSON requires this name.
 
   Handler(const std::string& text, const rapidjson::StringStream& in)
       : text_(text), in_(in), buffer_(nullptr, text.size() + 1), out_(buffer_) {}
@@ -58,7 +58,7 @@ class Handler {
   bool Int64(int64_t) { return write(number()); }
   bool Uint64(uint64_t) { return write(number()); }
   bool Double(double);
-  bool RawNumber(const char*, SizeType, bool) { return false; }  // Not asked for.
+  bool RawNumber(const char*, SizeType, bool) { return false; }  // Not used.
   bool String(const char* text, SizeType size, bool) {
     return is_sound({text, size}) && out_.String(text, size);
   }
@@ -71,12 +71,12 @@ class Handler {
     return out_.EndArray();
   }
 
-  std::optional<Error> error;  // Why this handler ended the reading, or must not have it believed.
+  // Why this handler ended the reading, or why the result must not be used.
+  std::optional<Error> error;
   std::string_view json() const { return {buffer_.GetString(), buffer_.GetSize()}; }
 
  private:
-  // The number that was read just now. RapidJSON may stand on its first character or behind its
-  // last.
+  // The number that was just read. RapidJSON may be at its first character or after its last one.
   std::string_view number() const {
     const char* begin = in_.src_;
     const char* end = begin;
@@ -89,8 +89,8 @@ class Handler {
   bool write(std::string_view number) {
     return out_.RawValue(number.data(), number.size(), rapidjson::kNumberType);
   }
-  // RapidJSON 1.1 lets the second half of a surrogate pair stand alone: what it makes of it begins
-  // with this byte, and is no UTF-8.
+  // RapidJSON 1.1 accepts the second half of a surrogate pair alone. The bytes that it makes of it
+  // begin with this byte and are not UTF-8.
   bool is_sound(std::string_view text) {
     if (text.find('\xed') == std::string_view::npos || is_utf8(text)) return true;
     error = Error{Code::invalid, "the body is not JSON: half a surrogate pair in a string"};
@@ -107,12 +107,12 @@ class Handler {
   rapidjson::StringBuffer buffer_;
   rapidjson::Writer<rapidjson::StringBuffer> out_;
   size_t depth_ = 0;
-  std::vector<std::string> keys_;  // Of the objects that have no end yet.
+  std::vector<std::string> keys_;  // The keys of the objects that have not ended yet.
 };
 
 bool Handler::Double(double) {
   const std::string_view spelled = number();
-  // Whole numbers come as a double where 64 bits do not hold them.
+  // A whole number comes as a double if it does not fit into 64 bits.
   if (spelled.find_first_of(".eE") == std::string_view::npos) {
     if (!error) {
       error = Error{Code::unprocessable,
@@ -133,7 +133,8 @@ bool Handler::Key(const char* text, SizeType size, bool) {
   return out_.Key(text, size);
 }
 
-// Most readers take the last of two equal keys in silence; one of them was not meant.
+// Most readers silently take the last of two equal keys. The client cannot have meant both, so this
+// is an error.
 bool Handler::EndObject(SizeType members) {
   --depth_;
   const auto first = keys_.end() - static_cast<std::ptrdiff_t>(members);
@@ -141,7 +142,7 @@ bool Handler::EndObject(SizeType members) {
   if (members > 32) {
     std::sort(first, keys_.end());
     twin = std::adjacent_find(first, keys_.end());
-  } else {  // Mostly of different lengths, so that a look is enough.
+  } else {  // The keys mostly differ in length, so comparing all pairs is fast.
     for (auto key = first; key != keys_.end() && twin == keys_.end(); ++key) {
       twin = std::find(key + 1, keys_.end(), *key);
     }
@@ -154,7 +155,7 @@ bool Handler::EndObject(SizeType members) {
   return out_.EndObject();
 }
 
-// "line 1, column 9", both from 1, columns in bytes.
+// "line 1, column 9"; both count from 1, columns in bytes.
 std::string place_of(std::string_view text, size_t at) {
   const std::string_view before = text.substr(0, at);
   const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0.
@@ -171,7 +172,7 @@ std::string words_of(rapidjson::ParseErrorCode code) {
   return words;
 }
 
-// Where the value ends that begins there. The text is JsonValue's.
+// Where the value that begins at `at` ends. The text has the spelling of JsonValue.
 size_t end_of_value(std::string_view json, size_t at) {
   size_t depth = 0;
   for (; at < json.size(); ++at) {
@@ -209,7 +210,7 @@ Result<Body> parse_json(const std::string& text) {
     return fail(Code::invalid, fmt::format("the body is not JSON: {}: {}", place,
                                            words_of(reader.GetParseErrorCode())));
   }
-  // A zero byte looks like the end of the text to the reader.
+  // To the reader a zero byte looks like the end of the text.
   if (read != text.size()) {
     return fail(Code::invalid,
                 fmt::format("the body is not JSON: {}: a zero byte", place_of(text, read)));
@@ -240,7 +241,7 @@ std::string JsonValue::text() const {
   if (!is(Kind::string)) return "";
   const std::string_view inner = json_.substr(1, json_.size() - 2);
   if (inner.find('\\') == std::string_view::npos) return std::string(inner);
-  // What was read once is read again, for its escapes.
+  // A text with escapes is parsed once more.
   rapidjson::Document document;
   document.Parse(json_.data(), json_.size());
   return std::string(document.GetString(), document.GetStringLength());
@@ -281,7 +282,8 @@ void Fields::wrong(std::string message) {
 
 std::optional<JsonValue> Fields::any(std::string_view key) {
   for (Field& field : fields_) {
-    const std::string_view quoted = field.key.json();  // Without escapes, if it is one of ours.
+    // A key that this program knows has no escapes.
+    const std::string_view quoted = field.key.json();
     if (quoted.substr(1, quoted.size() - 2) != key) continue;
     field.asked = true;
     return field.value;

@@ -1,5 +1,5 @@
-// What is refused and with which words, what is kept as it was written, and a naive twin: what
-// nlohmann-json reads, this reads as the same value.
+// Which bodies are refused and with which words, and which spelling is kept. And a comparison with
+// nlohmann-json: both read a text as the same value.
 #include "api/body.h"
 
 #include <gmock/gmock.h>

@@ -11,7 +11,7 @@
 namespace databridge::api {
 namespace {
 
-// "q=0", "q=0.000": not wanted at all.
+// "q=0", "q=0.000": the client refuses it.
 bool refused(std::string_view parameters) {
   const size_t q = parameters.find("q=");
   if (q == std::string_view::npos) return false;
@@ -42,7 +42,7 @@ void compress(ApiResponse& answer, std::optional<Bytes> (*pack)(BytesView)) {
     answer.headers.emplace_back("Content-Encoding", "gzip");
     answer.body = std::move(*packed);
   } catch (const std::bad_alloc&) {
-    // It goes as it is.
+    // The answer stays as it is.
   }
 }
 

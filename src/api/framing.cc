@@ -10,15 +10,15 @@
 namespace databridge::api {
 namespace {
 
-constexpr size_t kWordMax = 32;    // Longer than any name that counts here.
-constexpr size_t kValueMax = 256;  // A longer length or list of codings is none.
+constexpr size_t kWordMax = 32;    // Longer than any name that matters here.
+constexpr size_t kValueMax = 256;  // A longer length or list of codings is not valid.
 constexpr std::string_view kLines = "a line of the header ends with anything but CR LF";
 constexpr std::string_view kMethod = "the request does not begin with a method";
 constexpr std::string_view kCoding = "the transfer coding is not \"chunked\"";
 
-// Of each byte, what it may be part of.
+// For each byte, which parts of a message it may belong to.
 constexpr uint8_t kToken = 1;  // Names and methods: RFC 9110, section 5.6.2.
-constexpr uint8_t kText = 2;   // Values: no control characters but the tabulator.
+constexpr uint8_t kText = 2;   // Values: no control characters except the tabulator.
 constexpr std::array<uint8_t, 256> kParts = [] {
   std::array<uint8_t, 256> parts{};
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -106,7 +106,7 @@ std::optional<std::string_view> Framing::request_line(unsigned char c) {
       if (c < 0x21 || c == 0x7f) return "the request line is not a method, a target and HTTP/1.1";
       target_given_ = true;
       return std::nullopt;
-    default:  // The version.
+    default:  // The state `version`.
       if (c == '\n') return kLines;
       if (c != '\r') {
         word_ += static_cast<char>(c);
@@ -178,7 +178,7 @@ std::optional<std::string_view> Framing::end_of_field() {
     coding_given_ = true;
     if (cut_off || !same_word(value, "chunked")) return kCoding;
   } else if (same_word(word_, "content_length") || same_word(word_, "transfer_encoding")) {
-    return "the name of a field has _ where there is to be -";  // Some gateways read it so.
+    return "the name of a field has _ where there is to be -";  // Some gateways read _ as -.
   }
   return std::nullopt;
 }

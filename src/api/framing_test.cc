@@ -20,7 +20,7 @@ std::string refusal_of(Framing& framing, std::string_view bytes, size_t piece) {
   return "";
 }
 
-// However the bytes are cut, they mean the same.
+// The result must be the same, however the bytes are cut.
 std::string refusal_of(std::string_view bytes) {
   Framing whole;
   const std::string at_once = refusal_of(whole, bytes, bytes.size());

@@ -1,4 +1,4 @@
-// How a node and the cluster stand, as REST tells it.
+// The condition of a node and of the cluster, as REST shows it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,7 +44,7 @@ TEST_F(HealthRoutes, StatusSaysWhyItIsDegraded) {
   EXPECT_EQ(status()["reasons"][1], "node-3 is degraded (slow)");
 }
 
-// What was true when a leader was last heard is not said to be true now.
+// Values from the last contact with a leader must not be shown as present ones.
 TEST_F(HealthRoutes, ANodeThatIsCutOffCountsNobodyAsHealthy) {
   ProcessorSpec spec;
   spec.id = Uuid{0, 1};

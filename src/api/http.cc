@@ -33,8 +33,8 @@ using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 using ConnectionPtr = std::shared_ptr<Connection>;
 
-constexpr size_t kLocalReserve = 32;        // Connections from this machine beyond the most.
-constexpr size_t kCompressHere = 32 << 10;  // What is longer is compressed by the worker.
+constexpr size_t kLocalReserve = 32;        // Additional connections, for clients on this machine.
+constexpr size_t kCompressHere = 32 << 10;  // The worker compresses longer answers.
 constexpr const char* kLate =
     "the cluster gave no answer in time; whether it was done is not known: look, or send it again "
     "with the same Idempotency-Key";
@@ -45,26 +45,26 @@ int64_t unix_ms_now() {
       .count();
 }
 
-// One request on its way to its answer.
+// One request until it is answered.
 struct Exchange {
-  ConnectionPtr connection;  // Until the answer has been handed to it.
-  std::string method;        // For the access log, where there is one.
+  ConnectionPtr connection;  // Until the answer was given to it.
+  std::string method;        // For the access log, if there is one.
   std::string target;
   Clock::time_point begun;
   Clock::time_point deadline;
   bool head = false;
-  bool gzip = false;   // The client takes it.
-  bool heavy = false;  // The worker sees to it.
+  bool gzip = false;   // The client accepts it.
+  bool heavy = false;  // The worker handles it.
   bool answered = false;
-  bool known = false;    // What became of it; the answer is being written.
-  bool last = false;     // The connection is to end with the answer.
-  size_t ended_all = 0;  // As Peers counted when it was read.
+  bool known = false;    // The result is known; the answer is being written.
+  bool last = false;     // The connection must end with the answer.
+  size_t ended_all = 0;  // The count of Peers when it was read.
   std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render;
   std::string late;
 };
 
-// One client that watches events. It pulls: there is at most one write under way, and what comes
-// meanwhile waits in the state, not in a buffer of the client's.
+// One client that watches events. It pulls: at most one write is under way. Events that come
+// meanwhile wait in the state, not in a buffer for the client.
 struct Watcher {
   ConnectionPtr connection;
   EventId seen;
@@ -73,8 +73,8 @@ struct Watcher {
   Clock::time_point wrote;
 };
 
-// Everything of the server that its thread owns. Shared, because an answer of the engine may come
-// when the server has gone: it then finds nobody.
+// All parts of the server that its thread owns. Shared, because an answer of the engine may come
+// after the server has gone; it then has no effect.
 class Core : public std::enable_shared_from_this<Core> {
  public:
   Core(Backend& backend, HttpOptions options)
@@ -106,11 +106,11 @@ class Core : public std::enable_shared_from_this<Core> {
   void take(const ConnectionPtr& connection, HttpRequest&& request);
   std::optional<ApiResponse> refuse_head(const HttpRequest& request, const Target& target,
                                          bool* last) const;
-  // `job` makes the answer, on the worker's thread. False: too much waits there already.
+  // `job` makes the answer on the worker's thread. Returns false if too much waits there already.
   [[nodiscard]] bool toil(std::shared_ptr<Exchange> exchange, size_t bytes,
                           std::function<Routed()> job);
   void settle(const std::shared_ptr<Exchange>& exchange, Routed routed);
-  // Compressed if the client takes that; then sent.
+  // Compresses the answer if the client accepts that, then sends it.
   void answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response);
   void send(Exchange& exchange, ApiResponse response);
   void defer(const std::shared_ptr<Exchange>& exchange, Deferred deferred);
@@ -126,19 +126,20 @@ class Core : public std::enable_shared_from_this<Core> {
   Backend& backend_;
   const HttpOptions options_;
   Routes routes_;
-  Routes heavy_routes_;  // The worker's.
+  Routes heavy_routes_;  // For the worker.
   AccessLog log_;
   Peers peers_;
   Connections connections_;
-  asio::io_context io_{1};  // Dies before what its handlers refer to.
+  asio::io_context io_{1};  // Destroyed before the members that its handlers refer to.
   Acceptor acceptor_;
   asio::steady_timer tick_;
   Worker worker_;
   uint16_t port_ = 0;
   std::vector<std::string> hosts_;
-  std::deque<std::shared_ptr<Exchange>> waiting_;  // By deadline, for all wait equally long.
+  // In order of deadline, since all wait for the same time.
+  std::deque<std::shared_ptr<Exchange>> waiting_;
   std::list<std::shared_ptr<Watcher>> watchers_;
-  EventBatches batches_;  // Of one pump.
+  EventBatches batches_;  // For one round of feeding watchers.
   std::atomic<size_t> watching_{0};
   std::atomic<bool> pump_pending_{false};
 };
@@ -165,7 +166,7 @@ Result<void> Core::open() {
 void Core::welcome(tcp::socket socket, std::shared_ptr<Peer> peer) {
   error_code ec;
   const auto remote = socket.remote_endpoint(ec);
-  if (ec) return;  // It has gone again.
+  if (ec) return;  // The client has gone again.
   connections_.add(std::move(socket), std::move(peer), remote.address().to_string())->start();
 }
 
@@ -176,7 +177,8 @@ void Core::run() {
       io_.run();
       return;
     } catch (const std::exception&) {
-      // A connection's failure (no memory, no descriptor) ends that connection, not the server.
+      // If a connection fails (no memory, no descriptor), only that connection ends, not the
+      // server.
     }
   }
 }
@@ -204,7 +206,8 @@ void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
     return answer(exchange, std::move(*refused));
   ApiRequest call = std::move(request.asks);
   call.target = std::move(target.path);
-  if (exchange->head || call.method == "GET") {  // They have no body, and nothing that is of one.
+  // These have no body, and no fields that describe one.
+  if (exchange->head || call.method == "GET") {
     call.content_type = call.if_match = call.idempotency_key = call.body = std::string();
   }
   if (!Routes::is_heavy(call)) {
@@ -220,18 +223,19 @@ void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
                           "too many large requests wait for their turn on this node: try again"));
 }
 
-// What is wrong with the fields that say for whom a request is, and how it is to be read.
+// Why the fields are wrong that say for which host a request is and how to read it.
 std::optional<ApiResponse> Core::refuse_head(const HttpRequest& request, const Target& target,
                                              bool* last) const {
   if (request.hosts > 1 || (request.hosts == 0 && !request.old)) {
-    *last = true;  // Somebody before the node may have read another one.
+    *last = true;  // A proxy in front of the node may have used another one of them.
     return problem("invalid", 400, "one Host field is needed");
   }
   if (!request.content_encoding.empty() && !same_word(request.content_encoding, "identity")) {
     return problem("unsupported_media_type", 415,
                    "the body must come as it is, without a coding like gzip");
   }
-  // HTTP/1.0 may name none. What the target names counts (RFC 9112, section 3.2.2).
+  // HTTP/1.0 may have no Host field. A host in the target counts more than the field (RFC 9112,
+  // section 3.2.2).
   const std::string_view host = !target.authority.empty() ? std::string_view(target.authority)
                                 : request.hosts == 0      ? "localhost"
                                                           : std::string_view(request.host);
@@ -251,7 +255,7 @@ bool Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<
       routed = problem(Code::unavailable, fmt::format("this was too much: {}", error.what()));
     }
     job = {};
-    // The last word on a request is the server thread's: its connection is of that one.
+    // The server thread ends each request, since the connection belongs to that thread.
     asio::post(io_, [this, exchange = std::move(exchange), routed = std::move(routed)]() mutable {
       settle(exchange, std::move(routed));
     });
@@ -291,7 +295,7 @@ void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse respons
     return send(*exchange, std::move(response));
   }
   const auto whole = std::make_shared<ApiResponse>(std::move(response));
-  exchange->gzip = false;  // Done once.
+  exchange->gzip = false;  // It is done only once.
   const bool taken = worker_.post(whole->body.size(), [this, exchange, whole] {
     compress(*whole);
     asio::post(io_, [this, exchange, whole] {
@@ -304,18 +308,18 @@ void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse respons
 void Core::send(Exchange& exchange, ApiResponse response) {
   exchange.answered = true;
   log(exchange, response.status, exchange.head ? 0 : response.body.size());
-  // The exchange may wait in line for long; its connection need not.
+  // The exchange may stay in the list for long, but must not hold its connection.
   std::exchange(exchange.connection, nullptr)->answer(std::move(response), exchange.last);
 }
 
 void Core::defer(const std::shared_ptr<Exchange>& exchange, Deferred deferred) {
-  // From now on: it may have waited for the worker before, and others with it.
+  // The time begins now: before, it may have waited for the worker behind other requests.
   exchange->deadline = Clock::now() + options_.answer_timeout;
   exchange->render = std::move(deferred.render);
   exchange->late = std::move(deferred.late);
   waiting_.push_back(exchange);
-  // The engine may keep what it is given for longer than the server lives, so it owns nothing of
-  // it: a connection must not outlive the loop that it belongs to.
+  // The engine may keep the callback for longer than the server lives. So it owns nothing of the
+  // server: a connection must not outlive its event loop.
   backend_.submit(
       std::move(deferred.request),
       [weak = weak_from_this(), asker = std::weak_ptr(exchange)](cluster::Answer result) {
@@ -338,7 +342,8 @@ void Core::finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer res
     return exchange->render(view, *outcome);
   };
   if (exchange->heavy && toil(exchange, 0, render)) return;
-  settle(exchange, render());  // It is done: to say so must not fail because others wait.
+  // The change is done. The client must learn that even if many other requests wait for the worker.
+  settle(exchange, render());
 }
 
 void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
@@ -355,7 +360,7 @@ void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
   auto watcher = std::make_shared<Watcher>(
       Watcher{std::exchange(exchange.connection, nullptr), stream.after, {}, {}, {}});
   watchers_.push_back(watcher);
-  // Before the first look at the state, so that no publish falls between the two.
+  // Set before the first look at the state, so that no publish is missed in between.
   watching_.store(watchers_.size());
   write(watcher, std::make_shared<const std::string>(":\n\n"));
 }
@@ -365,7 +370,7 @@ void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& vi
   if (view.state.last_event() <= watcher->seen) return;
   const EventBatch& batch = batches_.after(view, watcher->seen);
   if (batch.gone) {
-    // It was too slow for the retention. The client comes back and is told 410.
+    // It was slower than the retention of events. The client connects again and gets 410.
     watcher->ended = true;
     watcher->connection->end_stream();
     return;
@@ -383,7 +388,8 @@ void Core::write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const 
     if (!written) return;
     written->writing = false;
     written->ended = !sent;
-    // More may have come meanwhile; all that are behind are fed together, from the same text.
+    // More events may have come meanwhile. All watchers that are behind get them together, from the
+    // same text.
     if (sent && backend_.view()->state.last_event() > written->seen) published();
   });
 }
@@ -404,8 +410,8 @@ void Core::pump() {
   batches_.clear();
 }
 
-// Once a second: an end to connections whose time is over, heartbeats to watchers, answers to those
-// whose request got none. First it is made sure that it comes again, whatever happens here.
+// Once a second: ends connections whose time is over, sends heartbeats to watchers, answers
+// requests that got no answer. It sets its timer first, so that it always comes again.
 void Core::tick() {
   tick_.expires_after(
       std::min<Clock::duration>(std::chrono::seconds(1), options_.stream_heartbeat));

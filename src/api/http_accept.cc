@@ -26,10 +26,13 @@ namespace {
 using tcp = boost::asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kAtOnce = 16;  // Connections taken before others get their turn.
+// The number of connections that are accepted before other work gets its turn.
+constexpr int kAtOnce = 16;
 constexpr std::chrono::milliseconds kRetry{50};
-constexpr size_t kHeldMax = 512u << 20;   // Two backups of the greatest size.
-constexpr size_t kHeldSmall = 64u << 10;  // Of all connections together less than of those.
+constexpr size_t kHeldMax = 512u << 20;  // Two backups of the largest size.
+// A body of this size is always let in: all connections together hold less in such bodies than
+// kHeldMax.
+constexpr size_t kHeldSmall = 64u << 10;
 constexpr std::chrono::seconds kComplainEvery{60};
 
 bool no_descriptors(const boost::system::error_code& ec) {
@@ -37,7 +40,7 @@ bool no_descriptors(const boost::system::error_code& ec) {
          ec.value() == ENOMEM;
 }
 
-// Goes on while the machine sleeps, as the engine's clock does.
+// This time goes on while the machine sleeps, like the engine's clock.
 std::chrono::nanoseconds boot_time() {
   timespec now{};
   CHECK(clock_gettime(CLOCK_BOOTTIME, &now) == 0);
@@ -73,7 +76,7 @@ void Peer::wait() {
 void Peer::heard(std::string_view bytes) {
   reading = false;
   met = true;
-  // Empty lines between requests ask for nothing.
+  // Empty lines between requests are no request.
   if (bytes.find_first_not_of("\r\n") != std::string_view::npos) asked = true;
 }
 
@@ -105,7 +108,7 @@ bool Peers::end_one() {
         first[peer->local ? (body ? local_in_body : local_silent) : (body ? in_body : silent)];
     if (found == nullptr) found = peer;
   }
-  // More from this machine than are spared: none is spared.
+  // If more connections come from this machine than the reserve, they get no preference.
   if (locals > options_.reserve && first[silent] == nullptr)
     std::swap(first[in_body], first[local_silent]);
   const auto chosen =
@@ -135,7 +138,7 @@ std::shared_ptr<Peer> Peers::add(int descriptor, bool local) {
   peer->list = this;
   peer->descriptor = descriptor;
   peer->local = local;
-  peer->reading = true;  // It will, at once.
+  peer->reading = true;  // It begins to read at once.
   return peer;
 }
 
@@ -158,7 +161,7 @@ uint16_t Acceptor::open(const boost::asio::ip::address& address, uint16_t port,
   const tcp::endpoint at(address, port);
   acceptor_.open(at.protocol(), ec);
   if (ec) return 0;
-  // Children of the node must not keep the port.
+  // Child processes of the node must not keep the port open.
   if (fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC) != 0) {
     ec = boost::system::error_code(errno, boost::system::system_category());
     return 0;
@@ -204,12 +207,13 @@ void Acceptor::accept_some() {
       use_reserve();
     } else if (!ec) {
       admit(std::move(socket));
-    }  // Else the client has gone again.
+    }  // Otherwise the client has gone again.
   }
   wait();
 }
 
-// One more all the same. Somebody idle goes for it, whose descriptor becomes the new reserve.
+// Accepts one more connection although no descriptor is left. An idle connection is ended for it,
+// and its descriptor becomes the new reserve.
 void Acceptor::use_reserve() {
   const bool room = peers_.end_one();
   ::close(std::exchange(reserve_, -1));
@@ -217,7 +221,7 @@ void Acceptor::use_reserve() {
   boost::system::error_code ec;
   acceptor_.accept(socket, ec);
   if (ec) return;
-  if (!room && !is_local(socket)) return;  // Closed: nobody goes for it.
+  if (!room && !is_local(socket)) return;  // It is closed, since no connection is ended for it.
   admit(std::move(socket));
 }
 
@@ -241,7 +245,7 @@ void Acceptor::admit(tcp::socket socket) {
     complain("requests are at work on all connections to the API: new ones are refused");
     const ApiResponse answer =
         problem(Code::unavailable, "requests are at work on all connections: try again");
-    // A few hundred bytes into an empty send buffer: they fit.
+    // A few hundred bytes always fit into an empty send buffer.
     socket.non_blocking(true, ignored);
     socket.write_some(boost::asio::buffer(raw_answer(answer)), ignored);
     socket.shutdown(tcp::socket::shutdown_send, ignored);
@@ -252,12 +256,12 @@ void Acceptor::admit(tcp::socket socket) {
   auto peer = peers_.add(socket.native_handle(), local);
   try {
     options_.take(std::move(socket), peer);
-    // What it had sent by now is read by then.
+    // By then all bytes that it had sent before are read.
     boost::asio::post(io_, [weak = std::weak_ptr(peer)] {
       if (const auto same = weak.lock()) same->met = true;
     });
   } catch (const std::exception&) {
-    // No memory for it: it is closed, and others are accepted.
+    // There is no memory for it. It is closed, and others are accepted.
   }
 }
 

@@ -17,11 +17,12 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr size_t kOwnBuffer =
-    1 << 10;                      // The head of most requests; an idle connection has no more.
-constexpr int kReadsAtOnce = 16;  // Of one body, before others get their turn.
+// The head of most requests fits into it. An idle connection has no other buffer.
+constexpr size_t kOwnBuffer = 1 << 10;
+constexpr int kReadsAtOnce = 16;  // For one body, before other connections get their turn.
 constexpr size_t kSendAtOnce = 1 << 20;
-constexpr size_t kProgress = 64 << 10;  // Who takes less in the time for writing takes nothing.
+// A client that reads less than this in the write timeout counts as reading nothing.
+constexpr size_t kProgress = 64 << 10;
 constexpr auto kNever = Connection::Clock::time_point::max();
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -63,7 +64,7 @@ class StreamConnection final : public Connection {
   void hand_on(HttpRequest&& request);
   void next();
   void refuse(const Refusal& why);
-  // Writes what is in `out_`; then(whether it went out).
+  // Writes the content of `out_`, then calls then(whether it was sent).
   template <typename Then>
   void send(Then then);
   void finish();
@@ -74,11 +75,11 @@ class StreamConnection final : public Connection {
   const std::shared_ptr<Peer> peer_;
   RequestReader reader_;
   State state_ = State::reading;
-  bool head_ = false;  // Of the request at work.
+  bool head_ = false;  // For the request at work.
   bool old_ = false;
   bool keep_alive_ = false;
   Clock::time_point deadline_ = kNever;
-  std::string rest_;  // Read, and part of a later request.
+  std::string rest_;  // Bytes that were read and belong to a later request.
   struct {
     std::string head;
     std::string body;
@@ -102,7 +103,7 @@ void StreamConnection<Stream>::read_more() {
 template <typename Stream>
 void StreamConnection<Stream>::received(const error_code& ec, size_t count) {
   peer_->reading = false;
-  if (state_ != State::reading) return;  // Refused meanwhile, for its time was over.
+  if (state_ != State::reading) return;  // It was refused meanwhile, because its time was over.
   if (peer_->list != nullptr) peer_->list->look_at_clock();
   if (ec || peer_->ending) return close();
   std::string_view bytes(own_.data(), count);
@@ -117,7 +118,7 @@ void StreamConnection<Stream>::received(const error_code& ec, size_t count) {
   read_more();
 }
 
-// True: more is to be read. Else something else is under way.
+// Returns true if more must be read. Otherwise another operation is under way.
 template <typename Stream>
 bool StreamConnection<Stream>::take(std::string_view bytes) {
   const size_t count = bytes.size();
@@ -158,7 +159,7 @@ void StreamConnection<Stream>::hand_on(HttpRequest&& request) {
   all_.options.take(shared_from_this(), std::move(request));
 }
 
-// What was sent behind the last request waits in `rest_`, or in the socket.
+// Bytes after the last request are in `rest_` or still in the socket.
 template <typename Stream>
 void StreamConnection<Stream>::next() {
   deadline_ = Clock::now() + all_.options.read_timeout;
@@ -212,7 +213,7 @@ template <typename Stream>
 void StreamConnection<Stream>::begin_stream(const ApiResponse& head) {
   CHECK(state_ == State::working);
   out_.head = answer_head(head, old_ ? BodyEnd::close : BodyEnd::chunk, true);
-  state_ = State::streaming;  // The header goes with the first text.
+  state_ = State::streaming;  // The header is sent with the first text.
   if (head_) send([this](bool sent) { sent ? finish() : close(); });
 }
 
@@ -254,7 +255,7 @@ void StreamConnection<Stream>::finish() {
   rest_.empty() ? close() : linger();
 }
 
-// The client may still be sending.
+// The client may still be sending, so its bytes are read for a while.
 template <typename Stream>
 void StreamConnection<Stream>::linger() {
   stream_.end_sending();
@@ -296,7 +297,7 @@ std::shared_ptr<Connection> Connections::add(asio::ip::tcp::socket socket,
 
 void Connections::look_at_clock() {
   const auto now = Connection::Clock::now();
-  // Nobody leaves the list here: a connection that is closed lives until its operations have ended.
+  // No connection leaves the list here: a closed one lives until its operations have ended.
   for (Connection* connection : all_) connection->look_at_clock(now);
 }
 

@@ -1,4 +1,5 @@
-// How long a connection lasts: what ends it, and who is given more time. Nothing here sleeps.
+// How long a connection lasts: what ends it, and which connections get more time. Nothing here
+// sleeps.
 #include <chrono>
 #include <string>
 #include <vector>
@@ -13,7 +14,7 @@ using testing::Not;
 
 constexpr const char* kHealth = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-// A stream whose heartbeats tell that the server has looked at its connections again.
+// A stream. Each heartbeat shows that the server has looked at its connections again.
 class Beats {
  public:
   explicit Beats(uint16_t port) : client_(port) {
@@ -102,7 +103,7 @@ TEST_F(HttpTest, AHeadOfAStreamEndsAtOnce) {
   EXPECT_TRUE(client.closed_by_server());
 }
 
-// Sends a request whose answer is longer than what sockets hold.
+// Sends a request whose answer is longer than the buffers of the sockets.
 class LongAnswerTest : public HttpTest {
  protected:
   void SetUp() override {
@@ -111,7 +112,8 @@ class LongAnswerTest : public HttpTest {
                               std::nullopt});
     HttpOptions options;
     options.write_timeout = std::chrono::milliseconds(1000);
-    options.stream_heartbeat = std::chrono::milliseconds(20);  // Also how often it looks.
+    // It also looks at its connections this often.
+    options.stream_heartbeat = std::chrono::milliseconds(20);
     start(options);
   }
   static constexpr const char* kList =

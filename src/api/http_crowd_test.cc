@@ -1,4 +1,4 @@
-// The HTTP server when too many come, too slowly, or with too much; and in what form it answers.
+// The HTTP server under too many, too slow or too large requests, and the forms of its answers.
 // Nothing here sleeps.
 #include <sys/resource.h>
 #include <zlib.h>
@@ -22,7 +22,7 @@ using testing::Not;
 
 constexpr const char* kHealth = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-// Not connected yet.
+// Clients that are not connected yet.
 std::vector<std::unique_ptr<Client>> callers(size_t count) {
   std::vector<std::unique_ptr<Client>> all(count);
   for (auto& client : all) client = std::make_unique<Client>();
@@ -35,7 +35,7 @@ std::vector<std::unique_ptr<Client>> clients(uint16_t port, size_t count) {
   return all;
 }
 
-// Looks until it is so, or the deadline is over.
+// Asks again and again until the condition holds or the deadline is over.
 bool await(const std::function<bool()>& is_so) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kDeadlineSeconds);
   while (!is_so()) {
@@ -45,12 +45,12 @@ bool await(const std::function<bool()>& is_so) {
   return true;
 }
 
-// A gate that a thread of the server waits at. It opens when its test ends, also one that fails:
-// the server waits for that thread.
+// A gate at which a thread of the server waits. It opens when its test ends, even if that fails,
+// since the server waits for that thread.
 class Gate {
  public:
   ~Gate() { open(); }
-  // What the thread calls; it may outlive the gate.
+  // The thread calls this function; it may outlive the gate.
   std::function<void()> pass() const {
     return [state = state_] {
       std::unique_lock lock(state->mutex);
@@ -80,18 +80,18 @@ class Gate {
   const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-// ---- Who gives way
+// ---- Which connection is ended for a new one
 
 TEST_F(HttpTest, TheOneThatHasBeenSilentLongestGivesWay) {
   HttpOptions options;
   options.connections_max = 20;
   start(options);
   auto silent = clients(port(), 20);
-  // The line begins where the server accepts, and connect() may return before that. Connections are
-  // accepted in their order: once the last one is answered, all stand in line.
+  // The order is that in which the server accepts, and connect() may return before that.
+  // Connections are accepted in their order, so once the last one is answered, all are in the list.
   silent[19]->send(kHealth);
   EXPECT_EQ(silent[19]->read_reply().status, 200);
-  silent[0]->send(kHealth);  // It was there first, and did something since.
+  silent[0]->send(kHealth);  // It was the first one, and has sent a request since.
   EXPECT_EQ(silent[0]->read_reply().status, 200);
   EXPECT_EQ(get("/healthz").status, 200);
   EXPECT_TRUE(silent[1]->closed_by_server());
@@ -114,7 +114,8 @@ TEST_F(HttpTest, WhoSendsABodyGivesWayLast) {
   body.read_until("\r\n\r\n");
   auto heads = clients(port(), 3);
   for (auto& head : heads) {
-    head->send(kHealth);  // Once answered it has been met, and waits for the next request.
+    // Once it is answered, the server has read from it, and it waits for the next request.
+    head->send(kHealth);
     ASSERT_EQ(head->read_reply().status, 200);
     head->send("GET /healthz HTTP/1.1\r\nX: ");
   }
@@ -126,8 +127,8 @@ TEST_F(HttpTest, WhoSendsABodyGivesWayLast) {
 
 TEST_F(HttpTest, FloodsOfConnectionsKeepNobodyOut) {
   HttpOptions options;
-  // More than come between three requests of `kept`: one may be read before those are accepted that
-  // connected before it.
+  // This is more than come between three requests of `kept`: the server may read one before it
+  // accepts connections that came earlier.
   options.connections_max = 24;
   start(options);
   Client kept(port());
@@ -142,14 +143,14 @@ TEST_F(HttpTest, FloodsOfConnectionsKeepNobodyOut) {
   }
 }
 
-// Many that come at one moment are read before the next of them are let in.
+// If many come at one moment, they are read before the next ones are let in.
 TEST_F(HttpTest, ACrowdThatComesAtOnceIsAnswered) {
   HttpOptions options;
   options.connections_max = 100;
   start(options);
   Client first(port());
   std::vector<std::unique_ptr<Client>> crowd;
-  backend.change([&](cluster::View&) {  // Whoever asks for the view waits meanwhile.
+  backend.change([&](cluster::View&) {  // A request that needs the view waits meanwhile.
     first.send(kHealth);
     crowd = clients(port(), 250);
     for (auto& client : crowd) client->send(kHealth);
@@ -169,7 +170,7 @@ TEST_F(HttpTest, WhereAllAreAtWorkThisMachineStillGetsIn) {
   start(std::move(options));
   backend.silent = true;
   std::vector<std::unique_ptr<Client>> at_work;
-  while (at_work.size() < 34) {  // Two, and what is in reserve for this machine.
+  while (at_work.size() < 34) {  // Two, and the reserve for this machine.
     at_work.push_back(std::make_unique<Client>(port()));
     at_work.back()->send(put("k", R"({"value":1})"));
     ASSERT_TRUE(await([&] { return backend.asked == at_work.size(); })) << at_work.size();
@@ -184,7 +185,7 @@ TEST_F(HttpTest, WhereAllAreAtWorkThisMachineStillGetsIn) {
   EXPECT_THAT(lines[0], HasSubstr("refused"));
 }
 
-// ---- No descriptors
+// ---- No descriptors are left
 
 class FewDescriptors {
  public:
@@ -233,7 +234,7 @@ TEST_F(HttpTest, ItIsNotWhoeverIsAtWorkWhoGivesWayForADescriptor) {
   EXPECT_EQ(at_work.read_reply().status, 200);
 }
 
-// ---- What takes long
+// ---- Requests that take long
 
 TEST_F(HttpTest, AFlowFileThatTakesLongKeepsNobodyWaiting) {
   start();
@@ -280,11 +281,12 @@ TEST_F(HttpTest, WhatIsDoneIsSaidThoughTheWorkerHasTooMuchToDo) {
   gate.open();
 }
 
-// What waits for the worker first has as much time for its answer as anything else.
+// A request that waits for the worker first still has the full time for its answer.
 TEST_F(HttpTest, TheTimeForAnAnswerBeginsWhenTheClusterIsAsked) {
   HttpOptions options;
   options.answer_timeout = std::chrono::milliseconds(1500);
-  options.stream_heartbeat = std::chrono::milliseconds(20);  // Also how often it looks.
+  // It also looks at its connections this often.
+  options.stream_heartbeat = std::chrono::milliseconds(20);
   backend.apply(PutFlow{*backend.parse_flow("{}", FlowFormat::yaml, FlowId("f"))});
   start(options);
   Gate gate;
@@ -321,7 +323,7 @@ TEST_F(HttpTest, TheServerEndsWhileItsWorkerIsBusy) {
   server.reset();
 }
 
-// ---- Who is slow
+// ---- Slow clients
 
 TEST_F(HttpTest, SlowRequestsGetAnAnswerAndIdleConnectionsNone) {
   HttpOptions options;
@@ -357,8 +359,9 @@ TEST_F(HttpTest, WhatCameWhileTheServerStoodStillIsNeverRead) {
   Client second(port());
   second.send(kHealth);
   EXPECT_EQ(second.read_reply().status, 200);
-  backend.change([&](cluster::View&) {  // Whoever asks for the view waits meanwhile.
-    // One in the hands of the server, one behind it in its buffer, one in the socket.
+  backend.change([&](cluster::View&) {  // A request that needs the view waits meanwhile.
+    // The server works on one request. One is behind it in the server's buffer, and one in the
+    // socket.
     first.send(kHealth + put("k", R"({"value":1})"));
     second.send(put("k", R"({"value":1})"));
     std::mutex mutex;
@@ -392,7 +395,7 @@ TEST_F(HttpTest, OldAndAbsoluteFormsAreServed) {
   EXPECT_EQ(ask("GET http://localhost HTTP/1.1\r\nHost: localhost\r\n\r\n"), 404);
 }
 
-// What the framing refuses (framing_test.cc has each shape) ends the connection with words.
+// Bytes that the framing refuses end the connection with a message (framing_test.cc has each form).
 TEST_F(HttpTest, WhatTwoReadersCouldReadInTwoWaysIsRefused) {
   start();
   const std::string head =

@@ -7,7 +7,7 @@
 namespace databridge::api {
 namespace {
 
-constexpr size_t kEventsMax = 256;  // Of one write to a stream.
+constexpr size_t kEventsMax = 256;  // In one write to a stream.
 
 }  // namespace
 

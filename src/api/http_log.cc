@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kPendingMax = 8 << 20;
 constexpr size_t kTargetMax = 1024;
-// Lines are collected this long, so that a busy server makes few writes and a quiet one none.
+// Lines are collected for this long. So a busy server makes few writes, and a quiet one none.
 constexpr std::chrono::milliseconds kCollect{50};
 
 void append_printable(std::string& to, std::string_view text) {

@@ -1,6 +1,6 @@
-// Requests that are none, over real sockets: each is refused in words, the connection ends, and
-// what was hidden behind it is never served. The first two tables are the whole server's; the last
-// is of the reader alone, however the bytes are cut.
+// Malformed requests over real sockets. Each is refused with a message, the connection ends, and a
+// request hidden behind it is never served. The first two tables test the whole server. The last
+// one tests only the reader, with bytes that are cut in different ways.
 #include <sys/resource.h>
 
 #include <string>
@@ -17,7 +17,8 @@ using testing::HasSubstr;
 const std::string kHead =
     "PUT /api/cluster/config/k HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 const std::string kBody = R"({"value":1})";
-// What a smuggler wants served: a write, so that it would be seen.
+// The request that an attacker wants to smuggle in. It is a write, so that its effect would be
+// seen.
 const std::string kSmuggled =
     "PUT /api/cluster/config/smuggled HTTP/1.1\r\nHost: localhost\r\n"
     "Content-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"value\":2}";
@@ -39,8 +40,8 @@ struct Malformed {
 const std::vector<Malformed>& malformed() {
   static const std::string kNul(1, '\0');
   static const std::vector<Malformed> rows = {
-      // CVE-2023-30589: the length counts for one reader, the coding behind the bare CR for
-      // another.
+      // CVE-2023-30589: for one reader the length counts, for another one the coding behind the
+      // bare CR.
       {"a field behind a bare CR",
        kHead + "X-Abc: \rxTransfer-Encoding: chunked\r\nContent-Length: 11\r\n\r\n" + kBody},
       {"a coding behind a bare CR", kHead + "X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
@@ -169,7 +170,7 @@ TEST_F(HttpTest, MalformedRequestsAreRefusedAndNothingBehindThemIsServed) {
   EXPECT_TRUE(backend.submitted.empty());
 }
 
-// What was whole before it gets its answer first.
+// A complete request before the malformed one gets its answer first.
 TEST_F(HttpTest, WhatComesBeforeAMalformedRequestIsAnswered) {
   start();
   for (const Malformed& row : malformed()) {

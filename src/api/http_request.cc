@@ -32,7 +32,7 @@ constexpr Refusal kExpectation{417, "invalid", "100-continue is all that can be 
 
 std::string_view plain(string_view text) { return {text.data(), text.size()}; }
 
-// RFC 9112, section 3.2: a path, a whole URL, "*"; of CONNECT a host and a port.
+// RFC 9112, section 3.2: a path, a whole URL or "*"; for CONNECT a host and a port.
 bool is_target(http::verb method, std::string_view target) {
   return target.starts_with('/') || target == "*" || method == http::verb::connect ||
          target.find("://") != std::string_view::npos;
@@ -40,17 +40,17 @@ bool is_target(http::verb method, std::string_view target) {
 
 }  // namespace
 
-// Beast's parser, with the request as what it fills.
+// Beast's parser. It fills in the request.
 class RequestReader::Parser final : public http::basic_parser<true> {
  public:
   Parser() {
     header_limit(kHeadMax + 1);
-    body_limit(boost::none);  // Ours know the path.
+    body_limit(boost::none);  // RequestReader has its own limits, which depend on the path.
     eager(true);
   }
 
   HttpRequest request;
-  Refusal refusal = kNotHttp;  // Where the parser itself finds fault.
+  Refusal refusal = kNotHttp;  // The refusal if the parser itself finds an error.
   bool continue_expected = false;
 
  private:
@@ -82,7 +82,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
                      error_code& ec) override {
     if (++fields_ > kFieldsMax || name.size() > kNameMax || value.size() > kValueMax)
       return refuse(kFieldsTooLarge, ec);
-    if (in_body_) return;  // A trailer says nothing that counts here.
+    if (in_body_) return;  // The fields of a trailer do not matter here.
     if (field == http::field::host) ++request.hosts;
     if (std::string* place = place_of(field, plain(name)); place != nullptr && place->empty())
       *place = plain(value);
@@ -124,14 +124,14 @@ class RequestReader::Parser final : public http::basic_parser<true> {
     continue_expected = !request.expect.empty() && !request.old && !is_done();
   }
 
-  // What is announced is not believed: memory is taken as the bytes come.
+  // The announced length is not trusted: memory is taken as the bytes come.
   void on_body_init_impl(const boost::optional<std::uint64_t>& length, error_code&) override {
     request.asks.body.reserve(
         static_cast<size_t>(std::min<uint64_t>(length.value_or(0), kReserve)));
   }
 
   std::size_t on_body_impl(string_view bytes, error_code& ec) override {
-    continue_expected = false;  // The body comes without being asked for.
+    continue_expected = false;  // The client sends the body without waiting.
     if (request.asks.body.size() + bytes.size() > body_max()) {
       refuse_body(ec);
     } else {
@@ -179,7 +179,8 @@ RequestReader::Step RequestReader::take(std::string_view& bytes) {
       parser_ = std::make_unique<Parser>();
       first_line_ = false;
     }
-    // The parser gets no piece of a line: in the middle of the last chunk that ends the process.
+    // The parser gets only whole lines: a part of the last chunk's line would make it end the
+    // process.
     bool fed = true;
     if (data || (part.whole && line_.empty())) {
       fed = feed(taken);
@@ -195,7 +196,7 @@ RequestReader::Step RequestReader::take(std::string_view& bytes) {
   return Step::more;
 }
 
-// So many bytes, until it is known that a head or its first line is too long.
+// How many bytes are taken before it is known whether a head or its first line is too long.
 size_t RequestReader::room() const {
   if (framing_.before_request()) return kLineMax + 1;
   if (framing_.in_body()) return std::string_view::npos;
@@ -203,14 +204,14 @@ size_t RequestReader::room() const {
 }
 
 bool RequestReader::too_long(std::string_view line) {
-  if (framing_.in_body()) return false;  // The framing has a bound.
+  if (framing_.in_body()) return false;  // The framing has its own limit.
   if (!first_line_ && line.find('\n') != std::string_view::npos) first_line_ = true;
   if (line.size() <= (first_line_ ? kHeadMax : kLineMax)) return false;
   refuse(first_line_ ? kHeadTooLarge : kTargetTooLong);
   return true;
 }
 
-// False: the parser refuses it, or did not take all of it.
+// Returns false if the parser refuses the part or has not taken all of it.
 bool RequestReader::feed(std::string_view part) {
   if (parser_->is_done()) return false;
   error_code ec;

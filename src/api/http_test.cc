@@ -1,5 +1,5 @@
 // The HTTP server over real sockets on a free port. Nothing here sleeps: reads have a deadline, and
-// what must become true is asked again until then.
+// conditions are checked again until then.
 #include "api/http.h"
 
 #include <sys/resource.h>
@@ -46,7 +46,7 @@ TEST_F(HttpTest, HeadHasTheLengthAndNoBody) {
   const Reply head = client.read_reply(false);
   EXPECT_EQ(head.status, 200);
   EXPECT_THAT(head.head, HasSubstr("Content-Length: "));
-  EXPECT_EQ(client.read_reply().status, 200);  // Not a byte between the two.
+  EXPECT_EQ(client.read_reply().status, 200);  // There is no byte between the two answers.
 }
 
 TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
@@ -105,7 +105,7 @@ TEST_F(HttpTest, WhoAsksBeforeSendingABodyIsToldToGoOn) {
     client.send(R"({"value":1})");
     EXPECT_EQ(client.read_reply().status, 200);
   }
-  // Who sends the body without waiting needs no word.
+  // A client that sends the body without waiting gets no 100 Continue.
   client.send(head + "Expect: 100-continue\r\n\r\n" + R"({"value":1})");
   EXPECT_EQ(client.read_reply().status, 200);
   client.send(head + "Expect: a miracle\r\n\r\n");
@@ -197,7 +197,8 @@ TEST_F(HttpTest, BodyOfAHundredMegabytesIsRefusedUnread) {
   client.send(
       "PUT /api/cluster/config/k HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Content-Length: 104857600\r\n\r\n");
-  // The answer comes before a byte of the body, and is still there for a client that sends first.
+  // The answer comes before any byte of the body. A client that first sends everything still gets
+  // it.
   const std::string chunk(1 << 20, 'x');
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.send(chunk)) << i;
   const Reply reply = client.read_reply();
@@ -223,7 +224,7 @@ TEST_F(HttpTest, BodyJustUnderTheLimitArrives) {
   start();
   Client client(port());
   client.send(put("k", "{\"value\":\"" + std::string((8 << 20) - 13, 'x') + "\"}"));
-  // The state takes values up to 1 MiB only; but the body got as far as that.
+  // The state accepts values up to 1 MiB only, but the body was read up to that check.
   EXPECT_THAT(client.read_reply().body, HasSubstr("the value of k has"));
 }
 
@@ -275,7 +276,7 @@ TEST_F(HttpTest, RequestWithoutAnAnswerEndsAsTimedOut) {
       "POST /api/cluster/join HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Content-Length: 21\r\n\r\n{\"seeds\":[\"n1:8090\"]}");
   EXPECT_THAT(client.read_reply().body, HasSubstr("goes on trying"));
-  // The answer that comes too late finds nobody, and the connection goes on.
+  // The late answer of the cluster is dropped, and the connection goes on.
   ASSERT_EQ(backend.held.size(), 2u);
   backend.held[0](cluster::Outcome{});
   client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -288,7 +289,7 @@ TEST_F(HttpTest, AnswerAfterTheServerHasGoneIsHarmless) {
   Client client(port());
   client.send(put("k", R"({"value":1})"));
   client.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  EXPECT_EQ(get("/healthz").status, 200);  // By now the first request has been handed on.
+  EXPECT_EQ(get("/healthz").status, 200);  // By now the first request was given to the cluster.
   server.reset();
   for (auto& done : backend.held) done(cluster::Outcome{});
 }
@@ -313,7 +314,7 @@ class Stream {
     client_.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n" +
                  extra + "\r\n");
     head = client_.read_until("\r\n\r\n");
-    client_.read_until(":\n\n");  // It is listening.
+    client_.read_until(":\n\n");  // From here on it listens.
   }
   // The id of the next event.
   std::string next() {
@@ -394,7 +395,8 @@ TEST_F(HttpTest, StreamOfAReaderThatTakesNothingIsDropped) {
   start(options);
   auto slow = std::make_unique<Stream>(port(), "/api/cluster/events");
   EXPECT_EQ(get("/api/cluster/events", "Accept: text/event-stream\r\n").status, 429);
-  // More than the sockets' buffers hold, until the one place is free again.
+  // These are more bytes than the buffers of the sockets hold. It ends when the only place is free
+  // again.
   const std::string long_key(200, 'k');
   int status = 429;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kDeadlineSeconds);

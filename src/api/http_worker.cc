@@ -9,7 +9,7 @@ Worker::~Worker() { stop(); }
 bool Worker::post(size_t bytes, std::function<void()> job) {
   {
     const MutexLock lock(mutex_);
-    // One job may be as large as it likes, so that what is let in at all is done at some time.
+    // A single job may have any size, so that every job that was let in is done at some time.
     if (stopping_ || jobs_.size() >= kJobsMax || (bytes_ > 0 && bytes_ + bytes > kBytesMax)) {
       return false;
     }

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-// The file itself becomes part of the program: what is served is what is reviewed.
+// The file itself becomes part of the program, so the served document is the reviewed one.
 asm(".section .rodata\n"
     "databridge_openapi_begin:\n"
     ".incbin \"" DATABRIDGE_OPENAPI_FILE

@@ -1,4 +1,4 @@
-// What operators ask for, as a client sees it: drains, removals, moves, restores, warnings.
+// Requests of operators, as a client sees them: drains, removals, moves, restores, warnings.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -13,7 +13,7 @@
 namespace databridge::api {
 namespace {
 
-// What a Code is called in an answer, and its status.
+// The name of a Code in an answer, and its status.
 struct Shown {
   const char* code;
   int status;
@@ -68,8 +68,8 @@ int hex_digit(char c) {
   return -1;
 }
 
-// Whether `path` is of the row's form; its {…} is put into `parameter`, still encoded. {key} takes
-// all the rest, for keys may be written with slashes.
+// Whether `path` has the form of a row. The text of its {…} is put into `parameter`, still encoded.
+// {key} takes all the rest, since keys may contain slashes.
 bool matches(std::string_view form, std::string_view path, std::string_view& parameter) {
   const size_t open = form.find('{');
   if (open == std::string_view::npos) return form == path;
@@ -81,7 +81,7 @@ bool matches(std::string_view form, std::string_view path, std::string_view& par
   return !parameter.empty();
 }
 
-// The row of a path, and its {…}; nullptr: there is none.
+// The row of a path, and the text of its {…}; nullptr if there is none.
 std::pair<const Row*, std::string_view> row_of(std::string_view path) {
   std::string_view parameter;
   for (const Row& row : rows()) {
@@ -123,7 +123,8 @@ std::string media_type(std::string_view content_type) {
   return type;
 }
 
-// A write names its kind, which no form of a foreign web page can; one without a body has none.
+// A write must name a content type that no HTML form of a foreign page can send. A write without a
+// body has none.
 std::optional<ApiResponse> refuse_media(const Row& row, const ApiRequest& request) {
   const std::string type = media_type(request.content_type);
   if (type.empty() && request.body.empty()) return std::nullopt;
@@ -337,7 +338,7 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
         return problem(Code::invalid,
                        "the Idempotency-Key must be a UUID, a new one for each write");
       }
-      request.idempotency_key = key->text();  // In one spelling.
+      request.idempotency_key = key->text();  // In one fixed spelling.
     }
     if (!request.if_match.empty() && found->put != put_config_item) {
       return problem(Code::unprocessable, "If-Match is taken with a configuration key alone");
@@ -358,15 +359,15 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
     }
   }
   Call call{*this, view, request, std::move(*decoded), std::move(*query)};
-  // Of the bytes that came, and before a handler takes them: what is made of them (a new id) may
-  // differ from one retry to the next.
+  // The fingerprint is computed from the bytes that came, before a handler uses them: a handler may
+  // make a new id, which differs from one retry to the next.
   if (!request.idempotency_key.empty()) {
     call.fingerprint = hash64(request.body, hash64(target, hash64(request.method)));
   }
   return handler(call);
 }
 
-// The same read again, once the view has an index that was committed after the request arrived.
+// Reads again, once the view has an index that was committed after the request arrived.
 Routed Routes::linearizable(ApiRequest request) {
   const size_t at = request.target.find("consistency=linearizable");
   if (at == std::string::npos) {

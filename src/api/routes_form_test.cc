@@ -1,4 +1,4 @@
-// The forms of what comes in and goes out: keys, numbers, events; and what is too long for the
+// The forms of input and output: keys, numbers, events; and which requests take too long for the
 // thread that serves all.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ TEST_F(RoutesTest, EventsCarryNumbersTimesAndFlagsAsSuch) {
             Json::parse(R"({"deleted":true,"quarantinedForMs":9000})"));
   EXPECT_EQ(shown({{"quarantinedUntilMs", "1700000000000"}}),
             Json::parse(R"({"quarantinedUntil":"2023-11-14T22:13:20.000Z"})"));
-  // What a user chose stays a text, whatever it looks like.
+  // A value that a user chose stays a text, even if it looks like a number.
   EXPECT_EQ(shown({{"key", "12"}, {"flow", "7"}, {"incarnation", "18446744073709551615"}}),
             Json::parse(R"({"key":"12","flow":"7","incarnation":"18446744073709551615"})"));
   EXPECT_EQ(shown({{"version", "x"}, {"epoch", ""}, {"deleted", "maybe"}}),
@@ -63,7 +63,7 @@ TEST_F(RoutesTest, WholeNumbersAreKeptToTheDigitOrRefused) {
     EXPECT_EQ(refused.status, 422) << value;
     EXPECT_THAT(refused.body, HasSubstr("64 bits")) << value;
   }
-  EXPECT_EQ(put("123456789012345678901234567890.5").status, 200);  // Was no whole number.
+  EXPECT_EQ(put("123456789012345678901234567890.5").status, 200);  // This is no whole number.
 }
 
 TEST_F(RoutesTest, WhatTakesLongIsHeavy) {
@@ -73,7 +73,7 @@ TEST_F(RoutesTest, WhatTakesLongIsHeavy) {
   };
   const std::string large(100'000, 'x');
   EXPECT_TRUE(heavy("PUT", "/api/cluster/flows/f", "{}"));
-  // A backup may be small and the state that it is compared with large.
+  // The backup may be small, but the state that it is compared with may be large.
   EXPECT_TRUE(heavy("POST", "/api/cluster/snapshot/restore?dryRun=true", "small"));
   EXPECT_TRUE(heavy("PUT", "/api/cluster/config/k", large));
   EXPECT_TRUE(heavy("PUT", "/nowhere", large));

@@ -1,4 +1,4 @@
-// Reads: answered at once, from the view at hand.
+// Reads. They are answered at once, from the given view.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ std::optional<RunState> run_state_of(std::string_view text) {
   return std::nullopt;
 }
 
-// A list that takes `limit` and `after` and nothing else.
+// A list that takes `limit` and `after` and no other parameter.
 Routed list(Call& call, std::string (*show)(const View&, const Page&)) {
   const auto page = call.query.take_page();
   if (!page) return problem(page.error());
@@ -119,10 +119,11 @@ bool wants_stream(const ApiRequest& request) {
 Routed get_events(Call& call) {
   const State& state = call.at().state;
   const bool stream = wants_stream(call.request);
-  // A browser that reconnects sends its last id in a header and the first address again.
+  // When a browser reconnects, it sends the last id in a header, and the first address again.
   std::string since = stream ? call.request.last_event_id : std::string();
   const auto asked = call.query.take("since");
-  const auto after_asked = call.query.take("after");  // As all lists have it: the same here.
+  // All lists have `after`; here it means the same as `since`.
+  const auto after_asked = call.query.take("after");
   if (asked && after_asked) {
     return problem(Code::invalid, "\"since\" and \"after\" mean the same: give one of them");
   }
@@ -131,7 +132,7 @@ Routed get_events(Call& call) {
   if (!limit) return problem(limit.error());
   if (const auto left = call.query.left()) return problem(*left);
 
-  // Without a number: a stream begins now, a list with the oldest that is kept.
+  // Without a number a stream begins now, and a list begins with the oldest kept event.
   EventId after = stream ? state.last_event() : EventId{};
   if (!since.empty()) {
     const auto parsed = EventId::parse(since);

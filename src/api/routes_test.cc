@@ -262,7 +262,7 @@ TEST_F(RoutesTest, FlowIsPutShownAndDeleted) {
   EXPECT_EQ(put.status, 201);
   const Json flow = json(put);
   EXPECT_EQ(flow["id"], "logs");
-  EXPECT_EQ(flow["state"], "starting");  // Nobody has looked for a place yet.
+  EXPECT_EQ(flow["state"], "starting");  // No leader has looked for a place yet.
   EXPECT_EQ(flow["processors"][0]["name"], "tail");
   EXPECT_EQ(flow["processors"][0]["nodeId"], nullptr);
   EXPECT_EQ(flow["processors"][0]["epoch"], 0);
@@ -366,7 +366,7 @@ TEST_F(RoutesTest, LinearizableReadWaitsForTheCluster) {
   const ApiResponse refused = call("GET", "/api/cluster/status?consistency=linearizable");
   EXPECT_EQ(refused.status, 503);
   EXPECT_EQ(json(refused)["code"], "no_quorum");
-  EXPECT_EQ(call("GET", "/api/cluster/status").status, 200);  // Local reads go on.
+  EXPECT_EQ(call("GET", "/api/cluster/status").status, 200);  // Local reads still work.
   EXPECT_EQ(call("GET", "/api/cluster/status?consistency=lunar").status, 422);
 }
 

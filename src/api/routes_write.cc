@@ -1,4 +1,4 @@
-// Writes: read strictly, then asked of the cluster; shown from the view that has them.
+// Writes. They are read strictly, then sent to the cluster, and shown from a view that has them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 using cluster::Outcome;
 using cluster::ViewPtr;
 
-// The body as JSON; an empty one counts as `{}` where nothing in it is required.
+// The body as JSON. If nothing in it is required, an empty body counts as `{}`.
 Result<Body> read_body(const Call& call, bool may_be_empty = false) {
   if (call.request.body.empty()) {
     if (may_be_empty) return parse_json("{}");
@@ -24,7 +24,7 @@ Result<Body> read_body(const Call& call, bool may_be_empty = false) {
   return parse_json(call.request.body);
 }
 
-// "12" or 12 (RFC 9110 has it quoted); nothing if the header is not there.
+// "12" or 12 (RFC 9110 has quotes); nullopt if there is no such header.
 Result<std::optional<LogIndex>> read_if_match(std::string_view text) {
   if (text.empty()) return std::nullopt;
   if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
@@ -101,7 +101,7 @@ Result<ProcessorSpec> read_processor(const Body& body) {
   return spec;
 }
 
-// A body that must have nothing in it: none, or `{}`.
+// The body must be empty or `{}`.
 std::optional<Error> read_nothing(const Call& call) {
   const auto body = read_body(call, true);
   if (!body) return body.error();
@@ -125,7 +125,7 @@ Routed set_wanted(Call& call, bool wanted) {
                   });
 }
 
-// Text that is a node's id, or the reason why it cannot be one.
+// Returns why the text cannot be a node's id; nullopt if it can.
 std::optional<Error> bad_node(std::string_view node) {
   if (is_valid_name(node, 64)) return std::nullopt;
   return Error{Code::not_found, fmt::format("there is no node {}", node)};
@@ -169,7 +169,7 @@ Routed post_join(Call& call) {
     }
   }
   if (const auto bad = fields.done()) return problem(*bad);
-  // Its own cluster is not another one.
+  // Its own cluster does not count as another one.
   const bool own = std::all_of(join.seeds.begin(), join.seeds.end(), [&](const Address& seed) {
     bool known = false;
     call.at().state.members().each(
@@ -267,7 +267,8 @@ Routed post_move(Call& call) {
 Routed post_stop(Call& call) { return set_wanted(call, false); }
 Routed post_start(Call& call) { return set_wanted(call, true); }
 
-// Whether the command at that index made a flow: also for who asks again under the same key.
+// Whether the command at that index created a flow. A repeat under the same key gets the same
+// result.
 bool created_flow(const cluster::View& view, LogIndex index) {
   const auto first = view.state.events_after({index - 1, UINT32_MAX}, 1);
   return first && !first->empty() && first->front().id.index == index &&
@@ -285,7 +286,8 @@ Routed put_flow(Call& call) {
   auto flow = call.backend().parse_flow(call.request.body,
                                         yaml ? FlowFormat::yaml : FlowFormat::json, FlowId(id));
   if (!yaml) {
-    // YAML takes much that is not JSON; but of what is neither, its reader knows the place.
+    // YAML accepts many texts that are not JSON. But if the text is neither, the YAML reader knows
+    // the place of the error.
     if (const auto body = parse_json(call.request.body); !body) {
       return problem(!flow && flow.error().code == Code::invalid ? flow.error() : body.error());
     }
@@ -360,13 +362,14 @@ Routed put_config_item(Call& call) {
   if (!value) fields.wrong("the body needs the field \"value\"");
   if (const auto bad = fields.done()) return problem(*bad);
   const std::string text(value->json());
-  if (text.size() > kConfigValueMax) {  // Not into everybody's log first.
+  // It is checked here, so that it is not put into the log of every node first.
+  if (text.size() > kConfigValueMax) {
     return problem(Code::too_large, fmt::format("the value of {} has {} bytes: at most {}", key,
                                                 text.size(), kConfigValueMax));
   }
   return call.ask(cluster::Change{SetConfig{key, text, *expected}},
                   [key, text](const ViewPtr& view, const Outcome& outcome) {
-                    // The item may have been written again since; what is shown is this write.
+                    // The item may have been written again since. The answer shows this write.
                     ConfigItem written{text, outcome.index};
                     const ConfigItem* now = view->state.config().find(key);
                     if (now != nullptr && now->json == text) written.version = now->version;

@@ -50,8 +50,8 @@ void write_texts(JsonWriter& json, const std::vector<std::string>& texts) {
   json.end_array();
 }
 
-// An event keeps texts. What is a number, a time or a flag goes out as one. An incarnation is none:
-// 64 bits are more than a JSON number holds.
+// An event keeps texts. A number, a time or a flag is shown as one. An incarnation stays a text: it
+// has 64 bits, more than a JSON number holds.
 void write_datum(JsonWriter& json, const std::string& name, const std::string& value) {
   static const std::set<std::string_view> kNumbers = {"epoch", "flows",      "homeless",
                                                       "moves", "processors", "version"};
@@ -59,7 +59,7 @@ void write_datum(JsonWriter& json, const std::string& name, const std::string& v
   const char* end = value.data() + value.size();
   const auto [stop, ec] = std::from_chars(value.data(), end, number);
   const bool whole = ec == std::errc() && stop == end;
-  if (name == "quarantinedUntilMs" && whole) {  // Of events that older versions made.
+  if (name == "quarantinedUntilMs" && whole) {  // Events of older versions have this.
     json.key("quarantinedUntil").time(static_cast<int64_t>(number));
   } else if (whole && (kNumbers.count(name) != 0 || name.ends_with("Ms"))) {
     json.foreign_key(name).number(number);
@@ -127,7 +127,7 @@ void write_node(JsonWriter& json, const View& view, const Member& member, const 
   json.key("incarnation").text(std::to_string(info.incarnation.value));
 }
 
-// Why it is here (or nowhere), and what its node says of how it goes.
+// Why it is on its node (or on none), and what its node reports.
 std::string reason_of(const Assignment& assignment) {
   if (assignment.detail.empty() || !assignment.owner) return assignment.reason;
   if (assignment.reason.empty()) return assignment.detail;
@@ -146,14 +146,14 @@ void write_assignment(JsonWriter& json, const View& view, const Assignment& assi
   json.key("flowId").text_or_null(spec != nullptr ? spec->flow.value : "");
   json.key("nodeId").text_or_null(node);
   json.key("replicas").array();
-  if (!node.empty()) json.text(node);  // The owner has the only copy of queue and state.
+  if (!node.empty()) json.text(node);  // The owner has the only copy of its queue and state.
   json.end_array();
   json.key("epoch").number(assignment.epoch.number());
   json.key("state").text(name(assignment.state));
   json.key("wanted").boolean(assignment.wanted);
   json.key("reason").text(reason_of(assignment));
   json.key("assignedAt").time(assignment.epoch ? assignment.assigned_at_ms : 0);
-  // Each heartbeat of the owner reports what it runs.
+  // Each heartbeat of the owner reports the work that it runs.
   const auto found = soft.find(assignment.owner);
   json.key("lastReport").time(found != soft.end() ? found->second->heartbeat_last_ms : 0);
 }
@@ -171,7 +171,7 @@ const char* flow_state(const View& view, const FlowSpec& flow) {
     }
     ++wanted;
     running += state == RunState::running;
-    // On its way from one place, or from one description, to the next; or nobody has looked yet.
+    // It is changing its place or its description, or no leader has looked at it yet.
     starting += state != RunState::running && !is_idle(*assignment);
     failed |= state == RunState::failed;
     blocked |= state == RunState::blocked;
@@ -226,7 +226,7 @@ void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow,
   json.end_array();
 }
 
-// In a list: what each processor does is shown with its flow.
+// For a list. The details of its processors are shown with the flow itself.
 void write_flow_summary(JsonWriter& json, const View& view, const FlowSpec& flow) {
   const auto running =
       std::count_if(flow.processors.begin(), flow.processors.end(), [&](const ProcessorSpec& spec) {
@@ -252,7 +252,7 @@ void write_spread(JsonWriter& json, std::string_view key, const placement::LoadS
   json.end_object();
 }
 
-// Ends a list: where the next page begins, if there is one, and the version of it all.
+// Ends a list with the start of the next page, if there is one, and the version of the whole list.
 void end_list(JsonWriter& json, const View& view, std::string_view next) {
   if (!next.empty()) json.key("next").text(next);
   json.key("version").number(view.state.version()).end_object();
@@ -305,8 +305,8 @@ std::string show_node(const View& view, const Member& member) {
 
 std::string show_leader(const View& view) {
   const Member* leader = view.state.member(view.leader);
-  // A leader of whom the state does not know yet (the first of all, before its own admission) is
-  // shown as far as it is known.
+  // The state may not know the leader yet (the first leader of all, before its own admission). It
+  // is then shown as far as it is known.
   const MemberInfo info = leader != nullptr                      ? leader->info
                           : view.self.incarnation == view.leader ? view.self
                                                                  : MemberInfo{};
@@ -324,9 +324,9 @@ std::string show_leader(const View& view) {
 
 namespace {
 
-// visit(id, assignment) until it returns false, in order from `from` on: of the flow or the node
-// that is asked for, or in that state, of all otherwise. It costs as much as these are. (Most
-// processors run, so a list of the running ones is made from all.)
+// Calls visit(id, assignment) until it returns false, in order, beginning with `from`. It visits
+// those of the flow or node in the filter, or those in that state, or else all. It costs as much as
+// it visits. (Most processors run, so a list of the running ones visits all.)
 template <typename Visit>
 void visit_assignments(const State& state, const AssignmentFilter& filter, const ProcessorId& from,
                        const Visit& visit) {
@@ -366,7 +366,7 @@ std::string show_assignments(const View& view, const AssignmentFilter& filter, c
   std::string last, next;
   const auto show = [&](const ProcessorId& id, const Assignment& assignment) {
     if (id.text() == page.after) return true;
-    if (assignment.deleted) return true;  // Nothing of it is left to be seen but its end.
+    if (assignment.deleted) return true;  // It is deleted; only its end is still to come.
     if (!filter.node.empty() && (node == nullptr || assignment.owner != node->info.incarnation)) {
       return true;
     }

@@ -1,4 +1,5 @@
-// How this node stands, in words: why it is not ready, why the cluster is not whole.
+// The condition of this node and of the cluster, in words: why the node is not ready, and why the
+// cluster is not healthy.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +9,8 @@
 namespace databridge::api {
 namespace {
 
-constexpr size_t kNamedMax = 20;  // Members, and processors, that are named one by one.
+// The number of members, or processors, that are named one by one.
+constexpr size_t kNamedMax = 20;
 
 double milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
@@ -35,7 +37,7 @@ std::string words_of(const View& view, const Member& member) {
   return words;
 }
 
-// The members that are not well, the worst first.
+// The members that are not healthy; the worst come first.
 void add_members(const View& view, std::vector<std::string>& reasons) {
   size_t named = 0, more = 0;
   for (const Health health :
@@ -73,7 +75,7 @@ void add_processors(const View& view, std::vector<std::string>& reasons) {
   if (more > 0) reasons.push_back(fmt::format("{} more processors do not run", more));
 }
 
-// Why what this node shows of the others may be old, or nothing is known at all.
+// Why this node's information about the others may be old, or why it has none.
 std::optional<std::string> why_not_sure(const View& view) {
   if (!view.bootstrapped) {
     return view.note.empty() ? std::string("this node is not in a cluster yet") : view.note;
@@ -99,7 +101,7 @@ std::optional<std::string> why_not_sure(const View& view) {
   return std::nullopt;
 }
 
-// Why what this node holds must not be taken for the cluster's.
+// Why this node's data must not be taken for the cluster's.
 std::optional<std::string> why_not_trusted(const View& view) {
   if (!view.diverged.empty()) return "this node has diverged: " + view.diverged;
   if (!view.older_copy.empty()) {
@@ -113,7 +115,7 @@ std::optional<std::string> why_not_trusted(const View& view) {
 bool is_idle(const Assignment& assignment) {
   if (!assignment.wanted || assignment.deleted) return false;
   if (assignment.state == RunState::blocked || assignment.state == RunState::failed) return true;
-  // Until then nobody has tried to find it a place.
+  // With that reason no leader has looked for a place yet.
   return assignment.state == RunState::unassigned && !assignment.reason.empty() &&
          assignment.reason != kNotPlacedYet;
 }

@@ -1,4 +1,4 @@
-// What operators wait for, and what they should know: drains, removals, warnings of the state.
+// What operators wait for and should know: drains, removals, warnings from the state.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,8 @@ namespace {
 constexpr size_t kShown = 100;
 constexpr size_t kNamed = 20;
 
-// Whether that has happened to the node since it joined, as far as events are kept.
+// Whether an event of that type has happened to the node since it joined, as far as events are
+// kept.
 bool has_happened(const View& view, std::string_view node, std::string_view type) {
   bool happened = false;
   view.state.events().each([&](uint64_t, const KeptEvent& event) {
@@ -26,8 +27,8 @@ bool has_happened(const View& view, std::string_view node, std::string_view type
   return happened;
 }
 
-// What became of the node's processors since it was last told to drain, and when that was: how many
-// were given to another node, and how many have no place now.
+// The processors that have left the node since it was last told to drain, and the time of that: how
+// many were given to another node, and how many have no place now.
 struct Gone {
   uint64_t moved = 0;
   uint64_t unplaced = 0;
@@ -46,7 +47,8 @@ Gone gone_from(const View& view, std::string_view node) {
   return gone.since_ms == 0 ? Gone{} : gone;
 }
 
-// The rest will take as long for each as those took that have gone; null before the first has.
+// Estimates that each remaining processor takes as long as those before took; null before the first
+// one has left.
 void write_eta(JsonWriter& json, const View& view, const Gone& gone, uint64_t left, bool ended) {
   json.key("etaMs");
   const int64_t passed = view.published_at_ms - gone.since_ms;
@@ -57,7 +59,7 @@ void write_eta(JsonWriter& json, const View& view, const Gone& gone, uint64_t le
   }
 }
 
-// What a removal waits for once the node owns nothing any more; empty: nothing.
+// Why a node that owns nothing any more is not removed yet; empty: nothing is missing.
 std::string why_not_removed(const View& view, const Member& member) {
   const auto of = [&](const SoftMember& soft) {
     return soft.incarnation == member.info.incarnation && soft.load.queue_depth > 0;
@@ -84,7 +86,7 @@ std::string why_not_removed(const View& view, const Member& member) {
   return "";
 }
 
-// What keeps a processor on a node that is drained.
+// Why a processor is still on a node that is drained.
 const char* why_left(const Assignment& assignment) {
   if (assignment.deleted) return "it is deleted, and its node has not let go of it yet";
   if (assignment.releasing) {
@@ -134,7 +136,8 @@ bool has_home_beside(const View& view, const ProcessorSpec& spec, const NodeId& 
   return has;
 }
 
-// The processors that no other node may have: their source is there, or it alone has their labels.
+// The processors that no other node may have: their source is on this node, or no other node has
+// their labels.
 std::vector<std::string> tied_to(const View& view, const NodeId& node) {
   std::vector<std::string> names;
   view.state.assignments().each([&](const ProcessorId& id, const Assignment& assignment) {
@@ -317,7 +320,7 @@ void warn_of_the_homeless(const View& view, std::vector<std::string>& to) {
   }
 }
 
-// Also while no leader is there to be told of it.
+// Also shown while there is no leader that could be told.
 void warn_of_the_stuck(const View& view, std::vector<std::string>& to) {
   for (size_t i = 0; i < std::min(view.stuck.size(), kNamed); ++i) {
     const cluster::StuckTrigger& one = view.stuck[i];

@@ -1,4 +1,4 @@
-// The views that add up: status, health, metrics.
+// The views that add things up: status, health, metrics.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ struct Totals {
   uint64_t voters_reachable = 0;
   uint64_t processors = 0;
   uint64_t processors_running = 0;
-  uint64_t processors_wanted_idle = 0;  // Wanted, but nobody runs them.
+  uint64_t processors_wanted_idle = 0;  // Wanted, but no node runs them.
   double load_average = 0;
   const char* status = "no_quorum";
 };
@@ -45,9 +45,9 @@ Totals totals_of(const View& view) {
   });
   if (totals.nodes > 0) totals.load_average = load_sum / static_cast<double>(totals.nodes);
   totals.voters_needed = totals.voters / 2 + 1;
-  // A node that is being taken in hears a leader before it knows of anybody.
+  // A node that is being taken in hears a leader before it knows any member.
   const bool has_quorum = view.leader && view.has_quorum && totals.voters > 0;
-  // The soft table of a node without a quorum is what was true before it lost it.
+  // The soft table of a node without a quorum is from before the loss of the quorum.
   const uint64_t reachable_max = has_quorum ? totals.voters : totals.voters_needed - 1;
   totals.voters_reachable = std::min<uint64_t>(view.soft.voters_reachable, reachable_max);
   if (has_quorum) totals.voters_reachable = std::max(totals.voters_reachable, totals.voters_needed);
@@ -68,7 +68,7 @@ Totals totals_of(const View& view) {
             ? "healthy"
             : "degraded";
   }
-  // What was true when a leader was last heard is no count of what is well and runs now.
+  // Values from the last contact with a leader do not say how many are healthy or run now.
   if (!is_sure(view)) totals.nodes_healthy = totals.processors_running = 0;
   return totals;
 }
@@ -116,7 +116,7 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
   for (const std::string& warning : warnings_of(view)) json.text(warning);
   json.end_array();
   json.key("asOf").time(view.soft.as_of_ms);
-  // Equal on all nodes at the same version; as text, for it has 64 bits.
+  // Equal on all nodes at the same version. It has 64 bits, so it is shown as text.
   json.key("stateHash").text(fmt::format("{:016x}", view.state.hash()));
   json.key("version").number(view.state.version());
   json.end_object();

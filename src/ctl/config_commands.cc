@@ -17,7 +17,7 @@ std::vector<std::string> if_match(const std::string& version) {
 
 int set(const Context& context, const std::string& key, const std::string& value,
         const std::string& version) {
-  // What is no JSON is meant as text: `config set mode fast`.
+  // A value that is not JSON is taken as text: `config set mode fast`.
   nlohmann::json json = nlohmann::json::parse(value, nullptr, false);
   if (json.is_discarded()) json = value;
   std::string body;

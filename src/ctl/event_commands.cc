@@ -19,8 +19,8 @@ int list(const Context& context, std::string since) {
   }
 }
 
-// Goes on for ever. When the node ends the stream, it comes back with the last id that it saw, so
-// nothing is missed and nothing shown twice.
+// Runs for ever. When the node ends the stream, this connects again with the last id that it saw.
+// So no event is missed, and none is shown twice.
 int follow(const Context& context, const std::string& since) {
   std::string path = "/api/cluster/events";
   if (!since.empty()) path += "?since=" + escape(since);
@@ -41,9 +41,9 @@ int follow(const Context& context, const std::string& since) {
       }
       return std::ferror(stdout) == 0;
     });
-    if (ended) return kDone;  // Nobody reads what is printed.
-    // A node that was never there, or that cannot go on from here, is told; one that restarts is
-    // waited for.
+    if (ended) return kDone;  // The reader of our output has gone.
+    // It fails for a node that was never reached, and for one that cannot continue from here. It
+    // waits for a node that restarts.
     if (!begun || ended.error().code != Code::unavailable) return context.failed(ended.error());
     wait_a_second();
   }

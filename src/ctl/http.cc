@@ -36,11 +36,12 @@ size_t append(char* data, size_t size, size_t count, void* to) {
   return size * count;
 }
 
-// Cuts what comes into lines.
+// Cuts the received bytes into lines.
 struct Lines {
   CURL* handle;
   const std::function<bool(std::string_view)>& take;
-  std::string rest;  // What has no line feed yet; all of it, when the answer is not 200.
+  // The bytes after the last line feed. If the status is not 200, the whole answer.
+  std::string rest;
   bool enough = false;
 };
 
@@ -76,7 +77,8 @@ Result<Reply> Http::send(const std::string& method, const std::string& path,
   curl_easy_reset(handle);
   const std::string url = base_ + path;
   std::vector<std::string> lines = headers;
-  lines.emplace_back("Expect:");  // The node says what is too large without being asked first.
+  // The node refuses a body that is too large by itself, without being asked first.
+  lines.emplace_back("Expect:");
   lines.emplace_back(body.empty() ? "Content-Type:" : "Content-Type: " + content_type);
   const Headers list = headers_of(lines);
   Reply reply;
@@ -121,7 +123,7 @@ Result<void> Http::stream(const std::string& path, const std::vector<std::string
   curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
-  // The node sends heartbeats every few seconds: without any it is gone.
+  // The node sends heartbeats every few seconds, so without any it is gone.
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, 30L);
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, list.get());

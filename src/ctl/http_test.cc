@@ -1,4 +1,4 @@
-// The commands against a node that records what it was asked and says what it was told to.
+// Tests the commands with a fake node, which records each request and gives prepared answers.
 #include "ctl/http.h"
 
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@ using testing::StartsWith;
 
 class FakeNode {
  public:
-  // Each connection gets one of the answers, in order, and is closed.
+  // Each connection gets one of the answers, in order, and is then closed.
   explicit FakeNode(std::deque<std::string> answers) : answers_(std::move(answers)) {
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
@@ -42,7 +42,7 @@ class FakeNode {
   }
 
   std::string api;
-  std::vector<std::string> asked;  // Read it after run() only.
+  std::vector<std::string> asked;  // Read it only after run().
 
  private:
   void serve() {
@@ -103,8 +103,8 @@ Ran ctl(const std::string& api, std::vector<std::string> words) {
 
 struct Case {
   std::vector<std::string> words;
-  std::string request;  // How it begins.
-  std::string body;     // How it ends.
+  std::string request;  // The beginning of the request.
+  std::string body;     // The end of the request.
 };
 
 class Commands : public testing::TestWithParam<Case> {};

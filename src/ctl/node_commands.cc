@@ -7,12 +7,13 @@
 namespace databridge::ctl {
 namespace {
 
-// Follows an operation to its end; says something when something has changed.
+// Follows an operation to its end, and prints each change.
 int follow(const Context& context, const std::string& operation) {
   std::string shown;
   for (;;) {
     const auto reply = context.http.send("GET", "/api/cluster/operations/" + escape(operation));
-    if (reply && reply->status == 503) {  // Too many large requests: the operation goes on.
+    // The API has too many large requests now, but the operation goes on.
+    if (reply && reply->status == 503) {
       wait_a_second();
       continue;
     }

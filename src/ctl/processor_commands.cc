@@ -20,7 +20,7 @@ struct NewProcessor {
   bool spread = false;
 };
 
-// "a=b" words as an object; an Error names the word that is none.
+// "a=b" words as an object. The Error names the word that has another form.
 Result<Json> pairs(const std::vector<std::string>& words) {
   Json object = Json::object();
   for (const std::string& word : words) {

@@ -13,7 +13,7 @@ using Rows = std::vector<std::vector<std::string>>;
 
 Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
 
-// "a.b" of an object, or null.
+// The value at "a.b" in an object, or null.
 const Json& at(const Json& json, std::string_view path) {
   static const Json kNull;
   const Json* found = &json;
@@ -26,7 +26,8 @@ const Json& at(const Json& json, std::string_view path) {
   return *found;
 }
 
-// A value as one cell: control characters would let a name write on the terminal.
+// A value as one cell. Control characters are replaced, so that a name cannot send them to the
+// terminal.
 std::string cell(const Json& json, std::string_view path) {
   const Json& value = at(json, path);
   std::string text;
@@ -80,7 +81,7 @@ std::string pairs(const Json& object) {
   return text.empty() ? "-" : text;
 }
 
-// How many columns of a terminal: code points, near enough.
+// The number of terminal columns. It counts code points, which is nearly right.
 size_t width(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
