@@ -208,7 +208,7 @@ TEST_F(ProofTest, IsTheGreetingOfANewerStart) {
   EXPECT_EQ(proposed<Assign>(link(2, LinkState::up, 2)).size(), 1u) << "found at its address";
 }
 
-// Its old process died before our eyes. Another leader took the new one in and gave it p.
+// This node saw its old process die. Another leader then took the new process in and gave it p.
 TEST_F(ProofTest, OfAnOldProcessIsNoneOfTheNewOne) {
   follow(3, kTerm - 1);
   link(2, LinkState::up);
@@ -226,7 +226,7 @@ TEST_F(ProofTest, OfAnOldProcessIsNoneOfTheNewOne) {
 
 // ---- Schedules that the simulator found in whole nodes
 
-// It votes, or learns, before it is a member: without the state it knows no address.
+// It votes, or learns, before it is a member. Without the state it knows no address.
 TEST_F(BrainTest, ARestartedFounderDialsItsSeeds) {
   Brain::Options options = options_of(2, timing);
   options.discovery.seeds = {info_of(1).address, info_of(3).address};
@@ -259,7 +259,8 @@ TEST_F(BrainTest, AFounderWithoutAVoteIsTakenIn) {
   wake(1);
   lead(1, kTerm);
   commit_noop(kTerm);
-  link(4, LinkState::up);  // All signs of it: outside the configuration it hears no heartbeats.
+  // The link is the only sign of it: outside the configuration it hears no heartbeats.
+  link(4, LinkState::up);
   now += 1s;
   hear_quorum();
   const auto changes = all<ChangeVoters>(tick());
@@ -398,7 +399,7 @@ TEST_F(BrainTest, OfAddressesThatSomebodyNamesForItselfOnlyTheNewestIsKept) {
   EXPECT_FALSE(newest_too);
 }
 
-// It was restarted before it had anything of the log but the configuration.
+// It was restarted before it had anything of the log except the configuration.
 TEST_F(BrainTest, AVoterIsDialledWhereItGreetsFromByAMemberThatLacksTheLog) {
   wake(options_of(2, timing), State());
   follow(1, kTerm);
@@ -555,7 +556,7 @@ TEST_F(BrainTest, WhoWasToldToJoinSeeksThatClusterAfterARestart) {
   EXPECT_TRUE(all<Persist>(effects).empty()) << "it promises to found nothing";
 }
 
-// Their links were up before it knew that it belongs to their cluster.
+// Their links were up before this node knew that it belongs to their cluster.
 TEST_F(BrainTest, WhoEntersAClusterKnowsAtOnceWhomItHasFound) {
   Brain::Options options = options_of(4, timing);
   options.cluster = {};

@@ -40,7 +40,8 @@ class BrainTest : public testing::Test, public TestCluster {
     state.skip(++index);
     return step(Committed{index, term, nullptr, {}});
   }
-  // From the process of it that greeted last; its first one, if none did.
+  // The message comes from the process of that node that greeted last, or from its first process if
+  // none greeted.
   Effects hear(uint64_t from, Message message) {
     const auto [boot, start] = greeted.try_emplace(from, 1, 0).first->second;
     return step(Received{node(from), std::move(message), boot, start, true});
@@ -57,7 +58,7 @@ class BrainTest : public testing::Test, public TestCluster {
     return step(LinkChanged{
         is, info_of(peer).address, node(peer), boot, ClusterId("c"), gone, 0, home_of(peer), {}});
   }
-  // Its data directory is where it always was, but for a copy of it.
+  // Its data directory is always at the same place; a copy of it is not.
   static Home home_of(uint64_t peer) { return {"machine", 1, peer}; }
   Effects greet(uint64_t peer, uint64_t boot, const Address& address = {}) {
     return greet(peer, boot, home_of(peer), address);
@@ -81,7 +82,8 @@ class BrainTest : public testing::Test, public TestCluster {
                        [&](const Dial& one) { return one.address == address; });
   }
 
-  // We lead; node 2 is linked and owns `p`, whose release is committed and waits for its gate.
+  // This node leads. Node 2 is linked and owns `p`, whose release is committed and waits for its
+  // gate.
   void let_go_of_what_2_owns(bool trusts_refused = false, uint64_t boot = 1) {
     state = State();
     index = 0;

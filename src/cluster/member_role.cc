@@ -6,7 +6,8 @@
 namespace databridge::cluster {
 namespace {
 
-// Heartbeats that are remembered without an answer: older ones could renew nothing any more.
+// The number of unanswered heartbeats that are remembered. Answers to older ones could renew no
+// lease any more.
 constexpr size_t kUnansweredMax = 64;
 
 }  // namespace
@@ -17,7 +18,8 @@ MemberRole::MemberRole(const Timing& timing, Incarnation self, uint64_t boot)
 void MemberRole::tick(const Turn& turn) {
   lapse(turn);
   catch_up(turn.state);
-  // A new leader knows nothing of us: it hears from us at once, not at the next round.
+  // A new leader knows nothing of this node, so it gets a heartbeat at once and not only in the
+  // next round.
   const bool news = turn.consensus.term != heard_term_ || turn.consensus.leader != heard_leader_;
   if (news) {
     heard_term_ = turn.consensus.term;
@@ -46,7 +48,8 @@ Instant MemberRole::due() const {
 
 void MemberRole::send_heartbeat(const Turn& turn) {
   heartbeat_due_ = turn.now + timing_.heartbeat_interval;
-  // What is committed here is not what the leader has: who says no more loses its work and vote.
+  // Entries that are committed here contradict the leader's. A node that sends no more heartbeats
+  // loses its work and its vote.
   if (turn.consensus.contradicted) return;
   Heartbeat heartbeat;
   heartbeat.sequence = ++sequence_;
@@ -72,8 +75,8 @@ void MemberRole::send_heartbeat(const Turn& turn) {
   turn.send(turn.consensus.leader, std::move(heartbeat));
 }
 
-// What the leader cannot know from the state (docs/adr/0011): work that is ours by the state and
-// goes otherwise than it says, was not started yet, or has not ended yet.
+// Work that the leader cannot know from the state (docs/adr/0011): it is ours in the state, but
+// differs from what the state says, or has not started yet, or has not ended yet.
 std::optional<Running> MemberRole::named(const State& state, ProcessorId processor) const {
   const Assignment* assignment = state.assignments().find(processor);
   if (assignment == nullptr || assignment->owner != self_) return std::nullopt;
@@ -82,7 +85,7 @@ std::optional<Running> MemberRole::named(const State& state, ProcessorId process
   if (work != work_.end() && work->second.epoch == assignment->epoch) {
     running.state = work->second.state;
   } else if (barred(processor, assignment->epoch)) {
-    running.state = RunState::unassigned;  // Stopped, and never again under this epoch.
+    running.state = RunState::unassigned;  // It has stopped, and never runs again under this epoch.
   }
   const bool as_said = running.state == assignment->state && !assignment->releasing;
   if (as_said && running.state != RunState::assigned) return std::nullopt;
@@ -104,7 +107,7 @@ void MemberRole::on_ack(const HeartbeatAck& ack, const Turn& turn) {
   told_.emplace_back(sent->second, ack.commit);
   if (told_.size() > kUnansweredMax) told_.pop_front();
   sent_.erase(sent_.begin(), std::next(sent));
-  lapse(turn);  // A lease that ended is not mended: its epochs are gone (safety.md 1.4).
+  lapse(turn);  // A lease that has ended is not renewed: its epochs are over (safety.md 1.4).
   if (until <= turn.now) return;
   if (ack.term > lease_term_ || until > lease_until_) {
     lease_until_ = std::max(until, lease_until_);
@@ -170,7 +173,7 @@ void MemberRole::try_starts(const Turn& turn) {
   }
 }
 
-// False: it waits no longer.
+// Returns false if it waits no longer.
 bool MemberRole::try_start(const PendingStart& pending, const Turn& turn) {
   const StartWork& start = pending.start;
   const Assignment* assignment = turn.state.assignments().find(start.processor);
@@ -187,7 +190,7 @@ bool MemberRole::try_start(const PendingStart& pending, const Turn& turn) {
       barred(start.processor, start.epoch) || (applied && !(current && reborn))) {
     return false;
   }
-  // An older epoch is still stopping here, or a condition is not there yet: wait for it.
+  // An older epoch is still stopping here, or a condition does not hold yet, so it waits.
   if (!current || work != work_.end()) return true;
   if (lease_term_ != start.term || turn.now >= lease_until_) return true;
   work_[start.processor] = {start.epoch, RunState::starting, {}, false};
@@ -207,7 +210,7 @@ void MemberRole::on_stop(const StopWork& stop, const Turn& turn) {
     turn.effects.push_back(StopHost{stop.processor, work->second.epoch});
     return;
   }
-  // It does not run here and never will: that is what "stopped" means.
+  // It does not run here and never will. That is the meaning of "stopped".
   tell({stop.processor, stop.epoch, RunState::unassigned, "not running"}, turn);
 }
 

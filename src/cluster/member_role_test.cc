@@ -1,4 +1,4 @@
-// What a host owes by safety.md 1: nothing runs without a start, an applied index and a lease.
+// The duties of a host by safety.md 1: nothing runs without a start, an applied index and a lease.
 #include "cluster/member_role.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +32,7 @@ class MemberRoleTest : public testing::Test, public TestCluster {
   Heartbeat lease() {
     Effects effects;
     now += 1ms;
-    tick();  // So that it speaks to the leader of this term.
+    tick();  // With this tick it sends to the leader of this term.
     role.on_ask({}, turn(effects));
     const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     EXPECT_EQ(all<RenewLease>(ack(heartbeat)).size(), 1u);
@@ -83,7 +83,7 @@ class MemberRoleTest : public testing::Test, public TestCluster {
   const ProcessorId p = add(1);
   const ProcessorId q = add(2);
   MemberRole role{timing, node(2), 1};
-  LogIndex committed = 0;  // As the leader says.
+  LogIndex committed = 0;  // The leader's commit index.
 };
 
 // ---- 1.1: what must come together before anything runs
@@ -247,7 +247,7 @@ TEST_F(MemberRoleTest, AnAckCannotMendALeaseThatHasEnded) {
   const Instant end = role.lease_until();
   now = end - 1s;
   const Heartbeat last = sent<Heartbeat>(tick()).at(0).message;
-  now = end;  // Nobody looked: the ack is the first thing that comes in.
+  now = end;  // No step came in between: the ack is the first input after the end.
   const Effects effects = ack(last);
   EXPECT_EQ(all<StopHost>(effects).size(), 1u);
   EXPECT_EQ(all<RenewLease>(effects).size(), 1u) << "for what comes, not for what was";
@@ -270,7 +270,7 @@ TEST_F(MemberRoleTest, WhenALeaseEndsItAsksToBeWoken) {
   EXPECT_EQ(role.due(), role.lease_until());
 }
 
-// What the leader before it heard last may not have been committed.
+// The last words that the leader before it heard may not have been committed.
 TEST_F(MemberRoleTest, ANewLeaderHearsWordsOfFailureAndThatTheyAreOver) {
   const Epoch of_p = running(p);
   running(q);
@@ -288,7 +288,7 @@ TEST_F(MemberRoleTest, ANewLeaderHearsWordsOfFailureAndThatTheyAreOver) {
   EXPECT_EQ(said[0].message.detail, "");
 }
 
-// ---- 1.2: the owner's word
+// ---- 1.2: the owner says that it stopped
 
 TEST_F(MemberRoleTest, SaysStoppedOnlyAfterTheHostDid) {
   const Epoch epoch = running(p);
@@ -412,7 +412,7 @@ TEST_F(MemberRoleTest, TheNextHeartbeatSaysThatTheLoopWasLate) {
   EXPECT_FALSE(sent<Heartbeat>(pass(1s)).at(0).message.loop_late);
 }
 
-// ---- Caught up: by the leader's word and this node's own clock
+// ---- Caught up: by the leader's answers and this node's own clock
 
 TEST_F(MemberRoleTest, IsCaughtUpOnceItHasAppliedWhatTheLeaderHadCommitted) {
   EXPECT_FALSE(role.in_touch(now));
@@ -435,7 +435,7 @@ TEST_F(MemberRoleTest, AnOldAnswerSaysNothingOfNow) {
   EXPECT_FALSE(role.caught_up(now));
 }
 
-// What counts is when it asked, not when the answer came.
+// The time of the question counts, not the time of the answer.
 TEST_F(MemberRoleTest, AnAnswerThatWasLongOnItsWayIsAsOldAsItsQuestion) {
   tick();
   Effects effects;
@@ -457,7 +457,7 @@ TEST_F(MemberRoleTest, NamesTheNewestCheckOfItsLeaderAndForgetsThoseOfAnother) {
   EXPECT_EQ(sent<Heartbeat>(tick()).at(0).message.answers, 0u);
 }
 
-// What is committed here is not what the leader has.
+// Entries that are committed here contradict the leader's.
 TEST_F(MemberRoleTest, WhoIsContradictedSaysNoMoreAndItsLeaseEnds) {
   const Epoch epoch = given(p);
   lease();

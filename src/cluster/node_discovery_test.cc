@@ -113,7 +113,7 @@ class Wild {
   std::vector<Node> nodes;
   std::vector<uint32_t> expects;
   std::vector<std::vector<size_t>> seed_lists;
-  std::set<Incarnation> founders;  // All that ever were.
+  std::set<Incarnation> founders;  // All that there ever were.
   std::set<ClusterId> founded;
   double loss = 0.1;
   double crash_at_founding = 0;
@@ -192,7 +192,7 @@ class Wild {
         founded.insert(one->cluster);
         nodes[n].voters = one->voters;
         if (!random.chance(crash_at_founding)) nodes[n].cluster = one->cluster;
-        if (nodes[n].cluster.empty()) return crash(n);  // Before the cluster was written.
+        if (nodes[n].cluster.empty()) return crash(n);  // It ends before the cluster was written.
       } else if (const auto* joined = std::get_if<Joined>(&output)) {
         nodes[n].cluster = joined->reply.cluster;
       }
@@ -316,7 +316,7 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
             "(10.0.0.2:8090), node-3 (10.0.0.3:8090), node-4 (10.0.0.4:8090); stop those that do "
             "not belong, or set --cluster-bootstrap-expect");
   EXPECT_FALSE(discovery.done());
-  // The fourth is stopped; the others give their word.
+  // The fourth one is stopped; the others promise.
   const std::vector<Incarnation> all = {Incarnation{1}, Incarnation{2}, Incarnation{3}};
   hear(2, Instant{5s}, all);
   EXPECT_FALSE(discovery.done());

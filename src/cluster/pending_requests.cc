@@ -17,7 +17,8 @@ bool is_gone(const State& state, ProcessorId processor) {
   return assignment == nullptr || assignment->deleted;
 }
 
-// Given a place, or a reason why there is none: said once more, it is not placed anew.
+// True if it has a place, or a reason why it has none. A repeated request then starts no new
+// placement.
 bool is_settled(const State& state, ProcessorId processor) {
   const Assignment* assignment = state.assignments().find(processor);
   if (assignment == nullptr || assignment->wish) return false;
@@ -46,7 +47,7 @@ std::optional<PendingRequests::ToServe> PendingRequests::ask(Asked asked, const 
     return std::nullopt;
   }
   if (!turn.consensus.leader) return refuse(why_no_leader(turn));
-  // Nothing is sent that would be lost for certain: its asker would wait in vain.
+  // A message that would certainly be lost is not sent, since the client would wait for nothing.
   if (!turn.consensus.linked) {
     return refuse({Code::no_leader, "the link to the leader is not up yet; try again"});
   }
@@ -87,7 +88,7 @@ std::optional<PendingRequests::ToServe> PendingRequests::on_forward(Incarnation 
 }
 
 void PendingRequests::propose(const ToServe& served, CommandBody body, const Turn& turn) {
-  // The key was perhaps not remembered where the request came in, which may lag behind.
+  // The node that took the request may lag, so it may not have known that the key is remembered.
   if (const auto before =
           turn.state.remembered(served.request.idempotency_key, served.request.fingerprint)) {
     answer(served.id,
@@ -232,7 +233,7 @@ void PendingRequests::on_version(const Turn& turn) {
   while (!until_shown_.empty() && until_shown_.begin()->first <= turn.state.version()) {
     const auto found = local_.find(until_shown_.begin()->second);
     until_shown_.erase(until_shown_.begin());
-    if (found == local_.end()) continue;  // Its patience has ended.
+    if (found == local_.end()) continue;  // The client was answered when its patience ended.
     end(found, Answer(std::move(*found->second.answer)), turn);
   }
 }
@@ -245,7 +246,7 @@ void PendingRequests::on_read(const ReadReady& ready, const Turn& turn) {
     reads_.erase(lost);
     return;
   }
-  // Contexts are reached in order: a later one covers those before it.
+  // Contexts are reached in order: a later one also covers those before it.
   while (!reads_.empty() && reads_.begin()->first <= ready.context) {
     const RequestId id = reads_.begin()->second;
     reads_.erase(reads_.begin());
@@ -255,11 +256,11 @@ void PendingRequests::on_read(const ReadReady& ready, const Turn& turn) {
 
 void PendingRequests::tick(const Turn& turn) {
   if (turn.consensus.term != term_) {
-    // What was asked of the old leader may or may not have happened: nobody here can tell.
+    // Requests to the old leader may have taken effect or not. This node cannot know it.
     term_ = turn.consensus.term;
     proposed_.clear();
     placing_.clear();
-    // A read has no outcome that could be unknown.
+    // A read changes nothing, so it may be refused at once.
     for (const auto& [context, id] : std::exchange(reads_, {})) {
       refuse(id, leader_lost(turn), turn);
     }
@@ -272,7 +273,8 @@ void PendingRequests::tick(const Turn& turn) {
     }
   }
   std::vector<RequestId> late;
-  for (const auto& [id, local] : local_) {  // In the order they were asked, which is of deadlines.
+  // In the order in which they were asked, which is also the order of their deadlines.
+  for (const auto& [id, local] : local_) {
     if (local.deadline > turn.now) break;
     late.push_back(id);
   }
@@ -298,7 +300,7 @@ Instant PendingRequests::due() const {
 }
 
 bool PendingRequests::has_quorum(const Turn& turn) const {
-  // Who has just been elected was elected by a quorum.
+  // A leader that was elected a moment ago was elected by a quorum.
   return std::max(turn.consensus.quorum_contact, turn.consensus.led_since) >=
          turn.now - limits_.quorum_window;
 }

@@ -1,4 +1,4 @@
-// Every request that comes in is answered exactly once (safety.md 5.4, 5.5), whoever leads.
+// Every request is answered exactly once, under any leader (safety.md 5.4, 5.5).
 #include "cluster/pending_requests.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ struct TestRequests : TestCluster {
     requests.on_applied(command, state.apply(++index, command), turn(said));
     requests.on_version(turn(said));
   }
-  // What was proposed last is committed.
+  // Commits the newest proposal.
   void commit() { commit(all<Propose>(said).back().command); }
   void tick() { requests.tick(turn(said)); }
   void look() { requests.look(soft_facts, turn(said)); }
@@ -64,7 +64,7 @@ struct FollowersRequestsTest : testing::Test, TestRequests {
 
 // ---- Writes
 
-// Right after an election nobody has answered a heartbeat yet, but a quorum has just voted.
+// Right after an election no node has answered a heartbeat yet, but a quorum has just voted.
 TEST_F(LeadersRequestsTest, WhoWasJustElectedServes) {
   consensus.quorum_contact = Instant::min();
   consensus.led_since = now;
@@ -74,7 +74,7 @@ TEST_F(LeadersRequestsTest, WhoWasJustElectedServes) {
   EXPECT_EQ(only_error(), Code::no_quorum);
 }
 
-// A message without a link is lost: its asker would wait for all its patience.
+// A message without a link is lost: the client would wait for its whole patience.
 TEST_F(FollowersRequestsTest, NothingIsForwardedWithoutALink) {
   consensus.linked = false;
   EXPECT_FALSE(change());
@@ -102,7 +102,7 @@ TEST_F(LeadersRequestsTest, AnUnknownOutcomeWithoutAKeyIsTimedOutAndNotSentAgain
   EXPECT_EQ(only_error(), Code::timed_out);
   EXPECT_EQ(all<Propose>(said).size(), before);
   EXPECT_TRUE(sent<Forward>(said).empty());
-  commit();  // It happened after all: nobody is told twice.
+  commit();  // It took effect after all, but no client is answered twice.
   EXPECT_EQ(replies().size(), 1u);
 }
 
@@ -194,7 +194,8 @@ TEST_F(FollowersRequestsTest, ForwardsAndAnswersWhenItsOwnViewShowsIt) {
   EXPECT_EQ(replies().size(), 1u);
 }
 
-// Cut off after the leader answered and before the entry came: nobody waits for ever.
+// The node is cut off after the leader answered and before the entry came. No client may wait for
+// ever.
 TEST_F(FollowersRequestsTest, AnAnswerThatItsViewNeverShowsEndsWithItsPatience) {
   EXPECT_FALSE(change());
   const RequestId id = forwarded();
@@ -243,7 +244,7 @@ TEST_F(FollowersRequestsTest, RequestsOfAnEarlierStartAreNotMistakenForItsOwn) {
   EXPECT_TRUE(replies().empty());
 }
 
-// ---- Nobody leads
+// ---- There is no leader
 
 TEST_F(FollowersRequestsTest, SaysWhetherItIsALeaderOrAQuorumThatIsMissing) {
   consensus.leader = {};
@@ -272,7 +273,7 @@ TEST_F(LeadersRequestsTest, AReadThatLosesItsLeaderFailsAtOnce) {
   requests.read(ask(ReadBarrier{})->id, turn(said));
   requests.read(ask(ReadBarrier{})->id, turn(said));
   const auto asked = all<AskRead>(said);
-  consensus.leader = {};  // Stepped down, in the same term: no quorum was heard.
+  consensus.leader = {};  // The leader stepped down, in the same term, because it heard no quorum.
   consensus.leading = false;
   for (auto& [who, peer] : consensus.peers) peer.contact_last = now - 1min;
   requests.on_read({asked.at(1).context, std::nullopt}, turn(said));
@@ -364,11 +365,11 @@ TEST_F(PlacingRequestsTest, WhatIsDeletedMeanwhileIsNotWaitedFor) {
   EXPECT_EQ(only_error(), Code::not_found);
 }
 
-// ---- What is begun, and must be seen
+// ---- Requests that are begun and must be seen
 
 struct BegunRequestsTest : LeadersRequestsTest {
   BegunRequestsTest() { epoch = assign(p, 2); }
-  // It is in the log, and what follows from it is not.
+  // Afterwards the command is in the log, but what follows from it is not.
   LogIndex ask_for(bool wanted) {
     propose(*ask(Change{SetWanted{p, wanted}}));
     commit();

@@ -56,7 +56,7 @@ TEST_F(RemovalTest, AMemberIsRemovedOnceItsQueuesHaveGoneWhereItsWorkWent) {
   EXPECT_EQ(why_it_left(), "removed by request");
 }
 
-// It says once that it is empty, and then is silent for less than T: silence proves nothing.
+// It says once that it is empty, and is then silent for less than T. Silence proves nothing.
 TEST_F(RemovalTest, SilenceIsNotEmptiness) {
   leave(false);
   beating = {1, 2, 3};
@@ -147,7 +147,7 @@ TEST_F(RemovalTest, EmptinessThatWasSaidBeforeNewWorkIsRejected) {
   EXPECT_FALSE(state.member(node(4))->holds_data);
 }
 
-// Its removal once took other votes with it: a cluster of three was left with one voter.
+// Its removal once took other votes with it, so that a cluster of three was left with one voter.
 TEST_F(RemovalTest, AVoterKeepsItsVoteUntilItMayGo) {
   commit(SetWanted{p, true});
   commit(Assign{p, assignment(p).epoch, node(2), "here"});

@@ -59,7 +59,7 @@ Answer answer(RandomNouns& nouns) {
   return outcome;
 }
 
-// Requests and answers have no ==; their bytes have, and are a function of every field.
+// Requests and answers have no ==. Their bytes can be compared, and depend on every field.
 TEST(Request, EveryKindComesBack) {
   RandomNouns nouns(1);
   for (size_t kind = 0; kind < std::variant_size_v<RequestBody>; ++kind) {

@@ -1,5 +1,5 @@
-// What the tests of the roles share: a state made by commands alone, a consensus as a leader or a
-// follower sees it, a clock that the test moves, and a look at effects by their kind.
+// Shared by the tests of the roles: a state built by commands only, a consensus as a leader or a
+// follower sees it, a clock that the test moves, and a way to look at effects by their kind.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ std::vector<C> proposed(const Effects& effects) {
   return found;
 }
 
-// Where in the list the first effect is that sends an M; the size of the list if there is none.
+// The index of the first effect that sends an M; the size of the list if there is none.
 template <typename M>
 size_t place_of(const Effects& effects) {
   for (size_t i = 0; i < effects.size(); ++i) {
@@ -55,7 +55,7 @@ size_t place_of(const Effects& effects) {
   return effects.size();
 }
 
-inline constexpr Term kTerm = 5;  // Of whoever leads.
+inline constexpr Term kTerm = 5;  // The term of the leader.
 
 inline Incarnation node(uint64_t id) { return Incarnation{id}; }
 
@@ -106,7 +106,7 @@ struct TestCluster {
     return *state.assignments().find(processor);
   }
 
-  // Everybody that votes answers at this moment.
+  // All voters answer at this moment.
   void lead(uint64_t self, Term term) {
     consensus.term = term;
     consensus.leader = node(self);
@@ -127,7 +127,7 @@ struct TestCluster {
     for (auto& [who, peer] : consensus.peers) peer.contact_last = now;
   }
 
-  // What a step at this moment would work on; what is done in it goes to `effects`.
+  // The Turn of a step at this moment. Its effects are added to `effects`.
   Turn turn(Effects& effects) { return {state, consensus, now, random, effects}; }
   Turn turn() { return turn(unheard); }
 

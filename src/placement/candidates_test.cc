@@ -78,8 +78,8 @@ TEST(Candidates, GathersMembersLoadsAndWork) {
   EXPECT_EQ(candidates.find(Incarnation{4}), nullptr);
 }
 
-// Work that was given a moment ago counts like old work, whatever samples and stamps say: a batch
-// once went to nodes that had a quiet second, and was moved apart again a window later.
+// Work that was given a moment ago counts like old work, even if samples and stamps do not show it.
+// Once, a batch went to nodes that had a quiet second, and was moved apart again a window later.
 TEST(Candidates, WhatIsPutAtOnceNeedsNoMovesLater) {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     SCOPED_TRACE(seed);
@@ -130,8 +130,8 @@ TEST(Candidates, AnOlderIncarnationOfANodeGetsNothing) {
   EXPECT_EQ(candidates.find(Incarnation{9})->unfit, "");
 }
 
-// The same rules are written twice: for the state, which has the last word, and for the candidates,
-// which count promised work too. Without promises they must agree.
+// The same rules are written twice: for the state, which decides, and for the candidates, which
+// also count promised work. Without promises both must agree.
 TEST(Candidates, AgreesWithTheStatesOwnRules) {
   int refused = 0, allowed = 0;
   for (uint64_t seed = 1; seed <= 100; ++seed) {

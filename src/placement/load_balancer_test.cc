@@ -153,7 +153,7 @@ TEST(LeastLoaded, CountsPromisedWorkSoThatABatchDoesNotAllGoToOneNode) {
   }
 }
 
-// Twelve of them were once moved apart again a window later.
+// Once, twelve of them were moved apart again a window later.
 TEST(LeastLoaded, OneBusyMomentDrawsNothingTogether) {
   std::vector<Candidate> nodes;
   for (uint64_t id = 1; id <= 7; ++id) nodes.push_back(loaded(id, id <= 3 ? 5 : 95));

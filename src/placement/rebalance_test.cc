@@ -26,7 +26,7 @@ Candidate node(uint64_t id, uint32_t processors_max = 1000) {
 // Nodes with their work, built by hand, without a state.
 struct World {
   std::vector<Candidate> nodes;
-  std::deque<ProcessorSpec> specs;  // A deque: their addresses stay.
+  std::deque<ProcessorSpec> specs;  // A deque, so that their addresses stay the same.
   std::vector<Placed> placed;
 
   ProcessorSpec& add(uint64_t owner) {
@@ -124,7 +124,7 @@ void each_distribution(size_t i, uint32_t left, std::vector<uint32_t>& counts,
   }
 }
 
-// The naive way: of all distributions whose counts differ by at most one, the nearest.
+// The naive way: the nearest of all distributions whose counts differ by at most one.
 uint32_t fewest_moves(const std::vector<uint32_t>& counts) {
   uint32_t all = 0, best = UINT32_MAX;
   for (const uint32_t count : counts) all += count;
@@ -242,7 +242,7 @@ TEST(Rebalance, WhatIsFixedStaysAndIsNamed) {
 }
 
 TEST(Rebalance, TakesBackAnEarlyChoiceForOneWithFewerChoices) {
-  // Node 1 has two that may go to 3 or 4. Node 2 has two that may go only to 3.
+  // Node 1 has two processors that may go to 3 or 4. Node 2 has two that may go only to 3.
   World here = world({0, 0, 0, 0});
   here.nodes[2].labels = {{"a", "1"}, {"b", "1"}};
   here.nodes[3].labels = {{"a", "1"}};
@@ -268,8 +268,9 @@ TEST(Rebalance, SaysWhatItCouldNotMove) {
   EXPECT_EQ(plan.blocked[0].reason, "no node below its share may have it: labels or anti-affinity");
 }
 
-// Rules hold in every intermediate state, whatever the order. No plan beats its own lower bound.
-// Where rules bind, the naive twin that tries everything finds no way to move more.
+// The rules hold in every intermediate state, in any order of the moves. No plan has fewer moves
+// than its lower bound. If rules prevent moves, a naive search through everything finds no way to
+// move more.
 TEST(Rebalance, RulesHoldInEveryOrderUnderRandomConstraints) {
   int moved = 0, bound = 0;
   for (uint64_t seed = 1; seed <= 400; ++seed) {

@@ -26,7 +26,7 @@ struct Frame {
   Bytes payload;
 };
 
-// One end is a connection, and the test owns the other end.
+// One end is a Connection; the test owns the other end.
 class Wire {
  public:
   Wire() {
@@ -108,7 +108,7 @@ Bytes part(bool last, BytesView piece) {
   return encode_frame(FrameKind::part, Bytes(1, last ? '\1' : '\0') + Bytes(piece));
 }
 
-// Bulk fills the socket and the queue behind it. A prompt message waits for one part at most.
+// Bulk fills the socket and the queue behind it. A prompt message waits for at most one part.
 TEST(Connection, WhatIsPromptOvertakesBulk) {
   Wire wire;
   const Bytes large(4u << 20, 'b');

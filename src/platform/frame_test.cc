@@ -36,7 +36,7 @@ env::Greeting full_example() {
   return greeting;
 }
 
-// Lines of "name: hex"; the hex may go on over lines that begin with a blank.
+// Lines of "name: hex". The hex may continue on lines that begin with a blank.
 std::map<std::string, std::string> golden() {
   std::ifstream file("src/platform/testdata/frames.hex");
   std::map<std::string, std::string> frames;
@@ -108,7 +108,8 @@ TEST(Frame, NoFlippedBitGoesUnseen) {
     if (!header) continue;
     if (header->length != frame.size() - kFrameHeaderSize) {
       // A shorter length: the checksum of the shorter payload does not match.
-      if (header->length > frame.size() - kFrameHeaderSize) continue;  // The reader waits for more.
+      // The reader waits for more bytes.
+      if (header->length > frame.size() - kFrameHeaderSize) continue;
       EXPECT_FALSE(
           check_payload(*header, frame, BytesView(frame).substr(kFrameHeaderSize, header->length)));
       continue;

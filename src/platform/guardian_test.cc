@@ -31,7 +31,7 @@ Greeting greeting_of(uint64_t incarnation, const char* cluster = "c", uint64_t b
   return greeting;
 }
 
-// A network that remembers which deaths it was told of.
+// A network that remembers the deaths that it was told of.
 class Listener {
  public:
   explicit Listener(const Greeting& self, Address listen = {"127.0.0.1", 0},
@@ -150,7 +150,7 @@ Reaped guarded(uint64_t incarnation, const char* cluster = "c", uint64_t boot = 
   return reaped;
 }
 
-// It greets that listener and ends.
+// The process greets that listener and ends.
 void meet(const Reaped& process, Listener& there) {
   Listener one(process.process);
   one.network->dial(there.address());
@@ -231,7 +231,7 @@ int wait_for_stop() {
   return 0;
 }
 
-// Fails twice, then ends well; the argument is a file that counts.
+// Fails twice, then ends well. The argument is a file that counts the starts.
 const ChildRole kFailing("guardian_failing", [](const std::string& path) {
   GuardianOptions options;
   options.first_pause = 1ms;

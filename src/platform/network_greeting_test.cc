@@ -46,7 +46,7 @@ TEST(Network, EnteringAnotherClusterCutsTheLink) {
   EXPECT_TRUE(eventually([&] { return c.messages().size() == 1; }));
 }
 
-// On a link that is already up, each end is told once, with the cluster.
+// On a link that is already up, each end is told the new cluster once.
 TEST(Network, EnteringAClusterIsToldOnTheLinksThereAre) {
   Node a(greeting_of(1, "red")), b(greeting_of(2, ""));
   ASSERT_TRUE(a.dial_and_wait(b.address()));
@@ -80,7 +80,7 @@ TEST(Network, LinksOfAProcessThatHasASuccessorAreCut) {
   RawPeer new_process(a.address());
   new_process.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2, "c", 5))));
   ASSERT_TRUE(eventually([&] { return a.greetings().size() == 2; }));
-  a.know_all({{Incarnation{2}, {4, 5, 2005}}});  // It was let in.
+  a.know_all({{Incarnation{2}, {4, 5, 2005}}});  // The new process was let in.
   EXPECT_THAT(old_process.read_to_end(), HasSubstr("a newer process of that node has come"));
   EXPECT_TRUE(old_process.closed);
 }

@@ -112,7 +112,7 @@ TEST(Network, NamesAreResolved) {
   EXPECT_TRUE(a.has_line("cannot resolve no-such-host.invalid"));
 }
 
-// The name server is down when the node starts again, but the node knows where it met its peer.
+// The name server is down when the node starts again, but the node remembers where it met its peer.
 TEST(Network, APeerThatWasMetIsFoundWhileItsNameCannotBeResolved) {
   TemporaryDirectory directory;
   NetworkOptions options;
@@ -214,7 +214,7 @@ TEST(Network, AKilledProcessOfThisHostIsSeenToBeGone) {
   Node a(greeting_of(1));
   ASSERT_TRUE(a.dial_and_wait(loopback(port)));
   child.kill();
-  // Not reaped yet: a zombie is gone too.
+  // It is not reaped yet: a zombie counts as gone, too.
   EXPECT_TRUE(eventually([&] {
     const auto events = a.events();
     return std::any_of(events.begin(), events.end(), [](const LinkEvent& event) {
@@ -247,7 +247,7 @@ TEST(Network, TheLastNewsOfALinkThatWasHungUpIsItsEnd) {
   a.network->send(Incarnation{2}, packet("dropped"));
   EXPECT_EQ(a.count(LinkNews::lost), 1u);
   EXPECT_TRUE(b.messages().empty());
-  // And it can be dialled anew.
+  // It can be dialled again.
   EXPECT_TRUE(a.dial_and_wait(b.address()));
 }
 
@@ -261,7 +261,7 @@ TEST(Network, DiallingItselfIsQuiet) {
 }
 
 // Bytes that a hostile or broken peer may send. Each such peer must be told why and cut, while
-// others talk on.
+// other peers go on.
 TEST(Network, BadBytesAreRefusedAndHarmNobodyElse) {
   const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(7)));
   Bytes newer = hello;

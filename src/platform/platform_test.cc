@@ -84,7 +84,7 @@ TEST(Process, ADeadOneIsGoneAsAZombieAndReaped) {
 TEST(Process, ProvesNothingAboutOtherHostsOrNamespaces) {
   auto peer = this_process();
   const auto self = peer;
-  peer.pid_start += 1;  // The pid was given to another process: us.
+  peer.pid_start += 1;  // The pid was given to another process, which is this one.
   EXPECT_TRUE(is_gone(peer, self));
   for (auto change :
        {+[](env::Greeting& p) { p.host_boot_id = "other"; },
@@ -222,7 +222,7 @@ TEST_F(FilesTest, CreatingReplacesNothing) {
   EXPECT_EQ(std::distance(fs::directory_iterator(root_ + "/deep"), fs::directory_iterator()), 2);
 }
 
-// All of them look, and then all of them write. One gets the name, and its content is whole.
+// All of them look, and then all of them write. One gets the name, and its content is complete.
 TEST_F(FilesTest, OfManyThatCreateOneNameOneDoes) {
   for (int round = 0; round < 20; ++round) {
     const std::string path = root_ + "/" + std::to_string(round);
@@ -245,7 +245,7 @@ TEST_F(FilesTest, OfManyThatCreateOneNameOneDoes) {
   }
 }
 
-// Now and then another thread takes descriptors that the list needs.
+// At times another thread takes descriptors that the list needs.
 TEST_F(FilesTest, AListIsWholeOrAnError) {
   for (int n = 0; n < 200; ++n) std::ofstream(root_ + "/" + std::to_string(n)) << "x";
   rlimit before{};
@@ -263,7 +263,7 @@ TEST_F(FilesTest, AListIsWholeOrAnError) {
   });
   size_t whole = 0, errors = 0, odd = 0;
   for (int n = 0; n < 100'000 && (whole < 50 || errors < 50); ++n) {
-    shall_rest = n % 2 == 0;  // Otherwise no list might succeed while this goes on.
+    shall_rest = n % 2 == 0;  // Without pauses perhaps no list would succeed.
     while (rests != shall_rest) std::this_thread::yield();
     const auto list = files_->list(root_);
     const bool troubled = list && std::ranges::any_of(*list, [](const env::FileInfo& file) {
@@ -461,7 +461,7 @@ class LoadTest : public testing::Test {
     put("/proc/self/cgroup", "0::/\n");
     put_cpu(0, 100, 0, 100);
   }
-  // A second goes by, in which the machine's two cores do this.
+  // One second passes, in which the two cores of the machine do this.
   env::LoadSample after(env::LoadProbe& probe, uint64_t busy, uint64_t idle,
                         uint64_t other_busy = 0, uint64_t other_idle = 100) {
     put_cpu(busy, idle + 100, other_busy, other_idle + 100);
@@ -502,7 +502,7 @@ TEST_F(LoadTest, ACgroupOfVersion2IsTheMeasure) {
   put("/sys/fs/cgroup/box/inner/cgroup.controllers", "cpu memory\n");
   put("/sys/fs/cgroup/box/inner/cpu.max", "max 100000\n");
   put("/sys/fs/cgroup/box/inner/memory.max", "max\n");
-  put("/sys/fs/cgroup/box/cpu.max", "50000 100000\n");  // The limit stands one level up.
+  put("/sys/fs/cgroup/box/cpu.max", "50000 100000\n");  // The limit is set one level up.
   put("/sys/fs/cgroup/box/cpu.stat", "usage_usec 1000000\nuser_usec 1\n");
   put("/sys/fs/cgroup/box/memory.max", "1073741824\n");
   put("/sys/fs/cgroup/box/memory.current", "966367641\n");
@@ -512,14 +512,14 @@ TEST_F(LoadTest, ACgroupOfVersion2IsTheMeasure) {
   EXPECT_EQ(probe->machine().memory_gb, 1u);
   put("/sys/fs/cgroup/box/cpu.stat", "usage_usec 1400000\n");
   const auto sample = after(*probe, 20, 80);
-  EXPECT_NEAR(sample.cpu_percent, 80, 0.01);     // 0.4 s of the 0.5 s it may use.
+  EXPECT_NEAR(sample.cpu_percent, 80, 0.01);     // 0.4 s of the 0.5 s that it may use.
   EXPECT_NEAR(sample.memory_percent, 80, 0.01);  // 90 % less 10 % that can be given back.
 }
 
 TEST_F(LoadTest, ACgroupOfVersion1IsTheMeasure) {
   put_machine();
   put("/proc/self/cgroup", "4:memory:/host/path\n3:cpu,cpuacct:/host/path\n0::/\n");
-  // As in a container: the mount shows its own part, not the host's path.
+  // As in a container: the mount shows only its own part, not the path on the host.
   put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "150000\n");
   put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
   put("/sys/fs/cgroup/cpu,cpuacct/cpuacct.usage", "5000000000\n");

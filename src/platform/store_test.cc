@@ -21,7 +21,7 @@ using env::Batch;
 using env::Space;
 using testing::HasSubstr;
 
-// A store that remembers which writes it called durable.
+// A store that remembers which writes it reported as durable.
 class Subject {
  public:
   explicit Subject(const std::string& directory) {
@@ -41,7 +41,7 @@ class Subject {
       changed_.notify_all();
     });
   }
-  ~Subject() { store.reset(); }  // It goes first: on its way out it still reports writes.
+  ~Subject() { store.reset(); }  // It is destroyed first, since it still reports writes then.
 
   // Submits and waits until it is durable.
   void write(Batch batch) { wait(store->submit(std::move(batch))); }
@@ -158,8 +158,8 @@ TEST(Store, ErasesAndScansRanges) {
   EXPECT_EQ(visited, 2);
 }
 
-// Keys come and go in runs as in queues, through flushes and compactions. Now and then a key that
-// was erased is used again.
+// Keys are written and erased in runs, as in queues, through flushes and compactions. At times an
+// erased key is used again.
 TEST(Store, RunsThatAreErasedStayErasedAndTheirNeighboursStay) {
   const TemporaryDirectory at;
   Random random(7);
@@ -246,7 +246,7 @@ TEST(Store, LosingItsSmallFilesIsDamage) {
   }
 }
 
-// Writes numbers for ever, and says each one once it is durable.
+// Writes numbers for ever, and reports each one once it is durable.
 const ChildRole kWriter("store_writer", [](const std::string& directory) {
   Subject store(directory);
   if (store.error) ::_exit(1);
@@ -256,7 +256,7 @@ const ChildRole kWriter("store_writer", [](const std::string& directory) {
   }
 });
 
-// The process ends at once: no close, and no sync but those of the commits.
+// The process ends at once: without closing, and with no syncs except those of the commits.
 TEST(Store, SurvivesACrashAtAnyMoment) {
   const TemporaryDirectory at;
   for (int round = 0; round < 5; ++round) {

@@ -115,7 +115,7 @@ TEST(Membership, OfAFoundingPairTheDeadOneCanBeRemovedOnlyWithItsVote) {
   net.elect(1);
   net.advance(20ms);
   net.crash(2);
-  change(net, 1, {Do::remove, 2});  // Still the leader: the result is {1}, and that is there.
+  change(net, 1, {Do::remove, 2});  // Server 1 still leads: the result is {1}, and 1 answers.
   EXPECT_THAT(net.raft(1).configuration().voters, ElementsAre(1));
   EXPECT_FALSE(net.raft(1).status().change_pending);
 }
@@ -137,7 +137,7 @@ TEST(Membership, ATruncatedChangeRollsBackAlsoBehindASnapshot) {
   add.log_term = 1;
   net.raft(2).step(add, net.now());
   EXPECT_THAT(net.raft(2).configuration().voters, ElementsAre(1, 2, 3, 4));
-  Message other = add;  // The next leader never heard of it.
+  Message other = add;  // The next leader never heard of that change.
   other.from = 3;
   other.term = 2;
   other.entries = {{2, 11, Entry::Kind::noop, {}}};
@@ -164,7 +164,8 @@ TEST(Membership, ALeaderThatRemovesItselfLeadsThatToTheEndAndHandsOver) {
   change(net, 1, {Do::remove, 1});
   EXPECT_EQ(net.raft(1).role(), Role::follower);
   EXPECT_TRUE(net.raft(1).status().removed);
-  EXPECT_NE(net.leader(), 0u);  // At once: it asked its heir to campaign.
+  // There is a new one at once: the old leader asked its heir to campaign.
+  EXPECT_NE(net.leader(), 0u);
   EXPECT_NE(net.leader(), 1u);
   net.advance(500ms);
   EXPECT_EQ(net.raft(1).role(), Role::follower);  // And it never campaigns again.
@@ -190,7 +191,7 @@ TEST(Membership, ARemovedServerIsToldByTheLeader) {
   change(net, 1, {Do::remove, 3});
   EXPECT_TRUE(net.raft(3).status().removed);
   net.advance(50ms);
-  EXPECT_EQ(net.raft(1).status().peers.size(), 1u);  // And not served for ever.
+  EXPECT_EQ(net.raft(1).status().peers.size(), 1u);  // It is not served for ever.
 }
 
 // libraft 3: "the removed node never learns of its removal".
@@ -286,7 +287,8 @@ TEST(Membership, AWipedVoterComesBackAsSomebodyElseAndHasNoVote) {
   vote.kind = Kind::pre_vote_reply;
   vote.term = net.raft(2).term() + 1;
   net.raft(2).step(vote, net.now());
-  EXPECT_EQ(net.raft(2).role(), Role::pre_candidate);  // 1 and 3 are gone; 30 does not stand in.
+  // Servers 1 and 3 are gone, and 30 does not replace them.
+  EXPECT_EQ(net.raft(2).role(), Role::pre_candidate);
 }
 
 }  // namespace

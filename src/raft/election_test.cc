@@ -43,17 +43,17 @@ TEST(Election, Figure8AnOldTermsEntryIsNotCommittedByCounting) {
   Net net({1, 2, 3});
   net.crash(1);
   net[1].hard = {2, 1, 0};
-  net[1].log = {
-      {2, 1, Entry::Kind::command, Payload(Bytes("old"))}};  // Led term 2; no other has it.
+  net[1].log = {// It led term 2; no other server has the entry.
+                {2, 1, Entry::Kind::command, Payload(Bytes("old"))}};
   net.start(1);
   net.drop = [](const Message& m) { return m.kind == Kind::append; };
   net.elect(1);
-  ASSERT_EQ(net.raft(1).last_index(), 2u);  // The old entry and this term's no-op.
+  ASSERT_EQ(net.raft(1).last_index(), 2u);  // The old entry and the no-op of this term.
   Message ack = from_outside(Kind::append_reply, 3, 1, net.raft(1).term());
-  ack.index = 1;  // Two of three hold the old entry now.
+  ack.index = 1;  // Two of three servers hold the old entry now.
   net.raft(1).step(ack, net.now());
   EXPECT_EQ(net.raft(1).commit(), 0u);
-  ack.index = 2;  // And now one of this term, which carries it along.
+  ack.index = 2;  // Now also an entry of this term, which commits the old one with it.
   net.raft(1).step(ack, net.now());
   EXPECT_EQ(net.raft(1).commit(), 2u);
 }
@@ -61,10 +61,9 @@ TEST(Election, Figure8AnOldTermsEntryIsNotCommittedByCounting) {
 TEST(Election, ANewLeaderWritesANoopAndSoCommitsItsPredecessorsEntries) {
   Net net({1, 2, 3});
   net.elect(1);
-  net.hold_disk(1);  // The leader's own copy never becomes durable, …
-  net.drop = [](const Message& m) {
-    return m.kind == Kind::append_reply;
-  };  // … nor is any heard of.
+  // The leader's own copy never becomes durable, and no answer of a follower arrives.
+  net.hold_disk(1);
+  net.drop = [](const Message& m) { return m.kind == Kind::append_reply; };
   net.propose(1, "a");
   net.settle();
   EXPECT_TRUE(net.commands(2).empty());
@@ -118,7 +117,7 @@ TEST(Election, AServerVotesOnceATermAlsoAfterARestart) {
   net.raft(1).step(vote, net.now());
   net.work();
   EXPECT_TRUE(net.under_way().back().reject);
-  vote.from = 2;  // It may say it to the same one again.
+  vote.from = 2;  // It may give the same server the same vote again.
   net.raft(1).step(vote, net.now());
   net.work();
   EXPECT_FALSE(net.under_way().back().reject);
@@ -217,11 +216,11 @@ TEST(Election, AfterACrashEvidenceElectsWithinMilliseconds) {
   net.elect(1);
   net.crash(1);
   net.advance(1ms);
-  net.raft(2).leader_lost(
-      1, net.now());  // Rank 0 of those left: at once; but 3 is not yet convinced …
+  // It has rank 0 of those left, so it campaigns at once. But 3 has no evidence yet.
+  net.raft(2).leader_lost(1, net.now());
   net.settle();
   EXPECT_EQ(net.leader(), 0u);
-  net.raft(3).leader_lost(1, net.now());  // … and answers when it is.
+  net.raft(3).leader_lost(1, net.now());  // Now 3 has evidence and answers.
   net.settle();
   EXPECT_EQ(net.leader(), 2u);
 }
@@ -233,7 +232,7 @@ TEST(Election, EvidenceStaggersByRankSoThatTwoNeverStartTogether) {
   net.cut(1);
   net.raft(4).leader_lost(3, net.now());
   net.raft(2).leader_lost(3, net.now());
-  EXPECT_EQ(net.raft(2).next_wake(), net.now() + 10ms);  // Rank 1 of {1, 2, 4}.
+  EXPECT_EQ(net.raft(2).next_wake(), net.now() + 10ms);  // It has rank 1 in {1, 2, 4}.
   EXPECT_EQ(net.raft(4).next_wake(), net.now() + 20ms);
 }
 
@@ -244,7 +243,7 @@ TEST(Election, WhoHasConsentedAfterEvidenceWaitsBeforeItCompetes) {
   net.crash(1);
   net.drop = [](const Message& m) { return m.kind == Kind::vote; };
   net.raft(3).leader_lost(1, net.now());
-  EXPECT_EQ(net.raft(3).next_wake(), net.now() + 10ms);  // Rank 1 of those left.
+  EXPECT_EQ(net.raft(3).next_wake(), net.now() + 10ms);  // It has rank 1 of those left.
   net.raft(2).leader_lost(1, net.now());
   net.settle();
   EXPECT_EQ(net.raft(3).next_wake(), net.now() + 30ms);  // A stagger for each voter.
@@ -306,7 +305,7 @@ TEST(Election, QuorumContactCountsFromSendTimesAndNeverLearners) {
   net.advance(30ms);
   const Instant sent = net.now();
   net.drop = [](const Message& m) { return m.to == 2 || m.to == 3; };
-  net.advance(50ms);  // The learner answers all the while.
+  net.advance(50ms);  // The learner answers all the time.
   EXPECT_LE(net.raft(1).quorum_contact(net.now()), sent);
   EXPECT_GE(net.raft(1).quorum_contact(net.now()), sent - 10ms);
 }

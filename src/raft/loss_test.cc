@@ -20,8 +20,8 @@ Message from_leader(Net& net, Kind kind, ServerId from, ServerId to) {
   return m;
 }
 
-// Server 1 leads term 2 by the vote of 2 and has appended x. 2 is put back and has forgotten its
-// vote. Then 3 leads term 2 too, and y is committed.
+// Server 1 leads term 2 with the vote of 2, and has appended x. Then 2 is put back and has
+// forgotten its vote. So 3 also leads term 2, and y is committed.
 struct LostVote {
   Net net{{1, 2, 3}};
   bool mute = true;
@@ -69,7 +69,7 @@ TEST(Loss, EntriesOfOneTermThatDifferAreNotTheSameAndTheUncommittedOnesAreCut) {
 TEST(Loss, ACandidateWhoseLogContradictsWhatIsCommittedGetsNoVote) {
   LostVote lost;
   Net& net = lost.net;
-  net.advance(30ms);  // 2 learns that y is committed.
+  net.advance(30ms);  // Server 2 learns that y is committed.
   net.cut(3);
   net.crash(3);
   net.heal();
@@ -89,7 +89,7 @@ TEST(Loss, WhatIsCommittedIsNeverCutTheServerTakesPartNoMore) {
   net.advance(50ms);
   ASSERT_EQ(net.commands(1), (Texts{"base", "acknowledged"}));
   net.cut(1);
-  net.put_back(2, old);  // Now 1 alone knows, and it is cut off.
+  net.put_back(2, old);  // Only server 1 knows it now, and it is cut off.
   net.heal();
   net.cut(1);
   net.advance(1s);
@@ -156,7 +156,8 @@ TEST(Loss, ALeaderAndAFollowerTakeNothingOfASecondLeaderOfTheirTermAndSaySo) {
     EXPECT_EQ(after.leader, 1u);
     EXPECT_EQ(after.role, before.role);
   }
-  // Both go on. Once the second leader was not heard for long all is well, with or without writes.
+  // Both continue. Once no second leader was heard for long, all is well again, with or without
+  // writes.
   net.propose(1, "c");
   net.advance(50ms);
   EXPECT_EQ(net.commands(2), (Texts{"a", "c"}));
@@ -255,7 +256,7 @@ TEST(Loss, AServerThatIsNewTakesAnyTerm) {
   EXPECT_EQ(net.raft(1).term(), 1'000'000u);
 }
 
-// One voter was away during more than a thousand elections, and one of the others loses its disk.
+// One voter was away during more than a thousand elections, and another one loses its disk.
 TEST(Loss, WhoWasAwayForLongComesBackByTheTermInAGreeting) {
   Net net({1, 2, 3});
   net.elect(1);
@@ -276,7 +277,8 @@ TEST(Loss, WhoWasAwayForLongComesBackByTheTermInAGreeting) {
   EXPECT_NE(net.leader(), 0u);
 }
 
-// Three servers: `acknowledged` is on 1 and 2, and 2 is put back while 1 leads on.
+// Three servers: the entry `acknowledged` is on 1 and 2. Then 2 is put back, while 1 goes on
+// leading.
 struct PutBack {
   Net net{{1, 2, 3}};
   PutBack() {
@@ -295,7 +297,7 @@ TEST(Loss, AnOlderCopyIsToldByTheLeaderThatKnowsAndCountsNowhere) {
   PutBack back;
   Net& net = back.net;
   const Index commit = net.raft(1).commit();
-  net.advance(30ms);  // Not an append: heartbeats name the acknowledged entry.
+  net.advance(30ms);  // No append is needed: heartbeats name the acknowledged entry.
   EXPECT_EQ(
       net.raft(2).status().older_copy,
       "its log ends at 2, and it had acknowledged 3 to server 1 in term 1: its data directory "

@@ -214,7 +214,7 @@ TEST(Codec, EveryTruncationIsRefused) {
   for (int i = 0; i < 50; ++i) {
     const Bytes bytes = encode(some_message(random));
     for (size_t size = 0; size < bytes.size(); ++size) {
-      if (size + 8 == bytes.size()) continue;  // As before there were hashes.
+      if (size + 8 == bytes.size()) continue;  // This is the form from before there were hashes.
       ASSERT_FALSE(decode(BytesView(bytes).substr(0, size))) << size << " of " << bytes.size();
     }
   }
@@ -271,7 +271,7 @@ TEST(Codec, PayloadsOfEveryLengthComeBack) {
   EXPECT_EQ(decode(encode(m)).value(), m);
 }
 
-// The bytes on the wire and on the disk are a promise to other versions.
+// The bytes sent and stored must stay readable for other versions.
 TEST(Codec, TheFormatIsThis) {
   Message m;
   m.kind = Message::Kind::append;
@@ -307,7 +307,7 @@ TEST(Codec, TheFormatIsThis) {
             "00"
             "00"
             "0807060504030201");
-  // An encoding from before there were hashes: none is known.
+  // A message from before there were hashes has none.
   Bytes former = encode(m);
   former.resize(former.size() - 8);
   m.hash = 0;

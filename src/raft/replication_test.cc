@@ -37,7 +37,7 @@ Message answer(Net& net) {
   return {};
 }
 
-// A follower (server 2) that holds the tail of a deposed leader: X X X of term 2 behind entry 1.
+// A follower (server 2) with the tail of a deposed leader: X X X of term 2 after entry 1.
 Net with_tail() {
   Net net({1, 2, 3});
   net.crash(2);
@@ -117,7 +117,8 @@ TEST(Replication, TheLeadersOwnDiskCountsOnlyWhenItHasWritten) {
   net.hold_disk(1);
   net.propose(1, "a");
   net.settle();
-  EXPECT_EQ(net[2].log.size(), 2u);  // Sent before the leader's own sync, and durable there.
+  // It was sent before the leader's own sync, and is durable there.
+  EXPECT_EQ(net[2].log.size(), 2u);
   EXPECT_EQ(net.raft(1).commit(), 1u);
   net.release_disk(1);
   EXPECT_EQ(net.raft(1).commit(), 2u);
@@ -170,7 +171,7 @@ TEST(Replication, ALateWriteDoesNotVouchForWhatWasTruncatedSince) {
   net.work();
   net.raft(2).step(append(4, {0, 0}, old, 0), net.now());
   net.work();
-  net.raft(2).persisted(first, net.now());  // The disk is about to erase them again.
+  net.raft(2).persisted(first, net.now());  // The disk is about to erase these entries again.
   EXPECT_EQ(net.raft(2).status().stable, 0u);
   EXPECT_NE(answer(net).kind, Kind::append_reply);
   net.release_disk(2);
@@ -214,7 +215,7 @@ TEST(Replication, TheCommitIndexNeverGoesBack) {
       append(1, {0, 0}, {command(1, 1, "a"), command(1, 2, "b"), command(1, 3, "c")}, 3);
   net.raft(2).step(whole, net.now());
   ASSERT_EQ(net.raft(2).commit(), 3u);
-  net.raft(2).step(append(1, {0, 0}, {command(1, 1, "a")}, 1), net.now());  // Came late.
+  net.raft(2).step(append(1, {0, 0}, {command(1, 1, "a")}, 1), net.now());  // It came late.
   Message beat = append(1, {0, 0}, {}, 2);
   beat.kind = Kind::heartbeat;
   net.raft(2).step(beat, net.now());

@@ -1,4 +1,4 @@
-// Snapshots go in chunks, stall no other follower, and never go backwards.
+// Snapshots are sent in chunks, delay no other follower, and never go backwards.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -120,7 +120,7 @@ TEST(Snapshots, AnInstalledSnapshotIsAcknowledgedOnlyWhenDurable) {
   net.heal();
   net.advance(50ms);
   EXPECT_EQ(net.raft(3).commit(), net[1].snapshot.index);
-  EXPECT_EQ(net.raft(1).status().peers[1].match, 1u);  // The no-op, before it was cut off.
+  EXPECT_EQ(net.raft(1).status().peers[1].match, 1u);  // The no-op, from before it was cut off.
   net.release_disk(3);
   net.settle();
   EXPECT_EQ(net.raft(1).status().peers[1].match, net.raft(1).last_index());
@@ -180,7 +180,7 @@ TEST(Snapshots, CompactionKeepsATailForThoseALittleBehind) {
   EXPECT_EQ(chunks, 0u);
   EXPECT_EQ(net.commands(3).size(), 10u);
   EXPECT_EQ(net[1].log.front().index, 2u);
-  EXPECT_FALSE(net.raft(1).compact(1, commit, {}));  // Not newer.
+  EXPECT_FALSE(net.raft(1).compact(1, commit, {}));  // It is not newer.
 }
 
 TEST(Snapshots, ARestartGoesOnFromTheSnapshot) {
