@@ -1,6 +1,6 @@
-// The API alone: what reading a body costs and writing an answer; over loopback, what a read costs
-// the server, and how long after a commit watchers see it. `api_bench json` is the first half
-// alone, `api_bench serve PORT` only serves, for wrk and the like.
+// The API alone: the cost of reading a body and writing an answer; over loopback, the server's cost
+// of a read, and the time from a commit until watchers see it. `api_bench json` runs only the first
+// half. `api_bench serve PORT` only serves, for wrk and similar tools.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -42,7 +42,7 @@ int connect_to(uint16_t port) {
   return client;
 }
 
-// Clients of one thread that wait together.
+// Clients that wait together on one thread.
 class Clients {
  public:
   ~Clients() {
@@ -58,7 +58,7 @@ class Clients {
     all.push_back(socket);
     return socket;
   }
-  // Those that have something to read.
+  // The clients that have bytes to read.
   const std::vector<int>& wait() {
     epoll_event events[256];
     const int n = ::epoll_wait(epoll_, events, 256, 10'000);
@@ -78,8 +78,8 @@ std::string request(const std::string& target, const std::string& extra = "") {
   return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + extra + "\r\n";
 }
 
-// Closed-loop clients on one thread; the process's CPU time less the client thread's is the
-// server's.
+// Closed-loop clients on one thread. The CPU time of the server is that of the process minus that
+// of the client thread.
 void reads(uint16_t port, const std::string& target, size_t clients, size_t total) {
   Clients sockets;
   const std::string ask = request(target);
@@ -110,7 +110,7 @@ void reads(uint16_t port, const std::string& target, size_t clients, size_t tota
              static_cast<double>(done) / took * 1e6, server / static_cast<double>(done));
 }
 
-// One commit at a time; the median over all watchers and rounds.
+// One commit at a time. The result is the median over all watchers and rounds.
 void watch(TestBackend& backend, uint16_t port, size_t watchers, int rounds) {
   Clients sockets;
   const std::string ask = request("/api/cluster/events", "Accept: text/event-stream\r\n");

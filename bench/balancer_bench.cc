@@ -1,5 +1,5 @@
-// How long the balancer thinks: placing a batch, planning a rebalance. The engine does nothing
-// else meanwhile, so 100,000 processors on 1,000 nodes have to be planned within 100 ms.
+// The time that the balancer needs to place a batch and to plan a rebalance. The engine does
+// nothing else meanwhile, so a plan for 100,000 processors on 1,000 nodes must take at most 100 ms.
 #include <benchmark/benchmark.h>
 
 #include "base/check.h"
@@ -49,7 +49,7 @@ State state_of(uint64_t busy, bool constrained) {
   return state;
 }
 
-// Every node has told its load, and that it runs all it has.
+// Every node has reported its load, and that it runs all its work.
 SoftTable samples() {
   SoftTable soft;
   soft.as_of_ms = 1'700'000'100'000;
@@ -79,7 +79,7 @@ void plan_constrained(benchmark::State& bench) { plan(bench, true); }
 BENCHMARK(plan_free)->Unit(benchmark::kMillisecond);
 BENCHMARK(plan_constrained)->Unit(benchmark::kMillisecond);
 
-// What the leader asks every second.
+// The leader does this every second.
 void look_at_imbalance(benchmark::State& bench) {
   const State state = state_of(kNodes, false);
   const SoftTable soft = samples();

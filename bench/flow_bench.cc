@@ -21,7 +21,7 @@
 namespace databridge::node {
 namespace {
 
-// The engine, as small as it can be: one thread, a queue of calls, a batch a turn.
+// A minimal engine: one thread, a queue of calls, one batch for each turn.
 class Engine : public HostEvents {
  public:
   explicit Engine(const std::string& directory)

@@ -17,7 +17,7 @@ namespace {
 
 using Watch = std::chrono::steady_clock;
 
-// Echoes what it gets when told so, and counts.
+// Counts what it gets, and sends it back if told to.
 struct End {
   explicit End(uint64_t id) {
     self.incarnation = Incarnation{id};

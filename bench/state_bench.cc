@@ -15,7 +15,7 @@ constexpr uint64_t kMembers = 1'000;
 Command command(CommandBody body) { return {std::move(body), 1'000, {}, ""}; }
 ProcessorId processor(uint64_t n) { return {0x1234'5678'0000'0000 + n, n * 0x9e3779b97f4a7c15}; }
 
-// `count` processors on a thousand members, every one with an owner.
+// `count` processors on a thousand members; each one has an owner.
 State filled(uint64_t count) {
   State state;
   LogIndex index = 0;
@@ -38,7 +38,7 @@ State filled(uint64_t count) {
   return state;
 }
 
-// Of this process, in MB.
+// The memory of this process, in MB.
 double resident_mb() {
   std::ifstream statm("/proc/self/statm");
   double pages = 0, resident = 0;
@@ -46,7 +46,7 @@ double resident_mb() {
   return resident * 4096 / 1e6;
 }
 
-// Config writes, as a client sends them; a copy is published every `range(0)` commands.
+// Config writes, as clients send them. A copy is published every `range(0)` commands.
 void BM_ApplySetConfig(benchmark::State& bench) {
   State state, published;
   LogIndex index = 0;
@@ -63,7 +63,8 @@ void BM_ApplySetConfig(benchmark::State& bench) {
 }
 BENCHMARK(BM_ApplySetConfig)->Arg(1)->Arg(64)->Arg(1 << 30);
 
-// Half a move each, among 100,000 assignments, published every `range(0)` commands.
+// Each command is half a move, among 100,000 assignments. A copy is published every `range(0)`
+// commands.
 void BM_ApplyMove(benchmark::State& bench) {
   State state = filled(100'000), published;
   uint64_t n = 0;

@@ -1,4 +1,5 @@
-// How long a commit takes, and how many a second when many wait: the store on this machine's disk.
+// The time that a commit takes, and the number of commits in a second when many wait: the store on
+// this machine's disk.
 // Usage: store_bench [DIRECTORY]; the directory decides which disk is measured.
 #include <fmt/format.h>
 #include <unistd.h>

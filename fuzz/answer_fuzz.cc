@@ -1,5 +1,5 @@
-// Any bytes may arrive as an answer: the decoder answers with a value or an Error. What it takes,
-// it writes and reads again as the same bytes.
+// Any bytes may arrive as an answer: the decoder gives a value or an Error. A decoded value has the
+// same bytes after it was encoded and decoded again.
 #include <cstddef>
 #include <cstdint>
 

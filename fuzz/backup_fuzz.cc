@@ -1,5 +1,5 @@
-// Any bytes may be sent to be restored: they are refused, or become the state. The hash at the end
-// is made right here, or the fuzzer would never get behind it.
+// Any bytes may be sent as a backup: they are refused, or become the state. The hash at the end is
+// corrected here, since otherwise the fuzzer would never get past it.
 #include <cstddef>
 #include <cstdint>
 

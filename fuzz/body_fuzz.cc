@@ -1,5 +1,5 @@
-// Any body may come. A naive twin: what nlohmann-json reads, less what is refused with a reason of
-// its own (a key twice, too deep, too large a number), is read as the same value, and nothing else.
+// Any body may come. It is compared with nlohmann-json: both must read the same value, except for
+// bodies that are refused with a reason of their own (a key twice, too deep, too large a number).
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!read) {
     const std::string& why = read.error().message;
     CHECK(databridge::is_utf8(why) || !databridge::is_utf8(text));
-    if (text.find('\0') != std::string::npos) return 0;  // Behind it nlohmann-json does not look.
+    // nlohmann-json does not look behind a zero byte.
+    if (text.find('\0') != std::string::npos) return 0;
     for (const char* reason : {"twice", "deeper", "too large", "too big", "64 bits"}) {
       if (why.find(reason) != std::string::npos) return 0;
     }

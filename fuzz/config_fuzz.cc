@@ -1,5 +1,5 @@
-// Any text may stand in the configuration file, and on the command line: the first line holds the
-// flags, the rest is the file. The answer is an invocation, or an error of one line.
+// Any text may be in the configuration file and on the command line: the first line holds the
+// flags, the rest is the file. The result is an invocation, or an error of one line.
 #include <cstddef>
 #include <cstdint>
 

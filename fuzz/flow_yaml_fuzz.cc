@@ -1,5 +1,5 @@
-// Any text may come as a flow: it becomes a FlowSpec that passes as a command, or an Error in text
-// that can be shown.
+// Any text may come as a flow. It becomes a FlowSpec that can be a command, or an Error whose text
+// can be shown.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,6 +1,6 @@
-// Any bytes may arrive at the cluster port: header, payload and greeting are taken or refused. The
-// checksum is put right here, or the fuzzer would never get behind it. A greeting that was taken
-// has the same bytes after another round.
+// Any bytes may arrive at the cluster port: header, payload and greeting are accepted or refused.
+// The checksum is corrected here, since otherwise the fuzzer would never get past it. An accepted
+// greeting has the same bytes after it was encoded again.
 #include <cstddef>
 #include <cstdint>
 

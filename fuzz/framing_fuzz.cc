@@ -1,5 +1,5 @@
-// Any bytes may come over a connection of the API. However they are cut, the framing reads them
-// alike; and it never takes more than it was given.
+// Any bytes may come over a connection of the API. The framing must read them in the same way
+// however they are cut, and never take more than it was given.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -17,7 +17,7 @@ namespace {
 
 using namespace databridge;
 
-// The whole answer to bytes after which nothing follows.
+// The whole answer to these bytes, after which the client sends no more.
 std::string talk(uint16_t port, std::string_view bytes) {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   const timeval deadline{10, 0};

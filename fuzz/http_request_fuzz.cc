@@ -1,5 +1,5 @@
 // Any bytes may come over a connection of the API. However they are cut, the framing and the parser
-// behind it read the same requests from them, of a bounded size; and both see as many.
+// after it must read the same requests, of limited size, and the same number of them.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Any bytes may arrive as a consensus message: the decoder answers with a message or an Error. What
-// it takes, it writes and reads again as the same message.
+// Any bytes may arrive as a consensus message: the decoder gives a message or an Error. A decoded
+// message that is encoded again decodes to the same message.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,6 +1,6 @@
-// Any records may be found as the log of consensus: it is loaded or refused, and what was loaded
-// goes on. Four bytes say of a record which it is and how long; its checksum, and the chain where
-// the fuzzer wants it, are put right here.
+// Any records may be found as the log of consensus: the log is loaded or refused, and a loaded log
+// can go on. Four bytes of the input choose each record and its length. Its checksum is corrected
+// here, and also the chain, if the fuzzer chooses so.
 #include <cstddef>
 #include <cstdint>
 
@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (kind == 3) {
       Bytes chunk = "chunk/";
-      append_big64(chunk, data[3]);  // Of the snapshot at that index.
+      append_big64(chunk, data[3]);  // The index of its snapshot.
       append_big64(chunk, data[1]);
       batch.put(env::Space::snapshot, chunk, Bytes(content));
     }
@@ -67,7 +67,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   env::Batch more;
   log.put_hard_state(more, restored->hard_state);
   log.append(more, restored->entries);
-  // Only what a snapshot holds goes: a log that begins behind its snapshot is refused.
+  // Only entries that a snapshot holds are compacted: a log that begins after its snapshot ends is
+  // refused.
   const auto& entries = restored->entries;
   if (!entries.empty() && entries.front().index <= restored->snapshot.index) {
     log.compact(more, entries.front().index);

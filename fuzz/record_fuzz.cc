@@ -1,7 +1,6 @@
 // Any bytes may be found on the disk: records of flow files, bindings, marks, processors, founders,
-// places of tails.
-// The first byte picks the kind, the checksums are put right here. What is taken has the same bytes
-// after another round.
+// places of tails. The first byte chooses the kind, and the checksums are corrected here. An
+// accepted record has the same bytes after it was encoded again.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// Any text may come back from a server: databridgectl shows it as well as it can.
+// Any text may come back from a server. databridgectl shows it as well as it can.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,6 +1,6 @@
-// Any request may come: the first line is the method and the target, the second the content type,
-// the rest the body. The answer is a response that is JSON text, a request that can be encoded, or
-// a stream; and what it becomes in the state is shown again.
+// Any request may come: the first line is the method and the target, the second one the content
+// type, the rest the body. The result is a response with JSON text, a request that can be encoded,
+// or a stream. The effect of a request on the state can be shown again.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -1,5 +1,6 @@
-// databridge-fuzz-seeds DIR: a first corpus for each fuzzer that gets far only with well-formed
-// input, DIR/NAME/*. Made from the random values of the property tests and the examples.
+// databridge-fuzz-seeds DIR: writes a first corpus, DIR/NAME/*, for each fuzzer that needs
+// well-formed input to get far. It is made from the random values of the property tests and from
+// the examples.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>

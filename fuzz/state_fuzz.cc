@@ -1,6 +1,6 @@
-// Any bytes may be found as a snapshot: the decoder answers with a State or an Error. The hash at
-// the end is made right here, or the fuzzer would never get behind it. A state that was taken goes
-// on, and has the same bytes after another round.
+// Any bytes may be found as a snapshot: the decoder gives a State or an Error. The hash at the end
+// is corrected here, since otherwise the fuzzer would never get past it. A decoded state can go on,
+// and has the same bytes after it was encoded again.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,5 +1,5 @@
 // Small texts that people write: conditions, templates, units, addresses, ids, queries, hosts. Each
-// is taken or refused; what has a text of its own is read back from it.
+// is accepted or refused. If the value has a text form, that form is read back as the same value.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,5 +1,5 @@
-// The documents tell the truth: examples are valid flows, settings in them are accepted, flags that
-// they name exist.
+// Checks the documents: their examples are valid flows, settings in them are accepted, and flags
+// that they name exist.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -23,7 +23,7 @@ std::string read(const std::filesystem::path& path) {
   return text.str();
 }
 
-// What stands between ```language and ```.
+// The text between ```language and ```.
 std::vector<std::string> fenced(const std::string& document, const std::string& language) {
   std::vector<std::string> blocks;
   std::istringstream lines(document);
@@ -85,7 +85,7 @@ TEST(Documents, FlagsInThemExist) {
     for (auto at = std::sregex_iterator(text.begin(), text.end(), flag);
          at != std::sregex_iterator(); ++at) {
       const auto name = at->str();
-      if (name == "--api") continue;  // databridgectl's.
+      if (name == "--api") continue;  // This is a flag of databridgectl.
       const bool there = help.find("  " + name + "=") != std::string::npos ||
                          help.find("  " + name + "\n") != std::string::npos;
       EXPECT_TRUE(there) << path << ": " << name;
@@ -105,7 +105,7 @@ TEST(Documents, LinksLeadSomewhere) {
   }
 }
 
-// Code, tests and documents cite the safety rules by number: each number must be there.
+// Code, tests and documents cite the safety rules by number. Each cited number must exist.
 TEST(Documents, CitedSafetyRulesExist) {
   const std::string rules = read("docs/safety.md");
   const std::regex citation(R"(safety\.md,? (\d+)(\.(\d+))?)");
@@ -131,8 +131,8 @@ TEST(Documents, CitedSafetyRulesExist) {
   EXPECT_GT(seen, 50u);
 }
 
-// What is compared with a time follows from T or E (cluster/timing.h), or the page for operators
-// has its name and the reason why not.
+// A fixed time that code compares with must follow from T or E (cluster/timing.h). Otherwise the
+// page for operators must have its name and the reason.
 TEST(Documents, EachFixedTimeHasItsReason) {
   const std::string page = read("docs/operating.md");
   const std::regex constant(R"(constexpr (Duration|int64_t|std::chrono::\w+) (k\w+))");
@@ -165,7 +165,7 @@ TEST(Documents, EachFixedTimeHasItsReason) {
     }
   }
   EXPECT_GT(seen, 15u);
-  // And the other way round: what the table names is there.
+  // Also the other way round: each name in the table must exist in the code.
   const std::regex named("`(k[A-Z][A-Za-z]+)`");
   for (auto at = std::sregex_iterator(page.begin(), page.end(), named);
        at != std::sregex_iterator(); ++at) {

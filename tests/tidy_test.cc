@@ -1,5 +1,5 @@
-// The shape of the house, as tests: which floor may name which, where the world may be touched,
-// how long a file may grow. Each rule is shown a small offender first, so that it can fail.
+// The form of the sources, as tests: which room may name which, where the real world may be used,
+// how long a file may be. Each rule is first shown a small offender, so that it can fail.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +42,7 @@ bool is_test(const Source& file) {
   return std::regex_match(file.path, support);
 }
 
-// "src/raft/log.cc" → "raft", "sim/main.cc" → "sim"; what is no room's is "".
+// "src/raft/log.cc" → "raft", "sim/main.cc" → "sim"; "" for a file of no room.
 std::string room_of(const std::string& path) {
   if (starts(path, "sim/")) return "sim";
   if (!starts(path, "src/")) return "";
@@ -50,8 +50,8 @@ std::string room_of(const std::string& path) {
   return slash == std::string::npos ? "" : path.substr(4, slash - 4);
 }
 
-// The named exceptions to "only platform touches the world": two rooms open sockets of their own,
-// and the simulator's program runs many worlds side by side, which know nothing of its threads.
+// The exceptions to "only platform uses the real world": two rooms open sockets of their own, and
+// the simulator's program runs many worlds on several threads, which the worlds do not know.
 bool is_named_exception(const std::string& path) {
   return starts(path, "src/api/http") || starts(path, "src/ctl/http") || path == "sim/main.cc";
 }
@@ -68,7 +68,7 @@ std::string at(const Source& file, size_t line) {
   return file.path + ":" + std::to_string(line + 1) + ": " + file.lines[line];
 }
 
-// FLOORS has one line a room: its name, a colon, and the rooms that it may name.
+// FLOORS has one line for each room: its name, a colon, and the rooms that it may name.
 Floors parse_floors(const Source& file, Findings* findings) {
   Floors floors;
   for (size_t i = 0; i < file.lines.size(); ++i) {
@@ -102,7 +102,7 @@ void arrows_go_down(const Source& file, const Floors& floors, Findings* findings
   }
 }
 
-// One rule of the kind "this text stands in these files only".
+// A rule of the kind "this text may be in these files only".
 struct Confined {
   const char* what;
   std::regex text;
@@ -132,7 +132,7 @@ const std::vector<Confined>& confined() {
          return room_of(file.path) == "platform" || is_named_exception(file.path) ||
                 room_of(file.path).empty() || is_test(file);
        }},
-      // Those of base/mutex.h are checked by clang. The tests of the HTTP server have their own.
+      // clang checks those of base/mutex.h. The tests of the HTTP server have their own.
       {"mutexes that clang cannot check",
        std::regex(R"(std::((recursive_|shared_|timed_)*mutex|condition_variable(_any)?|lock_guard|)"
                   R"(unique_lock|scoped_lock|shared_lock|call_once)\b|)"
@@ -164,7 +164,7 @@ const std::vector<Confined>& confined() {
        [](const Source& file) { return file.path == "src/api/http_request.cc"; }},
       {"RapidJSON", std::regex(R"(#\s*include\s*<rapidjson/.*>)"),
        [](const Source& file) { return file.path == "src/api/body.cc"; }},
-      // Replicas must agree: what the brain walks through is ordered.
+      // Replicas must agree, so the brain must iterate in a fixed order.
       {"unordered containers", std::regex(R"(std::unordered_)"),
        [](const Source& file) {
          const auto room = room_of(file.path);
@@ -191,8 +191,8 @@ constexpr size_t kHeaderLinesMax = 180;
 constexpr size_t kSourceLinesMax = 700;
 constexpr size_t kMainLinesMax = 100;
 
-// A ratchet: the headers that list every noun of their kind, the engine and one world. The numbers
-// may only go down.
+// A ratchet: exceptions for the headers that list every noun of their kind, the engine and one
+// world. The numbers may only be made smaller.
 const std::map<std::string, size_t>& longer_than_allowed() {
   static const std::map<std::string, size_t> known = {{"src/model/command.h", 215},
                                                       {"src/model/message.h", 190},
@@ -225,7 +225,7 @@ void header_opens_well(const Source& file, Findings* findings) {
   }
 }
 
-// Held for every text in the tree, documents too.
+// Checked for every text in the tree, documents too.
 void text_is_clean(const Source& file, Findings* findings) {
   if (file.path == "tests/tidy_test.cc") return;
   static const std::regex unfinished(R"(\b(TODO|FIXME|XXX|HACK)\b)");
@@ -242,7 +242,8 @@ void text_is_clean(const Source& file, Findings* findings) {
   }
 }
 
-// A script that sleeps waits too long or not long enough: only the harness may, between two looks.
+// A script that sleeps waits too long or not long enough. Only the harness may sleep, between two
+// checks.
 void polls_with_a_deadline(const Source& file, Findings* findings) {
   if (!ends(file.path, ".py") || file.path == "tests/harness.py") return;
   if (file.path.rfind("tests/chaos/", 0) == 0) return;  // There, faults last for a drawn time.
@@ -270,7 +271,7 @@ Source read(const fs::path& path) {
   return source(path.lexically_relative(".").generic_string(), text.str());
 }
 
-// Everything that people wrote: no build trees, no data, no binaries.
+// All files that people wrote: no build trees, no data, no binaries.
 std::vector<Source> tree() {
   static const std::set<std::string> texts = {".h",   ".cc",    ".proto", ".py",   ".sh", ".md",
                                               ".txt", ".cmake", ".yaml",  ".json", ".yml"};
@@ -309,7 +310,8 @@ TEST(Tidy, TheHouseKeepsItsRules) {
 }
 
 TEST(Tidy, FloorsAndCMakeAgree) {
-  // CMake links what it lists; a room that links more than FLOORS allows would include it one day.
+  // CMake links what it lists. A room that links more than FLOORS allows would one day include it,
+  // too.
   const auto floors = floors_of_the_house();
   const std::regex room_line(R"(^room\((\w+)[^)]*? ON ([a-z ]+?)( LINK .*| PROTO)?\)$)");
   size_t seen = 0;

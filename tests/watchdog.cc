@@ -1,5 +1,5 @@
-// Linked into every room's tests: a test that does not end says where each thread stands, and
-// fails. Without it, a run that hangs on another machine says nothing.
+// It is linked into the tests of every room. If a test does not end, this prints where each thread
+// is, and fails. Otherwise a run that hangs on another machine would tell nothing.
 #include <errno.h>
 #include <execinfo.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,8 @@
 
 namespace {
 
-// Far more than the slowest test needs under sanitizers, and less than ctest grants its program.
+// Much more than the slowest test needs under sanitizers, and less than the limit of ctest for its
+// program.
 constexpr std::chrono::seconds kTestMax{300};
 const int kSignal = SIGRTMIN + 4;
 
@@ -43,7 +44,7 @@ void print_thread(pid_t thread) {
   if (!stands) return;
   char** lines = ::backtrace_symbols(frames.data(), depth);
   const std::string own = std::string(program_invocation_name) + "(+0x";
-  std::string offsets;  // In this program, for addr2line.
+  std::string offsets;  // Offsets in this program, for addr2line.
   for (int i = 0; lines != nullptr && i < depth; ++i) {
     const std::string line = lines[i];  // program(+0x1234) [0x5555...]
     std::printf("%s\n", line.c_str());
@@ -65,7 +66,7 @@ class Watchdog : public testing::EmptyTestEventListener {
     action.sa_handler = answer;
     action.sa_flags = SA_RESTART;
     ::sigaction(kSignal, &action, nullptr);
-    ::backtrace(frames.data(), 1);  // Loads what it needs now, and not in the handler.
+    ::backtrace(frames.data(), 1);  // Loads what it needs now, and not in the signal handler.
   }
   ~Watchdog() override {
     {
@@ -123,7 +124,8 @@ class Watchdog : public testing::EmptyTestEventListener {
   std::thread thread_;
 };
 
-// google test's main() knows nothing of it: it comes with the first look at the environments.
+// google test's main() does not know the watchdog. It is installed when the environments are set
+// up.
 class Installer : public testing::Environment {
  public:
   void SetUp() override { testing::UnitTest::GetInstance()->listeners().Append(new Watchdog); }
