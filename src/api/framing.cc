@@ -178,7 +178,7 @@ std::optional<std::string_view> Framing::end_of_field() {
     coding_given_ = true;
     if (cut_off || !same_word(value, "chunked")) return kCoding;
   } else if (same_word(word_, "content_length") || same_word(word_, "transfer_encoding")) {
-    return "the name of a field has _ where there is to be -";  // Some gateways read _ as -.
+    return "the name of a field has _ instead of -";  // Some gateways read _ as -.
   }
   return std::nullopt;
 }

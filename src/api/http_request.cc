@@ -28,7 +28,8 @@ constexpr Refusal kFieldsTooLarge{431, "too_large",
                                   "more or longer header fields than are taken here"};
 constexpr Refusal kBodyTooLarge{413, "too_large", "the body is larger than is taken here (8 MiB)"};
 constexpr Refusal kBackupTooLarge{413, "too_large", "the backup is larger than is taken (256 MiB)"};
-constexpr Refusal kExpectation{417, "invalid", "100-continue is all that can be expected here"};
+constexpr Refusal kExpectation{417, "invalid",
+                               "the only expectation that is accepted is 100-continue"};
 
 std::string_view plain(string_view text) { return {text.data(), text.size()}; }
 

@@ -341,7 +341,7 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
       request.idempotency_key = key->text();  // In one fixed spelling.
     }
     if (!request.if_match.empty() && found->put != put_config_item) {
-      return problem(Code::unprocessable, "If-Match is taken with a configuration key alone");
+      return problem(Code::unprocessable, "If-Match is only accepted for a configuration key");
     }
   }
   auto decoded = percent_decode(parameter, false);

@@ -53,7 +53,7 @@ Routed get_leader(Call& call) {
   if (!call.at().leader) return problem(Code::no_leader, "no leader is known here at the moment");
   const View& view = call.at();
   if (view.leader != view.self.incarnation && view.state.member(view.leader) == nullptr) {
-    return problem(Code::no_leader, "who leads is not known by name here yet");
+    return problem(Code::no_leader, "this node does not know the name of the leader yet");
   }
   return json_response(show_leader(view));
 }

@@ -208,7 +208,7 @@ Routed post_rebalance(Call& call) {
   rebalance.plan_id = fields.optional_text("planId", 256).value_or("");
   rebalance.dry_run = *dry_run;
   if (rebalance.dry_run && !rebalance.plan_id.empty()) {
-    fields.wrong("a plan that is there already cannot be tried: leave \"planId\" or dryRun out");
+    fields.wrong("an existing plan cannot be a dry run: leave \"planId\" or dryRun out");
   }
   if (const auto bad = fields.done()) return problem(*bad);
   return call.ask(rebalance, [id = rebalance.plan_id](const ViewPtr& view, const Outcome& outcome) {

@@ -69,7 +69,7 @@ class Builder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& at, YAML::anchor_t anchor) override {
     const auto it = std::find_if(anchors_.begin(), anchors_.end(),
                                  [&](const auto& entry) { return entry.first == anchor; });
-    if (it == anchors_.end()) refuse(Code::invalid, at, "an alias of what is not complete yet");
+    if (it == anchors_.end()) refuse(Code::invalid, at, "an alias of an incomplete item");
     if (++aliases_ > kAliasesMax) {
       refuse(Code::unprocessable, at, "more than " + std::to_string(kAliasesMax) + " aliases");
     }
