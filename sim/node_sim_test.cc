@@ -90,8 +90,9 @@ TEST(NodeChecker, SaysNoToAFlowFileThatIsPutAgain) {
   checker.still_runs = [](const ProcessorId&, const NodeChecker::Tenure&) { return false; };
   checker.began(0, sink, first, kStart, kStart + 1s);
   checker.arrived(0, "flow-0 1", 3);
-  checker.began(0, sink, first, kStart, kStart + 1s);  // The first trigger was not handed in,
-  checker.arrived(0, "flow-0 1", 3);                   // so its file is rightly put again.
+  // The first trigger was not handed in, so its file is rightly put again.
+  checker.began(0, sink, first, kStart, kStart + 1s);
+  checker.arrived(0, "flow-0 1", 3);
   checker.handed_in(0, sink, first, 7);
   checker.began(0, sink, first, kStart, kStart + 1s);
   checker.arrived(0, "flow-0 2", 3);

@@ -21,7 +21,7 @@ class LeaderRoleTest : public testing::Test, public TestCluster {
   LeaderRoleTest() { lead(1, kTerm); }
 
   void begin() { role.begin(turn()); }
-  // Its proposal, or somebody's, is committed.
+  // A proposal of this leader or of another one is committed.
   Effects commit(CommandBody body) {
     Command command;
     command.body = std::move(body);
@@ -91,7 +91,7 @@ class LeaderRoleTest : public testing::Test, public TestCluster {
     EXPECT_TRUE(all<Propose>(commit(Assign{processor, {}, node(2), "here"})).empty());
     return assignment(processor).epoch;
   }
-  // Nobody may be given the processor now.
+  // No node may be given the processor now.
   void expect_gate_closed() {
     const Effects effects = settle();
     EXPECT_TRUE(assignment(p).releasing);
@@ -110,8 +110,8 @@ class LeaderRoleTest : public testing::Test, public TestCluster {
   std::map<uint64_t, uint64_t> asked;  // The newest check of each.
   std::set<uint64_t> lagging, stopping;
   NodeLoad load;
-  uint64_t held = 0;                   // By those who beat,
-  std::optional<LogIndex> applied_at;  // when they had applied that; nullopt: all.
+  uint64_t held = 0;                   // In the heartbeats: how much the member holds.
+  std::optional<LogIndex> applied_at;  // In the heartbeats: the applied index; nullopt: the newest.
   bool quorum_answers = true;
   std::set<uint64_t> beating = {1, 2, 3};
 };

@@ -90,10 +90,10 @@ TEST(TailFile, EveryLineArrivesOnceWhateverIsRotated) {
     Random random(seed);
     auto bench = tail();
     std::vector<std::string> written, arrived;
-    std::string old;     // The daemon may still write there,
-    Instant until{};     // until then.
-    bool there = false;  // The path has a file,
-    bool looked = true;  // and a committed trigger has seen it.
+    std::string old;     // The rotated file. The daemon may still write to it.
+    Instant until{};     // The end of that time.
+    bool there = false;  // The path has a file.
+    bool looked = true;  // A committed trigger has seen that file.
     int rotations = 0;
     const auto write = [&](const std::string& path) {
       written.push_back(std::to_string(written.size()));
