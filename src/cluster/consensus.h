@@ -27,8 +27,8 @@ struct Consensus {
   Incarnation leader;  // 0: none known.
   bool leading = false;
   bool ready = false;  // It leads, and the no-op of its term is committed (safety.md 1.3).
-  // The newest time such that a quorum of voters answered a message sent at or after it (safety.md
-  // 1.5).
+  // The newest time such that a quorum of voters answered a message sent at or after it
+  // (safety.md 1.5).
   Instant quorum_contact{};
   LogIndex commit = 0;
   LogIndex last = 0;

@@ -1,5 +1,5 @@
-// Takes requests from clients and brings each of them to exactly one answer, on any node (safety.md
-// 5.5).
+// Takes requests from clients and brings each of them to exactly one answer, on any node
+// (safety.md 5.5).
 //
 // - Owns: the requests under way: those of this node's clients, and, on the leader, those of all
 //   nodes.

@@ -71,8 +71,8 @@ struct Member {
   MemberInfo info;
   Health health = Health::healthy;
   HealthReason reason = HealthReason::none;
-  // The length of its quarantine; 0 = none. The leader ends it, by its own steady clock (safety.md
-  // 8.1).
+  // The length of its quarantine; 0 = none. The leader ends it, by its own steady clock
+  // (safety.md 8.1).
   int64_t quarantine_ms = 0;
   uint32_t quarantine_count = 0;  // How often it flapped. Each time the quarantine gets longer.
   // Index of the newest AdmitMember with a new boot. Epochs from before it are dead on this node.

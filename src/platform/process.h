@@ -28,8 +28,8 @@ std::string sha256(BytesView bytes);
 env::Greeting this_process(const std::string& data_dir = "");
 
 // True only if that process ran on this same host, in our namespaces, and is gone: there is no such
-// pid, or it has a later start time, or it is a zombie without threads. False in doubt (safety.md
-// 2).
+// pid, or it has a later start time, or it is a zombie without threads. False in doubt
+// (safety.md 2).
 bool is_gone(const env::Greeting& peer, const env::Greeting& self);
 
 }  // namespace databridge::platform

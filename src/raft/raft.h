@@ -81,8 +81,8 @@ class Raft {
   void resign(Instant now);
 
   // The latest t such that a quorum of voters (with this one, without learners) answered messages
-  // that this leader *sent* at or after t; Instant::min() if there is none. For leases (safety.md
-  // 1.5).
+  // that this leader *sent* at or after t; Instant::min() if there is none. For leases
+  // (safety.md 1.5).
   Instant quorum_contact(Instant now) const;
 
   // `state` is the user's state at `snapshot_index`, which was handed out. Forgets the log up to

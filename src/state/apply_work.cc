@@ -1,5 +1,5 @@
-// The effects of commands on work: which node runs a processor, and under which epoch (safety.md
-// 1).
+// The effects of commands on work: which node runs a processor, and under which epoch
+// (safety.md 1).
 #include "base/canary.h"
 #include "state/apply.h"
 #include "state/constraints.h"
