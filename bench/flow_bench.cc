@@ -29,15 +29,20 @@ class Engine : public HostEvents {
         store_(platform::open_store({directory}).value()),
         workers_(platform::make_workers()),
         files_(*clock_),
-        env_{*clock_, *store_, network_, *workers_, files_, load_, 1} {
+        env_{*clock_, *store_, network_, *workers_, files_, load_, 1},
+        journal_(*store_) {
     store_->on_durable([this](Result<uint64_t> number) {
       CHECK(number.has_value());
-      post([this, n = *number] { host_->on_durable(n); });
+      post([this, n = *number] {
+        journal_.durable(n, clock_->now());
+        journal_.run();
+        host_->settle();
+      });
     });
     Host::Options options;
     options.self = Incarnation{1};
-    host_ = std::make_unique<Host>(
-        options, env_, [this](std::function<void()> call) { post(std::move(call)); }, *this);
+    host_ = std::make_unique<Host>(options, HostWorld{env_, journal_, *this},
+                                   [this](std::function<void()> call) { post(std::move(call)); });
     CHECK(host_->restore().has_value());
   }
 
@@ -96,9 +101,8 @@ class Engine : public HostEvents {
     }
     for (auto& call : calls) call();
     host_->tick(clock_->now());
-    env::Batch batch;
-    host_->collect(batch);
-    if (!batch.empty()) host_->submitted(store_->submit(std::move(batch)));
+    journal_.submit(clock_->now());
+    journal_.run();
   }
 
   std::mutex mutex_;
@@ -112,6 +116,7 @@ class Engine : public HostEvents {
   NoLoad load_;
   env::Env env_;
   State state_;
+  Journal journal_;
   std::unique_ptr<Host> host_;
 };
 

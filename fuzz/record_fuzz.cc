@@ -47,13 +47,8 @@ void restore(BytesView bytes) {
     if (!connection.check_restored()) return;
     env::Batch batch;
     connection.set_route({Incarnation{1}, {0, 9}, true}, batch);
-    connection.submitted(1);
-    connection.promote(
-        1,
-        [](Epoch) {
-          return flow::Said{UINT64_MAX, false};
-        },
-        batch);
+    if (const auto written = connection.written()) connection.became_safe(*written);
+    connection.promote([](Epoch) { return flow::Said{UINT64_MAX, false}; }, batch);
     std::vector<uint64_t> arrivals;
     for (const auto& input : connection.take(100, 1 << 20)) arrivals.push_back(input.arrival);
     connection.consume(arrivals, batch);

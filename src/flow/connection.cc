@@ -126,29 +126,25 @@ bool Connection::seen(Epoch tenure, Epoch origin, uint64_t sequence) const {
 
 void Connection::await(uint64_t arrival, Entry& entry) {
   entry.stage = Stage::waiting;
-  entry.batch = kUnsubmitted;
+  entry.written = writing_;
   if (entry.commit > 0) origins_.at(entry.origin).held.erase(arrival);
-  unsubmitted_.push_back(arrival);
+  unsafe_.emplace_back(writing_, arrival);
 }
 
-void Connection::submitted(uint64_t batch) {
-  for (const uint64_t arrival : unsubmitted_) {
-    const auto it = entries_.find(arrival);
-    if (it == entries_.end() || it->second.batch != kUnsubmitted) continue;
-    it->second.batch = batch;
-    submitted_.emplace_back(batch, arrival);
-  }
-  unsubmitted_.clear();
+std::optional<uint64_t> Connection::written() {
+  if (unsafe_.empty() || unsafe_.back().first != writing_) return std::nullopt;
+  return writing_++;
 }
 
-bool Connection::promote(uint64_t durable, const Gate& gate, env::Batch& batch) {
+bool Connection::promote(const Gate& gate, env::Batch& batch) {
   std::vector<uint64_t> free;
-  for (; !submitted_.empty() && submitted_.front().first <= durable; submitted_.pop_front()) {
-    const auto [number, arrival] = submitted_.front();
+  for (; !unsafe_.empty() && unsafe_.front().first <= safe_; unsafe_.pop_front()) {
+    const auto [number, arrival] = unsafe_.front();
     const auto at = entries_.find(arrival);
     // It is gone or was written again.
-    if (at == entries_.end() || at->second.batch != number) continue;
-    const Entry& entry = at->second;
+    if (at == entries_.end() || at->second.written != number) continue;
+    Entry& entry = at->second;
+    entry.written = kLookedAt;  // The same write may be named twice.
     if (entry.commit == 0) {
       free.push_back(arrival);
     } else {
@@ -460,7 +456,7 @@ Result<bool> Connection::restore(BytesView key, BytesView value, std::map<Uuid, 
       entry.file = std::make_shared<const FlowFile>(std::move(file));
       connection.bytes_ += entry.size;
       if (entry.commit > 0) ++connection.origins_[entry.origin].count;
-      connection.submitted_.emplace_back(entry.batch, arrival);
+      connection.unsafe_.emplace_back(entry.written, arrival);
       connection.next_arrival_ = std::max(connection.next_arrival_, arrival + 1);
     }
   }

@@ -70,9 +70,12 @@ class Connection {
   // The marks of that tenure are not known any more, so no sender may be told "never".
   bool forgotten(Epoch tenure) const { return tenure <= forgotten_; }
 
-  // ---- Entries become ready. Functions return true if one did.
-  void submitted(uint64_t batch);  // All writes since the last call are in that batch.
-  bool promote(uint64_t durable, const Gate& gate, env::Batch& batch);
+  // ---- Entries become ready.
+  // A number for all writes since the last call, to be given to became_safe() once they are on the
+  // disk. nullopt: nothing was written.
+  std::optional<uint64_t> written();
+  void became_safe(uint64_t written) { safe_ = written; }
+  bool promote(const Gate& gate, env::Batch& batch);  // True if an entry became ready.
   // True if there are entries of that origin whose fate only the log still decides.
   bool awaits_word(Epoch origin) const;
 
@@ -120,7 +123,7 @@ class Connection {
     uint64_t commit = 0;
     FlowFilePtr file;
     uint64_t size = 0;
-    uint64_t batch = 0;  // The batch that makes it durable; kUnsubmitted until that has a number.
+    uint64_t written = 0;  // The entry is durable once this number is safe.
     Stage stage = Stage::waiting;
     Incarnation owner;  // The owner to which it is bound; 0: none.
     Epoch tenure;
@@ -128,7 +131,7 @@ class Connection {
     bool bound = false;    // Its record on disk names the owner to which it was bound first.
     bool rebound = false;  // A record of its own names a later owner, or none.
   };
-  static constexpr uint64_t kUnsubmitted = ~uint64_t{0};
+  static constexpr uint64_t kLookedAt = ~uint64_t{0};
   // Entries of one origin whose fate its commits decide.
   struct Origin {
     size_t count = 0;
@@ -156,10 +159,11 @@ class Connection {
   uint64_t bytes_max_ = 64 << 20;
   uint64_t bytes_ = 0;
   uint64_t next_arrival_ = 1;
-  Entries entries_;                    // The key is the arrival.
-  std::vector<uint64_t> unsubmitted_;  // Entries whose batch has no number yet.
-  // (batch, arrival) of entries that are not durable yet.
-  std::deque<std::pair<uint64_t, uint64_t>> submitted_;
+  Entries entries_;       // The key is the arrival.
+  uint64_t writing_ = 1;  // The number of the next write.
+  uint64_t safe_ = 0;     // The newest number that is on the disk.
+  // (number, arrival) of writes that promote() has not looked at yet.
+  std::deque<std::pair<uint64_t, uint64_t>> unsafe_;
   std::map<Epoch, Origin> origins_;
   std::deque<uint64_t> ready_;     // In the order in which they became ready.
   std::map<Epoch, Group> groups_;  // The key is the tenure.

@@ -26,7 +26,6 @@ struct Kept {
   Connection connection{kId};
   env::Batch batch;
   std::map<Bytes, Bytes> disk;
-  uint64_t number = 0;
 
   void sync() {
     for (const env::Write& write : batch.writes) {
@@ -39,12 +38,11 @@ struct Kept {
       }
     }
     batch.writes.clear();
-    connection.submitted(++number);
+    if (const auto written = connection.written()) connection.became_safe(*written);
   }
   bool promote(const Said& said) {
     sync();
-    return connection.promote(
-        number, [&](Epoch) { return said; }, batch);
+    return connection.promote([&](Epoch) { return said; }, batch);
   }
   void restart() {
     sync();
@@ -54,7 +52,6 @@ struct Kept {
     }
     connection = restored.empty() ? Connection(kId) : std::move(restored.at(kId));
     ASSERT_TRUE(connection.check_restored());
-    number = 0;
   }
   std::vector<std::string> take() {
     std::vector<std::string> taken;

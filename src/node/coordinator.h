@@ -42,7 +42,9 @@ class Coordinator {
     std::optional<Pieces> installed;  // A state that replaces ours, before `committed`.
     std::vector<Entry> committed;
     std::vector<cluster::ReadReady> reads;
-    bool empty = true;
+    // What was added to the batch, by a number for persisted().
+    std::optional<uint64_t> written;
+    bool empty = true;  // Nothing but that.
   };
 
   // What the coordinator of another node says to this one.
@@ -77,9 +79,8 @@ class Coordinator {
 
   // Adds to the turn's batch what must be written. Call again until `empty`.
   virtual Output collect(env::Batch& batch) = 0;
-  // The outputs collected since the last call belong to this batch of the store.
-  virtual void submitted(uint64_t batch_number) = 0;
-  virtual void durable(uint64_t batch_number, Instant now) = 0;
+  // That, and all that was written before it, is on the disk.
+  virtual void persisted(uint64_t written, Instant now) = 0;
 
   virtual cluster::Consensus consensus(Instant now, int64_t unix_ms) const = 0;
   virtual bool leads() const = 0;

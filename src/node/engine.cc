@@ -57,7 +57,10 @@ Result<std::unique_ptr<Engine>> Engine::open(Options options, env::Env env) {
 }
 
 Engine::Engine(Options options, env::Env env, Identity identity)
-    : options_(std::move(options)), env_(env), identity_(std::move(identity)) {
+    : options_(std::move(options)),
+      env_(env),
+      identity_(std::move(identity)),
+      journal_(env_.store) {
   options_.self.incarnation = identity_.incarnation;
   options_.self.boot = identity_.boot;
   options_.self.start = identity_.start;
@@ -97,7 +100,7 @@ Result<void> Engine::restore() {
   if (!members) return tl::make_unexpected(members.error());
   if (members->empty() && identity_.cluster.empty() && !options_.heritage.members.empty()) {
     *members = options_.heritage.members;
-    batch_.put(Space::meta, cluster::Brain::kMembersKey, *members);
+    journal_.batch().put(Space::meta, cluster::Brain::kMembersKey, *members);
   }
   make_brain(std::move(state), std::move(promise), std::move(*members));
   coordinator_ = std::move(restored->coordinator);
@@ -110,12 +113,10 @@ void Engine::make_host() {
   Host::Options host;
   host.self = identity_.incarnation;
   host.boot = identity_.boot;
-  host.watch = options_.watch;
   host.trigger_time_max = options_.leader.timing.stop_budget / 2;
   if (host_) host.board = host_->board();  // The watchdog keeps looking at the same one.
-  host_ = std::make_unique<Host>(
-      host, env_, [this](std::function<void()> call) { post(std::move(call)); },
-      static_cast<HostEvents&>(*this));
+  host_ = std::make_unique<Host>(std::move(host), HostWorld{env_, journal_, *this, options_.watch},
+                                 [this](std::function<void()> call) { post(std::move(call)); });
 }
 
 void Engine::make_brain(State state, cluster::FoundingRecord promise, Bytes members) {
@@ -137,9 +138,9 @@ void Engine::make_brain(State state, cluster::FoundingRecord promise, Bytes memb
 }
 
 void Engine::start() {
-  put_identity(batch_, identity_);
-  submit_batch();
-  boot_batch_ = submitted_;
+  put_identity(journal_.batch(), identity_);
+  journal_.when_safe([this] { start_network(); });
+  journal_.submit(now_);
 }
 
 // ---- The mailbox
@@ -203,7 +204,7 @@ void Engine::turn() {
   unix_ms_ = env_.clock.unix_ms();
   // Time that this process did not have is not its disk's doing.
   if (const Duration gap = now_ - before; gap > options_.leader.timing.doubt_gap) {
-    for (auto& [batch, since] : unsynced_) since += gap;
+    journal_.leave_out(gap);
   }
   if (now_ - before > kGap && !CANARY(hears_after_gap)) {
     deaf_until_ = now_ + kDeafAfterGap;
@@ -240,9 +241,9 @@ void Engine::settle() {
         step(std::move(input));
       }
     }
-    submit_batch();
+    journal_.submit(now_);
     publish();
-    say_what_is_durable();
+    journal_.run();
     if (!more && inputs_.empty()) return;
   }
 }
@@ -253,11 +254,18 @@ void Engine::step(cluster::Input input) {
 
 bool Engine::collect() {
   if (!coordinator_ || renounced_) return false;
-  Coordinator::Output output = coordinator_->collect(batch_);
+  Coordinator::Output output = coordinator_->collect(journal_.batch());
+  if (output.written) {
+    if (CANARY(say_before_sync)) coordinator_->persisted(*output.written, now_);
+    journal_.when_safe([this, of = std::weak_ptr(coordinator_), written = *output.written] {
+      if (const auto coordinator = of.lock()) coordinator->persisted(written, now_);
+    });
+  }
   if (output.empty) return false;
   for (auto& [to, message] : output.send_now) env_.network.send(to, std::move(message));
   for (auto& [to, message] : output.send_after_sync) {
-    said_.push_back(cluster::Send{to, std::move(message)});
+    cluster::Send send{to, std::move(message)};
+    journal_.when_safe([this, send = std::move(send)]() mutable { say(send); });
   }
   refresh_consensus();
   if (output.installed) {
@@ -276,50 +284,21 @@ bool Engine::collect() {
   return true;
 }
 
-void Engine::submit_batch() {
-  const size_t before = batch_.writes.size();
-  host_->collect(batch_);
-  const bool host_wrote = batch_.writes.size() != before;
-  if (!batch_.empty()) {
-    submitted_ = env_.store.submit(std::move(batch_));
-    if (renounced_ && renounced_batch_ == 0) renounced_batch_ = submitted_;
-    unsynced_.emplace_back(submitted_, now_);
-    batch_ = {};
-  }
-  if (host_wrote) host_->submitted(submitted_);
-  for (auto& [key, promise] : promises_) {
-    if (key == 0) promises_.emplace(submitted_, std::move(promise));
-  }
-  promises_.erase(0);
-  for (Said& said : said_) waiting_.emplace_back(submitted_, std::move(said));
-  said_.clear();
-  if (!coordinator_) return;
-  coordinator_->submitted(submitted_);
-  if (submitted_ <= durable_ || CANARY(say_before_sync)) {
-    coordinator_->durable(submitted_, now_);
+void Engine::say(cluster::Send& message) {
+  if (stopped_) return;
+  if (message.to != identity_.incarnation) {
+    env_.network.send(message.to, std::move(message.message), message.start);
+  } else if (message.start == 0 || message.start == identity_.start) {
+    inputs_.push_back(cluster::Received{message.to, std::move(message.message)});
   }
 }
 
-void Engine::say_what_is_durable() {
-  while (!waiting_.empty() && waiting_.front().first <= durable_) {
-    Said said = std::move(waiting_.front().second);
-    waiting_.pop_front();
-    if (auto* send = std::get_if<cluster::Send>(&said)) {
-      if (send->to == identity_.incarnation) {
-        if (send->start != 0 && send->start != identity_.start) continue;
-        inputs_.push_back(cluster::Received{send->to, std::move(send->message)});
-      } else {
-        env_.network.send(send->to, std::move(send->message), send->start);
-      }
-    } else {
-      auto& reply = std::get<cluster::Reply>(said);
-      const auto asked = asked_.find(reply.ticket);
-      if (asked == asked_.end()) continue;
-      const Done done = std::move(asked->second);
-      asked_.erase(asked);
-      done(std::move(reply.answer));
-    }
-  }
+void Engine::say(cluster::Reply& reply) {
+  const auto asked = asked_.find(reply.ticket);
+  if (asked == asked_.end()) return;
+  const Done done = std::move(asked->second);
+  asked_.erase(asked);
+  done(std::move(reply.answer));
 }
 
 void Engine::refresh_consensus() {
@@ -400,28 +379,14 @@ void Engine::take(cluster::Reaped& reaped) { step(reaped); }
 
 void Engine::take(Durable& durable) {
   if (!durable.number) return fail_node(durable.number.error());
-  durable_ = *durable.number;
-  if (renounced_ && renounced_batch_ != 0 && durable_ >= renounced_batch_) {
-    return fail_node(*renounced_);
-  }
   const cluster::Timing& timing = options_.leader.timing;
-  while (!unsynced_.empty() && unsynced_.front().first <= durable_) {
-    const Duration took = now_ - unsynced_.front().second;
-    if (took >= std::max(timing.raft_base, timing.doubt_gap)) {
-      disk_late_until_ = now_ + timing.check_interval;
-      log(Weight::warning, "its disk took " + std::to_string(took / 1ms) + " ms to sync a write");
-    }
-    unsynced_.pop_front();
+  const Duration took = journal_.durable(*durable.number, now_);
+  if (took >= std::max(timing.raft_base, timing.doubt_gap)) {
+    disk_late_until_ = now_ + timing.check_interval;
+    log(Weight::warning, "its disk took " + std::to_string(took / 1ms) + " ms to sync a write");
   }
-  if (boot_batch_ != 0 && durable_ >= boot_batch_ && !network_started_) start_network();
-  while (!promises_.empty() && promises_.begin()->first <= durable_) {
-    if (auto record = cluster::decode_founding_record(promises_.begin()->second)) {
-      brain_->promise_durable(*record, now_);
-    }
-    promises_.erase(promises_.begin());
-  }
-  host_->on_durable(durable_);
-  if (coordinator_) coordinator_->durable(durable_, now_);
+  journal_.run();
+  if (!stopped_) host_->settle();
 }
 
 void Engine::take(Asking& asking) {
@@ -438,7 +403,6 @@ void Engine::take(Asking& asking) {
 void Engine::take(std::function<void()>& call) { call(); }
 
 void Engine::start_network() {
-  network_started_ = true;
   env::Greeting self = options_.process;
   self.incarnation = identity_.incarnation;
   self.boot = identity_.boot;
@@ -501,8 +465,9 @@ void Engine::sample_load() {
 // durable before it is said, acknowledgements of heartbeats among it, is not said: every lease
 // ends.
 void Engine::mind_the_disk() {
-  if (unsynced_.empty() || !consensus_.leading || !coordinator_->can_hand_over()) return;
-  if (now_ < unsynced_.front().second + options_.leader.timing.raft_base) return;
+  const auto since = journal_.unsafe_since();
+  if (!since || !consensus_.leading || !coordinator_->can_hand_over()) return;
+  if (now_ < *since + options_.leader.timing.raft_base) return;
   log(Weight::warning, "its disk hangs: another one shall lead");
   coordinator_->resign(now_);
   refresh_consensus();
@@ -567,7 +532,7 @@ void Engine::stop() {
 
 void Engine::finish_stopping() {
   const bool handed_over = !consensus_.leading || !coordinator_->can_hand_over();
-  const bool idle = host_->running_count() == 0 && waiting_.empty() && durable_ >= submitted_;
+  const bool idle = host_->running_count() == 0 && journal_.is_idle();
   // Whoever leads shall know that this is no failure; but where nobody leads, nobody can be told.
   const cluster::Timing& timing = options_.leader.timing;
   const bool told = brain_->goodbye_said() ||
@@ -584,6 +549,7 @@ void Engine::finish_stopping() {
 
 void Engine::fail_node(const Error& error) {
   stopped_ = true;
+  journal_.abandon();
   log(Weight::error, error.message);
   if (options_.on_fatal) options_.on_fatal(error);
 }

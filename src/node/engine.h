@@ -1,9 +1,9 @@
 // The engine: the one thread that owns everything mutable of a node. Takes what happened, asks the
 // brain, carries the effects out in order.
 //
-// - Owns: the brain, the coordinator, the host, the mailbox, what waits for the disk.
+// - Owns: the brain, the coordinator, the host, the journal and the mailbox.
 // - Hides: the turn: all that a turn writes is one batch, synced while the engine goes on; what
-//   must not be said before it is durable waits for that batch (safety.md 6).
+//   must not be said before it is durable is handed to the journal (safety.md 6).
 // - Thread: its own; `post`, `submit`, `view` and `wake` may be called from any.
 #pragma once
 
@@ -79,7 +79,6 @@ class Engine final : private HostEvents {
   };
   using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Reaped, Durable, Asking,
                             std::function<void()>>;
-  using Said = std::variant<cluster::Send, cluster::Reply>;
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
@@ -99,9 +98,9 @@ class Engine final : private HostEvents {
   void step(cluster::Input input);
   void settle();
   bool collect();
-  void submit_batch();
   void publish();
-  void say_what_is_durable();
+  void say(cluster::Send& message);
+  void say(cluster::Reply& reply);
   void refresh_consensus();
   void sample_load();
   void name_position();
@@ -132,27 +131,22 @@ class Engine final : private HostEvents {
   Identity identity_;
   std::unique_ptr<cluster::Brain> brain_;
   std::unique_ptr<CoordinatorFactory> coordinators_;
-  std::unique_ptr<Coordinator> coordinator_;  // None until there is a cluster.
+  std::shared_ptr<Coordinator> coordinator_;  // None until there is a cluster.
+  Journal journal_;
   std::unique_ptr<Host> host_;
 
   // Of the turn under way.
   Instant now_{};
   int64_t unix_ms_ = 0;
   cluster::Consensus consensus_;
-  Bytes lost_said_;  // Of it, to people.
-  env::Batch batch_;
-  std::vector<Said> said_;             // In this turn: waits for its batch.
+  Bytes lost_said_;                    // Of it, to people.
   std::deque<cluster::Input> inputs_;  // What the host and this node itself say meanwhile.
 
-  std::deque<std::pair<uint64_t, Said>> waiting_;  // Each until that batch is durable.
-  std::map<uint64_t, Bytes> promises_;  // Batch → the founding record in it; 0: of this turn.
-  uint64_t submitted_ = 0, durable_ = 0, boot_batch_ = 0, snapshots_ = 0;
-  std::deque<std::pair<uint64_t, Instant>> unsynced_;  // Batches, and when each was submitted.
-  std::optional<Error> renounced_;  // This node ends with it once that batch is durable.
-  uint64_t renounced_batch_ = 0;
+  uint64_t snapshots_ = 0;
+  std::optional<Error> renounced_;  // This node ends with it once the mark is durable.
   bool comes_back_ = false;
   env::LogPosition position_;  // As last named to the network.
-  bool network_started_ = false, stopped_ = false, snapshotting_ = false, no_room_ = false;
+  bool stopped_ = false, snapshotting_ = false, no_room_ = false;
   LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
   size_t snapshot_size_ = 0;                    // Of the tables in the newest snapshot of its own.
   std::optional<Instant> stopping_;             // Since when.

@@ -16,11 +16,12 @@ void Engine::on(cluster::Send& effect) {
     heartbeat->applied = host_->applied_upto();
     heartbeat->held = host_->queue_depth() + host_->running_count();
   }
-  said_.push_back(std::move(effect));
+  journal_.when_safe([this, send = std::move(effect)]() mutable { say(send); });
 }
 template <>
 void Engine::on(cluster::Reply& effect) {
-  if (effect.ticket != 0) said_.push_back(std::move(effect));
+  if (effect.ticket == 0) return;
+  journal_.when_safe([this, reply = std::move(effect)]() mutable { say(reply); });
 }
 template <>
 void Engine::on(cluster::Propose& effect) {
@@ -84,16 +85,21 @@ void Engine::on(cluster::Know& effect) {
 
 template <>
 void Engine::on(cluster::Persist& effect) {
-  // Belongs to the batch of this turn, which has no number yet.
-  if (effect.key == cluster::Brain::kFoundingKey) promises_[0] = effect.value;
-  batch_.put(Space::meta, effect.key, std::move(effect.value));
+  if (effect.key == cluster::Brain::kFoundingKey) {
+    journal_.when_safe([this, promise = effect.value] {
+      if (auto record = cluster::decode_founding_record(promise)) {
+        brain_->promise_durable(*record, now_);
+      }
+    });
+  }
+  journal_.batch().put(Space::meta, effect.key, std::move(effect.value));
 }
 
 template <>
 void Engine::on(cluster::Found& effect) {
   log(Weight::info, "founds the cluster " + effect.cluster.value + " with " +
                         std::to_string(effect.voters.size()) + " voters");
-  enter(effect.cluster, coordinators_->found(effect.voters, batch_, now_));
+  enter(effect.cluster, coordinators_->found(effect.voters, journal_.batch(), now_));
 }
 
 template <>
@@ -106,10 +112,11 @@ void Engine::on(cluster::Enter& effect) {
 // the new host has nothing to say before it is in a cluster.
 template <>
 void Engine::on(cluster::Abandon&) {
-  put_cluster(batch_, {});
-  coordinators_->abandon(batch_);
+  env::Batch& batch = journal_.batch();
+  put_cluster(batch, {});
+  coordinators_->abandon(batch);
   for (const Space space : {Space::queue, Space::state}) {
-    batch_.erase_range(space, "", Bytes(64, '\xff'));
+    batch.erase_range(space, "", Bytes(64, '\xff'));
   }
   identity_.cluster = {};
   coordinator_.reset();
@@ -123,7 +130,7 @@ void Engine::on(cluster::Abandon&) {
 
 void Engine::enter(const ClusterId& cluster, std::unique_ptr<Coordinator> coordinator) {
   identity_.cluster = cluster;
-  put_cluster(batch_, cluster);
+  put_cluster(journal_.batch(), cluster);
   coordinator_ = std::move(coordinator);
   env_.network.set_cluster(cluster);
   refresh_consensus();
@@ -140,13 +147,14 @@ void Engine::on(cluster::Leave& effect) {
 template <>
 void Engine::on(cluster::Renounce& effect) {
   if (renounced_) return;
-  put_renounced(batch_, effect.why, effect.comes_back);
+  put_renounced(journal_.batch(), effect.why, effect.comes_back);
   comes_back_ = effect.comes_back;
   renounced_ = Error{
       Code::gone,
       effect.why + (effect.comes_back ? "; it is set aside, and this node asks to be taken in anew"
                                       : "; give this node an empty data directory, and a "
                                         "--cluster-node-id of its own")};
+  journal_.when_safe([this] { fail_node(*renounced_); });
   host_->stop_all();
 }
 

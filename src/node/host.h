@@ -1,67 +1,30 @@
-// The host: runs processors on workers, and keeps their connections.
+// The host: runs processors on workers, and keeps their connections. A thin face of its two halves:
+// the runners (one per processor and epoch that runs here) and the queues.
 //
-// - Owns: the runners (one per processor and epoch that runs here), the connections, their durable
-//   form (Space::queue, and Space::state for what a processor keeps), and the router.
-// - Hides: sessions, back-pressure, checkpoints, holding outputs until their checkpoint is safe.
+// - Owns: nothing but the order in which the two are asked. Hides that they are two.
 //
 // Not pure: reads env's clock and store, runs jobs on env's workers. Engine thread, but for what
 // is said to be for any thread. docs/flows.md has the design.
 //
-// How the engine uses it, each turn: calls what the inputs call for, then collect(batch), submits
-// the batch and says submitted(n); when the store says that n is durable, on_durable(n).
+// How the engine uses it, each turn: calls what the inputs call for, and submits the journal, to
+// which the host has added its writes; when the journal has run what is safe, settle().
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "cluster/view.h"
-#include "env/env.h"
-#include "env/store.h"
-#include "flow/connection.h"
 #include "model/message.h"
+#include "node/host_events.h"
 #include "node/lease_board.h"
 #include "state/state.h"
 
 namespace databridge::node {
 
-// What the host tells the engine. Called on the engine's thread from inside the host's methods:
-// take it down and return, do not call back.
-class HostEvents {
- public:
-  virtual ~HostEvents() = default;
-
-  // starting, running, failed, or unassigned: stopped, that is, its worker has returned and what
-  // it committed is durable. To be sent to the leader (WorkReport) and kept being said.
-  virtual void report(const ProcessorId& processor, Epoch epoch, RunState state,
-                      std::string detail) = 0;
-  // To be proposed as SaveCheckpoint, wherever the leader is. Said again until it is applied.
-  virtual void save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint) = 0;
-  // May go out at once: what it rests on is durable.
-  virtual void send(Incarnation to, Message message) = 0;
-  // A line for people, from a processor or about one.
-  virtual void note(const ProcessorId& processor, std::string text) = 0;
-};
-
-// For tests and the simulator's invariants. Engine thread, but for began().
-class HostWatch {
- public:
-  virtual ~HostWatch() = default;
-  // On the worker: a trigger begins, under a lease that ends then.
-  virtual void began(const ProcessorId&, Epoch, Instant /*at*/, Instant /*lease_until*/) {}
-  // A trigger has ended well: what it took and made is handed in, as that commit of its processor;
-  virtual void handed_in(const ProcessorId&, Epoch, uint64_t /*commit*/) {}
-  // and that is durable.
-  virtual void safe(const ProcessorId&, Epoch, uint64_t /*commit*/) {}
-  // The outputs of one commit left: they are in a queue, or may be sent.
-  virtual void released(const ProcessorId&, Epoch, uint64_t /*commit*/, Instant /*at*/) {}
-  // A parcel was taken over from another node.
-  virtual void accepted(const Uuid& /*connection*/, Incarnation /*from*/, Epoch /*origin*/,
-                        uint64_t /*sequence*/) {}
-};
+class Queues;
+class Runners;
 
 class Host {
  public:
@@ -71,14 +34,12 @@ class Host {
     size_t trigger_files_max = 1024;
     uint64_t trigger_bytes_max = 4 << 20;
     Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
-    HostWatch* watch = nullptr;
     std::shared_ptr<LeaseBoard> board = std::make_shared<LeaseBoard>();
   };
 
   // `post` brings a call to the engine's thread; it may be called from any thread, and must stay
   // callable until the workers are gone.
-  Host(Options options, env::Env& env, std::function<void(std::function<void()>)> post,
-       HostEvents& events);
+  Host(Options options, HostWorld world, std::function<void(std::function<void()>)> post);
   ~Host();
 
   // Reads what the last start left. Once, before anything else. May wait for the disk.
@@ -108,9 +69,8 @@ class Host {
   // Sources make nothing new while the disk is short of room.
   void pause_sources(bool paused);
 
-  void collect(env::Batch& batch);  // Moves its writes there, behind what is in it.
-  void submitted(uint64_t number);  // Of the batch that collect() last added to.
-  void on_durable(uint64_t number);
+  // Goes on with what has become safe: to be called after Journal::run().
+  void settle();
 
   std::vector<Running> running() const;  // Sorted by processor.
   size_t running_count() const;          // The same, counted.
@@ -128,11 +88,14 @@ class Host {
 
   std::vector<cluster::StuckTrigger> stuck() const;  // Sorted by processor.
 
-  const std::shared_ptr<LeaseBoard>& board() const;  // Any thread may read it.
+  const std::shared_ptr<LeaseBoard>& board() const { return options_.board; }  // Any thread.
 
  private:
-  class Inside;
-  std::unique_ptr<Inside> inside_;
+  const Options options_;
+  HostWorld world_;
+  const State* state_ = nullptr;  // The brain's own, as of the last applied().
+  std::unique_ptr<Queues> queues_;
+  std::unique_ptr<Runners> runners_;
 };
 
 }  // namespace databridge::node

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <set>
 
+#include "flow/connection.h"
 #include "flow/flow_yaml.h"
 #include "flow/saved.h"
 #include "node/host.h"
@@ -30,6 +31,7 @@ class Cluster {
     NoNetwork network;
     NoLoad load;
     std::unique_ptr<env::Env> env;
+    std::unique_ptr<Journal> journal;
     std::unique_ptr<Host> host;
     State state;
     size_t applied = 0;
@@ -123,11 +125,11 @@ class Cluster {
     Host::Options options;
     options.self = node.id;
     options.boot = node.boot;
-    options.watch = &node;
     options.trigger_files_max = 4;
+    node.journal = std::make_unique<Journal>(node.store);
     node.host = std::make_unique<Host>(
-        options, *node.env, [&node](std::function<void()> call) { node.posted.push_back(call); },
-        node);
+        options, HostWorld{*node.env, *node.journal, node, &node},
+        [&node](std::function<void()> call) { node.posted.push_back(call); });
     ASSERT_TRUE(node.host->restore());
     node.state = State();
     node.applied = 0;
@@ -150,14 +152,15 @@ class Cluster {
     turn(node);
   }
   void turn(Node& node) {
-    env::Batch batch;
-    node.host->collect(batch);
-    if (!batch.empty()) node.host->submitted(node.store.submit(std::move(batch)));
+    node.journal->submit(clock.now());
+    node.journal->run();
   }
   void sync(Node& node, size_t count) {
     const uint64_t number = node.store.sync(count);
     if (!node.host) return;
-    node.host->on_durable(number);
+    node.journal->durable(number, clock.now());
+    node.journal->run();
+    node.host->settle();
     turn(node);
   }
   void run_job(Node& node, size_t at) { node.workers.run_one(at); }
@@ -289,13 +292,8 @@ class Cluster {
       at->second.write_off(
           at->second.groups().empty() ? Incarnation{} : at->second.groups().begin()->second.owner,
           none);
-      at->second.submitted(1);
-      at->second.promote(
-          1,
-          [](Epoch) {
-            return flow::Said{UINT64_MAX, false};
-          },
-          none);
+      if (const auto written = at->second.written()) at->second.became_safe(*written);
+      at->second.promote([](Epoch) { return flow::Said{UINT64_MAX, false}; }, none);
       for (const auto& input : at->second.take(SIZE_MAX, UINT64_MAX)) {
         found.push_back(input.file->attributes.at("index"));
       }

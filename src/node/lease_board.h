@@ -30,6 +30,7 @@ class LeaseBoard {
   static constexpr size_t kSlots = 256;  // Many more than there are workers.
 
   std::atomic<int64_t> until{0};  // Of the lease; 0: there was none.
+  Instant ends() const { return Instant(Duration(until.load())); }
 
   Slot* take();  // Null: all are taken.
   static void give_back(Slot& slot);

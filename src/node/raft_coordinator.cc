@@ -89,12 +89,13 @@ void RaftCoordinator::compact(LogIndex index, Pieces state, uint64_t trailing, s
       .index = index, .compact_to = log_.tail(index, trailing, bytes), .state = std::move(state)};
 }
 
-void RaftCoordinator::write_on(env::Batch& batch) {
-  if (!writing_ || writing_->under_way || writing_->complete) return;
+// The next chunk of a snapshot of our own, under the next number.
+bool RaftCoordinator::write_on(env::Batch& batch) {
+  if (!writing_ || writing_->chunk_written != 0 || writing_->complete) return false;
   if (!std::exchange(writing_->begun, true)) log_.snapshots().begin(batch, writing_->state);
   writing_->has_more = log_.snapshots().write(batch, snapshot_chunk_);
-  writing_->under_way = true;
-  writing_->batch = 0;
+  writing_->chunk_written = written_last_ + 1;
+  return true;
 }
 
 Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
@@ -103,7 +104,7 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
     output.reads.push_back({context, std::nullopt});
     output.empty = false;
   }
-  write_on(batch);
+  if (write_on(batch) || raft_.has_ready()) output.written = ++written_last_;
   const bool mark = std::exchange(mark_now_, false);
   if (!raft_.has_ready()) {
     raft::HardState marked = written_;  // Term and vote as they are on the disk.
@@ -113,7 +114,7 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
   }
   raft::Ready ready = raft_.ready();
   output.empty = false;
-  collected_ = ready.number;
+  in_flight_[*output.written] = ready.number;
   for (const raft::Message& message : ready.send_now) {
     output.send_now.emplace_back(Incarnation{message.to}, RaftPacket{raft::encode(message)});
   }
@@ -166,23 +167,15 @@ void RaftCoordinator::put_hard_state(env::Batch& batch, const raft::HardState& s
   commit_mark_.reset();
 }
 
-void RaftCoordinator::submitted(uint64_t batch_number) {
-  if (writing_ && writing_->under_way && writing_->batch == 0) writing_->batch = batch_number;
-  if (!collected_) return;
-  in_flight_[batch_number] = *collected_;
-  collected_.reset();
-}
-
-void RaftCoordinator::durable(uint64_t batch_number, Instant now) {
+void RaftCoordinator::persisted(uint64_t written, Instant now) {
   std::optional<uint64_t> newest;
-  while (!in_flight_.empty() && in_flight_.begin()->first <= batch_number) {
+  while (!in_flight_.empty() && in_flight_.begin()->first <= written) {
     newest = in_flight_.begin()->second;
     in_flight_.erase(in_flight_.begin());
   }
   if (newest) raft_.persisted(*newest, now);
-  if (!writing_ || writing_->batch == 0 || writing_->batch > batch_number) return;
-  writing_->under_way = false;
-  writing_->batch = 0;
+  if (!writing_ || writing_->chunk_written == 0 || writing_->chunk_written > written) return;
+  writing_->chunk_written = 0;
   if (writing_->has_more) return;
   writing_->complete = true;
   // If a newer one was installed meanwhile, the chunks of this one are erased with the next head.

@@ -35,8 +35,7 @@ class RaftCoordinator final : public Coordinator {
   void compact(LogIndex index, Pieces state, uint64_t trailing, size_t bytes) override;
   bool compacting() const override { return writing_.has_value(); }
   Output collect(env::Batch& batch) override;
-  void submitted(uint64_t batch_number) override;
-  void durable(uint64_t batch_number, Instant now) override;
+  void persisted(uint64_t written, Instant now) override;
   cluster::Consensus consensus(Instant now, int64_t unix_ms) const override;
   env::LogPosition position() const override;
   bool leads() const override { return raft_.role() == raft::Role::leader; }
@@ -46,7 +45,7 @@ class RaftCoordinator final : public Coordinator {
 
  private:
   void persist(raft::Ready& ready, env::Batch& batch);
-  void write_on(env::Batch& batch);
+  bool write_on(env::Batch& batch);
   void put_hard_state(env::Batch& batch, const raft::HardState& state);
 
   // A snapshot of our own on its way to the disk, a chunk a sync: a large one in one batch would
@@ -56,10 +55,9 @@ class RaftCoordinator final : public Coordinator {
     LogIndex compact_to = 0;
     Pieces state;
     bool begun = false;
-    bool has_more = true;    // To write, behind the chunk under way.
-    bool under_way = false;  // A chunk is.
-    uint64_t batch = 0;      // Of the chunk under way; 0: not submitted yet.
-    bool complete = false;   // All are durable; the head goes with the next Ready.
+    bool has_more = true;        // To write, behind the chunk under way.
+    uint64_t chunk_written = 0;  // The number of the chunk under way; 0: none is.
+    bool complete = false;       // All are durable; the head goes with the next Ready.
   };
 
   raft::Raft raft_;
@@ -72,9 +70,9 @@ class RaftCoordinator final : public Coordinator {
   Instant mark_due_;  // What is known to be committed is marked then, if nothing else was written.
   bool mark_now_ = false;
   std::optional<raft::HardState>
-      commit_mark_;                         // Only the commit differs: goes with the next batch.
-  std::optional<uint64_t> collected_;       // The newest Ready that belongs to no batch yet.
-  std::map<uint64_t, uint64_t> in_flight_;  // Batch → the newest Ready in it.
+      commit_mark_;  // Only the commit differs: goes with the next batch.
+  uint64_t written_last_ = 0;
+  std::map<uint64_t, uint64_t> in_flight_;  // By what number which Ready was written.
   std::vector<uint64_t> reads_refused_;     // Contexts, to be told with the next output.
   std::map<Incarnation, Instant> heard_;    // When a message of that server last came in.
 };

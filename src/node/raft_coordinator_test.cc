@@ -30,8 +30,7 @@ struct TestCoordinator {
       env::Batch batch;
       const auto output = coordinator.collect(batch);
       found.insert(found.end(), output.reads.begin(), output.reads.end());
-      coordinator.submitted(++batches);
-      coordinator.durable(batches, now);
+      if (output.written) coordinator.persisted(*output.written, now);
     }
     return found;
   }
@@ -41,7 +40,6 @@ struct TestCoordinator {
   }
 
   Instant now{1000s};
-  uint64_t batches = 0;
   RaftCoordinator coordinator;
 };
 

@@ -14,7 +14,6 @@ struct Sender {
   flow::Connection connection{Uuid{1, 1}};
   Router router;
   env::Batch batch;
-  uint64_t number = 0;
   uint64_t sequence = 0;
   Instant now{Duration(10s)};
   std::vector<std::pair<Instant, Delivery>> sent;
@@ -24,9 +23,8 @@ struct Sender {
     for (; count > 0; --count) {
       connection.append(kOrigin, ++sequence, 0, std::make_shared<const FlowFile>(), batch);
     }
-    connection.submitted(++number);
-    connection.promote(
-        number, [](Epoch) { return flow::Said{}; }, batch);
+    connection.became_safe(connection.written().value());
+    connection.promote([](Epoch) { return flow::Said{}; }, batch);
     pump();
   }
   void pump() {

@@ -1,67 +1,22 @@
-// What the host keeps of a processor that runs here, and of the trigger that is with a worker.
+// What is kept of a processor that runs here.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/time.h"
 #include "flow/registry.h"
 #include "flow/saved.h"
-#include "flow/session.h"
 #include "model/assignment.h"
 #include "model/flow.h"
-#include "node/host.h"
 #include "node/note_gate.h"
+#include "node/trigger.h"
 
 namespace databridge::node {
-
-// What a worker needs of a runner. shared_ptr, because whichever of the two ends last frees it.
-struct Instance {
-  Instance(std::unique_ptr<flow::Processor> made, flow::World its_world)
-      : processor(std::move(made)), world(std::move(its_world)) {}
-
-  std::unique_ptr<flow::Processor> processor;
-  flow::World world;
-  std::atomic<bool> gone{false};  // The epoch is over: begin nothing, hand nothing in.
-};
-
-// One trigger on its way to a worker and back.
-struct Trigger {
-  ProcessorId processor;
-  Epoch epoch;
-  HostWatch* watch = nullptr;
-  std::shared_ptr<Instance> instance;
-  std::shared_ptr<LeaseBoard> board;
-  Duration time_max{};
-  Instant scheduled_at;
-  flow::Offer offer;
-  bool watches = false;  // It only looks around: there is no room for a real one.
-  bool began = false;
-  Instant began_at;
-  Instant lease_until;
-  Result<flow::Delta> result;
-  std::vector<std::string> notes;
-  std::string trouble;
-
-  // For the watchdog; the worker takes it. It is given back when nobody can mark it any more.
-  std::atomic<LeaseBoard::Slot*> slot{nullptr};
-
-  ~Trigger() {
-    if (slot != nullptr) LeaseBoard::give_back(*slot);
-  }
-};
-
-// For the watchdog: the trigger begins on a worker (false: there is no slot for it), has returned
-// from it; its epoch ended while it was there.
-bool enter(Trigger& trigger, Instant now);
-void leave(Trigger& trigger);
-void orphan(Trigger& trigger, Instant now);  // On the engine's thread.
 
 struct Runner {
   ProcessorSpec spec;

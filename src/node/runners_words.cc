@@ -1,7 +1,7 @@
 // What people hear of a processor: its notes, why it fails, and that a trigger does not return.
 #include <algorithm>
 
-#include "node/host_inside.h"
+#include "node/runners.h"
 
 namespace databridge::node {
 namespace {
@@ -28,26 +28,27 @@ bool runs(const Trigger& trigger) {
 }  // namespace
 
 // A flow that is older than the rule goes on; whoever reads the log is told.
-void Host::Inside::warn_of_losses(const Runner& runner) {
+void Runners::warn_of_losses(const Runner& runner) {
   std::set<std::string> connected;
-  if (const auto outputs = outputs_.find(runner.spec.id); outputs != outputs_.end()) {
-    for (const auto& [relationship, ids] : outputs->second) connected.insert(relationship);
+  for (const auto& [relationship, ids] : queues_.topology().outputs(runner.spec.id)) {
+    connected.insert(relationship);
   }
   if (auto why = flow::why_lossy(runner.spec, connected)) {
-    events_.note(runner.spec.id, "warning: " + *why);
+    world_.events.note(runner.spec.id, "warning: " + *why);
   }
 }
 
-void Host::Inside::tell(Runner& runner, const flow::Delta& delta, const std::string& trouble,
-                        Instant now) {
+void Runners::tell(Runner& runner, const flow::Delta& delta, const std::string& trouble,
+                   Instant now) {
   if (!trouble.empty()) {
     // One line a state, however long it lasts.
-    if (trouble != runner.trouble) events_.note(runner.spec.id, shortened("waits: " + trouble));
+    if (trouble != runner.trouble)
+      world_.events.note(runner.spec.id, shortened("waits: " + trouble));
     tell_fault(runner, ++runner.refusals, "waits, and tries again: " + trouble);
     runner.trouble = trouble;
     return;
   }
-  if (!std::exchange(runner.trouble, {}).empty()) events_.note(runner.spec.id, "goes on");
+  if (!std::exchange(runner.trouble, {}).empty()) world_.events.note(runner.spec.id, "goes on");
   runner.refusals = 0;
   if (comes_back(runner, delta)) {
     tell_fault(runner, ++runner.loops, "all that it takes comes back to it");
@@ -56,48 +57,48 @@ void Host::Inside::tell(Runner& runner, const flow::Delta& delta, const std::str
   }
   runner.loops = 0;
   if (!std::exchange(runner.fault, {}).empty()) {
-    events_.report(runner.spec.id, runner.record.epoch, runner.state, "");
+    world_.events.report(runner.spec.id, runner.record.epoch, runner.state, "");
   }
 }
 
-void Host::Inside::note(Runner& runner, std::vector<std::string> notes, Instant now) {
+void Runners::note(Runner& runner, std::vector<std::string> notes, Instant now) {
   for (std::string& each : notes) {
     if (auto line = runner.notes.pass(std::move(each), now)) {
-      events_.note(runner.spec.id, shortened(std::move(*line)));
+      world_.events.note(runner.spec.id, shortened(std::move(*line)));
     }
   }
 }
 
-void Host::Inside::back_off(Runner& runner, uint32_t times, Instant now) {
+void Runners::back_off(Runner& runner, uint32_t times, Instant now) {
   const auto power = std::min(times - 1, 16u);
   runner.due = std::max(runner.due,
                         now + std::min<Duration>(kRetryFirst * (int64_t{1} << power), kRetryMost));
 }
 
-void Host::Inside::failed(Runner& runner, const std::string& why, Instant now) {
+void Runners::failed(Runner& runner, const std::string& why, Instant now) {
   put_back(runner);
   back_off(runner, ++runner.failures, now);
   runner.files_max = 1;  // So that one bad flow file does not hold up its neighbours.
   if ((runner.failures & (runner.failures - 1)) == 0) {
-    events_.note(runner.spec.id, shortened("failed " + std::to_string(runner.failures) +
-                                           " times in a row: " + why));
+    world_.events.note(runner.spec.id, shortened("failed " + std::to_string(runner.failures) +
+                                                 " times in a row: " + why));
   }
   tell_fault(runner, runner.failures, "fails at every trigger: " + why);
 }
 
 // One failure may be chance. Each word to the cluster is an entry of its log: after the first ones
 // they are said again only now and then.
-void Host::Inside::tell_fault(Runner& runner, uint32_t times, const std::string& words) {
+void Runners::tell_fault(Runner& runner, uint32_t times, const std::string& words) {
   const bool rarely = (times & (times - 1)) == 0;
   if (times < kFaultsTold || (times > kFaultsTold && !rarely)) return;
   runner.fault = shortened(words);
-  events_.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
+  world_.events.report(runner.spec.id, runner.record.epoch, runner.state, runner.fault);
 }
 
 // ---- Triggers that do not return
 
 // There are only so many workers: each that is kept is one less for everybody else.
-void Host::Inside::look_for_stuck(Instant now) {
+void Runners::look_for_stuck(Instant now) {
   while (!with_workers_.empty() && with_workers_.begin()->first + kStuckAfter <= now) {
     const ProcessorId id = with_workers_.begin()->second;
     with_workers_.erase(with_workers_.begin());
@@ -124,14 +125,14 @@ void Host::Inside::look_for_stuck(Instant now) {
     }
     const auto passed =
         std::chrono::duration_cast<std::chrono::milliseconds>(now - runner.open->scheduled_at);
-    stuck_[id] = env_.clock.unix_ms() - passed.count();
-    events_.note(id, words);
+    stuck_[id] = world_.env.clock.unix_ms() - passed.count();
+    world_.events.note(id, words);
     runner.fault = words;
-    events_.report(id, runner.record.epoch, runner.state, words);
+    world_.events.report(id, runner.record.epoch, runner.state, words);
   }
 }
 
-std::vector<cluster::StuckTrigger> Host::Inside::stuck() const {
+std::vector<cluster::StuckTrigger> Runners::stuck() const {
   std::vector<cluster::StuckTrigger> all;
   for (const auto& [id, since_ms] : stuck_) {
     const auto at = runners_.find(id);
@@ -141,13 +142,13 @@ std::vector<cluster::StuckTrigger> Host::Inside::stuck() const {
   return all;
 }
 
-void Host::Inside::returned(const Trigger& trigger, Instant now) {
+void Runners::returned(const Trigger& trigger, Instant now) {
   with_workers_.erase({trigger.scheduled_at, trigger.processor});
   if (stuck_.erase(trigger.processor) == 0) return;
   const auto seconds =
       std::chrono::duration_cast<std::chrono::seconds>(now - trigger.scheduled_at).count();
-  events_.note(trigger.processor,
-               "its trigger has returned after " + std::to_string(seconds) + " s");
+  world_.events.note(trigger.processor,
+                     "its trigger has returned after " + std::to_string(seconds) + " s");
 }
 
 }  // namespace databridge::node

@@ -1,9 +1,10 @@
 // Commits: what a trigger hands in, until it is durable and, where it needs one, its checkpoint is
 // in the log.
 #include <algorithm>
+#include <set>
 
 #include "flow/record.h"
-#include "node/host_inside.h"
+#include "node/runners.h"
 
 namespace databridge::node {
 
@@ -22,7 +23,7 @@ Bytes record_key(const ProcessorId& id) {
 }  // namespace
 
 // It fed itself and did nothing else: what failed is tried again, say.
-bool Host::Inside::comes_back(const Runner& runner, const flow::Delta& delta) const {
+bool Runners::comes_back(const Runner& runner, const flow::Delta& delta) const {
   return !delta.consumed.empty() && delta.outputs.size() >= delta.consumed.size() &&
          std::all_of(delta.outputs.begin(), delta.outputs.end(), [&](const flow::Output& output) {
            const ConnectionSpec* spec = state_->connection(output.connection);
@@ -30,8 +31,7 @@ bool Host::Inside::comes_back(const Runner& runner, const flow::Delta& delta) co
          });
 }
 
-void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string& trouble,
-                          Instant now) {
+void Runners::commit(Runner& runner, flow::Delta& delta, const std::string& trouble, Instant now) {
   runner.failures = 0;
   runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
   tell(runner, delta, trouble, now);
@@ -42,12 +42,7 @@ void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string&
       consumed[input.connection].push_back(input.arrival);
     }
   }
-  for (const auto& [id, arrivals] : consumed) {
-    const auto from = connections_.find(id);
-    if (from == connections_.end()) continue;
-    from->second.consume(arrivals, writes_);
-    touch(from->second);
-  }
+  for (const auto& [id, arrivals] : consumed) queues_.consume(id, arrivals);
   put_back(runner);  // What was offered and not taken.
   if (delta.empty()) return;
 
@@ -58,70 +53,82 @@ void Host::Inside::commit(Runner& runner, flow::Delta& delta, const std::string&
   // Inputs that are taken here are gone: outputs made of them must not hang on a checkpoint that
   // another owner may overtake. Outputs of a source do.
   const uint64_t hangs_on = delta.consumed.empty() ? runner.needs_cover : 0;
-  bool outputs = false;
+  std::set<Uuid> filled;
   for (flow::Output& output : delta.outputs) {
-    flow::Connection* to = connection(output.connection);
-    if (to == nullptr) continue;  // Deleted while the trigger ran: it ends there.
-    to->append(record.epoch, ++record.sequences[output.connection], hangs_on,
-               std::move(output.file), writes_);
-    touch(*to);
-    outputs = true;
+    const Uuid& to = output.connection;
+    if (!queues_.may_append(to)) continue;  // Deleted while the trigger ran: it ends there.
+    queues_.append(to, record.epoch, ++record.sequences[to], hangs_on, std::move(output.file));
+    filled.insert(to);
   }
+  for (const Uuid& to : filled) queues_.appended(to);
+  const bool outputs = !filled.empty();
   if (outputs && hangs_on > runner.covered) runner.held.push_back(hangs_on);
   write_record(runner, outputs && hangs_on <= runner.covered);
 }
 
-void Host::Inside::write_record(Runner& runner, bool outputs) {
+void Runners::write_record(Runner& runner, bool outputs) {
   ++runner.record.commit;
-  if (options_.watch != nullptr) {
-    options_.watch->handed_in(runner.spec.id, runner.record.epoch, runner.record.commit);
+  if (world_.watch != nullptr) {
+    world_.watch->handed_in(runner.spec.id, runner.record.epoch, runner.record.commit);
   }
-  writes_.put(env::Space::state, record_key(runner.spec.id), flow::encode(runner.record));
+  const ProcessorId& id = runner.spec.id;
+  world_.journal.batch().put(env::Space::state, record_key(id), flow::encode(runner.record));
   const bool cluster = runner.type != nullptr && runner.type->state == StateScope::cluster;
-  open_.commits.push_back({runner.spec.id, runner.record.epoch, runner.record.commit,
-                           cluster ? flow::encode(runner.record.saved) : "", outputs});
+  world_.when_safe(id, [this, commit = Commit{id, runner.record.epoch, runner.record.commit,
+                                              cluster ? flow::encode(runner.record.saved) : "",
+                                              outputs}] { committed(commit); });
 }
 
-void Host::Inside::forget_record(const ProcessorId& processor) {
-  writes_.erase(env::Space::state, record_key(processor));
+void Runners::forget_record(const ProcessorId& processor) {
+  world_.journal.batch().erase(env::Space::state, record_key(processor));
   records_.erase(processor);
 }
 
-void Host::Inside::committed(const Flight::Commit& commit) {
+// The lease may have ended while the disk was at work: then the epoch is over first.
+void Runners::committed(const Commit& commit) {
+  const Instant now = world_.env.clock.now();
+  lapse(now);
+  if (world_.watch != nullptr) {
+    world_.watch->safe(commit.processor, commit.epoch, commit.commit);
+  }
   const auto at = runners_.find(commit.processor);
   if (at == runners_.end() || at->second.record.epoch != commit.epoch) return;
   Runner& runner = at->second;
   runner.durable = commit.commit;
   runner.safe = commit.saved;
-  const Instant now = env_.clock.now();
   // What was committed in time and is durable after the lease leaves as the remains of an epoch
   // that is over: in the queue here, or by deliveries that name the newest epoch.
   const bool over = runner.instance && runner.instance->gone;
-  if (commit.outputs && !over && options_.watch != nullptr) {
-    options_.watch->released(commit.processor, commit.epoch, commit.commit, now);
+  if (commit.outputs && !over && world_.watch != nullptr) {
+    world_.watch->released(commit.processor, commit.epoch, commit.commit, now);
   }
   if (runner.state == RunState::starting) {
     runner.state = RunState::running;
-    events_.report(commit.processor, commit.epoch, RunState::running,
-                   runner.type == nullptr ? "run by an embedding engine" : "");
+    world_.events.report(commit.processor, commit.epoch, RunState::running,
+                         runner.type == nullptr ? "run by an embedding engine" : "");
   }
   cover(runner, now);
   if (!finish_stop(commit.processor)) wake_.insert(commit.processor);
 }
 
-void Host::Inside::cover(Runner& runner, Instant now) {
+void Runners::cover(const ProcessorId& processor, Instant now) {
+  const auto at = runners_.find(processor);
+  if (at != runners_.end()) cover(at->second, now);
+}
+
+void Runners::cover(Runner& runner, Instant now) {
   const ProcessorId& id = runner.spec.id;
   const Assignment* assignment = state_->assignments().find(id);
   if (assignment == nullptr || assignment->epoch != runner.record.epoch) return;
   const Checkpoint& saved = assignment->checkpoint;
   if (saved.epoch == runner.record.epoch && saved.sequence > runner.covered) {
     runner.covered = saved.sequence;
-    touch_outputs(id);
+    queues_.outputs_may_leave(id);
     wake_.insert(id);
     while (!runner.held.empty() && runner.held.front() <= runner.covered) {
       const bool over = runner.instance && runner.instance->gone;
-      if (!over && options_.watch != nullptr) {
-        options_.watch->released(id, runner.record.epoch, runner.held.front(), now);
+      if (!over && world_.watch != nullptr) {
+        world_.watch->released(id, runner.record.epoch, runner.held.front(), now);
       }
       runner.held.pop_front();
     }
@@ -135,7 +142,7 @@ void Host::Inside::cover(Runner& runner, Instant now) {
   runner.proposed = runner.durable;
   runner.proposed_at = now;
   timers_.emplace(now + kCheckpointRetry, id);
-  events_.save_checkpoint(id, {runner.record.epoch, runner.durable, runner.safe});
+  world_.events.save_checkpoint(id, {runner.record.epoch, runner.durable, runner.safe});
 }
 
 }  // namespace databridge::node

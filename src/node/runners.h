@@ -1,0 +1,144 @@
+// The runners of this node: each is one processor under one epoch, from its start to the report
+// that it has stopped.
+//
+// - Owns: the runners, what each processor has kept on this disk (Space::state), and the triggers
+//   that are with a worker.
+// - Hides: when a processor is triggered, what ends an epoch, how failures are tried again, and
+//   which outputs wait for a checkpoint (docs/flows.md).
+//
+// Reads the clock, runs jobs on workers. Engine thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cluster/view.h"
+#include "flow/saved.h"
+#include "node/host_events.h"
+#include "node/queues.h"
+#include "node/runner.h"
+#include "state/state.h"
+
+namespace databridge::node {
+
+class Runners {
+ public:
+  static constexpr Duration kStuckAfter = 10s;  // A trigger that has not returned is said to be.
+
+  struct Options {
+    Incarnation self;
+    size_t trigger_files_max = 1024;
+    uint64_t trigger_bytes_max = 4 << 20;
+    Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
+    std::shared_ptr<LeaseBoard> board;
+  };
+  // `post` brings a call to the engine's thread, from any thread; it drops what comes after the
+  // host is gone.
+  using Post = std::function<void(std::function<void()>)>;
+
+  Runners(Options options, HostWorld world, Post post, Queues& queues);
+  ~Runners();
+
+  // Reads what the last start left. Once, before anything else. May wait for the disk.
+  Result<void> restore();
+
+  // ---- What the state says. It is the brain's own, and stays valid.
+  void applied(const State& state) { state_ = &state; }
+  void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
+  void cover(const ProcessorId& processor, Instant now);  // Sees to its checkpoint.
+  // Flow files of that connection are not there any more. Reader: as Queues::Dropped has it.
+  void dropped(const Uuid& connection, const std::optional<ProcessorId>& reader);
+  std::set<ProcessorId> processors() const;  // All of which something is here.
+
+  // ---- What the leader says
+  void renew(Instant until);
+  void start(const ProcessorId& processor, Epoch epoch);
+  void stop(const ProcessorId& processor, Epoch epoch, const std::string& reason);
+  void stop_all();
+
+  // ---- Time and room
+  void lapse(Instant now);  // After the end of the lease every epoch is over.
+  void tick(Instant now);
+  std::optional<Instant> next_wake() const;
+  void pause_sources(bool paused);
+  void wake(const ProcessorId& processor) { wake_.insert(processor); }
+  bool settle();  // Triggers those that were woken. False: nobody was.
+
+  const std::map<ProcessorId, Runner>& all() const { return runners_; }
+  std::vector<cluster::StuckTrigger> stuck() const;
+
+ private:
+  // ---- Beginning and ending (runners.cc)
+  void try_start(const ProcessorId& processor);
+  void over(const ProcessorId& processor, Epoch epoch);
+  flow::Saved continue_from(const Assignment& assignment, bool& adopted);
+  flow::Saved last_saved(const Assignment& assignment, bool& adopted);
+  Result<void> make_instance(Runner& runner);
+  bool is_overtaken(const Assignment* assignment, Epoch epoch) const;
+  void kill(Runner& runner, const std::string& reason);
+  void put_back(Runner& runner);
+  bool finish_stop(const ProcessorId& processor);
+  bool is_leased(Instant now) const;
+
+  // ---- Triggers (runners_triggers.cc)
+  void schedule(const ProcessorId& processor, Instant now);
+  bool take_spec(Runner& runner);
+  bool may_trigger(Runner& runner, Instant now);
+  void watch(Runner& runner, Instant now);
+  std::shared_ptr<Trigger> make_trigger(Runner& runner) const;
+  void run_trigger(std::shared_ptr<Trigger> trigger);
+  flow::Offer make_offer(Runner& runner);
+  void finish(Trigger& trigger);
+  void take_result(Runner& runner, Trigger& trigger, Instant now);
+
+  // ---- What triggers hand in (runners_commit.cc)
+  struct Commit {
+    ProcessorId processor;
+    Epoch epoch;
+    uint64_t commit;
+    std::string saved;
+    bool outputs;
+  };
+  void commit(Runner& runner, flow::Delta& delta, const std::string& trouble, Instant now);
+  bool comes_back(const Runner& runner, const flow::Delta& delta) const;
+  void write_record(Runner& runner, bool outputs);
+  void forget_record(const ProcessorId& processor);
+  void committed(const Commit& commit);
+  void cover(Runner& runner, Instant now);
+
+  // ---- What people hear (runners_words.cc)
+  void warn_of_losses(const Runner& runner);
+  void tell(Runner& runner, const flow::Delta& delta, const std::string& trouble, Instant now);
+  void note(Runner& runner, std::vector<std::string> notes, Instant now);
+  void failed(Runner& runner, const std::string& why, Instant now);
+  void tell_fault(Runner& runner, uint32_t times, const std::string& words);
+  void back_off(Runner& runner, uint32_t times, Instant now);
+  void look_for_stuck(Instant now);
+  void returned(const Trigger& trigger, Instant now);
+
+  const Options options_;
+  HostWorld world_;
+  Post post_;
+  Queues& queues_;
+
+  const State none_;
+  const State* state_ = &none_;
+  std::map<ProcessorId, Runner> runners_;
+  std::map<ProcessorId, Epoch> parked_;                   // Starts that wait for a condition.
+  std::map<ProcessorId, Epoch> ended_;                    // The newest epoch that is over here.
+  std::map<ProcessorId, flow::ProcessorRecord> records_;  // As on disk.
+  bool sources_paused_ = false;
+  std::set<ProcessorId> wake_;  // May have a reason to be triggered.
+  std::set<std::pair<Instant, ProcessorId>> timers_;
+  // Triggers, by when they were handed in. One that is there for too long moves to stuck_, which
+  // has the Unix time of that moment.
+  std::set<std::pair<Instant, ProcessorId>> with_workers_;
+  std::map<ProcessorId, int64_t> stuck_;
+};
+
+}  // namespace databridge::node

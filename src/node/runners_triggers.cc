@@ -1,0 +1,191 @@
+// Triggers: when a processor has one, what it is offered, and what becomes of what it returns.
+#include <algorithm>
+
+#include "env/workers.h"
+#include "node/runners.h"
+
+namespace databridge::node {
+
+using flow::StateScope;
+
+namespace {
+
+constexpr Duration kNothingDone = 10ms;
+constexpr Duration kWatchEvery = 100ms;
+
+}  // namespace
+
+void Runners::tick(Instant now) {
+  lapse(now);
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const ProcessorId id = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    wake_.insert(id);
+    cover(id, now);
+  }
+  look_for_stuck(now);
+}
+
+std::optional<Instant> Runners::next_wake() const {
+  std::optional<Instant> next;
+  const auto also = [&](Instant at) { next = next ? std::min(*next, at) : at; };
+  if (!timers_.empty()) also(timers_.begin()->first);
+  if (!with_workers_.empty()) also(with_workers_.begin()->first + kStuckAfter);
+  const bool leased = std::any_of(runners_.begin(), runners_.end(),
+                                  [](const auto& entry) { return !entry.second.ending(); });
+  if (leased) also(options_.board->ends());
+  return next;
+}
+
+void Runners::pause_sources(bool paused) {
+  if (sources_paused_ == paused) return;
+  sources_paused_ = paused;
+  for (const auto& [id, runner] : runners_) wake_.insert(id);
+}
+
+bool Runners::settle() {
+  if (wake_.empty()) return false;
+  const Instant now = world_.env.clock.now();
+  for (const ProcessorId& id : std::exchange(wake_, {})) schedule(id, now);
+  return true;
+}
+
+bool Runners::may_trigger(Runner& runner, Instant now) {
+  if (runner.state != RunState::running || runner.open || runner.type == nullptr) return false;
+  if (runner.type->source && sources_paused_) return false;
+  if (runner.type->settles &&
+      (runner.durable < runner.record.commit || runner.covered < runner.needs_cover)) {
+    return false;
+  }
+  const ProcessorId& id = runner.spec.id;
+  if (!runner.type->source && !queues_.has_input(id)) return false;
+  if (!queues_.has_room(id)) return false;
+  if (now < runner.due) {
+    timers_.emplace(runner.due, id);
+    return false;
+  }
+  return is_leased(now);
+}
+
+// What changes in the world while nothing more can be put out must not be missed.
+void Runners::watch(Runner& runner, Instant now) {
+  if (runner.type == nullptr || !runner.type->watches || runner.open ||
+      runner.state != RunState::running || !is_leased(now)) {
+    return;
+  }
+  const ProcessorId& id = runner.spec.id;
+  if (!sources_paused_ && queues_.has_room(id)) return;
+  if (now < runner.watched_at + kWatchEvery) {
+    timers_.emplace(runner.watched_at + kWatchEvery, id);
+    return;
+  }
+  auto trigger = make_trigger(runner);
+  trigger->watches = true;
+  run_trigger(std::move(trigger));
+}
+
+void Runners::schedule(const ProcessorId& processor, Instant now) {
+  const auto at = runners_.find(processor);
+  if (at == runners_.end()) return;
+  if (!may_trigger(at->second, now)) return watch(at->second, now);
+  Runner& runner = at->second;
+  if (!take_spec(runner)) return;
+  auto trigger = make_trigger(runner);
+  trigger->offer = make_offer(runner);
+  run_trigger(std::move(trigger));
+}
+
+// A flow that was sent again with other properties takes effect between two triggers. False: it
+// cannot go on as it is described now.
+bool Runners::take_spec(Runner& runner) {
+  const ProcessorId id = runner.spec.id;
+  const ProcessorSpec* spec = state_->processors().find(id);
+  if (spec == nullptr || *spec == runner.spec) return true;
+  if (spec->type != runner.spec.type) return false;  // Its release is on the way.
+  // What only the present instance has open is lost with it: it goes on where it can.
+  const bool same = spec->properties == runner.spec.properties;
+  runner.spec = *spec;
+  if (same) return true;
+  const auto made = make_instance(runner);
+  if (made) return true;
+  const Epoch epoch = runner.record.epoch;
+  kill(runner, made.error().message);
+  world_.events.report(id, epoch, RunState::failed, made.error().message);
+  return false;
+}
+
+std::shared_ptr<Trigger> Runners::make_trigger(Runner& runner) const {
+  auto trigger = std::make_shared<Trigger>();  // Shared by the job and the call that follows it.
+  trigger->processor = runner.spec.id;
+  trigger->epoch = runner.record.epoch;
+  trigger->watch = world_.watch;
+  trigger->instance = runner.instance;
+  trigger->board = options_.board;
+  trigger->time_max = options_.trigger_time_max;
+  runner.open = trigger;
+  return trigger;
+}
+
+void Runners::run_trigger(std::shared_ptr<Trigger> trigger) {
+  trigger->scheduled_at = world_.env.clock.now();
+  with_workers_.emplace(trigger->scheduled_at, trigger->processor);
+  world_.env.workers.run([this, trigger, post = post_, &clock = world_.env.clock] {
+    run(*trigger, clock);
+    post([this, trigger] { finish(*trigger); });
+  });
+}
+
+// Each input gets its share of the trigger; another one goes first each time.
+flow::Offer Runners::make_offer(Runner& runner) {
+  const ProcessorId& id = runner.spec.id;
+  flow::Offer offer;
+  offer.epoch = runner.record.epoch;
+  offer.state = runner.record.saved.state;
+  offer.inputs = queues_.take(id, runner.turn++, runner.files_max, options_.trigger_bytes_max);
+  for (const flow::Input& input : offer.inputs) {
+    runner.offered[input.connection].push_back(input.arrival);
+  }
+  offer.outputs = queues_.topology().outputs(id);
+  offer.room = queues_.room(id);
+  return offer;
+}
+
+void Runners::finish(Trigger& trigger) {
+  const Instant now = world_.env.clock.now();
+  const auto at = runners_.find(trigger.processor);
+  if (at == runners_.end()) return;
+  Runner& runner = at->second;
+  runner.open.reset();
+  // The worker may hold the trigger for longer. The instance goes with its runner, before the next
+  // one begins: it leaves to that one what only it has open.
+  trigger.instance.reset();
+  returned(trigger, now);
+  note(runner, std::move(trigger.notes), now);
+  lapse(now);
+  const auto still = runners_.find(trigger.processor);  // It may have ended just now.
+  if (still == runners_.end() || still->second.record.epoch != trigger.epoch ||
+      still->second.instance->gone) {
+    finish_stop(trigger.processor);
+    return;
+  }
+  runner.watched_at = now;
+  take_result(runner, trigger, now);
+  if (!finish_stop(trigger.processor)) wake_.insert(trigger.processor);
+}
+
+void Runners::take_result(Runner& runner, Trigger& trigger, Instant now) {
+  if (!trigger.began || trigger.watches) return put_back(runner);
+  if (!trigger.result) return failed(runner, trigger.result.error().message, now);
+  if (runner.type->state == StateScope::cluster && trigger.result->state &&
+      trigger.result->state->size() > flow::kStateMax) {
+    return failed(runner, "its state is over " + std::to_string(flow::kStateMax) + " bytes", now);
+  }
+  if (trigger.result->wait) {
+    runner.due = trigger.began_at + *trigger.result->wait;
+  } else if (trigger.result->empty()) {
+    runner.due = now + kNothingDone;  // It did nothing and did not say for how long.
+  }
+  commit(runner, *trigger.result, trigger.trouble, now);
+}
+
+}  // namespace databridge::node
