@@ -68,7 +68,7 @@ class Engine : public HostEvents {
   }
   // The state has given the connections ids of its own.
   void run_until(const FlowSpec& flow, size_t at, uint64_t count) {
-    const Uuid connection = state_.flows().find(flow.id)->connections[at].id;
+    const Uuid connection = state_.flows().find(flow.id)->connections[at];
     for (;;) {
       for (const auto& queue : host_->queues()) {
         if (queue.connection == connection && queue.count >= count) return;

@@ -89,7 +89,7 @@ Routed get_processor(Call& call) {
 
 Routed get_flow(Call& call) {
   if (const auto left = call.query.left()) return problem(*left);
-  const FlowSpec* flow = call.at().state.flows().find(FlowId(call.parameter));
+  const FlowRow* flow = call.at().state.flows().find(FlowId(call.parameter));
   if (flow == nullptr) {
     return problem(Code::not_found, fmt::format("there is no flow {}", call.parameter));
   }

@@ -295,7 +295,7 @@ Routed put_flow(Call& call) {
   if (!flow) return problem(flow.error());
   return call.ask(cluster::Change{PutFlow{std::move(*flow)}},
                   [id](const ViewPtr& view, const Outcome& outcome) {
-                    const FlowSpec* now = view->state.flows().find(FlowId(id));
+                    const FlowRow* now = view->state.flows().find(FlowId(id));
                     if (now == nullptr) {
                       return problem(Code::not_found, fmt::format("the flow {} is gone again", id));
                     }

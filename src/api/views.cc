@@ -158,11 +158,11 @@ void write_assignment(JsonWriter& json, const View& view, const Assignment& assi
   json.key("lastReport").time(found != soft.end() ? found->second->heartbeat_last_ms : 0);
 }
 
-const char* flow_state(const View& view, const FlowSpec& flow) {
+const char* flow_state(const View& view, const FlowRow& flow) {
   size_t wanted = 0, running = 0, starting = 0, stopping = 0;
   bool failed = false, blocked = false;
-  for (const ProcessorSpec& spec : flow.processors) {
-    const Assignment* assignment = view.state.assignments().find(spec.id);
+  for (const ProcessorId& id : flow.processors) {
+    const Assignment* assignment = view.state.assignments().find(id);
     if (assignment == nullptr) continue;
     const RunState state = assignment->state;
     if (!assignment->wanted) {
@@ -202,12 +202,13 @@ void write_flow_processor(JsonWriter& json, const View& view, const ProcessorSpe
 }
 
 // `added`: processors that were added to the flow one by one.
-void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow,
+void write_flow(JsonWriter& json, const View& view, const FlowRow& row,
                 const std::vector<const ProcessorSpec*>& added = {}) {
+  const FlowSpec flow = view.state.whole(row);
   json.object();
   json.key("id").text(flow.id.value);
   json.key("name").text(flow.name);
-  json.key("state").text(flow_state(view, flow));
+  json.key("state").text(flow_state(view, row));
   json.key("processors").array();
   for (const ProcessorSpec& spec : flow.processors) write_flow_processor(json, view, spec);
   for (const ProcessorSpec* spec : added) write_flow_processor(json, view, *spec);
@@ -227,10 +228,10 @@ void write_flow(JsonWriter& json, const View& view, const FlowSpec& flow,
 }
 
 // For a list. The details of its processors are shown with the flow itself.
-void write_flow_summary(JsonWriter& json, const View& view, const FlowSpec& flow) {
+void write_flow_summary(JsonWriter& json, const View& view, const FlowRow& flow) {
   const auto running =
-      std::count_if(flow.processors.begin(), flow.processors.end(), [&](const ProcessorSpec& spec) {
-        const Assignment* assignment = view.state.assignments().find(spec.id);
+      std::count_if(flow.processors.begin(), flow.processors.end(), [&](const ProcessorId& id) {
+        const Assignment* assignment = view.state.assignments().find(id);
         return assignment != nullptr && assignment->state == RunState::running;
       });
   json.object();
@@ -333,8 +334,8 @@ void visit_assignments(const State& state, const AssignmentFilter& filter, const
   std::set<ProcessorId> ids;
   if (!filter.flow.empty()) {
     const FlowId id(filter.flow);
-    if (const FlowSpec* flow = state.flows().find(id)) {
-      for (const ProcessorSpec& spec : flow->processors) ids.insert(spec.id);
+    if (const FlowRow* flow = state.flows().find(id)) {
+      ids.insert(flow->processors.begin(), flow->processors.end());
     }
     state.each_loose(id, [&](const ProcessorId& one) { ids.insert(one); });
   } else if (!filter.node.empty()) {
@@ -394,7 +395,7 @@ std::string show_assignment(const View& view, const Assignment& assignment) {
   return out;
 }
 
-std::string show_flow(const View& view, const FlowSpec& flow) {
+std::string show_flow(const View& view, const FlowRow& flow) {
   std::string out;
   JsonWriter json(out);
   std::vector<const ProcessorSpec*> added;
@@ -411,7 +412,7 @@ std::string show_flows(const View& view, const Page& page) {
   json.object().key("flows").array();
   size_t count = 0;
   std::string last, next;
-  view.state.flows().visit_from(FlowId(page.after), [&](const FlowId& id, const FlowSpec& flow) {
+  view.state.flows().visit_from(FlowId(page.after), [&](const FlowId& id, const FlowRow& flow) {
     if (id.value == page.after) return true;
     if (count++ == page.limit) {
       next = last;

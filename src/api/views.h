@@ -39,7 +39,7 @@ std::string show_leader(const View& view);  // The view must have a leader.
 std::string show_assignments(const View& view, const AssignmentFilter& filter, const Page& page);
 std::string show_assignment(const View& view, const Assignment& assignment);
 std::string show_flows(const View& view, const Page& page);
-std::string show_flow(const View& view, const FlowSpec& flow);
+std::string show_flow(const View& view, const FlowRow& flow);
 std::string show_config_item(std::string_view key, const ConfigItem& item);
 std::string show_config(const View& view, const Page& page);
 std::string show_strategy(const View& view);

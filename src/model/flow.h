@@ -57,12 +57,6 @@ struct FlowSpec {
   std::vector<ProcessorSpec> processors;
   std::vector<ConnectionSpec> connections;
 
-  bool lists(const ProcessorId& processor) const {
-    for (const ProcessorSpec& one : processors) {
-      if (one.id == processor) return true;
-    }
-    return false;
-  }
   bool operator==(const FlowSpec&) const = default;
 };
 

@@ -43,7 +43,7 @@ class HostPartTest : public testing::Test, public HostEvents {
   }
   static ProcessorId id(const std::string& name) { return Uuid::from_name("f", name); }
   Epoch epoch(const std::string& name) const { return state.assignments().find(id(name))->epoch; }
-  Uuid connection(size_t at) const { return state.flows().find(FlowId("f"))->connections[at].id; }
+  Uuid connection(size_t at) const { return state.flows().find(FlowId("f"))->connections[at]; }
 
   // The turn ends, and the disk writes down all of it.
   void sync() {

@@ -104,7 +104,8 @@ class Cluster {
   }
   Uuid connection(const std::string& text) const {  // "from relationship to", of the flow f.
     const size_t first = text.find(' '), last = text.rfind(' ');
-    for (const ConnectionSpec& one : truth.flows().find(FlowId("f"))->connections) {
+    for (const Uuid& each : truth.flows().find(FlowId("f"))->connections) {
+      const ConnectionSpec& one = *truth.connection(each);
       if (one.from == id(text.substr(0, first)) && one.to == id(text.substr(last + 1))) {
         return one.id;
       }

@@ -8,7 +8,7 @@ std::vector<Uuid> Topology::rebuild(const State& state) {
   const auto before = std::exchange(ends_, {});
   inputs_.clear();
   outputs_.clear();
-  state.flows().each([&](const FlowId&, const FlowSpec& flow) { wire(flow); });
+  state.flows().each([&](const FlowId&, const FlowRow& flow) { wire(state, flow); });
   std::vector<Uuid> gone;
   for (const auto& [id, ends] : before) {
     if (!ends_.contains(id)) gone.push_back(id);
@@ -26,19 +26,20 @@ std::map<Uuid, Topology::Ends> Topology::change(const State& state, const Touche
     ends_.erase(at);
   }
   for (const FlowId& id : touched.flows) {
-    const FlowSpec* flow = state.flows().find(id);
+    const FlowRow* flow = state.flows().find(id);
     if (flow == nullptr) continue;
-    for (const ProcessorSpec& spec : flow->processors) {
-      inputs_.erase(spec.id);
-      outputs_.erase(spec.id);
+    for (const ProcessorId& processor : flow->processors) {
+      inputs_.erase(processor);
+      outputs_.erase(processor);
     }
-    wire(*flow);
+    wire(state, *flow);
   }
   return before;
 }
 
-void Topology::wire(const FlowSpec& flow) {
-  for (const ConnectionSpec& spec : flow.connections) {
+void Topology::wire(const State& state, const FlowRow& flow) {
+  for (const Uuid& id : flow.connections) {
+    const ConnectionSpec& spec = *state.connection(id);
     inputs_[spec.to].push_back(spec.id);
     outputs_[spec.from][spec.relationship].push_back(spec.id);
     ends_[spec.id] = {spec.from, spec.to};

@@ -40,7 +40,7 @@ class Topology {
   }
 
  private:
-  void wire(const FlowSpec& flow);
+  void wire(const State& state, const FlowRow& flow);
   void unwire(const Uuid& id, const Ends& ends);
 
   std::map<ProcessorId, std::vector<Uuid>> inputs_;

@@ -50,7 +50,7 @@ class TopologyTest : public testing::Test {
     return made.touched;
   }
   Uuid id_of(const std::string& flow, size_t at) const {
-    return state.flows().find(FlowId(flow))->connections[at].id;
+    return state.flows().find(FlowId(flow))->connections[at];
   }
 
   State state;

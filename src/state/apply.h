@@ -70,7 +70,7 @@ class Applier {
   bool report(const Report& report);  // Returns false if the epoch is over.
   Rejected clash(const FlowSpec& flow) const;
   void name_connections(FlowSpec& flow) const;
-  void put_flow(FlowSpec flow);
+  void put_flow(const FlowSpec& flow);
   void put_processor(const ProcessorSpec& spec);
   bool may_stay(const ProcessorSpec& spec, const NodeId& node) const;
   void begin_anew(Assignment& assignment) const;

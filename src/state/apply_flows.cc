@@ -133,13 +133,13 @@ Applier::Rejected Applier::clash(const FlowSpec& flow) const {
 // deletions. They must not name, and so erase, a connection that was made later.
 void Applier::name_connections(FlowSpec& flow) const {
   if (CANARY(names_connections_again)) return;
-  const FlowSpec* before = state_.flows().find(flow.id);
+  const FlowRow* before = state_.flows().find(flow.id);
   const auto key = [](const ConnectionSpec& one) {
     return std::tie(one.from, one.relationship, one.to);
   };
   std::map<std::tuple<ProcessorId, std::string, ProcessorId>, Uuid> known;
   if (before != nullptr) {
-    for (const auto& one : before->connections) known.emplace(key(one), one.id);
+    for (const Uuid& id : before->connections) known.emplace(key(*state_.connection(id)), id);
   }
   for (auto& one : flow.connections) {
     const auto kept = known.find(key(one));
@@ -159,27 +159,25 @@ Applier::Rejected Applier::on(const PutFlow& command) {
   if (auto error = why_bad(flow)) return error;
   if (auto error = clash(flow)) return error;
   name_connections(flow);
-  const FlowSpec* before = state_.flows().find(flow.id);
-  if (before != nullptr && *before == flow) return std::nullopt;
-  event(before == nullptr ? "flow_created" : "flow_updated", "",
+  if (state_.has(flow)) return std::nullopt;
+  event(state_.flows().contains(flow.id) ? "flow_updated" : "flow_created", "",
         {{"flow", flow.id.value}, {"processors", std::to_string(flow.processors.size())}});
-  put_flow(std::move(flow));
+  put_flow(flow);
   return std::nullopt;
 }
 
 // Deletes what is no longer in the flow. The rest keeps its place.
-void Applier::put_flow(FlowSpec flow) {
+void Applier::put_flow(const FlowSpec& flow) {
   std::set<ProcessorId> kept;
   for (const auto& spec : flow.processors) kept.insert(spec.id);
   std::set<Uuid> joined;
   for (const auto& connection : flow.connections) joined.insert(connection.id);
-  if (const FlowSpec* known = state_.flows().find(flow.id)) {
-    const FlowSpec before = *known;
-    for (const auto& connection : before.connections) {
-      if (joined.count(connection.id) == 0) changes_.erase_connection(connection.id);
+  if (const FlowRow* before = state_.flows().find(flow.id)) {
+    for (const Uuid& id : before->connections) {
+      if (joined.count(id) == 0) changes_.erase_connection(id);
     }
-    for (const auto& spec : before.processors) {
-      if (kept.count(spec.id) == 0) delete_processor(spec.id, "no longer in its flow");
+    for (const ProcessorId& id : before->processors) {
+      if (kept.count(id) == 0) delete_processor(id, "no longer in its flow");
     }
   }
   for (const auto& spec : flow.processors) {
@@ -187,16 +185,16 @@ void Applier::put_flow(FlowSpec flow) {
     put_processor(spec);
   }
   for (const auto& connection : flow.connections) changes_.put(connection);
-  changes_.put(std::move(flow));
+  changes_.put(row_of(flow));
 }
 
 Applier::Rejected Applier::on(const DeleteFlow& command) {
-  const FlowSpec* known = state_.flows().find(command.flow);
+  const FlowRow* known = state_.flows().find(command.flow);
   if (known == nullptr) return no_flow(command.flow);
-  const FlowSpec flow = *known;
+  const FlowRow flow = *known;
   event("flow_deleted", "", {{"flow", flow.id.value}});
-  for (const auto& one : flow.connections) changes_.erase_connection(one.id);
-  for (const auto& spec : flow.processors) delete_processor(spec.id, "its flow was deleted");
+  for (const Uuid& id : flow.connections) changes_.erase_connection(id);
+  for (const ProcessorId& id : flow.processors) delete_processor(id, "its flow was deleted");
   // Processors that were added to it one by one are deleted, too.
   std::vector<ProcessorId> added;
   state_.each_loose(flow.id, [&](const ProcessorId& id) { added.push_back(id); });
@@ -271,8 +269,10 @@ Applier::Rejected Applier::on(const AddProcessor& command) {
                                      " exists and is another: delete "
                                      "it first"};
   }
-  if (const FlowSpec* flow = state_.flows().find(spec.flow)) {
-    const auto bears = [&](const ProcessorSpec& one) { return one.name == spec.name; };
+  if (const FlowRow* flow = state_.flows().find(spec.flow)) {
+    const auto bears = [&](const ProcessorId& one) {
+      return state_.processors().find(one)->name == spec.name;
+    };
     if (std::any_of(flow->processors.begin(), flow->processors.end(), bears)) {
       return Error{Code::conflict, "the flow " + flow->id.value +
                                        " has a processor with the name " + spec.name + " already"};
@@ -290,7 +290,7 @@ Applier::Rejected Applier::on(const DeleteProcessor& command) {
   about_ = command.processor;
   const ProcessorSpec* spec = state_.processors().find(command.processor);
   if (spec == nullptr) return no_processor(command.processor);
-  const FlowSpec* flow = state_.flows().find(spec->flow);
+  const FlowRow* flow = state_.flows().find(spec->flow);
   if (flow != nullptr && flow->lists(command.processor)) {
     return Error{Code::conflict, "the processor is part of the flow " + flow->id.value +
                                      ": change the flow instead"};
@@ -449,12 +449,12 @@ Result<RestoreChanges> what_restore_changes(const State& state, BytesView bytes)
   for (auto& spec : backup->processors) loose.emplace(spec.id, std::move(spec));
   PersistentMap<ProcessorId, ProcessorSpec> loose_now;
   state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-    const FlowSpec* flow = state.flows().find(spec.flow);
+    const FlowRow* flow = state.flows().find(spec.flow);
     if (flow == nullptr || !flow->lists(id)) loose_now.set(id, spec);
   });
   RestoreChanges changes;
-  changes.flows = compare(state.flows(), flows, [](const FlowSpec& a, const FlowSpec& b) {
-    return without_ids(a) == without_ids(b);
+  changes.flows = compare(state.flows(), flows, [&](const FlowRow& a, const FlowSpec& b) {
+    return without_ids(state.whole(a)) == without_ids(b);
   });
   changes.processors = compare(loose_now, loose, std::equal_to<>());
   changes.config = compare(state.config(), backup->config,
@@ -493,13 +493,14 @@ Applier::Rejected Applier::on(const RestoreState& command) {
   for (const auto& id : others(state_.flows(), flows)) changes_.erase_flow(id);
   for (const auto& id : others(state_.connections(), joined)) changes_.erase_connection(id);
   for (const auto& key : others(state_.config_, backup.config)) state_.config_.erase(key);
-  for (FlowSpec& flow : coming) {
+  for (const FlowSpec& flow : coming) {
+    const bool same = state_.has(flow);
     for (const auto& spec : flow.processors) {
       put_processor(spec);
       changes_.is_loose(flow.id, spec.id, false);
     }
     for (const auto& one : flow.connections) changes_.put(one);
-    changes_.put(std::move(flow));
+    if (!same) changes_.put(row_of(flow));
   }
   for (const auto& spec : backup.processors) {
     put_processor(spec);

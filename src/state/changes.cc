@@ -157,10 +157,8 @@ void Changes::erase_processor(ProcessorId id) {
 
 // ---- Flows
 
-void Changes::put(FlowSpec flow) {
+void Changes::put(FlowRow flow) {
   const FlowId id = flow.id;
-  const FlowSpec* before = state_.flows_.rows().find(id);
-  if (before != nullptr && *before == flow) return;
   state_.flows_.rows_.set(id, std::move(flow));
   flows_.insert(id);
 }

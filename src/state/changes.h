@@ -23,7 +23,7 @@ class Changes {
   void put(Member member);
   void put(ProcessorSpec spec);
   void put(Assignment assignment);
-  void put(FlowSpec flow);
+  void put(FlowRow flow);  // It, or something that it lists, is new or another one.
   void put(ConnectionSpec connection);
 
   void erase_member(Incarnation id);

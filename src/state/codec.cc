@@ -110,10 +110,10 @@ std::optional<Error> read_records(BytesView bytes, BytesView magic, const char* 
 }
 
 // The ids of the processors that a flow lists. They are written together with their flow.
-std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowSpec>& flows) {
+std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowRow>& flows) {
   std::set<ProcessorId> ids;
-  flows.each([&](const FlowId&, const FlowSpec& flow) {
-    for (const auto& spec : flow.processors) ids.insert(spec.id);
+  flows.each([&](const FlowId&, const FlowRow& flow) {
+    ids.insert(flow.processors.begin(), flow.processors.end());
   });
   return ids;
 }
@@ -217,8 +217,8 @@ Pieces State::snapshot() const {
       record.mutable_removed()->set_reason(removed.reason);
     });
   });
-  flows().each([&](const FlowId&, const FlowSpec& flow) {
-    writer.record([&](auto& record) { put(flow, record.mutable_flow()); });
+  flows().each([&](const FlowId&, const FlowRow& flow) {
+    writer.record([&](auto& record) { put(whole(flow), record.mutable_flow()); });
   });
   processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
     // It is written with its flow.
@@ -287,7 +287,7 @@ void StateCodec::read(const proto::StateRecord& record, Check& check) {
       get(record.flow(), flow, check);
       for (const auto& spec : flow.processors) changes.put(spec);
       for (const auto& one : flow.connections) changes.put(one);
-      return changes.put(std::move(flow));
+      return changes.put(row_of(flow));
     }
     case Case::kProcessor: {
       ProcessorSpec spec;
@@ -375,7 +375,7 @@ uint64_t State::content_hash() const { return snapshot().hash(); }
 Bytes State::backup() const {
   Backup backup;
   backup.strategy = strategy_;
-  flows().each([&](const FlowId&, const FlowSpec& flow) { backup.flows.push_back(flow); });
+  flows().each([&](const FlowId&, const FlowRow& flow) { backup.flows.push_back(whole(flow)); });
   processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
     if (spec.flow.empty() || loose_.contains({spec.flow, id})) backup.processors.push_back(spec);
   });

@@ -1,11 +1,13 @@
 // The small types of a State, besides the nouns of model/.
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/persistent_map.h"
@@ -28,6 +30,20 @@ struct ConfigItem {
   LogIndex version = 0;  // The index of the item's own last write.
   bool operator==(const ConfigItem&) const = default;
 };
+
+// A flow as the state keeps it. The processors and connections that it lists are in tables of their
+// own.
+struct FlowRow {
+  FlowId id;
+  std::string name;
+  std::vector<ProcessorId> processors;  // In the order of the flow, as are the connections.
+  std::vector<Uuid> connections;
+
+  bool lists(const ProcessorId& processor) const {
+    return std::find(processors.begin(), processors.end(), processor) != processors.end();
+  }
+};
+FlowRow row_of(const FlowSpec& flow);
 
 // The effect of a command.
 struct Transition {

@@ -1,5 +1,7 @@
 #include "state/state.h"
 
+#include <algorithm>
+
 namespace databridge {
 
 State::State() = default;
@@ -21,6 +23,39 @@ void State::trim_events() {
 const Member* State::member(const NodeId& node) const {
   const Incarnation* bearer = labels_.find(node);
   return bearer == nullptr ? nullptr : member(*bearer);
+}
+
+FlowRow row_of(const FlowSpec& flow) {
+  FlowRow row{flow.id, flow.name, {}, {}};
+  row.processors.reserve(flow.processors.size());
+  row.connections.reserve(flow.connections.size());
+  for (const auto& spec : flow.processors) row.processors.push_back(spec.id);
+  for (const auto& one : flow.connections) row.connections.push_back(one.id);
+  return row;
+}
+
+FlowSpec State::whole(const FlowRow& flow) const {
+  FlowSpec whole{flow.id, flow.name, {}, {}};
+  whole.processors.reserve(flow.processors.size());
+  whole.connections.reserve(flow.connections.size());
+  for (const ProcessorId& id : flow.processors) whole.processors.push_back(*processors().find(id));
+  for (const Uuid& id : flow.connections) whole.connections.push_back(*connection(id));
+  return whole;
+}
+
+bool State::has(const FlowSpec& flow) const {
+  const FlowRow* row = flows().find(flow.id);
+  if (row == nullptr || row->name != flow.name) return false;
+  const auto same_processor = [&](const ProcessorId& id, const ProcessorSpec& spec) {
+    const ProcessorSpec* known = processors().find(id);
+    return id == spec.id && known != nullptr && *known == spec;
+  };
+  const auto same_connection = [&](const Uuid& id, const ConnectionSpec& spec) {
+    const ConnectionSpec* known = connection(id);
+    return id == spec.id && known != nullptr && *known == spec;
+  };
+  return std::ranges::equal(row->processors, flow.processors, same_processor) &&
+         std::ranges::equal(row->connections, flow.connections, same_connection);
 }
 
 const ConnectionSpec* State::connection(const Uuid& id) const { return connections().find(id); }

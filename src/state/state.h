@@ -55,7 +55,9 @@ class State {
   Incarnation leader() const { return leader_; }  // As of the last SetVoters; 0 = none yet.
 
   const PersistentMap<Incarnation, Member>& members() const { return members_.rows(); }
-  const PersistentMap<FlowId, FlowSpec>& flows() const { return flows_.rows(); }
+  const PersistentMap<FlowId, FlowRow>& flows() const { return flows_.rows(); }
+  FlowSpec whole(const FlowRow& flow) const;  // With the processors and connections themselves.
+  bool has(const FlowSpec& flow) const;       // It is there, and is the same in every part.
   const PersistentMap<ProcessorId, ProcessorSpec>& processors() const { return processors_.rows(); }
   // One for each processor; that of a deleted processor stays until its owner has let go.
   const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_.rows(); }
@@ -69,7 +71,6 @@ class State {
   const Member* member(const NodeId& node) const;  // The present incarnation of the node.
   const Removed* removed(Incarnation incarnation) const { return removed_.find(incarnation); }
   const ConnectionSpec* connection(const Uuid& id) const;  // O(log n).
-
   const PersistentMap<Uuid, ConnectionSpec>& connections() const { return connections_.rows(); }
 
   // How many processors the member owns, including those that it is releasing. O(log n).
@@ -120,7 +121,6 @@ class State {
   }
   // Hashes all that a snapshot holds. It is slow: for tests, and for comparing nodes by hand.
   uint64_t content_hash() const;
-
   // Only the user's part (flows, processors, configuration, strategy), for RestoreState.
   Bytes backup() const;
 
@@ -160,7 +160,7 @@ class State {
   Table<Incarnation, Member> members_;
   PersistentMap<NodeId, Incarnation> labels_;    // The incarnation that has the label now.
   PersistentMap<Incarnation, Removed> removed_;  // The newest kRemovedKept ones.
-  Table<FlowId, FlowSpec> flows_;
+  Table<FlowId, FlowRow> flows_;
   Table<ProcessorId, ProcessorSpec> processors_;
   Table<ProcessorId, Assignment> assignments_;
   Table<Uuid, ConnectionSpec> connections_;

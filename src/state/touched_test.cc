@@ -36,6 +36,13 @@ std::vector<Key> differing(const PersistentMap<Key, Row>& a, const PersistentMap
   return {keys.begin(), keys.end()};
 }
 
+PersistentMap<FlowId, FlowSpec> flows_of(const State& state) {
+  PersistentMap<FlowId, FlowSpec> flows;
+  state.flows().each(
+      [&](const FlowId& id, const FlowRow& flow) { flows.set(id, state.whole(flow)); });
+  return flows;
+}
+
 constexpr auto kEqual = [](const auto& a, const auto& b) { return a == b; };
 
 // A copy of `from` with only the compared fields set.
@@ -86,7 +93,7 @@ Touched differences(const State& a, const State& b) {
                               by([](const Assignment& one) { return one.checkpoint; }));
   all.processors = differing(a.processors(), b.processors(), kEqual);
   all.connections = differing(a.connections(), b.connections(), kEqual);
-  all.flows = differing(a.flows(), b.flows(), kEqual);
+  all.flows = differing(flows_of(a), flows_of(b), kEqual);
   all.members = differing(a.members(), b.members(), by(word_of));
   all.verdicts = differing(a.members(), b.members(), by(verdict_of));
   all.holdings = differing(a.members(), b.members(), by(holding_of));
@@ -176,7 +183,7 @@ TEST(Touched, IndexesAreCountedFromTheTables) {
       });
       std::map<FlowId, std::vector<ProcessorId>> loose;
       state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
-        const FlowSpec* flow = state.flows().find(spec.flow);
+        const FlowRow* flow = state.flows().find(spec.flow);
         if (!spec.flow.empty() && (flow == nullptr || !flow->lists(id))) {
           loose[spec.flow].push_back(id);
         }
