@@ -272,7 +272,7 @@ void NodeChecker::check_all(const State& state) {
     if (event.type() == "config_changed" && !deleted) ++changes[std::string(event.datum("key"))];
     const std::string flow(event.datum("flow"));
     if (flow.starts_with("once-") && event.type().starts_with("flow_")) {
-      ++changes[event.type() + " " + flow];
+      ++changes[std::string(event.type()) + " " + flow];
     }
   });
   for (const auto& [key, times] : changes) {

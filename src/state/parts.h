@@ -62,8 +62,8 @@ class Table {
   PersistentMap<Key, Row> rows_;
 };
 
-// An event as the state keeps it. The state keeps a hundred thousand of them, so the data are
-// packed into one string, which takes a third of the memory of a map of strings.
+// An event as the state keeps it. The state keeps a hundred thousand of them, so all texts are
+// packed into one string, which takes a fraction of the memory of strings and a map.
 class KeptEvent {
  public:
   KeptEvent() = default;
@@ -72,20 +72,21 @@ class KeptEvent {
   Event event() const;
   const EventId& id() const { return id_; }
   int64_t at_ms() const { return at_ms_; }
-  const std::string& type() const { return type_; }
-  const std::string& node() const { return node_; }
+  std::string_view type() const { return text(0); }
+  std::string_view node() const { return text(1); }
   std::string_view datum(std::string_view key) const;  // Empty if there is no such key.
 
  private:
-  // Calls visit(key, value) until it returns false.
+  // Calls visit(text) for each text in turn until it returns false.
   template <typename Visit>
-  void each_datum(Visit&& visit) const;
+  void each_text(Visit&& visit) const;
+  std::string_view text(size_t at) const;
 
   EventId id_;
   int64_t at_ms_ = 0;
-  std::string type_;
-  std::string node_;
-  Bytes data_;  // For each key and value in turn: the length in 4 bytes, then the text.
+  // The type, the node, then each key and value in turn. Before each text is its length: one byte,
+  // or kLong and four bytes.
+  Bytes texts_;
 };
 
 // A removed member. That incarnation never comes back (docs/adr/0007).
