@@ -1,7 +1,8 @@
-// The coordinator: the ordered log and its leader, whoever keeps it.
+// The coordinator: the ordered log and its leader, behind an interface, so that the engine does not
+// depend on Raft.
 //
 // - Owns: the consensus state and its records in the store. Hides how agreement is reached.
-// - Thread: the engine's. Nothing here waits.
+// - Thread: the engine's. No function here waits.
 #pragma once
 
 #include <functional>
@@ -31,88 +32,96 @@ class Coordinator {
   struct Entry {
     LogIndex index = 0;
     Term term = 0;
-    std::optional<Command> command;  // Not for no-ops and the like.
-    Payload bytes;                   // As the log has it.
+    std::optional<Command> command;  // Empty for no-ops and the like.
+    Payload bytes;                   // The entry as the log has it.
   };
 
-  // What one round has brought about.
+  // The results of one round.
   struct Output {
-    Mail send_now;                    // Needs no sync: the leader's own appends and heartbeats.
-    Mail send_after_sync;             // Waits until the batch of this turn is durable.
-    std::optional<Pieces> installed;  // A state that replaces ours, before `committed`.
+    // These messages need no sync: the leader's own appends and heartbeats.
+    Mail send_now;
+    Mail send_after_sync;  // These wait until the batch of this turn is durable.
+    // A snapshot that replaces the present state. It comes before `committed`.
+    std::optional<Pieces> installed;
     std::vector<Entry> committed;
     std::vector<cluster::ReadReady> reads;
-    // What was added to the batch, by a number for persisted().
+    // The number of the records that were added to the batch, for persisted(). nullopt: persisted()
+    // need not be called.
     std::optional<uint64_t> written;
-    bool empty = true;  // Nothing but that.
+    bool empty = true;  // True: all the others are empty, except perhaps `written`.
   };
 
-  // What the coordinator of another node says to this one.
+  // Takes a message of the coordinator on another node.
   virtual void receive(Incarnation from, const RaftPacket& packet, Instant now) = 0;
   virtual void tick(Instant now) = 0;
   virtual Instant due() const = 0;
 
-  // False: refused for now (not leading, or leadership is being handed over). True promises
-  // nothing.
+  // False: the proposal is refused for now (this node does not lead, or is handing leadership
+  // over). True does not promise that it will be committed.
   virtual bool propose(const Bytes& command, Instant now) = 0;
   virtual void read(uint64_t context, Instant now) = 0;
   virtual void change(cluster::VoterChange change, Incarnation server, Instant now) = 0;
   virtual void transfer(Incarnation to, Instant now) = 0;
-  // This node's disk hangs: it leads no more until somebody elects it again.
+  // The disk of this node hangs: the node gives up leadership until it is elected again.
   virtual void resign(Instant now) = 0;
   virtual void leader_lost(Incarnation leader, Instant now) = 0;
 
-  // What greetings say of other logs. A coordinator whose log is elsewhere needs none of it.
-  // A voter named its last entry; its link has ended (safety.md 9.1).
+  // Facts about other logs, from greetings. A coordinator whose log is elsewhere needs none of
+  // them.
+  // A linked voter has named its last entry (safety.md 9.1).
   virtual void peer_log(Incarnation, Term /*last_term*/, LogIndex /*last*/) {}
+  // The link to that voter has ended.
   virtual void peer_gone(Incarnation) {}
-  // Named by the greeting on a link that this node dialled to a known member (safety.md 10).
+  // A greeting has named this term. It came on a link that this node dialled to a known member
+  // (safety.md 10).
   virtual void term_named(Term) {}
-  // What this node's own greetings say.
+  // The position that this node's own greetings name.
   virtual env::LogPosition position() const = 0;
 
-  // The state after `index` is `state`: what was before may be forgotten, but for the newest
-  // `trailing` entries of at most `bytes` together, which serve those who are a little late.
-  // Takes a while, bit by bit; one at a time.
+  // `state` is the state after entry `index`, so the entries up to it may be forgotten. The newest
+  // `trailing` of them, with at most `bytes` together, are kept for followers that are a little
+  // late. This takes a while, in small steps. Only one compaction runs at a time.
   virtual void compact(LogIndex index, Pieces state, uint64_t trailing, size_t bytes) = 0;
   virtual bool compacting() const = 0;
 
-  // Adds to the turn's batch what must be written. Call again until `empty`.
+  // Adds the records that must be written to the turn's batch. Call it again until the output is
+  // `empty`.
   virtual Output collect(env::Batch& batch) = 0;
-  // That, and all that was written before it, is on the disk.
+  // The records of that number, and all before them, are on the disk.
   virtual void persisted(uint64_t written, Instant now) = 0;
 
   virtual cluster::Consensus consensus(Instant now, int64_t unix_ms) const = 0;
   virtual bool leads() const = 0;
   virtual bool can_hand_over() const = 0;   // Another node could lead instead.
-  virtual size_t entries_held() const = 0;  // Since the log was last compacted.
+  virtual size_t entries_held() const = 0;  // Since the last compaction.
   virtual size_t bytes_held() const = 0;
 };
 
-// Makes the coordinators of one node: of the embedded kind, or of another. Thread the engine's.
+// Makes the coordinators of one node, all of one kind, such as the embedded one. Engine thread.
 class CoordinatorFactory {
  public:
   virtual ~CoordinatorFactory() = default;
 
   struct Restored {
-    std::unique_ptr<Coordinator> coordinator;  // None: this node is in no cluster.
+    std::unique_ptr<Coordinator> coordinator;  // Null: this node is in no cluster.
     Pieces state;                              // The newest snapshot; empty: there is none.
-    LogIndex index = 0;                        // The last entry that is in it.
+    LogIndex index = 0;                        // The last entry that the snapshot includes.
   };
-  // What the last start has left. Waits for the disk. Code::corrupt: this node must not start.
+  // Reads the data that the last start left. It waits for the disk. Code::corrupt: this node must
+  // not start.
   virtual Result<Restored> restore(env::Store& store, bool in_cluster, Instant now) = 0;
 
-  // On a node that is in no cluster: it founds one with these members, itself among them, or enters
-  // one. What is to be written goes into the batch, together with the name of the cluster.
+  // For a node that is in no cluster. found() founds one with these members, this node among them;
+  // enter() enters one that exists. The records go into the same batch as the name of the cluster.
   virtual std::unique_ptr<Coordinator> found(const std::vector<Incarnation>& founders,
                                              env::Batch& batch, Instant now) = 0;
   virtual std::unique_ptr<Coordinator> enter(Instant now) = 0;
 
-  // The node leaves its cluster: all that this kind keeps in the store goes.
+  // The node leaves its cluster. Erases all that this kind keeps in the store.
   virtual void abandon(env::Batch& batch) = 0;
 };
 
-// `seed`: of this start of the process.
+// `seed` is for random numbers. It differs at each start of the process.
 using MakeCoordinators =
     std::function<std::unique_ptr<CoordinatorFactory>(Incarnation self, uint64_t seed)>;
 

@@ -16,13 +16,15 @@ using cluster::Weight;
 using env::Space;
 
 constexpr Duration kSampleEvery = 1s;
-constexpr uint32_t kSmoothOver = 30;  // Samples.
-// A node that stood still for so long finds requests in its buffers whose keys may be forgotten by
-// now, which is after ten minutes: whoever sent them does not wait any more (safety.md 8.3).
+constexpr uint32_t kSmoothOver = 30;  // The number of samples.
+// A node that stood still for this long may find requests in its buffers whose idempotency keys are
+// forgotten by now (that happens after ten minutes). Such a request could take effect twice. Its
+// client does not wait any more, so it is refused (safety.md 8.3).
 constexpr Duration kGap = 1min;
-constexpr Duration kDeafAfterGap = 2s;  // Until what came meanwhile is read, and refused.
-// Rounds of collecting in one turn: a lone voter commits in the turn in which it is told of the
-// sync.
+// Long enough to read, and refuse, all that came during the standstill.
+constexpr Duration kDeafAfterGap = 2s;
+// The most rounds of collecting in one turn. One round is not enough: for example, a lone voter
+// commits in the turn in which it is told of the sync.
 constexpr int kRoundsMax = 64;
 
 cluster::LinkState state_of(env::LinkNews news) {
@@ -87,7 +89,8 @@ Result<void> Engine::restore() {
     snapshot_index_ = restored->index;
   }
   if (auto host = host_->restore(); !host) return host;
-  // A promise to found that cannot be read might be given twice: then this node must not start.
+  // If the record of a promise to found cannot be read, the node might promise a second time. So it
+  // must not start.
   cluster::FoundingRecord promise;
   const auto record = read_meta(env_.store, cluster::Brain::kFoundingKey);
   if (!record) return tl::make_unexpected(record.error());
@@ -114,7 +117,7 @@ void Engine::make_host() {
   host.self = identity_.incarnation;
   host.boot = identity_.boot;
   host.trigger_time_max = options_.leader.timing.stop_budget / 2;
-  if (host_) host.board = host_->board();  // The watchdog keeps looking at the same one.
+  if (host_) host.board = host_->board();  // The watchdog goes on with this board.
   host_ = std::make_unique<Host>(std::move(host), HostWorld{env_, journal_, *this, options_.watch},
                                  [this](std::function<void()> call) { post(std::move(call)); });
 }
@@ -149,7 +152,7 @@ void Engine::put(Mail mail) {
   {
     const MutexLock lock(mutex_);
     mailbox_.push_back(std::move(mail));
-    if (mailbox_.size() > 1) return;  // Who put the first has woken the engine.
+    if (mailbox_.size() > 1) return;  // The first item has woken the engine.
   }
   came_.notify_one();
 }
@@ -202,7 +205,7 @@ void Engine::turn() {
   const Instant before = now_;
   now_ = env_.clock.now();
   unix_ms_ = env_.clock.unix_ms();
-  // Time that this process did not have is not its disk's doing.
+  // The process stood still in this time, so the disk is not blamed for it.
   if (const Duration gap = now_ - before; gap > options_.leader.timing.doubt_gap) {
     journal_.leave_out(gap);
   }
@@ -229,7 +232,7 @@ void Engine::turn() {
   if (stopping_) finish_stopping();
 }
 
-// Carries on until nothing more follows from what has come in.
+// Works until nothing more follows from the inputs of this turn.
 void Engine::settle() {
   for (int round = 0; round < kRoundsMax && !stopped_; ++round) {
     bool more = false;
@@ -242,6 +245,8 @@ void Engine::settle() {
       }
     }
     journal_.submit(now_);
+    // The view goes out before the answers of the turn, so that a client that got an answer reads
+    // its effect (safety.md 5.4).
     publish();
     journal_.run();
     if (!more && inputs_.empty()) return;
@@ -272,7 +277,7 @@ bool Engine::collect() {
     ++snapshots_;
     snapshot_size_ = 0;
     step(cluster::Installed{output.installed->joined()});
-    snapshot_index_ = brain_->state().version();  // One of our own would bring nothing new.
+    snapshot_index_ = brain_->state().version();  // A snapshot of its own would bring nothing new.
     host_->applied(brain_->state(), brain_->touched());
   }
   for (const Coordinator::Entry& entry : output.committed) {
@@ -311,7 +316,7 @@ void Engine::refresh_consensus() {
   }
 }
 
-// Each thing once, in the words of the consensus.
+// Tells people of each loss once, in the words of the consensus.
 void Engine::say_what_was_lost() {
   Bytes lost = consensus_.diverged + consensus_.older_copy;
   for (const auto& [peer, progress] : consensus_.peers) lost += progress.older_copy;
@@ -328,7 +333,7 @@ void Engine::say_what_was_lost() {
   lost_said_ = std::move(lost);
 }
 
-// ---- What comes in
+// ---- Inputs
 
 void Engine::take(Came& came) {
   if (renounced_) return;
@@ -340,7 +345,7 @@ void Engine::take(Came& came) {
   const auto* delivery = std::get_if<Delivery>(&message);
   const auto* ack = std::get_if<DeliveryAck>(&message);
   if (packet == nullptr && delivery == nullptr && ack == nullptr) {
-    // Whoever passed it on has given up, and says that the outcome is unknown.
+    // The node that forwarded the request has given up, and answers that the outcome is unknown.
     if (now_ < deaf_until_ && std::holds_alternative<Forward>(message)) return;
     return step(std::move(received));
   }
@@ -424,7 +429,7 @@ void Engine::start_network() {
   if (!started) fail_node(started.error());
 }
 
-// What a greeting says of this node's log (safety.md 9.1).
+// Tells the network the log position that greetings name (safety.md 9.1).
 void Engine::name_position() {
   const env::LogPosition position = coordinator_ ? coordinator_->position() : env::LogPosition{};
   if (position == position_) return;
@@ -435,7 +440,7 @@ void Engine::name_position() {
 void Engine::sample_load() {
   if (now_ < sample_next_) return;
   sample_next_ = now_ + kSampleEvery;
-  // One busy second says little of a node: its load is that of the last half a minute.
+  // One busy second says little about a node, so its load is a mean over about half a minute.
   NodeLoad& load = smooth_;
   if (const auto sample = env_.load_probe.sample()) {
     samples_ = std::min(samples_ + 1, kSmoothOver);
@@ -446,7 +451,8 @@ void Engine::sample_load() {
   load.queue_depth = host_->queue_depth();
   const env::Store::Room room = env_.store.room();
   const uint64_t share = room.total / 100 * options_.disk_free_percent;
-  // Room that was reserved is free once it is given up, and is for consensus alone.
+  // When the reserve is given up, its room is free, but only consensus may use it. So the disk
+  // counts as full.
   const bool full =
       room.reserve_used || (room.total != 0 && room.free < std::min(options_.disk_free_min, share));
   const bool late = now_ < disk_late_until_;
@@ -461,9 +467,9 @@ void Engine::sample_load() {
   step(cluster::Sampled{load, no_room_});
 }
 
-// A leader whose disk hangs still sends Raft heartbeats, so nobody replaces it; but what must be
-// durable before it is said, acknowledgements of heartbeats among it, is not said: every lease
-// ends.
+// A leader whose disk hangs still sends Raft heartbeats, so no other node replaces it. But messages
+// that wait for a sync, such as acknowledgements of heartbeats, do not go out, and all leases would
+// end. So the leader resigns.
 void Engine::mind_the_disk() {
   const auto since = journal_.unsafe_since();
   if (!since || !consensus_.leading || !coordinator_->can_hand_over()) return;
@@ -473,9 +479,9 @@ void Engine::mind_the_disk() {
   refresh_consensus();
 }
 
-// Writing a snapshot costs what the tables of the state hold, which are its first piece: the log
-// may grow by as much before it is worth it. Encoding a large state takes long: apart, from a copy
-// that shares its structure.
+// A snapshot costs as much as its first piece, the tables of the state. So it is worth it only when
+// the log has grown by as much. Encoding a large state takes long, so a thread of its own does it,
+// from a copy that shares the structure of the state.
 void Engine::maybe_snapshot() {
   if (!coordinator_ || snapshotting_ || coordinator_->compacting()) return;
   const LogIndex version = brain_->state().version();
@@ -494,7 +500,7 @@ void Engine::maybe_snapshot() {
       ++snapshots_;
       snapshot_size_ = pieces.list().front().size();
       if (!coordinator_ || of != identity_.cluster) return;
-      // What stays behind the snapshot must not be what makes the next one due.
+      // The entries that stay behind the snapshot must not be enough to make the next one due.
       coordinator_->compact(index, pieces, options_.snapshot_trailing, options_.snapshot_bytes / 2);
     });
   });
@@ -533,7 +539,8 @@ void Engine::stop() {
 void Engine::finish_stopping() {
   const bool handed_over = !consensus_.leading || !coordinator_->can_hand_over();
   const bool idle = host_->running_count() == 0 && journal_.is_idle();
-  // Whoever leads shall know that this is no failure; but where nobody leads, nobody can be told.
+  // The leader should hear the goodbye, so that the end of this process does not count as a
+  // failure. Where nobody leads, nobody can be told, so this waits only for a limited time.
   const cluster::Timing& timing = options_.leader.timing;
   const bool told = brain_->goodbye_said() ||
                     now_ - *stopping_ >= 2 * timing.raft_base + timing.heartbeat_interval;
@@ -558,7 +565,7 @@ void Engine::log(Weight weight, const std::string& text) const {
   if (options_.log) options_.log(weight, text);
 }
 
-// ---- What the host says
+// ---- Reports of the host
 
 void Engine::report(const ProcessorId& processor, Epoch epoch, RunState state, std::string detail) {
   inputs_.push_back(cluster::HostReport{processor, epoch, state, std::move(detail)});
@@ -568,7 +575,8 @@ void Engine::save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint
   inputs_.push_back(cluster::HostCheckpoint{processor, std::move(checkpoint)});
 }
 
-// At once: what it rests on is on the disk already. But who has renounced says nothing more.
+// The message goes out at once, because all that it depends on is on the disk already. A node that
+// has renounced says nothing more.
 void Engine::send(Incarnation to, Message message) {
   if (!renounced_ && !stopped_) env_.network.send(to, std::move(message));
 }

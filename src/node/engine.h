@@ -1,10 +1,10 @@
-// The engine: the one thread that owns everything mutable of a node. Takes what happened, asks the
-// brain, carries the effects out in order.
+// The engine: the one thread that owns everything of a node that can change. It takes the inputs,
+// asks the brain, and carries out the effects in order.
 //
 // - Owns: the brain, the coordinator, the host, the journal and the mailbox.
-// - Hides: the turn: all that a turn writes is one batch, synced while the engine goes on; what
-//   must not be said before it is durable is handed to the journal (safety.md 6).
-// - Thread: its own; `post`, `submit`, `view` and `wake` may be called from any.
+// - Hides: the turn. All writes of a turn are one batch, which is synced while the engine goes on.
+//   Messages that must wait for that sync are handed to the journal (safety.md 6).
+// - Thread: its own. Other threads may call the functions below "Any thread".
 #pragma once
 
 #include <deque>
@@ -34,21 +34,22 @@ class Engine final : private HostEvents {
  public:
   using Options = EngineOptions;
 
-  // Reads what the store has; waits for the disk. Code::corrupt: this node must not start.
+  // Reads the store, and waits for the disk. Code::corrupt: this node must not start.
   static Result<std::unique_ptr<Engine>> open(Options options, env::Env env);
   ~Engine() override;
 
-  // Writes the new boot; once that is durable, the network starts. Then call run(), or turn().
+  // Writes the new boot. The network starts once that is durable, so that no two starts name the
+  // same boot. Then call run(), or turn().
   void start();
 
-  void run();           // Until stop() is done or the node has failed.
-  void turn();          // One turn, for who drives the engine himself.
-  Instant due() const;  // When the next turn is wanted if nothing comes in.
+  void run();           // Runs until stop() is done or the node has failed.
+  void turn();          // Runs one turn, for a caller with a loop of its own.
+  Instant due() const;  // When the next turn is due if nothing comes in.
   bool stopped() const { return stopped_; }
-  // It has ended because its data directory is an older copy: a new incarnation shall start.
+  // True if it ended because its data directory is an older copy: a new incarnation must start.
   bool comes_back() const { return comes_back_; }
 
-  // Hands leadership over, stops the processors with their checkpoints, and then stops.
+  // Hands leadership over, stops the processors with their checkpoints, and then stops the engine.
   void stop();
 
   // ---- Any thread.
@@ -115,7 +116,7 @@ class Engine final : private HostEvents {
   void log(cluster::Weight weight, const std::string& text) const;
 
   void carry_out(cluster::Effects effects);
-  // Each effect has its own, in engine.cc.
+  // Each effect has a specialisation, in engine_effects.cc.
   template <typename Effect>
   void on(Effect& effect);
 
@@ -131,34 +132,36 @@ class Engine final : private HostEvents {
   Identity identity_;
   std::unique_ptr<cluster::Brain> brain_;
   std::unique_ptr<CoordinatorFactory> coordinators_;
-  std::shared_ptr<Coordinator> coordinator_;  // None until there is a cluster.
+  std::shared_ptr<Coordinator> coordinator_;  // Null while the node is in no cluster.
   Journal journal_;
   std::unique_ptr<Host> host_;
 
-  // Of the turn under way.
+  // The time, and the facts of the consensus, in the turn under way.
   Instant now_{};
   int64_t unix_ms_ = 0;
   cluster::Consensus consensus_;
-  Bytes lost_said_;                    // Of it, to people.
-  std::deque<cluster::Input> inputs_;  // What the host and this node itself say meanwhile.
+  Bytes lost_said_;  // The losses that people were told of last.
+  // Inputs for the brain from the host and from this node itself, to be taken in this turn.
+  std::deque<cluster::Input> inputs_;
 
   uint64_t snapshots_ = 0;
-  std::optional<Error> renounced_;  // This node ends with it once the mark is durable.
+  std::optional<Error> renounced_;  // The node ends with this error once the mark is durable.
   bool comes_back_ = false;
-  env::LogPosition position_;  // As last named to the network.
+  env::LogPosition position_;  // The position that the network was told last.
   bool stopped_ = false, snapshotting_ = false, no_room_ = false;
-  LogIndex snapshot_index_ = 0;                 // That the newest snapshot was begun at.
-  size_t snapshot_size_ = 0;                    // Of the tables in the newest snapshot of its own.
-  std::optional<Instant> stopping_;             // Since when.
-  std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to be made again in their term.
+  LogIndex snapshot_index_ = 0;  // The index at which the newest snapshot began.
+  // The size of the tables in the newest snapshot of its own; 0: not known.
+  size_t snapshot_size_ = 0;
+  std::optional<Instant> stopping_;             // When stop() was called.
+  std::deque<std::pair<Term, Bytes>> refused_;  // Proposals to make again in their term.
   std::map<cluster::Ticket, Done> asked_;
   cluster::Ticket ticket_ = 0;
-  Instant sample_next_{}, disk_late_until_{};  // A sync took too long of late, until then.
-  Instant deaf_until_{};  // What was asked before a long standstill is not carried out.
-  NodeLoad smooth_;       // Over the last half a minute.
+  Instant sample_next_{}, disk_late_until_{};  // The disk counts as slow until then.
+  Instant deaf_until_{};  // Requests are refused until then, after a long standstill.
+  NodeLoad smooth_;       // The load, as a mean over about half a minute.
   uint32_t samples_ = 0;
   std::optional<std::tuple<LogIndex, uint64_t, LogIndex, bool, std::vector<cluster::StuckTrigger>>>
-      published_;  // What the view is of.
+      published_;  // The versions of all that the published view shows.
 
   mutable Mutex mutex_;
   ConditionVariable came_;

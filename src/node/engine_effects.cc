@@ -1,4 +1,5 @@
-// What the brain wants done, in the order of its list; and what readers see after that.
+// Carries out the effects of the brain, in the order of its list, and then publishes the view for
+// readers.
 #include <utility>
 
 #include "node/engine.h"
@@ -10,8 +11,8 @@ using env::Space;
 
 template <>
 void Engine::on(cluster::Send& effect) {
-  // What is held, and what was applied by then, are looked at together, and now: a sample of a
-  // second ago knows nothing of what came since.
+  // The two numbers are read together, and now. Otherwise `held` could be a sample from before the
+  // newest work came, and the leader would take this node for empty (safety.md 9.3).
   if (auto* heartbeat = std::get_if<Heartbeat>(&effect.message)) {
     heartbeat->applied = host_->applied_upto();
     heartbeat->held = host_->queue_depth() + host_->running_count();
@@ -57,7 +58,7 @@ void Engine::on(cluster::LeaderLost& effect) {
 }
 template <>
 void Engine::on(cluster::Dial& effect) {
-  // A node that stands alone calls nobody, whoever it met.
+  // A node that stands alone dials no other node, even if it has met one.
   if (options_.clustered) env_.network.dial(effect.address);
 }
 template <>
@@ -108,8 +109,8 @@ void Engine::on(cluster::Enter& effect) {
   enter(effect.cluster, coordinators_->enter(now_));
 }
 
-// Erased in the batch of this turn, which everything waits for that this engine says from here on;
-// the new host has nothing to say before it is in a cluster.
+// The data is erased in the batch of this turn, and all later messages of this engine wait for that
+// batch. The new host says nothing before the node is in a cluster.
 template <>
 void Engine::on(cluster::Abandon&) {
   env::Batch& batch = journal_.batch();
@@ -143,7 +144,7 @@ void Engine::on(cluster::Leave& effect) {
                              "; to have it taken in anew, start it with an empty data directory"});
 }
 
-// From here on nothing more is taken, and nothing is said before the mark is durable.
+// From now on this node takes no messages, and says nothing before the mark is durable.
 template <>
 void Engine::on(cluster::Renounce& effect) {
   if (renounced_) return;
@@ -163,7 +164,7 @@ void Engine::on(cluster::Note& effect) {
   log(effect.weight, effect.text);
 }
 
-// After all that it calls: each is a specialisation, which must be known by then.
+// It stands behind all functions on(), because a specialisation must be declared before it is used.
 void Engine::carry_out(cluster::Effects effects) {
   for (cluster::Effect& effect : effects) {
     if (stopped_) return;
@@ -171,7 +172,7 @@ void Engine::carry_out(cluster::Effects effects) {
   }
 }
 
-// What readers see from now on, if anything has changed.
+// Publishes a new view for readers, if anything has changed.
 void Engine::publish() {
   auto stuck = host_->stuck();
   const std::tuple mark{brain_->state().version(), brain_->view_changes(), consensus_.commit,
@@ -186,7 +187,7 @@ void Engine::publish() {
   std::function<void()> told;
   {
     const MutexLock lock(mutex_);
-    view_.swap(view);  // The older one goes after the lock.
+    view_.swap(view);  // The old view is destroyed after the lock.
     told = on_publish_;
   }
   if (told) told();

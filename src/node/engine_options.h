@@ -1,4 +1,4 @@
-// What one start of the engine is told.
+// The options of one start of the engine.
 #pragma once
 
 #include <cstdint>
@@ -18,28 +18,34 @@
 namespace databridge::node {
 
 struct EngineOptions {
-  MemberInfo self;        // Incarnation and boot are filled in here; a node id if it has none.
-  env::Greeting process;  // What the platform knows of this process.
+  // The engine fills in incarnation and boot, and a node id if there is none.
+  MemberInfo self;
+  env::Greeting process;  // The facts that the platform knows of this process.
   std::vector<Address> seeds;
   uint32_t expect = 1;
-  bool clustered = true;  // False: stands alone, and opens no cluster port.
-  ClusterId wanted;       // Not empty: belongs to that cluster or to none.
+  bool clustered = true;  // False: the node stands alone and opens no cluster port.
+  // Not empty: the node belongs to that cluster or to none.
+  ClusterId wanted;
   cluster::LeaderRole::Options leader;
-  MakeCoordinators coordinators;  // Of one kind.
+  MakeCoordinators coordinators;  // They are all of one kind.
   HostWatch* watch = nullptr;
   size_t snapshot_entries = 16'384;
   size_t snapshot_bytes = 16 << 20;
-  uint64_t snapshot_trailing = 1024;    // Entries kept behind a snapshot.
-  uint64_t disk_free_min = 1ull << 30;  // Below it, or below the percentage if that is less,
-  uint32_t disk_free_percent = 5;       // sources stop.
+  uint64_t snapshot_trailing = 1024;  // Entries kept behind a snapshot.
+  // Sources stop when the free room on the disk is below both of the following limits.
+  uint64_t disk_free_min = 1ull << 30;  // In bytes.
+  uint32_t disk_free_percent = 5;       // In percent of the disk.
   size_t events_kept = State::kEventsKept;
-  struct Heritage {  // Of an incarnation whose directory was set aside.
+  // The data that this incarnation takes over from one whose directory was set aside.
+  struct Heritage {
     NodeId node;
-    Bytes members;  // Addresses, a line each: whoever has no cluster yet asks these to take it in.
+    // Addresses, one in each line. A node that is in no cluster asks these nodes to take it in.
+    Bytes members;
   };
   Heritage heritage;
   std::function<void(cluster::Weight, const std::string&)> log;
-  std::function<void(const Error&)> on_fatal;  // The node has stopped by itself and must end.
+  // The node has stopped by itself; the process must end.
+  std::function<void(const Error&)> on_fatal;
 };
 
 }  // namespace databridge::node

@@ -13,7 +13,7 @@ Host::Host(Options options, HostWorld world, std::function<void(std::function<vo
     : options_(std::move(options)), world_(std::move(world)) {
   queues_ = std::make_unique<Queues>(Queues::Owner{options_.self, options_.boot}, world_,
                                      [this](const ProcessorId& id) { runners_->wake(id); });
-  // What a worker brings back may come after the host is gone.
+  // A worker may return after the host is gone. Its call is dropped then.
   auto come_back = [this, post = std::move(post),
                     alive = world_.alive](std::function<void()> call) {
     post([this, alive, call = std::move(call)] {
@@ -40,7 +40,7 @@ void Host::settle() {
   }
 }
 
-// ---- What the state says
+// ---- Changes of the state
 
 void Host::applied(const State& state, const Touched& touched) {
   const Instant now = world_.env.clock.now();
@@ -70,7 +70,7 @@ void Host::applied(const State& state, const Touched& touched) {
   settle();
 }
 
-// ---- What the leader says
+// ---- Orders of the leader
 
 void Host::renew(Instant until) {
   runners_->renew(until);
@@ -121,7 +121,7 @@ void Host::pause_sources(bool paused) {
   settle();
 }
 
-// ---- What is here
+// ---- Lists for the engine
 
 std::vector<Running> Host::running() const {
   std::vector<Running> list;

@@ -1,13 +1,15 @@
-// The host: runs processors on workers, and keeps their connections. A thin face of its two halves:
-// the runners (one per processor and epoch that runs here) and the queues.
+// The host: runs processors on workers and keeps their connections. It is a thin face of two parts:
+// the runners (one for each processor and epoch that runs here) and the queues.
 //
-// - Owns: nothing but the order in which the two are asked. Hides that they are two.
+// - Owns: the two parts, and the order in which they are asked.
+// - Hides: that there are two parts.
 //
-// Not pure: reads env's clock and store, runs jobs on env's workers. Engine thread, but for what
-// is said to be for any thread. docs/flows.md has the design.
+// Not pure: it reads env's clock and store, and runs jobs on env's workers. Engine thread, except
+// where a function says "any thread". docs/flows.md has the design.
 //
-// How the engine uses it, each turn: calls what the inputs call for, and submits the journal, to
-// which the host has added its writes; when the journal has run what is safe, settle().
+// In each turn the engine calls the functions that the inputs need, and submits the journal, to
+// which the host has added its writes. When the journal has run the actions that are safe, the
+// engine calls settle().
 #pragma once
 
 #include <functional>
@@ -30,59 +32,62 @@ class Host {
  public:
   struct Options {
     Incarnation self;
-    uint64_t boot = 0;  // Of this start of the process; 0: not known.
+    uint64_t boot = 0;  // The boot of this start of the process; 0: not known.
     size_t trigger_files_max = 1024;
     uint64_t trigger_bytes_max = 4 << 20;
-    Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
+    Duration trigger_time_max = 500ms;  // After this time a trigger gets no further input.
     std::shared_ptr<LeaseBoard> board = std::make_shared<LeaseBoard>();
   };
 
-  // `post` brings a call to the engine's thread; it may be called from any thread, and must stay
-  // callable until the workers are gone.
+  // `post` brings a call to the engine's thread. Any thread may call it, and it must stay callable
+  // until the workers are gone.
   Host(Options options, HostWorld world, std::function<void(std::function<void()>)> post);
   ~Host();
 
-  // Reads what the last start left. Once, before anything else. May wait for the disk.
+  // Reads the data that the last start left. Call it once, before anything else. It may wait for
+  // the disk.
   Result<void> restore();
 
-  // The state has applied one more command; nullptr: anything may have changed (start, snapshot).
+  // The state has applied one more command. `touched.everything` means that anything may have
+  // changed, as after a start or a snapshot.
   void applied(const State& state, const Touched& touched);
 
-  // The lease is live until then; a renewal that comes after the end has killed every epoch first
-  // (safety.md 1.4).
+  // The lease is live until then. If the last lease has already ended, all its epochs end first: a
+  // renewal that comes too late does not save them (safety.md 1.4).
   void renew(Instant until);
 
-  // Begins once the state has that assignment to this node, and an earlier epoch of the processor
-  // has returned from its worker. Epochs that ended here, or ran before this start of the process,
-  // are answered "stopped".
+  // The epoch begins once the state has that assignment to this node, and an earlier epoch of the
+  // processor has returned from its worker. An epoch that ended here, or ran before this start of
+  // the process, never begins again: the answer is "stopped".
   void start(const ProcessorId& processor, Epoch epoch);
-  void stop(const ProcessorId& processor, Epoch epoch);  // After the present trigger.
-  void stop_all();  // For a graceful exit: done when running() is empty.
+  void stop(const ProcessorId& processor, Epoch epoch);  // Ends it after the present trigger.
+  void stop_all();  // For a graceful exit; it is done when running() is empty.
 
   void receive(Incarnation from, const Delivery& delivery);
   void receive(Incarnation from, const DeliveryAck& ack);
 
-  // Does what time calls for; next_wake() says when it wants to be called again.
+  // Does the work that is due by now. next_wake() says when to call it again.
   void tick(Instant now);
   std::optional<Instant> next_wake() const;
 
-  // Sources make nothing new while the disk is short of room.
+  // Sources produce nothing new while they are paused, because the disk is short of room.
   void pause_sources(bool paused);
 
-  // Goes on with what has become safe: to be called after Journal::run().
+  // Continues the work that has become safe. Call it after Journal::run().
   void settle();
 
   std::vector<Running> running() const;  // Sorted by processor.
-  size_t running_count() const;          // The same, counted.
-  LogIndex applied_upto() const;         // The newest command that it knows of.
-  // Flow files in all connections here, those included that the state does not know (any more).
+  size_t running_count() const;          // The length of running().
+  LogIndex applied_upto() const;         // The newest command that the host knows of.
+  // The number of flow files in all connections here, also in those that the state does not know.
   uint64_t queue_depth() const;
 
   struct Queue {
     Uuid connection;
     uint64_t count = 0;
     uint64_t bytes = 0;
-    bool here = false;  // The destination runs here; otherwise they are on their way, or wait.
+    // True: the destination runs here. False: the flow files are on their way to it, or wait.
+    bool here = false;
   };
   std::vector<Queue> queues() const;
 
@@ -93,7 +98,7 @@ class Host {
  private:
   const Options options_;
   HostWorld world_;
-  const State* state_ = nullptr;  // The brain's own, as of the last applied().
+  const State* state_ = nullptr;  // The brain's own state, as of the last applied().
   std::unique_ptr<Queues> queues_;
   std::unique_ptr<Runners> runners_;
 };

@@ -1,4 +1,4 @@
-// What a host tells others, and what its parts share.
+// The events that a host reports, and the objects that its parts share.
 #pragma once
 
 #include <memory>
@@ -13,50 +13,53 @@
 
 namespace databridge::node {
 
-// What the host tells the engine. Called on the engine's thread from inside the host's methods:
-// take it down and return, do not call back.
+// The reports of the host to the engine. They are called on the engine's thread, from inside the
+// host's functions. So an implementation must only store the report; it must not call the host.
 class HostEvents {
  public:
   virtual ~HostEvents() = default;
 
-  // starting, running, failed, or unassigned: stopped, that is, its worker has returned and what
-  // it committed is durable. To be sent to the leader (WorkReport) and kept being said.
+  // The state of the epoch. RunState::unassigned means "stopped": the worker has returned, and all
+  // that it committed is durable. The report must reach the leader (WorkReport), so it is repeated.
   virtual void report(const ProcessorId& processor, Epoch epoch, RunState state,
                       std::string detail) = 0;
-  // To be proposed as SaveCheckpoint, wherever the leader is. Said again until it is applied.
+  // The checkpoint must be proposed as SaveCheckpoint, on whichever node the leader is. The host
+  // repeats the call until the checkpoint is applied.
   virtual void save_checkpoint(const ProcessorId& processor, Checkpoint checkpoint) = 0;
-  // May go out at once: what it rests on is durable.
+  // The message may go out at once: all that it depends on is durable.
   virtual void send(Incarnation to, Message message) = 0;
-  // A line for people, from a processor or about one.
+  // A line for people, written by a processor or about one.
   virtual void note(const ProcessorId& processor, std::string text) = 0;
 };
 
-// For tests and the simulator's invariants. Engine thread, but for began().
+// For tests and the simulator's invariants. Engine thread, except began().
 class HostWatch {
  public:
   virtual ~HostWatch() = default;
-  // On the worker: a trigger begins, under a lease that ends then.
+  // Called on the worker: a trigger begins, under a lease that ends at `lease_until`.
   virtual void began(const ProcessorId&, Epoch, Instant /*at*/, Instant /*lease_until*/) {}
-  // A trigger has ended well: what it took and made is handed in, as that commit of its processor;
+  // A commit of the processor was handed to the journal. It has the result of a trigger, or notes
+  // that the epoch begins.
   virtual void handed_in(const ProcessorId&, Epoch, uint64_t /*commit*/) {}
-  // and that is durable.
+  // The commit is durable.
   virtual void safe(const ProcessorId&, Epoch, uint64_t /*commit*/) {}
-  // The outputs of one commit left: they are in a queue, or may be sent.
+  // The outputs of one commit have left: they are in a queue here, or may be sent.
   virtual void released(const ProcessorId&, Epoch, uint64_t /*commit*/, Instant /*at*/) {}
-  // A parcel was taken over from another node.
+  // A parcel from another node was accepted.
   virtual void accepted(const Uuid& /*connection*/, Incarnation /*from*/, Epoch /*origin*/,
                         uint64_t /*sequence*/) {}
 };
 
-// What the parts of one host are handed. A copy refers to the same things.
+// The objects that each part of a host gets. A copy refers to the same objects.
 struct HostWorld {
   env::Env& env;
   Journal& journal;
   HostEvents& events;
   HostWatch* watch = nullptr;
-  // False once the host is gone. The journal and calls from workers may outlive it.
+  // False once the host is gone. The journal and calls from workers may outlive the host.
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 
+  // Like Journal::when_safe, but the action does nothing once the host is gone.
   template <typename Then>
   void when_safe(const ProcessorId& partition, Then then) {
     journal.when_safe(partition, [alive = alive, then = std::move(then)]() mutable {

@@ -1,4 +1,5 @@
-// For tests of one part of a host: a state, a disk, a clock, and what the part says. One thread.
+// For tests of one part of a host: a state, a disk, a clock, and a record of the part's reports.
+// One thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -45,7 +46,7 @@ class HostPartTest : public testing::Test, public HostEvents {
   Epoch epoch(const std::string& name) const { return state.assignments().find(id(name))->epoch; }
   Uuid connection(size_t at) const { return state.flows().find(FlowId("f"))->connections[at]; }
 
-  // The turn ends, and the disk writes down all of it.
+  // Ends the turn, and makes all of it durable.
   void sync() {
     journal.submit(clock.now());
     journal.durable(store.sync(), clock.now());
@@ -72,7 +73,7 @@ class HostPartTest : public testing::Test, public HostEvents {
   State state;
   std::vector<std::pair<RunState, std::string>> reports;
   std::vector<std::pair<Incarnation, Message>> sent;
-  std::vector<SaveCheckpoint> checkpoints;  // To be proposed.
+  std::vector<SaveCheckpoint> checkpoints;  // The checkpoints that must be proposed.
   std::vector<std::string> notes;
 };
 

@@ -137,8 +137,8 @@ TEST(Host, EachFlowFileArrivesOnceInEffectWhateverHappens) {
   EXPECT_GT(crashes, 500u);
 }
 
-// The same with processors that move all the time. What was said in so many epochs is not
-// remembered, but for what somebody may still wait for.
+// The same with processors that move all the time. After so many epochs the history must keep only
+// those about which some entry may still wait for an answer.
 TEST(Host, EachFlowFileArrivesOnceHoweverOftenItsProcessorsMove) {
   for (uint64_t seed = 1; seed <= 2; ++seed) {
     Storm storm(seed, 0.8, 300);
@@ -150,8 +150,8 @@ TEST(Host, EachFlowFileArrivesOnceHoweverOftenItsProcessorsMove) {
   }
 }
 
-// An owner dies with outputs that wait for their checkpoint; the source goes on elsewhere, epoch
-// after epoch; then the first one is back, by a snapshot.
+// An owner dies while its outputs wait for their checkpoint. The source goes on at other nodes, for
+// many epochs. Then the first owner comes back, by a snapshot.
 void outlive(int epochs) {
   Cluster cluster(3);
   cluster.put_flow(flow_of(1500));

@@ -25,8 +25,9 @@ TEST(Host, WorkFlowsOnOneNode) {
   EXPECT_EQ(cluster.nodes[0]->host->queue_depth(), 20u);
 }
 
-// Nothing names it any more to a node that comes back by a snapshot: it stood in memory for ever,
-// was counted nowhere, and what its node holds is what a removal waits for.
+// When a node comes back by a snapshot, no command names a connection that was deleted meanwhile.
+// Otherwise it would stay in memory for ever and be in no list, although a removal waits until the
+// node holds nothing.
 TEST(Host, AQueueOfADeletedFlowGoesOnceTheStateKnowsThisStart) {
   Cluster cluster(1);
   cluster.put_flow(flow_of(20));
@@ -59,7 +60,8 @@ TEST(Host, WorkFlowsBetweenNodesInOrder) {
   cluster.calm(kPlaced);
   EXPECT_EQ(cluster.waiting("mid success end"), numbers(50));
   EXPECT_EQ(cluster.nodes[2]->host->queue_depth(), 50u);
-  // With nothing left to do, nobody wants to be woken before the lease or the next look is due.
+  // When there is nothing left to do, no node wants to be woken before its lease or its next look
+  // is due.
   for (auto& node : cluster.nodes) {
     EXPECT_GT(node->host->next_wake().value_or(Instant::max()), cluster.clock.now());
   }
@@ -68,11 +70,11 @@ TEST(Host, WorkFlowsBetweenNodesInOrder) {
 
 TEST(Host, BackPressureReachesTheSource) {
   Cluster cluster(2);
-  cluster.put_flow(flow_of(0));  // Without end.
+  cluster.put_flow(flow_of(0));  // Without an end.
   cluster.lead("gen", false, Incarnation{1});
   cluster.lead("mid", false, Incarnation{2});
   cluster.calm({"gen"});
-  // Seven wait at the destination, and at most seven and one batch at the source.
+  // Seven flow files wait at the destination, and at most seven and one batch at the source.
   EXPECT_EQ(cluster.nodes[1]->host->queue_depth(), 7u);
   EXPECT_GE(cluster.nodes[0]->host->queue_depth(), 7u);
   EXPECT_LE(cluster.nodes[0]->host->queue_depth(), 10u);
@@ -88,7 +90,7 @@ TEST(Host, NothingBeginsOrIsCommittedAfterTheLease) {
   cluster.start(node, "gen");
   cluster.sync(node, SIZE_MAX);
   ASSERT_EQ(node.workers.size(), 1u);
-  // The engine is stuck, and time passes: the worker does not begin.
+  // The engine's thread hangs and time passes, so the worker does not begin.
   cluster.clock.advance(5s);
   cluster.run_job(node, 0);
   EXPECT_EQ(node.host->board()->running(), 0u);
@@ -98,7 +100,7 @@ TEST(Host, NothingBeginsOrIsCommittedAfterTheLease) {
   EXPECT_TRUE(node.host->running().empty());
   const Epoch epoch = cluster.assignment("gen").epoch;
   EXPECT_EQ((node.reports[{Cluster::id("gen"), epoch}]), RunState::unassigned);
-  // Nor does the epoch live again.
+  // The epoch does not begin again, either.
   cluster.renew(node);
   node.host->start(Cluster::id("gen"), epoch);
   cluster.turn(node);
@@ -134,7 +136,7 @@ TEST(Host, TheWatchdogSeesATriggerThatOutlivesItsEpochUnderANewerLease) {
     leave(stuck);
     EXPECT_EQ(look(), "");
   }
-  // One that waits for a worker does not begin any more: nothing to wait for.
+  // A trigger that still waits for a worker does not begin any more, so nothing is late.
   Trigger waiting;
   waiting.board = node.host->board();
   orphan(waiting, cluster.clock.now());
@@ -142,8 +144,8 @@ TEST(Host, TheWatchdogSeesATriggerThatOutlivesItsEpochUnderANewerLease) {
   EXPECT_EQ(look(), "");
 }
 
-// A processor that is slow with each file hands in what it has done, long before anybody ends the
-// process for it.
+// A processor that is slow with each file hands in what it has done long before the watchdog would
+// end the process.
 TEST(Host, ATriggerThatHasHadItsTimeHandsInWhatItHasDone) {
   Cluster cluster(1);
   cluster.put_flow(
@@ -172,7 +174,7 @@ TEST(Host, ATriggerThatHasHadItsTimeHandsInWhatItHasDone) {
   EXPECT_EQ(node.files.writes, 4);
 }
 
-// It once asked to be woken at the end of a lease that was over, again and again.
+// The host once asked again and again to be woken at the end of a lease that was over.
 TEST(Host, NeverAsksToBeWokenForWhatIsPast) {
   Cluster cluster(1);
   cluster.put_flow(flow_of(1000));
@@ -197,9 +199,9 @@ TEST(Host, AResultThatComesAfterTheLeaseIsNotCommitted) {
   cluster.renew(node);
   cluster.start(node, "gen");
   cluster.sync(node, SIZE_MAX);
-  cluster.run_job(node, 0);  // It ran in time,
+  cluster.run_job(node, 0);  // It ran in time.
   cluster.clock.advance(5s);
-  cluster.run_posted(node);  // and the engine came to it too late.
+  cluster.run_posted(node);  // The engine takes the result too late.
   cluster.sync(node, SIZE_MAX);
   EXPECT_EQ(node.host->queue_depth(), 0u);
 }
@@ -233,7 +235,7 @@ TEST(Host, OutputsOfASourceWaitForTheirCheckpoint) {
 
 TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   Cluster cluster(1);
-  const std::string directory = "/" + std::string(5000, 'o');  // Words of failure are bounded.
+  const std::string directory = "/" + std::string(5000, 'o');  // The length of a fault is limited.
   cluster.put_flow(
       "processors:\n"
       "  - {name: gen, type: GenerateFlowFile, properties: {count: 3, interval: 0s, batch: 3}}\n"
@@ -245,7 +247,7 @@ TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   node.files.broken = true;
   cluster.calm({"gen", "put"});
   EXPECT_EQ(node.host->queue_depth(), 3u);
-  EXPECT_EQ(node.notes.size(), 1u);  // One line a state.
+  EXPECT_EQ(node.notes.size(), 1u);  // One line for one trouble.
   EXPECT_THAT(node.details[Cluster::id("put")], StartsWith("waits, and tries again: "));
   EXPECT_THAT(node.details[Cluster::id("put")], testing::EndsWith(" …"));
   EXPECT_LE(node.details[Cluster::id("put")].size(), 1010u);
@@ -258,7 +260,7 @@ TEST(Host, AProcessorThatFailsBacksOffAndSaysSo) {
   EXPECT_EQ(node.details[Cluster::id("put")], "");
 }
 
-// Its log is rotated and the old file is deleted while the sink pushes back.
+// The log file is rotated, and the old file is deleted, while the sink has no room.
 TEST(Host, ATailLooksAroundWhileThereIsNoRoom) {
   Cluster cluster(1);
   cluster.put_flow(
@@ -298,7 +300,7 @@ std::string tailing(const std::string& more, const std::string& tail = "") {
          "connections: [{from: tail, relationship: success, to: put}]\n";
 }
 
-// The first line is read; then the file loses its name, and the flow is sent again.
+// The first line is read. Then the file loses its name, and the flow is sent again.
 class ChangedTail {
  public:
   explicit ChangedTail(const std::string& changed) {
@@ -319,7 +321,7 @@ class ChangedTail {
     cluster.commit_proposal();
     apply();
     cluster.sync(node(), SIZE_MAX);
-    EXPECT_EQ(node().workers.size(), 1u);  // The next trigger, of the changed processor.
+    EXPECT_EQ(node().workers.size(), 1u);  // The first trigger of the changed processor.
   }
   std::string all() {
     for (int i = 0; i < 3; ++i) cluster.calm({"tail", "put"});
@@ -332,7 +334,7 @@ class ChangedTail {
   }
 
   Cluster cluster{1};
-  std::function<void()> held;  // As by a worker that is slow to let go of it.
+  std::function<void()> held;  // It stands for a worker that holds its trigger for longer.
 };
 
 TEST(Host, AChangedProcessorGoesOnWithWhatOnlyTheOneBeforeHasOpen) {
@@ -349,8 +351,8 @@ TEST(Host, AFlowThatIsChangedElsewhereLeavesTheProcessorAsItIs) {
   EXPECT_EQ(tail.all(), "one\ntwo\nthree\n");
 }
 
-// While its worker was slow to return another node had it: what had been put out and not saved was
-// dropped then, so its record must not be adopted.
+// Another node ran the processor while the worker here was slow to return. Outputs without a
+// checkpoint were dropped then, so the record here must not be adopted.
 TEST(Host, AnEpochThatWasOvertakenLeavesNoRecord) {
   Cluster cluster(2);
   auto& node = *cluster.nodes[0];
@@ -367,11 +369,11 @@ TEST(Host, AnEpochThatWasOvertakenLeavesNoRecord) {
   cluster.run_job(node, 0);
   cluster.run_posted(node);
   cluster.sync(node, SIZE_MAX);
-  cluster.proposals.clear();  // Its checkpoint comes nowhere.
+  cluster.proposals.clear();  // The checkpoint never reaches the log.
   node.host->pause_sources(true);
   cluster.clock.advance(200ms);
   cluster.tick(node);
-  ASSERT_EQ(node.workers.size(), 1u);  // It looks around.
+  ASSERT_EQ(node.workers.size(), 1u);  // The processor looks around.
   cluster.lead("tail", true, Incarnation{2});
   cluster.clock.advance(5s);
   cluster.lead("tail", false, Incarnation{2});
@@ -407,7 +409,7 @@ TEST(Host, ATriggerThatDoesNotReturnIsSaidByName) {
   cluster.start(node, "gen");
   cluster.sync(node, SIZE_MAX);
   ASSERT_EQ(node.workers.size(), 1u);
-  // No worker comes to it. The first is waited for, the second by a processor that has a name.
+  // No worker takes the trigger.
   pass(9);
   EXPECT_EQ(node.details[Cluster::id("gen")], "");
   pass(2);
@@ -419,7 +421,7 @@ TEST(Host, ATriggerThatDoesNotReturnIsSaidByName) {
   EXPECT_EQ(node.host->stuck(), told);
   pass(60);
   EXPECT_EQ(node.notes.size(), 1u) << "once";
-  // It comes at last: then there is nothing to say.
+  // A worker takes it at last. Then there is nothing left to report.
   cluster.run_job(node, 0);
   cluster.run_posted(node);
   EXPECT_EQ(node.notes.back(), "its trigger has returned after 71 s");
@@ -464,13 +466,13 @@ TEST(Host, AProcessorThatFeedsItselfPauses) {
       "  - {from: put, relationship: failure, to: put}\n");
   auto& node = *cluster.nodes[0];
   ASSERT_TRUE(node.files.write("/out/f", "other"));
-  cluster.calm({"gen", "put"});  // 40 s.
+  cluster.calm({"gen", "put"});  // This takes 40 s.
   EXPECT_EQ(node.host->queue_depth(), 3u);
   EXPECT_THAT(node.details[Cluster::id("put")], StartsWith("all that it takes comes back"));
   EXPECT_LE(node.notes.size(), 20u);
 }
 
-// After a restart a node applies its log again, deletions of the past among it.
+// After a restart a node applies its log again, and deletions of the past with it.
 TEST(Host, ADeletionOfThePastErasesNothing) {
   Cluster cluster(1);
   cluster.put_flow(flow_of(20));
@@ -498,7 +500,7 @@ TEST(Host, AFlowThatIsDeletedDuringATriggerEndsThere) {
     cluster.renew(node);
     cluster.start(node, "mid");
     cluster.sync(node, SIZE_MAX);
-    ASSERT_EQ(node.workers.size(), 1u);  // It has inputs in hand.
+    ASSERT_EQ(node.workers.size(), 1u);  // The trigger has inputs.
     if (whole) {
       cluster.log_command(DeleteFlow{FlowId("f")});
     } else {
@@ -524,7 +526,7 @@ TEST(Host, AProcessorOfAnotherTypeDoesNotReadWhatItWas) {
   auto& node = *cluster.nodes[0];
   EXPECT_TRUE(node.files.write("/in", "one\ntwo\n"));
   cluster.put_flow(other);
-  cluster.lead("gen", true, node.id);  // A leader releases what was described anew.
+  cluster.lead("gen", true, node.id);  // A leader releases a processor that has changed its type.
   cluster.calm(kPlaced);
   EXPECT_EQ(node.host->queue_depth(), 22u);
   EXPECT_EQ(node.failures_told, 0u);

@@ -1,5 +1,5 @@
 // Hosts under test: a log that all nodes apply, nodes that run hosts, and a network between them.
-// The test is the engine, the leader and the weather. Used by tests only; one thread.
+// The test acts as engine and leader, and causes the faults. For tests only; one thread.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -17,8 +17,6 @@
 
 namespace databridge::node {
 
-// A log that all nodes apply, nodes that run hosts, and a network between them. The test is the
-// engine, the leader and the weather.
 class Cluster {
  public:
   struct Node : HostEvents, HostWatch {
@@ -35,10 +33,11 @@ class Cluster {
     std::unique_ptr<Host> host;
     State state;
     size_t applied = 0;
-    size_t born = 0;  // Length of the log at its last start: older epochs are dead here.
+    // The length of the log at the last start of the node. Older epochs are dead here.
+    size_t born = 0;
     std::deque<std::function<void()>> posted;
     std::map<std::pair<ProcessorId, Epoch>, RunState> reports;
-    std::map<ProcessorId, std::string> details;  // Of the last report.
+    std::map<ProcessorId, std::string> details;  // In the last report.
     size_t failures_told = 0;
     std::vector<std::string> notes;
     Instant lease;
@@ -97,12 +96,13 @@ class Cluster {
     for (auto& spec : flow->processors) spec.node_local = false;
     ASSERT_TRUE(log_command(PutFlow{*flow}));
   }
-  // "gen" of the flow f, "g:gen" of the flow g.
+  // The name "gen" is in the flow f, and "g:gen" is in the flow g.
   static ProcessorId id(const std::string& name) {
     if (name[1] == ':') return Uuid::from_name(name.substr(0, 1), name.substr(2));
     return Uuid::from_name("f", name);
   }
-  Uuid connection(const std::string& text) const {  // "from relationship to", of the flow f.
+  // `text` is "from relationship to", in the flow f.
+  Uuid connection(const std::string& text) const {
     const size_t first = text.find(' '), last = text.rfind(' ');
     for (const Uuid& each : truth.flows().find(FlowId("f"))->connections) {
       const ConnectionSpec& one = *truth.connection(each);
@@ -138,12 +138,12 @@ class Cluster {
     node.lease = {};
   }
   void crash(Node& node) {
-    node.host.reset();  // Jobs that are with workers find out by themselves.
+    node.host.reset();  // Jobs that are with workers see that it is gone.
     node.posted.clear();
     node.store.crash();
   }
 
-  // ---- One thing happens
+  // ---- Single steps
 
   void apply_next(Node& node) {
     if (!node.host || node.applied == log.size()) return;
@@ -199,7 +199,7 @@ class Cluster {
     proposals.pop_front();
   }
 
-  // What a leader and a member do for (p): the gate, the next owner, the start.
+  // The part of a leader and of a member: the handover gate, the next owner, and the start.
   bool stopped(const Assignment& a) {
     if (!a.owner) return true;
     Node& owner = node(a.owner);
@@ -218,14 +218,15 @@ class Cluster {
       EXPECT_TRUE(log_command(Assign{now.processor, now.epoch, to, "placed"}));
     }
   }
-  // Nobody takes it for now.
+  // No node takes the processor for now.
   void leave_unplaced(const std::string& name) {
     const Assignment now = assignment(name);
     if (now.releasing && stopped(now)) {
       EXPECT_TRUE(log_command(Unassign{now.processor, now.epoch, "nobody has room"}));
     }
   }
-  // `end` is placed and never started: what arrives waits there to be counted.
+  // The processor `end` is placed and never started, so the flow files that arrive wait there and
+  // can be counted.
   void start(Node& node, const std::string& name) {
     if (!node.host) return;
     const Assignment* a = node.state.assignments().find(id(name));
@@ -242,7 +243,7 @@ class Cluster {
     turn(node);
   }
 
-  // All is well, until nothing happens any more.
+  // Runs without faults until nothing happens any more.
   void calm(const std::vector<std::string>& placed) {
     for (auto& node : nodes) {
       if (!node->host) boot(*node);
@@ -267,7 +268,7 @@ class Cluster {
     }
   }
 
-  // Connections that something is kept of on that node's disk, and that nobody has.
+  // The number of connections that have records on that node's disk and are in no flow.
   size_t orphans(Node& node) const {
     std::set<Uuid> found;
     EXPECT_TRUE(node.store.scan(env::Space::queue, "", "", [&](BytesView key, BytesView) {
@@ -278,7 +279,8 @@ class Cluster {
     return found.size();
   }
 
-  // What waits in the connection, durable, on all nodes: attribute `index`, in order.
+  // The durable flow files that wait in the connection on all nodes: the attribute `index` of each,
+  // in order.
   std::vector<std::string> waiting(const std::string& text) {
     std::vector<std::string> found;
     for (auto& node : nodes) {

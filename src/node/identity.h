@@ -1,6 +1,7 @@
-// Who a node is: made with its data directory, and counted up at every start (safety.md 5.1).
+// The identity of a node. It is made with its data directory, and the boot grows by one at every
+// start (safety.md 5.1).
 //
-// - Owns: the records of it in Space::meta. Hides their form. Engine thread.
+// - Owns: the records of the identity in Space::meta. Hides their form. Engine thread.
 #pragma once
 
 #include <optional>
@@ -14,28 +15,30 @@ namespace databridge::node {
 
 struct Identity {
   Incarnation incarnation;
-  uint64_t boot = 0;   // Of this start: from 1.
-  uint64_t start = 0;  // Random, of this start; never zero.
+  uint64_t boot = 0;   // The number of this start; the first one is 1.
+  uint64_t start = 0;  // A random number of this start; never 0.
   NodeId node;
-  ClusterId cluster;  // Empty: in none yet.
+  ClusterId cluster;  // Empty: the node is in no cluster yet.
 };
 
 // The mark of a data directory that must never speak as its incarnation again (safety.md 9.1, 9.2).
 struct Renounced {
   std::string why;
-  bool comes_back = true;  // As a new incarnation, at once.
-  NodeId node;             // What the new incarnation inherits: name,
-  Bytes members;           // and addresses, a line each, of those whom it asks to take it in.
+  // True: the node comes back at once, as a new incarnation.
+  bool comes_back = true;
+  NodeId node;  // The name that the new incarnation inherits.
+  // Addresses that it inherits, one in each line. It asks these nodes to take it in.
+  Bytes members;
 };
 void put_renounced(env::Batch& batch, const std::string& why, bool comes_back);
 Result<std::optional<Renounced>> read_renounced(env::Store& store);
-// As the store has it, with this start counted; a new incarnation for an empty store. `wanted`
-// names the node; without it the name is kept, or made. Waits for the disk. Code::gone: the
-// directory is marked as renounced.
+// Reads the identity, and counts this start. An empty store gets a new incarnation. `wanted` is the
+// new name of the node; if it is empty, the node keeps its name, or gets one. Waits for the disk.
+// Code::gone: the directory is marked as renounced.
 Result<Identity> load_identity(env::Env& env, const NodeId& wanted);
 
-void put_identity(env::Batch& batch, const Identity& identity);  // But for the cluster.
-void put_cluster(env::Batch& batch, const ClusterId& cluster);   // Empty: leaves it.
-Result<Bytes> read_meta(env::Store& store, const char* key);     // Empty: there is none.
+void put_identity(env::Batch& batch, const Identity& identity);  // Writes all but the cluster.
+void put_cluster(env::Batch& batch, const ClusterId& cluster);   // Empty: the node is in none.
+Result<Bytes> read_meta(env::Store& store, const char* key);     // Empty: there is no such record.
 
 }  // namespace databridge::node

@@ -6,8 +6,8 @@ namespace databridge::node {
 
 void Journal::when_safe(const ProcessorId& /*partition*/, Then then) { when_safe(std::move(then)); }
 
-// An action that was handed in while nothing was written rests on the batches before, and waits for
-// these.
+// If nothing was written in this turn, its actions wait for the last batch before: they may depend
+// on writes of earlier turns.
 void Journal::submit(Instant now) {
   if (!batch_.empty()) {
     submitted_ = store_.submit(std::exchange(batch_, {}));
@@ -27,7 +27,8 @@ Duration Journal::durable(uint64_t number, Instant now) {
   return slowest;
 }
 
-// What an action hands in belongs to the turn under way: it has no number before submit().
+// An action may hand in another action. That one belongs to the turn under way and has no number
+// before submit(), so it does not run here yet.
 void Journal::run() {
   while (!waiting_.empty() && waiting_.front().batch <= durable_) {
     const Then then = std::move(waiting_.front().then);

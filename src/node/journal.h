@@ -1,13 +1,15 @@
-// The journal: what this node writes, and what may happen once that is safe.
+// The journal: the writes of this node, and the actions that may run once those writes are safe.
 //
 // - Owns: the batch of the turn under way, the batches that are on their way to the disk, and every
-//   action that waits for one of them. "Is this safe?" is answered here and nowhere else
+//   action that waits for one of them. Only this class answers the question "is this safe?"
 //   (docs/adr/0016-the-journal.md).
 // - Hides: the numbers of batches.
-// - Pure but for the store. Engine thread; actions are carried out on it, in run() only.
+// - Pure, except that it submits batches to the store. Engine thread; actions run there too, in
+//   run() only.
 //
-// A partition is named by its processor. Today each partition is safe when it is on this node's own
-// disk; copies on other nodes will make that later, for each partition by itself.
+// A partition is all that was written for one processor, and has the id of that processor. Today a
+// partition is safe once it is on this node's disk. Later it will also need copies on other nodes,
+// and each partition will become safe by itself.
 #pragma once
 
 #include <cstdint>
@@ -28,33 +30,33 @@ class Journal {
 
   explicit Journal(env::Store& store) : store_(store) {}
 
-  // Of the turn under way. Whoever writes adds to it.
+  // The writes of the turn under way. Each part of the node adds its own.
   env::Batch& batch() { return batch_; }
 
-  // Once all that is in the batch now, and all that was submitted before, is on the disk. Actions
-  // run in the order in which they were handed in.
+  // Runs `then` once all that is in the batch now, and all that was submitted before, is on the
+  // disk. Actions run in the order in which they were handed in.
   void when_safe(Then then) { waiting_.push_back({kOpen, std::move(then)}); }
-  // The same for what was written for that processor: it may have to be on other nodes, too.
+  // The same for writes of that processor. These may also have to be on other nodes.
   void when_safe(const ProcessorId& partition, Then then);
 
-  // The turn is over: the batch goes to the store, if there is something in it.
+  // Ends the turn: the batch goes to the store, unless it is empty.
   void submit(Instant now);
-  // The store says that the batches up to this one are on the disk. Returns how long the slowest of
-  // those that became so took.
+  // The store says that the batches up to this number are on the disk. Of the batches that are new
+  // on the disk, returns how long the slowest one took.
   Duration durable(uint64_t number, Instant now);
-  // Carries out what is safe by now. Actions may write, and may hand in more.
+  // Runs the actions that are safe by now. They may write, and may hand in more actions.
   void run();
 
   bool is_idle() const { return waiting_.empty() && durable_ >= submitted_ && batch_.empty(); }
-  // When the oldest batch that is not on the disk was submitted.
+  // When the oldest batch that is not on the disk yet was submitted; nullopt: all are on the disk.
   std::optional<Instant> unsafe_since() const;
-  // Time that this process did not have is not the disk's doing.
+  // Leaves out a time in which this process stood still, so that the disk is not blamed for it.
   void leave_out(Duration gap);
-  // Nothing that waits is carried out any more.
+  // The node has failed: the actions that wait are dropped and never run.
   void abandon() { waiting_.clear(); }
 
  private:
-  static constexpr uint64_t kOpen = ~uint64_t{0};  // Of the batch that has no number yet.
+  static constexpr uint64_t kOpen = ~uint64_t{0};  // For a batch that has no number yet.
   struct Waiting {
     uint64_t batch = kOpen;
     Then then;
@@ -63,7 +65,8 @@ class Journal {
   env::Store& store_;
   env::Batch batch_;
   std::deque<Waiting> waiting_;
-  std::deque<std::pair<uint64_t, Instant>> unsafe_;  // Batches, and when each was submitted.
+  // The number of each batch that is not on the disk yet, and when it was submitted.
+  std::deque<std::pair<uint64_t, Instant>> unsafe_;
   uint64_t submitted_ = 0;
   uint64_t durable_ = 0;
 };

@@ -13,7 +13,7 @@ class JournalTest : public testing::Test {
   void note(const std::string& what) {
     journal.when_safe([this, what] { done.push_back(what); });
   }
-  // The disk has written down `count` more batches, and says so.
+  // Makes `count` more batches durable, and tells the journal.
   void sync(size_t count = SIZE_MAX) {
     slowest = journal.durable(store.sync(count), now);
     journal.run();
@@ -109,7 +109,7 @@ TEST_F(JournalTest, TheSlowestBatchIsNamedWithoutTheTimeThatTheProcessDidNotHave
   EXPECT_FALSE(journal.unsafe_since());
 }
 
-// A partition's own word: today it is that of the node's disk.
+// Today a partition is safe as soon as the node's disk has it.
 TEST_F(JournalTest, APartitionIsSafeOnceItIsOnTheDisk) {
   write("a");
   journal.when_safe(Uuid{1, 2}, [this] { done.push_back("safe"); });

@@ -29,7 +29,8 @@ std::string LeaseWatch::look(Instant now) {
     const LeaseBoard::Slot& slot = board_->slots_[i];
     Late& late = late_[i];
     const int64_t since = slot.since, orphaned = slot.orphaned, until = board_->until;
-    // Under a newer lease an orphan is late since its epoch ended, under an old one since that did.
+    // If the epoch of the trigger has ended, the trigger is late since then, even under a newer
+    // lease. Otherwise it is late since the lease ended.
     const int64_t lapsed = until != 0 && now.time_since_epoch().count() >= until ? until : 0;
     const int64_t ended = orphaned != 0 ? orphaned : lapsed;
     if (since == 0 || ended == 0) {

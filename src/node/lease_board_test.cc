@@ -21,7 +21,7 @@ struct Watched {
     slot->since = raw(since);
     return *slot;
   }
-  // Looks at each interval of [from, to]; the first time that it said something, or nothing.
+  // Looks once per interval of [from, to]. Returns when the process first had to exit, or 0.
   Duration looks(Duration from, Duration to) {
     for (Duration now = from; now <= to; now += kInterval) {
       if (!watch.look(at(now)).empty()) return now;
@@ -54,7 +54,7 @@ TEST(LeaseWatch, APauseIsNoTimeInWhichATriggerCouldReturn) {
   it.board->until = raw(10s);
   LeaseBoard::Slot& slot = it.run(9s);
   EXPECT_EQ(it.looks(1s, 9s), Duration{});
-  // The process is frozen from 9 s on. What counts of it is two intervals, and then what passes.
+  // The process is frozen from 9 s to 3600 s. Two intervals of that count, and all time after it.
   EXPECT_EQ(it.looks(3600s, 3600s + 250ms), Duration{});
   slot.since = 0;
   EXPECT_EQ(it.looks(3601s, 3610s), Duration{});
@@ -65,7 +65,8 @@ TEST(LeaseWatch, APauseIsNoTimeInWhichATriggerCouldReturn) {
 TEST(LeaseWatch, EachTriggerHasItsOwnBudget) {
   Watched it;
   it.board->until = raw(100s);
-  // Epochs end one after the other, and each of their triggers returns in time: never none is late.
+  // Epochs end one after the other, and each of their triggers returns in time. At any moment one
+  // of them is late, but never for the whole budget.
   std::vector<LeaseBoard::Slot*> slots;
   for (Duration now = 1s; now < 20s; now += kInterval) {
     slots.push_back(&it.run(now - 100ms));
@@ -77,7 +78,7 @@ TEST(LeaseWatch, EachTriggerHasItsOwnBudget) {
     }
     EXPECT_EQ(it.watch.look(at(now)), "");
   }
-  // One that does not return is seen among those that do, whatever the lease is.
+  // A trigger that does not return is noticed among those that do, whatever the lease is.
   EXPECT_EQ(it.looks(20s, 30s), 20s + kBudget - 3 * kInterval);
 }
 

@@ -1,7 +1,7 @@
-// What one processor says to people, so that it does not fill the log.
+// Limits the lines that one processor writes for people, so that it does not fill the log.
 //
-// - Owns: how much it has said lately. A burst of lines passes; what goes on after that is said
-//   after growing pauses, with the number of lines that were left out.
+// - Owns: how many lines have passed of late. A burst of lines passes. After it a line passes only
+//   after a pause, and it names the number of lines that were left out. The pauses grow.
 // - Pure: `now` comes in.
 #pragma once
 
@@ -17,9 +17,10 @@ namespace databridge::node {
 
 class NoteGate {
  public:
-  // The line to write; nothing: it is left out.
+  // Returns the line to write, or nullopt if it is left out.
   std::optional<std::string> pass(std::string line, Instant now) {
-    if (now - said_ >= 2 * pause_) {  // It was quiet, or has hardly spoken.
+    // It was quiet for long enough, so a new burst may pass.
+    if (now - said_ >= 2 * pause_) {
       burst_ = 0;
       pause_ = kPauseFirst;
     }

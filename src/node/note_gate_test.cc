@@ -5,7 +5,7 @@
 namespace databridge::node {
 namespace {
 
-// A line each millisecond, for so long: how many pass.
+// Writes a line each millisecond for that time. Returns how many lines pass.
 size_t passed(NoteGate& gate, Instant& now, Duration time) {
   size_t count = 0;
   for (const Instant end = now + time; now < end; now += 1ms) {

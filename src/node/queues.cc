@@ -28,9 +28,10 @@ Result<void> Queues::restore() {
   return outcome;
 }
 
-// ---- What the state says
+// ---- Changes of the state
 
-// A connection that the state does not know (yet) stays, unread: only a command deletes it.
+// A connection that the state does not know stays on disk and is not read: the state may reach its
+// creation later. Only a command or sweep() deletes it.
 std::set<ProcessorId> Queues::applied(const State& state, const Touched& touched,
                                       const Dropped& dropped) {
   state_ = &state;
@@ -68,9 +69,10 @@ void Queues::members_changed(const Dropped& dropped) {
   sweep(dropped);
 }
 
-// A connection that was deleted while this node was away, or within a snapshot, is never named to
-// it again. Once the state knows this start of the process it is past all that the starts before
-// had applied: what it does not know by then is deleted, since no id is given twice.
+// If a connection was deleted while this node was away, or within a snapshot, no command names it
+// to this node. So this function deletes it. Once the state knows this start of the process, it is
+// past all that the earlier starts had applied. A connection that it does not know by then was
+// deleted, since no id is given twice.
 void Queues::sweep(const Dropped& dropped) {
   const Member* self = state_->member(owner_.self);
   if (owner_.boot == 0 || self == nullptr || self->info.boot != owner_.boot) return;
@@ -84,8 +86,9 @@ void Queues::sweep(const Dropped& dropped) {
   }
 }
 
-// An owner that is out of the cluster for good never says what it has: send again, rather twice
-// than never. Only a state that is past the binding can know that somebody is gone.
+// An owner that is out of the cluster for good never says which entries it has. They are sent
+// again, because twice is better than never. Only a state that is past the binding counts: an older
+// one may not know that owner yet.
 void Queues::write_off_removed() {
   for (auto& [id, connection] : connections_) {
     const ConnectionSpec* spec = state_->connection(id);
@@ -131,8 +134,9 @@ void Queues::reroute_one(const Uuid& id) {
 
 void Queues::reroute(Connection& connection, const ConnectionSpec& spec) {
   Router::Ends ends = ends_of(spec);
-  // A node that applies its log again after a restart passes through the past. To send under a
-  // tenure of the past would be fatal: its owner may have had the entry then, before it came here.
+  // A node that applies its log again after a restart passes through routes of the past. It must
+  // not take them. The owner of that time may have had the very entry before it came here: it would
+  // answer "safe" for it, and the entry would be erased here and lost.
   if (ends.route.tenure < connection.tenure()) ends.route = {{}, connection.tenure(), false};
   env::Batch& batch = world_.journal.batch();
   if (!(ends.route == connection.route())) connection.set_route(ends.route, batch);
@@ -151,6 +155,7 @@ Router::Ends Queues::ends_of(const ConnectionSpec& spec) const {
   return ends;
 }
 
+// Decodes a checkpoint only once, because this is asked for each origin again and again.
 const flow::History& Queues::history(const Assignment& assignment) {
   auto& [checkpoint, history] = histories_[assignment.processor];
   if (checkpoint.epoch != assignment.checkpoint.epoch ||
@@ -163,22 +168,28 @@ const flow::History& Queues::history(const Assignment& assignment) {
   return history;
 }
 
-// docs/flows.md, "Sources with cluster state are held".
+// Says which commits of that epoch of a source count, so that their outputs may leave
+// (docs/flows.md, "Outputs of sources with cluster state are held").
 flow::Said Queues::said(const ProcessorId& from, Epoch origin) {
   constexpr uint64_t kAll = ~uint64_t{0};
   const Assignment* now = state_->assignments().find(from);
-  if (now == nullptr) return {kAll, false};  // Deleted: nobody does that work again.
+  // The processor was deleted. No owner does its work again, so all commits count.
+  if (now == nullptr) return {kAll, false};
   const Checkpoint& saved = now->checkpoint;
   const uint64_t covered = saved.epoch == origin ? saved.sequence : 0;
   if (now->epoch <= origin) return {CANARY(release_unsaved) ? kAll : covered, false};
+  // A later epoch has a checkpoint, so its history gives the final answer. No commit counts of an
+  // epoch that is not in it, unless the history may have forgotten that epoch: then the outputs are
+  // held (safety.md 9.4).
   if (saved.epoch > origin) {
     const flow::History& before = history(*now);
     if (const auto last = before.last(origin)) return {*last, true};
     if (before.before_anew(origin) || CANARY(release_forgotten)) return {kAll, true};
     return {0, !before.unknown(origin)};
   }
-  // The last checkpoint is not past the origin. If the next owner is this node, it may yet go on
-  // from its own records; as long as there is none, it may yet be.
+  // No later epoch has a checkpoint yet. If another node is the owner, no more commits of the
+  // origin can count. If this node is the owner, or none is yet, this node may still go on from its
+  // own record, and then later commits count too.
   return {covered, now->owner && now->owner != owner_.self};
 }
 
@@ -268,8 +279,8 @@ Connection* Queues::find(const Uuid& id) {
   return &at->second;
 }
 
-// The queue of a processor is part of its partition, and so is what it has put out for another
-// node.
+// Writes belong to the partition of the processor whose data they are: the queue belongs to the
+// destination if that runs here. Otherwise the entries are still outputs of the source.
 void Queues::touch(Connection& connection) {
   const Uuid& id = connection.id();
   dirty_.insert(id);

@@ -135,7 +135,8 @@ TEST_F(QueuesTest, ADeletedConnectionIsNamedWithItsReaderAndItsEndsAreLookedAtAg
   EXPECT_FALSE(queues.may_append(gone));
 }
 
-// What was on its way to the disk when its connection was deleted comes back to nobody.
+// The connection was deleted while its entries were on their way to the disk. Nothing may use them
+// when they are durable.
 TEST_F(QueuesTest, AConnectionMayBeDeletedWhileTheDiskIsAtWork) {
   put_out(1, 2);
   journal.submit(clock.now());
@@ -178,7 +179,7 @@ TEST_F(QueuesTest, WhatWaitsGoesToWhereItsDestinationHasMoved) {
 TEST_F(QueuesTest, ANextStartFindsWhatWasOnTheDisk) {
   put_out(0, 3);
   sync();
-  put_out(1, 1);  // The machine ends before that is written.
+  put_out(1, 1);  // The machine ends before this is written.
   store.crash();
   Journal next_journal(store);
   Queues next({kSelf, 0}, HostWorld{env, next_journal, *this}, [](const ProcessorId&) {});

@@ -50,8 +50,8 @@ void RaftCoordinator::tick(Instant now) {
   std::erase_if(heard_, [&](const auto& one) { return now - one.second > 10 * mark_after_; });
 }
 
-// The commit mark goes along with other writes. If none comes for a while, it is written alone, so
-// that acknowledged entries are known as such after a restart, too.
+// Other writes take the commit mark along. If there is none for a while, the mark is written alone,
+// so that this node knows after a restart, too, that acknowledged entries were committed.
 Instant RaftCoordinator::due() const {
   const Instant wake = raft_.next_wake();
   return raft_.commit() > written_.commit ? std::min(wake, mark_due_) : wake;
@@ -89,7 +89,7 @@ void RaftCoordinator::compact(LogIndex index, Pieces state, uint64_t trailing, s
       .index = index, .compact_to = log_.tail(index, trailing, bytes), .state = std::move(state)};
 }
 
-// The next chunk of a snapshot of our own, under the next number.
+// Writes the next chunk of this node's own snapshot, under the next number.
 bool RaftCoordinator::write_on(env::Batch& batch) {
   if (!writing_ || writing_->chunk_written != 0 || writing_->complete) return false;
   if (!std::exchange(writing_->begun, true)) log_.snapshots().begin(batch, writing_->state);
@@ -138,7 +138,7 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
 
 void RaftCoordinator::persist(raft::Ready& ready, env::Batch& batch) {
   if (ready.hard_state) {
-    // The commit mark alone is worth no sync: it only saves time after a restart.
+    // A new commit index alone is not worth a sync at once: it only saves time after a restart.
     commit_mark_ = ready.hard_state;
     if (commit_mark_->term != written_.term || commit_mark_->vote != written_.vote) {
       put_hard_state(batch, *commit_mark_);
@@ -178,7 +178,8 @@ void RaftCoordinator::persisted(uint64_t written, Instant now) {
   writing_->chunk_written = 0;
   if (writing_->has_more) return;
   writing_->complete = true;
-  // If a newer one was installed meanwhile, the chunks of this one are erased with the next head.
+  // If a newer snapshot was installed meanwhile, this one is given up. Its chunks are erased with
+  // the next head.
   if (!raft_.compact(writing_->compact_to, writing_->index, writing_->state)) writing_.reset();
 }
 

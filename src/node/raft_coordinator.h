@@ -14,7 +14,7 @@ namespace databridge::node {
 
 class RaftCoordinator final : public Coordinator {
  public:
-  // `restored` as RaftLogStore::load gave it, with `log` as load left it.
+  // `restored` is the result of RaftLogStore::load, and `log` is the object that loaded it.
   RaftCoordinator(const raft::Options& options, const raft::Restored& restored, RaftLogStore log,
                   Instant now, size_t snapshot_chunk = 256 << 10);
 
@@ -48,32 +48,35 @@ class RaftCoordinator final : public Coordinator {
   bool write_on(env::Batch& batch);
   void put_hard_state(env::Batch& batch, const raft::HardState& state);
 
-  // A snapshot of our own on its way to the disk, a chunk a sync: a large one in one batch would
-  // hold up all that waits for that batch.
+  // A snapshot of this node on its way to the disk, with one chunk for each sync. A large snapshot
+  // in one batch would hold up all that waits for that batch.
   struct Writing {
     LogIndex index = 0;
     LogIndex compact_to = 0;
     Pieces state;
     bool begun = false;
-    bool has_more = true;        // To write, behind the chunk under way.
+    bool has_more = true;        // True: more chunks follow the one under way.
     uint64_t chunk_written = 0;  // The number of the chunk under way; 0: none is.
-    bool complete = false;       // All are durable; the head goes with the next Ready.
+    // True: all chunks are durable. The head is written with the next Ready.
+    bool complete = false;
   };
 
   raft::Raft raft_;
   RaftLogStore log_;
   const size_t snapshot_chunk_;
   std::optional<Writing> writing_;
-  LogIndex snapshot_index_;  // Of the newest head.
-  raft::HardState written_;  // As in the newest batch.
+  LogIndex snapshot_index_;  // The index of the newest head.
+  raft::HardState written_;  // The hard state in the newest batch.
   const Duration mark_after_;
-  Instant mark_due_;  // What is known to be committed is marked then, if nothing else was written.
+  // When the commit index is written alone, if no other write has taken it along by then.
+  Instant mark_due_;
   bool mark_now_ = false;
-  std::optional<raft::HardState>
-      commit_mark_;  // Only the commit differs: goes with the next batch.
+  // It differs from the written hard state only in the commit index. The next batch with entries or
+  // a snapshot takes it along.
+  std::optional<raft::HardState> commit_mark_;
   uint64_t written_last_ = 0;
-  std::map<uint64_t, uint64_t> in_flight_;  // By what number which Ready was written.
-  std::vector<uint64_t> reads_refused_;     // Contexts, to be told with the next output.
+  std::map<uint64_t, uint64_t> in_flight_;  // The number of a write → the number of its Ready.
+  std::vector<uint64_t> reads_refused_;     // Contexts of refused reads, for the next output.
   std::map<Incarnation, Instant> heard_;    // When a message of that server last came in.
 };
 

@@ -1,4 +1,5 @@
-// Reads of the coordinator: each is answered, one way or the other.
+// The embedded coordinator: each read is answered, the commit index is marked, and no snapshot is
+// written twice.
 #include "node/raft_coordinator.h"
 
 #include <gtest/gtest.h>
@@ -66,8 +67,8 @@ TEST(RaftCoordinator, AReadByTheLeaderHasAnIndex) {
   EXPECT_TRUE(reads[0].index);
 }
 
-// Otherwise a restarted node would not know that its last entry was committed, and a leader that
-// has lost the entry could cut it.
+// Without the mark, a restarted node would not know that its last entry was committed, and a leader
+// that has lost the entry could cut it.
 TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
   TestCoordinator leader({Incarnation{1}});
   for (int i = 0; i < 10 && !leader.coordinator.leads(); ++i) {
@@ -95,7 +96,8 @@ TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
   EXPECT_TRUE(again.empty()) << "once is enough";
 }
 
-// The index of an installed snapshot is known, so this node writes none of its own for it.
+// The index of an installed snapshot is known, so this node does not write its own for the same
+// index.
 TEST(RaftCoordinator, NoSnapshotIsWrittenThatIsNotNewer) {
   raft::Restored restored = founding({Incarnation{1}});
   restored.snapshot.index = 9;

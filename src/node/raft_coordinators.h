@@ -8,7 +8,8 @@
 
 namespace databridge::node {
 
-// `snapshot_chunk`: bytes of a snapshot that are written with one sync, among all that is.
+// `snapshot_chunk` is how many bytes of a snapshot are written with one sync, together with all
+// other writes of a turn.
 MakeCoordinators raft_coordinators(const cluster::Timing& timing,
                                    size_t snapshot_chunk = 256 << 10);
 

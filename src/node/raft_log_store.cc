@@ -92,8 +92,8 @@ Result<raft::Restored> RaftLogStore::load(env::Store& store) {
       });
   if (!scanned) return tl::make_unexpected(scanned.error());
   if (error) return tl::make_unexpected(*error);
-  // The log begins where the snapshot ends or before it, and reaches at least to the snapshot's
-  // end.
+  // The log begins where the snapshot ends, or before that. It reaches at least to the end of the
+  // snapshot.
   if (base_index_ > restored.snapshot.index || last() < restored.snapshot.index) {
     return tl::make_unexpected(broken_log("it holds " + std::to_string(base_index_ + 1) + " to " +
                                           std::to_string(last()) + ", the snapshot ends at " +
@@ -185,7 +185,7 @@ void RaftLogStore::compact(env::Batch& batch, raft::Index upto) {
 }
 
 void RaftLogStore::erase_all(env::Batch& batch) {
-  batch.erase_range(Space::meta, "raft/", "raft0");  // '0' follows '/'.
+  batch.erase_range(Space::meta, "raft/", "raft0");  // The character after '/' is '0'.
   for (const Space space : {Space::raft_log, Space::snapshot}) {
     batch.erase_range(space, "", Bytes(64, '\xff'));
   }

@@ -16,7 +16,7 @@ Bytes key_of(uint64_t index) {
   return key;
 }
 
-// Ten entries on the disk, committed up to the fifth.
+// A log with ten entries on the disk, committed up to the fifth.
 class RaftLogStoreTest : public testing::Test {
  protected:
   RaftLogStoreTest() {
@@ -93,7 +93,8 @@ TEST_F(RaftLogStoreTest, AnEntryOfAnotherHistoryIsRefused) {
   const Bytes old = store.get(Space::raft_log, key_of(9))->value();
   append(8, 10, 2);
   env::Batch batch;
-  batch.put(Space::raft_log, key_of(9), old);  // It is whole, but follows another eighth entry.
+  // The record is whole, but follows another eighth entry.
+  batch.put(Space::raft_log, key_of(9), old);
   write(std::move(batch));
   expect_refused();
 }

@@ -16,8 +16,9 @@ bool of_one_origin(const std::vector<Parcel>& parcels) {
 
 }  // namespace
 
-// Karn's problem, that an answer may be to either sending, is solved by counting from the first: an
-// estimate that is too long costs a late resend, one that is too short a storm of them.
+// An answer to a delivery that was sent twice may belong to either sending (Karn's problem). The
+// time counts from the first sending: an estimate that is too long only makes a resend late, but
+// one that is too short causes many useless resends.
 void Router::measure(Incarnation owner, Duration round_trip) {
   const auto [at, first] = round_trips_.try_emplace(owner, round_trip);
   if (!first) at->second += (round_trip - at->second) / 8;
@@ -76,8 +77,10 @@ DeliveryAck Router::receive(flow::Connection& connection, const Ends& ends,
 
   const Epoch newest = std::max(ends.route.tenure, connection.tenure());
   if (delivery.tenure < newest) {
-    // That tenure is over. To say "never" is to promise it, so it is written down first. What is
-    // not known any more is neither safe nor never: it is held where it is (safety.md 9.4).
+    // The tenure is over. "Never" is a promise that the parcel will not be taken under this tenure,
+    // so the newer tenure is written first. If the marks of the tenure are forgotten, nobody knows
+    // whether a parcel came: the answer is neither "safe" nor "never", and the sender keeps the
+    // entry (safety.md 9.4).
     if (connection.forgotten(delivery.tenure)) {
       ack.result = DeliveryResult::busy;
       return ack;
@@ -91,7 +94,8 @@ DeliveryAck Router::receive(flow::Connection& connection, const Ends& ends,
     return ack;
   }
   ack.result = DeliveryResult::busy;
-  // Not applied yet, or not placed: the sender knows more than we do, or will.
+  // This node has not applied that tenure yet, or the destination has no place now. The sender asks
+  // again later, and one of the two nodes will know more by then.
   if (delivery.tenure != ends.route.tenure || !ends.route.here) return ack;
 
   connection.raise(delivery.tenure, delivery.epoch, batch);
@@ -104,7 +108,7 @@ DeliveryAck Router::receive(flow::Connection& connection, const Ends& ends,
       receipt = connection.receive(parcel, batch);
     }
     if (receipt == flow::Connection::Receipt::full) {
-      all = false;  // None behind it either: an origin stays in order.
+      all = false;  // No parcel behind it is taken either: an origin stays in order.
       continue;
     }
     ack.safe.push_back(parcel.sequence);
@@ -130,14 +134,14 @@ bool Router::receive(flow::Connection& connection, Incarnation from, const Deliv
   const auto at = flights_.find({connection.id(), ack.tenure});
   if (at == flights_.end()) return progress;
   const bool busy = ack.result == DeliveryResult::busy || ack.result == DeliveryResult::refused;
-  // What was answered before it was sent again is answered twice: the second is no news.
+  // A delivery that was sent twice may be answered twice. Only the first answer measures the time.
   if ((progress || busy) && !at->second.answered) measure(from, now - at->second.sent);
   if (busy) {
     if (progress) at->second.attempts = 1;
     at->second.answered = at->second.asks = true;
     set_due(at, now + resend_after(from, at->second.attempts));
   } else if (progress) {
-    end(at);  // The next one may go at once.
+    end(at);  // The next delivery may go at once.
   }
   return progress;
 }

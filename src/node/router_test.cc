@@ -34,7 +34,7 @@ struct Sender {
                   sent.emplace_back(now, std::get<Delivery>(std::move(message)));
                 });
   }
-  // Time passes, in which what is due is sent.
+  // Lets time pass, and sends each delivery that becomes due.
   void pass(Duration time) {
     const Instant end = now + time;
     while (router.next_wake() && *router.next_wake() <= end) {
@@ -79,7 +79,7 @@ TEST(Router, WhereAnswersTakeLongItWaitsLonger) {
     sender.append(1);
     const size_t before = sender.sent.size();
     sender.pass(120ms);
-    // Once it knows the round trip it does not send again in vain.
+    // Once the router knows the round trip, it does not send again needlessly.
     if (i > 0) {
       EXPECT_EQ(sender.sent.size(), before) << i;
     }
@@ -89,7 +89,7 @@ TEST(Router, WhereAnswersTakeLongItWaitsLonger) {
   sender.sent.erase(sender.sent.begin(), sender.sent.end() - 1);
   sender.pass(3s);
   EXPECT_EQ(sender.gaps(), (Durations{480ms, 960ms}));
-  // It gets faster again.
+  // When answers come faster, it waits less again.
   sender.answer(sender.sent.back().second);
   for (int i = 0; i < 60; ++i) {
     sender.append(1);

@@ -1,4 +1,4 @@
-// What is kept of a processor that runs here.
+// Runner: the record that the host keeps of a processor that runs here under one epoch.
 #pragma once
 
 #include <cstdint>
@@ -20,33 +20,42 @@ namespace databridge::node {
 
 struct Runner {
   ProcessorSpec spec;
-  const flow::ProcessorType* type = nullptr;  // Null: "external", which an embedding engine runs.
+  // Null: the type is "external", and the program that embeds the node runs it.
+  const flow::ProcessorType* type = nullptr;
   RunState state = RunState::starting;
-  std::string reason;      // Why it stops.
-  bool overtaken = false;  // Another node has had it since, or it was deleted.
+  std::string reason;  // Why it stops.
+  // True: another node has run the processor since, or it was deleted.
+  bool overtaken = false;
   std::shared_ptr<Instance> instance;
-  std::shared_ptr<Trigger> open;                  // With a worker.
-  std::map<Uuid, std::vector<uint64_t>> offered;  // To that trigger, by connection.
+  std::shared_ptr<Trigger> open;  // The trigger that is with a worker.
+  // The inputs that were offered to that trigger, as arrivals of each connection.
+  std::map<Uuid, std::vector<uint64_t>> offered;
   flow::ProcessorRecord record;
-  std::string fault;    // Of its last trigger.
-  std::string trouble;  // In the world, as of its last trigger.
+  std::string fault;  // The fault that was reported last; empty: none.
+  // The trouble that kept the last trigger from its work; empty: there was none.
+  std::string trouble;
 
   NoteGate notes;
 
-  Instant due;               // No trigger before.
-  Instant watched_at;        // When it last looked around, or had a trigger.
-  uint32_t failures = 0;     // In a row, as are the next.
-  uint32_t refusals = 0;     // Triggers that the world kept from their work.
-  uint32_t loops = 0;        // Triggers all of whose outputs came back to it.
-  size_t files_max = 0;      // Inputs a trigger; few after a failure.
-  size_t turn = 0;           // Which input connection goes first.
-  uint64_t durable = 0;      // The last commit that is.
+  Instant due;            // No trigger begins before this time.
+  Instant watched_at;     // When it last looked around, or had a trigger.
+  uint32_t failures = 0;  // Failed triggers in a row.
+  uint32_t refusals = 0;  // Triggers in a row that had trouble.
+  // Triggers in a row all of whose outputs came back to this processor.
+  uint32_t loops = 0;
+  // The most inputs of one trigger: 1 after a failure, then twice as many with each success.
+  size_t files_max = 0;
+  size_t turn = 0;           // Decides which input connection goes first.
+  uint64_t durable = 0;      // The last commit that is durable.
   uint64_t covered = 0;      // The last commit that an applied checkpoint covers.
-  uint64_t needs_cover = 0;  // The last commit that needs one.
-  uint64_t proposed = 0;     // The commit of the checkpoint under way; 0: none is.
-  Instant proposed_at;
-  std::string safe;           // Encoded Saved of the last durable commit.
-  std::deque<uint64_t> held;  // Commits with outputs that wait for their checkpoint.
+  uint64_t needs_cover = 0;  // The last commit that needs a checkpoint.
+  // The commit whose checkpoint is under way; 0: none is.
+  uint64_t proposed = 0;
+  Instant proposed_at;  // When that checkpoint was proposed last.
+  // The last durable commit as an encoded Saved, for the next checkpoint.
+  std::string safe;
+  // The commits that a checkpoint must cover before the outputs that wait for them leave.
+  std::deque<uint64_t> held;
 
   bool ending() const { return state == RunState::stopping; }
 };

@@ -1,4 +1,5 @@
-// Runners: a processor under an epoch, from its start to the report that it has stopped.
+// Runners: the life of a processor under one epoch, from its start to the report that it has
+// stopped.
 #include "node/runners.h"
 
 #include <algorithm>
@@ -58,6 +59,8 @@ void Runners::dropped(const Uuid& connection, const std::optional<ProcessorId>& 
 
 // ---- The lease
 
+// A renewal that comes after the end of the lease does not save the epochs of that lease. The
+// leader may have given their work to another node already (safety.md 1.4).
 void Runners::renew(Instant until) {
   const Instant now = world_.env.clock.now();
   lapse(now);
@@ -80,6 +83,8 @@ void Runners::lapse(Instant now) {
 
 // ---- Beginning
 
+// An epoch that ended here never begins again. Its handover gate may be open since then, so another
+// node may be running the processor (safety.md 1.4).
 void Runners::start(const ProcessorId& processor, Epoch epoch) {
   const auto over = ended_.find(processor);
   const auto runner = runners_.find(processor);
@@ -102,7 +107,8 @@ void Runners::try_start(const ProcessorId& processor) {
   if (parked == parked_.end() || runners_.count(processor) > 0) return;
   const Epoch epoch = parked->second;
   const Assignment* assignment = state_->assignments().find(processor);
-  if (assignment == nullptr || assignment->epoch < epoch) return;  // Not applied yet.
+  // This node has not applied the assignment yet.
+  if (assignment == nullptr || assignment->epoch < epoch) return;
   const ProcessorSpec* spec = state_->processors().find(processor);
   const bool ours = assignment->epoch == epoch && assignment->owner == options_.self &&
                     !assignment->releasing && spec != nullptr;
@@ -129,7 +135,9 @@ void Runners::try_start(const ProcessorId& processor) {
   }
   Runner& placed = runners_.emplace(processor, std::move(runner)).first->second;
   warn_of_losses(placed);
-  // That the epoch began is on disk before its first trigger: it never begins twice.
+  // The record that the epoch began must be on disk before its first trigger, so the runner stays
+  // `starting` until then. After a restart the epoch of each record counts as over. So no epoch
+  // begins twice, not even on both sides of a restart.
   write_record(placed, false);
   if (adopted) placed.needs_cover = placed.record.commit;
   world_.events.report(processor, epoch, RunState::starting, "");
@@ -140,9 +148,10 @@ void Runners::over(const ProcessorId& processor, Epoch epoch) {
   newest = std::max(newest, epoch);
 }
 
-// Earlier epochs whose outputs wait nowhere for a word about them are forgotten (safety.md 9.4):
-// this node's own, when it has none of them or has written their last commit down, and those of
-// nodes that are out for good.
+// Returns the data from which this epoch goes on. Its history leaves out earlier epochs if no entry
+// waits for the log's decision about them, so that checkpoints stay small (safety.md 9.4): epochs
+// of this node, if none of its entries wait for that; and epochs of nodes that are out of the
+// cluster for good.
 flow::Saved Runners::continue_from(const Assignment& assignment, bool& adopted) {
   flow::Saved saved = last_saved(assignment, adopted);
   saved.by = options_.self;
@@ -154,8 +163,9 @@ flow::Saved Runners::continue_from(const Assignment& assignment, bool& adopted) 
   return saved;
 }
 
-// Where the processor goes on: from this node's own records if nobody else has said anything since,
-// else from the newest checkpoint in the log.
+// The processor goes on from this node's own record, unless the log has a newer checkpoint.
+// `adopted` is set if the record is newer than the last checkpoint: then a first checkpoint must
+// say so, so that the held outputs may leave.
 flow::Saved Runners::last_saved(const Assignment& assignment, bool& adopted) {
   const ProcessorSpec& spec = *state_->processors().find(assignment.processor);
   const flow::ProcessorType* type = flow::find_type(spec.type);
@@ -164,7 +174,8 @@ flow::Saved Runners::last_saved(const Assignment& assignment, bool& adopted) {
   if (type == nullptr || type->state == StateScope::none) return {};
   const Checkpoint& checkpoint = assignment.checkpoint;
   if (type->state == StateScope::node) {
-    const bool ours = has_local && local->second.epoch >= checkpoint.epoch;  // Not its namesake's.
+    // An older record belongs to an earlier processor with the same id.
+    const bool ours = has_local && local->second.epoch >= checkpoint.epoch;
     return ours ? flow::Saved{{}, local->second.saved.state, {}} : flow::Saved{};
   }
   const auto said = std::make_pair(checkpoint.epoch, checkpoint.sequence);
@@ -207,6 +218,7 @@ Result<void> Runners::make_instance(Runner& runner) {
 
 // ---- Ending
 
+// Ends an epoch after its present trigger, whose result still counts.
 void Runners::stop(const ProcessorId& processor, Epoch epoch, const std::string& reason) {
   const auto at = runners_.find(processor);
   if (const auto parked = parked_.find(processor);
@@ -234,6 +246,8 @@ void Runners::stop_all() {
   for (const auto& [id, epoch] : all) stop(id, epoch, "the node is stopping");
 }
 
+// Ends an epoch at once. Its inputs go back. If a trigger is with a worker, its result does not
+// count, and the watchdog gives it only the stop budget to return.
 void Runners::kill(Runner& runner, const std::string& reason) {
   if (runner.instance && runner.instance->gone.exchange(true)) return;
   if (runner.open) orphan(*runner.open, world_.env.clock.now());
@@ -251,7 +265,8 @@ void Runners::put_back(Runner& runner) {
   }
 }
 
-// "Stopped" is said once the worker has returned and what it committed is durable.
+// "Stopped" opens the handover gate, so the next owner may begin at once. Nothing of this epoch may
+// come after it. So it is said only when the worker has returned and the last commit is durable.
 bool Runners::finish_stop(const ProcessorId& processor) {
   const auto at = runners_.find(processor);
   if (at == runners_.end()) return false;
@@ -277,7 +292,7 @@ void Runners::reconsider(const ProcessorId& processor) {
   if (at != runners_.end()) {
     Runner& runner = at->second;
     const Epoch epoch = runner.record.epoch;
-    // It may be ours again before its worker returns.
+    // This is noted now, because this node may be the owner again before its worker returns.
     if (is_overtaken(assignment, epoch)) runner.overtaken = true;
     if (assignment == nullptr || assignment->epoch != epoch || assignment->owner != options_.self) {
       kill(runner, "it has moved on");
@@ -293,8 +308,9 @@ void Runners::reconsider(const ProcessorId& processor) {
   try_start(processor);
 }
 
-// Whether what this node kept of that epoch counts no more (docs/flows.md): somebody else has gone
-// on; or a state that is past the epoch does not know the processor, so it was deleted.
+// True if this node's record of that epoch does not count any more (docs/flows.md). Either another
+// node got the processor in a later epoch. Or it was deleted: the state is past the epoch and does
+// not know the processor.
 bool Runners::is_overtaken(const Assignment* assignment, Epoch epoch) const {
   if (assignment == nullptr) return epoch.index <= state_->version();
   return assignment->owner && assignment->owner != options_.self && assignment->epoch > epoch;

@@ -1,12 +1,12 @@
 // The runners of this node: each is one processor under one epoch, from its start to the report
 // that it has stopped.
 //
-// - Owns: the runners, what each processor has kept on this disk (Space::state), and the triggers
+// - Owns: the runners, the record of each processor on this disk (Space::state), and the triggers
 //   that are with a worker.
 // - Hides: when a processor is triggered, what ends an epoch, how failures are tried again, and
 //   which outputs wait for a checkpoint (docs/flows.md).
 //
-// Reads the clock, runs jobs on workers. Engine thread.
+// Not pure: it reads the clock and runs jobs on workers. Engine thread.
 #pragma once
 
 #include <functional>
@@ -28,46 +28,51 @@ namespace databridge::node {
 
 class Runners {
  public:
-  static constexpr Duration kStuckAfter = 10s;  // A trigger that has not returned is said to be.
+  // A trigger that has not returned after this time is reported as stuck.
+  static constexpr Duration kStuckAfter = 10s;
 
   struct Options {
     Incarnation self;
     size_t trigger_files_max = 1024;
     uint64_t trigger_bytes_max = 4 << 20;
-    Duration trigger_time_max = 500ms;  // After it a trigger takes nothing more.
+    Duration trigger_time_max = 500ms;  // After this time a trigger gets no further input.
     std::shared_ptr<LeaseBoard> board;
   };
-  // `post` brings a call to the engine's thread, from any thread; it drops what comes after the
+  // Brings a call to the engine's thread. Any thread may use it. It drops calls that come after the
   // host is gone.
   using Post = std::function<void(std::function<void()>)>;
 
   Runners(Options options, HostWorld world, Post post, Queues& queues);
   ~Runners();
 
-  // Reads what the last start left. Once, before anything else. May wait for the disk.
+  // Reads the data that the last start left. Call it once, before anything else. It may wait for
+  // the disk.
   Result<void> restore();
 
-  // ---- What the state says. It is the brain's own, and stays valid.
+  // ---- Changes of the state. The state is the brain's own, and stays valid.
   void applied(const State& state) { state_ = &state; }
-  void reconsider(const ProcessorId& processor);  // Its assignment or spec may have changed.
-  void cover(const ProcessorId& processor, Instant now);  // Sees to its checkpoint.
-  // Flow files of that connection are not there any more. Reader: as Queues::Dropped has it.
+  void reconsider(const ProcessorId& processor);  // The assignment or spec may have changed.
+  // Releases outputs that a checkpoint covers, and asks for the next checkpoint if one is needed.
+  void cover(const ProcessorId& processor, Instant now);
+  // The flow files of that connection are deleted. `reader` is the same as in Queues::Dropped.
   void dropped(const Uuid& connection, const std::optional<ProcessorId>& reader);
-  std::set<ProcessorId> processors() const;  // All of which something is here.
+  // All processors that have a runner, a start that waits, or a record on this node.
+  std::set<ProcessorId> processors() const;
 
-  // ---- What the leader says
+  // ---- Orders of the leader
   void renew(Instant until);
   void start(const ProcessorId& processor, Epoch epoch);
   void stop(const ProcessorId& processor, Epoch epoch, const std::string& reason);
   void stop_all();
 
   // ---- Time and room
-  void lapse(Instant now);  // After the end of the lease every epoch is over.
+  void lapse(Instant now);  // Ends every epoch if the lease has ended.
   void tick(Instant now);
   std::optional<Instant> next_wake() const;
   void pause_sources(bool paused);
   void wake(const ProcessorId& processor) { wake_.insert(processor); }
-  bool settle();  // Triggers those that were woken. False: nobody was.
+  // Triggers the processors that were woken. False: none was.
+  bool settle();
 
   const std::map<ProcessorId, Runner>& all() const { return runners_; }
   std::vector<cluster::StuckTrigger> stuck() const;
@@ -96,7 +101,7 @@ class Runners {
   void finish(Trigger& trigger);
   void take_result(Runner& runner, Trigger& trigger, Instant now);
 
-  // ---- What triggers hand in (runners_commit.cc)
+  // ---- Commits (runners_commit.cc)
   struct Commit {
     ProcessorId processor;
     Epoch epoch;
@@ -111,7 +116,7 @@ class Runners {
   void committed(const Commit& commit);
   void cover(Runner& runner, Instant now);
 
-  // ---- What people hear (runners_words.cc)
+  // ---- Lines for people (runners_words.cc)
   void warn_of_losses(const Runner& runner);
   void tell(Runner& runner, const flow::Delta& delta, const std::string& trouble, Instant now);
   void note(Runner& runner, std::vector<std::string> notes, Instant now);
@@ -129,15 +134,20 @@ class Runners {
   const State none_;
   const State* state_ = &none_;
   std::map<ProcessorId, Runner> runners_;
-  std::map<ProcessorId, Epoch> parked_;                   // Starts that wait for a condition.
-  std::map<ProcessorId, Epoch> ended_;                    // The newest epoch that is over here.
-  std::map<ProcessorId, flow::ProcessorRecord> records_;  // As on disk.
+  std::map<ProcessorId, Epoch> parked_;  // Starts that wait for a condition.
+  // The newest epoch of each processor that is over here.
+  std::map<ProcessorId, Epoch> ended_;
+  // The records on disk, as they were when the last epoch of each processor ended.
+  std::map<ProcessorId, flow::ProcessorRecord> records_;
   bool sources_paused_ = false;
-  std::set<ProcessorId> wake_;  // May have a reason to be triggered.
+  // Processors that may have a reason to be triggered.
+  std::set<ProcessorId> wake_;
+  // When to wake a processor.
   std::set<std::pair<Instant, ProcessorId>> timers_;
-  // Triggers, by when they were handed in. One that is there for too long moves to stuck_, which
-  // has the Unix time of that moment.
+  // Triggers that are with workers, by the time when they were handed over. A trigger that does not
+  // return for too long moves to stuck_.
   std::set<std::pair<Instant, ProcessorId>> with_workers_;
+  // Stuck triggers, with the Unix time in milliseconds when each was handed over.
   std::map<ProcessorId, int64_t> stuck_;
 };
 

@@ -1,5 +1,5 @@
-// Commits: what a trigger hands in, until it is durable and, where it needs one, its checkpoint is
-// in the log.
+// Commits: the result of a trigger, until it is durable and, if it needs a checkpoint, until that
+// is in the log.
 #include <algorithm>
 #include <set>
 
@@ -22,7 +22,8 @@ Bytes record_key(const ProcessorId& id) {
 
 }  // namespace
 
-// It fed itself and did nothing else: what failed is tried again, say.
+// True if the trigger did nothing but feed its own processor, as when files that failed are sent
+// back to try again.
 bool Runners::comes_back(const Runner& runner, const flow::Delta& delta) const {
   return !delta.consumed.empty() && delta.outputs.size() >= delta.consumed.size() &&
          std::all_of(delta.outputs.begin(), delta.outputs.end(), [&](const flow::Output& output) {
@@ -33,30 +34,33 @@ bool Runners::comes_back(const Runner& runner, const flow::Delta& delta) const {
 
 void Runners::commit(Runner& runner, flow::Delta& delta, const std::string& trouble, Instant now) {
   runner.failures = 0;
+  // After a failure the triggers grow again step by step.
   runner.files_max = std::min(runner.files_max * 2, options_.trigger_files_max);
   tell(runner, delta, trouble, now);
   std::map<Uuid, std::vector<uint64_t>> consumed;
   for (const flow::Input& input : delta.consumed) {
-    // Otherwise its connection was deleted while the trigger ran.
+    // An input is not in `offered` any more if its connection was deleted while the trigger ran.
     if (runner.offered.contains(input.connection)) {
       consumed[input.connection].push_back(input.arrival);
     }
   }
   for (const auto& [id, arrivals] : consumed) queues_.consume(id, arrivals);
-  put_back(runner);  // What was offered and not taken.
+  put_back(runner);  // The inputs that were offered and not taken.
   if (delta.empty()) return;
 
   flow::ProcessorRecord& record = runner.record;
   const bool checkpointed = delta.state && runner.type->state == StateScope::cluster;
   if (delta.state) record.saved.state = std::move(*delta.state);
   if (checkpointed) runner.needs_cover = record.commit + 1;
-  // Inputs that are taken here are gone: outputs made of them must not hang on a checkpoint that
-  // another owner may overtake. Outputs of a source do.
+  // Outputs of a source wait for a checkpoint: if another owner takes over before it, these outputs
+  // are dropped, and that owner makes them again. Outputs that are made of inputs must not wait for
+  // one. Their inputs are erased in this commit, so no other owner can make them again.
   const uint64_t hangs_on = delta.consumed.empty() ? runner.needs_cover : 0;
   std::set<Uuid> filled;
   for (flow::Output& output : delta.outputs) {
     const Uuid& to = output.connection;
-    if (!queues_.may_append(to)) continue;  // Deleted while the trigger ran: it ends there.
+    // The connection was deleted while the trigger ran, and the output is dropped.
+    if (!queues_.may_append(to)) continue;
     queues_.append(to, record.epoch, ++record.sequences[to], hangs_on, std::move(output.file));
     filled.insert(to);
   }
@@ -84,7 +88,7 @@ void Runners::forget_record(const ProcessorId& processor) {
   records_.erase(processor);
 }
 
-// The lease may have ended while the disk was at work: then the epoch is over first.
+// The lease may have ended while the disk was writing. Then all epochs end first.
 void Runners::committed(const Commit& commit) {
   const Instant now = world_.env.clock.now();
   lapse(now);
@@ -96,8 +100,9 @@ void Runners::committed(const Commit& commit) {
   Runner& runner = at->second;
   runner.durable = commit.commit;
   runner.safe = commit.saved;
-  // What was committed in time and is durable after the lease leaves as the remains of an epoch
-  // that is over: in the queue here, or by deliveries that name the newest epoch.
+  // A commit that was handed in under the lease may become durable after its end. Its outputs leave
+  // all the same, as entries of an epoch that is over: they are in the queue here, or go out in
+  // deliveries that name the newest epoch. So this is no release by the epoch itself.
   const bool over = runner.instance && runner.instance->gone;
   if (commit.outputs && !over && world_.watch != nullptr) {
     world_.watch->released(commit.processor, commit.epoch, commit.commit, now);
@@ -134,6 +139,9 @@ void Runners::cover(Runner& runner, Instant now) {
     }
   }
   if (runner.covered >= runner.proposed) runner.proposed = 0;
+  // One checkpoint is under way at a time, and the next one includes all commits until then. A
+  // proposal may be lost, so it is repeated. After the Release the log takes no checkpoint of this
+  // epoch.
   const bool due = runner.proposed == 0 || now >= runner.proposed_at + kCheckpointRetry;
   if (runner.needs_cover <= runner.covered || runner.durable <= runner.covered || !due ||
       assignment->releasing) {

@@ -38,7 +38,7 @@ class RunnersTest : public HostPartTest {
     }
   }
   void lease(Duration left) { runners.renew(clock.now() + left); }
-  // The disk, all workers and the log have done what they were given.
+  // Lets the disk, all workers and the log finish their work.
   void work() {
     for (int round = 0; round < 6; ++round) {
       sync();
@@ -82,7 +82,7 @@ TEST_F(RunnersTest, AStartWaitsUntilItsAssignmentIsApplied) {
   const State before = state;
   runners.applied(before);
   const Touched touched = assign("gen", kSelf);
-  runners.start(id("gen"), epoch("gen"));  // The leader's word was faster than the log.
+  runners.start(id("gen"), epoch("gen"));  // The start arrives before the assignment is applied.
   EXPECT_FALSE(runs("gen"));
   tell(touched);
   EXPECT_TRUE(runs("gen"));
@@ -138,14 +138,13 @@ TEST_F(RunnersTest, TheEndOfTheLeaseEndsEveryEpoch) {
   EXPECT_THAT(reports.back(), Pair(RunState::unassigned, "the lease ended"));
 }
 
-// "Stopped" says that nothing of this epoch comes any more: not from its worker, and not from its
-// disk.
+// "Stopped" promises that nothing of this epoch comes any more, from its worker or from its disk.
 TEST_F(RunnersTest, StoppedIsSaidOnceTheWorkerAndTheDiskAreDone) {
   lease(5s);
   tell(assign("gen", kSelf));
   runners.start(id("gen"), epoch("gen"));
   sync();
-  settle();  // Its first trigger is with a worker.
+  settle();  // The first trigger is with a worker.
   runners.stop(id("gen"), epoch("gen"), "stopped");
   EXPECT_EQ(reports.back().first, RunState::stopping);
   workers.run_one();

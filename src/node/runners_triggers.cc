@@ -1,4 +1,5 @@
-// Triggers: when a processor has one, what it is offered, and what becomes of what it returns.
+// Triggers: when a processor gets one, which inputs it is offered, and what follows from its
+// result.
 #include <algorithm>
 
 #include "env/workers.h"
@@ -31,6 +32,8 @@ std::optional<Instant> Runners::next_wake() const {
   const auto also = [&](Instant at) { next = next ? std::min(*next, at) : at; };
   if (!timers_.empty()) also(timers_.begin()->first);
   if (!with_workers_.empty()) also(with_workers_.begin()->first + kStuckAfter);
+  // An epoch that is ending already does not wait for the end of the lease. Otherwise this function
+  // would return a time that is past, again and again.
   const bool leased = std::any_of(runners_.begin(), runners_.end(),
                                   [](const auto& entry) { return !entry.second.ending(); });
   if (leased) also(options_.board->ends());
@@ -67,7 +70,8 @@ bool Runners::may_trigger(Runner& runner, Instant now) {
   return is_leased(now);
 }
 
-// What changes in the world while nothing more can be put out must not be missed.
+// Some processors must not miss changes outside while they can put nothing out, such as the
+// rotation of a log file. So they look around from time to time.
 void Runners::watch(Runner& runner, Instant now) {
   if (runner.type == nullptr || !runner.type->watches || runner.open ||
       runner.state != RunState::running || !is_leased(now)) {
@@ -95,14 +99,15 @@ void Runners::schedule(const ProcessorId& processor, Instant now) {
   run_trigger(std::move(trigger));
 }
 
-// A flow that was sent again with other properties takes effect between two triggers. False: it
-// cannot go on as it is described now.
+// Changed properties take effect between two triggers. False: the processor cannot go on as the
+// flow describes it now.
 bool Runners::take_spec(Runner& runner) {
   const ProcessorId id = runner.spec.id;
   const ProcessorSpec* spec = state_->processors().find(id);
   if (spec == nullptr || *spec == runner.spec) return true;
-  if (spec->type != runner.spec.type) return false;  // Its release is on the way.
-  // What only the present instance has open is lost with it: it goes on where it can.
+  if (spec->type != runner.spec.type) return false;  // A leader releases it.
+  // If the properties are the same, the instance goes on, since files that only it has open could
+  // be lost with it.
   const bool same = spec->properties == runner.spec.properties;
   runner.spec = *spec;
   if (same) return true;
@@ -115,7 +120,8 @@ bool Runners::take_spec(Runner& runner) {
 }
 
 std::shared_ptr<Trigger> Runners::make_trigger(Runner& runner) const {
-  auto trigger = std::make_shared<Trigger>();  // Shared by the job and the call that follows it.
+  // It is shared by the job on the worker and the call that follows the job.
+  auto trigger = std::make_shared<Trigger>();
   trigger->processor = runner.spec.id;
   trigger->epoch = runner.record.epoch;
   trigger->watch = world_.watch;
@@ -135,7 +141,8 @@ void Runners::run_trigger(std::shared_ptr<Trigger> trigger) {
   });
 }
 
-// Each input gets its share of the trigger; another one goes first each time.
+// Each input connection gets an equal share of the trigger. Another connection goes first each
+// time.
 flow::Offer Runners::make_offer(Runner& runner) {
   const ProcessorId& id = runner.spec.id;
   flow::Offer offer;
@@ -156,13 +163,14 @@ void Runners::finish(Trigger& trigger) {
   if (at == runners_.end()) return;
   Runner& runner = at->second;
   runner.open.reset();
-  // The worker may hold the trigger for longer. The instance goes with its runner, before the next
-  // one begins: it leaves to that one what only it has open.
+  // The worker may hold the trigger a little longer, but the instance must not live on with it. The
+  // runner drops the instance before the next one begins, which takes over the files that only the
+  // old one has open.
   trigger.instance.reset();
   returned(trigger, now);
   note(runner, std::move(trigger.notes), now);
   lapse(now);
-  const auto still = runners_.find(trigger.processor);  // It may have ended just now.
+  const auto still = runners_.find(trigger.processor);  // lapse() may have ended it.
   if (still == runners_.end() || still->second.record.epoch != trigger.epoch ||
       still->second.instance->gone) {
     finish_stop(trigger.processor);
@@ -183,7 +191,8 @@ void Runners::take_result(Runner& runner, Trigger& trigger, Instant now) {
   if (trigger.result->wait) {
     runner.due = trigger.began_at + *trigger.result->wait;
   } else if (trigger.result->empty()) {
-    runner.due = now + kNothingDone;  // It did nothing and did not say for how long.
+    // It did nothing, and did not say how long to wait.
+    runner.due = now + kNothingDone;
   }
   commit(runner, *trigger.result, trigger.trouble, now);
 }

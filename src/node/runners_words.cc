@@ -1,4 +1,4 @@
-// What people hear of a processor: its notes, why it fails, and that a trigger does not return.
+// Lines for people about a processor: its notes, why it fails, and that a trigger does not return.
 #include <algorithm>
 
 #include "node/runners.h"
@@ -9,10 +9,10 @@ namespace {
 constexpr Duration kRetryFirst = 100ms;
 constexpr Duration kRetryMost = 30s;
 constexpr uint32_t kFaultsTold = 3;
-constexpr size_t kWordsMax = 1000;  // Of a note or a fault, in bytes.
+constexpr size_t kWordsMax = 1000;  // The longest note or fault, in bytes.
 constexpr size_t kNamesMax = 3;
 
-// Whole characters of it.
+// Cuts a text that is too long, at the end of a character.
 std::string shortened(std::string words) {
   if (words.size() <= kWordsMax) return words;
   size_t end = kWordsMax;
@@ -27,7 +27,8 @@ bool runs(const Trigger& trigger) {
 
 }  // namespace
 
-// A flow that is older than the rule goes on; whoever reads the log is told.
+// A new flow must say what happens to flow files that fail. A flow that is older than this rule
+// runs all the same, and the log has a warning about it.
 void Runners::warn_of_losses(const Runner& runner) {
   std::set<std::string> connected;
   for (const auto& [relationship, ids] : queues_.topology().outputs(runner.spec.id)) {
@@ -41,7 +42,7 @@ void Runners::warn_of_losses(const Runner& runner) {
 void Runners::tell(Runner& runner, const flow::Delta& delta, const std::string& trouble,
                    Instant now) {
   if (!trouble.empty()) {
-    // One line a state, however long it lasts.
+    // One line for each new trouble, however long it lasts.
     if (trouble != runner.trouble)
       world_.events.note(runner.spec.id, shortened("waits: " + trouble));
     tell_fault(runner, ++runner.refusals, "waits, and tries again: " + trouble);
@@ -78,7 +79,8 @@ void Runners::back_off(Runner& runner, uint32_t times, Instant now) {
 void Runners::failed(Runner& runner, const std::string& why, Instant now) {
   put_back(runner);
   back_off(runner, ++runner.failures, now);
-  runner.files_max = 1;  // So that one bad flow file does not hold up its neighbours.
+  // With one file in each trigger, a bad flow file fails alone and does not hold up the others.
+  runner.files_max = 1;
   if ((runner.failures & (runner.failures - 1)) == 0) {
     world_.events.note(runner.spec.id, shortened("failed " + std::to_string(runner.failures) +
                                                  " times in a row: " + why));
@@ -86,8 +88,8 @@ void Runners::failed(Runner& runner, const std::string& why, Instant now) {
   tell_fault(runner, runner.failures, "fails at every trigger: " + why);
 }
 
-// One failure may be chance. Each word to the cluster is an entry of its log: after the first ones
-// they are said again only now and then.
+// One failure may be chance, so the first report comes after kFaultsTold failures in a row. Each
+// report is an entry of the cluster's log, so later reports become ever rarer.
 void Runners::tell_fault(Runner& runner, uint32_t times, const std::string& words) {
   const bool rarely = (times & (times - 1)) == 0;
   if (times < kFaultsTold || (times > kFaultsTold && !rarely)) return;
@@ -97,7 +99,8 @@ void Runners::tell_fault(Runner& runner, uint32_t times, const std::string& word
 
 // ---- Triggers that do not return
 
-// There are only so many workers: each that is kept is one less for everybody else.
+// The number of workers is limited: a trigger that does not return keeps a worker that other
+// processors need. So people and the leader are told about it.
 void Runners::look_for_stuck(Instant now) {
   while (!with_workers_.empty() && with_workers_.begin()->first + kStuckAfter <= now) {
     const ProcessorId id = with_workers_.begin()->second;

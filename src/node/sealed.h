@@ -1,4 +1,4 @@
-// Records with a checksum, and the words for what the store has lost. Pure.
+// Records with a checksum, and the error for a damaged log. Pure.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace databridge::node {
 
-// CRC-32C of the content, then the content.
+// Returns the CRC-32C of the content, followed by the content.
 Bytes seal(BytesView content);
-// Code::corrupt, by the name of the record.
+// Returns the content. Code::corrupt, with the name of the record: it does not fit its checksum.
 Result<BytesView> unseal(BytesView record, const std::string& name);
 
 Error broken_log(const std::string& why);

@@ -20,10 +20,10 @@ constexpr char kFormerHeads[][7] = {"head/2", "head"};
 // A program of an earlier version must not take this node for one that has no snapshot.
 constexpr char kNewerHead[] = "the snapshot was written by a newer version";
 constexpr char kChunksFrom[] = "chunk/";
-constexpr char kChunksTo[] = "chunk0";  // '0' follows '/'.
+constexpr char kChunksTo[] = "chunk0";  // The character after '/' is '0'.
 constexpr uint64_t kIdMax = uint64_t{1} << 62;
 
-// Chunks of one piece lie in the order of their offsets in it.
+// The chunks of one piece are in the order of their offsets.
 Bytes chunk_key(uint64_t piece, uint64_t offset) {
   Bytes key = kChunksFrom;
   append_big64(key, piece);
@@ -31,12 +31,12 @@ Bytes chunk_key(uint64_t piece, uint64_t offset) {
   return key;
 }
 
-// The head that counts, of whichever version.
+// The head that counts, in the form of any version.
 struct Head {
   raft::Snapshot snapshot;                            // Without its data.
   std::vector<std::pair<uint64_t, uint64_t>> pieces;  // Ids and sizes.
   bool is_former = false;
-  uint64_t hash = 0;  // Of the data; of a former one.
+  uint64_t hash = 0;  // The hash of the data; only in a former head.
 };
 
 Result<Head> read_head(BytesView content) {
@@ -58,7 +58,8 @@ Result<Head> read_head(BytesView content) {
   return head;
 }
 
-// Earlier versions had one piece, whose chunks had no checksum; the first of them named no id.
+// Earlier versions wrote one piece, whose chunks had no checksum. The first version gave that piece
+// no id.
 Result<Head> read_former_head(BytesView content, bool has_id) {
   Head head;
   head.is_former = true;
@@ -133,9 +134,10 @@ void SnapshotStore::begin(env::Batch& batch, const Pieces& data) {
   uint64_t fresh = 1;
   for (const Piece& piece : stored_) fresh = std::max(fresh, piece.id + 1);
   if (CANARY(chunks_over_the_head) && !stored_.empty()) fresh = stored_.front().id;
-  // Chunks of an attempt that was given up may lie where those of this one shall.
+  // Chunks of an attempt that was given up may have the keys that this one needs.
   batch.erase_range(Space::snapshot, chunk_key(fresh, 0), kChunksTo);
-  // By its memory, which cannot be that of another piece: `stored_` holds it.
+  // A piece is recognized by the address of its memory. No other piece can have that address,
+  // because `stored_` keeps the memory.
   std::map<const char*, const Piece*> known;
   std::map<size_t, const Piece*> of_size;
   for (const Piece& piece : stored_) {
@@ -184,7 +186,7 @@ void SnapshotStore::put_head(env::Batch& batch, const raft::Snapshot& snapshot) 
   content.append(raft::encode_snapshot_head(snapshot));
   batch.put(Space::snapshot, kHead, seal(content));
   batch.put(Space::snapshot, kFormerHeads[0], kNewerHead);
-  // Pieces that the new head does not name go with the head that did.
+  // Pieces that the new head does not name are erased together with the old head.
   std::vector<uint64_t> kept, gone;
   for (const Piece& piece : next_) kept.push_back(piece.id);
   std::sort(kept.begin(), kept.end());
@@ -195,7 +197,8 @@ void SnapshotStore::put_head(env::Batch& batch, const raft::Snapshot& snapshot) 
   std::sort(gone.begin(), gone.end());
   for (auto first = gone.begin(); first != gone.end();) {
     auto last = first;
-    while (last + 1 != gone.end() && last[1] == *last + 1) ++last;  // Neighbours go as one range.
+    // Neighbours are erased as one range.
+    while (last + 1 != gone.end() && last[1] == *last + 1) ++last;
     batch.erase_range(Space::snapshot, chunk_key(*first, 0), chunk_key(*last + 1, 0));
     first = last + 1;
   }

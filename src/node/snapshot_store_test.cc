@@ -1,4 +1,4 @@
-// Whenever a node is killed, one whole snapshot counts; and what two snapshots share is written
+// Whenever a node is killed, one whole snapshot counts. Pieces that two snapshots share are written
 // once.
 #include "node/snapshot_store.h"
 
@@ -28,7 +28,7 @@ raft::Snapshot snapshot_of(raft::Index index, Pieces data) {
   return snapshot;
 }
 
-// A write in several batches: `more` does one step of it; false: it was the last.
+// Writes a snapshot in several batches. `more` does one step; false: it was the last one.
 struct Steps {
   raft::Snapshot snapshot;
   size_t chunk;
@@ -118,7 +118,7 @@ TEST_F(SnapshotStoreTest, PiecesThatTheStoreHasAreNotWrittenAgain) {
   EXPECT_EQ(chunks(), 4u) << "pieces that no head names go";
 }
 
-// Snapshots that share pieces, killed after any step of any of them.
+// The node is killed after any step of writing snapshots that share pieces.
 TEST_F(SnapshotStoreTest, ACrashBetweenAnyTwoStepsLeavesOneThatCounts) {
   const Payload one(Bytes(700, '1')), two(Bytes(900, '2')), three(Bytes(500, '3'));
   const auto with = [](raft::Index index, std::vector<Payload> pieces) {
@@ -140,7 +140,7 @@ TEST_F(SnapshotStoreTest, ACrashBetweenAnyTwoStepsLeavesOneThatCounts) {
           ASSERT_TRUE(loaded) << "killed after " << steps << ": " << loaded.error().message;
           EXPECT_EQ(loaded->data, before.data);
           snapshots = std::move(again);
-          own = {own.snapshot, own.chunk};  // A new process begins anew.
+          own = {own.snapshot, own.chunk};  // The new process begins again.
         }
         env::Batch next;
         more = own.more(snapshots, next);
@@ -155,7 +155,7 @@ TEST_F(SnapshotStoreTest, ACrashBetweenAnyTwoStepsLeavesOneThatCounts) {
   }
 }
 
-// The log is replaced with it, and what was written of this node's own goes.
+// The installed snapshot replaces the log, and the unfinished snapshot of this node is erased.
 TEST_F(SnapshotStoreTest, AnInstallationInTheMiddleOfAnOwnSnapshotReplacesIt) {
   RaftLogStore log;
   Steps own{snapshot_of(5, Pieces(Bytes(2000, 'o'))), 300};
@@ -177,8 +177,8 @@ TEST_F(SnapshotStoreTest, AnInstallationInTheMiddleOfAnOwnSnapshotReplacesIt) {
   EXPECT_EQ(chunks(), 1u);
 }
 
-// As earlier versions wrote it: one piece without checksums; the first of them named no id of it,
-// and no hash of the log.
+// A snapshot as earlier versions wrote it: one piece without checksums. The first version named no
+// id of the piece and no hash of the log.
 class FormerSnapshotTest : public SnapshotStoreTest, public testing::WithParamInterface<bool> {};
 
 TEST_P(FormerSnapshotTest, IsReadAndReplaced) {

@@ -1,5 +1,5 @@
-// For tests: an env in memory. The store forgets what was not synced, workers run when told to, the
-// network is the test's own.
+// For tests: an env in memory. The store forgets writes that were not synced, workers run only when
+// they are told to, and the network does nothing.
 #pragma once
 
 #include <deque>
@@ -36,7 +36,7 @@ class ForgetfulStore : public env::Store {
     return durable_;
   }
 
-  // What was not synced is gone; batches are numbered afresh, as by a new process.
+  // Drops the writes that were not synced. Batches are numbered from 1 again, as in a new process.
   void crash() {
     pending_.clear();
     submitted_ = durable_ = 0;

@@ -1,6 +1,7 @@
-// Which connections lead to a processor, and which lead away from it, as the flows say.
+// The wiring: which connections lead to a processor, and which lead away from it.
 //
-// - Owns: both directions of the wiring, in the order of the flow: inputs are offered in it.
+// - Owns: both directions of the wiring. Connections are in the order of the flow, because inputs
+//   are offered in that order.
 // - Pure. Engine thread.
 #pragma once
 
@@ -21,17 +22,18 @@ class Topology {
     ProcessorId from;
     ProcessorId to;
   };
-  using Outputs = std::map<std::string, std::vector<Uuid>>;  // By relationship.
+  using Outputs = std::map<std::string, std::vector<Uuid>>;  // The key is the relationship.
 
-  // From all flows anew. Returns the connections that were there before and are not any more.
+  // Reads all flows again. Returns the connections that existed before and do not exist any more.
   std::vector<Uuid> rebuild(const State& state);
-  // Takes these flows as they are now, and forgets these connections first. Returns where each of
-  // those led that were there.
+  // Forgets the touched connections, then reads the touched flows again. Returns the former ends of
+  // the touched connections that existed before.
   std::map<Uuid, Ends> change(const State& state, const Touched& touched);
 
   const std::vector<Uuid>& inputs(const ProcessorId& processor) const;
   const Outputs& outputs(const ProcessorId& processor) const;
-  std::vector<ProcessorId> processors() const;  // With a connection; perhaps twice.
+  // All processors that have a connection. A processor may be in the list twice.
+  std::vector<ProcessorId> processors() const;
   template <typename Visit>
   void each_output(const ProcessorId& processor, const Visit& visit) const {
     for (const auto& [relationship, ids] : outputs(processor)) {

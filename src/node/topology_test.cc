@@ -19,7 +19,7 @@ class TopologyTest : public testing::Test {
     ProcessorId to;
   };
 
-  // The flow as it is from now on. The state gives each connection its id.
+  // Replaces the flow. The state gives each connection its id.
   Touched put(const std::string& name, const std::vector<Wire>& wires) {
     FlowSpec flow;
     flow.id = FlowId(name);
@@ -83,7 +83,7 @@ TEST_F(TopologyTest, ADeletedFlowLeavesNothing) {
   EXPECT_THAT(topology.processors(), IsEmpty());
 }
 
-// Whoever follows the changes ends where somebody ends who reads all flows anew.
+// Following every change gives the same wiring as reading all flows again.
 TEST_F(TopologyTest, ToRebuildFindsTheSameAndNamesWhatIsGone) {
   topology.change(state, put("f", {{kA, "success", kB}, {kB, "success", kC}}));
   const Uuid gone = id_of("f", 1);

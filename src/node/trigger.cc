@@ -9,20 +9,21 @@
 namespace databridge::node {
 namespace {
 
-// What the processor may know of its time: less than is left of the lease, for what ends after that
-// is not handed in.
+// Tells the processor when to end. It gets no more time than is left of the lease, because a result
+// that comes after the lease is not handed in.
 void limit(Trigger& trigger, flow::World& world) {
   world.end = std::min(trigger.began_at + trigger.time_max, trigger.lease_until);
 }
 
 }  // namespace
 
-// Nothing begins at or after the lease's end, even if the engine is stuck; and what
-// ends after it is not handed in.
+// The worker reads the clock itself, so no trigger begins at or after the end of the lease, even if
+// the engine's thread hangs. A trigger that ends after the lease hands nothing in.
 void run(Trigger& trigger, const env::Clock& clock) {
   Instance& instance = *trigger.instance;
   trigger.began_at = clock.now();
-  // It is on the board before it looks whether its epoch is over.
+  // The trigger takes its slot before it looks whether its epoch is over. So an epoch that ends now
+  // is either seen below, or finds the slot and marks it for the watchdog.
   if (!enter(trigger, trigger.began_at)) return;
   trigger.lease_until = trigger.board->ends();
   const bool leased = trigger.began_at < trigger.lease_until || CANARY(trigger_after_lease);

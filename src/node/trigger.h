@@ -1,7 +1,8 @@
-// One trigger of a processor: what the engine's thread hands to a worker, and what comes back.
+// One trigger of a processor: the data that the engine's thread gives to a worker, and the result
+// that comes back.
 //
-// The engine's thread makes it and reads it again after the worker has returned; in between only
-// the worker touches it, but for what is atomic.
+// The engine's thread makes it, and reads it again after the worker has returned. In between only
+// the worker touches it, except for the atomic fields.
 #pragma once
 
 #include <atomic>
@@ -18,14 +19,16 @@
 
 namespace databridge::node {
 
-// What a worker needs of a runner. shared_ptr, because whichever of the two ends last frees it.
+// The part of a runner that a worker needs. It is held by shared_ptr: the runner or the trigger may
+// end first, and the last one frees it.
 struct Instance {
   Instance(std::unique_ptr<flow::Processor> made, flow::World its_world)
       : processor(std::move(made)), world(std::move(its_world)) {}
 
   std::unique_ptr<flow::Processor> processor;
   flow::World world;
-  std::atomic<bool> gone{false};  // The epoch is over: begin nothing, hand nothing in.
+  // True: the epoch is over. No trigger begins any more, and no result is handed in.
+  std::atomic<bool> gone{false};
 };
 
 // One trigger on its way to a worker and back.
@@ -38,7 +41,8 @@ struct Trigger {
   Duration time_max{};
   Instant scheduled_at;
   flow::Offer offer;
-  bool watches = false;  // It only looks around: there is no room for a real one.
+  // True: the processor only looks around, because it may put nothing out now.
+  bool watches = false;
   bool began = false;
   Instant began_at;
   Instant lease_until;
@@ -46,7 +50,8 @@ struct Trigger {
   std::vector<std::string> notes;
   std::string trouble;
 
-  // For the watchdog; the worker takes it. It is given back when nobody can mark it any more.
+  // The slot on the lease board, for the watchdog. The worker takes it. It is given back only when
+  // the trigger is destroyed, because until then orphan() may mark it.
   std::atomic<LeaseBoard::Slot*> slot{nullptr};
 
   ~Trigger() {
@@ -54,14 +59,14 @@ struct Trigger {
   }
 };
 
-// On the worker: runs the processor, if its epoch and its lease still live.
+// Called on the worker. Runs the processor, if its epoch and its lease are still alive.
 void run(Trigger& trigger, const env::Clock& clock);
 
-// For the watchdog. The trigger begins on a worker (false: there is no slot for it), and has
-// returned from it.
+// For the watchdog: the trigger begins on a worker. False: no slot is free for it.
 bool enter(Trigger& trigger, Instant now);
+// For the watchdog: the trigger has returned.
 void leave(Trigger& trigger);
-// Its epoch has ended while it is with a worker. On the engine's thread.
+// For the watchdog: the epoch has ended while the trigger is with a worker. Engine thread.
 void orphan(Trigger& trigger, Instant now);
 
 }  // namespace databridge::node
