@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/config.h"
+#include "daemon/invocation.h"
 #include "flow/flow_yaml.h"
 
 namespace databridge {

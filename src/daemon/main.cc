@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/config.h"
+#include "daemon/invocation.h"
 #include "daemon/program.h"
 #include "platform/signals.h"
 #include "platform/system.h"
@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
       return platform::read_file(path);
     });
   };
-  const auto read = [&]() -> Result<daemon::Config> {
+  const auto read = [&]() -> Result<lib::Config> {
     return read_all().map([](const daemon::Invocation& given) { return given.config; });
   };
   const auto invocation = read_all();

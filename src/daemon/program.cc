@@ -35,6 +35,9 @@
 #endif
 
 namespace databridge::daemon {
+
+using lib::Config;
+
 namespace {
 
 platform::LogLevel level_of(cluster::Weight weight) {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "daemon/config.h"
+#include "lib/config.h"
 
 namespace databridge::platform {
 class LastWill;
@@ -22,9 +22,9 @@ inline constexpr int kRemoved = 3;
 
 // Runs until a signal or a failure ends it. Returns the process's exit code.
 // `read` reads the configuration: now, and again for SIGHUP. `will` may be null.
-int run_node(const std::function<Result<Config>()>& read, platform::LastWill* will);
+int run_node(const std::function<Result<lib::Config>()>& read, platform::LastWill* will);
 
 // Runs such nodes, one after the other, as children of this process (docs/adr/0008).
-int run_guarded(const Config& config, const std::function<int(platform::LastWill&)>& node);
+int run_guarded(const lib::Config& config, const std::function<int(platform::LastWill&)>& node);
 
 }  // namespace databridge::daemon

@@ -1,15 +1,21 @@
-// Flags and environment. Read by hand: the usual library takes the environment for weaker than the
-// file, "[::1]" for a list, and the value of "--cluster-enabled true" for a stray word.
+#include "daemon/invocation.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
 #include <optional>
+#include <utility>
 
-#include "daemon/settings.h"
+#include "lib/settings.h"
 
 namespace databridge::daemon {
 namespace {
+
+using lib::Given;
+using lib::Layer;
+using lib::Setting;
+using lib::settings;
 
 const Setting* find_flag(const std::string& flag) {
   for (const auto& setting : settings()) {
@@ -37,8 +43,8 @@ bool is_bool_word(const std::string& text) {
   return text == "true" || text == "false" || text == "1" || text == "0";
 }
 
-}  // namespace
-
+// By hand: the usual library takes "[::1]" for a list, and the value of "--cluster-enabled true"
+// for a stray word; and the environment, if it reads that, for weaker than the file.
 Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* action) {
   Layer layer;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -101,6 +107,55 @@ Layer read_environment(const Environment& environment, std::vector<std::string>*
     }
   }
   return layer;
+}
+
+Result<Invocation> invocation_of(const std::vector<std::string>& arguments,
+                                 const Environment& environment, const ReadFile& read_file) {
+  Invocation invocation;
+  auto flags = read_flags(arguments, &invocation.action);
+  if (!flags) return tl::make_unexpected(flags.error());
+  if (invocation.action == Action::version || invocation.action == Action::help) {
+    return invocation;
+  }
+
+  Layer layer = std::move(*flags);  // emplace never replaces: the stronger layer comes first.
+  std::vector<std::string> warnings;
+  const auto from_environment = read_environment(environment, &warnings);
+  for (const auto& [name, given] : from_environment) layer.emplace(name, given);
+  if (const auto file = layer.find("config"); file != layer.end()) {
+    const auto& path = file->second.value;
+    auto text = read_file(path);
+    if (!text) return fail(Code::invalid, file->second.origin + ": " + text.error().message);
+    auto from_file = lib::read_yaml(*text, path);
+    if (!from_file) return tl::make_unexpected(from_file.error());
+    // A value that a stronger layer covers must be right too: it may be the one that counts
+    // tomorrow.
+    if (auto valid = lib::check_values(*from_file); !valid) {
+      return tl::make_unexpected(valid.error());
+    }
+    for (const auto& [name, given] : *from_file) layer.emplace(name, given);
+  }
+
+  auto config = lib::read_config(layer);
+  if (!config) return tl::make_unexpected(config.error());
+  invocation.config = std::move(*config);
+  auto& all = invocation.config.warnings;
+  all.insert(all.begin(), warnings.begin(), warnings.end());
+  return invocation;
+}
+
+}  // namespace
+
+Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
+                                   const Environment& environment, const ReadFile& read_file) {
+  auto read = invocation_of(arguments, environment, read_file);
+  if (read) return read;
+  // Whatever it quotes, an error is one line.
+  Error error = read.error();
+  for (char& c : error.message) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return tl::make_unexpected(std::move(error));
 }
 
 std::string help_text() {

@@ -1,4 +1,4 @@
-#include "daemon/settings.h"
+#include "lib/settings.h"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,10 @@
 #include <optional>
 #include <string_view>
 
-#include "daemon/network_rule.h"
+#include "lib/network_rule.h"
 #include "model/ids.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 namespace {
 
 tl::unexpected<Error> bad(const std::string& value, const std::string& why) {
@@ -352,4 +352,4 @@ const std::vector<Setting>& settings() {
   return all;
 }
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

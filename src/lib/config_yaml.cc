@@ -7,9 +7,9 @@
 #include <set>
 #include <sstream>
 
-#include "daemon/settings.h"
+#include "lib/settings.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 namespace {
 
 std::string place(const std::string& path, const YAML::Mark& mark) {
@@ -149,4 +149,4 @@ Result<Layer> read_yaml(const std::string& text, const std::string& path) {
   }
 }
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

@@ -1,4 +1,4 @@
-#include "daemon/network_rule.h"
+#include "lib/network_rule.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace databridge::daemon {
+namespace databridge::lib {
 namespace {
 
 using Bytes16 = std::array<uint8_t, 16>;  // IPv4 as ::ffff:a.b.c.d.
@@ -162,4 +162,4 @@ std::string canonical_host(const std::string& host) {
   return groups;
 }
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 
 enum class Reach {
   loopback,
@@ -23,4 +23,4 @@ Result<Reach> reach_of(const std::string& host);
 // zeros of IPv6, IPv4 in IPv6, capitals, "localhost". A name stays a name, in lower case.
 std::string canonical_host(const std::string& host);
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

@@ -5,13 +5,12 @@
 // Pure.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
-#include "daemon/config.h"
+#include "lib/config.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 
 struct Setting {
   const char* flag;  // "cluster-bind-port"; "" if it stands in the file alone.
@@ -27,15 +26,4 @@ struct Setting {
 
 const std::vector<Setting>& settings();
 
-// A value and where it was written: "--port", "DATABRIDGE_PORT", "node.yaml:3: api.port".
-struct Given {
-  std::string value;
-  std::string origin;
-};
-using Layer = std::map<std::string, Given>;  // By Setting::name.
-
-Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* action);
-Layer read_environment(const Environment& environment, std::vector<std::string>* warnings);
-Result<Layer> read_yaml(const std::string& text, const std::string& path);
-
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

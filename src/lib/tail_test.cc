@@ -16,7 +16,7 @@
 #include "platform/files.h"
 #include "platform/testing.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 namespace {
 
 namespace fs = std::filesystem;
@@ -190,4 +190,4 @@ TEST(TailOfRealFiles, AHoleIsNoText) {
 }
 
 }  // namespace
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

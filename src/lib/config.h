@@ -1,14 +1,13 @@
-// What one start of the node was told, from four places: flag, environment, YAML file, default, in
-// this order of strength.
+// The settings of one start of a node. The daemon reads them from flags, environment and YAML file;
+// a program that runs a node inside it may give every key of that file. So both read them here.
 //
 // - Owns: every setting's name, form, default and limits, and the rules between them.
-// - Hides: flags, YAML, the network rule.
-// - Pure: the file is read by what the caller hands in. Bad input comes back as one line for people
-//   that names file, line, key and remedy; the program prints it and exits with 2.
+// - Hides: YAML, the network rule.
+// - Pure: the text of a file is handed in. Bad input comes back as one message for people, which
+//   names the origin, the key and the remedy, and may quote control characters of the input.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,7 +16,7 @@
 #include "base/time.h"
 #include "model/address.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 
 struct DiskFreeMin {  // Whichever of the two is less.
   uint64_t bytes = uint64_t{1} << 30;
@@ -76,20 +75,20 @@ struct Config {
   std::vector<std::string> warnings;  // For the log and the status, once running.
 };
 
-enum class Action : uint8_t { run, check_config, version, help };
-
-struct Invocation {
-  Action action = Action::run;
-  Config config;  // For run and check_config.
+// A value and where it was written: "--port", "DATABRIDGE_PORT", "node.yaml:3: api.port".
+struct Given {
+  std::string value;
+  std::string origin;
 };
+using Layer = std::map<std::string, Given>;  // By Setting::name.
 
-using Environment = std::map<std::string, std::string>;
-using ReadFile = std::function<Result<std::string>(const std::string& path)>;
+// The values in the text of a YAML file. Errors call the file `path`.
+Result<Layer> read_yaml(const std::string& text, const std::string& path);
 
-// `arguments` without the program's name.
-Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
-                                   const Environment& environment, const ReadFile& read_file);
+// Whether each value is right on its own.
+Result<void> check_values(const Layer& layer);
 
-std::string help_text();
+// Sets these values, and the default of every other setting, and checks the rules between them.
+Result<Config> read_config(const Layer& layer);
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

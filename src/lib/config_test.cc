@@ -1,64 +1,53 @@
-#include "daemon/config.h"
+#include "lib/config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "daemon/network_rule.h"
+#include <algorithm>
 
-namespace databridge::daemon {
+namespace databridge::lib {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
 
 struct Told {
-  std::vector<std::string> flags;
-  Environment environment;
-  std::string file;  // If not empty, given as --config=node.yaml.
+  std::vector<std::string> values;  // "--name=value", or "--name" for true: stronger than the file.
+  std::string file;                 // If not empty, the text of node.yaml.
 };
 
-Result<Invocation> read(Told told) {
-  if (!told.file.empty()) told.flags.push_back("--config=node.yaml");
-  return read_invocation(told.flags, told.environment,
-                         [&](const std::string& path) -> Result<std::string> {
-                           if (path == "node.yaml") return told.file;
-                           return fail(Code::not_found, path + ": no such file");
-                         });
+Result<Config> read(const Told& told) {
+  Layer layer;
+  for (const std::string& value : told.values) {
+    const size_t equals = std::min(value.find('='), value.size());
+    layer[value.substr(2, equals - 2)] = {equals < value.size() ? value.substr(equals + 1) : "true",
+                                          value.substr(0, equals)};
+  }
+  if (!told.file.empty()) {
+    auto from_file = read_yaml(told.file, "node.yaml");
+    if (!from_file) return tl::make_unexpected(from_file.error());
+    if (auto valid = check_values(*from_file); !valid) return tl::make_unexpected(valid.error());
+    layer.merge(*from_file);
+  }
+  return read_config(layer);
 }
 
 Config good(const Told& told) {
-  const auto invocation = read(told);
-  EXPECT_TRUE(invocation) << invocation.error().message;
-  return invocation ? invocation->config : Config{};
+  const auto config = read(told);
+  EXPECT_TRUE(config) << config.error().message;
+  return config ? *config : Config{};
 }
 
 // The one line that stops the start.
 std::string refusal(const Told& told) {
-  const auto invocation = read(told);
-  if (invocation) return "(accepted)";
-  EXPECT_EQ(invocation.error().message.find('\n'), std::string::npos);
-  return invocation.error().message;
-}
-
-TEST(Config, TheReferencesCommandStartsAsWritten) {
-  const auto config = good(
-      {{"--cluster-enabled=true", "--cluster-node-id=node-1", "--cluster-bind-address=10.0.1.1",
-        "--cluster-bind-port=8090", "--cluster-seeds=10.0.1.2:8090,10.0.1.3:8090"},
-       {},
-       ""});
-  EXPECT_TRUE(config.cluster.enabled);
-  EXPECT_EQ(config.cluster.node_id, "node-1");
-  EXPECT_EQ(config.cluster.advertise, (Address{"10.0.1.1", 8090}));
-  EXPECT_THAT(config.cluster.seeds,
-              ElementsAre(Address{"10.0.1.2", 8090}, Address{"10.0.1.3", 8090}));
-  EXPECT_EQ(config.cluster.bootstrap_expect, 3u);
-  EXPECT_EQ(config.api.advertise, (Address{"127.0.0.1", 8080}));
-  EXPECT_THAT(config.warnings, ElementsAre(HasSubstr("not encrypted")));
+  const auto config = read(told);
+  if (config) return "(accepted)";
+  EXPECT_EQ(config.error().message.find('\n'), std::string::npos);
+  return config.error().message;
 }
 
 TEST(Config, TheReferencesFileIsUnderstood) {
   const auto config = good({{},
-                            {},
                             "cluster:\n"
                             "  enabled: true\n"
                             "  nodeId: \"node-1\"\n"
@@ -77,7 +66,6 @@ TEST(Config, TheReferencesFileIsUnderstood) {
 
 TEST(Config, EveryKeyOfTheFile) {
   const auto config = good({{},
-                            {},
                             "cluster:\n"
                             "  enabled: true\n"
                             "  id: blue\n"
@@ -131,7 +119,7 @@ TEST(Config, EveryKeyOfTheFile) {
   EXPECT_EQ(config.node.data_dir, "/var/lib/databridge");
   EXPECT_EQ(config.node.max_processors, 50u);
   EXPECT_EQ(config.node.disk_free_min, (DiskFreeMin{uint64_t{2} << 30, 100}));
-  EXPECT_EQ(good({{}, {}, "node: {diskFreeMin: 12%}\n"}).node.disk_free_min,
+  EXPECT_EQ(good({{}, "node: {diskFreeMin: 12%}\n"}).node.disk_free_min,
             (DiskFreeMin{UINT64_MAX, 12}));
   EXPECT_THAT(config.node.exec_allow, ElementsAre("/usr/bin"));
   EXPECT_THAT(config.node.file_root, ElementsAre("/srv/in", "/srv/out"));
@@ -140,46 +128,9 @@ TEST(Config, EveryKeyOfTheFile) {
   EXPECT_EQ(config.log_format, "json");
 }
 
-TEST(Config, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
-  Told told{{}, {}, "api: {port: 8001}\nlog: {level: warn}\n"};
-  EXPECT_EQ(good({}).api.port, 8080);
-  EXPECT_EQ(good(told).api.port, 8001);
-  told.environment["DATABRIDGE_PORT"] = "8002";
-  EXPECT_EQ(good(told).api.port, 8002);
-  told.flags = {"--port", "8003"};
-  EXPECT_EQ(good(told).api.port, 8003);
-  EXPECT_EQ(good(told).log_level, "warn");
-}
-
-TEST(Config, BothWaysToWriteAFlag) {
-  for (const auto& flags :
-       std::vector<std::vector<std::string>>{{"--cluster-enabled", "--port=81"},
-                                             {"--cluster-enabled", "true", "--port", "81"},
-                                             {"--cluster-enabled=true", "-port=81"},
-                                             {"--port", "81", "--cluster-enabled"}}) {
-    const auto config = good({flags, {}, ""});
-    EXPECT_TRUE(config.cluster.enabled);
-    EXPECT_EQ(config.api.port, 81);
-  }
-  EXPECT_FALSE(good({{"--cluster-enabled", "false"}, {}, ""}).cluster.enabled);
-  EXPECT_TRUE(good({{"--cluster-seeds="}, {}, ""}).cluster.seeds.empty());
-  EXPECT_THAT(good({{"--cluster-seeds", "[::1]:8090, localhost:8091"}, {}, ""}).cluster.seeds,
-              ElementsAre(Address{"::1", 8090}, Address{"localhost", 8091}));
-}
-
-TEST(Config, ActionsAreTold) {
-  EXPECT_EQ(read({})->action, Action::run);
-  EXPECT_EQ(read({{"--check-config"}, {}, ""})->action, Action::check_config);
-  EXPECT_EQ(read({{"--version"}, {}, ""})->action, Action::version);
-  EXPECT_EQ(read({{"--check-config", "-h"}, {}, ""})->action, Action::help);
-  EXPECT_THAT(help_text(), HasSubstr("--cluster-bind-port=PORT"));
-}
-
 TEST(Config, AnAddressInAnySpellingCountsOnce) {
   const auto expect = [](const std::string& seeds) {
-    return good({{"--cluster-enabled", "--cluster-bind-port=8090", "--cluster-seeds=" + seeds},
-                 {},
-                 ""})
+    return good({{"--cluster-enabled", "--cluster-bind-port=8090", "--cluster-seeds=" + seeds}, ""})
         .cluster.bootstrap_expect;
   };
   EXPECT_EQ(expect(""), 1u);
@@ -189,7 +140,7 @@ TEST(Config, AnAddressInAnySpellingCountsOnce) {
 }
 
 struct Refused {
-  std::vector<std::string> flags;
+  std::vector<std::string> values;
   std::string file;
   const char* says;
 };
@@ -197,16 +148,12 @@ struct Refused {
 class Refusal : public testing::TestWithParam<Refused> {};
 
 TEST_P(Refusal, NamesPlaceKeyAndRemedy) {
-  EXPECT_THAT(refusal({GetParam().flags, {}, GetParam().file}), HasSubstr(GetParam().says));
+  EXPECT_THAT(refusal({GetParam().values, GetParam().file}), HasSubstr(GetParam().says));
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Flags, Refusal,
+    Values, Refusal,
     testing::Values(
-        Refused{{"--cluster-colour=red"}, "", "--cluster-colour: no such flag; see --help"},
-        Refused{{"red"}, "", "\"red\": not a flag"}, Refused{{"--"}, "", "\"--\": not a flag"},
-        Refused{{"--port"}, "", "--port: its value is missing"},
-        Refused{{"--port=1", "--port=2"}, "", "--port: given twice"},
         Refused{{"--port=0"}, "", "--port: \"0\" is not allowed here: give a whole number from 1"},
         Refused{{"--port=65536"}, "", "from 1 to 65535"},
         Refused{{"--port=080"}, "", "--port: \"080\""},
@@ -214,7 +161,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--port=8o"}, "", "--port: \"8o\""},
         Refused{{"--port=99999999999999999999999"}, "", "--port:"},
         Refused{{"--cluster-enabled=maybe"}, "", "--cluster-enabled: \"maybe\" is neither true"},
-        Refused{{"--cluster-enabled", "maybe"}, "", "\"maybe\": not a flag"},
         Refused{{"--cluster-node-id=a b"}, "", "--cluster-node-id: \"a b\" is not a name"},
         Refused{{"--cluster-bind-address=db1.example"}, "", "is not an IP address"},
         Refused{{"--cluster-bind-address=10.0.1.256"}, "", "is not an IP address"},
@@ -234,8 +180,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--cluster-discovery=gossip"}, "", "is unknown"},
         Refused{{"--log-level=loud"}, "", "one of debug, info, warn, error"},
         Refused{{"--file-root=srv"}, "", "is not an absolute path"},
-        Refused{{"--data-dir="}, "", "--data-dir: \"\" is empty"},
-        Refused{{"--config=away.yaml"}, "", "--config: away.yaml: no such file"}));
+        Refused{{"--data-dir="}, "", "--data-dir: \"\" is empty"}));
 
 INSTANTIATE_TEST_SUITE_P(
     NotYet, Refusal,
@@ -265,7 +210,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{}, "a: 1\n---\nb: 2\n", "more than one document"},
         Refused{{}, "a: [1, 2\n", "node.yaml:"},
         Refused{{}, ", seeds: [a]}\n", "more than one document"},
-        Refused{{}, "log: {\"l\\nevel\": info}\n", "log.l evel"},
         Refused{{}, "? [a]\n: 1\n", "a key must be a word"},
         Refused{{}, "cluster:\n  seeds: {a: b}\n", "cluster.seeds: a list is expected"},
         Refused{{}, "cluster:\n  seeds:\n    - [x]\n", "node.yaml:3: cluster.seeds: plain"},
@@ -276,9 +220,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{}, "node:\n  diskFreeMin: 1 GB\n", "write 1GiB"},
         Refused{{}, "node:\n  diskFreeMin: 99%\n", "write 1GiB"},
         Refused{{}, "events: {retention: 999}\n", "node.yaml:1: events.retention: \"999\""},
-        Refused{{}, "events:\n  retention: 1000001\n", "a whole number from 1000 to 1000000"},
-        // Covered by a flag, and wrong all the same.
-        Refused{{"--port=81"}, "api: {port: no}\n", "node.yaml:1: api.port"}));
+        Refused{{}, "events:\n  retention: 1000001\n", "a whole number from 1000 to 1000000"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Together, Refusal,
@@ -312,93 +254,28 @@ TEST(Config, AnInsecureNetworkIsAChoiceWithAWarning) {
       good({{"--insecure-network", "--cluster-enabled", "--cluster-bind-address=0.0.0.0",
              "--api-address=0.0.0.0", "--cluster-advertise-address=10.0.1.7",
              "--api-advertise-address=10.0.1.7:80"},
-            {},
             ""});
   EXPECT_EQ(config.cluster.advertise, (Address{"10.0.1.7", 8090}));
   EXPECT_EQ(config.api.advertise, (Address{"10.0.1.7", 80}));
   EXPECT_EQ(config.warnings.size(), 2u);
 }
 
-TEST(Config, EnvironmentTyposAreNotSilent) {
-  const Environment environment = {
-      {"DATABRIDGE_CLUSTER_NODEID", "x"}, {"DATABRIDGE_API", "http://x"}, {"HOME", "/"}};
-  EXPECT_THAT(good({{}, environment, ""}).warnings,
-              ElementsAre(HasSubstr("DATABRIDGE_CLUSTER_NODEID")));
-  EXPECT_THAT(refusal({{}, {{"DATABRIDGE_PORT", "x"}}, ""}), HasSubstr("DATABRIDGE_PORT: \"x\""));
-}
-
 TEST(Config, SeedsWithoutAClusterAreAWarning) {
-  EXPECT_THAT(good({{"--cluster-seeds=127.0.0.1:8091"}, {}, ""}).warnings,
+  EXPECT_THAT(good({{"--cluster-seeds=127.0.0.1:8091"}, ""}).warnings,
               ElementsAre(HasSubstr("no effect")));
 }
 
-TEST(Config, AGuardianIsAskedForByFlagOrFile) {
-  EXPECT_FALSE(good({{}, {}, ""}).node.guardian);
-  EXPECT_TRUE(good({{"--guardian"}, {}, ""}).node.guardian);
-  EXPECT_TRUE(good({{}, {}, "node: {guardian: true}\n"}).node.guardian);
-  EXPECT_FALSE(good({{"--guardian=false"}, {}, "node: {guardian: true}\n"}).node.guardian);
-}
-
 TEST(Config, WhatHasNoEffectYetIsAWarning) {
-  EXPECT_THAT(good({{}, {}, "cluster:\n  enabled: false\n  dataCopies: 2\n"}).warnings,
+  EXPECT_THAT(good({{}, "cluster:\n  enabled: false\n  dataCopies: 2\n"}).warnings,
               ElementsAre(HasSubstr("node.yaml:3: cluster.dataCopies: has no effect yet: queues")));
-  EXPECT_THAT(good({{}, {}, "cluster: {dataCopies: 1}\n"}).warnings, ElementsAre());
-  EXPECT_THAT(good({{"--allow-drills"}, {}, ""}).warnings,
+  EXPECT_THAT(good({{}, "cluster: {dataCopies: 1}\n"}).warnings, ElementsAre());
+  EXPECT_THAT(good({{"--allow-drills"}, ""}).warnings,
               ElementsAre(HasSubstr("--allow-drills: has no effect yet: there are no drills")));
-  EXPECT_THAT(good({{"--allow-drills", "false"}, {}, ""}).warnings, ElementsAre());
-  EXPECT_THAT(good({{"--cluster-replica-count=5"}, {}, ""}).warnings, ElementsAre());
-  EXPECT_THAT(good({{"--exec-allow=/usr/bin"}, {}, ""}).warnings,
+  EXPECT_THAT(good({{"--allow-drills=false"}, ""}).warnings, ElementsAre());
+  EXPECT_THAT(good({{"--cluster-replica-count=5"}, ""}).warnings, ElementsAre());
+  EXPECT_THAT(good({{"--exec-allow=/usr/bin"}, ""}).warnings,
               ElementsAre(HasSubstr("--exec-allow: has no effect yet")));
 }
 
-TEST(NetworkRule, ReachOfAddresses) {
-  const std::pair<const char*, Reach> table[] = {
-      {"127.0.0.1", Reach::loopback},
-      {"127.8.9.10", Reach::loopback},
-      {"::1", Reach::loopback},
-      {"[::1]", Reach::loopback},
-      {"localhost", Reach::loopback},
-      {"::ffff:127.0.0.1", Reach::loopback},
-      {"10.0.1.1", Reach::private_network},
-      {"172.16.0.1", Reach::private_network},
-      {"172.31.9.9", Reach::private_network},
-      {"172.32.0.1", Reach::everybody},
-      {"172.15.0.1", Reach::everybody},
-      {"192.168.3.4", Reach::private_network},
-      {"192.169.3.4", Reach::everybody},
-      {"fd00::1", Reach::private_network},
-      {"fc12:3::", Reach::private_network},
-      {"fe80::1", Reach::everybody},
-      {"100.64.0.1", Reach::everybody},
-      {"0.0.0.0", Reach::wildcard},
-      {"::", Reach::wildcard},
-      {"::ffff:0.0.0.0", Reach::wildcard},
-      {"::ffff:10.1.1.1", Reach::private_network},
-      {"2001:db8::5", Reach::everybody},
-  };
-  for (const auto& [host, reach] : table) {
-    ASSERT_TRUE(reach_of(host)) << host;
-    EXPECT_EQ(*reach_of(host), reach) << host;
-  }
-  for (const auto* host :
-       {"", "1.2.3", "1.2.3.4.5", "1.2.3.400", "host", ":::", "1::2::3", "12345::", "1:2:3:4:5:6:7",
-        "1:2:3:4:5:6:7:8:9", "::1%eth0", "[]", "0x7f.1"}) {
-    EXPECT_FALSE(reach_of(host)) << host;
-  }
-}
-
-TEST(NetworkRule, OneSpellingForEachAddress) {
-  const std::pair<const char*, const char*> table[] = {
-      {"0:0:0:0:0:0:0:1", "::1"},          {"::", "::"},
-      {"FE80::0001", "fe80::1"},           {"2001:db8:0:0:1:0:0:0", "2001:db8:0:0:1::"},
-      {"::ffff:1.2.3.4", "1.2.3.4"},       {"[fd00::a]", "fd00::a"},
-      {"fd00:0:0:0:0:0:0:0", "fd00::"},    {"1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"},
-      {"1:0:0:2:3:4:5:6", "1::2:3:4:5:6"}, {"Host.Example", "host.example"}};
-  for (const auto& [host, canonical] : table) {
-    EXPECT_EQ(canonical_host(host), canonical) << host;
-    EXPECT_EQ(canonical_host(canonical), canonical) << host;
-  }
-}
-
 }  // namespace
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

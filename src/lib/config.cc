@@ -1,13 +1,13 @@
-#include "daemon/config.h"
+#include "lib/config.h"
 
 #include <fmt/format.h>
 
 #include <set>
 
-#include "daemon/network_rule.h"
-#include "daemon/settings.h"
+#include "lib/network_rule.h"
+#include "lib/settings.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 namespace {
 
 tl::unexpected<Error> wrong(const std::string& origin, const std::string& what) {
@@ -169,56 +169,20 @@ Result<void> complete_and_check(Config* config, const Origins& origins) {
 
 }  // namespace
 
-namespace {
+Result<void> check_values(const Layer& layer) {
+  Config unused;
+  return set_all(layer, &unused);
+}
 
-Result<Invocation> invocation_of(const std::vector<std::string>& arguments,
-                                 const Environment& environment, const ReadFile& read_file) {
-  Invocation invocation;
-  auto flags = read_flags(arguments, &invocation.action);
-  if (!flags) return tl::make_unexpected(flags.error());
-  if (invocation.action == Action::version || invocation.action == Action::help) {
-    return invocation;
-  }
-
-  Layer layer = std::move(*flags);  // emplace never replaces: the stronger layer comes first.
-  const auto from_environment = read_environment(environment, &invocation.config.warnings);
-  for (const auto& [name, given] : from_environment) layer.emplace(name, given);
-  if (const auto file = layer.find("config"); file != layer.end()) {
-    const auto& path = file->second.value;
-    auto text = read_file(path);
-    if (!text) return wrong(file->second.origin, text.error().message);
-    auto from_file = read_yaml(*text, path);
-    if (!from_file) return tl::make_unexpected(from_file.error());
-    // A value that a stronger layer covers must be right too: it may be the one that counts
-    // tomorrow.
-    Config unused;
-    if (auto valid = set_all(*from_file, &unused); !valid) {
-      return tl::make_unexpected(valid.error());
-    }
-    for (const auto& [name, given] : *from_file) layer.emplace(name, given);
-  }
-
-  if (auto applied = set_all(layer, &invocation.config); !applied) {
+Result<Config> read_config(const Layer& layer) {
+  Config config;
+  if (auto applied = set_all(layer, &config); !applied) {
     return tl::make_unexpected(applied.error());
   }
-  if (auto fits = complete_and_check(&invocation.config, Origins(layer)); !fits) {
+  if (auto fits = complete_and_check(&config, Origins(layer)); !fits) {
     return tl::make_unexpected(fits.error());
   }
-  return invocation;
+  return config;
 }
 
-}  // namespace
-
-Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
-                                   const Environment& environment, const ReadFile& read_file) {
-  auto read = invocation_of(arguments, environment, read_file);
-  if (read) return read;
-  // Whatever it quotes, an error is one line.
-  Error error = read.error();
-  for (char& c : error.message) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  return tl::make_unexpected(std::move(error));
-}
-
-}  // namespace databridge::daemon
+}  // namespace databridge::lib
