@@ -1,4 +1,4 @@
-// The interface through which the API uses its node. The daemon connects it to the engine and to
+// The interface through which the API uses its node. The room lib connects it to the engine and to
 // the flow room; tests connect it to a state of their own.
 #pragma once
 

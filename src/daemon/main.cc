@@ -5,12 +5,9 @@
 
 #include "daemon/invocation.h"
 #include "daemon/program.h"
+#include "lib/version.h"
 #include "platform/signals.h"
 #include "platform/system.h"
-
-#ifndef DATABRIDGE_VERSION
-#define DATABRIDGE_VERSION "0.1.0"
-#endif
 
 extern char** environ;
 
@@ -52,7 +49,7 @@ int main(int argc, char** argv) {
       std::fputs(daemon::help_text().c_str(), stdout);
       return 0;
     case daemon::Action::version:
-      std::puts("databridge " DATABRIDGE_VERSION);
+      std::printf("databridge %s\n", lib::kVersion);
       return 0;
     case daemon::Action::check_config:
       std::puts("the configuration is fine");

@@ -1,5 +1,4 @@
-// The node as a process: builds the real world, hands it to the engine, serves the API, ends in
-// order.
+// A node as a process: its exit codes, its signals, its guardian. The node itself is lib/node.h's.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// Everything outside itself that a node may use. It is given to the node when the node is made: the
-// daemon gives the real parts (platform/), the simulator gives its own.
+// Everything outside itself that a node may use. It is given to the node when the node is made:
+// lib/node.cc gives the real parts (platform/), the simulator gives its own.
 #pragma once
 
 #include <cstdint>

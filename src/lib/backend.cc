@@ -1,9 +1,9 @@
-#include "daemon/backend.h"
+#include "lib/backend.h"
 
 #include "flow/flow_yaml.h"
 #include "flow/registry.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 
 // JSON is YAML too: one reader for both.
 Result<FlowSpec> EngineBackend::parse_flow(std::string_view text, api::FlowFormat,
@@ -21,4 +21,4 @@ Result<ProcessorSpec> EngineBackend::check_processor(ProcessorSpec spec) const {
   return spec;
 }
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

@@ -10,7 +10,7 @@
 #include "api/backend.h"
 #include "node/engine.h"
 
-namespace databridge::daemon {
+namespace databridge::lib {
 
 class EngineBackend final : public api::Backend {
  public:
@@ -34,4 +34,4 @@ class EngineBackend final : public api::Backend {
   const std::vector<std::string> warnings_;
 };
 
-}  // namespace databridge::daemon
+}  // namespace databridge::lib

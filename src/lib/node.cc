@@ -1,0 +1,285 @@
+#include "lib/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/http.h"
+#include "cluster/timing.h"
+#include "env/clock.h"
+#include "env/files.h"
+#include "env/load_probe.h"
+#include "env/store.h"
+#include "env/workers.h"
+#include "flow/units.h"
+#include "lib/backend.h"
+#include "lib/version.h"
+#include "node/engine.h"
+#include "node/raft_coordinators.h"
+#include "platform/append_file.h"
+#include "platform/clock.h"
+#include "platform/data_dir.h"
+#include "platform/files.h"
+#include "platform/load_probe.h"
+#include "platform/log.h"
+#include "platform/network.h"
+#include "platform/process.h"
+#include "platform/store.h"
+#include "platform/system.h"
+#include "platform/watchdog.h"
+#include "platform/workers.h"
+
+namespace databridge::lib {
+namespace {
+
+platform::LogLevel level_of(cluster::Weight weight) {
+  switch (weight) {
+    case cluster::Weight::debug:
+      return platform::LogLevel::debug;
+    case cluster::Weight::info:
+      return platform::LogLevel::info;
+    case cluster::Weight::warning:
+      return platform::LogLevel::warn;
+    case cluster::Weight::error:
+      break;
+  }
+  return platform::LogLevel::error;
+}
+
+// Both ports before anything is written: a start that cannot serve leaves nothing behind.
+Result<void> check_ports(const Config& config) {
+  const Address api{config.api.address, config.api.port};
+  const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
+  if (auto free = platform::check_can_listen(api); !free) return free;
+  if (config.cluster.enabled) {
+    if (auto free = platform::check_can_listen(cluster); !free) return free;
+  }
+  return {};
+}
+
+// Work whose lease is long over and that still has not returned must not go on (safety.md 1.6).
+std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
+                                                 const env::Clock& clock, Duration stop_budget) {
+  const Duration interval = stop_budget / 4;
+  return platform::make_watchdog(
+      interval, [watch = node::LeaseWatch(engine.lease_board(), interval, stop_budget),
+                 &clock]() mutable { return watch.look(clock.now()); });
+}
+
+}  // namespace
+
+Node::Node(Config config, platform::Log& log, platform::LastWill* will)
+    : config_(std::move(config)), log_(log), will_(will) {}
+
+// The order in which the parts end stands with the members.
+Node::~Node() = default;
+
+Result<std::unique_ptr<Node>> Node::open(Config config, platform::Log& log,
+                                         platform::LastWill* will) {
+  std::unique_ptr<Node> node(new Node(std::move(config), log, will));
+  if (auto built = node->build(); !built) {
+    log.write(platform::LogLevel::error, "node", built.error().message);
+    return tl::make_unexpected(built.error());
+  }
+  return node;
+}
+
+Result<void> Node::build() {
+  for (const std::string& warning : config_.warnings) {
+    log_.write(platform::LogLevel::warn, "node", warning);
+  }
+  const auto timing =
+      cluster::Timing::from(config_.cluster.heartbeat_timeout, config_.cluster.election_timeout,
+                            config_.cluster.failure_threshold, config_.cluster.recovery_threshold);
+  // The times are impossible, and no new start makes them possible.
+  if (!timing) return fail(Code::unprocessable, timing.error().message);
+  if (auto free = check_ports(config_); !free) return free;
+  api_connections_ = api::connections_allowed(api::HttpOptions().connections_max);
+  clock_ = platform::make_clock();
+  if (auto opened = open_store(); !opened) return opened;
+  if (auto opened = open_files(); !opened) return opened;
+  probe_ = platform::make_load_probe(*clock_);
+  workers_ = platform::make_workers();
+  make_network();
+  if (auto opened = open_engine(*timing); !opened) return opened;
+  if (auto served = serve_api(); !served) return served;
+  watchdog_ = watch_leases(*engine_, *clock_, timing->stop_budget);
+  return {};
+}
+
+// A data directory that must not be used any more is set aside; its name, and the addresses of
+// those whom it knew, go to the new incarnation that begins in its place.
+Result<void> Node::open_store() {
+  const std::string& path = config_.node.data_dir;
+  auto store = platform::open_store({.directory = path});
+  if (!store) return tl::make_unexpected(store.error());
+  store_ = std::move(*store);
+  const auto renounced = node::read_renounced(*store_);
+  if (!renounced) return tl::make_unexpected(renounced.error());
+  if (!*renounced) return {};
+  store_.reset();
+  const auto folder =
+      platform::DataDir::set_aside(path, (*renounced)->node.value + "\n" + (*renounced)->members);
+  if (!folder) return tl::make_unexpected(folder.error());
+  log_.write(platform::LogLevel::warn, "node",
+             "what its data directory held is in " + *folder +
+                 " now, and a new incarnation begins (" + (*renounced)->why +
+                 "); remove that folder once nothing in it is wanted");
+  store = platform::open_store({.directory = path});
+  if (!store) return tl::make_unexpected(store.error());
+  store_ = std::move(*store);
+  return {};
+}
+
+Result<void> Node::open_files() {
+  platform::FilesOptions options;
+  options.roots = config_.node.file_root;
+  auto real = platform::real_directories(options.roots);
+  if (!real) return tl::make_unexpected(real.error());
+  // A path may be written by either name of a root.
+  file_roots_ = std::move(*real);
+  for (const std::string& root : options.roots) {
+    std::string given = flow::normal_path(root);
+    if (given.size() > 1 && given.ends_with('/')) given.pop_back();
+    if (std::ranges::find(file_roots_, given) == file_roots_.end()) {
+      file_roots_.push_back(std::move(given));
+    }
+  }
+  auto machine = platform::machine_name(config_.node.data_dir);
+  if (!machine) return tl::make_unexpected(machine.error());
+  options.host = std::move(*machine);
+  auto opened = platform::make_files(options);
+  if (!opened) return tl::make_unexpected(opened.error());
+  files_ = std::move(*opened);
+  return {};
+}
+
+void Node::make_network() {
+  platform::NetworkOptions options;
+  if (config_.cluster.enabled) {
+    options.listen = {config_.cluster.bind_host, config_.cluster.bind_port};
+  }
+  options.address_book = config_.node.data_dir + "/addresses";
+  options.will = will_;
+  options.on_trouble = [&log = log_](const std::string& line) {
+    log.write(platform::LogLevel::warn, "network", line);
+  };
+  network_ = platform::make_network(std::move(options));
+}
+
+MemberInfo Node::member_info() const {
+  const env::Machine machine = probe_->machine();
+  MemberInfo self;
+  self.node = NodeId(config_.cluster.node_id);
+  self.address = config_.cluster.advertise;
+  self.api_address = config_.api.advertise;
+  self.labels = config_.cluster.labels;
+  self.capacity.cpu_cores = machine.cpu_cores;
+  self.capacity.memory_gb = machine.memory_gb;
+  self.capacity.processors_max = config_.node.max_processors;
+  self.capacity.connections_max = static_cast<uint32_t>(api_connections_);
+  self.metadata["host"] = platform::this_process().host_boot_id;
+  self.software_version = kVersion;
+  self.started_at_ms = clock_->unix_ms();
+  self.file_roots = file_roots_;
+  return self;
+}
+
+node::EngineOptions Node::engine_options(const cluster::Timing& timing) {
+  node::EngineOptions options;
+  options.self = member_info();
+  options.process = platform::this_process(config_.node.data_dir);
+  if (config_.cluster.enabled) {
+    options.seeds = config_.cluster.seeds;
+    options.expect = config_.cluster.bootstrap_expect;
+    options.wanted = ClusterId(config_.cluster.id);
+  }
+  options.clustered = config_.cluster.enabled;
+  options.coordinators = node::raft_coordinators(timing);
+  options.leader.timing = timing;
+  options.leader.replica_count = config_.cluster.replica_count;
+  options.leader.voter_replace_after = config_.cluster.voter_replace_after;
+  options.leader.stale_after = config_.cluster.stale_after;
+  options.leader.trust_refused = config_.cluster.trust_refused;
+  options.leader.rebalance = {config_.cluster.rebalance_window, config_.cluster.rebalance_threshold,
+                              config_.cluster.rebalance_auto};
+  if (const auto heritage = platform::read_file(platform::heritage_path(config_.node.data_dir))) {
+    const size_t line = std::min(heritage->find('\n'), heritage->size());
+    options.heritage.node = NodeId(heritage->substr(0, line));
+    options.heritage.members = heritage->substr(std::min(line + 1, heritage->size()));
+  }
+  options.disk_free_min = config_.node.disk_free_min.bytes;
+  options.disk_free_percent = config_.node.disk_free_min.percent;
+  options.events_kept = config_.events_retention;
+  options.log = [&log = log_](cluster::Weight weight, const std::string& text) {
+    log.write(level_of(weight), "node", text);
+  };
+  options.on_fatal = [this](const Error& error) { failure_ = error; };
+  return options;
+}
+
+Result<void> Node::open_engine(const cluster::Timing& timing) {
+  auto engine = node::Engine::open(
+      engine_options(timing),
+      {*clock_, *store_, *network_, *workers_, *files_, *probe_, platform::entropy64()});
+  if (!engine) return tl::make_unexpected(engine.error());
+  engine_ = std::move(*engine);
+  return {};
+}
+
+Result<void> Node::serve_api() {
+  api::HttpOptions options;
+  options.address = config_.api.address;
+  options.port = config_.api.port;
+  options.hosts = {config_.api.advertise.host};
+  options.seed = platform::entropy64();
+  options.connections_max = api_connections_;
+  options.streams_max = api_connections_ * 3 / 4;
+  options.on_trouble = [&log = log_](const std::string& line) {
+    log.write(platform::LogLevel::warn, "api", line);
+  };
+  if (!config_.api.access_log.empty()) {
+    auto file = platform::open_append_file(config_.api.access_log);
+    if (!file) return tl::make_unexpected(file.error());
+    access_log_ = std::move(*file);
+    options.access_log = [&file = *access_log_](std::string_view lines) { file.append(lines); };
+  }
+  backend_ = std::make_unique<EngineBackend>(*engine_, config_.warnings);
+  auto http = api::HttpServer::start(*backend_, std::move(options));
+  if (!http) return tl::make_unexpected(http.error());
+  http_ = std::move(*http);
+  return {};
+}
+
+void Node::run() {
+  log_.write(platform::LogLevel::info, "node",
+             engine_->identity().node.value + " serves the API on " + config_.api.address + ":" +
+                 std::to_string(api_port()) +
+                 (config_.cluster.enabled ? " and the cluster on " + config_.cluster.bind_host +
+                                                ":" + std::to_string(config_.cluster.bind_port)
+                                          : "; it stands alone"));
+  engine_->start();
+  engine_->run();
+  log_.write(platform::LogLevel::info, "node", failure_ ? "ends after a failure" : "ends");
+}
+
+void Node::stop() { engine_->stop(); }
+
+void Node::reload(const std::function<Result<Config>()>& read) {
+  if (access_log_) {
+    const auto reopened = access_log_->reopen();
+    if (!reopened) log_.write(platform::LogLevel::error, "node", reopened.error().message);
+  }
+  const auto again = read();
+  if (!again) {
+    log_.write(platform::LogLevel::error, "node", again.error().message);
+    return;
+  }
+  log_.set_level(platform::parse_log_level(again->log_level).value());
+  log_.write(platform::LogLevel::info, "node", "configuration read again");
+}
+
+bool Node::comes_back() const { return engine_->comes_back(); }
+
+uint16_t Node::api_port() const { return http_->port(); }
+
+}  // namespace databridge::lib

@@ -1,0 +1,119 @@
+// A node in the real world: all of its parts, put together for any program that runs one.
+//
+// - Owns: clock, store, files, load probe, workers, network, engine, API server, access log and the
+//   watchdog of the lease; the order in which they are made, and in which they end.
+// - Hides: which setting goes to which part. Nothing here decides anything.
+// - Thread: run() turns its caller's thread into the engine's. stop and reload may be called from
+//   any thread as long as the node exists; open, run and the destructor come one after the other.
+//
+// Signals, exit codes and the memory of the process belong to the program. But a process may be
+// ended here: by the watchdog, when work goes on after its lease (safety.md 1.6).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "lib/config.h"
+
+namespace databridge {
+
+struct MemberInfo;
+
+namespace api {
+class HttpServer;
+}
+namespace cluster {
+struct Timing;
+}
+namespace env {
+class Clock;
+class Files;
+class LoadProbe;
+class Store;
+class Workers;
+}  // namespace env
+namespace node {
+class Engine;
+struct EngineOptions;
+}  // namespace node
+namespace platform {
+class AppendFile;
+class LastWill;
+class Log;
+class Network;
+class Repeater;
+}  // namespace platform
+
+}  // namespace databridge
+
+namespace databridge::lib {
+
+class EngineBackend;
+
+class Node {
+ public:
+  // Opens the data directory and builds all parts; the API listens, and nothing runs yet. `log` and
+  // `will` (null: there is no guardian) outlive the node. The warnings of the settings go to the
+  // log. So does a failure, before anything is taken down again. Code::unprocessable: the settings
+  // or the data directory must be mended first, so a new start does not help.
+  static Result<std::unique_ptr<Node>> open(Config config, platform::Log& log,
+                                            platform::LastWill* will = nullptr);
+  ~Node();
+
+  // Runs the node once, until stop() is done or the node has failed.
+  void run();
+
+  // Hands leadership over, stops the processors with their checkpoints, and lets run() return.
+  // Before run(), it makes run() short.
+  void stop();
+
+  // Opens the access log anew, as after a rotation, and takes over what can change while the node
+  // runs: the log level. `read` gives the settings again. Failures go to the log.
+  void reload(const std::function<Result<Config>()>& read);
+
+  // After run():
+  const std::optional<Error>& failure() const { return failure_; }  // None: it was told to stop.
+  // The data directory is an older copy. A node that is opened next sets it aside and begins anew.
+  bool comes_back() const;
+
+  uint16_t api_port() const;
+
+ private:
+  Node(Config config, platform::Log& log, platform::LastWill* will);
+  Result<void> build();
+  Result<void> open_store();
+  Result<void> open_files();
+  void make_network();
+  Result<void> open_engine(const cluster::Timing& timing);
+  Result<void> serve_api();
+  MemberInfo member_info() const;
+  node::EngineOptions engine_options(const cluster::Timing& timing);
+
+  const Config config_;
+  platform::Log& log_;
+  platform::LastWill* const will_;
+  std::vector<std::string> file_roots_;  // As the others hear them.
+  size_t api_connections_ = 0;           // At once.
+  std::optional<Error> failure_;
+
+  // The parts end from the last to the first, which is not the reverse of how they are made.
+  std::unique_ptr<env::Clock> clock_;
+  std::unique_ptr<env::Files> files_;
+  std::unique_ptr<env::LoadProbe> probe_;
+  std::unique_ptr<platform::AppendFile> access_log_;  // The API server writes to it.
+  std::unique_ptr<node::Engine> engine_;              // All below call it, so it ends after them.
+  std::unique_ptr<env::Store> store_;  // Its thread tells the engine which writes are durable.
+  std::unique_ptr<platform::Repeater> watchdog_;  // Watches until the last trigger has returned.
+  std::unique_ptr<env::Workers> workers_;         // They end with their last job.
+  std::unique_ptr<platform::Network> network_;
+  std::unique_ptr<EngineBackend> backend_;
+  std::unique_ptr<api::HttpServer> http_;
+};
+
+}  // namespace databridge::lib
