@@ -67,15 +67,15 @@ void Runners::renew(Instant until) {
   if (until > now && until > options_.board->ends()) {
     options_.board->until = until.time_since_epoch().count();
   }
-  std::vector<ProcessorId> waiting;
-  for (const auto& [id, epoch] : parked_) waiting.push_back(id);
-  for (const ProcessorId& id : waiting) try_start(id);
 }
 
 bool Runners::is_leased(Instant now) const { return now < options_.board->ends(); }
 
+// Once for each lease: without one nothing begins, so there is nothing more to end.
 void Runners::lapse(Instant now) {
-  if (is_leased(now)) return;
+  const Instant end = options_.board->ends();
+  if (now < end || lapsed_ == end) return;
+  lapsed_ = end;
   std::vector<ProcessorId> all;
   for (const auto& [id, runner] : runners_) all.push_back(id);
   for (const ProcessorId& id : all) kill(runners_.at(id), "the lease ended");

@@ -139,6 +139,7 @@ class Runners {
   std::map<ProcessorId, Epoch> ended_;
   // The records on disk, as they were when the last epoch of each processor ended.
   std::map<ProcessorId, flow::ProcessorRecord> records_;
+  std::optional<Instant> lapsed_;  // The end of the lease after which lapse() has ended all.
   bool sources_paused_ = false;
   // Processors that may have a reason to be triggered.
   std::set<ProcessorId> wake_;

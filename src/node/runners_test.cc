@@ -138,6 +138,20 @@ TEST_F(RunnersTest, TheEndOfTheLeaseEndsEveryEpoch) {
   EXPECT_THAT(reports.back(), Pair(RunState::unassigned, "the lease ended"));
 }
 
+TEST_F(RunnersTest, TheEndOfTheNextLeaseEndsWhatBeganUnderThatOne) {
+  lease(5s);
+  clock.advance(5s);
+  runners.tick(clock.now());
+  lease(5s);
+  tell(assign("gen", kSelf));
+  runners.start(id("gen"), epoch("gen"));
+  work();
+  EXPECT_TRUE(runs("gen"));
+  clock.advance(5s);
+  runners.tick(clock.now());
+  EXPECT_FALSE(runs("gen"));
+}
+
 // "Stopped" promises that nothing of this epoch comes any more, from its worker or from its disk.
 TEST_F(RunnersTest, StoppedIsSaidOnceTheWorkerAndTheDiskAreDone) {
   lease(5s);
