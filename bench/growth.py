@@ -18,6 +18,8 @@ one line of JSON and ends them; at the end come the medians over the rounds, one
     add_leader_us_P        as add_leader_us_10, with P processors
     add_follower_us_P      the same on a follower
     put_flow_ms            milliseconds until the PUT of a new flow of 1,000 is answered: median of 5
+    lease_lost_s           a follower that owns a third of them stands still for longer than its lease,
+                           but not for T: seconds from then until all run again
     failover_ms            milliseconds from kill -9 of the leader until a write that was sent after
                            it is accepted by anybody
 """
@@ -108,6 +110,20 @@ def idle(harness, node, seconds=10):
     return (node.cpu_seconds() - before) / seconds * 100
 
 
+def lose_lease(harness, cluster, leader, patience=10.0):
+    """Seconds until all runs again that a follower had to give up, as its lease (T/2) ended."""
+    wanted = count_running(leader)
+    node = cluster.others(leader)[0]
+    node.freeze()
+    began = time.monotonic()
+    harness.wait_until(lambda: time.monotonic() - began > patience * 0.7, patience, "time to pass")
+    node.thaw()
+    began = time.monotonic()
+    harness.wait_until(lambda: count_running(leader) < wanted, 30, "the work ends", every=0.05)
+    harness.wait_until(lambda: count_running(leader) >= wanted, 600, "all run again", every=0.1)
+    return time.monotonic() - began
+
+
 def measure(harness, processors, adds):
     from failover import one_failover
     row = {}
@@ -135,6 +151,8 @@ def measure(harness, processors, adds):
             settle(harness, cluster)
             times.append(put_flow(leader, f"extra-{n}"))
         row["put_flow_ms"] = statistics.median(times)
+        settle(harness, cluster)
+        row["lease_lost_s"] = lose_lease(harness, cluster, leader)
         settle(harness, cluster)
         row["failover_ms"] = one_failover(cluster)
     return row
