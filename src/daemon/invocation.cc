@@ -43,8 +43,9 @@ bool is_bool_word(const std::string& text) {
   return text == "true" || text == "false" || text == "1" || text == "0";
 }
 
-// By hand: the usual library takes "[::1]" for a list, and the value of "--cluster-enabled true"
-// for a stray word; and the environment, if it reads that, for weaker than the file.
+// Flags are read by hand, because the library that databridgectl uses has other rules: it takes
+// "[::1]" for a list, and the value of "--cluster-enabled true" for an argument of its own. If it
+// reads the environment, the environment is weaker than the file.
 Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* action) {
   Layer layer;
   for (size_t i = 0; i < arguments.size(); ++i) {
@@ -53,7 +54,7 @@ Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* acti
       *action = Action::help;
       continue;
     }
-    // The reference's flags may be written with one dash as well.
+    // The flags of the reference program may have one dash, so one dash is allowed, too.
     const size_t dashes = argument.rfind("--", 0) == 0 ? 2 : 1;
     if (argument.rfind('-', 0) != 0 || argument.size() == dashes) {
       return fail(Code::invalid, fmt::format("\"{}\": not a flag; see --help", argument));
@@ -66,7 +67,7 @@ Result<Layer> read_flags(const std::vector<std::string>& arguments, Action* acti
     const std::string word = has_value ? argument.substr(equals + 1) : "true";
     if (const auto named = action_named(flag); named && is_bool_word(word)) {
       if (word == "false" || word == "0") continue;
-      // --version and --help win over --check-config, whatever the order.
+      // --version and --help win over --check-config, in any order.
       *action = std::max(*action, *named);
       continue;
     }
@@ -102,7 +103,7 @@ Layer read_environment(const Environment& environment, std::vector<std::string>*
     if (name.rfind("DATABRIDGE_", 0) != 0) continue;
     if (const auto found = known.find(name); found != known.end()) {
       layer.emplace(found->second, Given{value, name});
-    } else if (name != "DATABRIDGE_API") {  // databridgectl's.
+    } else if (name != "DATABRIDGE_API") {  // databridgectl reads it.
       warnings->push_back(fmt::format("{} in the environment is no setting, see --help", name));
     }
   }
@@ -118,7 +119,8 @@ Result<Invocation> invocation_of(const std::vector<std::string>& arguments,
     return invocation;
   }
 
-  Layer layer = std::move(*flags);  // emplace never replaces: the stronger layer comes first.
+  // emplace() never replaces a value, so the strongest layer comes first.
+  Layer layer = std::move(*flags);
   std::vector<std::string> warnings;
   const auto from_environment = read_environment(environment, &warnings);
   for (const auto& [name, given] : from_environment) layer.emplace(name, given);
@@ -128,8 +130,8 @@ Result<Invocation> invocation_of(const std::vector<std::string>& arguments,
     if (!text) return fail(Code::invalid, file->second.origin + ": " + text.error().message);
     auto from_file = lib::read_yaml(*text, path);
     if (!from_file) return tl::make_unexpected(from_file.error());
-    // A value that a stronger layer covers must be right too: it may be the one that counts
-    // tomorrow.
+    // A value of the file must be right even if a stronger layer replaces it: at the next start it
+    // may be the one that counts.
     if (auto valid = lib::check_values(*from_file); !valid) {
       return tl::make_unexpected(valid.error());
     }
@@ -150,7 +152,7 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
                                    const Environment& environment, const ReadFile& read_file) {
   auto read = invocation_of(arguments, environment, read_file);
   if (read) return read;
-  // Whatever it quotes, an error is one line.
+  // An error is always one line, even if it quotes line breaks of the input.
   Error error = read.error();
   for (char& c : error.message) {
     if (static_cast<unsigned char>(c) < ' ') c = ' ';

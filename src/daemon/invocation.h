@@ -1,5 +1,6 @@
-// The command line, the environment and the YAML file, read as one: flags are stronger than the
-// environment, that is stronger than the file, and the file is stronger than the defaults.
+// Reads the command line, the environment and the YAML file as one. Flags are stronger than the
+// environment, the environment is stronger than the file, and the file is stronger than the
+// defaults.
 //
 // - Owns: how flags and environment are written, and the order of strength. The settings themselves
 //   are in lib/config.h.
@@ -22,13 +23,13 @@ enum class Action : uint8_t { run, check_config, version, help };
 
 struct Invocation {
   Action action = Action::run;
-  lib::Config config;  // For run and check_config.
+  lib::Config config;  // Set for run and check_config only.
 };
 
 using Environment = std::map<std::string, std::string>;
 using ReadFile = std::function<Result<std::string>(const std::string& path)>;
 
-// `arguments` without the program's name.
+// `arguments` does not include the program's name.
 Result<Invocation> read_invocation(const std::vector<std::string>& arguments,
                                    const Environment& environment, const ReadFile& read_file);
 

@@ -12,7 +12,7 @@ using testing::HasSubstr;
 struct Told {
   std::vector<std::string> flags;
   Environment environment;
-  std::string file;  // If not empty, given as --config=node.yaml.
+  std::string file;  // If not empty, it is given as --config=node.yaml.
 };
 
 Result<Invocation> read(Told told) {
@@ -30,7 +30,7 @@ lib::Config good(const Told& told) {
   return invocation ? invocation->config : lib::Config{};
 }
 
-// The one line that stops the start.
+// The message that stops the start. It must be one line.
 std::string refusal(const Told& told) {
   const auto invocation = read(told);
   if (invocation) return "(accepted)";
@@ -126,7 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--cluster-enabled", "maybe"}, "", "\"maybe\": not a flag"},
         Refused{{"--port=0"}, "", "--port: \"0\" is not allowed here"},
         Refused{{"--config=away.yaml"}, "", "--config: away.yaml: no such file"},
-        // Covered by a flag, and wrong all the same.
+        // A flag replaces this value, but it must be right, too.
         Refused{{"--port=81"}, "api: {port: no}\n", "node.yaml:1: api.port"},
         Refused{{}, "log: {\"l\\nevel\": info}\n", "log.l evel"}));
 

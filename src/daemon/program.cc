@@ -15,7 +15,8 @@ namespace {
 
 int exit_code_of(const Error& error) {
   if (error.code == Code::gone) return kRemoved;
-  // What was stored or sent is of a newer version.
+  // Code::unprocessable means that a new start does not help: for example, the data directory or a
+  // message is of a newer version.
   return error.code == Code::unprocessable ? kMisconfigured : kFailed;
 }
 
@@ -24,7 +25,7 @@ std::unique_ptr<platform::Log> log_of(const lib::Config& config) {
                             platform::parse_log_format(config.log_format).value());
 }
 
-// One life of the node. `comes_back`: another one is to follow at once.
+// Runs the node once. `comes_back` becomes true if another start must follow at once.
 int run_once(const std::function<Result<lib::Config>()>& read, platform::LastWill* will,
              bool& comes_back) {
   const auto config = read();
@@ -37,15 +38,15 @@ int run_once(const std::function<Result<lib::Config>()>& read, platform::LastWil
   if (!opened) return exit_code_of(opened.error());
   lib::Node& node = **opened;
   const auto trimmer = platform::trim_when_quiet(20s);
-  // The handlers call the node, so they end before it.
+  // The handlers call the node, so they must end before it.
   const auto signals = platform::handle_signals(
       {.stop = [&] { node.stop(); }, .reload = [&] { node.reload(read); }});
   node.run();
   const int code = node.failure() ? exit_code_of(*node.failure()) : 0;
   comes_back = node.comes_back();
   if (comes_back) return code;
-  // At once, as by kill -9: over a disk that is full, RocksDB's own threads may abort the process
-  // while it is taken down.
+  // The process ends at once, without destructors. Otherwise RocksDB's own threads may abort it
+  // while the parts are taken down, if the disk is full.
   if (code != 0) std::_Exit(code);
   return 0;
 }

@@ -1,4 +1,4 @@
-// A node as a process: its exit codes, its signals, its guardian. The node itself is lib/node.h's.
+// A node as a process: its exit codes, its signals, its guardian. The node itself is in lib/node.h.
 #pragma once
 
 #include <functional>
@@ -13,17 +13,18 @@ class LastWill;
 
 namespace databridge::daemon {
 
-// The exit codes of a node: 0 it was asked to stop; 1 it failed, and may be started again; 2 an
-// operator must mend the configuration or the data directory; 3 it was removed for good.
+// The exit codes of a node. 0: it was told to stop. 1: it failed, and may be started again. 2: an
+// operator must correct the configuration or the data directory. 3: it was removed for good.
 inline constexpr int kFailed = 1;
 inline constexpr int kMisconfigured = 2;
 inline constexpr int kRemoved = 3;
 
-// Runs until a signal or a failure ends it. Returns the process's exit code.
-// `read` reads the configuration: now, and again for SIGHUP. `will` may be null.
+// Runs a node until a signal or a failure ends it, and returns the exit code of the process. `read`
+// reads the configuration at each start of the node, and again at SIGHUP. `will` may be null.
 int run_node(const std::function<Result<lib::Config>()>& read, platform::LastWill* will);
 
-// Runs such nodes, one after the other, as children of this process (docs/adr/0008).
+// Is the guardian of such nodes: it runs them one after the other, each in a child of this process
+// (docs/adr/0008).
 int run_guarded(const lib::Config& config, const std::function<int(platform::LastWill&)>& node);
 
 }  // namespace databridge::daemon

@@ -5,14 +5,14 @@
 
 namespace databridge::lib {
 
-// JSON is YAML too: one reader for both.
+// JSON is YAML, too, so one reader serves both formats.
 Result<FlowSpec> EngineBackend::parse_flow(std::string_view text, api::FlowFormat,
                                            const FlowId& id) const {
   return flow::read_flow(text, id.value);
 }
 
 Result<ProcessorSpec> EngineBackend::check_processor(ProcessorSpec spec) const {
-  if (spec.type == "external") return spec;  // Its properties mean something to who embeds us.
+  if (spec.type == "external") return spec;  // The embedding program knows its properties.
   if (auto checked = flow::check_processor(spec); !checked) {
     return tl::make_unexpected(checked.error());
   }

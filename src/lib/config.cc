@@ -14,7 +14,7 @@ tl::unexpected<Error> wrong(const std::string& origin, const std::string& what) 
   return fail(Code::invalid, origin + ": " + what);
 }
 
-// Where a setting came from, for a message about several of them.
+// Tells where a setting was given, for messages that are about more than one.
 class Origins {
  public:
   explicit Origins(const Layer& layer) : layer_(layer) {}
@@ -30,11 +30,12 @@ class Origins {
 };
 
 Result<void> set_all(const Layer& layer, Config* config) {
-  // In the table's order, so that of several mistakes the same one is always told.
+  // This is the order of the table, so that of several mistakes the same one is always reported.
   for (const auto& setting : settings()) {
     const auto given = layer.find(setting.name());
     if (given == layer.end()) continue;
-    if (!setting.set && setting.is_bool() && given->second.value == "false") continue;  // As it is.
+    // A feature that is not available is off anyway, so "false" is allowed.
+    if (!setting.set && setting.is_bool() && given->second.value == "false") continue;
     if (!setting.set) {
       return wrong(given->second.origin, "not available yet in this version; leave it out");
     }
@@ -50,7 +51,7 @@ std::string in_ms(Duration duration) {
                      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
 }
 
-// safety.md 3: what the derived bounds need in order to fit into each other.
+// The bounds that are derived from T and E fit together only under these rules (safety.md 3).
 Result<void> check_timing(const Config& config, const Origins& origins) {
   const auto t = config.cluster.heartbeat_timeout;
   const auto e = config.cluster.election_timeout;
@@ -59,7 +60,7 @@ Result<void> check_timing(const Config& config, const Origins& origins) {
                  fmt::format("{} is too short: T >= 500 ms is required", in_ms(t)));
   }
   if (!(t < e && e <= 10 * t)) {
-    // Whichever of the two was given: the other is a default.
+    // The message names a setting that was given: the other one may be a default.
     const bool by_e = origins.given("cluster-election-timeout");
     const char* blamed = by_e ? "cluster-election-timeout" : "cluster-heartbeat-timeout";
     return wrong(
@@ -71,8 +72,8 @@ Result<void> check_timing(const Config& config, const Origins& origins) {
   return {};
 }
 
-// A port that is open to strangers needs TLS, which this version does not have. It holds for
-// the settings of a node that stands alone as well: the next start may be with others.
+// A port that strangers can reach needs TLS, which this version does not have. The rule also holds
+// for a node that stands alone, since its next start may be in a cluster.
 Result<void> check_network(Config* config, const Origins& origins) {
   auto& cluster = config->cluster;
   const auto cluster_reach = reach_of(cluster.bind_host).value();
@@ -129,7 +130,8 @@ uint32_t founders(const Config::Cluster& cluster) {
   return static_cast<uint32_t>(addresses.size());
 }
 
-// What is read already and does nothing yet must not be taken for protection.
+// Some settings can be given already but have no effect yet. The warning keeps users from relying
+// on their protection.
 void warn_of_no_effect(Config* config, const Origins& origins) {
   const auto warn = [&](const char* setting, const char* why) {
     config->warnings.push_back(origins.of(setting) + ": has no effect yet: " + why);

@@ -18,7 +18,8 @@
 
 namespace databridge::lib {
 
-struct DiskFreeMin {  // Whichever of the two is less.
+// Sources stop if less disk space is free. The smaller of the two amounts counts.
+struct DiskFreeMin {
   uint64_t bytes = uint64_t{1} << 30;
   uint32_t percent = 5;
 
@@ -27,20 +28,23 @@ struct DiskFreeMin {  // Whichever of the two is less.
 
 struct Config {
   struct Cluster {
-    bool enabled = false;                 // Off: runs flows alone on this machine.
-    std::string node_id;                  // Empty: generated, kept in the data directory.
+    bool enabled = false;                 // False: the node stands alone.
+    std::string node_id;                  // Empty: a name is generated and kept.
     std::string bind_host = "127.0.0.1";  // An IP address.
     uint16_t bind_port = 8090;
-    Address advertise;  // As others reach it; never empty once loaded.
-    std::string id;     // Empty: the founders' hash. Else a cluster of another id is refused.
-    std::vector<Address> seeds;  // As written, in order.
+    // The address at which other nodes reach this one. read_config() fills it in if it is empty.
+    Address advertise;
+    // Empty: any cluster. Otherwise the node joins only the cluster of this id, and founds none.
+    std::string id;
+    std::vector<Address> seeds;  // In the order in which they were written.
     uint32_t replica_count = 3;
-    uint32_t data_copies = 3;       // Default: replica_count.
-    uint32_t bootstrap_expect = 1;  // Default: own address and seeds, each counted once.
+    uint32_t data_copies = 3;  // If not given: replica_count.
+    // If not given: the number of different addresses among the own one and the seeds.
+    uint32_t bootstrap_expect = 1;
     Duration heartbeat_timeout = 10s;
     Duration election_timeout = 30s;
     Duration rebalance_window = 30s;
-    double rebalance_threshold = 0.2;  // Of the mean score.
+    double rebalance_threshold = 0.2;  // A share of the mean score.
     bool rebalance_auto = true;
     uint32_t failure_threshold = 3;
     uint32_t recovery_threshold = 2;
@@ -53,15 +57,16 @@ struct Config {
   struct Api {
     std::string address = "127.0.0.1";  // An IP address.
     uint16_t port = 8080;
-    Address advertise;       // Never empty once loaded.
-    std::string access_log;  // A file; empty: none.
+    // The address at which clients reach the API. read_config() fills it in if it is empty.
+    Address advertise;
+    std::string access_log;  // The path of the file. Empty: there is no access log.
   } api;
 
   struct Node {
     std::string data_dir = "./data";
     uint32_t max_processors = 1000;
     DiskFreeMin disk_free_min;
-    std::vector<std::string> exec_allow;  // Empty: no foreign commands at all.
+    std::vector<std::string> exec_allow;  // Directories of commands. Empty: none may run.
     std::vector<std::string> file_root;   // Empty: no file processors run here.
     bool guardian = false;
     bool allow_drills = false;
@@ -72,7 +77,7 @@ struct Config {
   std::string log_format = "text";  // text, json.
   bool insecure_network = false;
 
-  std::vector<std::string> warnings;  // For the log and the status, once running.
+  std::vector<std::string> warnings;  // The node puts them into its log and status.
 };
 
 // A value and where it was written: "--port", "DATABRIDGE_PORT", "node.yaml:3: api.port".
@@ -80,12 +85,12 @@ struct Given {
   std::string value;
   std::string origin;
 };
-using Layer = std::map<std::string, Given>;  // By Setting::name.
+using Layer = std::map<std::string, Given>;  // The key is Setting::name().
 
 // The values in the text of a YAML file. Errors call the file `path`.
 Result<Layer> read_yaml(const std::string& text, const std::string& path);
 
-// Whether each value is right on its own.
+// Checks each value on its own, without the rules between values.
 Result<void> check_values(const Layer& layer);
 
 // Sets these values, and the default of every other setting, and checks the rules between them.

@@ -12,8 +12,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 struct Told {
-  std::vector<std::string> values;  // "--name=value", or "--name" for true: stronger than the file.
-  std::string file;                 // If not empty, the text of node.yaml.
+  // Each is "--name=value", or "--name" for true. They are stronger than the file.
+  std::vector<std::string> values;
+  std::string file;  // The text of node.yaml. Empty: there is no file.
 };
 
 Result<Config> read(const Told& told) {
@@ -38,7 +39,7 @@ Config good(const Told& told) {
   return config ? *config : Config{};
 }
 
-// The one line that stops the start.
+// The message that stops the start. It must be one line.
 std::string refusal(const Told& told) {
   const auto config = read(told);
   if (config) return "(accepted)";
@@ -235,7 +236,7 @@ INSTANTIATE_TEST_SUITE_P(
     Network, Refusal,
     testing::Values(
         Refused{{"--cluster-enabled", "--cluster-bind-address=0.0.0.0"}, "", "--insecure-network"},
-        // A node that stands alone listens there too.
+        // The rule also holds for a node that stands alone.
         Refused{{"--cluster-bind-address=0.0.0.0"}, "", "--insecure-network"},
         Refused{{"--cluster-enabled", "--cluster-bind-address=::"}, "", "--insecure-network"},
         Refused{{"--cluster-enabled", "--cluster-bind-address=8.8.8.8"}, "", "--insecure-network"},

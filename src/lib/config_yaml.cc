@@ -1,5 +1,5 @@
-// The YAML file as a layer of settings. Values are read as the text that was written: the library
-// would take 010 for 8 and keep silent about a key that stands twice.
+// Reads the YAML file as a layer of settings. A value is the text that was written, because the
+// library would read 010 as 8. Keys are checked here, because the library would accept a key twice.
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
@@ -72,7 +72,7 @@ class Reader {
   Layer take() { return std::move(layer_); }
 
  private:
-  // One text for every form: "a,b" for a list, "k=v,l=w" for a map, as the flags take them.
+  // Makes one text of a value, as a flag would have it: "a,b" for a list, "k=v,l=w" for a map.
   Result<std::string> text_of(const YAML::Node& node, const Setting& setting, const std::string& at,
                               const std::string& key) {
     if (node.IsNull()) return std::string();
@@ -106,7 +106,8 @@ class Reader {
   Layer layer_;
 };
 
-class Nobody final : public YAML::EventHandler {  // Listens to a document for its end only.
+// Ignores all events. It is there because the parser needs a handler to read a document to its end.
+class Nobody final : public YAML::EventHandler {
   using Mark = YAML::Mark;
   using Anchor = YAML::anchor_t;
   using Style = YAML::EmitterStyle::value;
@@ -121,7 +122,7 @@ class Nobody final : public YAML::EventHandler {  // Listens to a document for i
   void OnMapEnd() override {}
 };
 
-// Not by LoadAll of yaml-cpp 0.7: of a text that begins with a comma it finds documents for ever.
+// LoadAll of yaml-cpp 0.7 cannot be used here: it never ends on a text that begins with a comma.
 bool has_another_document(const std::string& text) {
   std::istringstream in(text);
   YAML::Parser parser(in);

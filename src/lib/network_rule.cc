@@ -14,7 +14,7 @@
 namespace databridge::lib {
 namespace {
 
-using Bytes16 = std::array<uint8_t, 16>;  // IPv4 as ::ffff:a.b.c.d.
+using Bytes16 = std::array<uint8_t, 16>;  // An IPv4 address is ::ffff:a.b.c.d.
 
 std::vector<std::string_view> split(std::string_view text, char by) {
   std::vector<std::string_view> parts;
@@ -40,14 +40,15 @@ std::optional<std::array<uint8_t, 4>> parse_v4(std::string_view text) {
   std::array<uint8_t, 4> bytes{};
   for (size_t i = 0; i < 4; ++i) {
     const auto value = number(parts[i], 10, 3);
-    // 010 is 8 to some programs and 10 to others, so it is nobody's.
+    // Some programs read 010 as 8 and others as 10, so it is refused.
     if (!value || *value > 255 || (parts[i].size() > 1 && parts[i][0] == '0')) return std::nullopt;
     bytes[i] = static_cast<uint8_t>(*value);
   }
   return bytes;
 }
 
-// One side of "::", or all of it: groups of up to four hex digits, the last may be an IPv4.
+// Reads one side of "::", or an address without it: groups of up to four hex digits. The last group
+// may be an IPv4 address.
 std::optional<std::vector<uint8_t>> parse_groups(std::string_view text) {
   std::vector<uint8_t> bytes;
   if (text.empty()) return bytes;

@@ -1,4 +1,5 @@
-// Which addresses a node may listen on without TLS: what is open to strangers is refused.
+// Tells how far an IP address can be reached. Without TLS, a node must not listen where strangers
+// can reach it (config.cc).
 //
 // - Owns: the classes of addresses (RFC 1918, RFC 4193, loopback, wildcard). Pure.
 #pragma once
@@ -12,7 +13,7 @@ namespace databridge::lib {
 enum class Reach {
   loopback,
   private_network,  // RFC 1918, or IPv6 unique local.
-  everybody,        // Anything else that is an address.
+  everybody,        // Any other IP address.
   wildcard,         // 0.0.0.0 or ::, all interfaces at once.
 };
 

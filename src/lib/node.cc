@@ -45,7 +45,8 @@ platform::LogLevel level_of(cluster::Weight weight) {
   return platform::LogLevel::error;
 }
 
-// Both ports before anything is written: a start that cannot serve leaves nothing behind.
+// Both ports are checked before anything is written, so that a start that cannot serve leaves
+// nothing behind.
 Result<void> check_ports(const Config& config) {
   const Address api{config.api.address, config.api.port};
   const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
@@ -56,7 +57,8 @@ Result<void> check_ports(const Config& config) {
   return {};
 }
 
-// Work whose lease is long over and that still has not returned must not go on (safety.md 1.6).
+// Work that has not returned long after the end of its lease must not go on, so the watchdog ends
+// the process (safety.md 1.6).
 std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
                                                  const env::Clock& clock, Duration stop_budget) {
   const Duration interval = stop_budget / 4;
@@ -70,7 +72,7 @@ std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
 Node::Node(Config config, platform::Log& log, platform::LastWill* will)
     : config_(std::move(config)), log_(log), will_(will) {}
 
-// The order in which the parts end stands with the members.
+// The order of the members in node.h is the order in which the parts end, from last to first.
 Node::~Node() = default;
 
 Result<std::unique_ptr<Node>> Node::open(Config config, platform::Log& log,
@@ -90,7 +92,7 @@ Result<void> Node::build() {
   const auto timing =
       cluster::Timing::from(config_.cluster.heartbeat_timeout, config_.cluster.election_timeout,
                             config_.cluster.failure_threshold, config_.cluster.recovery_threshold);
-  // The times are impossible, and no new start makes them possible.
+  // The times do not fit together, and a new start with the same settings would not help.
   if (!timing) return fail(Code::unprocessable, timing.error().message);
   if (auto free = check_ports(config_); !free) return free;
   api_connections_ = api::connections_allowed(api::HttpOptions().connections_max);
@@ -106,8 +108,8 @@ Result<void> Node::build() {
   return {};
 }
 
-// A data directory that must not be used any more is set aside; its name, and the addresses of
-// those whom it knew, go to the new incarnation that begins in its place.
+// A data directory that must not be used any more is set aside. A new incarnation begins in its
+// place, and takes over the node's name and the addresses of the members that were known.
 Result<void> Node::open_store() {
   const std::string& path = config_.node.data_dir;
   auto store = platform::open_store({.directory = path});
@@ -135,7 +137,7 @@ Result<void> Node::open_files() {
   options.roots = config_.node.file_root;
   auto real = platform::real_directories(options.roots);
   if (!real) return tl::make_unexpected(real.error());
-  // A path may be written by either name of a root.
+  // A path may be written with the real path of a root or with the path that was given.
   file_roots_ = std::move(*real);
   for (const std::string& root : options.roots) {
     std::string given = flow::normal_path(root);

@@ -6,8 +6,8 @@
 // - Thread: run() turns its caller's thread into the engine's. stop and reload may be called from
 //   any thread as long as the node exists; open, run and the destructor come one after the other.
 //
-// Signals, exit codes and the memory of the process belong to the program. But a process may be
-// ended here: by the watchdog, when work goes on after its lease (safety.md 1.6).
+// Signals, exit codes and the memory of the process belong to the program. But the watchdog of this
+// room may end the process, when work goes on after its lease (safety.md 1.6).
 #pragma once
 
 #include <cstddef>
@@ -58,10 +58,11 @@ class EngineBackend;
 
 class Node {
  public:
-  // Opens the data directory and builds all parts; the API listens, and nothing runs yet. `log` and
-  // `will` (null: there is no guardian) outlive the node. The warnings of the settings go to the
-  // log. So does a failure, before anything is taken down again. Code::unprocessable: the settings
-  // or the data directory must be mended first, so a new start does not help.
+  // Opens the data directory and builds all parts. The API listens then, and nothing runs yet.
+  // `log` and `will` (null: there is no guardian) must outlive the node. The warnings of the
+  // settings go to the log. A failure goes there, too, before any part is taken down again.
+  // Code::unprocessable: an operator must correct the settings or the data directory first, so a
+  // new start does not help.
   static Result<std::unique_ptr<Node>> open(Config config, platform::Log& log,
                                             platform::LastWill* will = nullptr);
   ~Node();
@@ -70,15 +71,15 @@ class Node {
   void run();
 
   // Hands leadership over, stops the processors with their checkpoints, and lets run() return.
-  // Before run(), it makes run() short.
+  // If it is called before run(), then run() returns soon.
   void stop();
 
-  // Opens the access log anew, as after a rotation, and takes over what can change while the node
-  // runs: the log level. `read` gives the settings again. Failures go to the log.
+  // Opens the access log again, since a rotation may have renamed it. `read` gives the settings
+  // again; of these, only the log level can change while the node runs. Failures go to the log.
   void reload(const std::function<Result<Config>()>& read);
 
   // After run():
-  const std::optional<Error>& failure() const { return failure_; }  // None: it was told to stop.
+  const std::optional<Error>& failure() const { return failure_; }  // Nullopt: it was told to stop.
   // The data directory is an older copy. A node that is opened next sets it aside and begins anew.
   bool comes_back() const;
 
@@ -98,8 +99,8 @@ class Node {
   const Config config_;
   platform::Log& log_;
   platform::LastWill* const will_;
-  std::vector<std::string> file_roots_;  // As the others hear them.
-  size_t api_connections_ = 0;           // At once.
+  std::vector<std::string> file_roots_;  // The roots that other nodes are told of.
+  size_t api_connections_ = 0;           // The most API connections at one time.
   std::optional<Error> failure_;
 
   // The parts end from the last to the first, which is not the reverse of how they are made.

@@ -1,4 +1,4 @@
-// A node as a part of another program: here, of a test.
+// Runs a node as a part of another program, which is a test here.
 #include "lib/node.h"
 
 #include <gmock/gmock.h>
@@ -16,7 +16,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// As the log of a program that has its own.
+// Stands for the log of a program that has its own.
 class Kept final : public platform::Log {
  public:
   void write(platform::LogLevel level, std::string_view component, std::string_view message,
@@ -49,11 +49,11 @@ Config alone(const std::string& directory) {
   Config config = read_config({{"data-dir", {directory + "/data", "a test"}},
                                {"api-access-log", {directory + "/access.log", "a test"}}})
                       .value();
-  config.api.port = 0;  // Any free one.
+  config.api.port = 0;  // Any free port.
   return config;
 }
 
-// It runs on a thread of its own until it is told to stop.
+// A node that runs on a thread of its own until it is told to stop.
 class Running {
  public:
   explicit Running(const Config& config)

@@ -30,7 +30,7 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
-// Decimal digits alone: no sign, and no leading zero, which some would read as octal.
+// Reads decimal digits only: no sign, and no leading zero, which some programs read as octal.
 std::optional<uint64_t> digits(std::string_view text) {
   uint64_t value = 0;
   if (text.empty() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
@@ -70,7 +70,7 @@ Result<void> set_one_of(std::string& to, const std::string& value,
   return {};
 }
 
-// "10s", "500ms", "1m30s".
+// Reads durations such as "10s", "500ms", "1m30s".
 Result<void> set_duration(Duration& to, const std::string& value, Duration least) {
   static const std::pair<const char*, Duration> kUnits[] = {
       {"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 1h}};
@@ -102,7 +102,7 @@ Result<void> set_duration(Duration& to, const std::string& value, Duration least
   return {};
 }
 
-// "1GiB", "500MB", "5%"; what is not named does not limit.
+// Reads "1GiB", "500MB" or "5%". The one of bytes and percent that is not given sets no limit.
 Result<void> set_disk_free(DiskFreeMin& to, const std::string& value) {
   static const std::pair<const char*, uint64_t> kUnits[] = {{"KiB", uint64_t{1} << 10},
                                                             {"MiB", uint64_t{1} << 20},
@@ -148,7 +148,7 @@ Result<void> set_bind(std::string& to, const std::string& value) {
   return {};
 }
 
-// A host alone takes the port of what is bound, later: port 0 until then.
+// A host without a port gets the bound port later, in config.cc. Until then its port is 0.
 Result<void> set_advertise(Address& to, const std::string& value) {
   const bool v6_alone = std::count(value.begin(), value.end(), ':') > 1 && value.front() != '[';
   const bool has_port =
@@ -223,7 +223,7 @@ Result<void> not_yet(const std::string& value, const char* now) {
   return bad(value, fmt::format("is not available yet: {}", now));
 }
 
-// So that a row of the table stays a row.
+// It keeps the rows of the table short.
 #define SET(call) [](Config& c, const std::string& v) -> Result<void> { return call; }
 
 std::vector<Setting> cluster_settings() {

@@ -1,8 +1,9 @@
-// The table of all settings: one row each, which flags, environment, YAML and --help are made from.
+// The table of all settings, with one row for each. Flags, environment, YAML and --help are made
+// from it.
 //
-// - Owns: names, forms, limits and defaults of single values; rules between them are config.cc's.
-//
-// Pure.
+// - Owns: names, forms, limits and defaults of single values. The rules between values are in
+//   config.cc.
+// - Pure.
 #pragma once
 
 #include <string>
@@ -13,14 +14,14 @@
 namespace databridge::lib {
 
 struct Setting {
-  const char* flag;  // "cluster-bind-port"; "" if it stands in the file alone.
-  const char* yaml;  // "cluster.bindPort"; "" if it is a flag alone.
-  const char* form;  // What a value looks like, for --help; "bool" may stand without a value.
+  const char* flag;  // Such as "cluster-bind-port". "": the setting is in the file only.
+  const char* yaml;  // Such as "cluster.bindPort". "": the setting is a flag only.
+  const char* form;  // How a value is written, for --help. A "bool" flag needs no value.
   const char* help;
   const char* fallback;                                           // The default, for --help.
-  Result<void> (*set)(Config& config, const std::string& value);  // Null: not in this version.
+  Result<void> (*set)(Config& config, const std::string& value);  // Null: not available.
 
-  std::string name() const { return *flag ? flag : yaml; }  // Unique.
+  std::string name() const { return *flag ? flag : yaml; }  // It is unique.
   bool is_bool() const { return std::string(form) == "bool"; }
 };
 

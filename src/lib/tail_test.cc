@@ -1,4 +1,4 @@
-// TailFile on real files: logs that rotate in every way, with numbered lines.
+// TailFile on real files: logs with numbered lines that rotate in every way.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A tail and where its lines go.
+// A TailFile processor, and the lines that it has read.
 class Tail {
  public:
   Tail(const std::string& root, const std::string& path) : clock_(platform::make_clock()) {
@@ -34,10 +34,10 @@ class Tail {
   }
 
   void begin() {
-    processor_.reset();  // It leaves what it has open for the next one.
+    processor_.reset();  // It leaves its open files to the next one.
     processor_ = std::move(*flow::make_processor(spec_));
   }
-  // As when the process ends: nothing stays open.
+  // Does what an end of the process does: no file stays open.
   void restart(const std::string& root) {
     processor_.reset();
     files_ = std::move(*platform::make_files({.roots = {root}, .host = "here"}));
@@ -91,12 +91,12 @@ class Log {
     const std::string line = "line " + std::to_string(written_++) + "\n";
     ASSERT_EQ(::write(fd_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
   }
-  // By its name, that is all; it may be compressed or deleted at once, and another program's file
-  // may get its number.
+  // Renames the file, as a rotation does. The old file may be deleted at once, and then a file of
+  // another program may get its inode number.
   void rotate() {
     const std::string old = real_ + "." + std::to_string(++rotations_);
     fs::rename(real_, old);
-    for (uint64_t n = random_.below(4); n > 0; --n) write();  // It has the old one open still.
+    for (uint64_t n = random_.below(4); n > 0; --n) write();  // The old file is still open.
     ::close(fd_);
     open();
     if (random_.chance(0.6)) fs::remove(old);
@@ -128,7 +128,7 @@ TEST(TailOfRealFiles, NoLineIsLostOrForeignHoweverTheLogRotates) {
     for (int step = 0; step < 300; ++step) {
       switch (random.below(7)) {
         case 0:
-          tail.watch();  // The sink pushes back: rotations are seen all the same.
+          tail.watch();  // Also under back-pressure it sees rotations.
           log.rotate();
           break;
         case 1:
@@ -151,7 +151,7 @@ TEST(TailOfRealFiles, NoLineIsLostOrForeignHoweverTheLogRotates) {
   }
 }
 
-// While the node is down the log is rotated once, and the old one stays where it was.
+// While the node is down, the log is rotated once, and the old file is kept in the same directory.
 TEST(TailOfRealFiles, AfterARestartItGoesOnInTheRotatedFile) {
   for (const bool linked : {false, true}) {
     Random random(1);
