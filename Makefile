@@ -1,4 +1,4 @@
-# The front door. A bare `make` lists the targets.
+# The commands for everyday work. `make` without a target lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .ONESHELL:

@@ -1,4 +1,5 @@
-"""Leader crash (kill -9) until the next write is accepted by anybody, as a client sees it."""
+"""The time from a crash of the leader (kill -9) until any node accepts a write, as a client sees
+it."""
 
 import http.client
 import json
@@ -8,7 +9,8 @@ import uuid
 
 
 class Prober(threading.Thread):
-    """Writes to one node without pause from the moment it is told to, until somebody was accepted."""
+    """Writes to one node without pause from the start event on, until a write of any prober is
+    accepted."""
 
     def __init__(self, port, start, accepted):
         super().__init__(daemon=True)
@@ -37,7 +39,7 @@ class Prober(threading.Thread):
 
 
 def one_failover(cluster):
-    """Milliseconds from the kill to the first write that was sent after it and accepted."""
+    """The milliseconds from the kill to the first accepted write that was sent after it."""
     cluster.wait_formed()
     cluster.wait_healthy()
     leader = cluster.leader()

@@ -1,27 +1,29 @@
-"""What a change costs when there is much that does not change: P processors of type `external`.
+"""The cost of a change in a large state that stays the same: P processors of type `external`.
 
     python3 bench/growth.py [--processors P] [--rounds 3] [--adds 1000] [--program NAME=BUILD]…
 
-P is 100,000 unless told otherwise. A quiet round, on a machine that does nothing else, takes some
-minutes: `python3 bench/growth.py --rounds 1 --adds 1000`. With several programs (NAME=BUILD: a name
-and a build folder) each round runs them in turn. Each round starts three nodes on loopback, prints
-one line of JSON and ends them; at the end come the medians over the rounds, one a line:
+P is 100,000 by default. A round on a machine that does nothing else takes some minutes:
+`python3 bench/growth.py --rounds 1 --adds 1000`. With several programs (NAME=BUILD: a name and a
+build folder), each round runs them in turn. Each round starts three nodes on loopback, prints one
+line of JSON, and ends the nodes. At the end the medians over the rounds are printed, one on a line:
 
     add_leader_us_10       µs of CPU of the leader for one AddProcessor, with 10 processors: the mean
-                           of `--adds`, sent by 16 clients. CPU is user and system time of the whole
-                           process, counted in steps of 10 ms: at 1,000 adds a step is 10 µs here
+                           over `--adds` commands of 16 clients. CPU is user and system time of the
+                           whole process, counted in steps of 10 ms. With 1,000 adds, one step is
+                           10 µs here
     add_follower_us_10     the same on a follower
     fill_s                 seconds until P processors run, sent as flows of 1,000
-    idle_leader_percent    CPU of the leader while nothing is asked for 10 s, in % of one core
-    idle_leader_mb         resident memory of the leader then, in MiB
+    idle_leader_percent    CPU of the leader in 10 s without requests, in % of one core
+    idle_leader_mb         resident memory of the leader after that, in MiB
     idle_follower_percent  CPU of a follower in the same way, in the 10 s after
     add_leader_us_P        as add_leader_us_10, with P processors
     add_follower_us_P      the same on a follower
     put_flow_ms            milliseconds until the PUT of a new flow of 1,000 is answered: median of 5
-    lease_lost_s           a follower that owns a third of them stands still for longer than its lease,
-                           but not for T: seconds from then until all run again
-    failover_ms            milliseconds from kill -9 of the leader until a write that was sent after
-                           it is accepted by anybody
+    lease_lost_s           a follower that owns a third of the processors stands still for longer
+                           than its lease, but not for T: seconds from its waking until all run
+                           again
+    failover_ms            milliseconds from kill -9 of the leader until any node accepts a write
+                           that was sent after it
 """
 
 import argparse
@@ -70,7 +72,7 @@ def fill(harness, cluster, count):
 
 
 def settle(harness, cluster):
-    """Until nobody has had much to do for a second."""
+    """Waits until no node has had much to do for a second."""
     def sample():
         return time.monotonic(), [node.cpu_seconds() for node in cluster.running]
     last = [sample()]
@@ -84,13 +86,13 @@ def settle(harness, cluster):
 
 
 def add_many(cluster, count, clients=16):
-    """Microseconds of CPU for each, on the leader and on a follower."""
+    """The microseconds of CPU for each added processor, on the leader and on a follower."""
     leader = cluster.leader()
     nodes = [leader, cluster.others(leader)[0]]
     before = [node.cpu_seconds() for node in nodes]
 
     def add(n):
-        # Not wanted anywhere: the cost of the change alone, and not of starting it.
+        # No node fits this constraint, so only the change is measured, and not the start.
         answer = leader.api("POST", "/api/cluster/processors",
                             {"type": "external", "name": f"one-{n}",
                              "constraints": {"require": {"nowhere": "1"}}}, timeout=60)
@@ -111,7 +113,7 @@ def idle(harness, node, seconds=10):
 
 
 def lose_lease(harness, cluster, leader, patience=10.0):
-    """Seconds until all runs again that a follower had to give up, as its lease (T/2) ended."""
+    """The seconds until all work runs again that a follower lost at the end of its lease (T/2)."""
     wanted = count_running(leader)
     node = cluster.others(leader)[0]
     node.freeze()
@@ -147,7 +149,7 @@ def measure(harness, processors, adds):
         row["idle_follower_percent"] = idle(harness, cluster.others(leader)[0])
         row["add_leader_us_P"], row["add_follower_us_P"] = add_many(cluster, adds)
         times = []
-        for n in range(5):  # Each on a cluster at rest: the processors of the one before have started.
+        for n in range(5):  # The cluster is at rest each time: the flow before has started.
             settle(harness, cluster)
             times.append(put_flow(leader, f"extra-{n}"))
         row["put_flow_ms"] = statistics.median(times)

@@ -1,4 +1,4 @@
--- wrk: durable configuration writes, each of a key of its own, 256-byte values.
+-- A script for wrk: durable configuration writes with values of 256 bytes.
 local thread_number = 0
 function setup(thread)
   thread:set("number", thread_number)
@@ -9,7 +9,7 @@ local sent = 0
 local value = string.rep("x", 256)
 function request()
   sent = sent + 1
-  -- A bounded set of keys, so that the state stays small and the log does the work.
+  -- The set of keys is bounded, so that the state stays small and mostly the log is measured.
   local key = string.format("bench.%d.%d", number, sent % 1000)
   return wrk.format("PUT", "/api/cluster/config/" .. key, {["Content-Type"] = "application/json"},
                     '{"value":"' .. value .. '"}')

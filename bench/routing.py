@@ -1,9 +1,13 @@
-"""Flow files a second from a source to a sink: on one node, on two, and on two while the one that receives is paused again and again.
+"""Flow files per second from a source to a sink, in three ways.
 
-GenerateFlowFile → PutFile (append), 1 KiB each, default limits. Three real processes on loopback; the leader has no part in the
-work if that can be helped. All three ways are measured in each round, so that their ratios are of one time and one machine.
+The ways are: on one node, on two nodes, and on two nodes of which the receiver is paused again and
+again.
+
+The flow is GenerateFlowFile → PutFile (append) with files of 1 KiB and default limits. Three real
+processes run on loopback. The processors are not put on the leader. Each round measures all three
+ways, so that their ratios are of one time and one machine.
     python3 bench/routing.py [--rounds 3] [--files 60000] [--program build/release/databridge]...
-With several programs each round measures them in turn.
+With several programs, each round measures them in turn.
 """
 
 import argparse
@@ -24,7 +28,7 @@ PAUSE, EVERY = 0.12, 0.4
 
 
 def flow(source, sink, directory, files, ends):
-    """`ends`: what a newer program wants to be said of relationships that lead nowhere."""
+    """`ends`: add `terminate`, which newer programs require for relationships that lead nowhere."""
     says = ", terminate: [success, failure]" if ends else ""
     return f"""processors:
   - {{name: make, type: GenerateFlowFile, constraints: {{require: {{node: {source}}}}},
@@ -38,7 +42,7 @@ connections:
 
 @contextlib.contextmanager
 def paused(node, wanted):
-    """The node is stopped for 120 ms of every 400, from outside and at any point of its work."""
+    """Stops the process of the node for 120 ms of every 400 ms, at any point of its work."""
     over = threading.Event()
 
     def shake():
@@ -71,7 +75,8 @@ def put(cluster, harness, source, sink, directory, files):
 
 
 def measure(harness, way, files):
-    """Flow files a second, and microseconds of CPU a file over the nodes that have to do with them."""
+    """The flow files per second, and the microseconds of CPU per file, summed over source and
+    sink."""
     with harness.Cluster(start=False) as cluster:
         directory = os.path.join(cluster.directory, "out")
         os.mkdir(directory)
@@ -89,7 +94,7 @@ def measure(harness, way, files):
             return os.path.exists(path) and os.path.getsize(path) >= share * files * (SIZE + 1)
         with paused(sink, way == "two_nodes_paused"):
             put(cluster, harness, source, sink, directory, files)
-            harness.wait_until(lambda: has(0.1), 60, "it begins", every=0.005)
+            harness.wait_until(lambda: has(0.1), 60, "the first files arrive", every=0.005)
             began, before = time.monotonic(), sum(n.cpu_seconds() for n in concerned)
             share = os.path.getsize(path) / (SIZE + 1)
             harness.wait_until(lambda: has(1), 600, "all files arrive", every=0.005)
@@ -99,7 +104,7 @@ def measure(harness, way, files):
 
 
 def rows(harness, rounds, files, programs=None):
-    """A row for each way (and program), and the ratios of each round's figures."""
+    """A row for each way (and program), with medians of the figures and of each round's ratios."""
     programs = programs or [harness.PROGRAM]
     found = {(program, way): [] for program in programs for way in WAYS}
     for _ in range(rounds):

@@ -1,6 +1,6 @@
-"""All benchmarks: a table for people, JSON for comparison. `make bench` calls this.
+"""Runs all benchmarks: a table for people, and JSON for comparison. `make bench` calls this.
 
-Absolute figures drift from machine to machine: compare two runs on one.
+Absolute figures differ from machine to machine, so compare only runs on the same machine.
 """
 
 import argparse
@@ -88,8 +88,9 @@ def bench_idle(harness):
 
 
 def bench_programs(build):
-    """The programs of this build: single rooms, in process. Google Benchmark's are asked for JSON by
-    their environment; others print a line a figure."""
+    """Runs the bench programs of this build. Each measures single rooms in its own process.
+    Programs of Google Benchmark print JSON, as an environment variable asks; others print one
+    figure a line."""
     results = []
     for program in sorted(glob.glob(os.path.join(build, "*_bench"))):
         name = os.path.basename(program)

@@ -1,8 +1,10 @@
-"""CPU a line: TailFile → PutFile (append), each line a flow file of its own, beside rsyslog (imfile → omfile).
+"""CPU per line of TailFile → PutFile (append), compared with rsyslog (imfile → omfile).
 
-One real node with default limits, then rsyslogd, in turn, over the same file of 100-byte lines.
+Each line is a flow file of its own. One real node with default limits and then rsyslogd read the
+same file of 100-byte lines, in turn.
     python3 bench/tail.py [--rounds 3] [--lines 2000000] [--program build/release/databridge]...
-rsyslogd must be installed (Debian: rsyslog); it is measured beside us and is no part of the product.
+rsyslogd must be installed (Debian: rsyslog). It is only compared with, and is no part of the
+product.
 """
 
 import argparse
@@ -51,7 +53,7 @@ def cpu_seconds(pid):
 
 
 def databridge(harness, source, lines):
-    """Lines a second, and microseconds of CPU a line."""
+    """The lines per second, and the microseconds of CPU per line."""
     with harness.Cluster(count=1, start=False) as cluster:
         directory = os.path.join(cluster.directory, "out")
         os.mkdir(directory)
@@ -63,7 +65,7 @@ def databridge(harness, source, lines):
         cluster.put_flow("bench", FLOW.format(source=source, directory=directory))
         harness.wait_until(lambda: size(directory + "/out") >= lines * LINE, 1800, "all lines arrive", every=0.02)
         took, cpu = time.monotonic() - began, node.cpu_seconds() - before
-        assert size(directory + "/out") == lines * LINE, "more than was there"
+        assert size(directory + "/out") == lines * LINE, "more bytes were written than there were"
     return lines / took, cpu / lines * 1e6
 
 

@@ -1,4 +1,4 @@
-# program(NAME main [LINK rooms…]): an executable, once its main file exists.
+# program(NAME main [LINK rooms…]): adds an executable if its main file exists.
 function(program name main)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   if(EXISTS ${CMAKE_SOURCE_DIR}/${main})
@@ -17,7 +17,7 @@ program(network_bench bench/network_bench.cc LINK platform)
 program(api_bench bench/api_bench.cc LINK api)
 program(flow_bench bench/flow_bench.cc LINK node platform)
 
-# What the balancer costs, and the state: where Google Benchmark is installed.
+# The benches of the balancer and of the state need Google Benchmark.
 find_package(benchmark QUIET)
 if(benchmark_FOUND)
   program(balancer_bench bench/balancer_bench.cc LINK cluster)
@@ -28,7 +28,7 @@ if(benchmark_FOUND AND EXISTS ${CMAKE_SOURCE_DIR}/bench/state_bench.cc)
   target_link_libraries(databridge-bench-state PRIVATE db_cluster benchmark::benchmark)
 endif()
 
-# Fuzzers of the decoders (clang): fuzz/command_fuzz.cc becomes databridge-fuzz-command and so on.
+# The fuzzers (clang): fuzz/command_fuzz.cc becomes databridge-fuzz-command, and so on.
 if(DATABRIDGE_FUZZ)
   program(databridge-fuzz-seeds fuzz/seeds.cc LINK daemon)
   file(GLOB fuzzers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/*_fuzz.cc)

@@ -1,5 +1,6 @@
-# room(NAME [DIR d] [ON rooms…] [LINK targets…] [PROTO]): one library from the room's sources, one
-# test program from its *_test.cc. A room without sources is headers only; *_main.cc are programs.
+# room(NAME [DIR d] [ON rooms…] [LINK targets…] [PROTO]): makes one library from the sources of the
+# room, and one test program from its *_test.cc files. A room without sources has only headers.
+# *_main.cc are programs.
 find_package(RocksDB CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(spdlog REQUIRED)
@@ -7,7 +8,8 @@ find_package(CURL REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 
-# Only where a bug is planted: all other files are the ones of a plain build, and found in the cache.
+# Sets the definition only for files with a planted bug. All others compile as in a plain build, so
+# the compiler cache has them.
 function(plant_canaries)
   if(DATABRIDGE_CANARIES)
     foreach(source ${ARGN})
@@ -69,10 +71,12 @@ function(room name)
     add_executable(${name}_test ${tests} $<TARGET_OBJECTS:watchdog>)
     target_link_libraries(${name}_test PRIVATE db_${name} GTest::gmock GTest::gtest_main)
     if(DATABRIDGE_SANITIZE)
-      target_compile_options(${name}_test PRIVATE -O0)  # Half the compile time; the rooms do the work.
+      # Halves the compile time. The room itself is optimised.
+      target_compile_options(${name}_test PRIVATE -O0)
     endif()
     add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    # ×3 of the slowest room under sanitizers, and more than the watchdog grants a test.
+    # This is 3 times the time of the slowest room under sanitizers, and more than the watchdog
+    # allows.
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
   endif()
 endfunction()

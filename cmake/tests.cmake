@@ -1,8 +1,9 @@
-# Tests of form (unit) and of whole processes (integration): the latter are Python scripts of the
-# standard library in tests/, one ctest entry each, on the programs of this build.
+# Tests of form (unit) and of whole processes (integration). The tests of processes are Python
+# scripts in tests/ that use only the standard library. Each is one entry of ctest, and runs the
+# programs of this build.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-# form_test(NAME rooms…): tests/NAME_test.cc, about the tree itself.
+# form_test(NAME rooms…): adds tests/NAME_test.cc, which checks the source tree itself.
 function(form_test name)
   add_executable(${name}_test tests/${name}_test.cc)
   target_link_libraries(${name}_test PRIVATE ${ARGN} GTest::gtest_main)
@@ -12,14 +13,15 @@ endfunction()
 form_test(tidy)
 form_test(documents db_flow db_daemon)
 
-# clang finds a member that is touched without its mutex: here one that is planted. It looks at the
-# whole program when the asan preset is built (-Wthread-safety, CMakeLists.txt).
+# clang must find a member that is used without its mutex. Here the mistake is planted. The whole
+# program is checked when the asan preset is built (-Wthread-safety, CMakeLists.txt).
 add_test(NAME thread_safety COMMAND clang++ -x c++ -std=c++20 -fsyntax-only -Wthread-safety
   -I${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests/testdata/unlocked.txt)
 set_tests_properties(thread_safety PROPERTIES LABELS unit TIMEOUT 60
   PASS_REGULAR_EXPRESSION "reading variable 'guarded_' requires holding mutex 'mutex_'")
 
-# What is there for nobody. Reads the objects of a build with all tests, as g++ makes them.
+# Finds code that no program uses. It reads the objects of a build with all tests, as g++ makes
+# them.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT DATABRIDGE_SANITIZE AND NOT DATABRIDGE_CANARIES
     AND NOT CMAKE_CXX_FLAGS MATCHES "coverage")
   add_test(NAME dead_code COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/dead_code_test.py)
@@ -27,8 +29,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT DATABRIDGE_SANITIZE AND NOT DATA
     ENVIRONMENT "DATABRIDGE_BUILD=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endif()
 
-# process_test(NAME SECONDS): tests/NAME_test.py, killed after SECONDS. They share the machine's two
-# cores and the reference's port numbers, so they run one at a time.
+# process_test(NAME SECONDS): adds tests/NAME_test.py, which is killed after SECONDS. These tests
+# share the cores of the machine and the port numbers of the reference, so they run one at a time.
 function(process_test name seconds)
   add_test(NAME process_${name}
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/${name}_test.py

@@ -1,4 +1,5 @@
-"""Whatever is thrown at a node: a clear error, nothing lost, nobody else disturbed."""
+"""Bad input of every kind: the node answers with a clear error, nothing is lost, and no other node
+or client is disturbed."""
 
 import contextlib
 import http.client
@@ -16,7 +17,7 @@ from harness import CONTROL, Cluster, Node, call, free_ports, run, wait_until
 
 
 def raw(port, data, timeout=10.0, until_closed=True):
-    """Sends bytes as they are; returns what came back until the other side closed."""
+    """Sends bytes unchanged, and returns the answer up to the moment when the other side closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         got = b""
         with contextlib.suppress(ConnectionError, socket.timeout):
@@ -60,7 +61,7 @@ class BadInput(unittest.TestCase):
         cls.cluster.__exit__(None, None, None)
 
     def tearDown(self):
-        """After each attack everybody still serves, and nothing has changed."""
+        """After each attack, all nodes still serve, and nothing has changed."""
         for node in self.cluster.nodes:
             self.assertTrue(node.alive, node.name + "\n" + node.log_tail())
             self.assertEqual(node.config_value("kept", linearizable=True), "value")
@@ -124,7 +125,7 @@ class BadInput(unittest.TestCase):
             reader = threading.Thread(target=lambda: answers.append(client.recv(4096)), daemon=True)
             reader.start()
             client.sendall(head + b'{"value":"')
-            with contextlib.suppress(OSError):  # It need not take what it does not want.
+            with contextlib.suppress(OSError):  # The node need not read a body that it refuses.
                 while sent < 100 << 20:
                     sent += client.send(b"a" * (1 << 20))
             reader.join(30)
@@ -151,7 +152,7 @@ class BadInput(unittest.TestCase):
             for _ in range(1000):
                 silent.append(socket.create_connection(("127.0.0.1", self.node.api_port), 5))
             for each in silent[:100]:
-                each.sendall(b"GET /api/cluster/status HT")  # And never the rest.
+                each.sendall(b"GET /api/cluster/status HT")  # The rest never comes.
             self.assertEqual(self.node.status()["totalNodes"], 3)
             self.assertEqual(self.other.put_config("meanwhile", 1).status, 200)
         finally:
@@ -180,7 +181,8 @@ class BadInput(unittest.TestCase):
         self.assertEqual(self.node.status()["term"], term)
 
     def test_frames_of_another_cluster_and_of_a_newer_version(self):
-        """Whole, checksummed frames: refused with a word that says why, and nobody is disturbed."""
+        """Such frames are whole and have a right checksum. The farewell says why they are refused,
+        and the cluster is not disturbed."""
         foreign = golden_greeting()
         self.assertEqual(struct.pack("<I", crc32c(foreign[:12] + foreign[16:])), foreign[12:16])
         newer = bytearray(foreign)
@@ -199,7 +201,8 @@ class BadInput(unittest.TestCase):
         self.assertEqual(self.node.status()["status"], "healthy")
 
     def test_a_stranger_is_not_let_in(self):
-        """A node of another cluster with this one as its seed: refused on both sides, nobody disturbed."""
+        """A node of another cluster names this cluster as its seed. Both sides refuse it, and
+        neither cluster changes."""
         with Cluster(count=1) as foreign:
             stranger = foreign.nodes[0]
             stranger.put_config("mine", 1)
@@ -230,7 +233,7 @@ class BadInput(unittest.TestCase):
     def test_the_answer_of_a_check_shows_what_came_of_it(self):
         for node in (self.node, self.other):
             path = f"/api/cluster/nodes/{self.other.name}"
-            before = wait_until(lambda: node.get(path)["lastHeartbeat"], 10, "it was heard")
+            before = wait_until(lambda: node.get(path)["lastHeartbeat"], 10, "the node was heard")
             answer = node.api("POST", path + "/check", timeout=10)
             self.assertEqual(answer.status, 200, answer)
             self.assertGreater(answer.json["lastHeartbeat"], before)
@@ -241,17 +244,17 @@ class BadInput(unittest.TestCase):
         self.assertEqual(self.node.api("POST", path[:-37], wanted, timeout=10).status, 201)
         def state():
             return self.other.get(path)["state"]
-        wait_until(lambda: state() == "running", 20, "it runs")
+        wait_until(lambda: state() == "running", 20, "the processor runs")
         for node in (self.node, self.other):
             answer = node.api("POST", path + "/stop", timeout=10)
             self.assertEqual(answer.status, 200, answer)
             self.assertIn(answer.json["state"], ("stopping", "unassigned"))
-            wait_until(lambda: state() == "unassigned", 10, "it has stopped")
+            wait_until(lambda: state() == "unassigned", 10, "the processor has stopped")
             answer = node.api("POST", path + "/start", timeout=10)
             self.assertEqual(answer.status, 200, answer)
             self.assertIn(answer.json["state"], ("assigned", "starting", "running"))
             self.assertEqual(node.api("POST", path + "/start", timeout=10).status, 200)
-            wait_until(lambda: state() == "running", 10, "it runs again")
+            wait_until(lambda: state() == "running", 10, "the processor runs again")
         self.assertEqual(self.node.api("DELETE", path, timeout=10).status, 200)
 
     def test_the_answer_of_a_transfer_names_the_new_leader(self):
@@ -259,7 +262,7 @@ class BadInput(unittest.TestCase):
             def hand_over(asked=asked):
                 new = self.cluster.others(self.cluster.leader())[0]
                 answer = asked.api("POST", "/api/cluster/leader/transfer", {"nodeId": new.name}, timeout=30)
-                # Nobody promises that it comes about: on a busy machine it may have to be asked for again.
+                # A transfer may fail: on a busy machine the test may have to ask for it again.
                 return answer.status not in (503, 504) and (answer, new)
             answer, new = wait_until(hand_over, 90, "leadership is handed over")
             self.assertEqual((answer.status, answer.json.get("leader")), (200, new.name), answer)
@@ -304,7 +307,7 @@ class Starts(unittest.TestCase):
         node = self.lone(os.path.join(self.directory, "data"))
         node.wrapper = ("prlimit", "--nofile=300:300")
         node.start()
-        wait_until(lambda: node.status()["status"] == "healthy", 10, "it serves")
+        wait_until(lambda: node.status()["status"] == "healthy", 10, "the node serves")
         most = node.get("/api/cluster/nodes")["nodes"][0]["capacity"]["maxConnections"]
         self.assertLess(most, 300)
         with contextlib.ExitStack() as silent:
@@ -333,7 +336,7 @@ class Starts(unittest.TestCase):
     def test_a_disk_that_fills_up_ends_the_node_with_a_word(self):
         disk = self.small_disk("40m")
         node = self.lone(os.path.join(disk, "data")).start()
-        wait_until(lambda: node.put_config("k", 1).status == 200, 10, "it takes writes")
+        wait_until(lambda: node.put_config("k", 1).status == 200, 10, "the node takes writes")
         with open(os.path.join(disk, "other"), "wb") as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(65536))
@@ -342,7 +345,8 @@ class Starts(unittest.TestCase):
             for _ in range(1000):
                 node.put_config("k", "x" * 200000)
         self.assertEqual(node.process.wait(timeout=20), 1, node.log_tail())
-        # Or a thread of the store's library is faster, with an assertion of its own: that has words, too.
+        # A thread of the store's library may be faster and fail with an assertion. This is logged,
+        # too.
         self.assertRegex(node.log_tail(), "No space left on device|the store's library gave up")
 
     def test_a_share_of_the_disk_can_be_kept_free(self):
@@ -356,21 +360,22 @@ class Starts(unittest.TestCase):
         def state():
             answer = node.api("GET", "/api/cluster/nodes/lone")
             return answer.status == 200 and (answer.json["state"], answer.json["stateReason"])
-        wait_until(lambda: state() == ("degraded", "disk_full"), 20, "too little is free")
+        wait_until(lambda: state() == ("degraded", "disk_full"), 20,
+                   "the node says that too little is free")
 
     def test_the_status_warns_of_what_is_not_encrypted(self):
         node = self.lone(os.path.join(self.directory, "data"), "--insecure-network",
                          "--cluster-advertise-address=127.0.0.1")
         node.bind = "0.0.0.0"
         node.start()
-        wait_until(node.status, 10, "it serves")
+        wait_until(node.status, 10, "the node serves")
         warnings = node.status()["warnings"]
         self.assertTrue(any("not encrypted" in warning for warning in warnings), warnings)
 
     def test_databridgectl_tells_that_there_is_no_quorum(self):
         node = self.lone(os.path.join(self.directory, "data"), "--cluster-bootstrap-expect=2")
         node.start()
-        wait_until(node.status, 10, "it serves")
+        wait_until(node.status, 10, "the node serves")
         done = subprocess.run([CONTROL, "--api", f"127.0.0.1:{node.api_port}", "status"],
                               capture_output=True, text=True, timeout=20)
         self.assertEqual(done.returncode, 3, done)
@@ -395,7 +400,7 @@ class DamagedStore(unittest.TestCase):
             said_before = victim.log_size()
             victim.start()
 
-            # What it had promised is gone, so that it may not go on as the one that it was.
+            # The records of its promises are damaged, so it must not go on under its incarnation.
             self.assertEqual(victim.process.wait(timeout=30), 1, victim.log_tail())
             words = victim.log_since(said_before)
             self.assertIn(victim.data_dir, words)
@@ -405,7 +410,8 @@ class DamagedStore(unittest.TestCase):
                 self.has_all(node, acknowledged)
             shutil.rmtree(victim.data_dir)
             victim.start()
-            wait_until(lambda: victim.config_value("still") == 1, 20, "it is back with an empty disk")
+            wait_until(lambda: victim.config_value("still") == 1, 20,
+                       "the node is back with an empty disk")
             self.assertNotEqual(self.incarnation(cluster, victim), first)
             self.has_all(victim, acknowledged)
 

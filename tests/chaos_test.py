@@ -1,4 +1,5 @@
-"""Ten rounds of mixed faults (tests/chaos/run.py); ROUNDS and SEED for more. The checker checks itself first."""
+"""Ten rounds of mixed faults (tests/chaos/run.py). ROUNDS and SEED in the environment choose
+others. The checker tests itself first."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
-"""Nodes that are not what they say: a data directory that is copied and started beside its original,
-one that was put back to an older state, strangers on the cluster port."""
+"""Nodes that are not what they say: a copy of a data directory that runs beside its original, a
+data directory that was put back to an older state, and strangers on the cluster port."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import unittest
 
 from harness import Cluster, Node, free_ports, holds_for, wait_until
 
-# T = 1.5 s, so that what waits for T does not take long.
+# T = 1.5 s, so that waiting for T does not take long.
 QUICK = ["--cluster-heartbeat-timeout=1500ms", "--cluster-election-timeout=4500ms"]
 
 TICKS = """name: ticks
@@ -48,8 +48,9 @@ class CopyBeside(unittest.TestCase):
             shutil.copytree(original.data_dir, copy.data_dir)
             copy.start()
             try:
-                wait_until(lambda: "waits to be let in" in copy.log_tail(), 5, "it says that it waits")
-                wait_until(lambda: not copy.alive, 15, "it ends for good")
+                wait_until(lambda: "waits to be let in" in copy.log_tail(), 5,
+                           "the copy says that it waits")
+                wait_until(lambda: not copy.alive, 15, "the copy ends for good")
                 self.assertEqual(copy.process.returncode, 3)
                 self.assertIn("a copy of a running node's", copy.log_tail())
             finally:
@@ -73,18 +74,20 @@ class PutBack(unittest.TestCase):
             shutil.copytree(node.data_dir, kept)
             for _ in range(2):
                 node.start()
-                wait_until(lambda: node.api("GET", "/readyz").status == 200, 15, "it is ready")
+                wait_until(lambda: node.api("GET", "/readyz").status == 200, 15,
+                           "the node is ready")
                 node.terminate()
             before = member(cluster, node.name, leader)["incarnation"]
             shutil.rmtree(node.data_dir)
             os.rename(kept, node.data_dir)
             node.start()
-            wait_until(lambda: "a new incarnation begins" in node.log_tail(200), 15, "it is told")
+            wait_until(lambda: "a new incarnation begins" in node.log_tail(200), 15,
+                       "the node logs that a new incarnation begins")
 
             def is_back():
                 now = member(cluster, node.name, leader)
                 return now and now["incarnation"] != before and now["state"] == "healthy"
-            wait_until(is_back, 30, "it is a member again, as somebody else")
+            wait_until(is_back, 30, "the node is a member again, as a new incarnation")
             self.assertTrue(os.path.isdir(os.path.join(node.data_dir, "older-copy-1")))
             self.assertTrue(node.alive)
             cluster.write("after", 1)
@@ -141,9 +144,11 @@ class Strangers(unittest.TestCase):
                 with socket.create_connection(("127.0.0.1", node.cluster_port), 5) as link:
                     link.sendall(frame(1, greeting(0x1234, name)) + raft_heartbeat(0x1234, to, 1 << 62))
                     link.settimeout(5)
-                    self.assertEqual(link.recv(4), b"DBCF", "it greets back")
-                wait_until(lambda: "is not known as a member" in node.log_tail(), 5, "it is noted")
-            holds_for(lambda: all(n.status()["term"] == term for n in cluster.nodes), 1, "the term")
+                    self.assertEqual(link.recv(4), b"DBCF", "the node sends its greeting")
+                wait_until(lambda: "is not known as a member" in node.log_tail(), 5,
+                           "the node logs the stranger")
+            holds_for(lambda: all(n.status()["term"] == term for n in cluster.nodes), 1,
+                      "the term stays")
             cluster.write("after", 1)
 
 

@@ -1,4 +1,5 @@
-"""kill -9 on real processes: a new leader commits, the old one comes back, nothing acknowledged is lost."""
+"""kill -9 on real processes: a new leader commits, the old one comes back as a member, and no
+acknowledged write is lost."""
 
 import collections
 import contextlib
@@ -17,7 +18,8 @@ ROUNDS_PER_CLUSTER = 5
 
 
 class Writers:
-    """Keeps writing new keys to whoever lives, and remembers what was acknowledged."""
+    """Writes new keys all the time, to any node that is alive, and remembers the acknowledged
+    ones."""
 
     def __init__(self, cluster, count=4):
         self.cluster, self.done, self.go = cluster, threading.Event(), threading.Event()
@@ -38,7 +40,7 @@ class Writers:
             except OSError:
                 self.done.wait(0.02)
                 continue
-            except http.client.HTTPException:  # Cut in the middle of an answer.
+            except http.client.HTTPException:  # The answer was cut in the middle.
                 continue
             if answer.status == 200:
                 with self.lock:
@@ -72,8 +74,8 @@ class Writers:
 
 
 def wait_equal_hashes(cluster, deadline=20):
-    """Until all nodes were seen at one version. Each has to show the same hash for the same version,
-    whenever it was there: a flow that runs makes new versions all the time."""
+    """Waits until all nodes were seen at one version, not always at the same time: a running flow
+    makes new versions all the time. At equal versions, the nodes must show equal hashes."""
     seen = collections.defaultdict(dict)
 
     def all_at_one():
@@ -119,13 +121,14 @@ class Crash(unittest.TestCase):
                 return own["state"] == "running" and own["nodeId"] != old.name and own["epoch"] > epoch
             wait_until(runs_elsewhere, 20, "the dead leader's processor runs under a newer epoch")
             wait_until(lambda: any(old.name in warning for warning in new.status()["warnings"]), 10,
-                       "the status says whose queues are out of reach")
+                       "the status names the node whose queues are out of reach")
             old.start()
 
-            # Back as a member: it has what it missed, and counts for the quorum again. Healthy it is
-            # called after two good checks in a row, a third of T apart.
+            # It is a member again when it has the writes that it missed, and counts for the quorum.
+            # It is healthy only later, after two good checks in a row, a third of T apart.
             wait_until(lambda: old.config_value("after") == 2
-                       and new.status()["quorum"]["reachable"] == 3, 5, "back as a member")
+                       and new.status()["quorum"]["reachable"] == 3, 5,
+                       "the old leader is a member again")
             holds_for(runs_elsewhere, 1, "its work stays where it is")
             cluster.wait_healthy()
             wait_equal_hashes(cluster)
@@ -150,7 +153,8 @@ class Crash(unittest.TestCase):
                 victim.kill9()
                 writers.wait_for_more("writes go on with two", dice.randrange(1, 100))
                 victim.start()
-                # And while it is coming back, perhaps the same one, perhaps the last but one.
+                # Sometimes a node is killed while the victim comes back: the victim itself, or
+                # another one, so that for a moment only one of three may be left.
                 again = dice.choice(cluster.nodes) if dice.random() < 0.4 else None
                 if again is not None:
                     wait_until(lambda: dice.random() < 0.1, 5, "some moment of its recovery")
@@ -159,7 +163,7 @@ class Crash(unittest.TestCase):
                 cluster.wait_formed(deadline=20)
                 with writers.paused():
                     wait_equal_hashes(cluster)
-        # A node that has just come back gets work once it was seen to be well.
+        # A node that has just come back gets no work before it is healthy, so this may take long.
         wait_for_more(out, deadline=60)
         check_numbered(self, out)
         cluster.nodes[2].api("DELETE", "/api/cluster/flows/numbered")
@@ -172,15 +176,16 @@ class Crash(unittest.TestCase):
             self.assertEqual(missing, [], f"{len(missing)} acknowledged writes gone on {node.name}")
 
     def test_who_was_judged_without_a_quorum_is_healthy_again(self):
-        """What a leader decided and could not commit is committed by the next one."""
+        """The next leader commits the verdicts that the last one made and could not commit."""
         with Cluster() as cluster:
             cluster.wait_healthy()
             leader = cluster.leader()
             rest = cluster.others(leader)
             for node in rest:
                 node.kill9()
-            wait_until(lambda: leader.status()["status"] == "no_quorum", 10, "its leader is alone")
-            holds_for(lambda: leader.status()["status"] == "no_quorum", 4, "and judges the others")
+            wait_until(lambda: leader.status()["status"] == "no_quorum", 10, "the leader is alone")
+            holds_for(lambda: leader.status()["status"] == "no_quorum", 4,
+                      "the leader stays alone and judges the others")
             for node in rest:
                 node.start()
             cluster.wait_healthy(deadline=40)

@@ -1,4 +1,4 @@
-"""databridgectl on a real cluster: its tables, its JSON, its exit codes."""
+"""Tests databridgectl on a real cluster: its tables, its JSON, its exit codes."""
 
 import json
 import os
@@ -38,14 +38,16 @@ class Control(unittest.TestCase):
         return json.loads(self.control("-o", "json", *words, **more))
 
     def rows(self, *words, **more):
-        """A table: each line after the first as a mapping from the titles."""
+        """The rows of a table that was printed, each as a mapping from the titles of the
+        columns."""
         lines = [re.split(r"  +", line.strip()) for line in self.control(*words, **more).splitlines()]
         return [dict(zip(lines[0], line)) for line in lines[1:]]
 
     def test_status(self):
         leader = self.cluster.leader()
         for node in self.cluster.nodes:
-            # A member may be doubted for a moment at any time: a machine that is busy answers late.
+            # A member may be degraded for a moment at any time, because a busy machine answers
+            # late.
             for line in (rf"leader +{leader.name} \(term \d+\)", "nodes +3 healthy of 3",
                          "quorum +3 of 3 voters reachable, 2 needed"):
                 wait_until(lambda: re.search(f"(?m)^{line}$", self.control("status", node=node)), 20, line)
@@ -74,7 +76,7 @@ class Control(unittest.TestCase):
             found = {a["processorId"]: (a["nodeId"], a["state"])
                      for a in self.json("assignments")["assignments"]}
             return all(found[id][1] == "running" for id in ids) and {id: found[id][0] for id in ids}
-        wait_until(places, 20, "all run")
+        wait_until(places, 20, "all processors run")
         for id in ids:
             self.control("processor", "move", id, "node-1")
         wait_until(lambda: set((places() or {0: 0}).values()) == {"node-1"}, 20, "all run on one node")
@@ -88,13 +90,14 @@ class Control(unittest.TestCase):
         plan = wait_until(planned, 20, "a plan for three healthy nodes")
         self.assertEqual(plan["lowerBound"], 4)
         wait_until(lambda: "4 moves (at least 4 are needed)" in self.control("rebalance", "--dry-run"), 20,
-                   "the same as a table")
+                   "the table shows the same plan")
         holds_for(lambda: set((places() or {0: 0}).values()) == {"node-1"}, 1, "a dry run moves nothing")
 
         def counts():
             nodes = list((places() or {}).values())
             return sorted(nodes.count(node) for node in set(nodes))
-        wait_until(lambda: "move" in self.control("rebalance") and counts() == [2, 2, 2], 20, "evened out", every=1)
+        wait_until(lambda: "move" in self.control("rebalance") and counts() == [2, 2, 2], 20,
+                   "the work is balanced", every=1)
         self.control("rebalance", "--plan", plan["planId"], code=1)
         for id in ids:
             self.control("processor", "remove", id)
@@ -128,7 +131,7 @@ class Control(unittest.TestCase):
             with open(path) as out:
                 return [json.loads(line)["id"] for line in out if line.endswith("\n")]
         self.control("config", "set", "followed", "1")
-        wait_until(followed, 10, "it follows")
+        wait_until(followed, 10, "the follower prints an event")
         node.kill9()
         self.control("config", "set", "followed", "2")
         node.start()
@@ -137,7 +140,8 @@ class Control(unittest.TestCase):
 
         def listed():
             return [event["id"] for event in self.json("events", "--since", since)["events"]]
-        wait_until(lambda: len(listed()) >= 3 and followed() == listed(), 10, "every event once, in order")
+        wait_until(lambda: len(listed()) >= 3 and followed() == listed(), 10,
+                   "every event is printed once, in order")
 
     def test_exit_codes(self):
         self.control("config", "set", "a.key", '{"any": ["json"]}')
@@ -168,7 +172,8 @@ class WithoutQuorum(unittest.TestCase):
             def code(*words):
                 return subprocess.run([CONTROL, "--api", f"http://127.0.0.1:{left.api_port}", *words],
                                       capture_output=True, timeout=40, env=CLEAN).returncode
-            # A write goes last: before the loss is noticed its outcome would be unknown for a while.
+            # The write comes last: before the leader notices the loss, its outcome would be
+            # unknown.
             for words in (("status",), ("leader",), ("config", "set", "k", "1")):
                 wait_until(lambda words=words: code(*words) == 3, 20, f"{words} says so", every=0.1)
 

@@ -1,9 +1,13 @@
-"""Nothing in src/ and sim/ is there for nobody.
+"""Finds code in src/ and sim/ that no program uses.
 
-Three looks. The objects of the build: a function or variable with a name for other files that no code
-of the programs calls or holds. (Which calls were inlined stands in the debug information.) The headers:
-a function that is declared and defined nowhere. The text: a name in a header that stands nowhere else.
-Each look is shown an offender first, so that it can fail.
+There are three checks:
+
+- In the objects of the build: a function or variable that other files can see, and that no code of
+  the programs calls or refers to. (The debug information tells which calls were inlined.)
+- In the headers: a function that is declared and never defined.
+- In the text: a name in a header that is nowhere else.
+
+Each check is shown an offender first, to prove that it can fail.
 """
 import collections
 import glob
@@ -19,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("DATABRIDGE_BUILD", os.path.join(ROOT, "build", "release"))
 PROGRAMS = re.compile(r"/(db_\w+|databridge|databridgectl|databridge-sim)\.dir/")
 
-# What stays although nobody but tests uses it, without namespaces, and why.
+# Names without namespaces that stay although only tests use them, and the reason for each.
 ALLOWED = {
     "Routes::table": "a test compares it with the OpenAPI document",
     "Condition::Condition": "it is made without a trace in the objects",
@@ -33,7 +37,7 @@ ALLOWED = {
     "Framing::take": "tests and a fuzzer cut requests by it as the server does",
     "State::content_hash": "tests compare by it all that a state holds",
     "Pieces::operator==": "tests compare by it what a snapshot holds",
-    # Of these, nobody has said yet whether they go.
+    # It is not decided yet whether these go.
     "HealthChecker::answer_failed": "only tests",
     "HealthChecker::round_trip": "only tests",
     "State::raise_generation": "only tests",
@@ -47,13 +51,14 @@ def run(*command):
 
 
 class Object:
-    """One object file: the names that it defines for others, and those that its code uses."""
+    """One object file: the names that it defines for other files, and the names that its code
+    uses."""
 
     def __init__(self, path):
         self.is_program = bool(PROGRAMS.search(path))
         self.defined = set()
         self.used = set()
-        self.everything = set()  # That it defines, for others or itself.
+        self.everything = set()  # All names that it defines, for other files or for itself only.
         local = set()
         for line in run("nm", path).splitlines():
             kind, name = line.split()[-2:]
@@ -63,7 +68,7 @@ class Object:
                 self.defined.add(name)
             elif kind in "td" and "." in name:
                 local.add(name)
-        # A copy that was made for certain arguments: the calls go to it.
+        # The compiler may make a copy of a function for certain arguments. Then the calls go to it.
         self.used.update(name.split(".")[0] for name in local if re.search(r"\.(constprop|isra)\.", name))
         in_debug = False
         for line in run("readelf", "--relocs", "--wide", path).splitlines():
@@ -73,7 +78,7 @@ class Object:
                 words = line.split()
                 if len(words) >= 5 and words[2].startswith("R_"):
                     self.used.add(words[4].split("@")[0])
-        # The assembler binds calls within a section itself: "call 2720 <name>".
+        # A call within a section has no relocation: the assembler resolves it, "call 2720 <name>".
         self.used.update(re.findall(r"<(\w+)>$", run("objdump", "-d", "--no-show-raw-insn", path), re.M))
         name = ""
         for line in run("objdump", "--dwarf=info", path).splitlines():
@@ -86,7 +91,7 @@ class Object:
 
 
 def unused(objects):
-    """{mangled name: whether at least a test uses it} of what the programs define for nobody."""
+    """The names that programs define and do not use: {mangled name: whether a test uses it}."""
     program, others = set(), set()
     for each in objects:
         (program if each.is_program else others).update(map(same, each.used))
@@ -99,7 +104,7 @@ def unused(objects):
 
 
 def same(name):
-    """Constructors and destructors have up to three names."""
+    """One name for the up to three names of a constructor or destructor."""
     return re.sub(r"([CD])[0123](E|I)", r"\g<1>1\2", name) if name.startswith("_ZN") else name
 
 
@@ -116,24 +121,25 @@ def without_arguments(name):
 
 
 def code_of(text):
-    """Without comments and what stands in quotes."""
+    """The text without comments and without text in quotes."""
     return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', " ", text, flags=re.S)
 
 
-# Words before a bracket that name no function of ours.
+# Words that may be before a bracket and are no names of functions.
 NOT_NAMES = {"if", "for", "while", "switch", "return", "sizeof", "decltype", "alignas", "noexcept", "static_assert",
              "void", "bool", "int"}
 ANNOTATION = re.compile(r"\b(THREAD_ANNOTATION|GUARDED_BY|REQUIRES|EXCLUDES)\((?:[^()]|\([^()]*\))*\)")
 
 
 def header_code(text):
-    """Without directives and annotations, too."""
+    """The text without comments, quoted text, directives and annotations."""
     code = re.sub(r"^[ \t]*#(?:\\\n|[^\n])*", " ", code_of(text), flags=re.M)
     return ANNOTATION.sub(" ", code)
 
 
 def scope_of(head):
-    """What a brace opens: a class (its name), a namespace (""), or what has no declarations (None)."""
+    """Tells what a brace opens: a class (its name), a namespace (""), or a block without
+    declarations (None)."""
     if re.search(r"\bnamespace\b", head):
         return ""
     if re.search(r"\b(enum|template)\b", head):
@@ -143,7 +149,8 @@ def scope_of(head):
 
 
 def declared(header):
-    """The functions that a header declares without a body: "Class::name", or "::name" outside of classes."""
+    """The functions that a header declares without a body: "Class::name", or "::name" outside a
+    class."""
     found = set()
     scopes, statement = [], ""
     for part in re.findall(r"[{};]|[^{};]+", header_code(header)):
@@ -164,10 +171,11 @@ def declared(header):
 
 
 def never_defined(headers, names):
-    """`names`: what all objects define, demangled and without arguments."""
+    """Tells the declared functions that are defined nowhere. `names` are all names that the objects
+    define, demangled and without arguments."""
     tails = {"::".join(("::" + name).rsplit("::", 2)[1:]) for name in names}
     free = {"::" + name.rsplit("::", 1)[-1] for name in names}
-    for text in headers.values():  # Inline, behind its class: it may be in no object.
+    for text in headers.values():  # An inline function after its class may be in no object.
         tails.update(re.findall(r"\b(\w+::~?\w+)\(", header_code(text)))
     for path, text in headers.items():
         for one in sorted(declared(text)):
@@ -176,7 +184,7 @@ def never_defined(headers, names):
 
 
 def once_only(headers, texts):
-    """Functions and constants of headers whose name stands only once in all texts."""
+    """Tells the functions and constants of headers whose name is only once in all texts."""
     counts = collections.Counter()
     for text in texts.values():
         counts.update(re.findall(r"\w+", code_of(text)))
@@ -199,7 +207,7 @@ def texts_of(*tops, ends):
 
 
 class EachLook(unittest.TestCase):
-    """Each finds its offender, and nothing but that."""
+    """Each check finds its offender, and nothing else."""
 
     def objects_of(self, sources):
         directory = tempfile.mkdtemp(prefix="databridge-test-")

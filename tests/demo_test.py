@@ -1,5 +1,5 @@
-"""`make run`, as a reader of the README lives through it: the script of the demo, on its own ports in
-a network of its own, with a leader that is killed."""
+"""Tests `make run` as the README shows it. The script of the demo runs in a network of its own,
+where its default ports are free, and the test kills its leader."""
 
 import collections
 import os
@@ -27,7 +27,7 @@ class Demo:
     def __init__(self, directory, namespace):
         self.namespace, self.out = namespace, os.path.join(directory, "demo", "out")
         self.packages, self.said_path = os.path.join(directory, "packages.log"), os.path.join(directory, "said")
-        # The machine's own log, as far as it has one, and two lines that the test knows of.
+        # The end of the machine's own log, if it has one. The test adds lines of its own.
         with open(self.packages, "w") as log:
             subprocess.run(["tail", "-qn", "300", "/var/log/dpkg.log"], stdout=log, stderr=subprocess.DEVNULL)
         self.log_package("install first:all <none> 1.0")
@@ -50,7 +50,7 @@ class Demo:
         def found():
             assert self.process.poll() is None, self.said()
             return re.search(pattern, self.said()[after:])
-        return wait_until(found, deadline, f"it says {pattern}", every=0.1)
+        return wait_until(found, deadline, f"the demo says {pattern}", every=0.1)
 
     def written(self):
         """The lines of each file that the flow has written."""
@@ -69,7 +69,8 @@ class Demo:
         return found
 
     def packages_are_written(self):
-        # A PutFile whose node died may write its last batch twice (docs/flow-files.md).
+        # Sets are compared, because a PutFile whose node died may write its last batch twice
+        # (docs/flow-files.md).
         written = self.written()
         return all(set(written.get(name, ())) == set(lines)
                    for name, lines in self.expected_packages().items())
@@ -88,10 +89,11 @@ class Run(unittest.TestCase):
             demo = Demo(directory, namespace)
             leader, = demo.wait_said(r"(node-\d), the leader: another one takes over", 60).groups()
             pid, = re.search(rf"kill -9 (\d+) +\({leader}, the leader", demo.said()).groups()
-            wait_until(demo.packages_are_written, 20, "what the package manager did is written")
+            wait_until(demo.packages_are_written, 20,
+                       "the lines of the package manager are written")
             self.assertEqual({name: lines for name, lines in demo.written().items()
                               if name.startswith("packages-")}, demo.expected_packages())
-            wait_until(lambda: demo.reads_written() > 0, 20, "what was asked of the API is written")
+            wait_until(lambda: demo.reads_written() > 0, 20, "the requests to the API are written")
             commands = commands_of_the_readme()
             self.assertGreaterEqual(len(commands), 3)
             for command in commands:
@@ -102,8 +104,9 @@ class Run(unittest.TestCase):
             os.kill(int(pid), signal.SIGKILL)
             demo.log_package("install second:all <none> 1.0")
             demo.wait_said(rf"leader (?!{leader})node-\d, term", 20, before)
-            wait_until(demo.packages_are_written, 20, "packages go on")
-            wait_until(lambda: demo.reads_written() > reads, 20, "the API's log goes on")
+            wait_until(demo.packages_are_written, 20, "lines of packages are written again")
+            wait_until(lambda: demo.reads_written() > reads, 20,
+                       "requests to the API are written again")
             demo.wait_said(f"{leader} is started again as process", 20, before)
             for command in commands:
                 wait_until(lambda command=command: demo.control(*command).returncode == 0, 20,
@@ -112,7 +115,7 @@ class Run(unittest.TestCase):
 
             demo.process.send_signal(signal.SIGINT)
             self.assertEqual(demo.process.wait(timeout=20), 0, demo.said())
-            # The script's own pause between two looks ends by itself.
+            # The script's sleep between two checks is a process, too. It ends by itself.
             wait_until(lambda: not run("ip", "netns", "pids", namespace).stdout.split(), 5,
                        "no process outlives the demo")
 

@@ -1,4 +1,5 @@
-"""A disk that is full: whoever has it goes on voting, says so, and is whole again when there is room."""
+"""Full disks: a node with a full disk goes on voting and reports the trouble. When there is room
+again, it is healthy again."""
 
 import contextlib
 import os
@@ -21,7 +22,8 @@ def small_disk(directory, mib):
 
 
 def fill(path):
-    """Until nothing fits any more; what is freed meanwhile is taken, too, but not later."""
+    """Writes to a file until the disk is full. It also takes room that is freed meanwhile, but not
+    later."""
     with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
         while True:
             file.write(bytes(1 << 16))
@@ -33,16 +35,18 @@ class FullDisk(unittest.TestCase):
         self.assertEqual(os.stat(reserve).st_blocks * 512, 24 * MIB)
         known = full.log_size()
         fill(ballast)
-        wait_until(lambda: os.stat(reserve).st_size < 24 * MIB, 10, "room is given up")
-        wait_until(lambda: "the disk is full" in full.log_since(known), 10, "it says so")
+        wait_until(lambda: os.stat(reserve).st_size < 24 * MIB, 10, "the node gives up its reserve")
+        wait_until(lambda: "the disk is full" in full.log_since(known), 10, "the node says so")
         wait_until(lambda: any(node["id"] == full.name and node["stateReason"] == "disk_full"
-                               for node in rest.get("/api/cluster/nodes")["nodes"]), 10, "degraded")
+                               for node in rest.get("/api/cluster/nodes")["nodes"]), 10,
+                   "the node is degraded")
         return known, ballast, reserve
 
     def recovers(self, cluster, full, known, ballast, reserve):
         os.remove(ballast)
-        wait_until(lambda: os.stat(reserve).st_size == 24 * MIB, 10, "room is reserved again")
-        wait_until(lambda: "has room again" in full.log_since(known), 10, "it says so")
+        wait_until(lambda: os.stat(reserve).st_size == 24 * MIB, 10,
+                   "the node has its reserve again")
+        wait_until(lambda: "has room again" in full.log_since(known), 10, "the node says so")
         cluster.wait_healthy()
         cluster.write("at.last", 1)
         cluster.wait_same_state()
@@ -55,7 +59,7 @@ class FullDisk(unittest.TestCase):
             cluster.wait_healthy()
             cluster.lead(rest)
             found = self.check(cluster, full, rest)
-            third.kill9()  # Without the full one there is no majority now.
+            third.kill9()  # Now there is no majority without the node whose disk is full.
             for i in range(20):
                 cluster.write(f"k{i}", "x" * 1000, nodes=[rest])
             self.assertTrue(full.alive, full.log_tail())
@@ -64,7 +68,7 @@ class FullDisk(unittest.TestCase):
             cluster.wait_formed()
             self.recovers(cluster, full, *found)
 
-            # And whoever leads takes nothing new, but what makes room.
+            # A leader with a full disk refuses new writes, except those that make room.
             cluster.lead(full)
             found = self.check(cluster, full, rest)
             refused = rest.put_config("more", 1)

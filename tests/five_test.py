@@ -1,4 +1,5 @@
-"""Five nodes with work on them: drained, joined by a sixth, half dead, emptied, watched, restored."""
+"""Five nodes with work. Nodes are drained or killed, a sixth one joins, a disk is lost, clients
+watch the events, and a snapshot is restored."""
 
 import collections
 import contextlib
@@ -11,14 +12,14 @@ import unittest
 
 from harness import CLEAN, CONTROL, Cluster, holds_for, wait_until
 
-# Short, so that several windows and silences fit into a minute.
+# The times are short, so that several windows and silences fit into a minute.
 FLAGS = ["--cluster-heartbeat-timeout=1s", "--cluster-election-timeout=3s",
          "--cluster-rebalance-window=2s", "--cluster-replica-count=5"]
 COUNT = 30
 
 
 class Stream:
-    """Server-sent events of one node, from after `last` on."""
+    """The server-sent events of one node after the event `last`."""
 
     def __init__(self, node, last):
         self.connection = http.client.HTTPConnection("127.0.0.1", node.api_port, timeout=15)
@@ -28,7 +29,7 @@ class Stream:
         assert self.response.status == 200, self.response.status
 
     def ids(self, until):
-        """The ids that come, up to and with the one for which until() holds."""
+        """The ids that come, up to and including the first one for which until() is true."""
         with contextlib.closing(self.connection):
             found = []
             for line in self.response:
@@ -40,12 +41,13 @@ class Stream:
 
 
 class FiveNodes(Cluster):
-    """`founders` run; `sixth` is not among their seeds and is started by whom it concerns."""
+    """`founders` run from the start. `sixth` is not among their seeds; a test that needs it starts
+    it."""
 
     def __init__(self):
         super().__init__(count=6, flags=FLAGS, start=False)
         self.founders, self.sixth = self.nodes[:5], self.nodes[5]
-        self.asked = self.founders[0]  # Who is asked.
+        self.asked = self.founders[0]  # The node that gets the requests.
 
     def __enter__(self):
         try:
@@ -70,14 +72,14 @@ class FiveNodes(Cluster):
             assert answer.status == 201, answer
 
     def work(self):
-        """processor → (node, epoch), once all of them run."""
+        """processor → (node, epoch) if all of them run, otherwise None."""
         listed = self.asked.get("/api/cluster/assignments?limit=1000")["assignments"]
         if len(listed) == COUNT and all(a["state"] == "running" for a in listed):
             return {a["processorId"]: (a["nodeId"], a["epoch"]) for a in listed}
         return None
 
     def wait_work(self, condition, deadline, what):
-        """Until all runs, and so that condition(node → count) holds. Returns the work."""
+        """Waits until all work runs and condition(node → count) is true. Returns the work."""
         def found():
             work = self.work()
             return work and condition(collections.Counter(n for n, _ in work.values())) and work
@@ -102,7 +104,7 @@ class Five(unittest.TestCase):
             self.assertTrue(cluster.asked.get("/api/cluster/nodes/" + drained.name)["draining"])
             answer = cluster.asked.api("DELETE", f"/api/cluster/nodes/{drained.name}/drain", timeout=20)
             self.assertEqual(answer.status, 200, answer)
-            cluster.wait_work(even_on_five, 20, "it has its share again")
+            cluster.wait_work(even_on_five, 20, "the drained node has its share again")
 
             dead = [cluster.leader(among=cluster.founders), drained]
             if dead[0] is drained:
@@ -110,7 +112,8 @@ class Five(unittest.TestCase):
             cluster.asked = next(node for node in cluster.founders if node not in dead)
             for node in dead:
                 node.kill9()
-            cluster.wait_work(lambda counts: not {n.name for n in dead} & set(counts), 30, "all runs on three")
+            cluster.wait_work(lambda counts: not {n.name for n in dead} & set(counts), 30,
+                              "all work runs on three")
             cluster.write("goes.on", 1)
             for node in dead:
                 node.start()
@@ -126,7 +129,7 @@ class Five(unittest.TestCase):
                                       "the sixth has its share")
             moved = {p for p in before if before[p] != after[p]}
             self.assertEqual(moved, {p for p in after if after[p][0] == cluster.sixth.name},
-                             "a move that was not needed")
+                             "a processor has moved without need")
             holds_for(lambda: cluster.work() == after, 6, "three windows without a move", every=0.2)
             self.assertEqual(cluster.sixth.get("/api/cluster/nodes/" + cluster.sixth.name)["role"], "worker")
 
@@ -144,9 +147,11 @@ class Five(unittest.TestCase):
             emptied.start()
             wait_until(lambda: incarnation() != old, 20, "a new incarnation")
             cluster.wait_all_healthy()
-            wait_until(lambda: emptied.config_value("kept") == 1, 10, "it has what was there")
+            wait_until(lambda: emptied.config_value("kept") == 1, 10,
+                       "the emptied node has the old value")
             wait_until(lambda: cluster.asked.status()["quorum"]["voters"] == 5
-                       and cluster.asked.status()["quorum"]["reachable"] == 5, 20, "it votes again")
+                       and cluster.asked.status()["quorum"]["reachable"] == 5, 20,
+                       "the emptied node votes again")
 
     def test_a_stream_that_reconnects_misses_no_event_and_gets_none_twice(self):
         with FiveNodes() as cluster:
@@ -155,7 +160,7 @@ class Five(unittest.TestCase):
                     cluster.write(f"k{i}", i)
 
             def listed(since):
-                """Every page, as ids."""
+                """The ids of the events on all pages."""
                 found = []
                 while True:
                     page = cluster.asked.get("/api/cluster/events?since=" + (found or [since])[-1])["events"]
@@ -167,7 +172,7 @@ class Five(unittest.TestCase):
             write_some(0)
             seen = stream.ids(lambda found: len(found) == 15)
             write_some(20)
-            # Each time at another node: they number alike.
+            # Each time another node is asked: all nodes give an event the same id.
             for node in cluster.founders[1:]:
                 stream = Stream(node, seen[-1])
                 seen += stream.ids(lambda found: len(found) == 5)

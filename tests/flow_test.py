@@ -1,4 +1,5 @@
-"""Flows on real processes: nothing that was released is lost or released twice, whoever is killed."""
+"""Flows on real processes: whichever node is killed, no released flow file is lost or released
+twice."""
 
 import contextlib
 import os
@@ -13,7 +14,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 
 
 def written_at(paths):
-    """When each was last written, but for files that get their name at this very moment."""
+    """The times of the last write. A file that gets its final name at this moment is left out."""
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             yield os.stat(path).st_mtime_ns
@@ -46,7 +47,7 @@ class Flows(unittest.TestCase):
                     cluster.node("node-3").kill9()
                     cluster.node("node-3").start()
                     cluster.wait_formed(deadline=20)
-            # Only those that the cluster had named have released.
+            # Only epochs that the cluster had assigned have released flow files.
             epochs.add(cluster.assignment("source", cluster.node("node-3"))["epoch"])
             order = check_numbered(self, out)
             self.assertLessEqual(set(order), epochs)
@@ -136,14 +137,15 @@ connections:
                 victim = cluster.node(cluster.assignment("source", cluster.nodes[2])["nodeId"])
                 victim.kill9()
                 write_more(50)
-                wait_until(lambda: len(lines()) >= wrote, 40, "the rest arrives by the other node")
+                wait_until(lambda: len(lines()) >= wrote, 40,
+                           "the other node brings the rest of the lines")
                 victim.start()
                 cluster.wait_formed(deadline=20)
                 cluster.wait_healthy()
             self.assertEqual(lines(), [f"line {i}" for i in range(wrote)])
 
 
-# Files are taken and written by node-3; who changes and routes them in between may be killed.
+# node-3 takes and writes the files. The nodes that route and change them in between may be killed.
 ROUTED = """
 processors:
   - name: take
@@ -184,7 +186,7 @@ connections:
 
 
 def contents(directory):
-    """name → bytes, but for files that are being written."""
+    """name → bytes, without the files that are being written."""
     found = {}
     for name in os.listdir(directory):
         if not name.startswith("."):
@@ -219,17 +221,17 @@ class Files(unittest.TestCase):
                 return expected == {kind: contents(os.path.join(cluster.directory, kind))
                                     for kind in expected}
             give_all(range(10))
-            wait_until(all_written, 20, "every file is where it belongs, as it should be")
+            wait_until(all_written, 20, "every file has its place and its content")
             give_all(range(10, 30))
             cluster.node(cluster.assignment("change", cluster.node("node-3"))["nodeId"]).kill9()
             give_all(range(30, 40))
-            # What waited in the dead node's queue comes with it.
+            # The flow files in the queue of the dead node come back with it.
             for node in cluster.nodes:
                 if not node.alive:
                     node.start()
-            wait_until(all_written, 30, "the rest too")
+            wait_until(all_written, 30, "the other files are written, too")
             wait_until(lambda: contents(os.path.join(cluster.directory, "in")) == {}, 10,
-                       "what is safe was taken away")
+                       "the files that are safe are removed from the source")
 
 
 class Faults(unittest.TestCase):
@@ -248,16 +250,16 @@ connections:
             def sink():
                 return cluster.assignment("sink")
             wait_until(lambda: f"tries again: cannot open {out}" in sink()["reason"], 20,
-                       "the reason says so")
+                       "the reason of the assignment tells the failure")
             self.assertEqual(sink()["state"], "running")
             with open(cluster.nodes[0].log_path) as log:
                 lines = sum(f"waits: cannot open {out}" in line for line in log)
-            self.assertEqual(lines, 1, "one line a state")
+            self.assertEqual(lines, 1, "each state is logged once")
             os.remove(out)
-            wait_until(lambda: "tries again" not in sink()["reason"], 40, "it has succeeded")
-            wait_until(lambda: len(os.listdir(out)) > 10, 20, "flow files go on")
+            wait_until(lambda: "tries again" not in sink()["reason"], 40, "the sink has succeeded")
+            wait_until(lambda: len(os.listdir(out)) > 10, 20, "more flow files are written")
             written = sorted(int(name) for name in os.listdir(out) if name.isdigit())
-            self.assertEqual(written, list(range(len(written))), "nothing was lost meanwhile")
+            self.assertEqual(written, list(range(len(written))), "no flow file was lost meanwhile")
 
     def test_what_would_be_lost_or_lies_outside_the_roots_is_refused(self):
         with Cluster(count=1) as cluster:
@@ -278,7 +280,8 @@ connections: [{{from: source, relationship: success, to: sink}}]
             self.assertEqual(refused.status, 422)
             self.assertIn("/nowhere/of/ours: start one with --file-root", refused.json["detail"])
             self.assertEqual(put(out, ", terminate: [failure]").status, 201)
-            wait_until(lambda: os.path.isdir(out) and len(os.listdir(out)) == 3, 20, "they arrive")
+            wait_until(lambda: os.path.isdir(out) and len(os.listdir(out)) == 3, 20,
+                       "the flow files arrive")
 
             alone = {"type": "PutFile", "properties": {"directory": out}}
             self.assertEqual(node.api("POST", "/api/cluster/processors", alone).status, 422)
@@ -288,7 +291,7 @@ connections: [{{from: source, relationship: success, to: sink}}]
                              [os.path.realpath(cluster.directory)])
 
     def test_a_busy_flow_is_deleted_and_made_again(self):
-        """At any moment: while its sink holds what it was offered, too."""
+        """The flow is deleted at any moment, also while its sink works on flow files."""
         with Cluster(count=1, start=False) as cluster:
             node = cluster.nodes[0]
             node.flags += ["--cluster-labels=side=front", f"--file-root={cluster.directory}"]
@@ -302,12 +305,13 @@ connections: [{{from: source, relationship: success, to: sink}}]
                 self.assertLess(answer.status, 300, answer)
                 wait_until(lambda: node.get("/api/cluster/assignments")["assignments"] == [], 20,
                            "its processors are gone")
-                self.assertEqual(written(out)[0], 1, "it did not begin anew")
+                self.assertEqual(written(out)[0], 1, "the flow did not begin anew")
 
 
 class Minority(unittest.TestCase):
     def test_its_processors_stop_before_the_replacements_start(self):
-        """Each node sees a directory of its own under the same name, so it shows who wrote what."""
+        """Each node has a directory of its own under the same name, so the files show their
+        writer."""
         quick = ["--cluster-heartbeat-timeout=3s", "--cluster-election-timeout=9s"]
         with NetworkedCluster(flags=quick, start=False) as cluster:
             common = os.path.join(cluster.directory, "common")

@@ -1,4 +1,5 @@
-"""Three processes, default timeouts: they become one cluster, in any order, and a write is everywhere."""
+"""Three processes with default timeouts become one cluster, whatever their order, and all nodes
+have each write."""
 
 import itertools
 import unittest
@@ -58,7 +59,8 @@ class Formation(unittest.TestCase):
             self.assertEqual(leader.terminate(deadline=10), 0)
             cluster.write("after.goodbye", 1)
             leader.start()
-            wait_until(lambda: leader.config_value("after.goodbye") == 1, 5, "it caught up")
+            wait_until(lambda: leader.config_value("after.goodbye") == 1, 5,
+                       "the node has caught up")
 
 
 if __name__ == "__main__":

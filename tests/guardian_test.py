@@ -1,4 +1,5 @@
-"""A node under a guardian: started again, passed its signals, and its death proved to other hosts."""
+"""A node under a guardian. The guardian starts it again, passes signals on to it, and proves its
+death to other hosts."""
 
 import os
 import re
@@ -10,12 +11,13 @@ from harness import Cluster, NetworkedCluster, wait_until
 
 
 def child_of(node):
-    """The process that is the node; its parent, the guardian, is what the test has started."""
+    """The process of the node. The test has started its parent, the guardian."""
     pid = node.process.pid
     with open(f"/proc/{pid}/task/{pid}/children") as children:
         for child in children.read().split():
             with open(f"/proc/{child}/status") as status:
-                if int(re.search(r"Threads:\s+(\d+)", status.read())[1]) > 1:  # A report has one.
+                # A child of the guardian that only reports has one thread.
+                if int(re.search(r"Threads:\s+(\d+)", status.read())[1]) > 1:
                     return int(child)
     return None
 
@@ -37,7 +39,8 @@ class Guarded(unittest.TestCase):
                 before = child_of(node)
                 os.kill(before, signal.SIGKILL)
                 wait_until(lambda: child_of(node) not in (None, before), 5, "another process runs")
-                wait_until(lambda: node.status()["totalNodes"] == 3, 10, "it is a member again")
+                wait_until(lambda: node.status()["totalNodes"] == 3, 10,
+                           "the node is a member again")
                 cluster.write("after", node.name)
             cluster.wait_same_state()
 
@@ -50,10 +53,10 @@ class Guarded(unittest.TestCase):
             self.assertEqual(node.terminate(), 0)
             self.assertFalse(is_there(inside))
             node.start()
-            wait_until(lambda: node.status()["totalNodes"] == 3, 10, "it is a member again")
+            wait_until(lambda: node.status()["totalNodes"] == 3, 10, "the node is a member again")
             inside = child_of(node)
             os.kill(node.process.pid, signal.SIGKILL)
-            wait_until(lambda: not is_there(inside), 10, "a node does not outlive its guardian")
+            wait_until(lambda: not is_there(inside), 10, "the node ends with its guardian")
 
     def test_what_cannot_get_better_is_not_tried_again(self):
         with Cluster(flags=["--guardian"]) as cluster:
@@ -61,14 +64,15 @@ class Guarded(unittest.TestCase):
             gone = cluster.others(cluster.leader())[0]
             answer = cluster.leader().api("DELETE", "/api/cluster/nodes/" + gone.name)
             self.assertEqual(answer.status, 202, answer)
-            wait_until(lambda: not gone.alive, 20, "the removed node ends, and its guardian")
+            wait_until(lambda: not gone.alive, 20, "the removed node and its guardian end")
             self.assertEqual(gone.process.returncode, 3)
 
 
 class Proof(unittest.TestCase):
     def test_the_work_of_a_killed_node_on_another_host_moves_at_once(self):
-        """Its lease lasts for seconds. The next process would prove the end of this one, too: it must
-        not be able to start, so that only the guardian's word is left."""
+        """The lease of the killed node lasts for seconds. Its next process would prove the death,
+        too. So the test keeps it from starting, and only the guardian is left to prove the
+        death."""
         with NetworkedCluster(flags=["--guardian", "--cluster-heartbeat-timeout=20s",
                                      "--cluster-election-timeout=60s"]) as cluster:
             cluster.wait_healthy()
@@ -91,12 +95,13 @@ processors:
             moved = wait_until(
                 lambda: next((a for a in [cluster.assignment("moves", leader)]
                               if a["epoch"] > owned["epoch"] and a["state"] == "running"), None),
-                8, "its work runs elsewhere long before T")
+                8, "the work runs elsewhere long before T")
             self.assertNotEqual(moved["nodeId"], victim.name)
             print(f"moved within {1000 * (time.monotonic() - begun):.0f} ms", flush=True)
             os.remove(victim.data_dir)
             os.rename(victim.data_dir + ".away", victim.data_dir)
-            wait_until(lambda: victim.status()["totalNodes"] == 3, 20, "its guardian has it back")
+            wait_until(lambda: victim.status()["totalNodes"] == 3, 20,
+                       "the guardian has started the node again")
 
 
 if __name__ == "__main__":

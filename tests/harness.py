@@ -1,7 +1,8 @@
-"""Real `databridge` processes for tests: started, watched, hurt, and always cleaned up.
+"""Runs real `databridge` processes for tests: starts and watches them, makes them fail, and always
+ends them.
 
-Everything waits with wait_until(condition, deadline); nothing sleeps for luck. A test that fails
-prints the last lines of every node's log. Standard library only.
+All waiting is done with wait_until(condition, deadline): a fixed sleep is too long or too short. A
+test that fails prints the last lines of every node's log. Only the standard library is used.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ BUILD = os.environ.get("DATABRIDGE_BUILD") or os.path.join(ROOT, "build", "relea
 PROGRAM = os.path.join(BUILD, "databridge")
 CONTROL = os.path.join(BUILD, "databridgectl")
 CONFIG = "/api/cluster/config/"
-# The nodes see no settings of whoever runs the tests.
+# The settings in the environment of the user who runs the tests do not reach the nodes.
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("DATABRIDGE_")}
 
 
@@ -32,7 +33,8 @@ class Timeout(AssertionError):
 
 
 def wait_until(condition, deadline, what, every=0.02):
-    """Polls until condition() is true and returns its value; an unreachable node counts as "not yet"."""
+    """Polls until condition() is true, and returns its value. An unreachable node means "not
+    yet"."""
     end = time.monotonic() + deadline
     last = None
     while True:
@@ -49,7 +51,7 @@ def wait_until(condition, deadline, what, every=0.02):
 
 
 def holds_for(condition, seconds, what, every=0.05):
-    """The opposite of waiting: condition() must be true at every look for so long."""
+    """Checks again and again, for this many seconds, that condition() is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if not condition():
@@ -58,7 +60,7 @@ def holds_for(condition, seconds, what, every=0.05):
 
 
 def free_ports(count):
-    """Ports below the ephemeral range, so that no outgoing connection can be on one of them."""
+    """Free ports below the ephemeral range, so that no outgoing connection can use one of them."""
     found = []
     for port in random.sample(range(20000, 32000), 4000):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -83,7 +85,7 @@ class Answer:
 
     @property
     def code(self):
-        """`code` of a problem document, or None."""
+        """The `code` of a problem document, or None."""
         try:
             return self.json.get("code")
         except (ValueError, AttributeError):
@@ -94,7 +96,8 @@ class Answer:
 
 
 def call(port, method, path, body=None, headers=None, timeout=5.0, host="127.0.0.1"):
-    """One request on a connection of its own. `body`: None, bytes as they are, or anything for JSON."""
+    """Sends one request on a connection of its own. `body` is None, bytes, or a value to send as
+    JSON."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         sent = dict(headers or {})
@@ -110,7 +113,8 @@ def call(port, method, path, body=None, headers=None, timeout=5.0, host="127.0.0
 
 
 class Node:
-    """One process with its data directory. It outlives its process: start() again is a restart."""
+    """A node with its data directory. The object outlives the process: start() again is a
+    restart."""
 
     def __init__(self, name, directory, cluster_port, api_port, seeds, bind="127.0.0.1",
                  namespace=None, flags=()):
@@ -123,10 +127,10 @@ class Node:
         self.seeds, self.flags = list(seeds), list(flags)
         self.process = None
         self.stopped = False
-        self.wrapper = ()  # In front of the command, at every start.
+        self.wrapper = ()  # These words go in front of the command at every start.
 
     def command(self):
-        # Tests that say nothing of it may have files anywhere below their directory.
+        # Without a flag of the test, flows may use files anywhere below the directory of the test.
         roots = [] if any(flag.startswith("--file-root") for flag in self.flags) else \
             [f"--file-root={os.path.dirname(self.data_dir)}"]
         return [PROGRAM, "--cluster-enabled=true", f"--cluster-node-id={self.name}",
@@ -170,7 +174,7 @@ class Node:
         self.stopped = False
 
     def terminate(self, deadline=10):
-        """SIGTERM, as an operator would; returns the exit code."""
+        """Ends the process with SIGTERM, as an operator would, and returns the exit code."""
         self.signal(signal.SIGTERM)
         return self.process.wait(timeout=deadline)
 
@@ -210,13 +214,14 @@ class Node:
         return os.path.getsize(self.log_path)
 
     def log_since(self, size):
-        """What was logged after log_size() was that: earlier runs of the process wrote there too."""
+        """The text after the first `size` bytes of the log. Earlier runs of the node wrote
+        those."""
         with open(self.log_path, errors="replace") as log:
             log.seek(size)
             return log.read()
 
     def broke(self):
-        """Whether a run of it has ended by itself in a way that no input may cause."""
+        """Whether a process of this node has ended by itself in a way that no input may cause."""
         last = self.process and self.process.poll()
         if last in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS):
             return True
@@ -237,7 +242,7 @@ class Node:
 
 
 class Cluster(contextlib.AbstractContextManager):
-    """`count` nodes on loopback with the default timeouts, unless `flags` say otherwise."""
+    """`count` nodes on loopback, with the default timeouts unless `flags` set others."""
 
     def __init__(self, count=3, flags=(), start=True):
         self.directory = tempfile.mkdtemp(prefix="databridge-test-")
@@ -255,7 +260,8 @@ class Cluster(contextlib.AbstractContextManager):
         return self
 
     def start(self):
-        """For a cluster made with start=False, once its nodes have the flags they want."""
+        """Starts a cluster that was made with start=False. The test sets the nodes' flags before
+        that."""
         for node in self.nodes:
             node.start()
         self.wait_formed()
@@ -273,7 +279,7 @@ class Cluster(contextlib.AbstractContextManager):
                 node.process.wait()
         self.clean_up()
         shutil.rmtree(self.directory, ignore_errors=True)
-        # The others may have gone on so well that the test did not notice.
+        # A test may pass although a node crashed, because the other nodes go on.
         assert kind is not None or not broken, f"ended by a fault of their own: {broken}"
         return False
 
@@ -291,7 +297,7 @@ class Cluster(contextlib.AbstractContextManager):
         return [other for other in self.nodes if other is not node]
 
     def leader(self, deadline=15, among=None):
-        """The node that all running nodes (or those of `among`) take for the leader."""
+        """The node that all running nodes (or all of `among`) name as the leader."""
         def agreed():
             asked = among or self.running
             names = {node.leader() for node in asked}
@@ -316,7 +322,8 @@ class Cluster(contextlib.AbstractContextManager):
                                for node in self.running), deadline, "every node healthy")
 
     def write(self, key, value, deadline=15, nodes=None):
-        """Writes until somebody accepts; returns (node, answer). One Idempotency-Key: it takes effect once."""
+        """Writes until a node accepts, and returns (node, answer). All attempts have one
+        Idempotency-Key, so the write takes effect once."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         accepted = []
 
@@ -342,7 +349,8 @@ class Cluster(contextlib.AbstractContextManager):
         return next((a for a in listed["assignments"] if a["name"] == name), None)
 
     def wait_running(self, *names, deadline=20, on=None, among=None):
-        """Until they run (all on the node `on`, if given). Returns their assignments."""
+        """Waits until these processors run (on the node `on`, if given). Returns their
+        assignments."""
         def run_now():
             seen = [self.assignment(name, among) for name in names]
             return all(a and a["state"] == "running" and (on is None or a["nodeId"] == on)
@@ -350,7 +358,8 @@ class Cluster(contextlib.AbstractContextManager):
         return wait_until(run_now, deadline, f"running: {', '.join(names)}")
 
     def move(self, name, node):
-        """Until the processor of that name runs on `node`. Returns its assignment."""
+        """Moves the processor of that name to `node`, and waits until it runs there. Returns its
+        assignment."""
         assignment = self.assignment(name)
         if assignment["nodeId"] != node.name:
             moved = self.running[0].api(
@@ -360,14 +369,14 @@ class Cluster(contextlib.AbstractContextManager):
         return self.wait_running(name, on=node.name)[0]
 
     def lead(self, node):
-        """Until `node` leads: handed over by whoever leads now."""
+        """Has the present leader hand over to `node`, and waits until `node` leads."""
         answer = node.api("POST", "/api/cluster/leader/transfer", {"nodeId": node.name}, timeout=30)
         assert answer.status == 200 or self.leader() is node, answer
         wait_until(lambda: self.leader() is node, 10, f"{node.name} leads")
         return node
 
     def wait_same_state(self, deadline=15):
-        """All running nodes at one version with one state hash. Returns the hash."""
+        """Waits until all running nodes show one version and one state hash. Returns the hash."""
         def same():
             views = [node.status() for node in self.running]
             return (len({view["version"] for view in views}) == 1
@@ -375,14 +384,14 @@ class Cluster(contextlib.AbstractContextManager):
         return wait_until(same, deadline, "equal state hashes at one version")
 
 
-# --- Networks of our own: namespaces on a bridge -------------------------------------------------
+# --- Networks for tests: namespaces on a bridge --------------------------------------------------
 
 def run(*command, check=True):
     return subprocess.run(command, check=check, capture_output=True, text=True)
 
 
 def call_inside(namespace, port, method, path, body=None, headers=None, timeout=5.0):
-    """The same as call(), from within a network namespace: its loopback is another one."""
+    """Does the same as call() from within a network namespace, which has a loopback of its own."""
     script = ("import sys, json; sys.path.insert(0, sys.argv[1]); import harness\n"
               "a = json.load(sys.stdin)\n"
               "b = a['body'].encode('latin-1') if a['body'] is not None else None\n"
@@ -405,8 +414,8 @@ def call_inside(namespace, port, method, path, body=None, headers=None, timeout=
 
 @contextlib.contextmanager
 def lone_namespace():
-    """A network with a loopback and nothing else: any port is free in it, the defaults too. Whatever
-    is left running in it is killed at the end."""
+    """A network with a loopback and nothing else: all ports are free in it, also the default ones.
+    Processes that still run in it at the end are killed."""
     name = f"dblone{os.getpid()}"
     run("ip", "netns", "add", name)
     try:
@@ -432,7 +441,7 @@ class NetworkedCluster(Cluster):
             node.namespace = f"dbns{self.tag}-{i + 1}"
             node.bind, node.cluster_port, node.api_port = addresses[i], 8090, 8080
             node.seeds = [f"{a}:8090" for a in addresses if a != addresses[i]]
-        # The bridge lives in a namespace too, so that the machine's own routes are left alone.
+        # The bridge is in a namespace, too, so that the machine's own routes do not change.
         self.switch = "dbsw" + self.tag
 
     def __enter__(self):
@@ -469,7 +478,8 @@ class NetworkedCluster(Cluster):
         run("ip", "netns", "del", self.switch, check=False)
 
     def cut(self, node):
-        """Silence: the node's cable is pulled."""
+        """Takes the node's interface down, as if its cable was pulled. The others hear nothing of
+        it."""
         run("ip", "-n", self.switch, "link", "set", self.interfaces[node.name], "down")
 
     def mend(self, node):

@@ -1,4 +1,4 @@
-"""A node that comes later joins the cluster that is there."""
+"""A node that starts later joins the existing cluster."""
 
 import threading
 import unittest
@@ -22,8 +22,8 @@ class Join(unittest.TestCase):
             self.assertEqual(late.put_config("by.worker", True).status, 200)
 
     def test_a_removed_node_that_is_started_again_harms_nobody(self):
-        """The lowest incarnation would be the first to be made a voter; it ends as it reads of its
-        removal, so it must not become one."""
+        """The node with the lowest incarnation would be the first to become a voter. When it reads
+        that it was removed, it ends, so it must not become one."""
         with Cluster() as cluster:
             cluster.wait_healthy()
             leader = cluster.leader()
@@ -32,16 +32,16 @@ class Join(unittest.TestCase):
             removed = min(cluster.others(leader), key=lambda n: known[n.name])
             answer = leader.api("DELETE", f"/api/cluster/nodes/{removed.name}", timeout=20)
             self.assertEqual(answer.status, 202, answer)
-            wait_until(lambda: leader.status()["totalNodes"] == 2, 20, "it is removed")
+            wait_until(lambda: leader.status()["totalNodes"] == 2, 20, "the node is removed")
             removed.terminate()
             removed.start()
-            wait_until(lambda: not removed.alive, 20, "it reads that it was removed")
+            wait_until(lambda: not removed.alive, 20, "the node reads that it was removed")
             self.assertIn("empty data directory", removed.log_tail())
             holds_for(lambda: leader.put_config("goes.on", 1, timeout=3).status == 200, 6,
                       "the others commit")
 
     def test_a_join_is_answered_once_the_node_is_a_member(self):
-        """A node that waits for founders is told of a seed where nobody is yet."""
+        """A node that waits for founders is told of a seed where no node runs yet."""
         with Cluster(count=2, start=False) as cluster:
             late, founder = cluster.nodes
             late.seeds, founder.seeds = [], []
@@ -53,7 +53,8 @@ class Join(unittest.TestCase):
             asking = threading.Thread(target=lambda: answers.append(
                 late.api("POST", "/api/cluster/join", body, timeout=40)))
             asking.start()
-            wait_until(lambda: "seeds" in late.status().get("note", ""), 10, "it looks for the seed")
+            wait_until(lambda: "seeds" in late.status().get("note", ""), 10,
+                       "the node looks for the seed")
             self.assertEqual(answers, [])
             founder.start()
             asking.join()
@@ -69,7 +70,8 @@ class Join(unittest.TestCase):
             for node in (home, empty, holds):
                 node.seeds = []
                 node.start()
-                wait_until(lambda node=node: node.status()["status"] == "healthy", 10, "it is alone")
+                wait_until(lambda node=node: node.status()["status"] == "healthy", 10,
+                           "the node is a cluster by itself")
             self.assertEqual(holds.put_config("mine", 1).status, 200)
             nobody = {"seeds": [f"127.0.0.1:{cluster.nodes[3].cluster_port}"]}
             self.assertEqual(empty.api("POST", "/api/cluster/join", nobody, timeout=20).status, 503)
@@ -83,7 +85,7 @@ class Join(unittest.TestCase):
             self.assertEqual(home.get("/api/cluster/config/from.the.new")["value"], 2)
             empty.kill9()
             empty.start()  # Without seeds of its own it finds the others again.
-            wait_until(lambda: empty.put_config("again", 3).status == 200, 10, "it is back")
+            wait_until(lambda: empty.put_config("again", 3).status == 200, 10, "the node is back")
             self.assertEqual(empty.status()["totalNodes"], 2)
             self.assertEqual(holds.get("/api/cluster/config/mine")["value"], 1)
 
@@ -92,20 +94,23 @@ class Join(unittest.TestCase):
             home, late = cluster.nodes
             home.seeds = []
             home.start()
-            wait_until(lambda: home.status()["status"] == "healthy", 10, "it is alone")
+            wait_until(lambda: home.status()["status"] == "healthy", 10,
+                       "the node is a cluster by itself")
             late.seeds = [f"127.0.0.1:{home.cluster_port}"]
             late.flags = ["--cluster-id=other"]
             late.start()
-            wait_until(lambda: "cluster other" in late.status().get("note", ""), 10, "it says so")
-            holds_for(lambda: late.status()["status"] == "no_quorum", 2, "it joins nobody")
+            wait_until(lambda: "cluster other" in late.status().get("note", ""), 10,
+                       "the node names the cluster that it waits for")
+            holds_for(lambda: late.status()["status"] == "no_quorum", 2,
+                      "the node joins no cluster")
             late.kill9()
             late.flags = [f"--cluster-id={home.status()['clusterId']}"]
             late.start()
-            wait_until(lambda: late.put_config("in", 1).status == 200, 10, "it is in")
+            wait_until(lambda: late.put_config("in", 1).status == 200, 10, "the node is a member")
             late.kill9()
             late.flags = ["--cluster-id=other"]
             late.start()
-            wait_until(lambda: not late.alive, 10, "it ends")
+            wait_until(lambda: not late.alive, 10, "the node ends")
             self.assertIn("correct --cluster-id", late.log_tail())
 
     def test_the_same_processor_twice_is_answered_at_once(self):

@@ -1,6 +1,7 @@
-"""Processors that are at work when their lease lapses, or when every node stands still: no process ends for it.
+"""Processors that are at work when their lease lapses, or when every node stands still. No process
+may end because of that.
 
-Each syncs whole files to a slow disk, and has as many to write as a trigger takes: so there is always one that is not done yet.
+Each processor syncs many files to a slow disk in one trigger, so a trigger is always under way.
 """
 
 import os
@@ -42,7 +43,7 @@ def stands_still(node):
 
 
 class Sink:
-    """A flow whose files one node writes."""
+    """A flow whose files are all written by one node."""
 
     def __init__(self, cluster, node):
         self.directory = os.path.join(cluster.directory, "out-" + node.name)
@@ -66,7 +67,7 @@ class Lapse(unittest.TestCase):
             shims[owner.name].spoil_disk(sync_delay_ms=10)
             sink.wait_for_more()
             cluster.cut(owner)
-            # Longer than its lease, what a trigger may take, and the time that it has to stop.
+            # This is longer than the lease, the time of a trigger and the stop budget together.
             holds_for(lambda: owner.alive, 8, "the owner lives while it is cut off")
             cluster.mend(owner)
             sink.wait_for_more()
@@ -85,11 +86,13 @@ class Lapse(unittest.TestCase):
                 sink.wait_for_more()
             for node in cluster.nodes:
                 node.freeze()
-            wait_until(lambda: all(stands_still(node) for node in cluster.nodes), 10, "they stand still")
-            holds_for(lambda: all(stands_still(node) for node in cluster.nodes), 6.5, "nobody runs")
+            wait_until(lambda: all(stands_still(node) for node in cluster.nodes), 10,
+                       "all nodes stand still")
+            holds_for(lambda: all(stands_still(node) for node in cluster.nodes), 6.5,
+                      "no node runs")
             for node in cluster.nodes:
                 node.thaw()
-            holds_for(lambda: all(node.alive for node in cluster.nodes), 5, "they live on")
+            holds_for(lambda: all(node.alive for node in cluster.nodes), 5, "all processes live on")
             for sink in sinks:
                 sink.wait_for_more()
             cluster.wait_healthy()

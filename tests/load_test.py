@@ -1,4 +1,5 @@
-"""What a node reports of its load is measured: a CPU hog shows within five seconds, idle stays small."""
+"""The load that a node reports is measured: processes that burn CPU are seen in it, and an idle
+node uses little."""
 
 import concurrent.futures
 import json
@@ -19,7 +20,7 @@ def load_of(node):
 
 
 class Machine:
-    """How busy the machine really was since the last look, from /proc/stat."""
+    """Tells from /proc/stat how busy the machine really was since the last call."""
 
     def __init__(self):
         self.total, self.idle = self.read()
@@ -39,7 +40,8 @@ class Machine:
 
 class Load(unittest.TestCase):
     def test_reported_load_follows_a_hog(self):
-        """Loads are means of half a minute: one busy second says little. They move at once, and far in time."""
+        """A load is a mean over half a minute, because one busy second says little. So it changes
+        soon, but reaches the new value only after a while."""
         with Cluster(count=1) as cluster:
             node = cluster.nodes[0]
             wait_until(lambda: load_of(node)["memoryUsage"] > 0, 10, "a first sample")
@@ -52,21 +54,21 @@ class Load(unittest.TestCase):
             try:
                 wait_until(lambda: load_of(node)["cpuUsage"] > before + 5, 10, "the hog shows")
                 busy = wait_until(lambda: load_of(node)["cpuUsage"] > 70 and load_of(node), 120,
-                                  "the hog is most of it")
+                                  "the hog makes most of the load")
                 self.assertLessEqual(busy["cpuUsage"], 100)
             finally:
                 for hog in hogs:
                     hog.kill()
                     hog.join()
             machine = Machine()
-            # Others may be busy on this machine too: then there is nothing to fall.
+            # Other programs may keep this machine busy, too. Then the load cannot fall.
             wait_until(lambda: load_of(node)["cpuUsage"] < busy["cpuUsage"] - 5 or machine.busy() > 70, 30,
                        "the hog is gone", every=1.0)
 
     def test_an_idle_node_is_small(self):
         with Cluster() as cluster:
             cluster.wait_healthy()
-            # Not a speed test: what is spent while nothing is asked, over a window of its own.
+            # This is no test of speed: it measures the CPU time of idle nodes over a fixed window.
             started, window = time.monotonic(), 10
             before = {node.name: node.cpu_seconds() for node in cluster.nodes}
             wait_until(lambda: time.monotonic() - started > window, window + 5, "the window is over")
@@ -79,15 +81,17 @@ class Load(unittest.TestCase):
         with Cluster(count=1) as cluster:
             cluster.wait_healthy()
             node = cluster.nodes[0]
-            # Much that has to be taken apart before it is refused.
+            # The node must parse this large body before it can refuse it.
             body = json.dumps({"value": [1] * 2_000_000}).encode()
             headers = {"Content-Type": "application/json"}
             with concurrent.futures.ThreadPoolExecutor(8) as clients:
                 answers = list(clients.map(
                     lambda _: node.api("PUT", "/api/cluster/config/k", body, headers, timeout=60), range(16)))
             self.assertEqual({answer.status for answer in answers}, {413})
-            self.assertGreater(node.resident_kb("VmHWM"), 50 * 1024, "it was not made to grow")
-            wait_until(lambda: node.resident_kb() <= 30 * 1024, 90, "it is small again", every=1.0)
+            self.assertGreater(node.resident_kb("VmHWM"), 50 * 1024,
+                               "the memory of the node did not grow")
+            wait_until(lambda: node.resident_kb() <= 30 * 1024, 90,
+                       "the node is small again", every=1.0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Real networks: three namespaces on a bridge, cut by pulling a cable or by a firewall that resets."""
+"""Real networks: three namespaces on a bridge. They are cut as by a pulled cable, or by a firewall
+that resets connections."""
 
 import time
 import unittest
@@ -35,14 +36,16 @@ class Partition(unittest.TestCase):
             self.assertEqual(cut.status()["status"], "no_quorum")
             cluster.write("x", "majority", deadline=20, nodes=rest)
             answer = cut.api("GET", "/api/cluster/config/x?consistency=linearizable", timeout=20.0)
-            self.assertNotEqual(answer.status, 200, "a linearizable read without quorum")
+            self.assertNotEqual(answer.status, 200,
+                                "a linearizable read was answered without a quorum")
             cluster.mend(cut)
             wait_until(lambda: cut.config_value("x", linearizable=True) == "majority", 20,
-                       "the minority learns what happened")
+                       "the minority has the write of the majority")
             cluster.wait_same_state()
 
     def test_a_firewall_that_resets_does_not_prove_a_death(self):
-        """The owner lives behind the wall: it must not be called gone before its lease bound."""
+        """The owner lives behind the firewall, so it must not count as gone before its lease
+        bound."""
         with NetworkedCluster(flags=["--cluster-heartbeat-timeout=6s",
                                      "--cluster-election-timeout=18s"]) as cluster:
             cluster.wait_healthy()
@@ -62,27 +65,28 @@ processors:
             for other in rest:
                 cluster.reset_between(cut, other)
 
-            # Without this proof that the rules cut, nothing below could fail.
+            # This proves that the firewall cuts. Otherwise the checks below could not fail.
             def is_cut_off():
                 member = watcher.get("/api/cluster/nodes/" + cut.name)
                 return (member["state"], member["stateReason"]) == ("disconnected", "connection_refused")
-            wait_until(is_cut_off, 4, "the watcher is refused, as by a process that is gone")
+            wait_until(is_cut_off, 4, "the watcher is refused, as if the process was gone")
 
             def not_yet_moved():
                 member = watcher.get("/api/cluster/nodes/" + cut.name)
                 kept = cluster.assignment("kept", watcher)
                 return (member["state"] != "unhealthy" and kept["nodeId"] == cut.name
                         and kept["epoch"] == owned["epoch"] and kept["state"] == "running")
-            # The last heartbeat was up to T/10 older than the wall, and a look takes a while too.
+            # The last heartbeat was up to T/10 before the cut, and each check takes a while, too.
             holds_for(not_yet_moved, begun + 4.8 - time.monotonic(),
-                      "the cut off node is suspected at most, and keeps its work", every=0.1)
+                      "the node that is cut off is only suspected, and keeps its work", every=0.1)
             wait_until(lambda: cluster.assignment("kept", watcher)["epoch"] != owned["epoch"]
                        or cluster.assignment("kept", watcher)["state"] == "unassigned", 20,
-                       "once the bound has passed the work is taken away")
+                       "the work is taken away after the lease bound")
             cluster.open_wall(cut)
             wait_until(lambda: watcher.get("/api/cluster/nodes/" + cut.name)["state"] == "healthy",
-                       20, "it is healthy again")
-            # Its source commits checkpoints all the time: without it the state comes to rest.
+                       20, "the node is healthy again")
+            # The source commits checkpoints all the time. Without its flow the state stays the
+            # same.
             gone = watcher.api("DELETE", "/api/cluster/flows/behind")
             self.assertLess(gone.status, 300, gone)
             cluster.wait_same_state()

@@ -1,4 +1,5 @@
-"""A leader frozen for longer than every bound wakes up into a cluster that has gone on without it."""
+"""A leader is frozen for longer than every bound. When it wakes, the cluster has gone on without
+it."""
 
 import contextlib
 import http.client
@@ -10,13 +11,13 @@ import unittest
 from harness import CONFIG, Answer, Cluster, holds_for, wait_until
 from numbered import NUMBERED, check_numbered, files, two_sides, wait_for_more
 
-# Shorter than the defaults, in their proportion, so that "longer than the bounds" is seconds.
+# The times are shorter than the defaults, in the same proportion, so that the bounds are seconds.
 QUICK = ["--cluster-heartbeat-timeout=2s", "--cluster-election-timeout=6s"]
 BOUNDS = 2 + 6
 
 
 class Waiting:
-    """A request that is sent now, to a process that may be frozen, and whose answer is read later."""
+    """A request that is sent now to a process that may be frozen. The answer is read later."""
 
     def __init__(self, node, method, path, body=None, connection=None):
         self.connection = connection or http.client.HTTPConnection("127.0.0.1", node.api_port, timeout=30)
@@ -30,7 +31,7 @@ class Waiting:
 
 
 def served(node):
-    """A connection that the node's process has taken already, not only its machine."""
+    """A connection that the process of the node has accepted itself, not only the kernel."""
     connection = http.client.HTTPConnection("127.0.0.1", node.api_port, timeout=30)
     connection.request("GET", "/healthz")
     connection.getresponse().read()
@@ -55,7 +56,7 @@ class Pause(unittest.TestCase):
 
             old.freeze()
             begun = time.monotonic()
-            # These lie in the frozen leader's sockets when it wakes: it read none of them before.
+            # The frozen leader cannot read these requests. They are in its sockets when it wakes.
             read = Waiting(old, "GET", CONFIG + "x?consistency=linearizable", None, connections[0])
             write = Waiting(old, "PUT", CONFIG + "buffered", {"value": "old"}, connections[1])
             late = Waiting(old, "PUT", CONFIG + "backlog", {"value": "old"})
@@ -66,13 +67,13 @@ class Pause(unittest.TestCase):
             self.assertGreater(replaced["epoch"], epoch)
             wait_for_more(out, epoch=replaced["epoch"])
             holds_for(lambda: back.leader() == new.name, begun + BOUNDS + 1 - time.monotonic(),
-                      "the others go on for longer than every bound", every=0.2)
+                      "the other nodes go on for longer than every bound", every=0.2)
             self.assertIn(new.get("/api/cluster/nodes/" + old.name)["state"],
                           ("unhealthy", "disconnected"))
             woken_at = time.time() * 1000
             old.thaw()
 
-            # What it says first, it may say before it knows better.
+            # Its first answers may come before it knows that it was replaced. They must be true.
             self.assert_no_lie(read.answer(), lambda said: said["value"] == "new")
             for key, waiting in (("buffered", write), ("backlog", late)):
                 self.assert_no_lie(waiting.answer(), lambda said, key=key: new.config_value(
@@ -89,7 +90,7 @@ class Pause(unittest.TestCase):
             order = check_numbered(self, out)
             self.assertEqual(sorted(set(order))[-2:], [epoch, replaced["epoch"]])
             made_late = [f for f in files(out) if f[1] == epoch and f[2] >= woken_at]
-            self.assertEqual(made_late, [], "made by the old owner after it woke")
+            self.assertEqual(made_late, [], "the old owner made files after it woke")
             new.api("DELETE", "/api/cluster/flows/numbered")
             cluster.wait_same_state()
 
@@ -100,7 +101,8 @@ class Pause(unittest.TestCase):
             self.assertIn(answer.code, ("no_leader", "no_quorum", "timed_out", "unavailable"), answer)
 
     def test_a_write_asked_of_a_woken_leader_is_no_promise(self):
-        """What the leader gets right after waking is either in the log of the new one, or refused."""
+        """A write that reaches the leader right after it wakes is in the log of the new leader, or
+        refused."""
         with Cluster(flags=QUICK) as cluster:
             cluster.write("z", 0)
             old = cluster.leader()
@@ -112,7 +114,7 @@ class Pause(unittest.TestCase):
                 node.config_value("w", linearizable=True) == "first words"
                 for node in cluster.others(old)))
             wait_until(lambda: len({n.status()["leader"] for n in cluster.nodes}) == 1, 10,
-                       "one leader")
+                       "all nodes name one leader")
 
     def test_the_leadership_is_not_handed_to_who_does_not_answer(self):
         with Cluster(flags=QUICK) as cluster:
@@ -120,9 +122,9 @@ class Pause(unittest.TestCase):
             frozen, other = cluster.others(leader)
             def reachable():
                 return leader.status()["quorum"]["reachable"]
-            wait_until(lambda: reachable() == 3, 20, "everybody answers")
+            wait_until(lambda: reachable() == 3, 20, "all nodes answer")
             frozen.freeze()
-            wait_until(lambda: reachable() == 2, 20, "one is missed")
+            wait_until(lambda: reachable() == 2, 20, "the leader misses one node")
             answer = leader.api("POST", "/api/cluster/leader/transfer", {"nodeId": frozen.name}, timeout=40)
             self.assertEqual((answer.status, answer.code), (409, "conflict"), answer)
             answer = leader.api("POST", "/api/cluster/leader/transfer", timeout=40)

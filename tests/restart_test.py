@@ -1,4 +1,5 @@
-"""Planned restarts: SIGTERM and a start again are no failure, and one after the other is safe."""
+"""Planned restarts: SIGTERM and a new start are no failure, and nodes can be restarted one after
+the other."""
 
 import os
 import signal
@@ -10,17 +11,18 @@ from harness import Cluster, holds_for, wait_until
 from numbered import NUMBERED, check_numbered, wait_for_more, two_sides
 
 RESTARTS = int(os.environ.get("RESTARTS", "10"))
-SOON = 3.0   # Seconds after its start in which a node is healthy and runs its work,
-SLACK = 3.0  # times this: the machine that runs the tests may be busy.
+SOON = 3.0   # The seconds from its start in which a node is healthy and runs its work.
+SLACK = 3.0  # The factor by which a test waits longer, because its machine may be busy.
 
-# One on each node that cannot run elsewhere: it waits for its node.
+# Each node has one processor that cannot run elsewhere and waits for its node.
 PINNED = "processors:\n" + "".join(
     f"  - {{name: pinned-{i}, type: GenerateFlowFile, properties: {{interval: 50ms}},"
     f" constraints: {{require: {{node: node-{i}}}}}}}\n" for i in (1, 2, 3))
 
 
 class Writer(threading.Thread):
-    """Writes all the time, to whoever takes it. An answer that is no yes is tried again under the same key."""
+    """Writes all the time to any node that accepts. After any other answer it tries again with the
+    same Idempotency-Key."""
 
     def __init__(self, cluster):
         super().__init__(daemon=True)
@@ -42,7 +44,7 @@ class Writer(threading.Thread):
     def __exit__(self, kind, *_):
         self.over.set()
         self.join(timeout=40)
-        assert kind is not None or not self.is_alive(), "a write goes on for ever"
+        assert kind is not None or not self.is_alive(), "a write does not end"
         assert kind is not None or self.problem is None, f"writes stopped: {self.problem}"
 
 
@@ -62,7 +64,8 @@ def events(node, kind=None):
 
 class PlannedRestarts(unittest.TestCase):
     def restart(self, cluster, node):
-        """Returns the seconds from its start until it was ready, and until all its work ran."""
+        """Restarts the node. Returns the seconds from its start until it was ready, and until all
+        its work ran."""
         other = cluster.others(node)[0]
         self.assertEqual(node.terminate(), 0, node.log_tail())
         wait_until(lambda: state_of(node, other) == "stopped", 5, f"{node.name} is stopped")
@@ -71,8 +74,8 @@ class PlannedRestarts(unittest.TestCase):
         node.start()
         wait_until(lambda: node.api("GET", "/readyz").status == 200, 20, f"{node.name} is ready")
         ready = time.monotonic() - begun
-        # Who waits for /readyz may go on with the next one: everybody is well.
-        # The others' views may come a moment later.
+        # After /readyz an operator may restart the next node, so the others must call this one
+        # healthy. Their views may come a moment later.
         wait_until(lambda: state_of(node, other) == "healthy", 2, f"{other.name} calls it healthy")
         cluster.wait_running("pinned-" + node.name[-1], on=node.name, among=other)
         return ready, time.monotonic() - begun
@@ -90,7 +93,7 @@ class PlannedRestarts(unittest.TestCase):
             with Writer(cluster) as writer:
                 for number in range(RESTARTS):
                     led = cluster.leader()
-                    # The leader every second time: it hands over first.
+                    # Every second time it is the leader, which hands over first.
                     others = [node for node in cluster.nodes if node is not led]
                     node = led if number % 2 else others[number // 2 % 2]
                     times.append(self.restart(cluster, node))
@@ -120,16 +123,18 @@ class PlannedRestarts(unittest.TestCase):
             node.signal(signal.SIGTERM)
             begun = time.monotonic()
             wait_until(lambda: (cluster.assignment("free", other) or {}).get("state") == "running"
-                       and cluster.assignment("free", other)["nodeId"] != gone, 10, "it runs elsewhere")
-            self.assertLess(time.monotonic() - begun, 4, "before any lease could have ended")
+                       and cluster.assignment("free", other)["nodeId"] != gone, 10,
+                       "the processor runs elsewhere")
+            self.assertLess(time.monotonic() - begun, 4,
+                            "the processor moves before a lease can end")
             node.process.wait(timeout=10)
-            # Long after T it is still no failure.
-            holds_for(lambda: state_of(node, other) == "stopped", 5, "it is stopped")
+            # Long after T, the stop still does not count as a failure.
+            holds_for(lambda: state_of(node, other) == "stopped", 5, "the node is stopped")
             self.assertEqual(events(other, "node_failed"), [])
             node.start()
             cluster.wait_healthy()
             node.kill9()
-            wait_until(lambda: events(other, "node_failed"), 15, "a kill is a failure")
+            wait_until(lambda: events(other, "node_failed"), 15, "the kill counts as a failure")
             self.assertGreater(other.get("/api/cluster/nodes/" + node.name)["quarantinedForMs"], 0)
 
 

@@ -1,4 +1,4 @@
-"""The program's own words about its settings: exit code 2 and one line."""
+"""The program's messages about its settings: one line, with exit code 2."""
 
 import os
 import subprocess

@@ -1,4 +1,5 @@
-"""The reference's own program, run as published, failed in seven ways. Each is a test that passes here."""
+"""The program of the reference, run as published, failed in seven ways. Each way is a test that
+passes here."""
 
 import collections
 import threading
@@ -38,7 +39,7 @@ class Seven(unittest.TestCase):
             self.made.append(answer.json["processorId"])
 
     def placed(self):
-        """Processor → node, once every one of ours has a node."""
+        """Waits until every processor of this test has a node. Returns processor → node."""
         def all_placed():
             found = {a["processorId"]: a["nodeId"]
                      for a in self.node.get("/api/cluster/assignments?limit=10000")["assignments"]}
@@ -56,37 +57,38 @@ class Seven(unittest.TestCase):
     def test_2_nobody_becomes_unhealthy_by_itself(self):
         # The reference's nodes gave themselves up after 25 s.
         holds_for(lambda: all(n.status()["healthyNodes"] == 3 for n in self.cluster.nodes), 30,
-                  "everybody stays healthy", every=0.5)
+                  "all nodes stay healthy", every=0.5)
 
     def test_3_a_processor_has_one_owner(self):
         self.add(6)
         self.placed()
         for node in self.cluster.nodes:
             wait_until(lambda at=node: at.status()["version"] >= self.node.status()["version"], 5,
-                       "it has caught up")
+                       "the node has caught up")
         def seen_alike():
             lists = [node.get("/api/cluster/assignments") for node in self.cluster.nodes]
             owners = [{a["processorId"]: (a["nodeId"], a["epoch"]) for a in view["assignments"]}
                       for view in lists]
             return len({view["version"] for view in lists}) == 1 and owners
-        owners = wait_until(seen_alike, 10, "all at one version")
+        owners = wait_until(seen_alike, 10, "all nodes are at one version")
         self.assertEqual(owners[0], owners[1])
         self.assertEqual(owners[0], owners[2])
-        # What each of them really runs is what it is said to own, and nothing is run by two.
+        # Each node runs as many processors as it owns, so no processor runs on two nodes.
         wanted = collections.Counter(owner for owner, _ in owners[0].values())
 
         def run_by_each():
             return {node["id"]: node["load"]["activeProcessors"]
                     for node in self.cluster.leader().get("/api/cluster/nodes")["nodes"]}
         wait_until(lambda: run_by_each() == {n.name: wanted[n.name] for n in self.cluster.nodes}, 10,
-                   "each runs what it owns")
+                   "each node runs what it owns")
 
     def test_4_consistent_hash_uses_every_node(self):
         self.strategy("consistent_hash")
         self.add(300)
         counts = collections.Counter(self.placed().values())
         self.assertEqual(len(counts), 3, counts)
-        # 1.15 of the mean over 10,000 ids is a test of the balancer; 300 at random add three sigma.
+        # A test of the balancer checks 1.15 of the mean over 10,000 ids. These 300 random ids may
+        # be further from the mean, so the limit has three sigma more.
         self.assertLess(max(counts.values()), 140, counts)
 
     def test_5_least_loaded_does_not_choose_the_same_node_always(self):
@@ -113,13 +115,15 @@ class Seven(unittest.TestCase):
         def remembered(work, node):
             try:
                 work(node)
-            except Exception as problem:  # Of whatever kind: this thread has nobody to tell.
+            # Any kind: no other code sees an exception of this thread.
+            except Exception as problem:
                 failed.append(repr(problem))
         threads = [threading.Thread(target=remembered, args=(work, node), daemon=True)
                    for node in (leader, self.cluster.others(leader)[0]) for work in (write, ask)]
         for thread in threads:
             thread.start()
-        wait_until(lambda: not any(thread.is_alive() for thread in threads), 60, "all are answered")
+        wait_until(lambda: not any(thread.is_alive() for thread in threads), 60,
+                   "all requests are answered")
         self.assertEqual(failed, [])
 
     def test_7_the_eight_endpoints_exist_and_things_are_kept_and_run(self):
@@ -133,7 +137,7 @@ class Seven(unittest.TestCase):
         joined = self.node.api("POST", "/api/cluster/join", own, timeout=30)
         self.assertEqual((joined.status, joined.json["nodeId"], joined.json["clusterId"]),
                          (200, self.node.name, self.node.status()["clusterId"]))
-        # What it holds is not given up for a cluster that it is no member of.
+        # The node does not give up its data for a cluster of which it is no member.
         nobody = self.node.api("POST", "/api/cluster/join", {"seeds": ["127.0.0.1:1"]}, timeout=30)
         self.assertEqual((nobody.status, nobody.code), (409, "conflict"), nobody)
 
@@ -153,7 +157,7 @@ class Seven(unittest.TestCase):
         for node in self.cluster.nodes:
             node.start()
         self.cluster.wait_formed()
-        wait_until(all_run, 20, "they run again")
+        wait_until(all_run, 20, "the processors run again")
         for node in self.cluster.nodes:
             self.assertEqual(node.status()["clusterId"], identity)
             self.assertEqual(node.config_value("kept", linearizable=True), {"is": ["kept"]})

@@ -1,4 +1,4 @@
-"""What an operator does to one process: SIGTERM, SIGHUP, a restart, a second start by mistake."""
+"""Actions of an operator on one process: SIGTERM, SIGHUP, a restart, a second start by mistake."""
 
 import datetime
 import os
@@ -22,7 +22,7 @@ processors:
 
 
 def now():
-    """As the events write it."""
+    """The time in the form that the events have."""
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
@@ -31,7 +31,7 @@ def last_event(node):
 
 
 def placed_on(name, node, since, until):
-    """What `node` knows to have been assigned to the node `name` in that time."""
+    """The events of `node` that assign work to the node `name` in that time."""
     return [event for event in node.get(f"/api/cluster/events?limit=100000&since={since}")["events"]
             if event["type"] == "work_assigned" and event["nodeId"] == name and event["at"] < until]
 
@@ -66,11 +66,11 @@ class Sigterm(unittest.TestCase):
             self.assertEqual(owners[-2:], [epoch, newer])
             cluster.write("after.goodbye", 1)
             old.start()
-            wait_until(lambda: old.config_value("after.goodbye") == 1, 5, "it is back")
+            wait_until(lambda: old.config_value("after.goodbye") == 1, 5, "the old leader is back")
 
 
     def test_a_member_that_stops_is_given_nothing_any_more(self):
-        """Its work is pinned to it, so there is no other place to give it to."""
+        """The work is pinned to the node, so it cannot be assigned to another one."""
         with Cluster() as cluster:
             cluster.wait_healthy()
             for node in reversed(cluster.nodes):
@@ -99,13 +99,13 @@ class OneProcess(unittest.TestCase):
 
     def serving(self, node):
         node.start()
-        wait_until(lambda: node.status()["status"] == "healthy", 10, "it serves")
+        wait_until(lambda: node.status()["status"] == "healthy", 10, "the node serves")
         return node
 
     def test_without_a_cluster_it_runs_flows_and_goes_on_after_sigterm_where_it_was(self):
         node, out = self.node(), os.path.join(self.directory, "out")
         os.mkdir(out)
-        port = socket.create_server(("127.0.0.1", node.cluster_port))  # Nobody is to call there.
+        port = socket.create_server(("127.0.0.1", node.cluster_port))  # No node may dial it.
         self.addCleanup(port.close)
         self.serving(node)
         self.assertEqual(node.put_config("kept", [1]).status, 200)
@@ -126,11 +126,11 @@ class OneProcess(unittest.TestCase):
         self.assertEqual(node.config_value("kept"), [1])
         self.assertEqual(node.status()["totalNodes"], 1)
         port.setblocking(False)
-        with self.assertRaises(BlockingIOError, msg="a node that stands alone dials"):
+        with self.assertRaises(BlockingIOError, msg="a node that stands alone has dialled"):
             port.accept()
 
     def test_without_a_cluster_it_has_no_cluster_port(self):
-        """Two of them run side by side with the default settings, and nobody joins them."""
+        """Two such nodes have the same cluster port in their settings, and run side by side."""
         first, second = self.node("first"), self.node("second")
         second.cluster_port = first.cluster_port
         self.serving(first)
@@ -149,7 +149,8 @@ class OneProcess(unittest.TestCase):
         rotated = node.access_log + ".1"
 
         def rotate():
-            """As logrotate does. The file is there before the configuration is read again."""
+            """Rotates the access log as logrotate does. The node opens the new file before it reads
+            the configuration again."""
             os.rename(node.access_log, rotated)
             node.signal(signal.SIGHUP)
             wait_until(lambda: os.path.exists(node.access_log), 5, "the access log is opened again")
@@ -159,14 +160,16 @@ class OneProcess(unittest.TestCase):
         wait_until(lambda: "configuration read again" in node.log_tail(), 5, "the new level holds")
         self.assertIn("/api/cluster/status", self.text(rotated))
         node.get("/api/cluster/nodes")
-        wait_until(lambda: "/api/cluster/nodes" in self.text(node.access_log), 5, "it has the line")
+        wait_until(lambda: "/api/cluster/nodes" in self.text(node.access_log), 5,
+                   "the new access log has the line")
         self.assertNotIn("/api/cluster/nodes", self.text(rotated))
 
         set_level("loudest")
         rotate()
-        wait_until(lambda: "loudest" in node.log_tail(), 5, "a wrong file is told of")
+        wait_until(lambda: "loudest" in node.log_tail(), 5, "the wrong file is logged")
         self.assertEqual(node.status()["status"], "healthy")
-        # One after the other: the second is begun when the first was done with.
+        # The node takes one signal after the other, so the second one begins after the first is
+        # done.
         set_level("error")
         rotate()
         rotate()

@@ -1,4 +1,4 @@
-"""Between receiving a command and acknowledging it there is at least one sync (seen by strace)."""
+"""Between receiving a command and acknowledging it, a node syncs at least once. strace shows it."""
 
 import os
 import re
@@ -10,7 +10,8 @@ from harness import Cluster, wait_until
 
 CALLS = ("trace=fsync,fdatasync,sync_file_range,read,recvfrom,recvmsg,readv,write,writev,sendto,"
          "sendmsg")
-SYNC_TAKES = 0.3  # By strace, where a test wants to see that somebody waited for it.
+# Seconds. strace makes each sync take so long where a test must see that a node waits for it.
+SYNC_TAKES = 0.3
 
 
 def is_received(line, text):
@@ -41,8 +42,8 @@ class Sync(unittest.TestCase):
     def test_a_sync_lies_between_command_and_answer(self):
         with Cluster(count=1, start=False) as cluster:
             trace, node = self.start_traced(cluster.nodes[0])
-            wait_until(lambda: node.leader() == node.name, 30, "it leads itself")
-            # Until the first entry of its term is applied it refuses requests, and says so.
+            wait_until(lambda: node.leader() == node.name, 30, "the node leads")
+            # The node refuses requests until it has applied the first entry of its term.
             cluster.write("begun", 1, deadline=30)
             for i in range(5):
                 self.assertEqual(node.put_config(f"sync-{i}", f"marker-{i}", timeout=20).status, 200)
@@ -55,20 +56,22 @@ class Sync(unittest.TestCase):
                 self.assertGreaterEqual(syncs(events[received:answered]), 1, f"write {i}")
 
     def test_a_follower_acknowledges_what_is_appended_only_after_a_sync(self):
-        """The leader needs its word, since the third one is dead; and its syncs are slow, so that
-        an acknowledgement without one would be early."""
+        """The leader needs the acknowledgement of this follower, because the third node is dead.
+        The follower's syncs are slow, so that an acknowledgement before the sync would come too
+        early."""
         with Cluster() as cluster:
             leader = cluster.leader()
             follower, third = cluster.others(leader)
             def reachable():
                 return leader.status()["quorum"]["reachable"]
             follower.kill9()
-            wait_until(lambda: reachable() == 2, 20, "it is missed")
+            wait_until(lambda: reachable() == 2, 20, "the leader misses the follower")
             trace, _ = self.start_traced(follower, "-e",
                                          f"inject=fsync,fdatasync:delay_exit={SYNC_TAKES * 1e6:.0f}")
-            wait_until(lambda: reachable() == 3 and follower.leader() == leader.name, 40, "it is back")
+            wait_until(lambda: reachable() == 3 and follower.leader() == leader.name, 40,
+                       "the follower is back")
             third.kill9()
-            wait_until(lambda: reachable() == 2, 20, "the third is missed")
+            wait_until(lambda: reachable() == 2, 20, "the leader misses the third node")
             for i in range(3):
                 begun = time.monotonic()
                 answer = leader.put_config(f"sync-{i}", f"marker-{i}", timeout=30)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Line coverage of the unit tests, as a page and as one line of text.
+# Measures the line coverage of the unit tests, and shows it as a page and as one line of text.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! command -v gcovr >/dev/null; then tools/deps.sh <(echo gcovr); fi

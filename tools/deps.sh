@@ -1,6 +1,7 @@
 #!/bin/bash
-# deps.sh [FILE]: installs the Debian packages listed in FILE (tools/packages.txt) that are missing.
-# Quick and silent about the network when nothing is: the package index is only read if it has to be.
+# deps.sh [FILE]: installs the missing Debian packages of those listed in FILE (default:
+# tools/packages.txt). If none is missing it is quick and needs no network: the package index is
+# read only before an installation.
 set -euo pipefail
 list=${1:-$(dirname "$0")/packages.txt}
 

@@ -1,7 +1,7 @@
 #!/bin/bash
-# fuzz.sh SECONDS [SEED]: each fuzzer looks for its share of that time, on all cores. What it finds
-# is in build/crash-*; build/corpus stays between runs. With a seed and no corpus it looks at the
-# same inputs in the same order each time.
+# fuzz.sh SECONDS [SEED]: runs all fuzzers for that time together, on all cores. Inputs that fail
+# are in build/crash-*. build/corpus stays between runs. With a seed and no corpus, each run tries
+# the same inputs in the same order.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 [ -f build/asan/build.ninja ] || cmake --preset asan -Wno-dev >/dev/null || exit 1

@@ -1,10 +1,12 @@
 #!/bin/bash
-# Three nodes on loopback (cluster ports 8090-8092, API 8080-8082) with a sample flow on real input.
-# Runs until Ctrl-C. A node that you kill is started again after a while, so that you see both ways.
+# Runs three nodes on loopback (cluster ports 8090-8092, API 8080-8082) with a sample flow on real
+# input, until Ctrl-C. A node that you kill is started again after a while, so that you see how the
+# cluster loses it and gets it back.
 #
-# The environment may say otherwise: DEMO_BUILD where the programs are, DEMO_DIR in which directory
-# `demo` is made afresh, DEMO_CLUSTER_PORT and DEMO_API_PORT the first of three ports each,
-# DEMO_PACKAGES the package manager's log, DEMO_RESTART_AFTER in seconds.
+# These environment variables change the defaults. DEMO_BUILD: the directory of the programs.
+# DEMO_DIR: the directory in which `demo` is made anew. DEMO_CLUSTER_PORT and DEMO_API_PORT: the
+# first of three ports. DEMO_PACKAGES: the log of the package manager. DEMO_RESTART_AFTER: seconds
+# until a killed node is started again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${DEMO_BUILD:-build/release}
@@ -28,7 +30,7 @@ for port in $((cluster_port)) $((cluster_port + 1)) $((cluster_port + 2)) "${api
   fi
 done
 
-# Each run starts afresh: a demo should not depend on what the last one left behind.
+# Each run starts with empty directories: a demo must not depend on the data of the last run.
 rm -rf "$demo"
 mkdir -p "$demo/out"
 
@@ -37,13 +39,14 @@ start_node() {
   for j in 1 2 3; do
     if [ "$j" != "$i" ]; then seeds+=${seeds:+,}127.0.0.1:$((cluster_port - 1 + j)); fi
   done
-  # In a session of its own: the terminal's Ctrl-C is for this script, which then says goodbye properly.
+  # The node runs in a session of its own, so Ctrl-C in the terminal reaches only this script. The
+  # script then stops the nodes with SIGTERM.
   setsid "$build/databridge" --cluster-enabled=true --cluster-node-id="node-$i" \
     --cluster-bind-port=$((cluster_port - 1 + i)) --cluster-seeds="$seeds" --port="${api_ports[$((i - 1))]}" \
     --data-dir="$demo/node-$i" --api-access-log="$demo/access-$i.log" \
     --file-root="$demo,$(dirname "$packages")" >>"$demo/node-$i.log" 2>&1 &
   pid[$i]=$!
-  disown  # Or bash would comment on each kill.
+  disown  # Otherwise bash prints a message for each kill.
   unset "died_at[$i]"
 }
 
@@ -65,7 +68,7 @@ stop_all() {
 trap 'stop_all 0' INT TERM
 trap 'stop_all 1' EXIT
 
-# The API of any node that answers.
+# Asks the API of each node in turn until one answers.
 api() {
   local path=$1 port
   shift
@@ -88,7 +91,7 @@ if [ -z "$formed" ]; then
 fi
 
 sed "s|@DEMO@|$demo|g; s|/var/log/dpkg.log|$packages|" examples/logs.yaml >"$demo/logs.yaml"
-# The sources wait for their files; the ones that the nodes write are there from the start.
+# The sources would wait for their files, so the files that the nodes write are made now.
 touch "$demo"/access-{1,2,3}.log
 code=$(curl -s --max-time 20 -o "$demo/answer.json" -w '%{http_code}' -X PUT \
   -H 'Content-Type: application/yaml' --data-binary "@$demo/logs.yaml" \
@@ -134,7 +137,7 @@ while :; do
   line="$line, $(find "$demo/out" -type f | wc -l) files written"
   if [ "$line" != "$last" ]; then printf '%(%H:%M:%S)T  %s\n' -1 "$line"; fi
   last=$line
-  # A signal interrupts the wait, not a sleep in the foreground.
+  # A signal interrupts `wait`. It would not interrupt a sleep in the foreground.
   sleep 2 &
   wait $! || true
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every test that CI runs, in stages. A failing stage does not hide those after it; the last lines
-# say how long each took and how many tests passed. Exit code 0 only if all of them did.
+# Runs every test that CI runs, in stages. The stages after a failing one run, too. The last lines
+# tell how long each stage took and how many tests passed. The exit code is 0 only if all passed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build
@@ -9,7 +9,7 @@ failed_stages=0
 passed=0
 failed=0
 
-# stage NAME CMD…: runs CMD, remembers how long it took, adds up what ctest counted.
+# stage NAME CMD…: runs CMD, remembers how long it took, and adds up the numbers of tests of ctest.
 stage() {
   local name=$1 started=$SECONDS log=build/stage-${1// /-}.log verdict=ok
   shift
@@ -32,18 +32,18 @@ finish() {
   printf '\n=== Stages\n'
   printf '%s\n' "${summary[@]}"
   printf '%-28s %5d s\n' total "$SECONDS"
-  # A stage that broke without any test of its own to blame counts as one failure.
+  # A stage that failed without a failed test counts as one failure.
   if [ "$failed" -lt "$failed_stages" ]; then failed=$failed_stages; fi
   printf '%d passed, %d failed\n' "$passed" "$failed"
   [ "$failed" -eq 0 ]
   exit
 }
 
-# A simulation that does not end is killed: the stages after it are to be seen, too.
+# A simulation that does not end is killed, so that the stages after it run, too.
 simulate() { timeout --verbose --kill-after=10 1200 "build/$1/databridge-sim" "${@:2}"; }
 suite() { ctest --test-dir "build/$1" --no-tests=error --output-on-failure "${@:2}"; }
 
-# Memory and undefined behaviour: all rooms, and a short simulation.
+# AddressSanitizer and UndefinedBehaviorSanitizer: the tests of all rooms, and a short simulation.
 memory() {
   [ -f build/asan/build.ninja ] || cmake --preset asan -Wno-dev || return 1
   local targets
@@ -54,14 +54,15 @@ memory() {
     simulate asan --runs=300
 }
 
-# Threads: the rooms that have some.
+# ThreadSanitizer: the tests of the rooms that have threads.
 threaded='base|platform|node|api'
 threads() {
   [ -f build/tsan/build.ninja ] || cmake --preset tsan -Wno-dev || return 1
   local rooms
   IFS='|' read -ra rooms <<<"$threaded"
   tools/build.sh tsan "${rooms[@]/%/_test}" || return 1
-  # Reports go to files, and to the end of the stage: within a long log of tests nobody finds them.
+  # Reports go to files and are shown at the end of the stage, because they are hard to find in a
+  # long log of tests.
   rm -f build/tsan-report.*
   export TSAN_OPTIONS="suppressions=$PWD/tools/tsan.supp log_path=$PWD/build/tsan-report"
   suite tsan -R "^($threaded)\$" -j "$(nproc)" && return 0
@@ -69,7 +70,7 @@ threads() {
   return 1
 }
 
-# The simulator has to find each bug that is planted, or it would find no other either.
+# The simulator must find each planted bug. Otherwise it would not find other bugs of that kind.
 canaries() {
   tools/build.sh canary databridge-sim && simulate canary --canary=all
 }

@@ -1,16 +1,18 @@
 #!/bin/bash
-# Form: clang-format has nothing to change, clang-tidy (checks in .clang-tidy) has nothing to say.
-# tidy.sh --format checks the form alone, which takes a second.
-# tidy.sh --changed has clang-tidy look only at what changed since this branch left main, or, on main
-# itself, in the last commit; what is not committed yet counts. At most TIDY_FILES_MAX files.
+# Checks that clang-format has nothing to change and that clang-tidy (checks in .clang-tidy) finds
+# nothing.
+# tidy.sh --format runs only clang-format, which takes a second.
+# tidy.sh --changed runs clang-tidy only on changes since this branch left main or, on main itself,
+# of the last commit. Uncommitted changes count, too. It looks at no more than TIDY_FILES_MAX files.
 set -euo pipefail
-shopt -s inherit_errexit  # A list that could not be made is no empty list: also within $(…).
+# A command in $(…) that fails must end the script, not give an empty list.
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 most=${TIDY_FILES_MAX:-20}
-# Root may build a checkout that belongs to somebody else; git would refuse to list it.
+# Root may build a checkout of another user, and git would refuse to list its files.
 in_git() { git -c safe.directory="$PWD" "$@"; }
 
-# The commit to compare with; empty: there is none.
+# Prints the commit to compare with, or nothing if there is none.
 former() {
   local ref base
   for ref in origin/main main; do
@@ -20,7 +22,7 @@ former() {
   in_git rev-parse --verify --quiet HEAD~1 || true
 }
 
-# "LINES FILE" for each C++ file that is new or different, and is still there.
+# Prints "LINES FILE" for each C++ file that is new or changed and still exists.
 changes() {
   {
     in_git diff --numstat --no-renames --diff-filter=d "$1" -- '*.cc' '*.h'
@@ -30,11 +32,11 @@ changes() {
   } | awk -F '\t' '{print $1 + $2, $3}'
 }
 
-# git says 1 where it finds none.
+# Prints the files that include the header. The exit code 1 of git means that there are none.
 includers() { in_git grep -lF --untracked "#include \"${1#src/}\"" -- "${@:2}" || [ $? -eq 1 ]; }
 
-# A header is looked at through one file that includes it: its own, else the shortest, else one that
-# includes a header that does.
+# Prints the one file through which a header is checked: its own .cc file, or else the shortest file
+# that includes it, or else a file that includes a header that includes it.
 through() {
   local own=${1%.h}.cc header headers found
   if [ -f "$own" ]; then echo "$own" && return; fi
@@ -49,7 +51,7 @@ through() {
   echo "$found"
 }
 
-# What to look at, most lines first; the program before its tests.
+# Prints the files to check: those with the most changed lines first, and tests after all others.
 chosen() {
   changes "$1" | while read -r lines file; do
     header=$file
@@ -61,14 +63,14 @@ chosen() {
   done | sort -k1,1n -k2,2nr | awk '!seen[$3]++ {print $3}'
 }
 
-# Of headers, those that changed count. "^$": none.
+# Prints a pattern for the changed headers: clang-tidy reports only those. Empty: none has changed.
 header_filter() {
   local names
   names=$(changes "$1" | sed -nE 's/^[0-9]+ (.*\.h)$/\1/p' | paste -sd '|')
   echo "${names:+(^|/)(${names//./[.]})\$}"
 }
 
-# The lines of $1 as `files`.
+# Puts the lines of $1 into the array `files`.
 split() {
   files=()
   if [ -n "$1" ]; then mapfile -t files <<<"$1"; fi

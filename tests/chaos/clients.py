@@ -1,4 +1,4 @@
-"""Clients of a round: they write and read keys through every node, and remember what they were told."""
+"""The clients of a round. They write and read keys through every node, and remember the answers."""
 
 import collections
 import http.client
@@ -10,15 +10,15 @@ import uuid
 import harness
 import history
 
-PATIENCE = 20.0  # For one operation under an Idempotency-Key, with all its retries.
+PATIENCE = 20.0  # Seconds for one operation under an Idempotency-Key, with all its retries.
 
 
 class Clients:
     def __init__(self, world, prefix, dice, count=4, keys=4):
         self.world, self.prefix, self.keys = world, prefix, keys
         self.operations = collections.defaultdict(list)
-        self.accepted = []  # When the probes were: one of them a node.
-        self.leaders = collections.defaultdict(set)  # By term.
+        self.accepted = []  # The times at which a node accepted a probe. Each node has one prober.
+        self.leaders = collections.defaultdict(set)  # term → the nodes that led in it.
         self.codes = collections.Counter()
         self.lock, self.over = threading.Lock(), threading.Event()
         self.threads = [threading.Thread(target=self._work, args=(i, random.Random(dice.random())),
@@ -49,7 +49,7 @@ class Clients:
                 pass
 
     def _work(self, me, dice):
-        held, number = {}, 0  # What this client knows of each key: (version, value).
+        held, number = {}, 0  # `held`: key → (version, value), as this client knows them.
         while not self.over.is_set():
             number += 1
             key = f"{self.prefix}.{dice.randrange(self.keys)}"
@@ -74,7 +74,8 @@ class Clients:
             self.over.wait(dice.random() * 0.22)
 
     def _perform(self, operation, key, headers, dice):
-        """Once, or again and again by any node if an Idempotency-Key makes that safe."""
+        """Performs it once, or again and again through any node if an Idempotency-Key makes that
+        safe."""
         path, deadline = harness.CONFIG + key, time.monotonic() + PATIENCE
         while True:
             node = dice.choice(self.world.nodes)
@@ -112,7 +113,7 @@ class Clients:
         return max(after - before for before, after in zip(times, times[1:]))
 
     def finish(self):
-        """Stops, reads every key once more, and returns what is wrong with what was seen."""
+        """Stops the clients, reads every key once more, and returns all faults of the histories."""
         self.over.set()
         for thread in self.threads:
             thread.join(PATIENCE + 10)
@@ -126,9 +127,10 @@ class Clients:
                     "GET", harness.CONFIG + key + "?consistency=linearizable", timeout=8)
                 self._take(last, answer)
                 return last.outcome == "ok"
-            harness.wait_until(read, 30, f"{key} is read in the end")
+            harness.wait_until(read, 30, f"{key} is read at the end")
             last.ended = time.monotonic()
-            # A cas that failed with a conflict did nothing; of a refused connection nothing was asked.
+            # A cas that failed with a conflict changed nothing, and a refused connection had no
+            # request.
             operations = [o for o in operations if o.outcome != "failed"] + [last]
             faults += [(key, *fault) for fault in history.faults_of(operations)]
         return faults

@@ -1,5 +1,5 @@
-"""The faults of a round. Each is a function of (world, dice) that begins it and returns (end, words):
-`end` takes it back, `words` say what was drawn."""
+"""The faults of a round. Each is a function of (world, dice) that begins the fault and returns
+(end, words): `end` takes the fault back, and `words` describe it."""
 
 import contextlib
 import errno
@@ -23,7 +23,8 @@ def nothing():
 
 
 def repeat(step):
-    """step() again and again on a thread of its own, until the returned function is called."""
+    """Calls step() again and again on a thread of its own, until the returned function is
+    called."""
     over = threading.Event()
 
     def work():
@@ -136,7 +137,8 @@ def remove(world, dice):
     def end():
         with contextlib.suppress(subprocess.TimeoutExpired):
             node.process.wait(40)
-        if node.alive:  # Others are down, so its work cannot leave: it stays.
+        # It may still be alive: while other nodes are down, its work cannot leave. Then it stays.
+        if node.alive:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 through.api("DELETE", f"/api/cluster/nodes/{node.name}/drain", timeout=10)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -178,7 +180,7 @@ def one_way(world, dice):
 
 @fault
 def ring(world, dice):
-    """Everybody has a majority, and no two have the same."""
+    """Every node hears a majority, and no two nodes hear the same one."""
     for i, node in enumerate(world.nodes):
         node.deaf_to([world.nodes[(i + 2) % len(world.nodes)]])
     return world.heal, "each is deaf to one"

@@ -1,4 +1,5 @@
-"""What clients saw of a register with versions, and whether any order of their operations explains it.
+"""Checks the operations of clients on a register with versions: is there an order that explains
+them?
 
 The search is that of Wing and Gong with Lowe's memory of states seen ("Testing for linearizability",
 2017): operations are tried in every order that real time allows.
@@ -12,21 +13,22 @@ NEVER = float("inf")
 @dataclasses.dataclass
 class Operation:
     kind: str  # put, cas, get
-    value: object  # Written, or read.
+    value: object  # The value that was written or read.
     begun: float
     ended: float
     outcome: str  # ok, failed (it certainly did nothing), unknown
-    version: int = 0  # Of the answer, if ok; 0 of a read: the key is not there.
-    expected_value: object = None  # Of a cas: what the key held,
-    expected_version: int = 0  # and at which version.
+    version: int = 0  # The version in the answer, if ok. 0 in a read: there is no such key.
+    expected_value: object = None  # In a cas: the value that the key must have.
+    expected_version: int = 0  # In a cas: the version that the key must have.
     node: str = ""
 
 
 def linearizable(operations, steps_max=400_000):
-    """(True, None), (False, why) or (None, why) when the search was given up. Versions are not believed."""
+    """(True, None), (False, why), or (None, why) if the search was given up. It does not use
+    versions."""
     observed = {o.value for o in operations if o.kind == "get" and o.outcome == "ok"}
     observed |= {o.expected_value for o in operations if o.kind == "cas" and o.outcome == "ok"}
-    # An unknown write that nobody has ever seen explains nothing.
+    # A write with unknown outcome whose value was never seen cannot explain any other operation.
     used = [o for o in operations if o.outcome == "ok"
             or (o.outcome == "unknown" and o.kind != "get" and o.value in observed)]
     ends = [o.ended if o.outcome == "ok" else NEVER for o in used]
@@ -67,7 +69,7 @@ def _effect(operation, state):
 
 
 def _next(used, ends, order, done, low):
-    """Those that began before the first end of all that are left."""
+    """The operations that began before the first end of all operations that are left."""
     first_end, found = NEVER, []
     for position in range(low, len(order)):
         i = order[position]
@@ -81,7 +83,8 @@ def _next(used, ends, order, done, low):
 
 
 def version_faults(operations):
-    """What the versions in the answers contradict: a list of sentences with the operations."""
+    """The contradictions between the versions in the answers: a list of texts with the
+    operations."""
     faults, value_at, written = [], {0: None}, {}
     good = [o for o in operations if o.outcome == "ok"]
     for o in good:
@@ -105,7 +108,7 @@ def version_faults(operations):
 
 
 def faults_of(operations):
-    """Everything that is wrong with the history of one key; empty: nothing."""
+    """All faults of the history of one key. Empty: there is no fault."""
     faults = version_faults(operations)
     verdict, why = linearizable(operations)
     if verdict is not True:
@@ -114,7 +117,8 @@ def faults_of(operations):
 
 
 def self_test():
-    """A checker that accepts everything would find nothing: it must refuse each of these."""
+    """Tests the checker, which would find nothing if it accepted everything: it must refuse each
+    bad history."""
     def put(value, begun, ended, version, outcome="ok"):
         return Operation("put", value, begun, ended, outcome, version)
 

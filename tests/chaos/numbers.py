@@ -1,9 +1,9 @@
-"""A flow that counts, over two sinks: files of their own, and lines of one file. So whatever is lost,
-released twice or released by two owners can be seen from what was written.
+"""A flow that counts, with two sinks: one writes each number to a file, the other to a line of one
+file. The output shows which numbers were lost, released twice or released by two owners.
 
-A line may be there twice in one case (docs/flow-files.md): its owner was interrupted after it had
-written it and before that was committed, and the queue went to another node. It is the same flow
-file then."""
+In one case a line may be there twice (docs/flow-files.md): its owner was interrupted after it wrote
+the line and before the write was committed, and the queue went to another node. Then both lines are
+of the same flow file."""
 
 import collections
 import os
@@ -40,12 +40,14 @@ class Numbers:
     def __init__(self, directory):
         self.directory = directory
         os.makedirs(directory + "/files")
-        self.seen = set()  # (index, epoch, made at) of each file: they are many, and never change.
-        self.names = set()
-        self.told = set()  # Faults of earlier rounds.
+        # (index, epoch, made at) of each file. They are kept because there are many, and they never
+        # change.
+        self.seen = set()
+        self.names = set()  # The names of these files.
+        self.told = set()  # The faults that were reported in earlier rounds.
         self.newest = 0  # The highest index seen.
-        self.in_doubt = 0  # What is below was made before the last interruption ended.
-        self.doubled = set()  # Lines that an interruption has written twice.
+        self.in_doubt = 0  # Lines up to this index were made before the last interruption ended.
+        self.doubled = set()  # The lines that an interruption has written twice.
 
     def flow(self):
         return FLOW.format(directory=self.directory)
@@ -69,8 +71,8 @@ class Numbers:
         return lines, [line for line in torn if line.strip()]
 
     def faults(self, patience, interrupted):
-        """Once all that was made has arrived, or patience has ended: what is wrong. `patience`: s;
-        `interrupted`: the faults of this round may have cut off a trigger."""
+        """Waits until all numbers have arrived, for at most `patience` seconds, and returns the new
+        faults. `interrupted`: the faults of this round may have cut off a trigger."""
         found = {}
 
         def complete():
@@ -99,7 +101,7 @@ class Numbers:
         return new
 
     def _told_apart(self, lines):
-        """The lines, but each once where an interruption may have doubled it."""
+        """The lines. A line that an interruption may have written twice is given once."""
         kept = []
         for line, count in collections.Counter(lines).items():
             doubled = count == 2 and line[0] <= self.in_doubt
@@ -110,7 +112,8 @@ class Numbers:
 
     @staticmethod
     def self_test():
-        """It must see a line that is there twice for no reason, or three times for any."""
+        """The check must report a line that is there twice without a reason, or three times in any
+        case."""
         numbers = Numbers.__new__(Numbers)
         numbers.doubled, numbers.in_doubt = set(), 5
         for lines, wrong in (([(3, 1, 7)] * 2, 0), ([(3, 1, 7)] * 3, 1), ([(6, 1, 7)] * 2, 1),

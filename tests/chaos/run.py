@@ -3,10 +3,11 @@
 
     run.py [--rounds N] [--seed N] [--only FAULT,…] [-- flag of databridge…]
 
-In each round one or two faults hurt five nodes while clients write and read; then everything is put
-right, and the round ends when all is well again. Exit code 1 if anything was wrong in any round: a
-history that no order explains, a number lost or released twice, two leaders of a term, a node that
-ended by a fault of its own, a cluster that is not well again in time.
+In each round, one or two faults happen to five nodes while clients write and read. Then the faults
+are taken back, and the round ends when the cluster is well again. The exit code is 1 if any round
+had one of these: a history that no order explains, a number that was lost or released twice, two
+leaders of one term, a node that ended by a fault of its own, a cluster that was not well again in
+time.
 """
 
 import argparse
@@ -26,10 +27,12 @@ import harness  # noqa: E402
 import history  # noqa: E402
 import numbers as numbered  # noqa: E402
 
-# How a process may end, by the faults of its round: killed, by SIGTERM, removed for good, with words.
+# These faults kill processes.
 KILLED = {"kill", "kill_leader", "kill_two", "kill_all", "kill_often", "drift"}
-# After these no trigger was cut off: none of them ends a process, a lease or a link.
+# These faults cut off no trigger: none of them ends a process, a lease or a link.
 HARMLESS = {"moves", "transfers", "wall_clocks"}
+# The faults of a round decide with which exit code a process may end: it was killed (-9), got
+# SIGTERM (0), was removed for good (3), or failed and logged why (1).
 ENDS_RIGHTLY = {-9: KILLED, 0: {"terminate"}, 3: {"remove"}, 1: {"disk_error"}}
 
 
@@ -54,7 +57,8 @@ class Rounds:
         return picked
 
     def hurt(self, world, picked):
-        """Begins the faults, lets them last, and takes them back. Returns what was drawn."""
+        """Begins the faults, lets them last, and takes them back. Returns their names and
+        details."""
         drawn, ends = [], []
         for name in picked:
             try:
@@ -72,7 +76,8 @@ class Rounds:
         return drawn
 
     def well_again(self, world):
-        """Everybody in one cluster, healthy, all work runs; else words of what is not."""
+        """Waits until all nodes are in one cluster and healthy, and all work runs. Returns the
+        trouble that is left, or an empty list."""
         patience = max(40, 6 * self.timeout)
         try:
             world.wait_formed(60)
@@ -94,7 +99,7 @@ class Rounds:
             return trouble
 
     def ended(self, world, picked):
-        """Nodes that have ended though nobody told them to."""
+        """The nodes that have ended without a reason in the faults of this round."""
         found = []
         for node in world.nodes:
             allowed = {code for code, faults in ENDS_RIGHTLY.items() if faults & set(picked)}

@@ -1,6 +1,7 @@
-// Preloaded into a node by the chaos harness: makes its wall clock jump, its steady clocks drift, and its
-// disk slow or faulty. A page of memory that the harness maps as well (CHAOS_CONTROL names the file) says
-// what to do at the moment. Everything is as usual while that page is zero.
+// The chaos harness preloads this into a node. It makes the node's wall clock jump, its steady
+// clocks drift, and its disk slow or faulty. A page of memory, which the harness maps as well,
+// tells which of these faults is on (CHAOS_CONTROL names its file). While that page is zero, there
+// is no fault.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 // tests/chaos/shim.py packs the same fields.
 struct control {
   int64_t wall_offset_ns;
-  double steady_rate;  // 0 and 1: as it is.
+  double steady_rate;  // 0 or 1: the clock does not drift.
   int64_t steady_base_ns;
   int32_t sync_errno, write_errno, sync_delay_ms;
 };
@@ -75,7 +76,7 @@ time_t time(time_t *at) {
   return now.tv_sec;
 }
 
-// In small steps, so that an end of the fault is felt at once.
+// The sleep has small steps, so that it ends soon after the fault.
 static void delay(void) {
   for (int left = control->sync_delay_ms; left > 0 && control->sync_delay_ms; left -= 20) usleep(20000);
 }

@@ -1,4 +1,5 @@
-"""tests/chaos/shim.c, and the page of memory that tells it what to do to one process."""
+"""Builds tests/chaos/shim.c, and writes the page of memory that tells it the faults of one
+process."""
 
 import mmap
 import os
@@ -17,7 +18,8 @@ def build(directory):
 
 
 class Shim:
-    """Does nothing at first. `wrapper` goes in front of the command of the process."""
+    """The faults of one process; at first there are none. `wrapper` goes in front of its
+    command."""
 
     def __init__(self, library, page):
         with open(page, "wb") as file:
@@ -27,11 +29,12 @@ class Shim:
         self.wrapper = ("env", "LD_PRELOAD=" + library, "CHAOS_CONTROL=" + page)
 
     def jump(self, seconds):
-        """Its wall clock is that far from everybody else's; 0 puts it right."""
+        """Sets its wall clock this far from the clocks of the others. 0 makes it right again."""
         struct.pack_into("<q", self.page, 0, int(seconds * 1e9))
 
     def drift(self, rate):
-        """Its steady clocks run at that rate from now on. A rate of 1 wants a restart first."""
+        """Lets its steady clocks run at this rate from now on. Before a rate of 1, restart the
+        process."""
         struct.pack_into("<q", self.page, 16, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
         struct.pack_into("<d", self.page, 8, rate)
 

@@ -1,7 +1,8 @@
-"""Five nodes, each in a network of its own, with a second network for the API that no fault touches.
+"""Five nodes, each in a network of its own. The API has a second network that no fault touches.
 
-Each node talks to the others at 10.77.0.x and serves its API at 10.78.0.x. All of it lives in network
-namespaces below one that the harness itself runs in, so that an ordinary HTTP client reaches every node.
+Each node talks to the others at 10.77.0.x and serves its API at 10.78.0.x, in a network namespace
+of its own. All of these are connected to the namespace in which the harness runs, so an ordinary
+HTTP client reaches every node.
 """
 
 import os
@@ -23,7 +24,8 @@ def ip(*arguments, check=True):
 
 
 def enter():
-    """Starts this program again within a network namespace of its own, and takes it down at the end."""
+    """Starts this program again in a network namespace of its own, and removes the namespace at the
+    end."""
     if os.environ.get(INSIDE):
         return
     switch = f"dbchaos{os.getpid()}"
@@ -58,7 +60,7 @@ class Node(harness.Node):
         faults = shim.Shim(library, os.path.join(directory, self.name + ".control"))
         self.wrapper = faults.wrapper
         self.jump, self.drift, self.spoil_disk = faults.jump, faults.drift, faults.spoil_disk
-        self.ends = []  # Exit codes of its processes, so far as nobody sent a signal that kills.
+        self.ends = []  # The exit codes of its processes that a later start has replaced.
 
     def api(self, method, path, body=None, headers=None, timeout=5.0):
         return harness.call(self.api_port, method, path, body, headers, timeout, host=self.api_host)
@@ -102,7 +104,7 @@ class Node(harness.Node):
         self.plug(True)
 
     def restart(self):
-        """With everything right again, if it has ended."""
+        """Starts the node again if it has ended, with a right disk and right clocks."""
         if self.alive:
             return
         self.ends.append(self.process.returncode)
@@ -127,7 +129,7 @@ class World(harness.Cluster):
         return super().__enter__()
 
     def heal(self):
-        """Ends every fault but a death."""
+        """Ends all faults, but starts no process again."""
         for node in self.nodes:
             node.heal()
             node.spoil_disk()
