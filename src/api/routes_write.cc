@@ -41,14 +41,15 @@ Result<std::optional<LogIndex>> read_if_match(std::string_view text) {
 ApiResponse show_assignment_of(const ViewPtr& view, const ProcessorId& id, int status) {
   const Assignment* assignment = view->state.assignments().find(id);
   if (assignment == nullptr) {
-    return problem(Code::not_found, fmt::format("the processor {} is gone again", id.text()));
+    return problem(Code::not_found,
+                   fmt::format("the processor {} has been deleted since", id.text()));
   }
   return json_response(show_assignment(*view, *assignment), status);
 }
 
 ApiResponse show_operation_of(const ViewPtr& view, const std::string& id, int status) {
   auto shown = show_operation(*view, id);
-  if (!shown) return problem(Code::not_found, fmt::format("the operation {} is gone again", id));
+  if (!shown) return problem(Code::not_found, fmt::format("the operation {} has ended since", id));
   ApiResponse response = json_response(std::move(*shown), status);
   response.headers.emplace_back("Location", "/api/cluster/operations/" + id);
   return response;
@@ -293,15 +294,15 @@ Routed put_flow(Call& call) {
     }
   }
   if (!flow) return problem(flow.error());
-  return call.ask(cluster::Change{PutFlow{std::move(*flow)}},
-                  [id](const ViewPtr& view, const Outcome& outcome) {
-                    const FlowRow* now = view->state.flows().find(FlowId(id));
-                    if (now == nullptr) {
-                      return problem(Code::not_found, fmt::format("the flow {} is gone again", id));
-                    }
-                    const bool is_new = created_flow(*view, outcome.index);
-                    return json_response(show_flow(*view, *now), is_new ? 201 : 200);
-                  });
+  return call.ask(cluster::Change{PutFlow{std::move(*flow)}}, [id](const ViewPtr& view,
+                                                                   const Outcome& outcome) {
+    const FlowRow* now = view->state.flows().find(FlowId(id));
+    if (now == nullptr) {
+      return problem(Code::not_found, fmt::format("the flow {} has been deleted since", id));
+    }
+    const bool is_new = created_flow(*view, outcome.index);
+    return json_response(show_flow(*view, *now), is_new ? 201 : 200);
+  });
 }
 
 Routed delete_flow(Call& call) {

@@ -73,7 +73,7 @@ std::string why_not_removed(const View& view, const Member& member) {
         soft->load.queue_depth);
   }
   if (member.holds_data && member.health < Health::unhealthy) {
-    return "it has not yet said, twice, that it holds no flow files";
+    return "the node has not yet reported twice in a row that it holds no flow files";
   }
   if (member.holds_data && !member.forced) {
     return "it does not answer, and flow files may wait on its disk: start it again, or give them "
@@ -88,9 +88,10 @@ std::string why_not_removed(const View& view, const Member& member) {
 
 // Why a processor is still on a node that is drained.
 const char* why_left(const Assignment& assignment) {
-  if (assignment.deleted) return "it is deleted, and its node has not let go of it yet";
+  if (assignment.deleted) return "it is deleted, but its node has not released it yet";
   if (assignment.releasing) {
-    return "its node was told to stop it: waits for its word, or for the end of its lease";
+    return "its node was told to stop it and has not confirmed; the end of the lease releases it, "
+           "too";
   }
   return "the leader has not released it yet";
 }
@@ -291,9 +292,9 @@ void warn_of_the_clock(const View& view, std::vector<std::string>& to) {
   const int64_t ahead = view.soft.log_ahead_ms;
   if (ahead >= kWorthSaying) {
     to.push_back(fmt::format(
-        "the leader's clock lies {} s behind the times of what was written before: new times "
-        "repeat the last one until it is past that, or until most voters' clocks have agreed for a "
-        "minute on an hour or more less",
+        "the leader's clock lies {} s behind the log time: new entries repeat the last time until "
+        "the clock has passed it, or until most voters' clocks have agreed for a minute on a time "
+        "that is at least an hour earlier",
         ahead / 1000));
   } else if (ahead <= -kWorthSaying) {
     to.push_back(

@@ -203,7 +203,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
                     present.size(), options_.expect, names(present)));
   }
   if (!record_.promised.empty() && record_.promised != present) {
-    return say("waiting for the word of all founders: " + names(record_.promised) +
+    return say("waiting for all founders to confirm their promise: " + names(record_.promised) +
                "; if one of them lost its disk for good, stop the others, remove their data "
                "directories and start all again");
   }

@@ -174,8 +174,10 @@ void PendingRequests::look(const SoftTable& soft, const Turn& turn) {
       const Outcome seen{.index = turn.state.version(), .plan = {}, .text = {}};
       turn.effects.push_back(Reply{begun.ticket, begun.outcome.value_or(seen)});
     } else if (begun.deadline <= turn.now) {
-      turn.effects.push_back(Reply{
-          begun.ticket, fail(Code::timed_out, "it was begun, and did not show within a minute")});
+      turn.effects.push_back(
+          Reply{begun.ticket, fail(Code::timed_out,
+                                   "the request was accepted, but its effect was not seen "
+                                   "within a minute; look again later")});
     } else {
       look_next_ = std::min({look_next_, begun.deadline, changes_at(begun.awaited, turn.now)});
       continue;

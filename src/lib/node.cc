@@ -123,9 +123,9 @@ Result<void> Node::open_store() {
       platform::DataDir::set_aside(path, (*renounced)->node.value + "\n" + (*renounced)->members);
   if (!folder) return tl::make_unexpected(folder.error());
   log_.write(platform::LogLevel::warn, "node",
-             "what its data directory held is in " + *folder +
-                 " now, and a new incarnation begins (" + (*renounced)->why +
-                 "); remove that folder once nothing in it is wanted");
+             "the old content of the data directory was moved to " + *folder +
+                 ", and a new incarnation begins (" + (*renounced)->why +
+                 "); remove that folder when you do not need it any more");
   store = platform::open_store({.directory = path});
   if (!store) return tl::make_unexpected(store.error());
   store_ = std::move(*store);

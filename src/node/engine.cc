@@ -211,8 +211,8 @@ void Engine::turn() {
   }
   if (now_ - before > kGap && !CANARY(hears_after_gap)) {
     deaf_until_ = now_ + kDeafAfterGap;
-    log(Weight::warning, "stood still for " + std::to_string((now_ - before) / 1s) +
-                             " s: what was asked meanwhile is not carried out");
+    log(Weight::warning, "this process did not run for " + std::to_string((now_ - before) / 1s) +
+                             " s: requests from that time are refused");
   }
   refresh_consensus();
   for (Mail& item : mail) {
@@ -323,12 +323,13 @@ void Engine::say_what_was_lost() {
   if (lost == lost_said_) return;
   if (!consensus_.diverged.empty()) log(Weight::error, "diverged: " + consensus_.diverged);
   if (!consensus_.older_copy.empty()) {
-    log(Weight::error, "no vote and no acknowledgement counts: " + consensus_.older_copy);
+    log(Weight::error,
+        "this node's votes and acknowledgements are ignored: " + consensus_.older_copy);
   }
   for (const auto& [peer, progress] : consensus_.peers) {
     if (progress.older_copy.empty()) continue;
-    log(Weight::error,
-        "server " + std::to_string(peer.value) + " counts no more: " + progress.older_copy);
+    log(Weight::error, "votes and acknowledgements of server " + std::to_string(peer.value) +
+                           " are ignored: " + progress.older_copy);
   }
   lost_said_ = std::move(lost);
 }
@@ -397,8 +398,8 @@ void Engine::take(Durable& durable) {
 void Engine::take(Asking& asking) {
   if (now_ < deaf_until_) {
     return asking.done(fail(Code::unavailable,
-                            "this node stood still for more than a minute, and carries out nothing "
-                            "that was asked meanwhile; ask again"));
+                            "this node did not run for more than a minute, and refuses requests "
+                            "from that time; send the request again"));
   }
   const cluster::Ticket ticket = ++ticket_;
   asked_.emplace(ticket, std::move(asking.done));
@@ -459,10 +460,9 @@ void Engine::sample_load() {
   load.trouble = full ? NodeTrouble::disk_full : late ? NodeTrouble::disk_error : NodeTrouble::none;
   host_->pause_sources(full);
   if (std::exchange(no_room_, room.reserve_used) != room.reserve_used) {
-    log(Weight::warning, no_room_
-                             ? "the disk is full: room that was reserved is given up for votes "
-                               "and the log, and as leader this node takes nothing new"
-                             : "the disk has room again, and what was reserved is reserved");
+    log(Weight::warning, no_room_ ? "the disk is full: only votes and the log may use the reserve "
+                                    "now; if this node leads, it refuses new writes"
+                                  : "the disk has room again, and the reserve is restored");
   }
   step(cluster::Sampled{load, no_room_});
 }
@@ -474,7 +474,7 @@ void Engine::mind_the_disk() {
   const auto since = journal_.unsafe_since();
   if (!since || !consensus_.leading || !coordinator_->can_hand_over()) return;
   if (now_ < *since + options_.leader.timing.raft_base) return;
-  log(Weight::warning, "its disk hangs: another one shall lead");
+  log(Weight::warning, "its disk hangs: this node gives up leadership");
   coordinator_->resign(now_);
   refresh_consensus();
 }

@@ -344,9 +344,10 @@ void Queues::receive(Incarnation from, const Delivery& delivery) {
     ack = router_.receive(*to, ends_of(spec), delivery, world_.journal.batch(), watch);
     touch(*to);
     if (to->forgotten(delivery.tenure) && told_forgotten_.insert(delivery.connection).second) {
-      world_.events.note(delivery.from,
-                         "flow files that were on their way here long ago are held where they are: "
-                         "nobody knows any more whether they came");
+      world_.events.note(
+          delivery.from,
+          "old flow files stay in the queue of their sender: this node does not know "
+          "any more whether it has received them");
     }
   }
   if (CANARY(acknowledges_unsynced)) return world_.events.send(from, std::move(ack));
