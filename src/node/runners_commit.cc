@@ -130,13 +130,14 @@ void Runners::cover(Runner& runner, Instant now) {
     runner.covered = saved.sequence;
     queues_.outputs_may_leave(id);
     wake_.insert(id);
-    while (!runner.held.empty() && runner.held.front() <= runner.covered) {
-      const bool over = runner.instance && runner.instance->gone;
+    const auto end = std::ranges::upper_bound(runner.held, runner.covered);
+    const bool over = runner.instance && runner.instance->gone;
+    for (auto commit = runner.held.begin(); commit != end; ++commit) {
       if (!over && world_.watch != nullptr) {
-        world_.watch->released(id, runner.record.epoch, runner.held.front(), now);
+        world_.watch->released(id, runner.record.epoch, *commit, now);
       }
-      runner.held.pop_front();
     }
+    runner.held.erase(runner.held.begin(), end);
   }
   if (runner.covered >= runner.proposed) runner.proposed = 0;
   // One checkpoint is under way at a time, and the next one includes all commits until then. A
