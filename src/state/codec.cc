@@ -118,6 +118,18 @@ std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowRow>& flows) {
   return ids;
 }
 
+// The bytes of the whole flow, without a copy of it.
+void put(const FlowRow& flow, const State& state, proto::FlowSpec* to) {
+  to->set_id(flow.id.value);
+  to->set_name(flow.name);
+  for (const ProcessorId& id : flow.processors) {
+    codec::put(*state.processors().find(id), to->add_processors());
+  }
+  for (const Uuid& id : flow.connections) {
+    codec::put(*state.connection(id), to->add_connections());
+  }
+}
+
 void put(const Remembered& from, proto::Remembered* to) {
   to->set_at(from.applied.index);
   to->set_index(from.applied.index);
@@ -218,7 +230,7 @@ Pieces State::snapshot() const {
     });
   });
   flows().each([&](const FlowId&, const FlowRow& flow) {
-    writer.record([&](auto& record) { put(whole(flow), record.mutable_flow()); });
+    writer.record([&](auto& record) { put(flow, *this, record.mutable_flow()); });
   });
   processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
     // It is written with its flow.
