@@ -39,6 +39,7 @@ const std::vector<RunKind>& kinds() {
         {"gate_left_open"},
         {"refused_is_proof"},
         {"report_of_any_boot"},
+        {"proof_outlives_boot"},
         {"release_unsaved"},
         {"say_before_sync"},
         {"local_reads"},

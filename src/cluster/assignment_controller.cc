@@ -20,11 +20,26 @@ constexpr size_t kStepsUnderWay = 256;
 constexpr const char* kMoved = "moved";
 constexpr const char* kStoppedThere = "its node stopped it";
 
+// Whether each process that may have been told to start that epoch is dead. A process starts only
+// what was assigned after its own admission, so what was assigned before that of the newest process
+// was its predecessors'.
+bool is_of_the_dead(Incarnation owner, Epoch epoch, const Turn& turn) {
+  const Member* member = turn.state.member(owner);
+  if (member == nullptr) return false;
+  const uint64_t dead = turn.deaths.dead_up_to(owner, turn.state);
+  const uint64_t newest = member->info.boot;
+  if (dead >= newest || (dead != 0 && CANARY(proof_outlives_boot))) return true;
+  return dead + 1 == newest && epoch <= Epoch{turn.state.generation(), member->admitted_at};
+}
+
 }  // namespace
 
 void AssignmentController::begin(const Turn& turn) {
   swept_ = ProcessorId{};
   sweep(turn.state);
+  turn.state.members().each([&](const Incarnation& who, const Member&) {
+    if (turn.deaths.is_dead(who, turn.state)) on_death(who, turn);
+  });
   // When the last leader rebalanced, only its own clock knows: a whole window passes from here.
   if (turn.state.rebalanced_at_ms() != 0) window_.rebalanced(turn.now);
 }
@@ -54,6 +69,13 @@ bool AssignmentController::on_running(Incarnation from, const std::vector<Runnin
   const bool all_known = !swept_;
   const auto owed = unconfirmed_.find(from);
   if (owed == unconfirmed_.end()) return all_known;
+  // This process owes nothing for those before it.
+  std::erase_if(owed->second,
+                [&](const auto& entry) { return is_of_the_dead(from, entry.second, turn); });
+  if (owed->second.empty()) {
+    unconfirmed_.erase(owed);
+    return all_known;
+  }
   for (const auto& [processor, epoch] : owed->second) {
     turn.send(from, StopWork{processor, epoch, turn.consensus.term});
   }
@@ -101,7 +123,7 @@ void AssignmentController::heard(Incarnation from, const WorkReport& report, con
     return;
   }
   if (report.state == RunState::unassigned) {
-    if (!gate_.is_spent(report.processor, report.epoch) && !report.detail.empty()) {
+    if (!gate_.has_stopped(report.processor, report.epoch) && !report.detail.empty()) {
       why_stopped_[report.processor] = report.detail;
     }
     gate_.stopped(report.processor, report.epoch, from);
@@ -126,18 +148,20 @@ void AssignmentController::stopping(Incarnation member, bool is) {
   }
 }
 
-void AssignmentController::died(Incarnation owner, uint64_t boot, const State& state) {
-  // The dead one can have started nothing newer than the admission of the one that came after it.
-  const Member* member = state.member(owner);
-  const bool succeeded = member != nullptr && member->info.boot > boot;
-  const Epoch newest{state.generation(), succeeded ? member->admitted_at : state.version()};
-  gate_.died(owner, newest);
-  const auto owed = unconfirmed_.find(owner);
-  if (owed != unconfirmed_.end()) {
-    std::erase_if(owed->second, [&](const auto& entry) { return entry.second <= newest; });
-    if (owed->second.empty()) unconfirmed_.erase(owed);
-  }
-  touch_member(owner, state);
+void AssignmentController::on_death(Incarnation owner, const Turn& turn) {
+  const bool none_lives = turn.deaths.is_dead(owner, turn.state);
+  turn.state.each_owned(owner, [&](const ProcessorId& processor) {
+    todo_.insert(processor);
+    const Assignment& assignment = *turn.state.assignments().find(processor);
+    // If another process lives by now, the proof cannot be taken back: the gate may ask later.
+    if (none_lives && is_of_the_dead(owner, assignment.epoch, turn)) end_epoch(assignment);
+  });
+}
+
+// If it lives all the same, it must let go before its next heartbeat is acknowledged.
+void AssignmentController::end_epoch(const Assignment& assignment) {
+  gate_.open(assignment, false, true);
+  unconfirmed_[assignment.owner][assignment.processor] = assignment.epoch;
 }
 
 void AssignmentController::on_applied(const Command& command, const Transition& transition,
@@ -222,6 +246,8 @@ void AssignmentController::assignment_changed(ProcessorId processor, LogIndex in
     reported_.erase(processor);
     move_to_.erase(processor);
     todo_.erase(processor);
+    // What was decided before the owner's death was known never starts.
+    if (is_of_the_dead(owner, assignment->epoch, turn)) return end_epoch(*assignment);
     // Before the no-op what comes next in the log may be its release. The next heartbeat asks.
     if (!turn.consensus.ready) return;
     turn.send(owner, StartWork{processor, assignment->epoch, turn.consensus.term, index});
@@ -239,7 +265,6 @@ void AssignmentController::assignment_gone(ProcessorId processor) {
 
 // A removed member never speaks again: nothing is kept of it, and nothing is owed to it.
 void AssignmentController::forget_member(Incarnation member) {
-  gate_.forget_owner(member);
   waiting_.erase(member);
   unconfirmed_.erase(member);
   stopping_.erase(member);
@@ -280,7 +305,7 @@ std::optional<std::string> AssignmentController::reason_to_release(
   const Member* owner = state.member(assignment.owner);
   if (owner == nullptr) return "its node is no member any more";
   if (assignment.epoch.index <= owner->admitted_at) return "its node was started again";
-  if (gate_.is_spent(assignment.processor, assignment.epoch)) {
+  if (gate_.has_stopped(assignment.processor, assignment.epoch)) {
     const auto why = why_stopped_.find(assignment.processor);
     return why == why_stopped_.end() ? kStoppedThere
                                      : std::string(kStoppedThere) + ": " + why->second;
@@ -356,7 +381,8 @@ std::vector<AssignmentController::Step> AssignmentController::take_steps(
     }
     if (assignment->owner && !CANARY(gate_left_open)) {
       const auto key =
-          gate_.open(*assignment, health.lease_bound_passed(assignment->owner, turn.now));
+          gate_.open(*assignment, health.lease_bound_passed(assignment->owner, turn.now),
+                     is_of_the_dead(assignment->owner, assignment->epoch, turn));
       if (!key) {
         waiting_[assignment->owner].insert(processor);
         continue;

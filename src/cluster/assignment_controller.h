@@ -36,8 +36,9 @@ class AssignmentController {
   void on_report(Incarnation from, const WorkReport& report, const State& state);
   // Whether the member's process is about to end: it is given nothing then.
   void stopping(Incarnation member, bool is);
-  // Every process of that data directory up to `boot` is dead. What its successor runs is not.
-  void died(Incarnation owner, uint64_t boot, const State& state);
+  // The death of a process of that member is proved. A message that was on its way may take the
+  // proof back, so what follows from it is decided here and now.
+  void on_death(Incarnation owner, const Turn& turn);
 
   void on_applied(const Command& command, const Transition& transition, const Turn& turn);
   // The member's health, or whether it takes work, has changed.
@@ -84,6 +85,7 @@ class AssignmentController {
   void assignment_gone(ProcessorId processor);
   void forget_report(ProcessorId processor, const State& state);
   void gate_opened(Incarnation owner, ProcessorId processor);
+  void end_epoch(const Assignment& assignment);  // Its owner is proved dead.
   void forget_member(Incarnation member);
   void room_changed();
   void retry_some();
@@ -103,8 +105,8 @@ class AssignmentController {
   std::map<ProcessorId, Proposal> proposed_;    // Steps that are not applied yet.
   std::map<ProcessorId, Incarnation> move_to_;  // By a plan of this leader.
   std::set<Incarnation> stopping_;
-  // Epochs whose gate the lease bound alone has opened, by owner: until it has said that it will
-  // never run them, a start that is still on its way to it must find no lease there.
+  // Epochs whose gate the lease bound or a proof of death has opened, by owner: until it has said
+  // that it will never run them, a start that is still on its way to it must find no lease there.
   std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;
   std::set<std::pair<Incarnation, ProcessorId>>
       released_;                                    // By their owners; or were, a while ago.

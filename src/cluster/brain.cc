@@ -47,7 +47,7 @@ Brain::Brain(Options options, State state, Instant now)
 Effects Brain::step(Input input, const Consensus& consensus, Instant now) {
   Effects effects;
   consensus_ = consensus;
-  const Turn turn{state_, consensus_, now, random_, effects};
+  const Turn turn{state_, consensus_, now, random_, effects, peers_.deaths()};
   peers_.leader_answered(member_.answered());
   if (!std::exchange(started_, true)) start(turn);
   const bool late = now - stepped_ > options_.leader.timing.doubt_gap;
@@ -104,11 +104,7 @@ void Brain::follow_consensus(const Turn& turn) {
     turn.note(Weight::info, "leads term " + std::to_string(consensus_.term));
   }
   consensus_.led_since = led_since_;
-  if (leader_ && consensus_.ready && !leader_->begun()) {
-    leader_->begin(turn);
-    peers_.each_gone(
-        [this](Incarnation peer, uint64_t boot) { leader_->proved_dead(peer, boot, state_); });
-  }
+  if (leader_ && consensus_.ready && !leader_->begun()) leader_->begin(turn);
   consensus_.stamp_ms = state_.now_ms();
   if (leader_) leader_->stamp(state_, consensus_, turn.now);
   requests_.tick(turn);

@@ -29,7 +29,7 @@ void Brain::on(Received& input, const Turn& turn) {
 }
 
 bool Brain::hears(Received& input, const Consensus& consensus, Instant now, Effects& effects) {
-  const Turn turn{state_, consensus, now, random_, effects};
+  const Turn turn{state_, consensus, now, random_, effects, peers_.deaths()};
   peers_.leader_answered(member_.answered());
   const Peers::Seen seen = peers_.spoke(input, turn);
   note_seen(input.from, seen, turn);
@@ -79,8 +79,8 @@ void Brain::take(Received& input, Standing standing, const Turn& turn) {
 // A process of a member has greeted or spoken. If it proves the end of its predecessors, the parts
 // that knew them learn of it.
 void Brain::note_seen(Incarnation peer, const Peers::Seen& seen, const Turn& turn) {
-  if (seen.died != 0) {
-    if (leader_) leader_->restarted(peer, seen.died, turn.state);
+  if (seen.past_ended) {
+    if (leader_) leader_->on_death(peer, turn);
     if (peer == turn.consensus.leader) turn.effects.push_back(LeaderLost{peer});
   }
   if (!seen.let_in) return;
@@ -110,9 +110,7 @@ void Brain::on(const LinkChanged& input, const Turn& turn) {
   if (leader_) leader_->on_link(input.peer, input.state);
   if (input.state == LinkState::refused) {
     if (input.peer == turn.consensus.leader) turn.effects.push_back(LeaderLost{input.peer});
-    if (peers_.refused(input.peer, input.boot, input.process_gone) && leader_) {
-      leader_->proved_dead(input.peer, input.boot, turn.state);
-    }
+    if (peers_.refused(input) && leader_) leader_->on_death(input.peer, turn);
   }
   on(Tick{}, turn);
 }
@@ -124,15 +122,7 @@ void Brain::on(const Greeted& input, const Turn& turn) {
 }
 
 void Brain::on(Reaped& input, const Turn& turn) {
-  const Member* member = turn.state.member(input.peer);
-  if (member == nullptr || !peers_.reaped(*member, input.boot)) return;
-  turn.note(Weight::info, "the guardian of " + member->info.node.value +
-                              " has reaped its process of start " + std::to_string(input.boot));
-  if (peers_.weigh(input.peer) && leader_) {
-    peers_.each_gone([&](Incarnation who, uint64_t boot) {
-      if (who == input.peer) leader_->proved_dead(who, boot, turn.state);
-    });
-  }
+  if (peers_.reaped(input, turn) && leader_) leader_->on_death(input.peer, turn);
   on(Tick{}, turn);
 }
 
@@ -143,8 +133,8 @@ void Brain::mind_peers(const Turn& turn) {
   admission_.mind_losses(leader_.has_value(), turn);
   peers_.mind_refused_terms(turn);
   if (leader_ && leader_->begun()) {
-    for (const auto& [who, boot] : peers_.outwaited(turn)) {
-      leader_->restarted(who, boot, turn.state);
+    for (const Incarnation& who : peers_.outwaited(turn)) {
+      leader_->on_death(who, turn);
       leader_->outwaited(who, turn);
     }
   }

@@ -263,6 +263,61 @@ TEST_F(BrainTest, WhatTheConsensusKnowsOfLossesIsActedUpon) {
   EXPECT_EQ(all<Renounce>(tick()).size(), 1u);
 }
 
+// ---- 2: a proof outlives the leader that was there when it came
+
+class TheNextLeaderKnowsTheDead : public BrainTest {
+ protected:
+  TheNextLeaderKnowsTheDead() {
+    for (const uint64_t id : {1u, 2u, 3u}) {
+      MemberInfo info = info_of(id);
+      info.home = home_of(id);
+      apply(AdmitMember{info});
+    }
+    add(1);
+    assign(p, 2);
+    release(p);
+    wake(1);
+    follow(3, kTerm);
+    link(2, LinkState::up);
+  }
+  size_t moves_when_it_leads() {
+    now += 1s;
+    lead(1, kTerm + 1);
+    size_t moves = proposed<Assign>(commit_noop(kTerm + 1)).size();
+    return moves + proposed<Assign>(tick()).size();
+  }
+};
+
+TEST_F(TheNextLeaderKnowsTheDead, ByARefusalOfWhoIsGone) {
+  EXPECT_TRUE(proposed<Assign>(link(2, LinkState::refused, 1, true)).empty());
+  EXPECT_EQ(moves_when_it_leads(), 1u);
+}
+
+TEST_F(TheNextLeaderKnowsTheDead, ByAGuardiansReport) {
+  link(2, LinkState::refused);
+  step(Reaped{node(2), 1});
+  hear(2, HeartbeatAsk{});  // It was on its way.
+  EXPECT_EQ(moves_when_it_leads(), 1u);
+}
+
+TEST_F(TheNextLeaderKnowsTheDead, ByTheNextProcess) {
+  link(2, LinkState::lost);
+  link(2, LinkState::up, 2);
+  link(2, LinkState::lost, 2);
+  EXPECT_EQ(moves_when_it_leads(), 1u);
+}
+
+TEST_F(TheNextLeaderKnowsTheDead, AndNotByARefusalAlone) {
+  link(2, LinkState::refused);
+  EXPECT_EQ(moves_when_it_leads(), 0u);
+}
+
+TEST_F(TheNextLeaderKnowsTheDead, NorByOneThatWasTakenBack) {
+  link(2, LinkState::refused, 1, true);
+  link(2, LinkState::up);
+  EXPECT_EQ(moves_when_it_leads(), 0u);
+}
+
 // A copy of node 2's directory runs beside it. It is told to wait, and in the end to go. Node 2 and
 // its work are not touched.
 TEST_F(BrainTest, ACopyOfARunningDirectoryIsRefusedAndTheOriginalKeepsItsWork) {

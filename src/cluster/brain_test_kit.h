@@ -87,7 +87,7 @@ class BrainTest : public testing::Test, public TestCluster {
   void let_go_of_what_2_owns(bool trusts_refused = false, uint64_t boot = 1) {
     state = State();
     index = 0;
-    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{info_of(id)});
+    for (const uint64_t id : {1u, 2u, 3u}) apply(AdmitMember{info_of(id, id == 2 ? boot : 1)});
     add(1);
     Brain::Options options = options_of(1, timing);
     options.leader.trust_refused = trusts_refused;

@@ -20,16 +20,16 @@ void HandoverGate::stopped(ProcessorId processor, Epoch epoch, Incarnation from)
   if (!epoch || !from) return;
   const auto [found, is_new] =
       opened_.try_emplace(processor, Opened{epoch, from, GateKey::stopped});
-  // A late report about an older epoch must not replace the one about a newer epoch.
-  if (!is_new && found->second.epoch < epoch) found->second = {epoch, from, GateKey::stopped};
+  if (is_new) return;
+  // A late report about an older epoch must not replace the one about a newer epoch. But whoever
+  // was taken for dead, and says so, lives.
+  Opened& before = found->second;
+  const bool was_dead = before.epoch == epoch && before.key == GateKey::dead;
+  if (before.epoch < epoch || was_dead) before = {epoch, from, GateKey::stopped};
 }
 
-void HandoverGate::died(Incarnation owner, Epoch newest) {
-  Epoch& up_to = died_[owner];
-  if (up_to < newest) up_to = newest;
-}
-
-std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lease_bound_passed) {
+std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lease_bound_passed,
+                                          bool owner_is_dead) {
   if (!assignment.owner || !assignment.epoch) return GateKey::never_ran;
 
   const auto found = opened_.find(assignment.processor);
@@ -45,8 +45,7 @@ std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lea
     opened_.insert_or_assign(assignment.processor, Opened{assignment.epoch, assignment.owner, key});
     return key;
   };
-  const auto died = died_.find(assignment.owner);
-  if (died != died_.end() && assignment.epoch <= died->second) return remember(GateKey::dead);
+  if (owner_is_dead) return remember(GateKey::dead);
   if (lease_bound_passed) return remember(GateKey::lease_over);
   return std::nullopt;
 }
@@ -56,8 +55,11 @@ bool HandoverGate::is_spent(ProcessorId processor, Epoch epoch) const {
   return found != opened_.end() && epoch <= found->second.epoch;
 }
 
-void HandoverGate::forget(ProcessorId processor) { opened_.erase(processor); }
+bool HandoverGate::has_stopped(ProcessorId processor, Epoch epoch) const {
+  const auto found = opened_.find(processor);
+  return is_spent(processor, epoch) && found->second.key == GateKey::stopped;
+}
 
-void HandoverGate::forget_owner(Incarnation owner) { died_.erase(owner); }
+void HandoverGate::forget(ProcessorId processor) { opened_.erase(processor); }
 
 }  // namespace databridge::cluster

@@ -27,20 +27,17 @@ class HandoverGate {
   // (i) A WorkReport{unassigned} came from `from`. Counts only if `from` owns that epoch.
   void stopped(ProcessorId processor, Epoch epoch, Incarnation from);
 
-  // (iii) The process that ran as `owner` is proved dead. Opens every epoch of that owner up to
-  // `newest`, the newest epoch that it can have been told to start; later ones belong to a new
-  // process of the same data directory.
-  void died(Incarnation owner, Epoch newest);
-
   // Is the gate of the assignment's present epoch open, and by which key? Remembers a yes.
-  // `lease_bound_passed`: HealthChecker's answer for the owner, of this very moment.
-  std::optional<GateKey> open(const Assignment& assignment, bool lease_bound_passed);
+  // `lease_bound_passed`, `owner_is_dead`: the answers of HealthChecker and Deaths for the owner of
+  // that epoch, of this very moment. The first opens by (ii), the second by (iii).
+  std::optional<GateKey> open(const Assignment& assignment, bool lease_bound_passed,
+                              bool owner_is_dead);
 
   // True once open(…) said yes for that epoch, or its owner said stopped.
   bool is_spent(ProcessorId processor, Epoch epoch) const;
+  bool has_stopped(ProcessorId processor, Epoch epoch) const;  // By its owner's word.
 
   void forget(ProcessorId processor);  // It is deleted, or a newer epoch is assigned.
-  void forget_owner(Incarnation owner);
 
  private:
   struct Opened {
@@ -49,7 +46,6 @@ class HandoverGate {
     GateKey key;
   };
   std::map<ProcessorId, Opened> opened_;
-  std::map<Incarnation, Epoch> died_;  // By proofs of Peers; kept, for these epochs have ended.
 };
 
 }  // namespace databridge::cluster

@@ -94,7 +94,6 @@ Heard HealthChecker::heard(Incarnation member, Instant now, const Beat& beat) {
   judged.heard_last = now;
   judged.heard_since_check = true;
   judged.heard_since_condemned = true;
-  judged.dead = false;
   judged.trouble = beat.trouble;
   note_life(judged, beat, now);
   note_answer(judged, beat.answers, now);
@@ -206,11 +205,6 @@ void HealthChecker::answer_failed(Incarnation member) {
   if (found != members_.end()) ++found->second.failed_answers;
 }
 
-void HealthChecker::proved_dead(Incarnation member) {
-  const auto found = members_.find(member);
-  if (found != members_.end()) found->second.dead = true;
-}
-
 std::optional<uint64_t> HealthChecker::asked(Incarnation member, Instant now) {
   const auto found = members_.find(member);
   if (found == members_.end()) return std::nullopt;
@@ -231,7 +225,7 @@ void HealthChecker::came_back(Instant now) {
   for (auto& [id, member] : members_) member.pinged_at.reset();
 }
 
-std::vector<VerdictChange> HealthChecker::tick(Instant now) {
+std::vector<VerdictChange> HealthChecker::tick(Instant now, const IsDead& is_dead) {
   came_back(now);
   ticked_ = now;
   const bool late = std::exchange(late_, false);
@@ -249,7 +243,7 @@ std::vector<VerdictChange> HealthChecker::tick(Instant now) {
     if (attentive(now) >= member.check_next) check(member, now);
     if (!member.linked && !member.unlinked_since) member.unlinked_since = attentive(now);
 
-    const Verdict verdict = judge(member, now, late);
+    const Verdict verdict = judge(member, now, late, is_dead(id));
     const bool longer = member.condemned && member.quarantined_until > member.told_until;
     if (verdict.health == member.told && verdict.reason == member.told_reason &&
         member.condemned == member.told_condemned && !longer) {
@@ -309,11 +303,11 @@ Duration HealthChecker::quarantine_longest() const {
 
 // The reason to take its work away now, if there is one.
 std::optional<HealthChecker::Verdict> HealthChecker::condemnation(Judged& member, Instant now,
-                                                                  bool late) const {
+                                                                  bool late, bool dead) const {
   const Duration t = timing_.heartbeat_timeout;
   const HealthReason gone =
       member.refused ? HealthReason::connection_refused : HealthReason::connection_lost;
-  if (member.dead) return Verdict{Health::disconnected, gone};
+  if (dead) return Verdict{Health::disconnected, gone};
   if (attentive(now) - member.silent_since >= t) {
     // Messages that came in while the judge was away may not have reached it yet, so it waits for
     // one turn. If that turn is late too, it has had all of them.
@@ -348,13 +342,14 @@ bool HealthChecker::still_stopped(Judged& member, Instant now) const {
   return false;
 }
 
-HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now, bool late) const {
+HealthChecker::Verdict HealthChecker::judge(Judged& member, Instant now, bool late,
+                                            bool dead) const {
   if (still_stopped(member, now)) {
     // The last leader's reason holds until the member says something new.
     const bool known = member.told == Health::stopped && !member.goodbye_heard;
     return {Health::stopped, known ? member.told_reason : HealthReason::shut_down};
   }
-  if (const auto verdict = condemnation(member, now, late)) {
+  if (const auto verdict = condemnation(member, now, late, dead)) {
     condemn(member, now);
     return *verdict;
   }

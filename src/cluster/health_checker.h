@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -56,7 +57,6 @@ class HealthChecker {
   void link_lost(Incarnation member);      // Suspected at once.
   void link_refused(Incarnation member);   // No link, and nobody listens: disconnected at once.
   void answer_failed(Incarnation member);  // It answered, and the answer was no good.
-  void proved_dead(Incarnation member);    // safety.md 2: it loses its work without waiting for T.
 
   // A forced check: the caller asks for a heartbeat that names this number; no answer within a
   // check interval is a failed one, an answer ends a quarantine. None: not watched.
@@ -68,8 +68,9 @@ class HealthChecker {
   void came_back(Instant now);  // Nothing, if it was not away.
 
   // Judges everybody at `now`: what changed since the last tick, in order of member. To be called
-  // more often than every T/10.
-  [[nodiscard]] std::vector<VerdictChange> tick(Instant now);
+  // more often than every T/10. Who is dead (safety.md 2) loses its work without waiting for T.
+  using IsDead = std::function<bool(Incarnation)>;
+  [[nodiscard]] std::vector<VerdictChange> tick(Instant now, const IsDead& is_dead);
 
   // Handover gate (safety.md 3): no lease that this or an earlier leader granted to the member
   // can still be alive. Also for members that were forgotten or never heard in this term.
@@ -119,7 +120,6 @@ class HealthChecker {
     bool linked = true;
     bool refused = false;
     std::optional<Instant> unlinked_since;  // By the first tick that saw it, in attentive time.
-    bool dead = false;  // Proved by Peers, and no heartbeat since: a verdict is due.
     bool slow = false;
     Instant doubted_until;  // It said that its loop was late, or that its lease had ended.
     HealthReason doubt = HealthReason::slow;
@@ -162,8 +162,8 @@ class HealthChecker {
   void note_answer(Judged& member, uint64_t number, Instant now) const;
   void check(Judged& member, Instant now) const;
   void condemn(Judged& member, Instant now) const;
-  std::optional<Verdict> condemnation(Judged& member, Instant now, bool late) const;
-  Verdict judge(Judged& member, Instant now, bool late) const;
+  std::optional<Verdict> condemnation(Judged& member, Instant now, bool late, bool dead) const;
+  Verdict judge(Judged& member, Instant now, bool late, bool dead) const;
   Verdict judge_trusted(const Judged& member, Instant now) const;
   bool still_stopped(Judged& member, Instant now) const;
   void sample(Judged& member, Duration took) const;

@@ -8,6 +8,7 @@
 
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "base/random.h"
@@ -16,6 +17,8 @@ namespace databridge::cluster {
 namespace {
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+bool nobody_is_dead(Incarnation) { return false; }
 
 class Script {
  public:
@@ -90,7 +93,7 @@ class Script {
     } else if (verb == "failed") {
       checker_.answer_failed(member);
     } else if (verb == "dead") {
-      checker_.proved_dead(member);
+      dead_.insert(member);
     } else if (verb == "asked") {
       const auto number = checker_.asked(member, now_);
       said_ += number ? "check " + std::to_string(*number) + "\n" : "not watched\n";
@@ -108,6 +111,7 @@ class Script {
   void beat(Incarnation member, const std::map<std::string, std::string>& with) {
     Beat beat;
     beat.boot = with.contains("boot") ? std::stoull(with.at("boot")) : 1;
+    if (with.contains("boot")) dead_.erase(member);  // Its next process.
     if (with.contains("took"))
       beat.round_trip = std::chrono::milliseconds(std::stoi(with.at("took")));
     beat.loop_late = with.contains("late");
@@ -135,9 +139,12 @@ class Script {
     std::string text;
     for (; now_ <= until; now_ += turn) {
       if (now_.time_since_epoch() % 1s == Duration::zero()) {
-        for (const auto& [member, boot] : beating_) checker_.heard(member, now_, {.boot = boot});
+        for (const auto& [member, boot] : beating_) {
+          if (!dead_.contains(member)) checker_.heard(member, now_, {.boot = boot});
+        }
       }
-      for (const VerdictChange& change : checker_.tick(now_)) {
+      const auto is_dead = [this](Incarnation one) { return dead_.contains(one); };
+      for (const VerdictChange& change : checker_.tick(now_, is_dead)) {
         text += fmt::format("{:.1f}s n{} {} -> {}", seconds(now_.time_since_epoch()),
                             change.member.value, name(change.from), name(change.to));
         if (change.reason != HealthReason::none) text += fmt::format(" ({})", name(change.reason));
@@ -155,6 +162,7 @@ class Script {
   HealthChecker checker_{*Timing::from(10s, 30s)};
   Instant now_{};
   std::map<Incarnation, uint64_t> beating_;  // Of which boot.
+  std::set<Incarnation> dead_;
   std::string said_;
 };
 
@@ -215,7 +223,7 @@ TEST(HealthChecker, MeasuresTheRoundTripOnceACheck) {
   const Incarnation member{2};
   EXPECT_FALSE(checker.check_due(member, Instant{})) << "not watched";
   checker.watch(member, Instant{});
-  std::ignore = checker.tick(Instant{});
+  std::ignore = checker.tick(Instant{}, nobody_is_dead);
   checker.heard(member, Instant{500ms}, Beat{.boot = 1});
   EXPECT_EQ(checker.check_due(member, Instant{500ms}), 1u);
   checker.heard(member, Instant{507ms}, Beat{.boot = 1, .answers = 1});
@@ -259,7 +267,7 @@ TEST(HealthChecker, HoldsItsPromisesUnderRandomHeartbeatsAndGaps) {
       judged_since[Incarnation{id}] = now;
     }
     checker.noop_applied(now);
-    std::ignore = checker.tick(now);
+    std::ignore = checker.tick(now, nobody_is_dead);
     for (int step = 0; step < 3000; ++step) {
       const bool away = random.chance(0.002);
       const auto gap =
@@ -280,7 +288,7 @@ TEST(HealthChecker, HoldsItsPromisesUnderRandomHeartbeatsAndGaps) {
           judged_since[id] = now;
         }
       }
-      for (const VerdictChange& change : checker.tick(now)) {
+      for (const VerdictChange& change : checker.tick(now, nobody_is_dead)) {
         if (change.loses_work && !loses[change.member]) {
           const bool silent = now - judged_since[change.member] >= timing.heartbeat_timeout;
           EXPECT_TRUE(silent || unlinked.contains(change.member)) << "condemned without a cause";

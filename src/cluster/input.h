@@ -60,6 +60,7 @@ struct Greeted {
 struct Reaped {
   Incarnation peer;
   uint64_t boot = 0;
+  uint64_t start = 0;
 };
 
 // An entry of the log is committed. It is applied now, in order.

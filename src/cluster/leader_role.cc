@@ -114,6 +114,8 @@ void LeaderRole::begin(const Turn& turn) {
 
 void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const Turn& turn) {
   if (heartbeat.term != term_) return;
+  // It was on its way when its sender died: it is no sign of life, and nothing is owed to it.
+  if (turn.deaths.is_dead(from, heartbeat.boot, turn.state)) return;
   const Heard heard = health_.heard(from, turn.now,
                                     {.boot = heartbeat.boot,
                                      .round_trip = std::nullopt,
@@ -126,7 +128,6 @@ void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
   if (heard == Heard::stale || heard == Heard::unknown) return;
   versions_[from] = heartbeat.version;
   controller_.stopping(from, heartbeat.stopping);
-  dead_.erase(from);
   loads_[from] = heartbeat.load;
   note_empty(from, heartbeat, turn.state);
   heard_ms_[from] = turn.consensus.unix_ms;
@@ -183,7 +184,7 @@ void LeaderRole::on_join(const Join& join, const Turn& turn) {
   if (bearer != nullptr && bearer->info.incarnation != who) {
     const Incarnation other = bearer->info.incarnation;
     const bool silent = health_.silence(other, turn.now) >= options_.timing.heartbeat_timeout;
-    if (other == self_ || !(silent || dead_.contains(other))) {
+    if (other == self_ || !(silent || turn.deaths.is_dead(other, turn.state))) {
       return refuse(join.self,
                     join.self.node.value + " is the name of a member at " +
                         bearer->info.address.text() +
@@ -206,7 +207,6 @@ void LeaderRole::outwaited(Incarnation who, const Turn& turn) const {
 void LeaderRole::on_link(Incarnation peer, LinkState link) {
   switch (link) {
     case LinkState::up:
-      dead_.erase(peer);
       return health_.link_up(peer);
     case LinkState::lost:
       return health_.link_lost(peer);
@@ -217,32 +217,12 @@ void LeaderRole::on_link(Incarnation peer, LinkState link) {
   }
 }
 
-void LeaderRole::proved_dead(Incarnation member, uint64_t boot, const State& state) {
-  controller_.died(member, boot, state);
-  // Late news of a process that has a successor by now says nothing of the successor.
-  const Member* known = state.member(member);
-  const auto contact = health_.contact(member);
-  if ((known != nullptr && known->info.boot > boot) || (contact && contact->boot > boot)) return;
-  health_.proved_dead(member);
-  dead_[member] = boot;
-}
-
 void LeaderRole::on_applied(const Command& command, const Transition& transition,
                             const Turn& turn) {
   const Touched& touched = transition.touched;
   if (touched.placement) placement_changed_ = transition.applied.index;
   settle(command, transition.applied, turn);
   for (const Incarnation& who : touched.members) member_changed(who, turn);
-  if (!dead_.empty()) {
-    for (const ProcessorId& processor : touched.assignments) {
-      const Assignment* assignment = turn.state.assignments().find(processor);
-      const Epoch newest{turn.state.generation(), transition.applied.index};
-      if (assignment == nullptr || assignment->epoch != newest) continue;
-      // Decided before its death was known: that epoch never starts either.
-      const auto dead = dead_.find(assignment->owner);
-      if (dead != dead_.end()) controller_.died(dead->first, dead->second, turn.state);
-    }
-  }
   controller_.on_applied(command, transition, turn);
 }
 
@@ -270,7 +250,6 @@ void LeaderRole::member_changed(Incarnation who, const Turn& turn) {
   versions_.erase(who);
   deciding_.erase(who);
   removing_.erase(who);
-  dead_.erase(who);
   slow_links_.erase(who);
 }
 
@@ -343,7 +322,8 @@ bool LeaderRole::has_quorum(const Turn& turn) const {
 }
 
 void LeaderRole::judge(const Turn& turn) {
-  for (const VerdictChange& change : health_.tick(turn.now)) {
+  const auto is_dead = [&](Incarnation who) { return turn.deaths.is_dead(who, turn.state); };
+  for (const VerdictChange& change : health_.tick(turn.now, is_dead)) {
     const Member* member = turn.state.member(change.member);
     if (member == nullptr) continue;
     controller_.touch_member(change.member, turn.state);

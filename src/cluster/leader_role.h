@@ -48,11 +48,10 @@ class LeaderRole {
   void on_report(Incarnation from, const WorkReport& report, const State& state);
   void on_join(const Join& join, const Turn& turn);
   void on_link(Incarnation peer, LinkState link);
-  // Its process of that boot, and so each before it, is proved dead (safety.md 2).
-  void proved_dead(Incarnation member, uint64_t boot, const State& state);
-  // A newer process of the same data directory has greeted us: those before it are dead.
-  void restarted(Incarnation member, uint64_t boot, const State& state) {
-    controller_.died(member, boot - 1, state);
+  // The death of one of its processes is proved (safety.md 2): what waits for that goes on.
+  void on_death(Incarnation member, const Turn& turn) {
+    check_next_ = turn.now;
+    controller_.on_death(member, turn);
   }
   // Its predecessors can hold no lease any more: its next process, if it proves the end of this
   // one, speaks for all of them.
@@ -139,9 +138,6 @@ class LeaderRole {
   std::map<Incarnation, SaidEmpty> said_empty_;
   std::deque<placement::Plan> plans_;  // Shown by a dry run, newest last; a few.
   LogIndex placement_changed_ = 0;     // By the newest command that plans depend on.
-  // Up to that boot, as Peers has proved. Kept until its next heartbeat or link: a message that was
-  // on its way when it died takes the proof back there, and not what this leader decided by it.
-  std::map<Incarnation, uint64_t> dead_;
   // Proposed and not applied yet: what is to become of members, their admission, the voters.
   std::map<Incarnation, CommandBody> deciding_;
   std::set<Incarnation> removing_;  // Of whom it is the removal.

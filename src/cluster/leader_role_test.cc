@@ -181,7 +181,7 @@ TEST_F(LeaderRoleTest, ANewProcessOfTheOwnerOwesNothing) {
   run_on_two(p);
   beating = {1, 3};
   pass(timing.heartbeat_timeout + 1s);
-  role.restarted(node(2), 2, state);
+  restarted(2, 2);
   EXPECT_TRUE(acknowledged(beat(2, {}, 2)));
 }
 
@@ -212,7 +212,7 @@ TEST_F(LeaderRoleTest, ProofOfDeathOpensTheGateAtOnce) {
   begin();
   run_on_two(p);
   beating = {1, 3};
-  role.proved_dead(node(2), 1, state);
+  proved_dead(2, 1);
   settle();
   EXPECT_NE(assignment(p).owner, node(2));
 }
@@ -230,10 +230,84 @@ TEST_F(LeaderRoleTest, ARefusedConnectionIsNoProof) {
 
 TEST_F(LeaderRoleTest, WhatIsGivenToTheDeadBeforeItsDeathIsKnownMovesOn) {
   begin();
-  role.proved_dead(node(2), 1, state);
+  proved_dead(2, 1);
   run_on_two(p);  // Was proposed a moment before.
   settle();
   EXPECT_NE(assignment(p).owner, node(2));
+}
+
+// Its guardian has reaped it, and this was on its way.
+TEST_F(LeaderRoleTest, ALateHeartbeatOfTheDeadIsNoSignOfLife) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  beating = {1, 3};
+  pass(1s);
+  proved_dead(2, 1);
+  EXPECT_FALSE(acknowledged(beat(2, {{p, epoch, RunState::running}})));
+  settle();
+  EXPECT_NE(assignment(p).owner, node(2));
+}
+
+// Any message takes back what no guardian has said. What was decided by it goes on.
+TEST_F(LeaderRoleTest, AProofThatIsTakenBackClosesNoGate) {
+  begin();
+  const ProcessorId q = add(2);
+  const Epoch epoch = run_on_two(p);
+  run_on_two(q);
+  beating = {1, 3};
+  pass(1s);
+  commit(Release{p, epoch, "moved"});
+  proved_dead(2, 1);
+  const Effects decided = tick();
+  EXPECT_EQ(proposed<SetVerdict>(decided).size(), 1u) << "in the same step";
+  EXPECT_EQ(proposed<Assign>(decided).size(), 1u);
+  EXPECT_EQ(proposed<Release>(decided).size(), 1u);
+  deaths.heard(node(2));
+  const Effects answers = beat(2);  // All goes as the state says, so it names nothing.
+  EXPECT_EQ(sent<StopWork>(answers).size(), 3u) << "p twice, for it is being released";
+  EXPECT_FALSE(acknowledged(answers)) << "these epochs are never acknowledged again";
+  for (const Propose& proposal : all<Propose>(decided)) commit(proposal.command.body);
+  settle();
+  EXPECT_NE(assignment(p).owner, node(2));
+  EXPECT_NE(assignment(q).owner, node(2)) << "released after the proof was taken back";
+}
+
+TEST_F(LeaderRoleTest, AProofThatIsTakenBackSaysNothingOfWhatIsGivenLater) {
+  begin();
+  proved_dead(2, 1);
+  deaths.heard(node(2));
+  run_on_two(p);
+  commit(SetDraining{node(2), true, false});
+  expect_gate_closed();
+}
+
+// Wrongly: it lives, and was heard before a verdict was due. It stops the spent epoch and gets its
+// work back under a new one.
+TEST_F(LeaderRoleTest, WhoWasTakenForDeadAndLivesGetsItsWorkUnderANewEpoch) {
+  begin();
+  const Epoch epoch = run_on_two(p);
+  pass(1s);
+  proved_dead(2, 1);
+  deaths.heard(node(2));
+  const Effects answers = beat(2);
+  EXPECT_EQ(sent<StopWork>(answers).size(), 1u);
+  EXPECT_FALSE(acknowledged(answers));
+  role.on_report(node(2), {p, epoch, RunState::unassigned, "it was told to"}, state);
+  EXPECT_TRUE(acknowledged(beat(2)));
+  settle();
+  EXPECT_EQ(assignment(p).owner, node(2));
+  EXPECT_GT(assignment(p).epoch, epoch);
+  EXPECT_FALSE(assignment(p).releasing);
+}
+
+TEST_F(LeaderRoleTest, WhatIsDecidedForTheDeadIsNotStarted) {
+  begin();
+  proved_dead(2, 1);
+  EXPECT_TRUE(sent<StartWork>(commit(Assign{p, {}, node(2), "here"})).empty());
+  commit(AdmitMember{info_of(2, 2)});
+  const ProcessorId q = add(2);
+  EXPECT_EQ(sent<StartWork>(commit(Assign{q, {}, node(2), "here"})).size(), 1u)
+      << "its next process is another one";
 }
 
 // The new process was admitted and given work before the leader heard of the old one's end. Its
@@ -261,14 +335,25 @@ TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsFirstHeartbeatIsLate) {
 }
 
 TEST_F(ARestartedMember, IsNotTakenForDeadWhenItsGreetingIsLate) {
-  role.restarted(node(2), 2, state);
+  restarted(2, 2);
   expect_that_it_must_say_stopped();
 }
 
 TEST_F(ARestartedMember, IsNotTakenForDeadWhenTheProofIsLate) {
-  role.proved_dead(node(2), 1, state);
+  proved_dead(2, 1);
   EXPECT_TRUE(proposed<SetVerdict>(tick()).empty());
   expect_that_it_must_say_stopped();
+}
+
+// The process in between may live: it was let in while nothing was heard of the first one.
+TEST_F(ARestartedMember, ItsFirstProcessIsNoProofForTheOneInBetween) {
+  commit(AdmitMember{info_of(2, 3)});
+  proved_dead(2, 1);
+  settle();
+  expect_gate_closed();
+  restarted(2, 3);
+  settle();
+  EXPECT_NE(assignment(p).epoch, epoch);
 }
 
 TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
@@ -281,7 +366,7 @@ TEST_F(ARestartedMember, LosesWhatTheProcessBeforeItHad) {
   EXPECT_EQ(releases[0].processor, q);
   EXPECT_EQ(releases[0].reason, "its node was started again");
   EXPECT_TRUE(assignment(q).releasing) << "until its end is proved";
-  role.restarted(node(3), 2, state);
+  restarted(3, 2);
   settle();
   EXPECT_FALSE(assignment(q).releasing);
 }
@@ -353,7 +438,7 @@ TEST_F(LeaderRoleTest, TheNameOfWhoIsProvedDeadPassesAtOnce) {
   begin();
   MemberInfo other = info_of(9);
   other.node = info_of(2).node;
-  role.proved_dead(node(2), 1, state);
+  proved_dead(2, 1);
   Effects effects;
   role.on_join({other, {}}, turn(effects));
   EXPECT_EQ(proposed<AdmitMember>(effects).size(), 1u);

@@ -121,7 +121,10 @@ Peers::Peer& Peers::peer_of(Incarnation who, const Turn& turn) {
       ++strangers;
       if (oldest == peers_.end() || next->second.seen_at < oldest->second.seen_at) oldest = next;
     }
-    if (strangers >= kStrangersMax) peers_.erase(oldest);
+    if (strangers >= kStrangersMax) {
+      deaths_.forget(oldest->first);
+      peers_.erase(oldest);
+    }
   }
   Peer& peer = peers_[who];
   peer.seen_at = turn.now;
@@ -143,7 +146,7 @@ Peers::Seen Peers::link_up(const LinkChanged& news, const Turn& turn) {
 }
 
 Peers::Seen Peers::spoke(const Received& message, const Turn& turn) {
-  if (message.from == options_.self) return {Standing::member, false, 0};
+  if (message.from == options_.self) return {Standing::member, false, false};
   const Process process{message.boot, message.start, {}};
   return judge(message.from, process, message.is_ours, turn);
 }
@@ -192,8 +195,7 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
   if (!peer.present && peer.found && !peer.found->is(it.boot, it.start) &&
       is_linked_to(who, *peer.found) &&
       !(member != nullptr && is_older(*peer.found, member->info))) {
-    let_in(peer, Process(*peer.found), member, result, turn.now);
-    let_in_.insert(who);
+    let_in(who, peer, Process(*peer.found), result, turn);
   }
   const bool is_present = peer.present && peer.present->is(it.boot, it.start);
   if (!is_present) {
@@ -204,18 +206,16 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
       result.standing = refuse(who, peer, it, turn);
       return result;
     }
-    let_in(peer, it, member, result, turn.now);
-    let_in_.insert(who);
+    let_in(who, peer, it, result, turn);
   } else {
     if (it.home.is_known()) peer.present->home = it.home;
-    if (peer.unproved && peer.before && has_ended(peer, *peer.before, it)) {
-      peer.unproved = false;  // It greeted us before it was found.
-      result.died = it.boot;
+    if (deaths_.is_unproved(who) && peer.before && has_ended(who, peer, *peer.before, it)) {
+      deaths_.past_ended(who, peer.before->boot);  // It greeted us before it was found.
+      result.past_ended = true;
     }
   }
   peer.heard = turn.now;
-  peer.refused.reset();
-  peer.gone.reset();
+  deaths_.heard(who);
   return result;
 }
 
@@ -240,25 +240,27 @@ Standing Peers::refuse(Incarnation who, Peer& peer, const Process& process, cons
 
 // A proof of the predecessor's end does not cover the processes before it, if the predecessor
 // itself was let in without a proof.
-void Peers::let_in(Peer& peer, const Process& process, const Member* member, Seen& seen,
-                   Instant now) {
-  std::optional<Process> before = peer.present;
-  bool is_proved = !peer.unproved || peer.outwaited >= (before ? before->boot : 0);
-  if (member != nullptr && (!before || before->boot < member->info.boot)) {
-    before = Process{member->info.boot, member->info.start, member->info.home};
-    is_proved = member->heir || peer.outwaited >= before->boot;
+void Peers::let_in(Incarnation who, Peer& peer, const Process& process, Seen& seen,
+                   const Turn& turn) {
+  const Member* member = turn.state.member(who);
+  Process before = peer.present.value_or(Process{});
+  if (member != nullptr && before.boot < member->info.boot) {
+    before = {member->info.boot, member->info.start, member->info.home};
   }
-  peer.unproved = false;
+  const bool is_next = before.boot != 0 && before.boot < process.boot;
+  const bool is_proved = is_next && deaths_.past_is_dead(who, before.boot, turn.state);
+  seen.past_ended = is_proved && has_ended(who, peer, before, process);
+  // Without the state of that member it is not known who was before it.
+  const bool is_unproved = !seen.past_ended && (is_next || member == nullptr);
+  deaths_.let_in(who, {process.boot, process.start}, is_unproved, turn.state);
+  if (seen.past_ended) deaths_.past_ended(who, before.boot);
   peer.before.reset();
-  if (before && before->boot < process.boot) {
-    peer.unproved = !is_proved || !has_ended(peer, *before, process);
-    if (!peer.unproved) seen.died = process.boot;
-    if (is_proved) peer.before = before;
-  }
+  if (is_proved) peer.before = before;
   peer.present = process;
   peer.is_found = is_found(peer, process);
   peer.newcomer.reset();
-  peer.let_in_at = peer.reached = now;
+  peer.let_in_at = peer.reached = turn.now;
+  let_in_.insert(who);
   seen.let_in = true;
   known_stale_ = true;
 }
@@ -266,11 +268,12 @@ void Peers::let_in(Peer& peer, const Process& process, const Member* member, See
 // A newer start of the same locked directory on the same running machine proves the end of an older
 // one. A copy is no successor. A process that dials us may claim anything, so the claim counts only
 // where this node finds that member by itself.
-bool Peers::has_ended(const Peer& peer, const Process& before, const Process& after) {
+bool Peers::has_ended(Incarnation who, const Peer& peer, const Process& before,
+                      const Process& after) const {
   if (after.boot <= before.boot) return false;
   if (CANARY(newer_boot_is_proof)) return true;
   if (is_found(peer, after) && before.home.is_known() && before.home == after.home) return true;
-  return peer.gone && *peer.gone >= before.boot;
+  return deaths_.has_ended(who, before.boot);
 }
 
 // Whether `after` takes the place of the present process. A goodbye does not prove the end, which
@@ -285,10 +288,10 @@ bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, co
   if (after.boot <= before.boot) {
     // A copy was let in while the original was not heard, and has ended; or a process lied. The
     // state knows better.
-    const bool is_gone = is_silent || (peer.gone && *peer.gone >= before.boot);
+    const bool is_gone = is_silent || deaths_.has_ended(who, before.boot);
     return is_gone && member != nullptr && !before.is(member->info.boot, member->info.start);
   }
-  if (has_ended(peer, before, after)) return true;
+  if (has_ended(who, peer, before, after)) return true;
   const bool said_goodbye = member != nullptr && member->health == Health::stopped &&
                             member->reason == HealthReason::shut_down &&
                             member->info.boot == before.boot;
@@ -325,8 +328,8 @@ bool Peers::speaks_for_the_past(Incarnation who, const Turn& turn) const {
   const Member* member = turn.state.member(who);
   const auto peer = peers_.find(who);
   if (peer == peers_.end() || member == nullptr) return true;
-  const bool proved = member->heir || peer->second.outwaited >= member->info.boot;
-  return proved && !(peer->second.unproved && member->info.boot < peer->second.present->boot);
+  const uint64_t present = peer->second.present ? peer->second.present->boot : 0;
+  return deaths_.past_is_dead(who, std::max(present, member->info.boot), turn.state);
 }
 
 // A process whose predecessor is not proved dead speaks for itself only. If it does not run the
@@ -350,8 +353,8 @@ void Peers::leave_out_the_past(Incarnation from, Message& message, const Turn& t
   }
 }
 
-std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Turn& turn) {
-  std::vector<std::pair<Incarnation, uint64_t>> over;
+std::vector<Incarnation> Peers::outwaited(const Turn& turn) {
+  std::vector<Incarnation> over;
   for (auto next = let_in_.begin(); next != let_in_.end();) {
     const Incarnation who = *next;
     const auto entry = next++;
@@ -360,16 +363,16 @@ std::vector<std::pair<Incarnation, uint64_t>> Peers::outwaited(const Turn& turn)
       let_in_.erase(entry);
       continue;
     }
-    Peer& peer = found->second;
+    const Peer& peer = found->second;
     const Member* member = turn.state.member(who);
     if (member == nullptr || peer.present->boot != member->info.boot) continue;
     const Instant since = std::max(peer.let_in_at, turn.consensus.led_since);
     const bool is_due = !member->heir && turn.now - since >= options_.patience;
     if (!member->heir && !is_due) continue;
     let_in_.erase(entry);
-    if (member->heir || peer.outwaited >= member->info.boot) continue;
-    peer.outwaited = member->info.boot;
-    over.emplace_back(who, member->info.boot);
+    if (member->heir) continue;
+    deaths_.past_ended(who, member->info.boot - 1);
+    over.push_back(who);
   }
   return over;
 }
@@ -416,41 +419,29 @@ bool Peers::is_linked(Incarnation who) const {
                      [&](const auto& link) { return link.second.peer == who; });
 }
 
-bool Peers::refused(Incarnation who, uint64_t boot, bool process_gone) {
-  Peer& peer = peers_[who];
-  peer.refused = boot;
-  return weigh(peer, process_gone);
+bool Peers::refused(const LinkChanged& news) {
+  return deaths_.refused(news.peer, {news.boot, news.start}, news.process_gone);
 }
 
 // A start that is not known here owns nothing. If it were remembered, it would count against
 // processes to come.
-bool Peers::reaped(const Member& member, uint64_t boot) {
-  Peer& peer = peers_[member.info.incarnation];
-  const uint64_t met = peer.present ? peer.present->boot : 0;
-  if (boot > std::max(member.info.boot, met)) return false;
-  if (CANARY(report_of_any_boot)) peer.refused = boot = met;
-  peer.reaped = std::max(peer.reaped, boot);
-  return true;
-}
-
-bool Peers::weigh(Incarnation who) { return weigh(peers_[who], false); }
-
-bool Peers::weigh(Peer& peer, bool process_gone) const {
-  if (!peer.refused) return false;
-  const uint64_t boot = *peer.refused;
-  const bool is_reaped = peer.reaped != 0 && peer.reaped >= boot;
-  if (!is_reaped && !process_gone && !options_.trust_refused && !CANARY(refused_is_proof)) {
-    return false;
+bool Peers::reaped(const Reaped& report, const Turn& turn) {
+  const Member* member = turn.state.member(report.peer);
+  if (member == nullptr) return false;
+  const ProcessId admitted{member->info.boot, member->info.start};
+  const auto peer = peers_.find(report.peer);
+  const bool is_met = peer != peers_.end() && peer->second.present;
+  const ProcessId met =
+      is_met ? ProcessId{peer->second.present->boot, peer->second.present->start} : admitted;
+  ProcessId process{report.boot, report.start};
+  if (CANARY(report_of_any_boot)) {
+    process = met;
+    deaths_.refused(report.peer, process, false);
   }
-  if (peer.gone && *peer.gone >= boot) return false;
-  peer.gone = boot;
-  return true;
-}
-
-void Peers::each_gone(const std::function<void(Incarnation, uint64_t)>& visit) const {
-  for (const auto& [who, peer] : peers_) {
-    if (peer.gone) visit(who, *peer.gone);
-  }
+  if (process != met && process != admitted) return false;
+  turn.note(Weight::info, "the guardian of " + member->info.node.value +
+                              " has reaped its process of start " + std::to_string(report.boot));
+  return deaths_.reaped(report.peer, process);
 }
 
 void Peers::each_link(const std::function<void(const Address&, Incarnation)>& visit) const {

@@ -1,7 +1,7 @@
 // The other nodes, as processes: who may speak as a member, and who is dead up to which boot.
 //
 // - Owns: links, starts, who is known, and every evidence of life and death (safety.md 2, 9.1, 9.2,
-//   10). "Dead up to which boot?" is answered here and nowhere else.
+//   10). "Dead up to which boot?" is answered by its `deaths` and nowhere else.
 // - Hides: how evidence is weighed, and what is forgotten.
 // - Pure: no clock, socket or log.
 #pragma once
@@ -38,14 +38,14 @@ class Peers {
       return boot == its_boot && start == its_start;
     }
   };
-  // `died`: every process of that incarnation before this boot is proved dead; 0: nothing new.
   struct Seen {
     Standing standing = Standing::stranger;
-    bool let_in = false;  // Just now.
-    uint64_t died = 0;
+    bool let_in = false;      // Just now.
+    bool past_ended = false;  // It has just proved the deaths of all before it.
   };
 
-  Peers(Options options, Instant now) : options_(std::move(options)), since_(now) {}
+  Peers(Options options, Instant now)
+      : options_(std::move(options)), deaths_(options_.trust_refused), since_(now) {}
 
   // The cluster that this node is in, empty: none; when what its leader answered last was sent.
   void enter(const ClusterId& cluster);
@@ -81,7 +81,7 @@ class Peers {
   void leave_out_the_past(Incarnation from, Message& message, const Turn& turn) const;
   // For a leader, once a member: nothing proves that its predecessors are dead, but their leases
   // are.
-  std::vector<std::pair<Incarnation, uint64_t>> outwaited(const Turn& turn);
+  std::vector<Incarnation> outwaited(const Turn& turn);
 
   // ---- Links, refusals, proof of death (safety.md 2)
   void link_down(const LinkChanged& news, const Turn& turn);
@@ -89,11 +89,10 @@ class Peers {
   bool is_outdated(const LinkChanged& news) const;
   bool is_linked(Incarnation who) const;
   bool is_linked_to(Incarnation who, const Process& process) const;
-  // True: its death up to that boot is proved by this.
-  bool refused(Incarnation who, uint64_t boot, bool process_gone);
-  bool reaped(const Member& member, uint64_t boot);  // False: it says nothing of a known process.
-  bool weigh(Incarnation who);
-  void each_gone(const std::function<void(Incarnation, uint64_t boot)>& visit) const;
+  // True: a death is proved by this.
+  bool refused(const LinkChanged& news);
+  bool reaped(const Reaped& report, const Turn& turn);
+  const Deaths& deaths() const { return deaths_; }
   void each_link(const std::function<void(const Address&, Incarnation)>& visit) const;
   // What the greeting of the process that was let in says of its log (safety.md 9.1, 10).
   void name_log(Incarnation who, const Turn& turn) const;
@@ -126,27 +125,22 @@ class Peers {
     Instant heard{};                 // the present process.
     std::optional<Process> newcomer;
     Instant newcomer_since{};
-    bool unproved = false;  // It was let in, and nothing proves that those before it are dead.
-    std::optional<Process> before;  // Whose end would prove it, if it is found.
+    std::optional<Process> before;  // Whose end would prove that all before it are dead.
     Instant let_in_at{};
-    std::optional<uint64_t> refused;  // At that boot, and not heard of since.
-    uint64_t reaped = 0;              // By its guardian, up to that boot.
-    std::optional<uint64_t> gone;     // Proved dead up to that boot, not heard of since.
-    uint64_t outwaited = 0;           // Predecessors of that boot.
   };
 
   Peer& peer_of(Incarnation who, const Turn& turn);
   Seen judge(Incarnation who, const Process& process, bool is_ours, const Turn& turn,
              const Address* dialled = nullptr);
   Standing refuse(Incarnation who, Peer& peer, const Process& process, const Turn& turn);
-  void let_in(Peer& peer, const Process& process, const Member* member, Seen& seen, Instant now);
+  void let_in(Incarnation who, Peer& peer, const Process& process, Seen& seen, const Turn& turn);
   static bool is_found(const Peer& peer, const Process& process) {
     return peer.found && peer.found->is(process.boot, process.start);
   }
-  static bool has_ended(const Peer& peer, const Process& before, const Process& after);
+  bool has_ended(Incarnation who, const Peer& peer, const Process& before,
+                 const Process& after) const;
   bool succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                 Instant now) const;
-  bool weigh(Peer& peer, bool process_gone) const;
   // Whether a known member is to be expected there.
   bool is_members(const Address& address, const State& state) const;
   // To where it has moved, as it says: dialled for as long as it says nothing else.
@@ -157,6 +151,7 @@ class Peers {
   ClusterId cluster_;
   std::optional<Instant> leader_answered_;
   std::map<Incarnation, Peer> peers_;
+  Deaths deaths_;
   std::set<Incarnation> let_in_;   // That outwaited() has not looked at since they were admitted.
   std::map<Address, Link> links_;  // That we dialled, and that are up.
   std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // Who greeted there last.

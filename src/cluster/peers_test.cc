@@ -50,6 +50,16 @@ class PeersTest : public testing::Test, public TestCluster {
                           turn());
   }
 
+  // Nobody listens where that process did, and it is gone from this host.
+  bool refuse(uint64_t id, uint64_t boot, uint64_t start, bool gone = true) {
+    return peers->refused(
+        {LinkState::refused, info_of(id).address, node(id), boot, cluster, gone, start, {}, {}});
+  }
+  bool reap(uint64_t id, uint64_t boot, uint64_t start) {
+    return peers->reaped({node(id), boot, start}, turn());
+  }
+  uint64_t dead_up_to(uint64_t id) { return peers->deaths().dead_up_to(node(id), state); }
+
   const ClusterId cluster{"c"};
   const Home copy{"machine", 1, 99};
   std::unique_ptr<Peers> peers;
@@ -61,11 +71,13 @@ TEST_F(PeersTest, ANewerStartOfTheSameDirectoryOnTheSameMachineProvesTheEndOfThe
   EXPECT_EQ(find(2, 1, 11, home(2)).standing, Standing::member);
   const Peers::Seen seen = find(2, 2, 22, home(2));
   EXPECT_EQ(seen.standing, Standing::member);
-  EXPECT_EQ(seen.died, 2u) << "all before boot 2";
+  EXPECT_TRUE(seen.past_ended);
+  EXPECT_EQ(dead_up_to(2), 1u);
 }
 
 TEST_F(PeersTest, AndOfTheOneThatTheStateKnowsIfNobodyElseWasMet) {
-  EXPECT_EQ(find(2, 2, 22, home(2)).died, 2u);
+  EXPECT_TRUE(find(2, 2, 22, home(2)).past_ended);
+  EXPECT_EQ(dead_up_to(2), 1u);
 }
 
 // It knows where that directory is, as any process may.
@@ -76,7 +88,7 @@ TEST_F(PeersTest, WhatAStrangerSaysInAMembersNameProvesNothingAndPasses) {
   EXPECT_EQ(link({"elsewhere", 1}, 2, 7, 77, home(2)).standing, Standing::waits);
   EXPECT_EQ(hear(2, 1, 11), Standing::member);
   restart();
-  EXPECT_EQ(greet(2, 7, 77, home(2)).died, 0u) << "even if nobody was heard before";
+  EXPECT_FALSE(greet(2, 7, 77, home(2)).past_ended) << "even if nobody was heard before";
   EXPECT_EQ(hear(2, 1, 11), Standing::waits);
   EXPECT_EQ(find(2, 1, 11, home(2)).standing, Standing::member) << "it is found";
   EXPECT_EQ(greet(2, 7, 77, home(2)).standing, Standing::waits);
@@ -93,7 +105,7 @@ TEST_F(PeersTest, ACopyProvesNothing) {
     greet(2, 1, 11, home(2));
     const Peers::Seen seen = greet(2, 2, 22, place);
     EXPECT_EQ(seen.standing, Standing::waits);
-    EXPECT_EQ(seen.died, 0u);
+    EXPECT_FALSE(seen.past_ended);
     EXPECT_EQ(hear(2, 1, 11), Standing::member) << "the original is heard as before";
     restart();
     EXPECT_EQ(greet(2, 2, 22, place).standing, Standing::member) << "nobody holds it up";
@@ -108,7 +120,7 @@ TEST_F(PeersTest, AMachineThatWasStartedAnewWithoutAGoodbyeIsLetInAfterT) {
   now += 1ms;
   const Peers::Seen seen = greet(2, 2, 22, {"another boot", 1, 2});
   EXPECT_EQ(seen.standing, Standing::member);
-  EXPECT_EQ(seen.died, 0u) << "its silence is no proof";
+  EXPECT_FALSE(seen.past_ended) << "its silence is no proof";
 }
 
 TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
@@ -117,7 +129,7 @@ TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
   apply(SetVerdict{node(2), Health::stopped, HealthReason::shut_down, 0});
   const Peers::Seen seen = greet(2, 2, 22, copy);
   EXPECT_EQ(seen.standing, Standing::member);
-  EXPECT_EQ(seen.died, 0u) << "it may be stopping still";
+  EXPECT_FALSE(seen.past_ended) << "it may be stopping still";
   EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
 }
 
@@ -126,16 +138,16 @@ TEST_F(PeersTest, AGoodbyeLetsTheNextOneInAtOnceAndProvesNoEnd) {
 TEST_F(PeersTest, TheEndOfOneThatCouldNotSpeakForThePastProvesNothingOfThePast) {
   greet(2, 1, 11, home(2));
   now += timing.heartbeat_timeout;
-  EXPECT_EQ(find(2, 2, 22, copy).died, 0u);
-  EXPECT_EQ(find(2, 3, 33, copy).died, 0u);
+  EXPECT_FALSE(find(2, 2, 22, copy).past_ended);
+  EXPECT_FALSE(find(2, 3, 33, copy).past_ended);
   EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
   MemberInfo info = member(2, 3, 33);
   info.home = copy;
   apply(AdmitMember{info});
   EXPECT_FALSE(state.member(node(2))->heir);
-  EXPECT_EQ(find(2, 4, 44, copy).died, 0u) << "so the state says";
+  EXPECT_FALSE(find(2, 4, 44, copy).past_ended) << "so the state says";
   restart();
-  EXPECT_EQ(find(2, 4, 44, copy).died, 0u) << "whoever leads by now";
+  EXPECT_FALSE(find(2, 4, 44, copy).past_ended) << "whoever leads by now";
 }
 
 TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
@@ -149,7 +161,7 @@ TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
   ASSERT_EQ(peers->outwaited(turn()).size(), 1u);
   apply(AdmitMember{info, true});
   EXPECT_TRUE(state.member(node(2))->heir);
-  EXPECT_EQ(find(2, 3, 33, copy).died, 3u);
+  EXPECT_TRUE(find(2, 3, 33, copy).past_ended);
   info.boot = 3;
   info.start = 33;
   apply(AdmitMember{info});
@@ -158,8 +170,102 @@ TEST_F(PeersTest, OnceThePastIsOutwaitedTheNextOneSpeaksForIt) {
 
 TEST_F(PeersTest, ProofOfDeathLetsTheNextOneInAtOnce) {
   greet(2, 1, 11, home(2));
-  EXPECT_TRUE(peers->refused(node(2), 1, true));
+  EXPECT_TRUE(refuse(2, 1, 11));
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::member);
+}
+
+// A message may have been on its way when its sender died, or the process lives.
+TEST_F(PeersTest, AMessageTakesAProofBackUnlessItsGuardianHasReapedTheSender) {
+  find(2, 1, 11, home(2));
+  EXPECT_TRUE(refuse(2, 1, 11));
+  EXPECT_EQ(dead_up_to(2), 1u);
+  EXPECT_TRUE(peers->deaths().is_dead(node(2), state));
+  hear(2, 1, 11);
+  EXPECT_EQ(dead_up_to(2), 0u);
+  EXPECT_FALSE(peers->deaths().is_dead(node(2), state));
+  EXPECT_FALSE(reap(2, 1, 11)) << "something was heard since it was refused";
+  EXPECT_TRUE(refuse(2, 1, 11, false));
+  hear(2, 1, 11);
+  greet(2, 1, 11, home(2));
+  link({"elsewhere", 1}, 2, 1, 11, home(2));
+  EXPECT_EQ(dead_up_to(2), 1u) << "it runs no more, for ever";
+  EXPECT_TRUE(peers->deaths().is_dead(node(2), state));
+}
+
+TEST_F(PeersTest, AReportAfterTheRefusalMakesTheProofCertain) {
+  find(2, 1, 11, home(2));
+  EXPECT_TRUE(refuse(2, 1, 11));
+  EXPECT_FALSE(reap(2, 1, 11)) << "no news";
+  hear(2, 1, 11);
+  EXPECT_EQ(dead_up_to(2), 1u);
+}
+
+TEST_F(PeersTest, AGuardiansReportIsOfOneStartAndNotOfAnotherThatCountsAlike) {
+  find(2, 1, 11, home(2));
+  EXPECT_FALSE(refuse(2, 1, 11, false));
+  EXPECT_FALSE(reap(2, 1, 12)) << "a copy's";
+  EXPECT_EQ(dead_up_to(2), 0u);
+  EXPECT_TRUE(reap(2, 1, 11));
+}
+
+// What was proved of a process holds for it alone, whatever comes after it.
+TEST_F(PeersTest, AProofSaysNothingOfTheNextProcess) {
+  find(2, 1, 11, home(2));
+  EXPECT_TRUE(refuse(2, 1, 11));
+  EXPECT_TRUE(find(2, 2, 22, copy).past_ended);
+  EXPECT_EQ(dead_up_to(2), 1u);
+  EXPECT_FALSE(peers->deaths().is_dead(node(2), state));
+  EXPECT_FALSE(reap(2, 1, 11)) << "late";
+  EXPECT_EQ(dead_up_to(2), 1u);
+  link({"elsewhere", 1}, 2, 2, 22, copy);
+  EXPECT_EQ(dead_up_to(2), 1u) << "the first one is dead all the same";
+}
+
+// A process of the directory's copy was admitted in between, and this node lacks that part of the
+// log.
+TEST_F(PeersTest, ASuccessorProvesTheEndOfTheOneBeforeAndNotOfOnesInBetween) {
+  find(2, 1, 11, home(2));
+  EXPECT_TRUE(find(2, 3, 33, home(2)).past_ended);
+  EXPECT_EQ(dead_up_to(2), 1u);
+  MemberInfo info = member(2, 2, 22);
+  info.home = copy;
+  apply(AdmitMember{info});
+  EXPECT_EQ(dead_up_to(2), 1u);
+  apply(AdmitMember{member(2, 3, 33)});
+  EXPECT_EQ(dead_up_to(2), 1u) << "it is not its heir";
+}
+
+// It stops still, after its goodbye.
+TEST_F(PeersTest, TheEndOfOneWhosePastIsNotProvedDeadIsItsOwnOnly) {
+  find(2, 1, 11, home(2));
+  apply(SetVerdict{node(2), Health::stopped, HealthReason::shut_down, 0});
+  greet(2, 2, 22, copy);
+  EXPECT_TRUE(refuse(2, 2, 22));
+  EXPECT_EQ(dead_up_to(2), 0u);
+  EXPECT_TRUE(peers->deaths().is_dead(node(2), state)) << "so it gets no work";
+  MemberInfo info = member(2, 2, 22);
+  info.home = copy;
+  apply(AdmitMember{info});
+  now += timing.heartbeat_timeout;
+  ASSERT_EQ(peers->outwaited(turn()).size(), 1u);
+  EXPECT_EQ(dead_up_to(2), 2u);
+}
+
+TEST_F(PeersTest, ThatAnHeirsPastIsDeadStandsInTheState) {
+  apply(AdmitMember{member(2, 2, 22)});
+  EXPECT_EQ(dead_up_to(2), 1u) << "whoever leads by now";
+}
+
+TEST_F(PeersTest, WhatIsForgottenProvesNothing) {
+  Peers::Options options;
+  options.self = node(1);
+  peers = std::make_unique<Peers>(options, now);
+  peers->enter(cluster);
+  greet(9, 1, 11, home(9));
+  EXPECT_TRUE(refuse(9, 1, 11));
+  EXPECT_EQ(dead_up_to(9), 1u);
+  for (uint64_t id = 100; id < 500; ++id) greet(id, 1, 11, {});
+  EXPECT_EQ(dead_up_to(9), 0u);
 }
 
 // ---- 9.1: older copies
@@ -221,7 +327,7 @@ TEST_F(PeersTest, TheOriginalIsHeardAgainWhereItsCopyWasLetInAndHasEnded) {
   EXPECT_EQ(greet(2, 2, 22, copy).standing, Standing::waits);
   restart();
   greet(2, 2, 22, copy);
-  EXPECT_TRUE(peers->refused(node(2), 2, true));
+  EXPECT_TRUE(refuse(2, 2, 22));
   EXPECT_EQ(hear(2, 1, 11), Standing::member) << "at once, if its end is proved";
 }
 
@@ -302,7 +408,7 @@ TEST_F(PeersTest, ACopyThatWasLetInSpeaksForThePastOnlyAfterT) {
 TEST_F(PeersTest, AnHeirSpeaksForThePastAtOnce) {
   greet(2, 2, 22, home(2));
   EXPECT_FALSE(peers->speaks_for_the_past(node(2), turn()));
-  EXPECT_EQ(find(2, 2, 22, home(2)).died, 2u) << "it is found where it should be";
+  EXPECT_TRUE(find(2, 2, 22, home(2)).past_ended) << "it is found where it should be";
   EXPECT_TRUE(peers->speaks_for_the_past(node(2), turn()));
   apply(AdmitMember{member(2, 2, 22)});
   EXPECT_TRUE(state.member(node(2))->heir);

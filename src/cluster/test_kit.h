@@ -128,12 +128,13 @@ struct TestCluster {
   }
 
   // The Turn of a step at this moment. Its effects are added to `effects`.
-  Turn turn(Effects& effects) { return {state, consensus, now, random, effects}; }
+  Turn turn(Effects& effects) { return {state, consensus, now, random, effects, deaths}; }
   Turn turn() { return turn(unheard); }
 
   Timing timing = *Timing::from(10s, 30s);
   Instant now{1000s};
   Random random{1};
+  Deaths deaths;
   Effects unheard;
   Consensus consensus;
   State state;

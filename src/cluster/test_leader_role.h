@@ -84,6 +84,16 @@ class LeaderRoleTest : public testing::Test, public TestCluster {
   void report_stopped(uint64_t from, ProcessorId processor, Epoch epoch) {
     role.on_report(node(from), {processor, epoch, RunState::unassigned, {}}, state);
   }
+  // Peers proves the death of that process; or its next one does, which greets as `boot`.
+  void proved_dead(uint64_t id, uint64_t boot) {
+    deaths.refused(node(id), {boot, 0}, true);
+    role.on_death(node(id), turn());
+  }
+  void restarted(uint64_t id, uint64_t boot) {
+    deaths.let_in(node(id), {boot, 0}, false, state);
+    deaths.past_ended(node(id), boot - 1);
+    role.on_death(node(id), turn());
+  }
   bool acknowledged(const Effects& effects) { return !sent<HeartbeatAck>(effects).empty(); }
 
   // p runs on node 2, by a decision of this leader.

@@ -1,8 +1,8 @@
 // What one step of the brain works on, in one place: how things are, what time it is, and the list
 // of what is to be done.
 //
-// Owns nothing; it is valid during one step. Whoever gets one reads the first three, draws from
-// `random`, and adds to `effects`.
+// Owns nothing; it is valid during one step. Whoever gets one draws from `random`, adds to
+// `effects`, and reads the rest.
 #pragma once
 
 #include <utility>
@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "cluster/consensus.h"
+#include "cluster/deaths.h"
 #include "cluster/effect.h"
 #include "state/state.h"
 
@@ -21,6 +22,7 @@ struct Turn {
   const Instant now;
   Random& random;
   Effects& effects;
+  const Deaths& deaths;  // As this node knows of them.
 
   void send(Incarnation to, Message message, uint64_t start = 0) const {
     effects.push_back(Send{to, std::move(message), start});

@@ -424,8 +424,8 @@ void Engine::start_network() {
                         .on_link = [this](env::LinkEvent event) { put(std::move(event)); },
                         .on_greeting = [this](env::Greeting peer) { put(std::move(peer)); },
                         .on_reaped =
-                            [this](const env::Greeting& process) {
-                              put(cluster::Reaped{process.incarnation, process.boot});
+                            [this](const env::Greeting& dead) {
+                              put(cluster::Reaped{dead.incarnation, dead.boot, dead.start});
                             }});
   if (!started) fail_node(started.error());
 }
