@@ -11,7 +11,8 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kSoftEvery = 1s;
-constexpr uint32_t kSaysEmpty = 2;  // Times, before it is believed to hold nothing.
+constexpr size_t kSoftAtOnce = 100;  // Members that get the soft table then.
+constexpr uint32_t kSaysEmpty = 2;   // Times, before it is believed to hold nothing.
 // A learner this close behind may vote; the consensus core has its own, equal limit.
 constexpr LogIndex kCaughtUp = 1024;
 // Far beyond any quarantine: keeps what others say within what a Duration holds.
@@ -510,9 +511,18 @@ void LeaderRole::push_soft(const Turn& turn) {
     warn_of_slow_link(member, turn);
     soft_.members.push_back(row);
   });
-  turn.state.members().each([&](const Incarnation& incarnation, const Member&) {
-    if (incarnation != self_) turn.send(incarnation, soft_);
+  std::vector<Incarnation> others;
+  turn.state.members().each([&](const Incarnation& who, const Member&) {
+    if (who != self_) others.push_back(who);
   });
+  // A table has a row for each member. If each of many members got one, the cost would grow with
+  // their square. So they get it in turn.
+  auto next = std::ranges::upper_bound(others, soft_told_);
+  for (size_t left = std::min(kSoftAtOnce, others.size()); left > 0; --left) {
+    if (next == others.end()) next = others.begin();
+    soft_told_ = *next++;
+    turn.send(soft_told_, soft_);
+  }
 }
 
 // Once, until it is well below again: beyond the limit nobody could say so any more.

@@ -144,6 +144,7 @@ class LeaderRole {
   std::map<Incarnation, AdmitMember> admitting_;
   std::optional<SetVoters> voters_proposed_;
   Instant soft_next_{};
+  Incarnation soft_told_;  // The member that the soft table was sent to last.
   Instant check_next_{};
   bool runs_ = false;  // The assignment controller proposes steps: the last tick had a quorum.
   Instant hand_over_next_{};

@@ -23,6 +23,27 @@ TEST_F(LeaderRoleTest, VerdictsOfTheLastLeaderThatAreAppliedLateAreTakenBackToo)
   EXPECT_EQ(state.member(node(2))->health, Health::healthy);
 }
 
+// ---- What is soft
+
+// A table has a row for each member: to send it to all of many members costs their square.
+TEST_F(LeaderRoleTest, ManyMembersGetTheSoftTableInTurn) {
+  for (uint64_t id = 4; id <= 250; ++id) commit(AdmitMember{info_of(id)});
+  begin();
+  std::map<Incarnation, size_t> told;
+  for (int second = 0; second < 5; ++second) {
+    now += 1s;
+    hear_quorum();
+    const auto tables = sent<SoftTable>(tick());
+    EXPECT_EQ(tables.size(), 100u);
+    for (const auto& table : tables) {
+      EXPECT_EQ(table.message.members.size(), 250u);
+      ++told[table.to];
+    }
+  }
+  EXPECT_EQ(told.size(), 249u);
+  for (const auto& [who, times] : told) EXPECT_GE(times, 2u) << who.value;
+}
+
 // ---- 1.5: leases
 
 TEST_F(LeaderRoleTest, AcknowledgesOnlyWhenAVoterQuorumAnsweredWithinW) {
