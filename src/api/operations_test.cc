@@ -77,7 +77,7 @@ TEST_F(OperationsTest, ARemovalSaysWhatItWaitsForAndCanBeTakenBack) {
   EXPECT_EQ(blocker("processorId"), p.text());
   backend.apply(Release{p, {0, assigned}, "its node is being removed"});
   backend.apply(Unassign{p, {0, assigned}, "no place"});
-  EXPECT_THAT(blocker("reason"), HasSubstr("twice, that it holds no flow files"));
+  EXPECT_THAT(blocker("reason"), HasSubstr("twice in a row that it holds no flow files"));
   SoftMember busy;
   busy.incarnation = Incarnation{2};
   busy.load.queue_depth = 7;
