@@ -20,16 +20,22 @@ constexpr size_t kStepsUnderWay = 256;
 constexpr const char* kMoved = "moved";
 constexpr const char* kStoppedThere = "its node stopped it";
 
-// Whether each process that may have been told to start that epoch is dead. A process starts only
-// what was assigned after its own admission, so what was assigned before that of the newest process
-// was its predecessors'.
-bool is_of_the_dead(Incarnation owner, Epoch epoch, const Turn& turn) {
+// The newest epoch of that owner that only dead processes may have been told to start; {}: there is
+// none. A process starts only what was assigned after its own admission, so what was assigned
+// before the admission of the newest process was for its predecessors.
+Epoch ended_by_death(Incarnation owner, const Turn& turn) {
   const Member* member = turn.state.member(owner);
-  if (member == nullptr) return false;
+  if (member == nullptr) return {};
   const uint64_t dead = turn.deaths.dead_up_to(owner, turn.state);
   const uint64_t newest = member->info.boot;
-  if (dead >= newest || (dead != 0 && CANARY(proof_outlives_boot))) return true;
-  return dead + 1 == newest && epoch <= Epoch{turn.state.generation(), member->admitted_at};
+  if (dead >= newest || (dead != 0 && CANARY(proof_outlives_boot))) {
+    return {turn.state.generation(), turn.state.version()};
+  }
+  return dead + 1 == newest ? Epoch{turn.state.generation(), member->admitted_at} : Epoch{};
+}
+
+bool is_of_the_dead(Incarnation owner, Epoch epoch, const Turn& turn) {
+  return epoch <= ended_by_death(owner, turn);
 }
 
 }  // namespace
@@ -46,6 +52,8 @@ void AssignmentController::begin(const Turn& turn) {
 
 bool AssignmentController::on_running(Incarnation from, const std::vector<Running>& running,
                                       const Turn& turn) {
+  const Epoch ended = gate_.ended_up_to(from);
+  if (ended_by_death(from, turn) < ended) lives_after_all(from, ended, turn.state);
   for (const Running& item : running) {
     const Assignment* assignment = turn.state.assignments().find(item.processor);
     const bool current = assignment != nullptr && assignment->owner == from &&
@@ -76,7 +84,9 @@ bool AssignmentController::on_running(Incarnation from, const std::vector<Runnin
     unconfirmed_.erase(owed);
     return all_known;
   }
+  size_t left = kLooksAtOnce;
   for (const auto& [processor, epoch] : owed->second) {
+    if (left-- == 0) break;  // The rest is told with the next heartbeat.
     turn.send(from, StopWork{processor, epoch, turn.consensus.term});
   }
   return false;
@@ -149,19 +159,25 @@ void AssignmentController::stopping(Incarnation member, bool is) {
 }
 
 void AssignmentController::on_death(Incarnation owner, const Turn& turn) {
-  const bool none_lives = turn.deaths.is_dead(owner, turn.state);
-  turn.state.each_owned(owner, [&](const ProcessorId& processor) {
-    todo_.insert(processor);
-    const Assignment& assignment = *turn.state.assignments().find(processor);
-    // If another process lives by now, the proof cannot be taken back: the gate may ask later.
-    if (none_lives && is_of_the_dead(owner, assignment.epoch, turn)) end_epoch(assignment);
-  });
+  touch_member(owner, turn.state);
+  // If another process lives by now, the proof cannot be taken back: the gate may ask later.
+  if (turn.deaths.is_dead(owner, turn.state)) gate_.ended(owner, ended_by_death(owner, turn));
 }
 
-// If it lives all the same, it must let go before its next heartbeat is acknowledged.
+// A proof was taken back. Its owner must let go of all that ended by it before its next heartbeat
+// is acknowledged. What has got another owner meanwhile is owed already.
+void AssignmentController::lives_after_all(Incarnation owner, Epoch ended, const State& state) {
+  state.each_owned(owner, [&](const ProcessorId& processor) {
+    const Assignment& assignment = *state.assignments().find(processor);
+    if (assignment.epoch <= ended) end_epoch(assignment);
+  });
+  gate_.forget_owner(owner);  // Each of these epochs has an entry of its own now.
+}
+
 void AssignmentController::end_epoch(const Assignment& assignment) {
   gate_.open(assignment, false, true);
   unconfirmed_[assignment.owner][assignment.processor] = assignment.epoch;
+  todo_.insert(assignment.processor);
 }
 
 void AssignmentController::on_applied(const Command& command, const Transition& transition,
@@ -265,6 +281,7 @@ void AssignmentController::assignment_gone(ProcessorId processor) {
 
 // A removed member never speaks again: nothing is kept of it, and nothing is owed to it.
 void AssignmentController::forget_member(Incarnation member) {
+  gate_.forget_owner(member);
   waiting_.erase(member);
   unconfirmed_.erase(member);
   stopping_.erase(member);
@@ -388,7 +405,7 @@ std::vector<AssignmentController::Step> AssignmentController::take_steps(
         continue;
       }
       gate_opened(assignment->owner, processor);
-      if (*key == GateKey::lease_over) {
+      if (*key == GateKey::lease_over || *key == GateKey::dead) {
         unconfirmed_[assignment->owner][processor] = assignment->epoch;
       }
     }

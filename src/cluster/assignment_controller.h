@@ -85,7 +85,8 @@ class AssignmentController {
   void assignment_gone(ProcessorId processor);
   void forget_report(ProcessorId processor, const State& state);
   void gate_opened(Incarnation owner, ProcessorId processor);
-  void end_epoch(const Assignment& assignment);  // Its owner is proved dead.
+  void lives_after_all(Incarnation owner, Epoch ended, const State& state);
+  void end_epoch(const Assignment& assignment);  // Its owner was proved dead.
   void forget_member(Incarnation member);
   void room_changed();
   void retry_some();

@@ -132,7 +132,9 @@ void Brain::mind_peers(const Turn& turn) {
   if (turn.now - looked_ >= kLookEvery) look_again(turn);
   admission_.mind_losses(leader_.has_value(), turn);
   peers_.mind_refused_terms(turn);
-  if (leader_ && leader_->begun()) {
+  // A leader that was replaced and does not know it yet must not count time against others.
+  const Duration window = options_.leader.timing.quorum_window;
+  if (leader_ && leader_->begun() && turn.consensus.quorum_contact >= turn.now - window) {
     for (const Incarnation& who : peers_.outwaited(turn)) {
       leader_->on_death(who, turn);
       leader_->outwaited(who, turn);

@@ -6,6 +6,22 @@
 
 namespace databridge::cluster {
 
+namespace {
+
+uint64_t admitted_boot(Incarnation who, const State& state) {
+  const Member* member = state.member(who);
+  return member == nullptr ? 0 : member->info.boot;
+}
+
+// A copy of the directory may count its boots alike: the death of one process says nothing of the
+// other one, which was admitted.
+bool is_another(const ProcessId& process, const Member* member) {
+  return member != nullptr && member->info.boot == process.boot && member->info.start != 0 &&
+         member->info.start != process.start;
+}
+
+}  // namespace
+
 const Deaths::Evidence& Deaths::of(Incarnation who) const {
   static const Evidence kNone;
   const auto found = all_.find(who);
@@ -20,7 +36,8 @@ uint64_t Deaths::dead_up_to(Incarnation who, const State& state) const {
     up_to = std::max(up_to, member->info.boot - std::min<uint64_t>(member->info.boot, 1));
   }
   // The end of one process says nothing of those before it.
-  if (evidence.gone && past_is_dead(who, evidence.gone->process.boot, state)) {
+  if (evidence.gone && !is_another(evidence.gone->process, member) &&
+      past_is_dead(who, evidence.gone->process.boot, state)) {
     up_to = std::max(up_to, evidence.gone->process.boot);
   }
   return up_to;
@@ -33,46 +50,49 @@ bool Deaths::past_is_dead(Incarnation who, uint64_t boot, const State& state) co
   if (member == nullptr) return false;
   const uint64_t admitted = member->info.boot;
   if (boot <= admitted) return boot == admitted && member->heir;
-  // Between the newest one that was admitted and this one nobody had any work.
-  const bool before_admitted = member->heir || admitted <= evidence.ended + 1;
-  return before_admitted && boot == evidence.present && !evidence.unproved;
+  // Between the newest process that was admitted and this one no process had any work. But the one
+  // that was admitted must have ended: it may be a copy that this node had not heard of.
+  return admitted <= evidence.ended && boot == evidence.present && !evidence.unproved;
 }
 
 bool Deaths::is_dead(Incarnation who, uint64_t boot, const State& state) const {
   const Evidence& evidence = of(who);
-  return (evidence.gone && evidence.gone->process.boot == boot) || boot <= dead_up_to(who, state);
+  const bool is_gone = evidence.gone && evidence.gone->process.boot == boot &&
+                       !is_another(evidence.gone->process, state.member(who));
+  return is_gone || boot <= dead_up_to(who, state);
 }
 
 bool Deaths::is_dead(Incarnation who, const State& state) const {
-  const Member* member = state.member(who);
-  const uint64_t admitted = member == nullptr ? 0 : member->info.boot;
-  const uint64_t newest = std::max(of(who).present, admitted);
+  const uint64_t newest = std::max(of(who).present, admitted_boot(who, state));
   return newest != 0 && is_dead(who, newest, state);
 }
 
 bool Deaths::has_ended(Incarnation who, uint64_t boot) const {
   const Evidence& evidence = of(who);
   if (boot <= evidence.ended) return true;
-  return evidence.gone && evidence.gone->process.boot >= boot;
+  return evidence.gone && evidence.gone->process.boot == boot;
 }
 
 bool Deaths::is_unproved(Incarnation who) const { return of(who).unproved; }
 
-// A proof that stands when the next process comes is not taken back any more: nobody hears the one
-// before it from then on.
+// A proof that stands when the next process comes is not taken back any more: no message of the
+// process before it is heard from then on. But a process that is let in may live, whatever was
+// proved before.
 void Deaths::let_in(Incarnation who, const ProcessId& process, bool unproved, const State& state) {
   const uint64_t dead = dead_up_to(who, state);
   Evidence& evidence = all_[who];
-  if (dead < process.boot) evidence.ended = std::max(evidence.ended, dead);
+  evidence.ended = dead < process.boot
+                       ? std::max(evidence.ended, std::min(dead, admitted_boot(who, state)))
+                       : std::min(evidence.ended, process.boot - 1);
   evidence.present = process.boot;
   evidence.unproved = unproved;
   evidence.refused.reset();
   if (evidence.gone && evidence.gone->process != process) evidence.gone.reset();
 }
 
-void Deaths::past_ended(Incarnation who, uint64_t boot) {
+void Deaths::past_ended(Incarnation who, uint64_t boot, const State& state) {
   Evidence& evidence = all_[who];
-  evidence.ended = std::max(evidence.ended, boot);
+  evidence.ended = std::max(evidence.ended, std::min(boot, admitted_boot(who, state)));
   evidence.unproved = false;
 }
 

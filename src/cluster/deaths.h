@@ -43,8 +43,9 @@ class Deaths {
   // ---- Evidence
   // That process speaks for the member from now on. `unproved`: there may be others before it.
   void let_in(Incarnation who, const ProcessId& process, bool unproved, const State& state);
-  // All before the one that speaks, of which that boot was the last: for certain.
-  void past_ended(Incarnation who, uint64_t boot);
+  // All before the process that speaks have ended for certain; that boot was the last of them. Only
+  // what the state has admitted is noted: others had no work, and a copy may yet be admitted.
+  void past_ended(Incarnation who, uint64_t boot, const State& state);
   void heard(Incarnation who);  // The one that speaks has greeted, or has said something.
   // Nobody listens where that process did. These two return true if its death is proved by it.
   bool refused(Incarnation who, const ProcessId& process, bool process_gone);

@@ -1,5 +1,7 @@
 #include "cluster/handover_gate.h"
 
+#include <algorithm>
+
 namespace databridge::cluster {
 
 const char* name(GateKey key) {
@@ -45,7 +47,9 @@ std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lea
     opened_.insert_or_assign(assignment.processor, Opened{assignment.epoch, assignment.owner, key});
     return key;
   };
-  if (owner_is_dead) return remember(GateKey::dead);
+  if (owner_is_dead || assignment.epoch <= ended_up_to(assignment.owner)) {
+    return remember(GateKey::dead);
+  }
   if (lease_bound_passed) return remember(GateKey::lease_over);
   return std::nullopt;
 }
@@ -60,6 +64,18 @@ bool HandoverGate::has_stopped(ProcessorId processor, Epoch epoch) const {
   return is_spent(processor, epoch) && found->second.key == GateKey::stopped;
 }
 
+void HandoverGate::ended(Incarnation owner, Epoch newest) {
+  Epoch& up_to = ended_[owner];
+  up_to = std::max(up_to, newest);
+}
+
+Epoch HandoverGate::ended_up_to(Incarnation owner) const {
+  const auto found = ended_.find(owner);
+  return found == ended_.end() ? Epoch{} : found->second;
+}
+
 void HandoverGate::forget(ProcessorId processor) { opened_.erase(processor); }
+
+void HandoverGate::forget_owner(Incarnation owner) { ended_.erase(owner); }
 
 }  // namespace databridge::cluster

@@ -27,6 +27,10 @@ class HandoverGate {
   // (i) A WorkReport{unassigned} came from `from`. Counts only if `from` owns that epoch.
   void stopped(ProcessorId processor, Epoch epoch, Incarnation from);
 
+  // (iii) A proof of death: each epoch of that owner up to this one has ended, and stays so.
+  void ended(Incarnation owner, Epoch newest);
+  Epoch ended_up_to(Incarnation owner) const;  // {}: there was no such proof.
+
   // Is the gate of the assignment's present epoch open, and by which key? Remembers a yes.
   // `lease_bound_passed`, `owner_is_dead`: the answers of HealthChecker and Deaths for the owner of
   // that epoch, of this very moment. The first opens by (ii), the second by (iii).
@@ -38,6 +42,7 @@ class HandoverGate {
   bool has_stopped(ProcessorId processor, Epoch epoch) const;  // By its owner's word.
 
   void forget(ProcessorId processor);  // It is deleted, or a newer epoch is assigned.
+  void forget_owner(Incarnation owner);
 
  private:
   struct Opened {
@@ -46,6 +51,7 @@ class HandoverGate {
     GateKey key;
   };
   std::map<ProcessorId, Opened> opened_;
+  std::map<Incarnation, Epoch> ended_;
 };
 
 }  // namespace databridge::cluster

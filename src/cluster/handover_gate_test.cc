@@ -86,5 +86,25 @@ TEST(HandoverGate, ForgetsWhatIsDeleted) {
   EXPECT_EQ(gate.open(owned(kP, kM, 5), false, false), std::nullopt);
 }
 
+// One proof ends all that a process ran; what is assigned to its next process is not concerned.
+TEST(HandoverGate, EpochsUpToAProofHaveEndedAndLaterOnesHaveNot) {
+  HandoverGate gate;
+  gate.ended(Incarnation{2}, Epoch{0, 5});
+  gate.ended(Incarnation{2}, Epoch{0, 3});
+  Assignment assignment;
+  assignment.processor = kP;
+  assignment.owner = Incarnation{2};
+  assignment.epoch = Epoch{0, 5};
+  EXPECT_EQ(gate.open(assignment, false, false), GateKey::dead);
+  assignment.epoch = Epoch{0, 6};
+  EXPECT_FALSE(gate.open(assignment, false, false));
+  assignment.owner = Incarnation{3};
+  assignment.epoch = Epoch{0, 4};
+  EXPECT_FALSE(HandoverGate(gate).open(assignment, false, false));
+  EXPECT_EQ(gate.ended_up_to(Incarnation{2}), (Epoch{0, 5}));
+  gate.forget_owner(Incarnation{2});
+  EXPECT_FALSE(gate.ended_up_to(Incarnation{2}));
+}
+
 }  // namespace
 }  // namespace databridge::cluster

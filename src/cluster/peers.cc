@@ -209,8 +209,10 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
     let_in(who, peer, it, result, turn);
   } else {
     if (it.home.is_known()) peer.present->home = it.home;
-    if (deaths_.is_unproved(who) && peer.before && has_ended(who, peer, *peer.before, it)) {
-      deaths_.past_ended(who, peer.before->boot);  // It greeted us before it was found.
+    const bool is_last =
+        peer.before && !(member != nullptr && is_older(*peer.before, member->info));
+    if (deaths_.is_unproved(who) && is_last && has_ended(who, peer, *peer.before, it)) {
+      deaths_.past_ended(who, peer.before->boot, turn.state);  // It greeted before it was found.
       result.past_ended = true;
     }
   }
@@ -244,7 +246,7 @@ void Peers::let_in(Incarnation who, Peer& peer, const Process& process, Seen& se
                    const Turn& turn) {
   const Member* member = turn.state.member(who);
   Process before = peer.present.value_or(Process{});
-  if (member != nullptr && before.boot < member->info.boot) {
+  if (member != nullptr && (before.boot < member->info.boot || is_older(before, member->info))) {
     before = {member->info.boot, member->info.start, member->info.home};
   }
   const bool is_next = before.boot != 0 && before.boot < process.boot;
@@ -253,7 +255,7 @@ void Peers::let_in(Incarnation who, Peer& peer, const Process& process, Seen& se
   // Without the state of that member it is not known who was before it.
   const bool is_unproved = !seen.past_ended && (is_next || member == nullptr);
   deaths_.let_in(who, {process.boot, process.start}, is_unproved, turn.state);
-  if (seen.past_ended) deaths_.past_ended(who, before.boot);
+  if (seen.past_ended) deaths_.past_ended(who, before.boot, turn.state);
   peer.before.reset();
   if (is_proved) peer.before = before;
   peer.present = process;
@@ -371,7 +373,7 @@ std::vector<Incarnation> Peers::outwaited(const Turn& turn) {
     if (!member->heir && !is_due) continue;
     let_in_.erase(entry);
     if (member->heir) continue;
-    deaths_.past_ended(who, member->info.boot - 1);
+    deaths_.past_ended(who, member->info.boot - 1, turn.state);
     over.push_back(who);
   }
   return over;
@@ -420,6 +422,7 @@ bool Peers::is_linked(Incarnation who) const {
 }
 
 bool Peers::refused(const LinkChanged& news) {
+  if (!peers_.contains(news.peer)) return false;  // A stranger that was forgotten.
   return deaths_.refused(news.peer, {news.boot, news.start}, news.process_gone);
 }
 

@@ -235,6 +235,46 @@ TEST_F(PeersTest, ASuccessorProvesTheEndOfTheOneBeforeAndNotOfOnesInBetween) {
   EXPECT_EQ(dead_up_to(2), 1u) << "it is not its heir";
 }
 
+// A copy that this node had not heard of was admitted, and may run. The end of a process that was
+// never admitted says nothing of it.
+TEST_F(PeersTest, TheEndOfAProcessThatWasNotAdmittedSaysNothingOfAnAdmittedCopy) {
+  MemberInfo info = member(2, 2, 22);
+  info.home = copy;
+  find(2, 1, 11, home(2));
+  find(2, 3, 33, home(2));
+  apply(AdmitMember{info});
+  EXPECT_TRUE(refuse(2, 3, 33));
+  EXPECT_EQ(dead_up_to(2), 1u);
+
+  restart();  // The same with an end that a next start proves.
+  find(2, 2, 21, home(2));
+  find(2, 3, 31, home(2));
+  EXPECT_LE(dead_up_to(2), 1u);
+  EXPECT_FALSE(peers->deaths().is_dead(node(2), 2, state));
+}
+
+// A copy of the directory counts its boots alike.
+TEST_F(PeersTest, TheEndOfAProcessSaysNothingOfACopyWithTheSameBoot) {
+  find(2, 1, 11, home(2));
+  find(2, 2, 21, home(2));
+  MemberInfo info = member(2, 2, 22);
+  info.home = copy;
+  apply(AdmitMember{info});
+  refuse(2, 2, 21);
+  EXPECT_EQ(dead_up_to(2), 1u);
+  EXPECT_FALSE(peers->deaths().is_dead(node(2), 2, state));
+}
+
+// What looked like a proof was none, and a copy came in between: the original is heard again.
+TEST_F(PeersTest, AProcessThatIsLetInAgainIsNotHeldForDead) {
+  find(2, 1, 11, home(2));
+  EXPECT_TRUE(refuse(2, 1, 11));
+  find(2, 2, 22, copy);
+  refuse(2, 2, 22);
+  EXPECT_EQ(find(2, 1, 11, home(2)).standing, Standing::member);
+  EXPECT_FALSE(peers->deaths().is_dead(node(2), 1, state));
+}
+
 // It stops still, after its goodbye.
 TEST_F(PeersTest, TheEndOfOneWhosePastIsNotProvedDeadIsItsOwnOnly) {
   find(2, 1, 11, home(2));

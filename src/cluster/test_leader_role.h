@@ -91,7 +91,7 @@ class LeaderRoleTest : public testing::Test, public TestCluster {
   }
   void restarted(uint64_t id, uint64_t boot) {
     deaths.let_in(node(id), {boot, 0}, false, state);
-    deaths.past_ended(node(id), boot - 1);
+    deaths.past_ended(node(id), boot - 1, state);
     role.on_death(node(id), turn());
   }
   bool acknowledged(const Effects& effects) { return !sent<HeartbeatAck>(effects).empty(); }

@@ -35,7 +35,9 @@ class Journal {
 
   // Runs `then` once all that is in the batch now, and all that was submitted before, is on the
   // disk. Actions run in the order in which they were handed in.
-  void when_safe(Then then) { waiting_.push_back({kOpen, std::move(then)}); }
+  void when_safe(Then then) {
+    if (!abandoned_) waiting_.push_back({kOpen, std::move(then)});
+  }
   // The same for writes of that processor. These may also have to be on other nodes.
   void when_safe(const ProcessorId& partition, Then then);
 
@@ -53,7 +55,10 @@ class Journal {
   // Leaves out a time in which this process stood still, so that the disk is not blamed for it.
   void leave_out(Duration gap);
   // The node has failed: the actions that wait are dropped and never run.
-  void abandon() { waiting_.clear(); }
+  void abandon() {
+    abandoned_ = true;
+    waiting_.clear();
+  }
 
  private:
   static constexpr uint64_t kOpen = ~uint64_t{0};  // For a batch that has no number yet.
@@ -69,6 +74,7 @@ class Journal {
   std::deque<std::pair<uint64_t, Instant>> unsafe_;
   uint64_t submitted_ = 0;
   uint64_t durable_ = 0;
+  bool abandoned_ = false;
 };
 
 }  // namespace databridge::node

@@ -92,6 +92,9 @@ TEST_F(JournalTest, AnAbandonedJournalCarriesOutNothingMore) {
   note("never");
   journal.submit(now);
   sync();
+  note("nor this");
+  journal.submit(now);
+  journal.run();
   EXPECT_EQ(done, List{});
 }
 

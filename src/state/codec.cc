@@ -109,15 +109,6 @@ std::optional<Error> read_records(BytesView bytes, BytesView magic, const char* 
   return corrupt("its end is missing");
 }
 
-// The ids of the processors that a flow lists. They are written together with their flow.
-std::set<ProcessorId> listed(const PersistentMap<FlowId, FlowRow>& flows) {
-  std::set<ProcessorId> ids;
-  flows.each([&](const FlowId&, const FlowRow& flow) {
-    ids.insert(flow.processors.begin(), flow.processors.end());
-  });
-  return ids;
-}
-
 // The bytes of the whole flow, without a copy of it.
 void put(const FlowRow& flow, const State& state, proto::FlowSpec* to) {
   to->set_id(flow.id.value);
@@ -354,10 +345,23 @@ std::optional<Error> StateCodec::complete() {
     that(assignment.deleted || state.processors().contains(id), "an assignment has no processor");
     that(!assignment.owner || state.members().contains(assignment.owner), "an owner is no member");
   });
+  // What one flow lists must not go with another one.
+  std::set<ProcessorId> in_flows;
+  std::set<Uuid> joined;
+  state.flows().each([&](const FlowId& id, const FlowRow& flow) {
+    for (const ProcessorId& one : flow.processors) {
+      const ProcessorSpec* spec = state.processors().find(one);
+      that(spec != nullptr && spec->flow == id && in_flows.insert(one).second,
+           "a flow lists a processor that is not its own");
+    }
+    for (const Uuid& one : flow.connections) {
+      that(state.connection(one) != nullptr && joined.insert(one).second,
+           "a connection is in two flows");
+    }
+  });
   if (wrong != nullptr) {
     return Error{Code::corrupt, std::string("a state snapshot contradicts itself: ") + wrong};
   }
-  const auto in_flows = listed(state.flows());
   state.processors().each([&](const ProcessorId& id, const ProcessorSpec& spec) {
     if (in_flows.count(id) == 0) changes.is_loose(spec.flow, id, true);
   });

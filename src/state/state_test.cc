@@ -217,6 +217,31 @@ TEST(State, SpoiledSnapshotsAreRefused) {
   }
 }
 
+// A flow that lists a processor of another one could be left with it after that one is deleted.
+TEST(State, ASnapshotWhoseFlowsShareAProcessorIsRefused) {
+  State state;
+  FlowSpec flow;
+  flow.id = FlowId("flow-aaaa");
+  ProcessorSpec spec;
+  spec.id = ProcessorId{1, 1};
+  spec.name = "p";
+  spec.type = "external";
+  spec.flow = flow.id;
+  flow.processors = {spec};
+  Command command;
+  command.body = PutFlow{flow};
+  ASSERT_FALSE(state.apply(1, command).applied.rejected);
+  Bytes bytes(state.snapshot().joined().view());
+  ASSERT_TRUE(State::from_snapshot(bytes));
+  const size_t first = bytes.find("flow-aaaa");
+  bytes.replace(bytes.find("flow-aaaa", first + 1), 9, "flow-bbbb");
+  bytes.resize(bytes.size() - 8);
+  append_little64(bytes, hash64(bytes));
+  const auto read = State::from_snapshot(bytes);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("not its own"), std::string::npos) << read.error().message;
+}
+
 TEST(State, OldEventsGo) {
   State state;
   const LogIndex last = State::kEventsKept + 10;
