@@ -252,7 +252,8 @@ bool Core::toil(std::shared_ptr<Exchange> exchange, size_t bytes, std::function<
     try {
       routed = job();
     } catch (const std::exception& error) {
-      routed = problem(Code::unavailable, fmt::format("this node could not process the request: {}", error.what()));
+      routed = problem(Code::unavailable,
+                       fmt::format("this node could not process the request: {}", error.what()));
     }
     job = {};
     // The server thread ends each request, since the connection belongs to that thread.

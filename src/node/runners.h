@@ -96,7 +96,7 @@ class Runners {
   bool may_trigger(Runner& runner, Instant now);
   void watch(Runner& runner, Instant now);
   std::shared_ptr<Trigger> make_trigger(Runner& runner) const;
-  void run_trigger(std::shared_ptr<Trigger> trigger);
+  void run_trigger(const std::shared_ptr<Trigger>& trigger);
   flow::Offer make_offer(Runner& runner);
   void finish(Trigger& trigger);
   void take_result(Runner& runner, Trigger& trigger, Instant now);

@@ -85,7 +85,7 @@ void Runners::watch(Runner& runner, Instant now) {
   }
   auto trigger = make_trigger(runner);
   trigger->watches = true;
-  run_trigger(std::move(trigger));
+  run_trigger(trigger);
 }
 
 void Runners::schedule(const ProcessorId& processor, Instant now) {
@@ -96,7 +96,7 @@ void Runners::schedule(const ProcessorId& processor, Instant now) {
   if (!take_spec(runner)) return;
   auto trigger = make_trigger(runner);
   trigger->offer = make_offer(runner);
-  run_trigger(std::move(trigger));
+  run_trigger(trigger);
 }
 
 // Changed properties take effect between two triggers. False: the processor cannot go on as the
@@ -132,7 +132,7 @@ std::shared_ptr<Trigger> Runners::make_trigger(Runner& runner) const {
   return trigger;
 }
 
-void Runners::run_trigger(std::shared_ptr<Trigger> trigger) {
+void Runners::run_trigger(const std::shared_ptr<Trigger>& trigger) {
   trigger->scheduled_at = world_.env.clock.now();
   with_workers_.emplace(trigger->scheduled_at, trigger->processor);
   world_.env.workers.run([this, trigger, post = post_, &clock = world_.env.clock] {
