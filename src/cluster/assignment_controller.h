@@ -1,10 +1,10 @@
-// The assignment controller brings every processor to where it should be, one safe step at a time
+// The assignment controller brings each processor to its right place, one safe step at a time
 // (safety.md 1).
 //
-// - Owns: on the leader, for one term: which processors need a step, what is proposed and not
-//   applied yet, where a move is to end, the handover gates.
-// - Hides: when a release is due, when a gate is open, where the balancer sends the work.
-// - Pure: a new one each term. Steps are commands; nothing is believed before it is applied.
+// - Owns: on the leader, for one term: which processors need a step, the steps that are proposed
+//   and not applied yet, the target of each move, and the handover gates.
+// - Hides: when a release is due, when a gate is open, and where the balancer sends the work.
+// - Pure: the leader makes a new one each term. Steps are commands and count only once applied.
 #pragma once
 
 #include <map>
@@ -26,34 +26,35 @@ class AssignmentController {
   explicit AssignmentController(placement::RebalanceWindow::Options rebalance)
       : window_(rebalance) {}
 
-  // Our own no-op is applied: from here on steps are proposed.
+  // Must be called when our own no-op is applied. From then on it proposes steps.
   void begin(const Turn& turn);
 
-  // The member says what goes otherwise than the state says. Tells it to stop what is not its own
-  // any more, *before* the caller acknowledges the heartbeat, and to start what it has not started
-  // yet. False: it must not be acknowledged yet.
+  // Takes the work that the member reports as different from the state. Tells the member to stop
+  // work that is not its own any more, *before* the caller acknowledges the heartbeat, and to start
+  // work that it has not started yet. Returns false if the heartbeat must not be acknowledged yet.
   bool on_running(Incarnation from, const std::vector<Running>& running, const Turn& turn);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
-  // Whether the member's process is about to end: it is given nothing then.
+  // `is`: whether the member's process is about to end. It then gets no work.
   void stopping(Incarnation member, bool is);
   // The death of a process of that member is proved. A message that was on its way may take the
-  // proof back, so what follows from it is decided here and now.
+  // proof back later, so this function decides at once which epochs have ended.
   void on_death(Incarnation owner, const Turn& turn);
 
   void on_applied(const Command& command, const Transition& transition, const Turn& turn);
-  // The member's health, or whether it takes work, has changed.
+  // Must be called when the member's health changes, or whether it takes work.
   void touch_member(Incarnation member, const State& state);
 
-  // Looks at some of what may need a step, and proposes some: what others ask for must not wait
-  // until all the work of a node is given away.
+  // Looks at some of the processors that may need a step, and proposes some steps. Requests of
+  // clients must not wait until all the work of a node is given away.
   void run(const SoftTable& soft, const HealthChecker& health, const Turn& turn);
-  // There is more to look at now: run() is due at once.
+  // True if there is more to look at now, so that run() is due at once.
   bool has_more() const;
 
-  // Who would get the processor if it were moved to `to` by request (WishPlace); or why it may not.
+  // The member that gets the processor if a request moves it to `to` (WishPlace), or an error that
+  // says why it may not move.
   Result<Incarnation> may_move(const ProcessorId& processor, const NodeId& to, bool force,
                                const State& state, const SoftTable& soft) const;
-  // Begins the moves of a plan; those that no longer fit are left out.
+  // Begins the moves of a plan without those that no longer fit. Returns how many it began.
   uint32_t apply(const placement::Plan& plan, const Turn& turn);
 
  private:
@@ -64,7 +65,7 @@ class AssignmentController {
   };
   struct Proposal {
     CommandBody body;
-    bool gives_room;       // An owner loses it.
+    bool gives_room;       // It takes the processor from an owner.
     bool touched = false;  // Another command has changed the assignment since.
   };
 
@@ -75,7 +76,7 @@ class AssignmentController {
   void place(const std::vector<Step>& homeless, const SoftTable& soft, const HealthChecker& health,
              const Turn& turn);
   bool gets_back(const Step& step, const State& state, const HealthChecker& health) const;
-  // A heartbeat says what runs, but not how it goes (`has_words`).
+  // `has_words`: false for a heartbeat, which has the run state but no details.
   void heard(Incarnation from, const WorkReport& report, const State& state, bool has_words);
   void let_go(Incarnation owner, ProcessorId processor, Epoch up_to);
   void propose(ProcessorId processor, CommandBody body, const Turn& turn);
@@ -95,25 +96,26 @@ class AssignmentController {
 
   HandoverGate gate_;
   placement::RebalanceWindow window_;
-  std::set<ProcessorId> todo_;        // May need a step.
-  ProcessorId looked_at_;             // The last of them that was looked at: the next one follows.
-  std::optional<ProcessorId> swept_;  // Where the first look at everything goes on.
-  // Released, with a closed gate: looked at again when their owner's lease bound has passed, or
-  // when a word comes that opens it.
+  std::set<ProcessorId> todo_;        // The processors that may need a step.
+  ProcessorId looked_at_;             // The last one of todo_ that was looked at.
+  std::optional<ProcessorId> swept_;  // Where the first look at all assignments goes on.
+  // Released processors with a closed gate, by owner. They are looked at again when the owner's
+  // lease bound has passed, or when a report opens the gate.
   std::map<Incarnation, std::set<ProcessorId>> waiting_;
-  std::set<ProcessorId> homeless_;              // Found no place; tried again when room comes.
-  ProcessorId retried_;                         // The last of them that was tried again by time.
+  std::set<ProcessorId> homeless_;  // Have no place; tried again when room comes.
+  ProcessorId retried_;             // The last one of homeless_ that was tried again by time.
   std::map<ProcessorId, Proposal> proposed_;    // Steps that are not applied yet.
-  std::map<ProcessorId, Incarnation> move_to_;  // By a plan of this leader.
-  std::set<Incarnation> stopping_;
-  // Epochs whose gate the lease bound or a proof of death has opened, by owner: until it has said
-  // that it will never run them, a start that is still on its way to it must find no lease there.
+  std::map<ProcessorId, Incarnation> move_to_;  // The targets in a plan of this leader.
+  std::set<Incarnation> stopping_;              // Members whose process is about to end.
+  // Epochs whose gate the lease bound or a proof of death has opened, by owner. A start may still
+  // be on its way to the owner, and must find no lease there until the owner has said that it will
+  // never run the epoch.
   std::map<Incarnation, std::map<ProcessorId, Epoch>> unconfirmed_;
   std::set<std::pair<Incarnation, ProcessorId>>
-      released_;                                    // By their owners; or were, a while ago.
-  std::map<ProcessorId, Report> reports_;           // Heard, to be committed with the next batch.
-  std::map<ProcessorId, Report> reported_;          // Proposed last.
-  std::map<ProcessorId, std::string> why_stopped_;  // The owner's words.
+      released_;                                    // Releases under way, and some that are over.
+  std::map<ProcessorId, Report> reports_;           // Heard; the next batch commits them.
+  std::map<ProcessorId, Report> reported_;          // The reports that were proposed last.
+  std::map<ProcessorId, std::string> why_stopped_;  // The reason that the owner gave.
   Instant balance_looked_{};
 };
 

@@ -13,8 +13,8 @@ uint64_t admitted_boot(Incarnation who, const State& state) {
   return member == nullptr ? 0 : member->info.boot;
 }
 
-// A copy of the directory may count its boots alike: the death of one process says nothing of the
-// other one, which was admitted.
+// True if the state has admitted another process with the same boot number, since a copy of the
+// directory may have the same. The death of one of them does not prove that the other is dead.
 bool is_another(const ProcessId& process, const Member* member) {
   return member != nullptr && member->info.boot == process.boot && member->info.start != 0 &&
          member->info.start != process.start;
@@ -35,7 +35,7 @@ uint64_t Deaths::dead_up_to(Incarnation who, const State& state) const {
   if (member != nullptr && member->heir) {
     up_to = std::max(up_to, member->info.boot - std::min<uint64_t>(member->info.boot, 1));
   }
-  // The end of one process says nothing of those before it.
+  // The end of one process does not prove that those before it are dead.
   if (evidence.gone && !is_another(evidence.gone->process, member) &&
       past_is_dead(who, evidence.gone->process.boot, state)) {
     up_to = std::max(up_to, evidence.gone->process.boot);
@@ -50,8 +50,8 @@ bool Deaths::past_is_dead(Incarnation who, uint64_t boot, const State& state) co
   if (member == nullptr) return false;
   const uint64_t admitted = member->info.boot;
   if (boot <= admitted) return boot == admitted && member->heir;
-  // Between the newest process that was admitted and this one no process had any work. But the one
-  // that was admitted must have ended: it may be a copy that this node had not heard of.
+  // Between the newest process that was admitted and this one no process had any work. But the
+  // admitted one must have ended: it may be a copy that this node had not heard of.
   return admitted <= evidence.ended && boot == evidence.present && !evidence.unproved;
 }
 
@@ -75,9 +75,9 @@ bool Deaths::has_ended(Incarnation who, uint64_t boot) const {
 
 bool Deaths::is_unproved(Incarnation who) const { return of(who).unproved; }
 
-// A proof that stands when the next process comes is not taken back any more: no message of the
-// process before it is heard from then on. But a process that is let in may live, whatever was
-// proved before.
+// A proof that holds when the next process comes is never taken back, because no message of the
+// process before it is heard from then on. But the process that is let in may live, even if it was
+// proved dead before.
 void Deaths::let_in(Incarnation who, const ProcessId& process, bool unproved, const State& state) {
   const uint64_t dead = dead_up_to(who, state);
   Evidence& evidence = all_[who];
@@ -96,7 +96,8 @@ void Deaths::past_ended(Incarnation who, uint64_t boot, const State& state) {
   evidence.unproved = false;
 }
 
-// A message may have been on its way when its sender died, or what looked like a proof was none.
+// The message may have been on its way when its sender died, or the apparent proof was wrong. Only
+// a certain proof stays.
 void Deaths::heard(Incarnation who) {
   const auto found = all_.find(who);
   if (found == all_.end()) return;

@@ -23,8 +23,8 @@ void HandoverGate::stopped(ProcessorId processor, Epoch epoch, Incarnation from)
   const auto [found, is_new] =
       opened_.try_emplace(processor, Opened{epoch, from, GateKey::stopped});
   if (is_new) return;
-  // A late report about an older epoch must not replace the one about a newer epoch. But whoever
-  // was taken for dead, and says so, lives.
+  // A late report about an older epoch must not replace the one about a newer epoch. But an owner
+  // that was taken for dead and sends this report lives.
   Opened& before = found->second;
   const bool was_dead = before.epoch == epoch && before.key == GateKey::dead;
   if (before.epoch < epoch || was_dead) before = {epoch, from, GateKey::stopped};
@@ -39,8 +39,8 @@ std::optional<GateKey> HandoverGate::open(const Assignment& assignment, bool lea
       found->second.owner == assignment.owner) {
     return found->second.key;
   }
-  // If a newer epoch is remembered than the one asked about, it must not be forgotten: the caller
-  // is behind, and the answer is no.
+  // A remembered epoch that is newer than the assignment's must not be forgotten. The caller is
+  // behind, and the gate is closed for it.
   if (found != opened_.end() && assignment.epoch < found->second.epoch) return std::nullopt;
 
   const auto remember = [&](GateKey key) {

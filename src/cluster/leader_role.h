@@ -1,10 +1,10 @@
-// What the leader owes the cluster, for one term: verdicts on members, leases, work in its place,
-// the right voters, a table of what is soft.
+// The duties of the leader for one term: verdicts on members, leases, work in its place, the right
+// voters, and a table of soft facts.
 //
 // - Owns: the health checker, the controller and the soft table of this term.
-// - Hides: who is told what, and when.
-// - Pure: no clock, no socket, no thread. Made anew for each term: nothing is inherited but the
-//   state.
+// - Hides: what each node is told, and when.
+// - Pure: no clock, no socket, no thread. A new one is made for each term and inherits only the
+//   state and the last soft table.
 #pragma once
 
 #include <deque>
@@ -28,41 +28,43 @@ class LeaderRole {
     Timing timing;
     uint32_t replica_count = 3;
     Duration voter_replace_after = 30s;
-    Duration stale_after = 5min;  // Silent for so long: removed, if nothing is lost by it.
+    Duration stale_after = 5min;  // A member silent for so long is removed if this loses nothing.
     placement::RebalanceWindow::Options rebalance;
-    // A refused connection proves that the process is gone, on whichever host (docs/operating.md).
+    // A refused connection proves that the process is gone, on any host (docs/operating.md).
     bool trust_refused = false;
     ClusterId cluster = {};
   };
-  // `soft`: what the leader before pushed last, `soft_age` ago: how long quarantines have lasted.
+  // `soft`: the last table of the leader before, which came `soft_age` ago. It tells how long
+  // quarantines have lasted.
   LeaderRole(const Options& options, Incarnation self, Term term, const SoftTable& soft,
              Duration soft_age, const Turn& turn);
 
   Term term() const { return term_; }
   bool begun() const { return begun_; }
 
-  // The no-op of this term is applied.
+  // Must be called when the no-op of this term is applied.
   void begin(const Turn& turn);
 
   void on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const Turn& turn);
   void on_report(Incarnation from, const WorkReport& report, const State& state);
   void on_join(const Join& join, const Turn& turn);
   void on_link(Incarnation peer, LinkState link);
-  // The death of one of its processes is proved (safety.md 2): what waits for that goes on.
+  // The death of one of the member's processes is proved (safety.md 2). Work that waits for it goes
+  // on.
   void on_death(Incarnation member, const Turn& turn) {
     check_next_ = turn.now;
     controller_.on_death(member, turn);
   }
-  // Its predecessors can hold no lease any more: its next process, if it proves the end of this
-  // one, speaks for all of them.
+  // The predecessors of the member's process can hold no lease any more. If its next process proves
+  // the end of this one, it speaks for all of them.
   void outwaited(Incarnation member, const Turn& turn) const;
-  // The judge itself was away (safety.md 1.8).
+  // This node itself was away (safety.md 1.8).
   void came_back(Instant now) { health_.came_back(now); }
 
   void on_applied(const Command& command, const Transition& transition, const Turn& turn);
   void tick(const Turn& turn);
   Instant due() const { return runs_ && controller_.has_more() ? Instant{} : check_next_; }
-  // What commands of this step are stamped with: goes into the consensus (safety.md 8.2, 8.3).
+  // Puts the stamps of this step's commands into `consensus` (safety.md 8.2, 8.3).
   void stamp(const State& state, Consensus& consensus, Instant now);
 
   void serve(PendingRequests::ToServe served, PendingRequests& requests, const Turn& turn);
@@ -94,7 +96,7 @@ class LeaderRole {
   void note_empty(Incarnation from, const Heartbeat& heartbeat, const State& state);
   bool has_quorum(const Turn& turn) const;
   Duration silence(Incarnation server, const Turn& turn) const;
-  bool answers(Incarnation voter, const Turn& turn) const;  // Within W.
+  bool answers(Incarnation voter, const Turn& turn) const;  // It answered within W.
 
   // ---- Requests (leader_serve.cc)
   struct Served;
@@ -122,31 +124,31 @@ class LeaderRole {
   LogClock clock_;
   Instant since_;
   SoftTable soft_;
-  std::set<Incarnation> slow_links_;  // That were warned of.
-  SoftTable soft_before_;             // Of the leader before, as old as that when this term began.
-  Duration soft_age_;
-  std::deque<std::pair<Instant, LogIndex>> commits_;  // What was committed when, of late.
-  std::map<Incarnation, LogIndex> versions_;          // As heartbeats say.
+  std::set<Incarnation> slow_links_;  // The slow links that a warning was given for.
+  SoftTable soft_before_;             // The last table of the leader before.
+  Duration soft_age_;                 // How old soft_before_ was when this term began.
+  std::deque<std::pair<Instant, LogIndex>> commits_;  // Recent commit indexes and their times.
+  std::map<Incarnation, LogIndex> versions_;          // The version that the last heartbeat gave.
   std::map<Incarnation, NodeLoad> loads_;
   std::map<Incarnation, int64_t> heard_ms_;
-  // Who owns nothing said that it holds nothing (safety.md 9.3).
+  // A member that owns nothing said that it holds nothing (safety.md 9.3).
   struct SaidEmpty {
     uint32_t times = 0;
-    uint64_t sequence = 0;  // Of the newest heartbeat that said so.
-    LogIndex as_of = 0;     // The least index that any of them had applied.
+    uint64_t sequence = 0;  // The sequence number of the newest heartbeat that said so.
+    LogIndex as_of = 0;     // The least applied index of all heartbeats that said so.
   };
   std::map<Incarnation, SaidEmpty> said_empty_;
-  std::deque<placement::Plan> plans_;  // Shown by a dry run, newest last; a few.
-  LogIndex placement_changed_ = 0;     // By the newest command that plans depend on.
-  // Proposed and not applied yet: what is to become of members, their admission, the voters.
+  std::deque<placement::Plan> plans_;  // A few plans that dry runs have shown, newest last.
+  LogIndex placement_changed_ = 0;     // The index of the newest command that plans depend on.
+  // Proposed decisions on members that are not applied yet.
   std::map<Incarnation, CommandBody> deciding_;
-  std::set<Incarnation> removing_;  // Of whom it is the removal.
-  std::map<Incarnation, AdmitMember> admitting_;
-  std::optional<SetVoters> voters_proposed_;
+  std::set<Incarnation> removing_;                // The members whose removal is in deciding_.
+  std::map<Incarnation, AdmitMember> admitting_;  // Proposed admissions that are not applied yet.
+  std::optional<SetVoters> voters_proposed_;      // Proposed and not applied yet.
   Instant soft_next_{};
   Incarnation soft_told_;  // The member that the soft table was sent to last.
   Instant check_next_{};
-  bool runs_ = false;  // The assignment controller proposes steps: the last tick had a quorum.
+  bool runs_ = false;  // The last tick had a quorum, so the controller proposes steps.
   Instant hand_over_next_{};
 };
 

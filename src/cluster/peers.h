@@ -1,8 +1,8 @@
-// The other nodes, as processes: who may speak as a member, and who is dead up to which boot.
+// The processes of the other nodes: which may speak as members, and up to which boot they are dead.
 //
-// - Owns: links, starts, who is known, and every evidence of life and death (safety.md 2, 9.1, 9.2,
-//   10). "Dead up to which boot?" is answered by its `deaths` and nowhere else.
-// - Hides: how evidence is weighed, and what is forgotten.
+// - Owns: links, starts, the known members, and all evidence of life and death (safety.md 2,
+//   9.1, 9.2, 10). Only its `deaths` tells up to which boot processes are dead.
+// - Hides: how it weighs evidence, and which facts it forgets.
 // - Pure: no clock, socket or log.
 #pragma once
 
@@ -40,72 +40,73 @@ class Peers {
   };
   struct Seen {
     Standing standing = Standing::stranger;
-    bool let_in = false;      // Just now.
-    bool past_ended = false;  // It has just proved the deaths of all before it.
+    bool let_in = false;      // The process was let in just now.
+    bool past_ended = false;  // The process has just proved that all before it are dead.
   };
 
   Peers(Options options, Instant now)
       : options_(std::move(options)), deaths_(options_.trust_refused), since_(now) {}
 
-  // The cluster that this node is in, empty: none; when what its leader answered last was sent.
+  // Sets the cluster that this node is in; empty: none.
   void enter(const ClusterId& cluster);
+  // Sets when the newest message that the leader has answered was sent.
   void leader_answered(std::optional<Instant> sent) { leader_answered_ = sent; }
 
-  // ---- Who is known (safety.md 10)
+  // ---- Known members (safety.md 10)
   void add_known(const std::vector<Incarnation>& who);
   void add_seeds(const std::vector<Address>& seeds);
   const std::vector<Address>& seeds() const { return options_.seeds; }
   bool is_known(Incarnation who, const Turn& turn) const;
   bool is_seed(const Address& address) const;
-  // Neither the leader nor a majority of the voters was heard for E: whoever names this node as a
-  // member may be one (safety.md 10). Others may be as lost as this node.
+  // True if neither the leader nor a majority of the voters was heard for E. A process that names
+  // this node as a member may then be one (safety.md 10). Others may be as lost as this node.
   bool is_lonely(const Turn& turn) const;
   KnownPeers known(const Turn& turn) const;
-  void known_changed() { known_stale_ = true; }  // Or may have.
-  void publish_known(const Turn& turn);          // If it has changed.
+  void known_changed() { known_stale_ = true; }  // They may have changed.
+  void publish_known(const Turn& turn);          // Only if they have changed.
 
   // ---- Which process speaks (safety.md 9.1, 9.2)
   Seen greeted(const Greeted& greeting, const Turn& turn);
   Seen link_up(const LinkChanged& news, const Turn& turn);
   Seen spoke(const Received& message, const Turn& turn);
-  // Again at those at the other ends of our links that are not let in: time lets them in, and they
+  // Judges again the linked processes that are not let in. They may be let in as time passes, and
   // may have nothing to say to this node.
   std::vector<std::pair<Incarnation, Seen>> look_again(const Turn& turn);
-  // How that process would stand, by what somebody says of it.
+  // The standing that the process would have if it is as `process` describes it.
   Standing standing_of(const MemberInfo& process, const Turn& turn) const;
-  // The process that was let in, or the one that the state knows: for who is told of it.
+  // The process that was let in, or the one that the state knows. Another process is told of it.
   MemberInfo other_process(Incarnation who, const State& state) const;
-  // What a process says of work from before its admission counts only once its predecessors are
-  // dead, or can hold no lease.
+  // True if the word of a process on work from before its admission counts: its predecessors are
+  // dead, or they can hold no lease.
   bool speaks_for_the_past(Incarnation who, const Turn& turn) const;
   void leave_out_the_past(Incarnation from, Message& message, const Turn& turn) const;
-  // For a leader, once a member: nothing proves that its predecessors are dead, but their leases
-  // are.
+  // For a leader: the members whose predecessors are not proved dead, but can hold no lease any
+  // more. Each is returned once.
   std::vector<Incarnation> outwaited(const Turn& turn);
 
   // ---- Links, refusals, proof of death (safety.md 2)
   void link_down(const LinkChanged& news, const Turn& turn);
-  // News of a process that has a successor, or that is linked at another address, is none.
+  // True if the process has a successor or is linked at another address: the news is to be ignored.
   bool is_outdated(const LinkChanged& news) const;
   bool is_linked(Incarnation who) const;
   bool is_linked_to(Incarnation who, const Process& process) const;
-  // True: a death is proved by this.
+  // Each of these two returns true if it proves a death.
   bool refused(const LinkChanged& news);
   bool reaped(const Reaped& report, const Turn& turn);
   const Deaths& deaths() const { return deaths_; }
   void each_link(const std::function<void(const Address&, Incarnation)>& visit) const;
-  // What the greeting of the process that was let in says of its log (safety.md 9.1, 10).
+  // Passes on what the greeting of the process that was let in says of its log (safety.md 9.1, 10).
   void name_log(Incarnation who, const Turn& turn) const;
   void mind_refused_terms(const Turn& turn);
 
   // ---- Addresses that are dialled for a while only
   void visit(const Address& address, const Turn& turn);
   void keep(const Address& address) { visits_.erase(address); }
-  // A greeting says where it is: there this node dials it.
+  // Dials the sender of a greeting at the address that the greeting names.
   void look_there(const Greeted& greeting, Standing standing, const Turn& turn);
   void part(const Address& address, Instant now) { visits_[address] = now + options_.patience; }
   void mind_visits(const Turn& turn);
-  // Those who are unknown, name our cluster, and greeted: tried once this node is lonely.
+  // Dials the unknown processes that greeted and named our cluster, once this node is lonely.
   void visit_strangers(const Turn& turn);
 
  private:
@@ -116,16 +117,16 @@ class Peers {
     LogEnd log;
   };
   struct Peer {
-    std::vector<Process> seen;       // That greeted, newest last; a few.
-    std::optional<Process> present;  // That was let in.
-    std::optional<Process> found;    // That greeted last where this node dials that member.
-    bool is_found = false;           // The present one was.
-    Instant reached{};               // Our link to it was up, or it was let in.
-    Instant seen_at{};               // Anybody of that incarnation;
-    Instant heard{};                 // the present process.
+    std::vector<Process> seen;       // A few that were heard, newest last.
+    std::optional<Process> present;  // The process that was let in.
+    std::optional<Process> found;    // Greeted last where this node dials the member.
+    bool is_found = false;           // This node found the present process by dialling.
+    Instant reached{};               // When our link to it was last up, or it was let in.
+    Instant seen_at{};               // When any process of the incarnation last came.
+    Instant heard{};                 // When the present process was last heard.
     std::optional<Process> newcomer;
     Instant newcomer_since{};
-    std::optional<Process> before;  // Whose end would prove that all before it are dead.
+    std::optional<Process> before;  // Its end would prove that all before it are dead.
     Instant let_in_at{};
   };
 
@@ -141,9 +142,9 @@ class Peers {
                  const Process& after) const;
   bool succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                 Instant now) const;
-  // Whether a known member is to be expected there.
+  // Whether a member or a seed is expected there.
   bool is_members(const Address& address, const State& state) const;
-  // To where it has moved, as it says: dialled for as long as it says nothing else.
+  // Dials a member at the address to which it says that it has moved, until it names another one.
   void follow(Incarnation who, const Address& address, const Turn& turn);
   void remember_stranger(const Address& address);
 
@@ -152,24 +153,24 @@ class Peers {
   std::optional<Instant> leader_answered_;
   std::map<Incarnation, Peer> peers_;
   Deaths deaths_;
-  std::set<Incarnation> let_in_;   // That outwaited() has not looked at since they were admitted.
-  std::map<Address, Link> links_;  // That we dialled, and that are up.
-  std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // Who greeted there last.
-  std::set<Incarnation> known_;        // Founders, and who was named when we were taken in.
-  std::map<Address, Instant> visits_;  // To be hung up then, unless a member is there.
+  std::set<Incarnation> let_in_;   // outwaited() has not settled them since they were let in.
+  std::map<Address, Link> links_;  // The links that we dialled and that are up.
+  std::map<Address, std::pair<Incarnation, ClusterId>> at_seeds_;  // The last to greet there.
+  std::set<Incarnation> known_;        // Founders, and members named when we were taken in.
+  std::map<Address, Instant> visits_;  // When we hang up, unless a member is there.
   std::map<Incarnation, Address> moved_;
-  std::deque<Address> strangers_;  // Newest last; a few.
+  std::deque<Address> strangers_;  // A few of their addresses, newest last.
   const Instant since_;
-  KnownPeers published_;     // As the network knows it,
-  bool known_stale_ = true;  // and whether that may have changed since.
+  KnownPeers published_;     // The known members as the network has them.
+  bool known_stale_ = true;  // The known members may differ from published_.
   std::vector<Incarnation> known_voters_, known_learners_;
-  uint64_t terms_refused_ = 0;  // That were spoken of,
-  Instant terms_said_{};        // then.
+  uint64_t terms_refused_ = 0;  // How many the last note counted.
+  Instant terms_said_{};        // When that note was written.
 };
 
-// What a node needs to reach its members, and no more: short enough for a stranger's frame.
+// Only the fields that a node needs to reach its members. They fit into a stranger's frame.
 MemberInfo brief(const MemberInfo& info);
-std::string shown(const std::string& text);  // Of another node's words.
+std::string shown(const std::string& text);  // The start of another node's text.
 JoinReply who_is_where(const ClusterId& cluster, Incarnation leader, const State& state);
 
 }  // namespace databridge::cluster

@@ -1,8 +1,8 @@
-// What one step of the brain works on, in one place: how things are, what time it is, and the list
-// of what is to be done.
+// The inputs and outputs of one step of the brain: the state and the consensus, the time, and the
+// list of effects.
 //
-// Owns nothing; it is valid during one step. Whoever gets one draws from `random`, adds to
-// `effects`, and reads the rest.
+// Owns nothing, and is valid during one step. A function that gets one draws from `random`, adds to
+// `effects`, and only reads the rest.
 #pragma once
 
 #include <utility>
@@ -22,12 +22,12 @@ struct Turn {
   const Instant now;
   Random& random;
   Effects& effects;
-  const Deaths& deaths;  // As this node knows of them.
+  const Deaths& deaths;  // The deaths that this node knows of.
 
   void send(Incarnation to, Message message, uint64_t start = 0) const {
     effects.push_back(Send{to, std::move(message), start});
   }
-  // A change of the leader's own, stamped with the time of this step.
+  // Proposes a change of the leader's own, with the time stamp of this step.
   void propose(CommandBody body) const {
     effects.push_back(Propose{Command{.body = std::move(body),
                                       .at_ms = consensus.stamp_ms,
