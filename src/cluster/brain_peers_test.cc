@@ -263,6 +263,21 @@ TEST_F(BrainTest, WhatTheConsensusKnowsOfLossesIsActedUpon) {
   EXPECT_EQ(all<Renounce>(tick()).size(), 1u);
 }
 
+// It may have been replaced without knowing it: then another leader's lease may still be alive.
+TEST_F(BrainTest, ALeaderWithoutAQuorumCountsNoTimeAgainstAPredecessor) {
+  apply(AdmitMember{info_of(2, 2)});  // Nothing proves that its first process has ended.
+  wake(1);
+  lead(1, kTerm);
+  commit_noop(kTerm);
+  greet(2, 2);
+  now += timing.heartbeat_timeout + 1s;
+  EXPECT_TRUE(proposed<AdmitMember>(tick()).empty());
+  hear_quorum();
+  const auto heirs = proposed<AdmitMember>(tick());
+  ASSERT_EQ(heirs.size(), 1u);
+  EXPECT_TRUE(heirs[0].outwaited);
+}
+
 // ---- 2: a proof outlives the leader that was there when it came
 
 class TheNextLeaderKnowsTheDead : public BrainTest {

@@ -321,6 +321,26 @@ TEST_F(LeaderRoleTest, WhoWasTakenForDeadAndLivesGetsItsWorkUnderANewEpoch) {
   EXPECT_FALSE(assignment(p).releasing);
 }
 
+// However much it ran, one heartbeat of it costs a bounded number of messages.
+TEST_F(LeaderRoleTest, AMemberThatLivesAfterAllIsToldInParts) {
+  MemberInfo large = info_of(2);
+  large.capacity.processors_max = 10'000;
+  apply(AdmitMember{large});
+  begin();
+  for (uint64_t id = 2; id <= 2100; ++id) run_on_two(add(id));
+  proved_dead(2, 1);
+  deaths.heard(node(2));
+  const Effects answers = beat(2);
+  EXPECT_EQ(sent<StopWork>(answers).size(), 2048u);
+  EXPECT_FALSE(acknowledged(answers));
+  for (const auto& stop : sent<StopWork>(answers)) {
+    report_stopped(2, stop.message.processor, stop.message.epoch);
+  }
+  const Effects rest = beat(2);
+  EXPECT_EQ(sent<StopWork>(rest).size(), 51u);
+  EXPECT_FALSE(acknowledged(rest)) << "until it has let go of all";
+}
+
 TEST_F(LeaderRoleTest, WhatIsDecidedForTheDeadIsNotStarted) {
   begin();
   proved_dead(2, 1);
