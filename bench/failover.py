@@ -1,6 +1,7 @@
-"""The time from a crash of the leader (kill -9) until any node accepts a write, as a client sees
-it."""
+"""The time from a crash of the leader (kill -9), or from the moment when it stands still, until any
+node accepts a write, as a client sees it."""
 
+import concurrent.futures
 import http.client
 import json
 import threading
@@ -60,3 +61,35 @@ def one_failover(cluster):
         raise RuntimeError("no write was accepted within 60 s")
     leader.start()
     return (min(times) - killed) * 1000
+
+
+def one_silence(cluster):
+    """The milliseconds from the freeze of the leader to the first accepted write. A new attempt goes
+    to each of the others every 10 ms, so that one which waits for the old leader delays nothing."""
+    cluster.wait_healthy()
+    leader = cluster.leader()
+    accepted, times = threading.Event(), []
+
+    def attempt(port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        try:
+            connection.request("PUT", "/api/cluster/config/probe", json.dumps({"value": "x"}),
+                               {"Content-Type": "application/json"})
+            if connection.getresponse().status == 200:
+                times.append(time.perf_counter())
+                accepted.set()
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+    others = cluster.others(leader)
+    with concurrent.futures.ThreadPoolExecutor(256) as pool:
+        frozen = time.perf_counter()
+        leader.freeze()
+        while not accepted.wait(0.01) and time.perf_counter() - frozen < 60:
+            for node in others:
+                pool.submit(attempt, node.api_port)
+    leader.thaw()
+    if not times:
+        raise RuntimeError("no write was accepted within 60 s")
+    return (min(times) - frozen) * 1000

@@ -23,14 +23,23 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def bench_failover(harness, rounds):
-    from failover import one_failover
-    with harness.Cluster() as cluster:
-        times = [one_failover(cluster) for _ in range(rounds)]
-    return {"name": "failover.kill", "unit": "ms", "rounds": rounds,
+def spread_of(name, times):
+    return {"name": name, "unit": "ms", "rounds": len(times),
             "median": round(statistics.median(times), 1), "p90": round(percentile(times, 0.9), 1),
             "min": round(min(times), 1), "max": round(max(times), 1),
             "all": [round(t, 1) for t in times]}
+
+
+def bench_failover(harness, rounds):
+    from failover import one_failover
+    with harness.Cluster() as cluster:
+        return spread_of("failover.kill", [one_failover(cluster) for _ in range(rounds)])
+
+
+def bench_silent(harness, rounds):
+    from failover import one_silence
+    with harness.Cluster() as cluster:
+        return spread_of("failover.silent", [one_silence(cluster) for _ in range(rounds)])
 
 
 def bench_routing(harness, rounds):
@@ -111,7 +120,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"))
-    parser.add_argument("--only", default="", help="failover, http, routing, idle or programs")
+    parser.add_argument("--only", default="", help="failover, silent, http, routing, idle or programs")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=5)
     chosen = parser.parse_args()
@@ -122,6 +131,7 @@ def main():
     results = []
     has_node = os.path.exists(harness.PROGRAM)
     for name, bench in (("failover", lambda: [bench_failover(harness, chosen.rounds)]),
+                        ("silent", lambda: [bench_silent(harness, min(5, chosen.rounds))]),
                         ("http", lambda: bench_http(harness, chosen.seconds)),
                         ("routing", lambda: bench_routing(harness, min(3, chosen.rounds))),
                         ("idle", lambda: bench_idle(harness)),
