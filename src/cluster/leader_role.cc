@@ -249,6 +249,7 @@ void LeaderRole::member_changed(Incarnation who, const Turn& turn) {
   said_empty_.erase(who);
   heard_ms_.erase(who);
   versions_.erase(who);
+  steady_since_.erase(who);
   deciding_.erase(who);
   removing_.erase(who);
   slow_links_.erase(who);
@@ -405,6 +406,50 @@ void LeaderRole::hand_over(const Turn& turn) {
   }
 }
 
+// How it stands as a voter. When a voter's disk is lost, its node comes back as a new incarnation
+// and takes the name over, and the old one is leaving: the newcomer is its successor.
+Server LeaderRole::server(Incarnation incarnation, const Turn& turn) {
+  const Member* member = turn.state.member(incarnation);
+  const auto peer = turn.consensus.peers.find(incarnation);
+  const bool self = incarnation == self_;
+  Server server;
+  server.incarnation = incarnation;
+  // It votes, and is counted, until it may go: its removal may be held up for long. Once it is
+  // proposed, it ends for good, whatever comes.
+  server.leaving =
+      removing_.contains(incarnation) || (member != nullptr && may_go(*member, turn) &&
+                                          (member->forced || !why_vote_needed(*member, turn)));
+  server.member = turn.state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
+  server.learner = has(turn.consensus.learners, incarnation);
+  server.voter = has(turn.consensus.voters, incarnation);
+  server.answered = self || answers(incarnation, turn);
+  server.caught_up = self || (peer != turn.consensus.peers.end() &&
+                              peer->second.match + kCaughtUp >= turn.consensus.last);
+  const auto contact = health_.contact(incarnation);
+  if (!server.learner && !server.voter) {
+    // Outside the configuration it hears of no leader, so it cannot answer: a link must do.
+    server.answered = contact && contact->linked;
+  } else if (!self && contact && !contact->linked) {
+    server.answered = false;  // It answered a moment ago, and nobody is there now.
+  }
+  server.silent = self ? Duration::zero() : silence(incarnation, turn);
+  const bool steady = server.learner && server.answered && server.caught_up;
+  if (!steady) steady_since_.erase(incarnation);
+  if (steady) {
+    server.steady = turn.now - steady_since_.try_emplace(incarnation, turn.now).first->second;
+  }
+  if (member == nullptr) return server;
+  if (const auto zone = member->info.labels.find("zone"); zone != member->info.labels.end()) {
+    server.zone = zone->second;
+  }
+  const Member* bearer = turn.state.member(member->info.node);
+  const bool replaced = bearer != nullptr && bearer->info.incarnation != incarnation;
+  if (replaced && server.voter) vacated_.insert(member->info.node);
+  if (!replaced && server.voter) vacated_.erase(member->info.node);
+  server.successor = !replaced && vacated_.contains(member->info.node);
+  return server;
+}
+
 void LeaderRole::mind_voters(const Turn& turn) {
   VotersInput input;
   input.leader = self_;
@@ -418,32 +463,7 @@ void LeaderRole::mind_voters(const Turn& turn) {
   turn.state.members().each(
       [&](const Incarnation& incarnation, const Member&) { all.insert(incarnation); });
   for (const Incarnation& incarnation : all) {
-    const Member* member = turn.state.member(incarnation);
-    const auto peer = turn.consensus.peers.find(incarnation);
-    const bool self = incarnation == self_;
-    Server server;
-    server.incarnation = incarnation;
-    // It votes, and is counted, until it may go: its removal may be held up for long. Once it is
-    // proposed, it ends for good, whatever comes.
-    server.leaving =
-        removing_.contains(incarnation) || (member != nullptr && may_go(*member, turn) &&
-                                            (member->forced || !why_vote_needed(*member, turn)));
-    server.member =
-        turn.state.removed(incarnation) == nullptr;  // A founder may not be admitted yet.
-    server.learner = has(turn.consensus.learners, incarnation);
-    server.voter = has(turn.consensus.voters, incarnation);
-    server.answered = self || answers(incarnation, turn);
-    server.caught_up = self || (peer != turn.consensus.peers.end() &&
-                                peer->second.match + kCaughtUp >= turn.consensus.last);
-    const auto contact = health_.contact(incarnation);
-    if (!server.learner && !server.voter) {
-      // Outside the configuration it hears of no leader, so it cannot answer: a link must do.
-      server.answered = contact && contact->linked;
-    } else if (!self && contact && !contact->linked) {
-      server.answered = false;  // It answered a moment ago, and nobody is there now.
-    }
-    server.silent = self ? Duration::zero() : silence(incarnation, turn);
-    input.servers.push_back(server);
+    input.servers.push_back(server(incarnation, turn));
   }
   const VotersAdvice advice = next_voter_step(input);
   if (advice.change) {

@@ -19,6 +19,7 @@
 #include "cluster/pending_requests.h"
 #include "cluster/timing.h"
 #include "cluster/turn.h"
+#include "cluster/voters.h"
 
 namespace databridge::cluster {
 
@@ -87,6 +88,7 @@ class LeaderRole {
   void mind_member(const Member& member, const Turn& turn);
   void hand_over(const Turn& turn);
   void mind_voters(const Turn& turn);
+  Server server(Incarnation incarnation, const Turn& turn);
   void mind_log_time(const Turn& turn);
   void push_soft(const Turn& turn);
 
@@ -145,6 +147,9 @@ class LeaderRole {
   std::set<Incarnation> removing_;                // The members whose removal is in deciding_.
   std::map<Incarnation, AdmitMember> admitting_;  // Proposed admissions that are not applied yet.
   std::optional<SetVoters> voters_proposed_;      // Proposed and not applied yet.
+  // Since when each learner has answered and been caught up.
+  std::map<Incarnation, Instant> steady_since_;
+  std::set<NodeId> vacated_;  // The nodes that had a vote which their lost disk took along.
   Instant soft_next_{};
   Incarnation soft_told_;  // The member that the soft table was sent to last.
   Instant check_next_{};

@@ -421,9 +421,47 @@ TEST_F(LeaderRoleTest, ALearnerWhoseLinkWasRefusedIsNotMadeAVoter) {
   beating = {1, 3};
   begin();
   role.on_link(node(2), LinkState::refused);
-  EXPECT_TRUE(all<ChangeVoters>(pass(2s)).empty());
+  EXPECT_TRUE(all<ChangeVoters>(pass(kSteady)).empty());
   role.on_link(node(2), LinkState::up);
-  EXPECT_FALSE(all<ChangeVoters>(pass(2s)).empty());
+  EXPECT_TRUE(all<ChangeVoters>(pass(kSteady)).empty()) << "it must be steady first";
+  EXPECT_FALSE(all<ChangeVoters>(pass(1s)).empty());
+}
+
+// The disk of a voter was lost. Its node comes back as another incarnation, which votes at once.
+TEST_F(LeaderRoleTest, TheSuccessorOfAWipedVoterDoesNotWait) {
+  consensus.learners = {node(4), node(5)};
+  for (const Incarnation& learner : consensus.learners) consensus.peers[learner];
+  begin();
+  MemberInfo stranger = info_of(4);
+  commit(AdmitMember{stranger});
+  MemberInfo successor = info_of(5);
+  successor.node = info_of(3).node;
+  commit(AdmitMember{successor});
+  beating = {1, 2, 4, 5};
+  for (const Incarnation& learner : consensus.learners) role.on_link(learner, LinkState::up);
+  role.on_link(node(3), LinkState::refused);
+  pass(1s);
+  consensus.voters = {node(1), node(2)};
+  const auto changes = all<ChangeVoters>(pass(1s));
+  ASSERT_FALSE(changes.empty());
+  EXPECT_EQ(changes[0].server, node(5));
+}
+
+TEST_F(LeaderRoleTest, VotersAreSpreadOverTheLabelZone) {
+  consensus.learners = {node(4)};
+  consensus.peers[node(4)];
+  begin();
+  for (const uint64_t id : {1, 2, 3, 4}) {
+    MemberInfo info = info_of(id, 2);
+    info.labels["zone"] = id == 4 ? "b" : "a";
+    commit(AdmitMember{info});
+    role.on_link(info.incarnation, LinkState::up);
+  }
+  beating = {1, 2, 3, 4};
+  EXPECT_TRUE(all<ChangeVoters>(pass(kSteady - 1s)).empty());
+  const auto changes = all<ChangeVoters>(pass(2s));
+  ASSERT_FALSE(changes.empty());
+  EXPECT_EQ(changes[0].server, node(4));
 }
 
 // ---- What a member says of its disk is the reason of its verdict
@@ -506,6 +544,7 @@ TEST_F(LeaderRoleTest, AProcessThatIsNotAdmittedYetGetsNoWork) {
 TEST_F(LeaderRoleTest, AVoterWhoseLogDoesNotAnswerIsReplacedHoweverWellItsHeartBeats) {
   apply(AdmitMember{info_of(4)});
   consensus.learners = {node(4)};
+  consensus.peers[node(4)];
   begin();
   for (const uint64_t id : {1u, 2u, 3u, 4u}) role.on_link(node(id), LinkState::up);
   const Instant last_answer = now;

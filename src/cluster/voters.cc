@@ -1,6 +1,7 @@
 #include "cluster/voters.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/check.h"
 
@@ -20,9 +21,13 @@ class Advisor {
     for (const Server& server : servers_) {
       if (server.member && !server.leaving) ++nodes;
       if (server.voter) ++voters_;
-      if (server.voter && stays(server)) ++keepers_;
+      if (server.voter && stays(server)) ++keepers_, ++in_zone_[server.zone];
       if (is_ready(server)) ready_.push_back(&server);
     }
+    // The zone with the fewest voters comes first.
+    std::stable_sort(ready_.begin(), ready_.end(), [&](const Server* a, const Server* b) {
+      return in_zone_[a->zone] < in_zone_[b->zone];
+    });
     wanted_ = voters_wanted(input.replica_count, nodes, input.founding_pair);
   }
 
@@ -32,6 +37,7 @@ class Advisor {
     if (auto change = replace_the_dead()) return done(*change);
     if (auto change = shrink()) return done(*change);
     if (auto change = grow()) return done(*change);
+    if (auto change = spread()) return done(*change);
     if (auto change = take_in()) return done(*change);
     if (auto change = clean_up()) return done(*change);
     return {std::nullopt, waiting_};
@@ -40,7 +46,8 @@ class Advisor {
  private:
   static bool stays(const Server& server) { return server.member && !server.leaving; }
   static bool is_ready(const Server& server) {
-    return stays(server) && server.learner && !server.voter && server.answered && server.caught_up;
+    return stays(server) && server.learner && !server.voter && server.answered &&
+           server.caught_up && (server.steady >= kSteady || server.successor);
   }
   bool is_dead(const Server& server) const {
     return !server.answered && server.silent >= input_.voter_replace_after;
@@ -128,6 +135,13 @@ class Advisor {
     return std::nullopt;
   }
 
+  // A voter that does not answer goes first, then one of the zone with the most voters. Of equals
+  // the one with the highest id goes, which is the later one.
+  bool goes_before(const Server& server, const Server& last) {
+    if (server.answered != last.answered) return !server.answered;
+    return in_zone_[server.zone] >= in_zone_[last.zone];
+  }
+
   std::optional<VoterStep> shrink() {
     if (keepers_ <= wanted_) return std::nullopt;
     const std::string why =
@@ -135,8 +149,7 @@ class Advisor {
     const Server* last = nullptr;
     for (const Server& server : servers_) {
       if (!server.voter || !stays(server) || server.incarnation == input_.leader) continue;
-      // A voter that does not answer goes first, and of equals the one with the highest id.
-      if (last == nullptr || !server.answered || last->answered) last = &server;
+      if (last == nullptr || goes_before(server, *last)) last = &server;
     }
     if (last == nullptr) return std::nullopt;
     const Kind kind = is_dead(*last) ? Kind::remove : Kind::demote;
@@ -152,6 +165,31 @@ class Advisor {
     }
     return if_safe({Kind::promote, ready_.front()->incarnation,
                     std::to_string(voters_) + " voters, " + std::to_string(wanted_) + " wanted"});
+  }
+
+  // A zone has two voters more than another one that has a server to vote: that server votes, and
+  // shrink() then takes a vote from the larger zone. Each such exchange makes the largest
+  // difference smaller, so they come to an end. While a voter is silent nothing is exchanged.
+  std::optional<VoterStep> spread() {
+    if (voters_ != wanted_ || keepers_ != wanted_ || ready_.empty()) return std::nullopt;
+    const Server& first = *ready_.front();
+    const Server* crowded = nullptr;
+    for (const Server& server : servers_) {
+      if (!server.voter) continue;
+      if (!server.answered) return std::nullopt;
+      if (crowded == nullptr || in_zone_[server.zone] > in_zone_[crowded->zone]) crowded = &server;
+    }
+    if (crowded == nullptr || in_zone_[crowded->zone] < in_zone_[first.zone] + 2) {
+      return std::nullopt;
+    }
+    return if_safe({Kind::promote, first.incarnation,
+                    "voters in " + zone_text(crowded->zone) + ": " +
+                        std::to_string(in_zone_[crowded->zone]) + ", in " + zone_text(first.zone) +
+                        ": " + std::to_string(in_zone_[first.zone])});
+  }
+
+  static std::string zone_text(const std::string& zone) {
+    return zone.empty() ? "no zone" : "zone " + zone;
   }
 
   std::optional<VoterStep> take_in() {
@@ -174,7 +212,9 @@ class Advisor {
 
   const VotersInput& input_;
   std::vector<Server> servers_;
-  std::vector<const Server*> ready_;  // Could vote at once, lowest id first.
+  std::map<std::string, size_t> in_zone_;  // The voters that stay, by zone.
+  // The servers that could vote at once, in the order in which they would be chosen.
+  std::vector<const Server*> ready_;
   size_t voters_ = 0;
   size_t keepers_ = 0;  // Voters that stay.
   size_t wanted_ = 0;

@@ -1,6 +1,7 @@
 // Which servers should vote, one step at a time (safety.md 5.2).
 //
-// - Owns: the rule how many voters there are, and which servers they are.
+// - Owns: the rule how many voters there are, and which servers they are. They are spread over the
+//   zones, so that the loss of one zone takes as few of them as possible.
 // - Hides: the order in which changes are safe.
 // - Pure: no side effects. From the present facts it computes the one change to make next.
 #pragma once
@@ -24,7 +25,16 @@ struct Server {
   bool answered = false;   // It answered within W. True for the leader itself.
   bool caught_up = false;  // Its log is close enough to the leader's to vote.
   Duration silent{};       // Time since it was last heard; zero for the leader.
+  // How long it has answered and been caught up without a break.
+  Duration steady{};
+  // It comes in place of a voter of the same node id, whose disk is lost.
+  bool successor = false;
+  std::string zone;  // The label `zone`; nodes without one form a zone of their own.
 };
+
+// A learner votes only after it has been steady for so long. A machine that comes and goes must not
+// weaken the quorum. A successor replaces a vote that is lost for good, so it does not wait.
+constexpr Duration kSteady = std::chrono::seconds(10);
 
 struct VotersInput {
   std::vector<Server> servers;

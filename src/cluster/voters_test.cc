@@ -3,8 +3,9 @@
 //   1:voter,leader 2:voter,dead 3:learner        a server and its properties
 //   replicas=3 pair pending uncommitted          the situation
 //
-// By default it is a member that answers, is caught up and stays. `dead` is silent for longer than
-// voterReplaceAfter, `mute` only for a second, `behind` is not caught up, `gone` is no member.
+// By default it is a member that answers, is caught up, steady and stays. `dead` is silent for
+// longer than voterReplaceAfter, `mute` only for a second, `behind` is not caught up, `new` is not
+// steady for long enough, `gone` is no member.
 #include "cluster/voters.h"
 
 #include <gtest/gtest.h>
@@ -36,6 +37,7 @@ VotersInput before(const std::string& text) {
       Server server;
       server.answered = true;
       server.caught_up = true;
+      server.steady = kSteady;
       const size_t colon = word.find(':');
       server.incarnation = Incarnation{std::stoull(word)};
       std::istringstream parts(word.substr(colon + 1));
@@ -47,6 +49,9 @@ VotersInput before(const std::string& text) {
         if (part == "leaving") server.leaving = true;
         if (part == "gone") server.member = false;
         if (part == "behind") server.caught_up = false;
+        if (part == "new") server.steady = kSteady - 1ms;
+        if (part == "successor") server.successor = true;
+        if (part.starts_with("zone=")) server.zone = part.substr(5);
         if (part == "mute") server.answered = false, server.silent = 1s;
         if (part == "dead") server.answered = false, server.silent = 31s;
       }
@@ -87,6 +92,9 @@ TEST(VotersTest, TableOfSentences) {
       {"on the way from one to three", "1:voter,leader 2:voter 3:learner", "promote 3"},
       {"a pair grows to three", "1:voter,leader 2:voter 3:learner", "promote 3"},
       {"not before it is caught up", "1:voter,leader 2:voter 3:learner,behind", "nothing"},
+      {"nor before it was steady for a while", "1:voter,leader 2:voter 3:learner,new", "nothing"},
+      {"but the successor of a wiped voter does not wait",
+       "1:voter,leader 2:voter 3:learner,new,successor", "promote 3"},
       {"a fourth stays a worker", "1:voter,leader 2:voter 3:voter 4:learner", "nothing"},
       {"five copies, five nodes", "replicas=5 1:voter,leader 2:voter 3:voter 4:learner 5:learner",
        "promote 4"},
@@ -94,6 +102,26 @@ TEST(VotersTest, TableOfSentences) {
        "replicas=4 1:voter,leader 2:voter 3:voter 4:learner 5:learner", "nothing"},
       {"the present voters are kept, not the lowest", "7:voter,leader 8:voter 9:voter 1:learner",
        "nothing"},
+
+      {"zones: the zone without a voter comes first",
+       "1:voter,leader,zone=a 2:voter,zone=b 3:learner,zone=a 4:learner,zone=c", "promote 4"},
+      {"all voters in one zone, a worker in another",
+       "1:voter,leader,zone=a 2:voter,zone=a 3:voter,zone=a 4:learner,zone=b", "promote 4"},
+      {"then the larger zone gives a vote back, but not the leader's",
+       "1:voter,zone=a 2:voter,zone=a 3:voter,leader,zone=a 4:voter,zone=b", "demote 2"},
+      {"two and one is as good as one and two",
+       "1:voter,leader,zone=a 2:voter,zone=a 3:voter,zone=b 4:learner,zone=b", "nothing"},
+      {"a third zone is better than two",
+       "1:voter,leader,zone=a 2:voter,zone=a 3:voter,zone=b 4:learner,zone=c", "promote 4"},
+      {"nothing is exchanged while a voter is silent",
+       "1:voter,leader,zone=a 2:voter,zone=a 3:voter,zone=b,mute 4:learner,zone=c", "nothing"},
+      {"nor for a newcomer",
+       "1:voter,leader,zone=a 2:voter,zone=a 3:voter,zone=a 4:learner,zone=b,new", "nothing"},
+      {"nodes without a label form one zone",
+       "1:voter,leader 2:voter 3:voter,zone=b 4:learner,zone=c", "promote 4"},
+      {"a dead voter is replaced from the zone that lacks one",
+       "1:voter,leader,zone=a 2:voter,zone=b 3:dead,zone=c 4:learner,zone=a 5:learner,zone=c",
+       "promote 5"},
 
       {"a dead voter is removed first", "1:voter,leader 2:voter,dead 3:voter 4:learner",
        "remove 2"},
@@ -178,6 +206,8 @@ TEST(VotersTest, ComesToRestAndNeverLosesQuorum) {
       server.learner = !server.voter && random.chance(0.5);
       server.answered = random.chance(0.8);
       server.caught_up = server.answered;
+      server.steady = kSteady;
+      server.zone = std::string(1, static_cast<char>('a' + random.below(3)));
       server.silent = server.answered ? 0s : 40s;
       server.leaving = random.chance(0.1);
       server.member = random.chance(0.9);
@@ -238,13 +268,20 @@ TEST(VotersTest, ComesToRestAndNeverLosesQuorum) {
     // At rest, with all servers alive and none leaving, there are as many voters as wanted.
     size_t nodes = 0, voters = 0;
     bool calm = true;
+    std::map<std::string, size_t> in_zone;
     for (const Server& server : input.servers) {
       nodes += server.member && !server.leaving;
       voters += server.voter;
+      in_zone[server.zone] += server.voter;
       calm = calm && server.answered && server.member && !server.leaving;
     }
     if (calm) {
       EXPECT_EQ(voters, voters_wanted(input.replica_count, nodes, false));
+      // No exchange would spread them better.
+      for (const Server& server : input.servers) {
+        if (server.voter) continue;
+        for (const auto& [zone, count] : in_zone) EXPECT_LT(count, in_zone[server.zone] + 2);
+      }
     }
   }
 }

@@ -70,6 +70,10 @@ Http::Http(std::string base) : base_(std::move(base)), handle_(curl_easy_init())
 
 Http::~Http() { curl_easy_cleanup(handle_); }
 
+void Http::go_to(const std::string& address) {
+  base_ = base_.substr(0, base_.find("://") + 3) + address;
+}
+
 Result<Reply> Http::send(const std::string& method, const std::string& path,
                          const std::string& body, const std::string& content_type,
                          const std::vector<std::string>& headers) {

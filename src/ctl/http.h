@@ -27,6 +27,9 @@ class Http {
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
 
+  // Later calls go to the node with that API address (host:port), in the same way.
+  void go_to(const std::string& address);
+
   // Fails with `io` when no answer came: the node is not there, or gave no answer within a minute.
   Result<Reply> send(const std::string& method, const std::string& path,
                      const std::string& body = "",

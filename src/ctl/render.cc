@@ -190,6 +190,10 @@ std::string render_leader(std::string_view text) {
                              {"term", "term"}});
 }
 
+std::string render_joined(std::string_view text) {
+  return sheet(parse(text), {{"cluster", "clusterId"}, {"node", "nodeId"}, {"role", "role"}});
+}
+
 std::string render_assignments(std::string_view text) {
   return list(parse(text), "assignments",
               {{"PROCESSOR", "processorId"},

@@ -16,6 +16,7 @@ std::string render_status(std::string_view json);
 std::string render_nodes(std::string_view json);
 std::string render_node(std::string_view json);
 std::string render_leader(std::string_view json);
+std::string render_joined(std::string_view json);
 std::string render_assignments(std::string_view json);
 std::string render_assignment(std::string_view json);
 std::string render_flows(std::string_view json);
