@@ -276,6 +276,17 @@ std::string render_operations(std::string_view text) {
                {"LEFT", "remaining"}});
 }
 
+std::string render_tokens(std::string_view text) {
+  return list(parse(text), "tokens",
+              {{"ID", "id"},
+               {"NAME", "name"},
+               {"ROLE", "role"},
+               {"CREATED", "createdAt"},
+               {"EXPIRES", "expiresAt"}});
+}
+
+std::string render_new_token(std::string_view text) { return cell(parse(text), "token") + "\n"; }
+
 std::string render_restore(std::string_view text) {
   const Json json = parse(text);
   std::string out = at(json, "dryRun") == true ? "a restore would change:\n" : "restored:\n";
