@@ -28,6 +28,7 @@ std::string render_config(std::string_view json);
 std::string render_config_item(std::string_view json);
 std::string render_strategy(std::string_view json);
 std::string render_events(std::string_view json);
+std::string render_certificates(std::string_view json);
 std::string render_event(std::string_view json);  // One line, as in a stream.
 
 // The value of "status" in a cluster's status, or "-".
