@@ -84,6 +84,7 @@ int run(int argc, const char* const* argv) {
   add_event_commands(app, chosen);
   add_snapshot_commands(app, chosen);
   add_token_commands(app, chosen);
+  add_certs_commands(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {

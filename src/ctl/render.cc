@@ -308,6 +308,21 @@ std::string render_config(std::string_view text) {
   return list(parse(text), "config", {{"KEY", "key"}, {"VERSION", "version"}, {"VALUE", "value"}});
 }
 
+std::string render_certificates(std::string_view text) {
+  const Json json = parse(text);
+  Rows rows = {{"NAME", "USE", "ENDS", "DAYS LEFT", "HOSTS", "SHA-256", "FILE"}};
+  for (const Json& each : at(json, "certificates")) {
+    std::string hosts;
+    for (const Json& host : at(each, "hosts")) {
+      hosts += (hosts.empty() ? "" : ",") + cell(Json{{"h", host}}, "h");
+    }
+    rows.push_back({cell(each, "name"), cell(each, "use"), cell(each, "ends"),
+                    cell(each, "daysLeft"), hosts.empty() ? "-" : hosts, cell(each, "fingerprint"),
+                    cell(each, "file")});
+  }
+  return table(rows);
+}
+
 std::string render_config_item(std::string_view text) {
   const Json json = parse(text);
   return at(json, "value").dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
