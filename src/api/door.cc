@@ -52,7 +52,7 @@ Door::Passed Door::pass(const Visit& visit, const cluster::View& view) {
                     without_tokens(visit.path.substr(0, 256)), caller->label, visit.address,
                     name(caller->role)),
         visit.now);
-    return {std::move(*refused), std::nullopt};
+    return {std::move(*refused), std::move(*caller)};
   }
   return {std::nullopt, std::move(*caller)};
 }

@@ -42,7 +42,7 @@ class Door {
   };
   struct Passed {
     std::optional<ApiResponse> refused;
-    std::optional<Caller> caller;  // Nullopt, and not refused: no token was needed.
+    std::optional<Caller> caller;  // Nullopt: it is not known, or no token was needed.
   };
   Passed pass(const Visit& visit, const cluster::View& view);
 

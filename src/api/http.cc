@@ -106,7 +106,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void stop_worker() { worker_.stop(); }
   void published();
   void set_tokens(std::shared_ptr<const FileTokens> tokens);
-  void set_tls(std::shared_ptr<ssl_ctx_st> tls);
+  void set_tls(ServerTls tls);
   uint16_t port() const { return port_; }
 
  private:
@@ -172,7 +172,7 @@ Result<void> Core::open() {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
                                       options_.port, ec.message()));
   }
-  tls_.set_context(options_.tls);
+  tls_.set_context(options_.tls.context, options_.tls.ends);
   acceptor_.start();
   return {};
 }
@@ -469,8 +469,8 @@ void Core::set_tokens(std::shared_ptr<const FileTokens> tokens) {
              [this, tokens = std::move(tokens)]() mutable { door_.set_file(std::move(tokens)); });
 }
 
-void Core::set_tls(std::shared_ptr<ssl_ctx_st> tls) {
-  asio::post(io_, [this, tls = std::move(tls)]() mutable { tls_.set_context(std::move(tls)); });
+void Core::set_tls(ServerTls tls) {
+  asio::post(io_, [this, tls = std::move(tls)] { tls_.set_context(tls.context, tls.ends); });
 }
 
 // Once a second: ends connections whose time is over, sends heartbeats to watchers, answers
@@ -513,7 +513,7 @@ class Server : public HttpServer {
   void set_tokens(std::shared_ptr<const FileTokens> tokens) override {
     core_->set_tokens(std::move(tokens));
   }
-  void set_tls(std::shared_ptr<ssl_ctx_st> tls) override { core_->set_tls(std::move(tls)); }
+  void set_tls(ServerTls tls) override { core_->set_tls(std::move(tls)); }
 
  private:
   Backend& backend_;

@@ -22,6 +22,14 @@ struct ssl_ctx_st;
 
 namespace databridge::api {
 
+// The certificate of the server.
+struct ServerTls {
+  // A context of OpenSSL that belongs to this server alone: it sets what else it needs. Shared with
+  // the connections that use it. Null: plain HTTP.
+  std::shared_ptr<ssl_ctx_st> context;
+  int64_t ends = 0;  // In seconds of Unix time, for the metrics.
+};
+
 struct HttpOptions {
   std::string address = "127.0.0.1";
   uint16_t port = 8080;  // 0: any free port, see HttpServer::port.
@@ -31,9 +39,7 @@ struct HttpOptions {
   // Gets whole lines, each with its line feed, a few times a second, on a thread of its own that
   // may wait for a disk. Empty: there is no access log.
   std::function<void(std::string_view lines)> access_log;
-  // The certificate, as a context of OpenSSL that belongs to this server alone: it sets what else
-  // it needs. Shared with the connections that use it. Null: plain HTTP.
-  std::shared_ptr<ssl_ctx_st> tls;
+  ServerTls tls;
   // The tokens of the token file; null: there is none. Shared, because a reload replaces it.
   std::shared_ptr<const FileTokens> tokens;
   // Gets one line for the log about a request or connection that was refused or ended. Server
@@ -67,7 +73,7 @@ class HttpServer {
   // They count for the next request, and for the next connection. Connections that are open go on.
   // Whether there is TLS, and whether there is a token file, does not change. Any thread.
   virtual void set_tokens(std::shared_ptr<const FileTokens> tokens) = 0;
-  virtual void set_tls(std::shared_ptr<ssl_ctx_st> tls) = 0;
+  virtual void set_tls(ServerTls tls) = 0;
 };
 
 }  // namespace databridge::api

@@ -28,7 +28,8 @@ class Tls {
       : io_(io), trouble_(std::move(trouble)) {}
 
   // The context for new connections. Those that are open keep theirs.
-  void set_context(std::shared_ptr<ssl_ctx_st> context);
+  // `ends` is the end of its certificate, in seconds of Unix time.
+  void set_context(std::shared_ptr<ssl_ctx_st> context, int64_t ends);
   ssl_ctx_st* context() const { return context_.get(); }  // Null: the server speaks plain HTTP.
 
   // Runs `step`, a part of a handshake, when it is its turn. A few steps run between other events,
@@ -47,6 +48,7 @@ class Tls {
   boost::asio::io_context& io_;
   const std::function<void(const std::string&)> trouble_;
   std::shared_ptr<ssl_ctx_st> context_;  // Shared with the part of the node that loads it.
+  int64_t ends_ = 0;
   std::deque<std::function<void()>> steps_;
   bool running_ = false;
   uint64_t shaken_ = 0;

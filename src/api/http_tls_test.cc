@@ -125,7 +125,7 @@ class TlsClient {
 class HttpTlsTest : public HttpTest {
  protected:
   void start_tls(HttpOptions options = {}) {
-    options.tls = server_context("first");
+    options.tls.context = server_context("first");
     options.on_trouble = [this](const std::string& line) {
       const std::lock_guard lock(mutex_);
       troubles_ += line + "\n";
@@ -224,7 +224,7 @@ TEST_F(HttpTlsTest, AnotherCertificateCountsForNewConnectionsOnly) {
   EXPECT_THAT(stream.read_until(":\n\n"), HasSubstr("200 OK"));
   TlsClient idle(port());
   EXPECT_EQ(idle.get("/healthz").status, 200);
-  server->set_tls(server_context("second"));
+  server->set_tls({server_context("second"), 0});
   EXPECT_EQ(idle.get("/healthz").status, 200);  // By now the server has the new one.
   EXPECT_EQ(TlsClient(port()).server_name(), "second");
   EXPECT_EQ(idle.server_name(), "first");

@@ -30,11 +30,20 @@ Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& ap
   return file;
 }
 
-Result<std::shared_ptr<ssl_ctx_st>> load_tls(const Config::Api& api) {
-  if (api.tls_cert.empty()) return nullptr;
+Result<api::ServerTls> load_tls(const Config::Api& api) {
+  if (api.tls_cert.empty()) return api::ServerTls{};
   auto loaded = platform::load_credentials({.ca = {}, .cert = api.tls_cert, .key = api.tls_key});
   if (!loaded) return bad_file("the API's certificate: " + loaded.error().message);
-  return std::move(loaded->context);
+  return api::ServerTls{std::move(loaded->context), loaded->ends};
+}
+
+std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls) {
+  constexpr int64_t kDay = 24 * 3600;
+  if (!tls.context) return {};
+  const int64_t left = platform::seconds_until(tls.ends);
+  if (left > 30 * kDay) return {};
+  return fmt::format("the API's certificate {} {} on {}: make a new one and send SIGHUP",
+                     api.tls_cert, left > 0 ? "ends" : "has ended", platform::date_text(tls.ends));
 }
 
 }  // namespace databridge::lib

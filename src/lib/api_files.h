@@ -7,18 +7,19 @@
 
 #include <memory>
 
-#include "api/auth.h"
+#include "api/http.h"
 #include "base/result.h"
 #include "lib/config.h"
-
-struct ssl_ctx_st;
 
 namespace databridge::lib {
 
 // Null: no token file was given.
 Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& api);
 
-// Null: no certificate was given.
-Result<std::shared_ptr<ssl_ctx_st>> load_tls(const Config::Api& api);
+// Without a context: no certificate was given.
+Result<api::ServerTls> load_tls(const Config::Api& api);
+
+// A warning, if the certificate ends within thirty days; else empty.
+std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls);
 
 }  // namespace databridge::lib
