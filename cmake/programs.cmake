@@ -11,6 +11,9 @@ endfunction()
 
 program(databridge src/daemon/main.cc LINK daemon)
 program(databridgectl src/ctl/main.cc LINK ctl)
+# It uses a few files of the room platform, and not the store. So it need not load the store's
+# library.
+target_link_options(databridgectl PRIVATE -Wl,--as-needed)
 program(databridge-sim sim/main.cc LINK sim)
 program(store_bench bench/store_bench.cc LINK platform)
 program(network_bench bench/network_bench.cc LINK platform)

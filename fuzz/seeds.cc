@@ -10,6 +10,7 @@
 #include "flow/processors/tail_places.h"
 #include "flow/saved.h"
 #include "model/random_nouns.h"
+#include "model/token_file.h"
 #include "platform/frame.h"
 #include "raft/codec.h"
 #include "state/state.h"
@@ -138,7 +139,9 @@ void texts(Seeds& seeds) {
          "{\"type\":\"external\",\"name\":\"a\",\"properties\":{},\"replication\":\"sync\"}"),
         "POST /api/cluster/rebalance?dryRun=true\napplication/json\n",
         "PUT /api/cluster/flows/a\napplication/yaml\nprocessors: []\n",
-        "DELETE /api/cluster/nodes/node-1?force=true\n\n"}) {
+        "DELETE /api/cluster/nodes/node-1?force=true\n\n",
+        "POST /api/cluster/tokens\napplication/json\n{\"role\":\"admin\",\"expiresInMs\":1000}",
+        "DELETE /api/cluster/tokens/0123456789ab\n\n"}) {
     seeds.put("routes", text);
   }
   for (const char* text :
@@ -160,6 +163,10 @@ void texts(Seeds& seeds) {
         "{\"moves\":[{\"processorId\":\"p\",\"from\":null}],\"events\":[{\"id\":\"1.0\"}]}"}) {
     seeds.put("render", text);
   }
+  const std::string token = "dbt_" + std::string(12, 'a') + "_" + std::string(64, 'b');
+  seeds.put("token", "Bearer " + token);
+  seeds.put("token", token_line(Token{std::string(12, 'a'), "ci", TokenRole::operate,
+                                      hash_of_token(token), 1'700'000'000'000, 0}));
   for (const char* path : {"examples/logs.yaml"}) {
     std::ifstream file(path);
     seeds.put("flow_yaml", std::string(std::istreambuf_iterator<char>(file), {}));

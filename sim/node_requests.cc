@@ -29,6 +29,8 @@ void NodeRequests::act(size_t node) {
 }
 
 cluster::RequestBody NodeRequests::draw(const cluster::View& view) {
+  // Rare, and without a number of the random generator, so that other draws stay as they are.
+  if (++drawn_ % 16 == 0) return draw_token();
   switch (cluster_.random().below(5)) {
     case 0:
       return draw_config(view);
@@ -99,6 +101,15 @@ cluster::RequestBody NodeRequests::draw_placement() {
     default:
       return cluster::DrainNode{node, cluster_.storming() && random.chance(0.3)};
   }
+}
+
+// One of three tokens comes or goes.
+cluster::RequestBody NodeRequests::draw_token() {
+  const uint64_t turn = drawn_ / 16;
+  const std::string id = "00000000000" + std::to_string(turn % 3);
+  if (turn % 5 < 2) return cluster::Change{DeleteToken{id}};
+  const auto role = static_cast<TokenRole>(turn % 2);
+  return cluster::Change{PutToken{id, "sim", role, Bytes(kTokenHashSize, 'h'), 60'000}};
 }
 
 void NodeRequests::ask(size_t node, const std::shared_ptr<Wish>& wish) {

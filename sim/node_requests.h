@@ -34,6 +34,7 @@ class NodeRequests {
   cluster::RequestBody draw_processor();
   cluster::RequestBody draw_flow(const cluster::View& view);
   cluster::RequestBody draw_placement();
+  cluster::RequestBody draw_token();
   void ask(size_t node, const std::shared_ptr<Wish>& wish);
   void ask_again(const std::shared_ptr<Wish>& wish, int times);
   void answered(Wish& wish, const cluster::Answer& answer);
@@ -41,6 +42,7 @@ class NodeRequests {
 
   NodeCluster& cluster_;
   uint64_t keys_ = 0;
+  uint64_t drawn_ = 0;
   std::string plan_;                      // The plan that the last dry run has shown.
   std::map<std::string, LogIndex> seen_;  // The version of a key that a client has read.
   // The write that has replaced a version of a key. No other write may have replaced it.

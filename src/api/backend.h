@@ -36,6 +36,9 @@ class Backend {
   // Doubtful points of this node's configuration, in words. They never change. Any thread.
   virtual const std::vector<std::string>& warnings() const = 0;
 
+  // Bytes that nobody can guess, for a new token. Any thread, never blocks.
+  virtual Bytes secret_bytes(size_t count) const = 0;
+
   // Reads a flow from its text. Errors name line and column. Pure, any thread.
   virtual Result<FlowSpec> parse_flow(std::string_view text, FlowFormat format,
                                       const FlowId& id) const = 0;

@@ -50,9 +50,17 @@ struct Call {
 
 using Handler = Routed (*)(Call&);
 
+// A method of a path. A handler cannot be named without the role that it needs.
+struct Method {
+  constexpr Method() = default;  // The path has no such method.
+  constexpr Method(Handler handles, Need needs) : handler(handles), need(needs) {}
+  Handler handler = nullptr;
+  Need need = Need::admin;
+};
+
 struct Row {
   const char* path;  // "{id}" is one segment, "{key}" is all that follows.
-  Handler get, put, post, erase;
+  Method get, put, post, erase;
 };
 const std::vector<Row>& rows();
 
@@ -61,7 +69,8 @@ bool wants_stream(const ApiRequest& request);  // A stream of events, not a list
 ApiResponse problem(const Error& error);
 ApiResponse json_response(std::string body, int status = 200);
 
-// The handlers: first those in routes_read.cc, then those in routes_write.cc.
+// The handlers: first those in routes_read.cc, then those in routes_write.cc; those of tokens are
+// in routes_tokens.cc.
 Routed get_status(Call& call);
 Routed get_nodes(Call& call);
 Routed get_node(Call& call);
@@ -81,6 +90,7 @@ Routed get_health(Call& call);
 Routed get_ready(Call& call);
 Routed get_metrics(Call& call);
 Routed get_openapi(Call& call);
+Routed get_tokens(Call& call);
 
 Routed post_join(Call& call);
 Routed delete_node(Call& call);
@@ -100,5 +110,7 @@ Routed put_config_item(Call& call);
 Routed delete_config_item(Call& call);
 Routed post_transfer(Call& call);
 Routed post_restore(Call& call);
+Routed post_token(Call& call);
+Routed delete_token(Call& call);
 
 }  // namespace databridge::api

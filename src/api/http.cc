@@ -14,12 +14,14 @@
 #include <utility>
 
 #include "api/compress.h"
+#include "api/door.h"
 #include "api/guard.h"
 #include "api/http_accept.h"
 #include "api/http_connection.h"
 #include "api/http_events.h"
 #include "api/http_log.h"
 #include "api/http_request.h"
+#include "api/http_tls.h"
 #include "api/http_worker.h"
 #include "api/routes.h"
 #include "api/views.h"
@@ -50,6 +52,7 @@ struct Exchange {
   ConnectionPtr connection;  // Until the answer was given to it.
   std::string method;        // For the access log, if there is one.
   std::string target;
+  std::optional<Caller> caller;  // Nullopt: no token was needed.
   Clock::time_point begun;
   Clock::time_point deadline;
   bool head = false;
@@ -67,6 +70,7 @@ struct Exchange {
 // meanwhile wait in the state, not in a buffer for the client.
 struct Watcher {
   ConnectionPtr connection;
+  std::optional<Caller> caller;
   EventId seen;
   bool writing = false;
   bool ended = false;
@@ -80,14 +84,16 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(Backend& backend, HttpOptions options)
       : backend_(backend),
         options_(std::move(options)),
-        routes_(backend, options_.seed),
+        door_(options_.tokens, options_.on_trouble),
+        routes_(backend, options_.seed, [this] { return door_.metrics() + tls_.metrics(); }),
         heavy_routes_(backend, ~options_.seed),
         log_(options_.access_log),
         peers_({options_.connections_max, kLocalReserve, options_.away_max, options_.on_trouble}),
-        connections_({options_.read_timeout, options_.write_timeout,
+        connections_({options_.read_timeout, options_.write_timeout, tls_,
                       [this](const ConnectionPtr& connection, HttpRequest&& request) {
                         take(connection, std::move(request));
                       }}),
+        tls_(io_, options_.on_trouble),
         acceptor_(io_, peers_,
                   {.take = [this](auto socket,
                                   auto peer) { welcome(std::move(socket), std::move(peer)); },
@@ -99,11 +105,15 @@ class Core : public std::enable_shared_from_this<Core> {
   void stop();
   void stop_worker() { worker_.stop(); }
   void published();
+  void set_tokens(std::shared_ptr<const FileTokens> tokens);
+  void set_tls(ServerTls tls);
   uint16_t port() const { return port_; }
 
  private:
   void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
   void take(const ConnectionPtr& connection, HttpRequest&& request);
+  std::optional<ApiResponse> ask_for_token(const HttpRequest& request, const Target& target,
+                                           const cluster::View& view, Exchange& exchange);
   std::optional<ApiResponse> refuse_head(const HttpRequest& request, const Target& target,
                                          bool* last) const;
   // `job` makes the answer on the worker's thread. Returns false if too much waits there already.
@@ -121,16 +131,19 @@ class Core : public std::enable_shared_from_this<Core> {
   void feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view);
   void write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text);
   void pump();
+  void look_at_watchers();
   void tick();
 
   Backend& backend_;
   const HttpOptions options_;
+  Door door_;
   Routes routes_;
   Routes heavy_routes_;  // For the worker.
   AccessLog log_;
   Peers peers_;
   Connections connections_;
   asio::io_context io_{1};  // Destroyed before the members that its handlers refer to.
+  Tls tls_;
   Acceptor acceptor_;
   asio::steady_timer tick_;
   Worker worker_;
@@ -159,6 +172,7 @@ Result<void> Core::open() {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
                                       options_.port, ec.message()));
   }
+  tls_.set_context(options_.tls.context, options_.tls.ends);
   acceptor_.start();
   return {};
 }
@@ -204,23 +218,42 @@ void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
   auto target = split_target(request.asks.target);
   if (auto refused = refuse_head(request, target, &exchange->last))
     return answer(exchange, std::move(*refused));
+  const cluster::ViewPtr view = backend_.view();
+  if (auto refused = ask_for_token(request, target, *view, *exchange))
+    return answer(exchange, std::move(*refused));
   ApiRequest call = std::move(request.asks);
   call.target = std::move(target.path);
+  if (exchange->caller) call.by = {exchange->caller->label, connection->remote()};
   // These have no body, and no fields that describe one.
   if (exchange->head || call.method == "GET") {
     call.content_type = call.if_match = call.idempotency_key = call.body = std::string();
   }
   if (!Routes::is_heavy(call)) {
-    return settle(exchange, routes_.route(backend_.view(), std::move(call)));
+    return settle(exchange, routes_.route(view, std::move(call)));
   }
   const size_t bytes = call.body.size();
-  const bool taken =
-      toil(exchange, bytes, [this, view = backend_.view(), call = std::move(call)]() mutable {
-        return heavy_routes_.route(view, std::move(call));
-      });
+  const bool taken = toil(exchange, bytes, [this, view, call = std::move(call)]() mutable {
+    return heavy_routes_.route(view, std::move(call));
+  });
   if (taken) return;
   send(*exchange, problem(Code::unavailable,
                           "too many large requests wait for their turn on this node: try again"));
+}
+
+// Why the client may not do what it asks for. Otherwise the exchange knows the client.
+std::optional<ApiResponse> Core::ask_for_token(const HttpRequest& request, const Target& target,
+                                               const cluster::View& view, Exchange& exchange) {
+  const std::string_view path(target.path);
+  auto passed = door_.pass({.need = Routes::need(request.asks.method, path),
+                            .method = request.asks.method,
+                            .path = path.substr(0, path.find('?')),
+                            .authorization = request.authorization,
+                            .address = exchange.connection->remote(),
+                            .now = Instant(exchange.begun.time_since_epoch()),
+                            .unix_ms = unix_ms_now()},
+                           view);
+  exchange.caller = std::move(passed.caller);
+  return std::move(passed.refused);
 }
 
 // Why the fields are wrong that say for which host a request is and how to read it.
@@ -284,7 +317,8 @@ void Core::log(const Exchange& exchange, int status, size_t bytes) {
             .status = status,
             .bytes = bytes,
             .micros = static_cast<uint64_t>(
-                std::chrono::duration_cast<std::chrono::microseconds>(took).count())});
+                std::chrono::duration_cast<std::chrono::microseconds>(took).count()),
+            .token = exchange.caller ? std::string_view(exchange.caller->id) : std::string_view()});
 }
 
 void Core::answer(const std::shared_ptr<Exchange>& exchange, ApiResponse response) {
@@ -358,8 +392,8 @@ void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
   header.content_type = "text/event-stream";
   exchange.connection->begin_stream(header);
   if (exchange.head) return;
-  auto watcher = std::make_shared<Watcher>(
-      Watcher{std::exchange(exchange.connection, nullptr), stream.after, {}, {}, {}});
+  auto watcher = std::make_shared<Watcher>(Watcher{
+      std::exchange(exchange.connection, nullptr), exchange.caller, stream.after, {}, {}, {}});
   watchers_.push_back(watcher);
   // Set before the first look at the state, so that no publish is missed in between.
   watching_.store(watchers_.size());
@@ -411,6 +445,34 @@ void Core::pump() {
   batches_.clear();
 }
 
+// Sends heartbeats. The stream of a client whose token was revoked, or has ended, ends.
+void Core::look_at_watchers() {
+  const auto now = Clock::now();
+  const int64_t unix_ms = unix_ms_now();
+  const cluster::ViewPtr view = backend_.view();
+  static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
+  for (const auto& watcher : watchers_) {
+    if (watcher->writing || watcher->ended) continue;
+    if (watcher->caller && !door_.still_counts(*watcher->caller, *view, unix_ms)) {
+      watcher->ended = true;
+      watcher->connection->end_stream();
+    } else if (now - watcher->wrote >= options_.stream_heartbeat) {
+      write(watcher, kHeartbeat);
+    }
+  }
+  watchers_.remove_if([](const auto& watcher) { return watcher->ended; });
+  watching_.store(watchers_.size());
+}
+
+void Core::set_tokens(std::shared_ptr<const FileTokens> tokens) {
+  asio::post(io_,
+             [this, tokens = std::move(tokens)]() mutable { door_.set_file(std::move(tokens)); });
+}
+
+void Core::set_tls(ServerTls tls) {
+  asio::post(io_, [this, tls = std::move(tls)] { tls_.set_context(tls.context, tls.ends); });
+}
+
 // Once a second: ends connections whose time is over, sends heartbeats to watchers, answers
 // requests that got no answer. It sets its timer first, so that it always comes again.
 void Core::tick() {
@@ -421,14 +483,8 @@ void Core::tick() {
   });
   peers_.look_at_clock();
   connections_.look_at_clock();
+  look_at_watchers();
   const auto now = Clock::now();
-  static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
-  for (const auto& watcher : watchers_) {
-    if (watcher->writing || watcher->ended) continue;
-    if (now - watcher->wrote >= options_.stream_heartbeat) write(watcher, kHeartbeat);
-  }
-  watchers_.remove_if([](const auto& watcher) { return watcher->ended; });
-  watching_.store(watchers_.size());
 
   while (!waiting_.empty() && (waiting_.front()->answered || waiting_.front()->deadline <= now)) {
     const std::shared_ptr<Exchange> exchange = waiting_.front();
@@ -454,6 +510,10 @@ class Server : public HttpServer {
     core_->stop_worker();
   }
   uint16_t port() const override { return core_->port(); }
+  void set_tokens(std::shared_ptr<const FileTokens> tokens) override {
+    core_->set_tokens(std::move(tokens));
+  }
+  void set_tls(ServerTls tls) override { core_->set_tls(std::move(tls)); }
 
  private:
   Backend& backend_;

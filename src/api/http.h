@@ -15,9 +15,20 @@
 #include <string_view>
 #include <vector>
 
+#include "api/auth.h"
 #include "api/backend.h"
 
+struct ssl_ctx_st;
+
 namespace databridge::api {
+
+// The certificate of the server.
+struct ServerTls {
+  // A context of OpenSSL that belongs to this server alone: it sets what else it needs. Shared with
+  // the connections that use it. Null: plain HTTP.
+  std::shared_ptr<ssl_ctx_st> context;
+  int64_t ends = 0;  // In seconds of Unix time, for the metrics.
+};
 
 struct HttpOptions {
   std::string address = "127.0.0.1";
@@ -28,6 +39,9 @@ struct HttpOptions {
   // Gets whole lines, each with its line feed, a few times a second, on a thread of its own that
   // may wait for a disk. Empty: there is no access log.
   std::function<void(std::string_view lines)> access_log;
+  ServerTls tls;
+  // The tokens of the token file; null: there is none. Shared, because a reload replaces it.
+  std::shared_ptr<const FileTokens> tokens;
   // Gets one line for the log about a request or connection that was refused or ended. Server
   // thread.
   std::function<void(const std::string& line)> on_trouble;
@@ -55,6 +69,11 @@ class HttpServer {
 
   virtual ~HttpServer() = default;  // Stops listening, ends all connections, joins the threads.
   virtual uint16_t port() const = 0;
+
+  // They count for the next request, and for the next connection. Connections that are open go on.
+  // Whether there is TLS, and whether there is a token file, does not change. Any thread.
+  virtual void set_tokens(std::shared_ptr<const FileTokens> tokens) = 0;
+  virtual void set_tls(ServerTls tls) = 0;
 };
 
 }  // namespace databridge::api

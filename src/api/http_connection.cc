@@ -9,6 +9,7 @@
 #include "api/http_drain.h"
 #include "api/http_reason.h"
 #include "api/http_stream.h"
+#include "api/http_tls_stream.h"
 #include "base/check.h"
 
 namespace databridge::api {
@@ -291,6 +292,10 @@ Connection::~Connection() { all_.all_.erase(at_); }
 
 std::shared_ptr<Connection> Connections::add(asio::ip::tcp::socket socket,
                                              std::shared_ptr<Peer> peer, std::string remote) {
+  if (options.tls.context() != nullptr) {
+    return std::make_shared<StreamConnection<TlsStream>>(
+        *this, std::move(remote), TlsStream(std::move(socket), options.tls), std::move(peer));
+  }
   return std::make_shared<StreamConnection<PlainStream>>(
       *this, std::move(remote), PlainStream(std::move(socket)), std::move(peer));
 }

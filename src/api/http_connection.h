@@ -24,6 +24,7 @@
 namespace databridge::api {
 
 class Connections;
+class Tls;
 
 // It lives as long as some object holds it (a request at work, a stream) or an operation of the
 // event loop is pending on it. That is why it is shared.
@@ -68,11 +69,12 @@ class Connections {
     // For a whole request, and for the pause between requests.
     std::chrono::milliseconds read_timeout;
     std::chrono::milliseconds write_timeout;  // For a client that reads nothing.
+    Tls& tls;                                 // If it has a context, connections speak TLS.
     std::function<void(const std::shared_ptr<Connection>&, HttpRequest&&)> take;
   };
   explicit Connections(Options with) : options(std::move(with)) {}
 
-  // Adds a connection over plain TCP. This object must outlive its connections.
+  // Adds a connection over TCP or TLS. This object must outlive its connections.
   std::shared_ptr<Connection> add(boost::asio::ip::tcp::socket socket, std::shared_ptr<Peer> peer,
                                   std::string remote);
 

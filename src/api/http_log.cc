@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "api/json_writer.h"
+#include "model/token.h"
 
 namespace databridge::api {
 namespace {
@@ -29,9 +30,11 @@ void append_access_line(std::string& to, const AccessRecord& record) {
   to += ' ';
   append_printable(to, record.method);
   to += ' ';
-  append_printable(to, record.target);
-  fmt::format_to(std::back_inserter(to), " {} {} {}.{}ms\n", record.status, record.bytes,
+  append_printable(to, without_tokens(record.target.substr(0, kTargetMax)));
+  fmt::format_to(std::back_inserter(to), " {} {} {}.{}ms ", record.status, record.bytes,
                  record.micros / 1000, record.micros % 1000 / 100);
+  append_printable(to, record.token);
+  to += '\n';
 }
 
 AccessLog::AccessLog(Sink sink) : sink_(std::move(sink)) {

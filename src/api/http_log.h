@@ -1,7 +1,7 @@
 // The access log: one line for each request. A thread of its own writes it, so that a slow disk
 // delays no answer.
 //
-// `2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 0.4ms`
+// `2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 0.4ms -`
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,12 @@ struct AccessRecord {
   int status = 0;
   uint64_t bytes = 0;
   uint64_t micros = 0;
+  std::string_view token{};  // The id of the client's token; empty: none was needed.
 };
 
 // Appends the line of a record, with its line feed. Characters that are not printable become '?',
-// so that one request is always one line of seven words.
+// so that one request is always one line of eight words. The secret of a token in a target is
+// struck out.
 void append_access_line(std::string& to, const AccessRecord& record);
 
 class AccessLog {

@@ -85,6 +85,10 @@ class RequestReader::Parser final : public http::basic_parser<true> {
       return refuse(kFieldsTooLarge, ec);
     if (in_body_) return;  // The fields of a trailer do not matter here.
     if (field == http::field::host) ++request.hosts;
+    // Two of them are no token: it would not be clear which one counts.
+    if (field == http::field::authorization && !request.authorization.empty()) {
+      request.authorization = "two fields";
+    }
     if (std::string* place = place_of(field, plain(name)); place != nullptr && place->empty())
       *place = plain(value);
   }
@@ -105,6 +109,8 @@ class RequestReader::Parser final : public http::basic_parser<true> {
         return &request.content_encoding;
       case http::field::content_type:
         return &request.asks.content_type;
+      case http::field::authorization:
+        return &request.authorization;
       case http::field::if_match:
         return &request.asks.if_match;
       case http::field::unknown:

@@ -22,9 +22,10 @@ struct HttpRequest {
   std::string accept_encoding;
   std::string content_encoding;
   std::string expect;
-  size_t hosts = 0;         // The number of Host fields.
-  bool old = false;         // The request is HTTP/1.0.
-  bool keep_alive = false;  // The client wants to send more requests.
+  std::string authorization;  // If there are two such fields, it is a text that is no token.
+  size_t hosts = 0;           // The number of Host fields.
+  bool old = false;           // The request is HTTP/1.0.
+  bool keep_alive = false;    // The client wants to send more requests.
 
   bool head() const { return asks.method == "HEAD"; }
 };

@@ -425,14 +425,14 @@ TEST_F(HttpTest, EventsThatAreNoLongerKeptAreGone) {
 
 // ---- The access log
 
-TEST(HttpLogTest, LineIsAlwaysSevenWords) {
+TEST(HttpLogTest, LineIsAlwaysEightWords) {
   std::string line;
   append_access_line(
       line, {1'795'377'600'123, "127.0.0.1", "GET", "/api/cluster/nodes", 200, 512, 1'480});
-  EXPECT_EQ(line, "2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 1.4ms\n");
+  EXPECT_EQ(line, "2026-11-22T20:00:00.123Z 127.0.0.1 GET /api/cluster/nodes 200 512 1.4ms -\n");
   line.clear();
   append_access_line(line, {1'795'377'600'123, "::1", "GET", "/a b\n\xff", 404, 0, 99});
-  EXPECT_EQ(line, "2026-11-22T20:00:00.123Z ::1 GET /a?b?? 404 0 0.0ms\n");
+  EXPECT_EQ(line, "2026-11-22T20:00:00.123Z ::1 GET /a?b?? 404 0 0.0ms -\n");
 }
 
 TEST_F(HttpTest, EveryRequestIsALineOfTheLog) {

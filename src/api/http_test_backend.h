@@ -119,6 +119,13 @@ class TestBackend : public Backend {
 
   const std::vector<std::string>& warnings() const override { return warned; }
 
+  // In a test they are not secret, but each call gives other ones.
+  Bytes secret_bytes(size_t count) const override {
+    Bytes bytes;
+    while (bytes.size() < count) bytes += static_cast<char>(++secrets_);
+    return bytes;
+  }
+
   std::function<void()> on_parse;  // A test may let it take long.
   std::vector<std::string> warned;
   std::vector<cluster::Request> submitted;
@@ -159,6 +166,7 @@ class TestBackend : public Backend {
   }
 
   mutable std::mutex mutex_;
+  mutable std::atomic<uint8_t> secrets_ = 0;
   cluster::View view_;
   cluster::ViewPtr published_;
   std::function<void()> listener_;

@@ -98,20 +98,20 @@ std::string allowed(const Row& row) {
     if (!methods.empty()) methods += ", ";
     methods += method;
   };
-  if (row.get != nullptr) add("GET");
-  if (row.get != nullptr) add("HEAD");
-  if (row.put != nullptr) add("PUT");
-  if (row.post != nullptr) add("POST");
-  if (row.erase != nullptr) add("DELETE");
+  if (row.get.handler != nullptr) add("GET");
+  if (row.get.handler != nullptr) add("HEAD");
+  if (row.put.handler != nullptr) add("PUT");
+  if (row.post.handler != nullptr) add("POST");
+  if (row.erase.handler != nullptr) add("DELETE");
   return methods;
 }
 
-Handler handler_of(const Row& row, std::string_view method) {
+Method method_of(const Row& row, std::string_view method) {
   if (method == "GET" || method == "HEAD") return row.get;
   if (method == "PUT") return row.put;
   if (method == "POST") return row.post;
   if (method == "DELETE") return row.erase;
-  return nullptr;
+  return {};
 }
 
 // "Application/JSON; charset=utf-8" → "application/json".
@@ -129,49 +129,67 @@ std::optional<ApiResponse> refuse_media(const Row& row, const ApiRequest& reques
   const std::string type = media_type(request.content_type);
   if (type.empty() && request.body.empty()) return std::nullopt;
   if (type == "application/json") return std::nullopt;
-  if (row.put == put_flow && (type == "application/yaml" || type == "application/x-yaml")) {
+  if (row.put.handler == put_flow && (type == "application/yaml" || type == "application/x-yaml")) {
     return std::nullopt;
   }
-  if (row.post == post_restore && type == "application/octet-stream") return std::nullopt;
+  if (row.post.handler == post_restore && type == "application/octet-stream") return std::nullopt;
   return problem("unsupported_media_type", 415,
-                 row.put == put_flow        ? "use application/json or application/yaml"
-                 : row.post == post_restore ? "use application/octet-stream"
-                                            : "use application/json");
+                 row.put.handler == put_flow        ? "use application/json or application/yaml"
+                 : row.post.handler == post_restore ? "use application/octet-stream"
+                                                    : "use application/json");
 }
 
 }  // namespace
 
 const std::vector<Row>& rows() {
+  constexpr auto kOpen = Need::nothing;
+  constexpr auto kRead = Need::read;
+  constexpr auto kOperate = Need::operate;
+  constexpr auto kAdmin = Need::admin;
   static const std::vector<Row> kRows = {
-      {"/api/cluster/config/{key}", get_config_item, put_config_item, nullptr, delete_config_item},
-      {"/api/cluster/status", get_status, nullptr, nullptr, nullptr},
-      {"/api/cluster/nodes", get_nodes, nullptr, nullptr, nullptr},
-      {"/api/cluster/nodes/{id}", get_node, nullptr, nullptr, delete_node},
-      {"/api/cluster/leader", get_leader, nullptr, nullptr, nullptr},
-      {"/api/cluster/assignments", get_assignments, nullptr, nullptr, nullptr},
-      {"/api/cluster/join", nullptr, nullptr, post_join, nullptr},
-      {"/api/cluster/rebalance", nullptr, nullptr, post_rebalance, nullptr},
-      {"/api/cluster/processors", nullptr, nullptr, post_processor, nullptr},
-      {"/api/cluster/processors/{id}", get_processor, nullptr, nullptr, delete_processor},
-      {"/api/cluster/processors/{id}/move", nullptr, nullptr, post_move, nullptr},
-      {"/api/cluster/processors/{id}/stop", nullptr, nullptr, post_stop, nullptr},
-      {"/api/cluster/processors/{id}/start", nullptr, nullptr, post_start, nullptr},
-      {"/api/cluster/flows", get_flows, nullptr, nullptr, nullptr},
-      {"/api/cluster/flows/{id}", get_flow, put_flow, nullptr, delete_flow},
-      {"/api/cluster/nodes/{id}/drain", nullptr, nullptr, post_drain, delete_drain},
-      {"/api/cluster/nodes/{id}/check", nullptr, nullptr, post_check, nullptr},
-      {"/api/cluster/operations", get_operations, nullptr, nullptr, nullptr},
-      {"/api/cluster/operations/{id}", get_operation, nullptr, nullptr, nullptr},
-      {"/api/cluster/strategy", get_strategy, put_strategy, nullptr, nullptr},
-      {"/api/cluster/config", get_config, nullptr, nullptr, nullptr},
-      {"/api/cluster/events", get_events, nullptr, nullptr, nullptr},
-      {"/api/cluster/leader/transfer", nullptr, nullptr, post_transfer, nullptr},
-      {"/api/cluster/snapshot", get_snapshot, nullptr, nullptr, nullptr},
-      {"/api/cluster/snapshot/restore", nullptr, nullptr, post_restore, nullptr},
-      {"/metrics", get_metrics, nullptr, nullptr, nullptr},
-      {"/healthz", get_health, nullptr, nullptr, nullptr},
-      {"/readyz", get_ready, nullptr, nullptr, nullptr},
-      {"/openapi.json", get_openapi, nullptr, nullptr, nullptr},
+      {"/api/cluster/config/{key}",
+       {get_config_item, kRead},
+       {put_config_item, kOperate},
+       {},
+       {delete_config_item, kOperate}},
+      {"/api/cluster/status", {get_status, kRead}, {}, {}, {}},
+      {"/api/cluster/nodes", {get_nodes, kRead}, {}, {}, {}},
+      {"/api/cluster/nodes/{id}", {get_node, kRead}, {}, {}, {delete_node, kAdmin}},
+      {"/api/cluster/leader", {get_leader, kRead}, {}, {}, {}},
+      {"/api/cluster/assignments", {get_assignments, kRead}, {}, {}, {}},
+      {"/api/cluster/join", {}, {}, {post_join, kAdmin}, {}},
+      {"/api/cluster/rebalance", {}, {}, {post_rebalance, kOperate}, {}},
+      {"/api/cluster/processors", {}, {}, {post_processor, kOperate}, {}},
+      {"/api/cluster/processors/{id}",
+       {get_processor, kRead},
+       {},
+       {},
+       {delete_processor, kOperate}},
+      {"/api/cluster/processors/{id}/move", {}, {}, {post_move, kOperate}, {}},
+      {"/api/cluster/processors/{id}/stop", {}, {}, {post_stop, kOperate}, {}},
+      {"/api/cluster/processors/{id}/start", {}, {}, {post_start, kOperate}, {}},
+      {"/api/cluster/flows", {get_flows, kRead}, {}, {}, {}},
+      {"/api/cluster/flows/{id}",
+       {get_flow, kRead},
+       {put_flow, kOperate},
+       {},
+       {delete_flow, kOperate}},
+      {"/api/cluster/nodes/{id}/drain", {}, {}, {post_drain, kOperate}, {delete_drain, kOperate}},
+      {"/api/cluster/nodes/{id}/check", {}, {}, {post_check, kOperate}, {}},
+      {"/api/cluster/operations", {get_operations, kRead}, {}, {}, {}},
+      {"/api/cluster/operations/{id}", {get_operation, kRead}, {}, {}, {}},
+      {"/api/cluster/strategy", {get_strategy, kRead}, {put_strategy, kOperate}, {}, {}},
+      {"/api/cluster/config", {get_config, kRead}, {}, {}, {}},
+      {"/api/cluster/events", {get_events, kRead}, {}, {}, {}},
+      {"/api/cluster/leader/transfer", {}, {}, {post_transfer, kOperate}, {}},
+      {"/api/cluster/snapshot", {get_snapshot, kAdmin}, {}, {}, {}},
+      {"/api/cluster/snapshot/restore", {}, {}, {post_restore, kAdmin}, {}},
+      {"/api/cluster/tokens", {get_tokens, kAdmin}, {}, {post_token, kAdmin}, {}},
+      {"/api/cluster/tokens/{id}", {}, {}, {}, {delete_token, kAdmin}},
+      {"/metrics", {get_metrics, kRead}, {}, {}, {}},
+      {"/healthz", {get_health, kOpen}, {}, {}, {}},
+      {"/readyz", {get_ready, kOpen}, {}, {}, {}},
+      {"/openapi.json", {get_openapi, kRead}, {}, {}, {}},
   };
   return kRows;
 }
@@ -274,8 +292,9 @@ Uuid Call::make_id() const {
 Deferred Call::ask(
     cluster::RequestBody body,
     std::function<ApiResponse(const cluster::ViewPtr&, const cluster::Outcome&)> render) {
-  return Deferred{cluster::Request{std::move(body), request.idempotency_key, fingerprint},
-                  std::move(render)};
+  return Deferred{
+      cluster::Request{std::move(body), request.idempotency_key, fingerprint, request.by},
+      std::move(render)};
 }
 
 ApiResponse problem(std::string_view code, int status, std::string_view detail) {
@@ -304,14 +323,22 @@ ApiResponse json_response(std::string body, int status) {
   return response;
 }
 
-Routes::Routes(const Backend& backend, uint64_t seed) : backend_(backend), random_(seed) {}
+Routes::Routes(const Backend& backend, uint64_t seed, std::function<std::string()> more_metrics)
+    : backend_(backend), random_(seed), more_metrics_(std::move(more_metrics)) {}
+
+Need Routes::need(std::string_view method, std::string_view target) {
+  const auto [row, parameter] = row_of(path_of(target));
+  if (row == nullptr) return Need::read;
+  const Method found = method_of(*row, method);
+  return found.handler == nullptr ? Need::read : found.need;
+}
 
 bool Routes::is_heavy(const ApiRequest& request) {
   constexpr size_t kBodySmall = 32 << 10;
   if (request.body.size() > kBodySmall) return true;
   const auto [row, parameter] = row_of(path_of(request.target));
   if (row == nullptr) return false;
-  const Handler handler = handler_of(*row, request.method);
+  const Handler handler = method_of(*row, request.method).handler;
   if (handler == get_events) return !wants_stream(request);
   return handler == put_flow || handler == post_restore || handler == get_snapshot ||
          handler == get_flows || handler == get_flow || handler == get_assignments ||
@@ -323,13 +350,13 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
   const std::string_view path = path_of(target);
   const auto [found, parameter] = row_of(path);
   if (found == nullptr) return problem(Code::not_found, "there is nothing at this path");
-  const Handler handler = handler_of(*found, request.method);
+  const Handler handler = method_of(*found, request.method).handler;
   if (handler == nullptr) {
     ApiResponse response = problem("method_not_allowed", 405, "this path has other methods");
     response.headers.emplace_back("Allow", allowed(*found));
     return response;
   }
-  const bool reads = handler == found->get;
+  const bool reads = handler == found->get.handler;
   if (!reads) {
     if (auto refused = refuse_media(*found, request)) return std::move(*refused);
     if (!request.idempotency_key.empty()) {
@@ -340,7 +367,7 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
       }
       request.idempotency_key = key->text();  // In one fixed spelling.
     }
-    if (!request.if_match.empty() && found->put != put_config_item) {
+    if (!request.if_match.empty() && found->put.handler != put_config_item) {
       return problem(Code::unprocessable, "If-Match is only accepted for a configuration key");
     }
   }

@@ -6,6 +6,7 @@
 //   HTTP thread).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -27,7 +28,11 @@ struct ApiRequest {
   std::string idempotency_key;
   std::string last_event_id;
   std::string body;
+  Actor by{};  // The client, if the node has asked it for a token.
 };
+
+// The role that a method of a path needs (docs/adr/0020).
+enum class Need : uint8_t { nothing, read, operate, admin };
 
 struct ApiResponse {
   int status = 200;
@@ -56,7 +61,8 @@ struct Call;
 class Routes {
  public:
   // `seed` must differ between nodes and starts, since ids of processors are made from it.
-  Routes(const Backend& backend, uint64_t seed);
+  // `more_metrics` returns series of the server itself, for /metrics.
+  Routes(const Backend& backend, uint64_t seed, std::function<std::string()> more_metrics = {});
 
   // Accepts any request and never throws.
   Routed route(const cluster::ViewPtr& view, ApiRequest request);
@@ -65,17 +71,23 @@ class Routes {
   // backups, long lists. Cheap.
   static bool is_heavy(const ApiRequest& request);
 
+  // The role that a request needs. A path that is not there needs `read`: it tells nothing to a
+  // stranger. Cheap.
+  static Need need(std::string_view method, std::string_view target);
+
   // Every path of the table and its methods: {"/api/cluster/nodes/{id}", "GET, DELETE"}.
   static std::vector<std::pair<std::string, std::string>> table();
 
  private:
   friend struct Call;
   friend Routed get_status(Call& call);
+  friend Routed get_metrics(Call& call);
   Routed linearizable(ApiRequest request);
   const std::string& status(const cluster::ViewPtr& view);
 
   const Backend& backend_;
   Random random_;
+  const std::function<std::string()> more_metrics_;
   // The status adds up all assignments, so it is computed once for each view, not for each request.
   cluster::ViewPtr status_of_;
   std::string status_;

@@ -571,5 +571,33 @@ TEST_F(RoutesTest, OpenApiHasThePathsOfTheTable) {
   EXPECT_EQ(documented, (std::map<std::string, std::string>(table.begin(), table.end())));
 }
 
+TEST_F(RoutesTest, OpenApiHasTheRolesOfTheTable) {
+  const Json document = Json::parse(openapi_document());
+  EXPECT_EQ(document["security"], Json::parse(R"([{"token":[]}])"));
+  for (const auto& [path, methods] : document["paths"].items()) {
+    for (const auto& [method, operation] : methods.items()) {
+      std::string word = method;
+      for (char& c : word) c = static_cast<char>(std::toupper(c));
+      std::string needs;
+      switch (Routes::need(word, path)) {
+        case Need::nothing:
+          EXPECT_EQ(operation["security"], Json::array()) << method << " " << path;
+          continue;
+        case Need::read:
+          needs = "read";
+          break;
+        case Need::operate:
+          needs = "operate";
+          break;
+        case Need::admin:
+          needs = "admin";
+      }
+      EXPECT_EQ(operation["x-role"], needs) << method << " " << path;
+      EXPECT_TRUE(operation["responses"].contains("401")) << method << " " << path;
+      EXPECT_TRUE(operation["responses"].contains("403")) << method << " " << path;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace databridge::api

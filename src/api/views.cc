@@ -61,6 +61,8 @@ void write_datum(JsonWriter& json, const std::string& name, const std::string& v
   const bool whole = ec == std::errc() && stop == end;
   if (name == "quarantinedUntilMs" && whole) {  // Events of older versions have this.
     json.key("quarantinedUntil").time(static_cast<int64_t>(number));
+  } else if (name == "expiresAtMs" && whole) {
+    json.key("expiresAt").time(static_cast<int64_t>(number));
   } else if (whole && (kNumbers.count(name) != 0 || name.ends_with("Ms"))) {
     json.foreign_key(name).number(number);
   } else if ((name == "deleted" || name == "startsAnew") && (value == "true" || value == "false")) {

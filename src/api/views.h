@@ -42,6 +42,7 @@ std::string show_flows(const View& view, const Page& page);
 std::string show_flow(const View& view, const FlowRow& flow);
 std::string show_config_item(std::string_view key, const ConfigItem& item);
 std::string show_config(const View& view, const Page& page);
+std::string show_tokens(const View& view, const Page& page);  // In views_tokens.cc.
 std::string show_strategy(const View& view);
 std::string show_plan(const View& view, const placement::Plan& plan);
 std::string show_event(const Event& event);

@@ -103,7 +103,8 @@ void PendingRequests::propose(const ToServe& served, CommandBody body, const Tur
                                          .request = served.id,
                                          .idempotency_key = served.request.idempotency_key,
                                          .fingerprint = served.request.fingerprint,
-                                         .age_ms = turn.consensus.age_ms}});
+                                         .age_ms = turn.consensus.age_ms,
+                                         .by = served.request.by}});
 }
 
 void PendingRequests::propose_placed(const ToServe& served, CommandBody body, ProcessorId processor,

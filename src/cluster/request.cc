@@ -169,6 +169,7 @@ Bytes encode(const Request& request) {
   std::visit([&](const auto& body) { write(body, &wire); }, request.body);
   wire.set_idempotency_key(request.idempotency_key);
   wire.set_fingerprint(request.fingerprint);
+  if (request.by != Actor{}) put(request.by, wire.mutable_by());
   return wire.SerializeAsString();
 }
 
@@ -180,6 +181,7 @@ Result<Request> decode_request(BytesView bytes) {
   read_body(wire, request.body, check);
   request.idempotency_key = wire.idempotency_key();
   request.fingerprint = wire.fingerprint();
+  get(wire.by(), request.by, check);
   if (!check.ok()) return fail(Code::corrupt, "a request holds " + check.wrong());
   return request;
 }

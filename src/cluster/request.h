@@ -62,6 +62,7 @@ struct Request {
   std::string idempotency_key;
   // A hash of what the client sent, since a key is for one request. 0 = none.
   uint64_t fingerprint = 0;
+  Actor by{};  // The client, if the API of the node that took the request knows it.
 };
 
 // The result. The answer is true at log index `index`: the node of the client waits until its view

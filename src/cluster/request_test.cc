@@ -65,7 +65,7 @@ TEST(Request, EveryKindComesBack) {
   for (size_t kind = 0; kind < std::variant_size_v<RequestBody>; ++kind) {
     std::string last;
     for (int round = 0; round < 200; ++round) {
-      const Request request{body(kind, nouns), nouns.text(), nouns.number()};
+      const Request request{body(kind, nouns), nouns.text(), nouns.number(), nouns.actor()};
       ASSERT_EQ(request.body.index(), kind);
       const Bytes bytes = encode(request);
       const auto back = decode_request(bytes);

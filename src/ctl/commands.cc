@@ -2,7 +2,9 @@
 
 #include <cstdio>
 
+#include "base/bytes.h"
 #include "ctl/render.h"
+#include "model/token.h"
 
 namespace databridge::ctl {
 
@@ -41,12 +43,33 @@ int Context::list(const std::string& path, std::string (*render)(std::string_vie
   }
 }
 
+namespace {
+
+// The token in a file, which holds nothing else.
+Result<std::string> read_token(const std::string& path) {
+  auto text = read_file(path);
+  if (!text) return text;
+  const std::string token(trimmed(text->substr(0, text->find_first_of("\r\n"))));
+  if (token_id_of(token)) return token;
+  return fail(Code::invalid, path +
+                                 " must hold one line with a token, dbt_…; this is the file of "
+                                 "a client, not the token file of a node");
+}
+
+}  // namespace
+
 int run(int argc, const char* const* argv) {
   CLI::App app{"databridgectl: a DataBridge cluster from the command line"};
-  std::string api = environment_api();
-  if (api.empty()) api = "http://127.0.0.1:8080";
+  std::string api = environment("DATABRIDGE_API");
+  if (api.empty()) api = "127.0.0.1:8080";
+  Target target;
+  target.ca = environment("DATABRIDGE_CA");
+  std::string token_file = environment("DATABRIDGE_TOKEN_FILE");
   std::string format = "table";
   app.add_option("--api", api, "The API of any node (or DATABRIDGE_API)")->capture_default_str();
+  app.add_option("--token-file", token_file, "The file with your token (or DATABRIDGE_TOKEN_FILE)");
+  app.add_option("--ca", target.ca,
+                 "The authority of the API's certificate, a PEM file (or DATABRIDGE_CA)");
   app.add_option("-o,--output", format, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
@@ -60,6 +83,8 @@ int run(int argc, const char* const* argv) {
   add_config_commands(app, chosen);
   add_event_commands(app, chosen);
   add_snapshot_commands(app, chosen);
+  add_token_commands(app, chosen);
+  add_certs_commands(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {
@@ -70,8 +95,19 @@ int run(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;  // --help is no error.
   }
-  if (!api.starts_with("http://") && !api.starts_with("https://")) api = "http://" + api;
-  Http http(api);
+  if (!api.starts_with("http://") && !api.starts_with("https://")) {
+    api = (target.ca.empty() ? "http://" : "https://") + api;
+  }
+  target.base = api;
+  if (!token_file.empty()) {
+    auto token = read_token(token_file);
+    if (!token) {
+      std::fprintf(stderr, "databridgectl: %s\n", token.error().message.c_str());
+      return kFailed;
+    }
+    target.token = std::move(*token);
+  }
+  Http http(std::move(target));
   return chosen(Context{http, format == "json"});
 }
 

@@ -40,6 +40,8 @@ void add_flow_commands(CLI::App& app, Command& chosen);
 void add_config_commands(CLI::App& app, Command& chosen);
 void add_event_commands(CLI::App& app, Command& chosen);
 void add_snapshot_commands(CLI::App& app, Command& chosen);
+void add_token_commands(CLI::App& app, Command& chosen);
+void add_certs_commands(CLI::App& app, Command& chosen);
 
 // The whole program except main(): arguments in, exit code out.
 int run(int argc, const char* const* argv);

@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <chrono>
@@ -21,12 +23,17 @@ constexpr size_t kReplyMax = 1 << 30;
 constexpr long kConnectSeconds = 5;
 constexpr long kAnswerSeconds = 60;
 
-using Headers = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
-
-Headers headers_of(const std::vector<std::string>& lines) {
-  curl_slist* list = nullptr;
-  for (const std::string& line : lines) list = curl_slist_append(list, line.c_str());
-  return Headers(list, curl_slist_free_all);
+// What a user may do when no answer has come.
+const char* hint(CURLcode code) {
+  switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+      return "--ca or DATABRIDGE_CA names the file with the authority of the API's certificate";
+    case CURLE_SSL_CONNECT_ERROR:
+      return "does the API speak TLS? use http:// where it does not";
+    default:
+      return "is the node up? --api or DATABRIDGE_API names another";
+  }
 }
 
 size_t append(char* data, size_t size, size_t count, void* to) {
@@ -63,38 +70,52 @@ size_t take_lines(char* data, size_t size, size_t count, void* to) {
 
 }  // namespace
 
-Http::Http(std::string base) : base_(std::move(base)), handle_(curl_easy_init()) {
+Http::Http(Target target)
+    : target_(std::move(target)),
+      headers_(nullptr, curl_slist_free_all),
+      handle_(curl_easy_init()) {
   CHECK(handle_ != nullptr);
-  while (base_.ends_with('/')) base_.pop_back();
+  while (target_.base.ends_with('/')) target_.base.pop_back();
 }
 
 Http::~Http() { curl_easy_cleanup(handle_); }
 
 void Http::go_to(const std::string& address) {
-  base_ = base_.substr(0, base_.find("://") + 3) + address;
+  target_.base = target_.base.substr(0, target_.base.find("://") + 3) + address;
+}
+
+// What all calls have in common.
+void Http::set_up(const std::string& url, const std::vector<std::string>& headers) {
+  CURL* handle = handle_;
+  curl_easy_reset(handle);
+  curl_slist* list = nullptr;
+  for (const std::string& line : headers) list = curl_slist_append(list, line.c_str());
+  if (!target_.token.empty()) {
+    list = curl_slist_append(list, ("Authorization: Bearer " + target_.token).c_str());
+  }
+  headers_.reset(list);
+  curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
+  curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, list);
+  if (!target_.ca.empty()) curl_easy_setopt(handle, CURLOPT_CAINFO, target_.ca.c_str());
 }
 
 Result<Reply> Http::send(const std::string& method, const std::string& path,
                          const std::string& body, const std::string& content_type,
                          const std::vector<std::string>& headers) {
   CURL* handle = handle_;
-  curl_easy_reset(handle);
-  const std::string url = base_ + path;
   std::vector<std::string> lines = headers;
   // The node refuses a body that is too large by itself, without being asked first.
   lines.emplace_back("Expect:");
   lines.emplace_back(body.empty() ? "Content-Type:" : "Content-Type: " + content_type);
-  const Headers list = headers_of(lines);
+  set_up(target_.base + path, lines);
   Reply reply;
   char error[CURL_ERROR_SIZE] = "";
-  curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
   curl_easy_setopt(handle, CURLOPT_TIMEOUT, kAnswerSeconds);
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, list.get());
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, append);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &reply.body);
   if (method != "GET") {
@@ -104,10 +125,8 @@ Result<Reply> Http::send(const std::string& method, const std::string& path,
   }
   const CURLcode code = curl_easy_perform(handle);
   if (code != CURLE_OK) {
-    return fail(Code::io,
-                fmt::format("no answer from {}: {} (is the node up? --api or DATABRIDGE_API names "
-                            "another)",
-                            base_, *error != 0 ? error : curl_easy_strerror(code)));
+    const std::string why = *error != 0 ? error : curl_easy_strerror(code);
+    return fail(Code::io, fmt::format("no answer from {}: {} ({})", target_.base, why, hint(code)));
   }
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
@@ -118,19 +137,11 @@ Result<Reply> Http::send(const std::string& method, const std::string& path,
 Result<void> Http::stream(const std::string& path, const std::vector<std::string>& headers,
                           const std::function<bool(std::string_view line)>& take) {
   CURL* handle = handle_;
-  curl_easy_reset(handle);
-  const std::string url = base_ + path;
-  const Headers list = headers_of(headers);
+  set_up(target_.base + path, headers);
   Lines lines{handle, take, {}, false};
-  curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
-  curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(handle, CURLOPT_NOPROXY, "*");
-  curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
   // The node sends heartbeats every few seconds, so without any it is gone.
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, 30L);
-  curl_easy_setopt(handle, CURLOPT_HTTPHEADER, list.get());
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_lines);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &lines);
   const CURLcode code = curl_easy_perform(handle);
@@ -141,7 +152,7 @@ Result<void> Http::stream(const std::string& path, const std::vector<std::string
     return tl::make_unexpected(problem(Reply{static_cast<int>(status), lines.rest}));
   }
   return fail(Code::unavailable,
-              fmt::format("the stream from {} ended: {}", base_, curl_easy_strerror(code)));
+              fmt::format("the stream from {} ended: {}", target_.base, curl_easy_strerror(code)));
 }
 
 std::string escape(std::string_view text) {
@@ -172,6 +183,12 @@ Result<std::string> read_file(const std::string& path) {
   return content;
 }
 
+bool can_read(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file != nullptr) std::fclose(file);
+  return file != nullptr;
+}
+
 Result<void> write_file(const std::string& path, std::string_view content) {
   std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wb");
   if (file == nullptr) {
@@ -184,11 +201,53 @@ Result<void> write_file(const std::string& path, std::string_view content) {
   return {};
 }
 
+namespace {
+
+tl::unexpected<Error> cannot_write(const std::string& path) {
+  return fail(Code::io, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+}
+
+Result<void> write_secret(const std::string& path, const char* mode, std::string_view content) {
+  std::FILE* file = std::fopen(path.c_str(), mode);
+  if (file == nullptr) return cannot_write(path);
+  bool fine = ::fchmod(::fileno(file), S_IRUSR | S_IWUSR) == 0;
+  fine = fine && std::fwrite(content.data(), 1, content.size(), file) == content.size();
+  fine = std::fflush(file) == 0 && fine;
+  fine = std::fclose(file) == 0 && fine;
+  return fine ? Result<void>() : cannot_write(path);
+}
+
+}  // namespace
+
+Result<void> append_secret_file(const std::string& path, std::string_view content) {
+  return write_secret(path, "ab", content);
+}
+
+Result<void> replace_secret_file(const std::string& path, std::string_view content) {
+  const std::string fresh = path + ".new";
+  if (auto written = write_secret(fresh, "wb", content); !written) return written;
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) return cannot_write(path);
+  return {};
+}
+
+Result<Bytes> random_bytes(size_t count) {
+  Bytes bytes(count, 0);
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(count)) != 1) {
+    return fail(Code::io, "the system gives no random numbers");
+  }
+  return bytes;
+}
+
+int64_t unix_ms_now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
 void wait_a_second() { std::this_thread::sleep_for(std::chrono::seconds(1)); }
 
-std::string environment_api() {
-  const char* api = std::getenv("DATABRIDGE_API");
-  return api != nullptr ? api : "";
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
 }
 
 Error problem(const Reply& reply) {
@@ -201,6 +260,13 @@ Error problem(const Reply& reply) {
   const std::string detail = text("detail");
   Error error{Code::internal, detail.empty() ? fmt::format("the node answered {}", reply.status)
                                              : fmt::format("{} ({})", detail, code)};
+  if (code == "unauthorized") {
+    error.code = Code::forbidden;
+    error.message += "; --token-file or DATABRIDGE_TOKEN_FILE names the file with your token";
+  }
+  if (code == "forbidden") {
+    error.code = Code::forbidden;
+  }
   if (code == "no_leader") error.code = Code::no_leader;
   if (code == "no_quorum") error.code = Code::no_quorum;
   if (code == "not_found") error.code = Code::not_found;

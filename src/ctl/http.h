@@ -4,13 +4,17 @@
 //   block.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
+
+struct curl_slist;
 
 namespace databridge::ctl {
 
@@ -19,10 +23,16 @@ struct Reply {
   std::string body;
 };
 
+// How a node is reached.
+struct Target {
+  std::string base;   // http://host:port or https://host:port, without a path.
+  std::string token;  // The text of a token; empty: none is sent.
+  std::string ca;     // A file with the authorities that are trusted; empty: the system's.
+};
+
 class Http {
  public:
-  // `base`: http://host:port, without a path.
-  explicit Http(std::string base);
+  explicit Http(Target target);
   ~Http();
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
@@ -42,7 +52,10 @@ class Http {
                       const std::function<bool(std::string_view line)>& take);
 
  private:
-  std::string base_;
+  void set_up(const std::string& url, const std::vector<std::string>& headers);
+
+  Target target_;
+  std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers_;  // Of the call.
   void* handle_;  // CURL*, kept so that the connection stays open.
 };
 
@@ -51,12 +64,19 @@ std::string escape(std::string_view text);
 
 // "-" is standard input or output.
 Result<std::string> read_file(const std::string& path);
+bool can_read(const std::string& path);
 Result<void> write_file(const std::string& path, std::string_view content);
+// The file of a secret is readable for its owner only. These keep it so.
+Result<void> append_secret_file(const std::string& path, std::string_view content);
+Result<void> replace_secret_file(const std::string& path, std::string_view content);
+
+Result<Bytes> random_bytes(size_t count);  // Nobody can guess them.
+int64_t unix_ms_now();
 
 void wait_a_second();
 
-// The environment variable DATABRIDGE_API, or "".
-std::string environment_api();
+// The value of an environment variable, or "".
+std::string environment(const char* name);
 
 // The error that a problem+json answer describes.
 Error problem(const Reply& reply);

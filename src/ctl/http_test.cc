@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <thread>
 
@@ -168,6 +171,14 @@ INSTANTIATE_TEST_SUITE_P(
              R"({"value":"plain words"})"},
         Case{{"config", "delete", "k"}, "DELETE /api/cluster/config/k", ""},
         Case{{"config", "list"}, "GET /api/cluster/config", ""},
+        Case{{"token", "list"}, "GET /api/cluster/tokens", ""},
+        Case{{"token", "create", "--role", "operate", "--name", "ci", "--expires", "90d"},
+             "POST /api/cluster/tokens",
+             R"({"expiresInMs":7776000000,"name":"ci","role":"operate"})"},
+        Case{{"token", "create", "--role", "admin"},
+             "POST /api/cluster/tokens",
+             R"({"name":"","role":"admin"})"},
+        Case{{"token", "revoke", "0123456789ab"}, "DELETE /api/cluster/tokens/0123456789ab", ""},
         Case{{"snapshot", "save", "-"}, "GET /api/cluster/snapshot?consistency=linearizable", ""}));
 
 TEST(Ctl, CompareAndSetSendsTheVersion) {
@@ -175,6 +186,85 @@ TEST(Ctl, CompareAndSetSendsTheVersion) {
   EXPECT_EQ(ctl(node.api, {"config", "set", "k", "1", "--if-version", "7"}).code, kDone);
   EXPECT_THAT(node.asked[0], HasSubstr("\r\nIf-Match: 7\r\n"));
   EXPECT_THAT(node.asked[0], HasSubstr("\r\nContent-Type: application/json\r\n"));
+}
+
+class TokenFiles : public testing::Test {
+ protected:
+  TokenFiles() {
+    std::string name = "/tmp/databridge-ctl-XXXXXX";
+    EXPECT_NE(::mkdtemp(name.data()), nullptr);
+    directory = name;
+  }
+  ~TokenFiles() override {
+    for (const char* name : {"/tokens", "/mine"}) std::remove((directory + name).c_str());
+    ::rmdir(directory.c_str());
+  }
+  std::string write(const char* name, const std::string& content) const {
+    EXPECT_TRUE(write_file(directory + name, content));
+    return directory + name;
+  }
+
+  std::string directory;
+};
+
+TEST_F(TokenFiles, TheTokenOfAFileIsSent) {
+  const std::string token = "dbt_0123456789ab_" + std::string(64, 'c');
+  const std::string file = write("/mine", token + "\n");
+  FakeNode node({answer(200, "{}")});
+  EXPECT_EQ(ctl(node.api, {"--token-file", file, "status"}).code, kDone);
+  EXPECT_THAT(node.asked[0], HasSubstr("\r\nAuthorization: Bearer " + token + "\r\n"));
+  write("/mine", "not a token\n");
+  const Ran ran = ctl("http://127.0.0.1:1", {"--token-file", file, "status"});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("must hold one line with a token"));
+}
+
+TEST_F(TokenFiles, AreMadeListedAndChangedOffline) {
+  const std::string file = directory + "/tokens";
+  const std::string none = "http://127.0.0.1:1";  // No node is asked.
+  const Ran first = ctl(none, {"token", "create", "--file", file, "--role", "admin"});
+  ASSERT_EQ(first.code, kDone) << first.err;
+  const Ran second = ctl(none, {"token", "create", "--file", file, "--role", "read", "--name", "ci",
+                                "--expires", "12h"});
+  ASSERT_EQ(second.code, kDone) << second.err;
+  EXPECT_NE(first.out, second.out);
+  EXPECT_THAT(first.out, testing::MatchesRegex("dbt_[0-9a-f]+_[0-9a-f]+\n"));
+  struct stat status {};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  const std::string content = *read_file(file);
+  EXPECT_THAT(content, testing::Not(HasSubstr(first.out.substr(17, 64))));
+  const Ran listed = ctl(none, {"token", "list", "--file", file});
+  EXPECT_THAT(listed.out, HasSubstr(first.out.substr(4, 12)));
+  EXPECT_THAT(listed.out, HasSubstr("ci"));
+
+  EXPECT_EQ(ctl(none, {"token", "revoke", "000000000000", "--file", file}).code, kFailed);
+  EXPECT_EQ(ctl(none, {"token", "revoke", first.out.substr(4, 12), "--file", file}).code, kDone);
+  const std::string left = *read_file(file);
+  EXPECT_THAT(left, testing::Not(HasSubstr(first.out.substr(4, 12))));
+  EXPECT_THAT(left, HasSubstr(second.out.substr(4, 12)));
+  // A file that a node would refuse is left as it is.
+  write("/tokens", "nonsense\n");
+  EXPECT_EQ(ctl(none, {"token", "create", "--file", file}).code, kFailed);
+  EXPECT_EQ(*read_file(file), "nonsense\n");
+}
+
+TEST(Ctl, BadWishesForTokensAreRefused) {
+  const std::string none = "http://127.0.0.1:1";
+  for (const char* life : {"90", "d", "-1d", "1y", "99999999999999d", "0s"}) {
+    const Ran ran = ctl(none, {"token", "create", "--expires", life});
+    EXPECT_EQ(ran.code, kFailed) << life;
+    EXPECT_THAT(ran.err, HasSubstr("--expires takes a length")) << life;
+  }
+  EXPECT_EQ(ctl(none, {"token", "create", "--role", "root"}).code, kUsage);
+  EXPECT_EQ(ctl(none, {"token", "revoke"}).code, kUsage);
+}
+
+TEST(Ctl, RefusedTokensComeWithARemedy) {
+  FakeNode node({answer(401, R"({"detail":"a token is needed","code":"unauthorized"})")});
+  const Ran ran = ctl(node.api, {"status"});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("a token is needed (unauthorized); --token-file or "));
 }
 
 TEST(Ctl, ListsAreReadToTheirEnd) {

@@ -280,6 +280,17 @@ std::string render_operations(std::string_view text) {
                {"LEFT", "remaining"}});
 }
 
+std::string render_tokens(std::string_view text) {
+  return list(parse(text), "tokens",
+              {{"ID", "id"},
+               {"NAME", "name"},
+               {"ROLE", "role"},
+               {"CREATED", "createdAt"},
+               {"EXPIRES", "expiresAt"}});
+}
+
+std::string render_new_token(std::string_view text) { return cell(parse(text), "token") + "\n"; }
+
 std::string render_restore(std::string_view text) {
   const Json json = parse(text);
   std::string out = at(json, "dryRun") == true ? "a restore would change:\n" : "restored:\n";
@@ -299,6 +310,21 @@ std::string render_restore(std::string_view text) {
 
 std::string render_config(std::string_view text) {
   return list(parse(text), "config", {{"KEY", "key"}, {"VERSION", "version"}, {"VALUE", "value"}});
+}
+
+std::string render_certificates(std::string_view text) {
+  const Json json = parse(text);
+  Rows rows = {{"NAME", "USE", "ENDS", "DAYS LEFT", "HOSTS", "SHA-256", "FILE"}};
+  for (const Json& each : at(json, "certificates")) {
+    std::string hosts;
+    for (const Json& host : at(each, "hosts")) {
+      hosts += (hosts.empty() ? "" : ",") + cell(Json{{"h", host}}, "h");
+    }
+    rows.push_back({cell(each, "name"), cell(each, "use"), cell(each, "ends"),
+                    cell(each, "daysLeft"), hosts.empty() ? "-" : hosts, cell(each, "fingerprint"),
+                    cell(each, "file")});
+  }
+  return table(rows);
 }
 
 std::string render_config_item(std::string_view text) {

@@ -28,7 +28,10 @@ std::string render_restore(std::string_view json);
 std::string render_config(std::string_view json);
 std::string render_config_item(std::string_view json);
 std::string render_strategy(std::string_view json);
+std::string render_tokens(std::string_view json);
+std::string render_new_token(std::string_view json);  // The token itself, alone on its line.
 std::string render_events(std::string_view json);
+std::string render_certificates(std::string_view json);
 std::string render_event(std::string_view json);  // One line, as in a stream.
 
 // The value of "status" in a cluster's status, or "-".

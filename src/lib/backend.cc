@@ -2,6 +2,7 @@
 
 #include "flow/flow_yaml.h"
 #include "flow/registry.h"
+#include "platform/process.h"
 
 namespace databridge::lib {
 
@@ -9,6 +10,13 @@ namespace databridge::lib {
 Result<FlowSpec> EngineBackend::parse_flow(std::string_view text, api::FlowFormat,
                                            const FlowId& id) const {
   return flow::read_flow(text, id.value);
+}
+
+Bytes EngineBackend::secret_bytes(size_t count) const {
+  Bytes bytes;
+  while (bytes.size() < count) append_little64(bytes, platform::entropy64());
+  bytes.resize(count);
+  return bytes;
 }
 
 Result<ProcessorSpec> EngineBackend::check_processor(ProcessorSpec spec) const {

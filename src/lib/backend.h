@@ -25,6 +25,7 @@ class EngineBackend final : public api::Backend {
     engine_.on_publish(std::move(published));
   }
   const std::vector<std::string>& warnings() const override { return warnings_; }
+  Bytes secret_bytes(size_t count) const override;
   Result<FlowSpec> parse_flow(std::string_view text, api::FlowFormat format,
                               const FlowId& id) const override;
   Result<ProcessorSpec> check_processor(ProcessorSpec spec) const override;

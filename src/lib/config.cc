@@ -72,8 +72,47 @@ Result<void> check_timing(const Config& config, const Origins& origins) {
   return {};
 }
 
-// A port that strangers can reach needs TLS, which this version does not have. The rule also holds
-// for a node that stands alone, since its next start may be in a cluster.
+// Beyond loopback the API needs TLS and tokens.
+Result<void> check_api_network(Config* config, const Origins& origins) {
+  auto& api = config->api;
+  const bool tls = !api.tls_cert.empty();
+  const bool tokens = !api.token_file.empty();
+  if (tls != !api.tls_key.empty()) {
+    return wrong(origins.of(tls ? "api-tls-cert" : "api-tls-key"),
+                 tls ? "needs its key: give --api-tls-key, too"
+                     : "needs its certificate: give --api-tls-cert, too");
+  }
+  const auto reach = reach_of(api.address).value();
+  if (reach != Reach::loopback && !(tls && tokens) && !config->insecure_network) {
+    const char* lacks = tls      ? "no tokens: give --api-token-file"
+                        : tokens ? "no TLS: give --api-tls-cert and --api-tls-key"
+                                 : "neither TLS nor tokens: give --api-tls-cert, --api-tls-key and "
+                                   "--api-token-file";
+    return wrong(origins.of("api-address"),
+                 fmt::format("{} is beyond loopback and the API has {}, or use 127.0.0.1, or give "
+                             "--insecure-network",
+                             api.address, lacks));
+  }
+  if (reach == Reach::wildcard && api.advertise.empty()) {
+    return wrong(origins.of("api-address"),
+                 fmt::format("{} means every interface: say with --api-advertise-address how "
+                             "others reach the API",
+                             api.address));
+  }
+  if (reach == Reach::loopback) return {};
+  if (!tokens) {
+    config->warnings.push_back(
+        fmt::format("the API on {} has {}: whoever can reach it is in charge", api.address,
+                    tls ? "no tokens" : "neither TLS nor tokens"));
+  } else if (!tls) {
+    config->warnings.push_back(fmt::format(
+        "the API on {} is not encrypted: whoever is on the way can read the tokens", api.address));
+  }
+  return {};
+}
+
+// A cluster port that strangers can reach needs TLS, which this version does not have. The rule
+// also holds for a node that stands alone, since its next start may be in a cluster.
 Result<void> check_network(Config* config, const Origins& origins) {
   auto& cluster = config->cluster;
   const auto cluster_reach = reach_of(cluster.bind_host).value();
@@ -96,26 +135,7 @@ Result<void> check_network(Config* config, const Origins& origins) {
                     "and change everything",
                     cluster.bind_host));
   }
-  auto& api = config->api;
-  const auto reach = reach_of(api.address).value();
-  if (reach != Reach::loopback && !config->insecure_network) {
-    return wrong(origins.of("api-address"),
-                 fmt::format("{} is beyond loopback and the API has neither TLS nor tokens: use "
-                             "127.0.0.1, or give --insecure-network",
-                             api.address));
-  }
-  if (reach == Reach::wildcard && api.advertise.empty()) {
-    return wrong(origins.of("api-address"),
-                 fmt::format("{} means every interface: say with --api-advertise-address how "
-                             "others reach the API",
-                             api.address));
-  }
-  if (reach != Reach::loopback) {
-    config->warnings.push_back(
-        fmt::format("the API on {} has neither TLS nor tokens: whoever can reach it is in charge",
-                    api.address));
-  }
-  return {};
+  return check_api_network(config, origins);
 }
 
 void complete(Address* advertise, const std::string& host, uint16_t port) {

@@ -59,7 +59,9 @@ struct Config {
     uint16_t port = 8080;
     // The address at which clients reach the API. read_config() fills it in if it is empty.
     Address advertise;
-    std::string access_log;  // The path of the file. Empty: there is no access log.
+    std::string access_log;         // The path of the file. Empty: there is no access log.
+    std::string tls_cert, tls_key;  // Paths of PEM files. Both empty: plain HTTP.
+    std::string token_file;         // Empty: only tokens of the cluster count, once there are some.
   } api;
 
   struct Node {

@@ -90,6 +90,8 @@ TEST(Config, EveryKeyOfTheFile) {
                             "  port: 9000\n"
                             "  advertiseAddress: db1.example:9443\n"
                             "  accessLog: api.log\n"
+                            "  tls: {cert: api.crt, key: api.key}\n"
+                            "  tokenFile: tokens\n"
                             "node:\n"
                             "  dataDir: /var/lib/databridge\n"
                             "  maxProcessors: 50\n"
@@ -117,6 +119,9 @@ TEST(Config, EveryKeyOfTheFile) {
   EXPECT_EQ(config.api.port, 9000);
   EXPECT_EQ(config.api.advertise, (Address{"db1.example", 9443}));
   EXPECT_EQ(config.api.access_log, "api.log");
+  EXPECT_EQ(config.api.tls_cert, "api.crt");
+  EXPECT_EQ(config.api.tls_key, "api.key");
+  EXPECT_EQ(config.api.token_file, "tokens");
   EXPECT_EQ(config.node.data_dir, "/var/lib/databridge");
   EXPECT_EQ(config.node.max_processors, 50u);
   EXPECT_EQ(config.node.disk_free_min, (DiskFreeMin{uint64_t{2} << 30, 100}));
@@ -191,10 +196,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--cluster-discovery=etcd"}, "", "is not available yet"},
         Refused{{"--cluster-coordinator=etcd"}, "", "is not available yet"},
         Refused{{"--cluster-tls-ca=ca.pem"}, "", "--cluster-tls-ca: not available yet"},
-        Refused{{"--api-token-file=t"}, "", "--api-token-file: not available yet"},
         Refused{{"--cluster-join-token-file=t"}, "", "not available yet"},
-        Refused{{}, "cluster:\n  tls:\n    ca: x\n", "node.yaml:3: cluster.tls.ca: not available"},
-        Refused{{}, "api: {tokenFile: x}", "node.yaml:1: api.tokenFile: not available"}));
+        Refused{
+            {}, "cluster:\n  tls:\n    ca: x\n", "node.yaml:3: cluster.tls.ca: not available"}));
 
 INSTANTIATE_TEST_SUITE_P(
     File, Refusal,
@@ -245,6 +249,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--api-address=0.0.0.0"}, "", "--api-address: 0.0.0.0 is beyond loopback"},
         Refused{{"--api-address=10.0.1.1"}, "", "--api-address: 10.0.1.1 is beyond loopback"},
         Refused{{}, "api: {address: 10.0.1.1}", "node.yaml:1: api.address: 10.0.1.1 is beyond"},
+        Refused{{"--api-address=10.0.1.1", "--api-token-file=t"}, "", "has no TLS: give --api-tls"},
+        Refused{{"--api-address=10.0.1.1", "--api-tls-cert=c", "--api-tls-key=k"},
+                "",
+                "has no tokens: give --api-token-file"},
+        Refused{{"--api-tls-cert=c"}, "", "--api-tls-cert: needs its key"},
+        Refused{{"--api-tls-key=k"}, "", "--api-tls-key: needs its certificate"},
         Refused{{"--insecure-network", "--cluster-enabled", "--cluster-bind-address=0.0.0.0"},
                 "",
                 "--cluster-advertise-address"},
@@ -259,6 +269,20 @@ TEST(Config, AnInsecureNetworkIsAChoiceWithAWarning) {
   EXPECT_EQ(config.cluster.advertise, (Address{"10.0.1.7", 8090}));
   EXPECT_EQ(config.api.advertise, (Address{"10.0.1.7", 80}));
   EXPECT_EQ(config.warnings.size(), 2u);
+}
+
+TEST(Config, WithTlsAndTokensTheApiMayListenAnywhere) {
+  const std::vector<std::string> both = {"--api-tls-cert=c", "--api-tls-key=k",
+                                         "--api-token-file=t",
+                                         "--api-advertise-address=db1.example"};
+  for (const char* address : {"10.0.1.1", "8.8.8.8", "0.0.0.0", "::", "127.0.0.1"}) {
+    std::vector<std::string> values = both;
+    values.push_back(std::string("--api-address=") + address);
+    EXPECT_THAT(good({values, ""}).warnings, ElementsAre()) << address;
+  }
+  EXPECT_THAT(
+      good({{"--insecure-network", "--api-address=10.0.1.1", "--api-token-file=t"}, ""}).warnings,
+      ElementsAre(HasSubstr("can read the tokens")));
 }
 
 TEST(Config, SeedsWithoutAClusterAreAWarning) {

@@ -11,6 +11,7 @@
 #include "env/store.h"
 #include "env/workers.h"
 #include "flow/units.h"
+#include "lib/api_files.h"
 #include "lib/backend.h"
 #include "lib/version.h"
 #include "node/engine.h"
@@ -57,6 +58,13 @@ Result<void> check_ports(const Config& config) {
   return {};
 }
 
+// The same for the files of the API. They are read again when the API begins to listen.
+Result<void> check_api_files(const Config::Api& api) {
+  if (auto tokens = load_tokens(api); !tokens) return tl::make_unexpected(tokens.error());
+  if (auto tls = load_tls(api); !tls) return tl::make_unexpected(tls.error());
+  return {};
+}
+
 // Work that has not returned long after the end of its lease must not go on, so the watchdog ends
 // the process (safety.md 1.6).
 std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
@@ -95,6 +103,7 @@ Result<void> Node::build() {
   // The times do not fit together, and a new start with the same settings would not help.
   if (!timing) return fail(Code::unprocessable, timing.error().message);
   if (auto free = check_ports(config_); !free) return free;
+  if (auto fine = check_api_files(config_.api); !fine) return fine;
   api_connections_ = api::connections_allowed(api::HttpOptions().connections_max);
   clock_ = platform::make_clock();
   if (auto opened = open_store(); !opened) return opened;
@@ -245,7 +254,18 @@ Result<void> Node::serve_api() {
     access_log_ = std::move(*file);
     options.access_log = [&file = *access_log_](std::string_view lines) { file.append(lines); };
   }
-  backend_ = std::make_unique<EngineBackend>(*engine_, config_.warnings);
+  auto tokens = load_tokens(config_.api);
+  if (!tokens) return tl::make_unexpected(tokens.error());
+  options.tokens = std::move(*tokens);
+  auto tls = load_tls(config_.api);
+  if (!tls) return tl::make_unexpected(tls.error());
+  std::vector<std::string> warnings = config_.warnings;
+  if (std::string warning = warn_of_end(config_.api, *tls); !warning.empty()) {
+    log_.write(platform::LogLevel::warn, "node", warning);
+    warnings.push_back(std::move(warning));
+  }
+  options.tls = std::move(*tls);
+  backend_ = std::make_unique<EngineBackend>(*engine_, std::move(warnings));
   auto http = api::HttpServer::start(*backend_, std::move(options));
   if (!http) return tl::make_unexpected(http.error());
   http_ = std::move(*http);
@@ -266,11 +286,37 @@ void Node::run() {
 
 void Node::stop() { engine_->stop(); }
 
+void Node::reload_api_files() {
+  const auto failed = [this](const Error& error) {
+    log_.write(platform::LogLevel::error, "node", error.message + "; the old content still counts");
+  };
+  if (!config_.api.token_file.empty()) {
+    auto tokens = load_tokens(config_.api);
+    if (!tokens) {
+      failed(tokens.error());
+    } else {
+      log_.write(platform::LogLevel::info, "node",
+                 "tokens read again: " + std::to_string((*tokens)->size()) + " in " +
+                     config_.api.token_file);
+      http_->set_tokens(std::move(*tokens));
+    }
+  }
+  if (config_.api.tls_cert.empty()) return;
+  auto tls = load_tls(config_.api);
+  if (!tls) return failed(tls.error());
+  if (const std::string warning = warn_of_end(config_.api, *tls); !warning.empty()) {
+    log_.write(platform::LogLevel::warn, "node", warning);
+  }
+  http_->set_tls(std::move(*tls));
+  log_.write(platform::LogLevel::info, "node", "certificate read again: " + config_.api.tls_cert);
+}
+
 void Node::reload(const std::function<Result<Config>()>& read) {
   if (access_log_) {
     const auto reopened = access_log_->reopen();
     if (!reopened) log_.write(platform::LogLevel::error, "node", reopened.error().message);
   }
+  reload_api_files();
   const auto again = read();
   if (!again) {
     log_.write(platform::LogLevel::error, "node", again.error().message);

@@ -74,8 +74,9 @@ class Node {
   // If it is called before run(), then run() returns soon.
   void stop();
 
-  // Opens the access log again, since a rotation may have renamed it. `read` gives the settings
-  // again; of these, only the log level can change while the node runs. Failures go to the log.
+  // Opens the access log again, since a rotation may have renamed it, and reads the API's tokens
+  // and certificate again. `read` gives the settings again; of these, only the log level can change
+  // while the node runs. Failures go to the log, and then the old ones stay.
   void reload(const std::function<Result<Config>()>& read);
 
   // After run():
@@ -93,6 +94,7 @@ class Node {
   void make_network();
   Result<void> open_engine(const cluster::Timing& timing);
   Result<void> serve_api();
+  void reload_api_files();
   MemberInfo member_info() const;
   node::EngineOptions engine_options(const cluster::Timing& timing);
 

@@ -13,6 +13,8 @@
 #include "model/assignment.h"
 #include "model/flow.h"
 #include "model/member.h"
+#include "model/origin.h"
+#include "model/token.h"
 
 namespace databridge {
 
@@ -184,15 +186,7 @@ using CommandBody =
     std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters, PutFlow, DeleteFlow,
                  AddProcessor, DeleteProcessor, SetWanted, Release, Assign, Unassign, Reports,
                  SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState,
-                 NoteEmpty, SetLogTime, WishPlace>;
-
-// The name of one request, the same each time that it is sent again or forwarded (safety.md 5.5).
-struct RequestId {
-  Incarnation from;
-  uint64_t counter = 0;
-  auto operator<=>(const RequestId&) const = default;
-  explicit operator bool() const { return static_cast<bool>(from); }
-};
+                 NoteEmpty, SetLogTime, WishPlace, PutToken, DeleteToken>;
 
 struct Command {
   CommandBody body;
@@ -201,6 +195,7 @@ struct Command {
   std::string idempotency_key;  // Empty: none.
   uint64_t fingerprint = 0;     // A hash of what the client sent with the key; 0 = none.
   uint64_t age_ms = 0;          // Steady milliseconds of all leaders up to then (safety.md 8.3).
+  Actor by{};                   // Who asked for it; its events name them.
   bool operator==(const Command&) const = default;
 };
 

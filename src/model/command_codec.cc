@@ -236,6 +236,25 @@ void read(const proto::WishPlace& from, WishPlace& to, Check& check) {
   to.force = from.force();
 }
 
+void write(const PutToken& from, Case* to) {
+  auto* wire = to->mutable_put_token();
+  wire->set_id(from.id);
+  wire->set_name(from.name);
+  wire->set_role(enum_out<proto::TokenRole>(from.role));
+  wire->set_hash(from.hash);
+  wire->set_life_ms(from.life_ms);
+}
+void read(const proto::PutToken& from, PutToken& to, Check& check) {
+  to.id = from.id();
+  to.name = from.name();
+  enum_in(from.role(), TokenRole::admin, to.role, check, "role of a token");
+  to.hash = from.hash();
+  to.life_ms = from.life_ms();
+}
+
+void write(const DeleteToken& from, Case* to) { to->mutable_delete_token()->set_id(from.id); }
+void read(const proto::DeleteToken& from, DeleteToken& to, Check&) { to.id = from.id(); }
+
 void write(const RestoreState& from, Case* to) {
   to->mutable_restore_state()->set_bytes(from.bytes);
 }
@@ -300,6 +319,10 @@ void get(const proto::CommandBody& from, CommandBody& to, Check& check) {
       return read_as<SetLogTime>(from.set_log_time(), to, check);
     case Case::kWishPlace:
       return read_as<WishPlace>(from.wish_place(), to, check);
+    case Case::kPutToken:
+      return read_as<PutToken>(from.put_token(), to, check);
+    case Case::kDeleteToken:
+      return read_as<DeleteToken>(from.delete_token(), to, check);
     case Case::BODY_NOT_SET:
       break;
   }
@@ -317,6 +340,7 @@ Bytes encode(const Command& command) {
   wire.set_idempotency_key(command.idempotency_key);
   wire.set_fingerprint(command.fingerprint);
   wire.set_age_ms(command.age_ms);
+  if (command.by != Actor{}) codec::put(command.by, wire.mutable_by());
   return wire.SerializeAsString();
 }
 
@@ -331,6 +355,7 @@ Result<Command> decode_command(BytesView bytes) {
   command.idempotency_key = wire.idempotency_key();
   command.fingerprint = wire.fingerprint();
   command.age_ms = wire.age_ms();
+  codec::get(wire.by(), command.by, check);
   if (!check.ok()) return fail(Code::corrupt, "a command holds " + check.wrong());
   return command;
 }

@@ -25,6 +25,7 @@ static_assert(field_count<FlowSpec>() == 4 && field_count<Assignment>() == 15);
 static_assert(field_count<Checkpoint>() == 3 && field_count<Heartbeat>() == 13);
 static_assert(field_count<SoftMember>() == 11 && field_count<SoftTable>() == 7);
 static_assert(field_count<Parcel>() == 3 && field_count<NodeLoad>() == 5);
-static_assert(field_count<Command>() == 6 && field_count<Event>() == 5);
+static_assert(field_count<Token>() == 6 && field_count<PutToken>() == 5);
+static_assert(field_count<Command>() == 7 && field_count<Event>() == 5);
 
 }  // namespace databridge

@@ -73,8 +73,8 @@ TEST(Codec, EveryCommandComesBack) {
   RandomNouns nouns(1);
   for (size_t kind = 0; kind < std::variant_size_v<CommandBody>; ++kind) {
     for (int round = 0; round < 200; ++round) {
-      const Command command{nouns.command_body(kind), nouns.time(), nouns.request(), nouns.text(),
-                            nouns.number()};
+      const Command command{nouns.command_body(kind), nouns.time(),   nouns.request(), nouns.text(),
+                            nouns.number(),           nouns.number(), nouns.actor()};
       const Bytes bytes = encode(command);
       const auto back = decode_command(bytes);
       ASSERT_TRUE(back) << name(command.body) << ": " << back.error().message;

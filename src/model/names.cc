@@ -42,7 +42,7 @@ constexpr std::array kCommands = {
     "put_flow",     "delete_flow",   "add_processor", "delete_processor", "set_wanted",
     "release",      "assign",        "unassign",      "reports",          "save_checkpoint",
     "set_config",   "delete_config", "set_strategy",  "note_rebalance",   "restore_state",
-    "note_empty",   "set_log_time",  "wish_place"};
+    "note_empty",   "set_log_time",  "wish_place",    "put_token",        "delete_token"};
 static_assert(kCommands.size() == std::variant_size_v<CommandBody>);
 constexpr std::array kMessages = {"raft_packet", "probe",         "probe_reply",   "join",
                                   "join_reply",  "heartbeat",     "heartbeat_ack", "heartbeat_ask",

@@ -271,6 +271,29 @@ void get(const proto::Event& from, Event& to, Check& check) {
   get(from.data(), to.data, check);
 }
 
+void put(const Actor& from, proto::Actor* to) {
+  to->set_name(from.name);
+  to->set_address(from.address);
+}
+void get(const proto::Actor& from, Actor& to, Check&) { to = {from.name(), from.address()}; }
+
+void put(const Token& from, proto::Token* to) {
+  to->set_id(from.id);
+  to->set_name(from.name);
+  to->set_role(enum_out<proto::TokenRole>(from.role));
+  to->set_hash(from.hash);
+  to->set_created_ms(from.created_ms);
+  to->set_expires_ms(from.expires_ms);
+}
+void get(const proto::Token& from, Token& to, Check& check) {
+  to.id = from.id();
+  to.name = from.name();
+  enum_in(from.role(), TokenRole::admin, to.role, check, "role of a token");
+  to.hash = from.hash();
+  to.created_ms = from.created_ms();
+  to.expires_ms = from.expires_ms();
+}
+
 void put(const RequestId& from, proto::RequestId* to) {
   to->set_from(from.from.value);
   to->set_counter(from.counter);

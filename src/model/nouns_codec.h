@@ -92,6 +92,10 @@ void put(const Parcel& from, proto::Parcel* to);
 void get(const proto::Parcel& from, Parcel& to, Check& check);
 void put(const Event& from, proto::Event* to);
 void get(const proto::Event& from, Event& to, Check& check);
+void put(const Actor& from, proto::Actor* to);
+void get(const proto::Actor& from, Actor& to, Check& check);
+void put(const Token& from, proto::Token* to);
+void get(const proto::Token& from, Token& to, Check& check);
 void put(const RequestId& from, proto::RequestId* to);
 void get(const proto::RequestId& from, RequestId& to, Check& check);
 

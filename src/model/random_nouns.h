@@ -15,8 +15,13 @@ class RandomNouns : public RandomValues {
   CommandBody command_body(size_t alternative);
   Message message(size_t alternative);
   Command command() {
-    return {command_body(random().below(std::variant_size_v<CommandBody>)), time(), request(),
-            text(), number()};
+    return {command_body(random().below(std::variant_size_v<CommandBody>)),
+            time(),
+            request(),
+            text(),
+            number(),
+            number(),
+            actor()};
   }
 
  private:
@@ -49,6 +54,8 @@ class RandomNouns : public RandomValues {
   void fill(NoteEmpty& to) { to = {incarnation(), number()}; }
   void fill(SetLogTime& to) { to = {time()}; }
   void fill(WishPlace& to) { to = {uuid(), incarnation(), flip()}; }
+  void fill(PutToken& to) { to = {text(), text(), one_of(TokenRole::admin), text(), time()}; }
+  void fill(DeleteToken& to) { to = {text()}; }
   void fill(RestoreState& to) { to = {text()}; }
 
   void fill(RaftPacket& to) { to = {text()}; }

@@ -96,6 +96,7 @@ class RandomValues {
             list([&] { return connection(); })};
   }
   Checkpoint checkpoint() { return {epoch(), number(), text()}; }
+  Actor actor() { return {text(), text()}; }
   RequestId request() { return {incarnation(), number()}; }
   Parcel parcel() {
     return {epoch(), number(), std::make_shared<const FlowFile>(FlowFile{uuid(), texts(), text()})};

@@ -52,6 +52,7 @@ void State::skip(LogIndex index) {
 Transition Applier::run(const Command& command) {
   state_.now_ms_ = std::max(state_.now_ms_, command.at_ms);
   state_.age_ms_ = std::max(state_.age_ms_, command.age_ms);
+  by_ = command.by;
   forget_old();
   if (auto first = seen(command)) return {std::move(*first), {}};
 
@@ -300,6 +301,10 @@ Applier::Rejected Applier::on(const SetVoters& command) {
 // ---- Events
 
 void Applier::event(const char* type, const std::string& node, Data data) {
+  if (by_) {
+    data["by"] = by_.name;
+    data["byAddress"] = by_.address;
+  }
   state_.events_.append(
       KeptEvent(Event{EventId{index_, k_++}, state_.now_ms_, type, node, std::move(data)}));
   state_.trim_events();

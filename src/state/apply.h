@@ -65,6 +65,10 @@ class Applier {
   Rejected on(const SetStrategy& command);
   Rejected on(const RestoreState& command);
 
+  // ---- Tokens of the API (apply_tokens.cc)
+  Rejected on(const PutToken& command);
+  Rejected on(const DeleteToken& command);
+
   // ---- Steps
   Rejected find_current(const ProcessorId& id, const Epoch& replaces, const Assignment*& found);
   bool report(const Report& report);  // Returns false if the epoch is over.
@@ -96,6 +100,7 @@ class Applier {
   State& state_;  // Only for reading; its tables change through `changes_`.
   Changes changes_;
   const LogIndex index_;
+  Actor by_;  // Who asked for the command. Its events name them.
   uint32_t k_ = 0;
   ProcessorId about_;     // Becomes Applied::processor.
   uint32_t ignored_ = 0;  // Becomes Applied::ignored.

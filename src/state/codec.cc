@@ -238,6 +238,9 @@ Pieces State::snapshot() const {
       record.mutable_config()->set_version(item.version);
     });
   });
+  tokens_.each([&](const std::string&, const Token& token) {
+    writer.record([&](auto& record) { put(token, record.mutable_token()); });
+  });
   forgotten_.each([&](Incarnation from, uint64_t counter) {
     writer.record([&](auto& record) {
       record.mutable_forgotten()->set_from(from.value);
@@ -305,6 +308,13 @@ void StateCodec::read(const proto::StateRecord& record, Check& check) {
     case Case::kConfig: {
       const auto& item = record.config();
       return state.config_.set(item.key(), ConfigItem{item.json(), item.version()});
+    }
+    case Case::kToken: {
+      Token token;
+      get(record.token(), token, check);
+      check.that(is_token_id(token.id) && token.hash.size() == kTokenHashSize, "a bad token");
+      const std::string id = token.id;
+      return state.tokens_.set(id, std::move(token));
     }
     case Case::kEvent:
       return read_event(record.event(), check);

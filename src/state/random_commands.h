@@ -23,6 +23,7 @@ class Commands {
       command.idempotency_key = "k" + std::to_string(random_.below(50));
       command.fingerprint = random_.below(2);
     }
+    if (random_.chance(0.2)) command.by = {"t (000000000001)", "10.0.0.1"};
     return command;
   }
 
@@ -72,7 +73,7 @@ class Commands {
   CommandBody body(const State& state) {
     const ProcessorId id = processor();
     const Epoch current = epoch(state, id);
-    switch (random_.below(24)) {
+    switch (random_.below(25)) {
       case 0:
         followed_ += random_.chance(0.1);
         return AdmitMember{info()};
@@ -119,6 +120,12 @@ class Commands {
         return Release{id, current, "r"};
       case 19:
         return WishPlace{id, node(), nouns_.flip()};
+      case 20: {
+        const std::string token = "00000000000" + std::to_string(random_.below(4));
+        if (random_.chance(0.3)) return DeleteToken{token};
+        return PutToken{token, "t", nouns_.one_of(TokenRole::admin), Bytes(kTokenHashSize, 'h'),
+                        static_cast<int64_t>(random_.below(2) * 1'000)};
+      }
       default:
         return Assign{id, current, node(), "a"};
     }

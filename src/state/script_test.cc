@@ -143,6 +143,12 @@ class StateScript {
     if (verb == "unset") return DeleteConfig{words_.at(0), expected};
     if (verb == "strategy") return SetStrategy{*strategy_of(words_.at(0))};
     if (verb == "rebalance") return NoteRebalance{words_.at(0), 3};
+    if (verb == "token") {
+      return PutToken{words_.at(0), with("name"), *token_role_of(words_.at(1)),
+                      Bytes(static_cast<size_t>(std::stoi(with("hash", "32"))), 'h'),
+                      1000 * std::stoll(with("life", "0"))};
+    }
+    if (verb == "delete_token") return DeleteToken{words_.at(0)};
     if (verb == "restore") return RestoreState{kept_};
     return RestoreState{"no such verb: " + verb};
   }
@@ -160,6 +166,7 @@ class StateScript {
   std::string apply(CommandBody body) {
     Command command{std::move(body), 1000 * std::stoll(with("at", "0")), {}, with("key")};
     command.age_ms = 1000 * std::stoull(with("age", "0"));
+    if (with_.count("by") > 0) command.by = {with("by"), "10.0.0.7"};
     if (with_.count("request") > 0) {  // request=n2/7
       const std::string text = with("request");
       const size_t slash = text.find('/');
@@ -305,6 +312,7 @@ void play(const std::string& name) {
 }
 
 TEST(StateScript, Moves) { play("moves"); }
+TEST(StateScript, Tokens) { play("tokens"); }
 TEST(StateScript, Constraints) { play("constraints"); }
 TEST(StateScript, Members) { play("members"); }
 TEST(StateScript, Deletion) { play("deletion"); }

@@ -1,7 +1,7 @@
 // The replicated state: all nodes agree on it at each log index.
 //
-// - Owns: members, flows, processors, assignments with epochs, configuration, strategy, the results
-//   of requests (for retries), and the newest events.
+// - Owns: members, flows, processors, assignments with epochs, configuration, strategy, tokens of
+//   the API, the results of requests (for retries), and the newest events.
 // - Hides: how a command changes them, which commands are impossible, and the bytes of a snapshot.
 // - Pure: `apply` has no clock and no randomness, and changes only the state. The same commands
 //   give the same state and events on every node. It never starts anything (safety.md 1.1).
@@ -36,8 +36,7 @@ class State {
   // command as the log has it, for the chained hash; if empty, it is encoded here.
   Transition apply(LogIndex index, const Command& command, BytesView bytes = {});
 
-  // An entry without a command (no-op, configuration) was committed.
-  void skip(LogIndex index);
+  void skip(LogIndex index);  // An entry without a command (no-op, configuration) was committed.
 
   // The number of events that this node keeps; older ones are dropped at once. Nodes may differ: no
   // command reads events, and hash() does not cover them.
@@ -62,6 +61,7 @@ class State {
   // One for each processor; that of a deleted processor stays until its owner has let go.
   const PersistentMap<ProcessorId, Assignment>& assignments() const { return assignments_.rows(); }
   const PersistentMap<std::string, ConfigItem>& config() const { return config_; }
+  const PersistentMap<std::string, Token>& tokens() const { return tokens_; }  // By id.
   // The newest events. A position is a counter without gaps, the same on all nodes.
   const AppendLog<KeptEvent>& events() const { return events_; }
   Strategy strategy() const { return strategy_; }
@@ -142,7 +142,6 @@ class State {
   }
 
   void trim_events();
-
   friend class Applier;      // apply.cc: one method for each command.
   friend class Changes;      // changes.cc: only this class changes a Table.
   friend struct StateCodec;  // codec.cc.
@@ -165,6 +164,7 @@ class State {
   Table<ProcessorId, Assignment> assignments_;
   Table<Uuid, ConnectionSpec> connections_;
   PersistentMap<std::string, ConfigItem> config_;
+  PersistentMap<std::string, Token> tokens_;
   AppendLog<KeptEvent> events_;
   Results results_;
   PersistentMap<Incarnation, uint64_t> forgotten_;  // The newest forgotten counter, by origin.

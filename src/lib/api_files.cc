@@ -1,0 +1,49 @@
+#include "lib/api_files.h"
+
+#include <fmt/format.h>
+
+#include "model/token_file.h"
+#include "platform/certificates.h"
+#include "platform/system.h"
+
+namespace databridge::lib {
+namespace {
+
+tl::unexpected<Error> bad_file(const std::string& what) { return fail(Code::unprocessable, what); }
+
+}  // namespace
+
+Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& api) {
+  if (api.token_file.empty()) return nullptr;
+  const auto text = platform::read_file(api.token_file);
+  if (!text) {
+    return bad_file(text.error().message +
+                    "; databridgectl token create --file makes a token file");
+  }
+  auto tokens = parse_token_file(*text);
+  if (!tokens) return bad_file(fmt::format("{}: {}", api.token_file, tokens.error().message));
+  auto file = std::make_shared<api::FileTokens>();
+  for (Token& token : *tokens) {
+    std::string id = token.id;
+    file->emplace(std::move(id), std::move(token));
+  }
+  return file;
+}
+
+Result<api::ServerTls> load_tls(const Config::Api& api) {
+  if (api.tls_cert.empty()) return api::ServerTls{};
+  auto loaded = platform::load_credentials({.ca = {}, .cert = api.tls_cert, .key = api.tls_key});
+  if (!loaded) return bad_file("the API's certificate: " + loaded.error().message);
+  return api::ServerTls{std::move(loaded->context), loaded->ends};
+}
+
+std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls) {
+  constexpr int64_t kDay = 24 * 3600;
+  if (!tls.context) return {};
+  const int64_t left = platform::seconds_until(tls.ends);
+  if (left > 30 * kDay) return {};
+  return fmt::format("the API's certificate {} {} on {}: make a new one and send SIGHUP",
+                     api.tls_cert, left > 0 ? "ends" : "has ended", platform::date_text(tls.ends));
+}
+
+}  // namespace databridge::lib
