@@ -19,6 +19,7 @@ constexpr size_t kBufferKept = 1u << 20;    // A larger buffer is freed once it 
 constexpr auto kStreamGap = 20us;
 constexpr size_t kGatherMax = 256;  // Pieces in one write.
 constexpr size_t kPartMax = 64u << 10;
+constexpr size_t kInlineMax = 32u << 10;  // Under TLS the network's thread writes more than that.
 // The kernel takes at most this much ahead of the network, since nothing can overtake bytes in it.
 constexpr int kUnsentMax = 128 << 10;
 
@@ -41,17 +42,8 @@ void set_link_options(int fd, Duration silence) {
   set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
 }
 
-Connection::Connection(boost::asio::ip::tcp::socket socket, size_t queue_bytes_max)
-    : socket_(std::move(socket)), queue_bytes_max_(queue_bytes_max) {
-  boost::system::error_code error;
-  const auto remote = socket_.remote_endpoint(error);
-  if (!error) {
-    remote_ = remote.address().is_v6()
-                  ? fmt::format("[{}]:{}", remote.address().to_string(), remote.port())
-                  : fmt::format("{}:{}", remote.address().to_string(), remote.port());
-  }
-  socket_.non_blocking(true, error);
-}
+Connection::Connection(std::unique_ptr<Channel> channel, size_t queue_bytes_max)
+    : channel_(std::move(channel)), queue_bytes_max_(queue_bytes_max) {}
 
 void Connection::start(OnFrame on_frame, OnEnd on_end) {
   on_frame_ = std::move(on_frame);
@@ -62,14 +54,21 @@ void Connection::start(OnFrame on_frame, OnEnd on_end) {
 }
 
 void Connection::read_more() {
-  socket_.async_read_some(
-      boost::asio::buffer(buffer_.data() + end_, buffer_.size() - end_),
-      [self = shared_from_this()](boost::system::error_code error, size_t count) {
-        if (!self->live_) return;  // It was closed meanwhile.
-        if (error == boost::asio::error::eof) return self->end("closed by the peer");
-        if (error) return self->end(error.message());
-        self->take(count);
-      });
+  channel_->read_some(buffer_.data() + end_, buffer_.size() - end_,
+                      [self = shared_from_this()](const std::string& why, size_t count) {
+                        if (!self->live_) return;  // It was closed meanwhile.
+                        if (!why.empty()) return self->end(why);
+                        count == 0 ? self->secured() : self->take(count);
+                      });
+}
+
+// The handshake is over. What waited for that goes now.
+void Connection::secured() {
+  {
+    const MutexLock lock(mutex_);
+    write_soon();
+  }
+  read_more();
 }
 
 void Connection::take(size_t count) {
@@ -164,9 +163,11 @@ void Connection::write_soon() {
   const auto now = std::chrono::steady_clock::now();
   const bool in_stream = now - written_at_ < kStreamGap;
   written_at_ = now;
-  if (!in_stream && flush()) return;
+  // The caller is not held up by the encryption of a long message.
+  const bool is_long = channel_->has_tls() && queue_bytes_ + bulk_bytes_ > kInlineMax;
+  if (!in_stream && !is_long && flush()) return;
   awaiting_ = true;
-  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush_waiting(); });
+  boost::asio::post(channel_->executor(), [self = shared_from_this()] { self->flush_waiting(); });
 }
 
 void Connection::flush_waiting() {
@@ -177,11 +178,10 @@ void Connection::flush_waiting() {
       return;
     }
   }
-  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
-                     [self = shared_from_this()](boost::system::error_code error) {
-                       // On an error the link is closed, or the pending read will report it.
-                       if (!error) self->flush_waiting();
-                     });
+  channel_->wait_writable([self = shared_from_this()](boost::system::error_code error) {
+    // On an error the link is closed, or the pending read will report it.
+    if (!error) self->flush_waiting();
+  });
 }
 
 // A small message goes whole, and a large one in parts.
@@ -210,9 +210,10 @@ void Connection::next_part() {
 }
 
 bool Connection::flush() {
+  if (!channel_->secure()) return true;  // secured() goes on.
   while (!closed_) {
     if (queue_.empty() && !bulk_.empty()) next_part();
-    if (queue_.empty()) return true;
+    if (queue_.empty()) return channel_->push();
     std::array<iovec, kGatherMax> pieces{};
     size_t count = 0;
     size_t skip = front_written_;
@@ -225,12 +226,8 @@ bool Connection::flush() {
         }
       }
     }
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = count;
-    const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    const ssize_t sent = channel_->write(pieces.data(), count);
+    if (sent == 0) return false;
     if (sent < 0) {
       // The link is broken. The pending read tells the owner, and no data is worth keeping.
       queue_.clear();
@@ -253,16 +250,14 @@ void Connection::close(const std::string& reason) {
   live_ = false;
   const MutexLock lock(mutex_);
   if (closed_) return;
+  Bytes farewell;
   if (!reason.empty() && queue_.empty()) {
-    const Bytes frame = encode_frame(FrameKind::farewell, BytesView(reason).substr(0, 1024));
-    (void)::send(socket_.native_handle(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    farewell = encode_frame(FrameKind::farewell, BytesView(reason).substr(0, 1024));
   }
   closed_ = true;
   queue_.clear();
   bulk_.clear();
-  boost::system::error_code ignored;
-  socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  channel_->close(farewell);
 }
 
 }  // namespace databridge::platform

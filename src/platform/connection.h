@@ -1,10 +1,9 @@
-// - Owns: one TCP connection that carries frames: reading, checking, bounded queues, writing.
-// - Hides: sockets, and that large messages travel in parts, so that prompt messages go in between.
+// - Owns: one connection that carries frames: reading, checking, bounded queues, writing.
+// - Hides: its channel, and that large messages travel in parts, so that prompt messages go in
+//   between.
 // - Threads: the network's thread. Any thread may call send().
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "platform/channel.h"
 #include "platform/frame.h"
 
 namespace databridge::platform {
@@ -27,7 +27,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The connection has ended by itself. `why` is for people.
   using OnEnd = std::function<void(const std::string& why)>;
 
-  Connection(boost::asio::ip::tcp::socket socket, size_t queue_bytes_max);
+  Connection(std::unique_ptr<Channel> channel, size_t queue_bytes_max);
 
   // Begins to read. After close(), or after OnEnd was called, neither is called again. Both are
   // kept until the connection is destroyed, so they must not hold the connection.
@@ -45,7 +45,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Ends the connection now, with a farewell when `reason` is not empty. No callback follows.
   void close(const std::string& reason = "");
 
-  std::string remote_text() const { return remote_; }
+  std::string remote_text() const { return channel_->remote_text(); }
+  // See Channel::peer.
+  const std::optional<Certificate>& certificate() const { return channel_->peer(); }
 
  private:
   struct Waiting {
@@ -55,6 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
 
   void read_more();
+  void secured() EXCLUDES(mutex_);
   void take(size_t count);
   void take_frames();
   Result<void> take_part(BytesView payload);
@@ -64,9 +67,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool flush() REQUIRES(mutex_);  // Returns false if the socket takes no more now.
   void next_part() REQUIRES(mutex_);
 
-  boost::asio::ip::tcp::socket socket_;
+  const std::unique_ptr<Channel> channel_;
   const size_t queue_bytes_max_;
-  std::string remote_;
   OnFrame on_frame_;
   OnEnd on_end_;
   bool live_ = false;  // It was started and not closed.

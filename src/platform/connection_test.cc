@@ -35,7 +35,7 @@ class Wire {
     other_ = Descriptor(ends[1]);
     boost::asio::ip::tcp::socket socket(io_);
     socket.assign(boost::asio::ip::tcp::v4(), ends[0]);
-    link = std::make_shared<Connection>(std::move(socket), kQueueMax);
+    link = std::make_shared<Connection>(std::make_unique<Channel>(std::move(socket)), kQueueMax);
     link->set_payload_max(kPayloadMax);
     boost::asio::post(io_, [this] {
       link->start(

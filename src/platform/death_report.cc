@@ -27,9 +27,10 @@ constexpr size_t kQueueBytes = 64u << 10;
 // it.
 class Report : public std::enable_shared_from_this<Report> {
  public:
-  Report(boost::asio::io_context& io, tcp::endpoint to, const Bytes& payload,
+  Report(boost::asio::io_context& io, tcp::endpoint to, const TlsContext& tls, const Bytes& payload,
          std::function<void()> answered)
       : to_(std::move(to)),
+        tls_(tls),
         payload_(payload),
         answered_(std::move(answered)),
         io_(io),
@@ -50,7 +51,8 @@ class Report : public std::enable_shared_from_this<Report> {
  private:
   void say() {
     set_link_options(socket_.native_handle(), kPatience);
-    link_ = std::make_shared<Connection>(std::move(socket_), kQueueBytes);
+    link_ = std::make_shared<Connection>(
+        std::make_unique<Channel>(std::move(socket_), tls_, Side::dialled), kQueueBytes);
     // Weak, since the link is ours and keeps these handlers.
     link_->start([](FrameKind, BytesView) -> Result<void> { return {}; },
                  [weak = weak_from_this()](const std::string& why) {
@@ -92,6 +94,7 @@ class Report : public std::enable_shared_from_this<Report> {
   }
 
   const tcp::endpoint to_;
+  const TlsContext& tls_;
   const Bytes& payload_;
   const std::function<void()> answered_;
   boost::asio::io_context& io_;
@@ -104,7 +107,8 @@ class Report : public std::enable_shared_from_this<Report> {
 
 }  // namespace
 
-size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Duration time) {
+size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Duration time,
+                    const TlsContext& tls) {
   const Bytes payload = encode_reaped(reaped);
   boost::asio::io_context io;
   size_t answered = 0;
@@ -115,7 +119,7 @@ size_t report_death(const Reaped& reaped, const std::vector<Address>& peers, Dur
     const auto ip = boost::asio::ip::make_address(peer.host, error);
     if (error) continue;
     const tcp::endpoint to(ip, peer.port);
-    std::make_shared<Report>(io, to, payload, [&answered] { ++answered; })->attempt();
+    std::make_shared<Report>(io, to, tls, payload, [&answered] { ++answered; })->attempt();
   }
   io.run_for(time);
   return answered;

@@ -186,7 +186,9 @@ void Dialler::connected(size_t index, boost::system::error_code error) {
 void Dialler::greet() {
   state_ = State::greeting;
   greetings_ = 1;
-  link_ = std::make_shared<Connection>(std::move(socket_), context_.options().queue_bytes_max);
+  link_ = std::make_shared<Connection>(
+      std::make_unique<Channel>(std::move(socket_), context_.tls(), Side::dialled),
+      context_.options().queue_bytes_max);
   after(context_.options().greeting_time, [this] {
     link_->close("no greeting came");
     ended("no greeting came in time");
@@ -211,6 +213,7 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
   }
   auto peer = decode_greeting(payload);
   if (!peer) return tl::make_unexpected(peer.error());
+  if (auto named = check_node_name(link_->certificate(), peer->node); !named) return named;
   if (auto fits = check_peer(context_.self(), *peer); !fits) {
     stranger_ = *peer;
     return fits;
@@ -273,7 +276,7 @@ void Dialler::ended(const std::string& why) {
   // The connection was cut before the greeting, by a process that is about to end or has too many
   // guests. The next connect tells more.
   const bool is_cut = !stranger_.incarnation && !why.starts_with("the peer said") &&
-                      !why.starts_with("no greeting");
+                      !why.starts_with("no greeting") && !why.starts_with(kTlsEnd);
   if (is_cut && ++cut_in_row_ <= kCutsAtOnce) return attempt();
   give_up_attempt(why);
 }

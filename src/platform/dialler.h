@@ -21,6 +21,7 @@ class DialContext {
   virtual ~DialContext() = default;
   virtual boost::asio::io_context& io() = 0;
   virtual const NetworkOptions& options() const = 0;
+  virtual TlsContext tls() const = 0;  // For the next connection.
   virtual const env::Greeting& self() const = 0;
   virtual env::Greeting greeting() const = 0;  // The same, with the present position of the log.
   virtual void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) = 0;

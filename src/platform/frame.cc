@@ -9,6 +9,9 @@ namespace {
 
 constexpr BytesView kMagic("DBCF", 4);
 constexpr size_t kCheckedHeader = 12;  // The header up to its checksum.
+// The first record of TLS: its type, and the first byte of its version.
+constexpr uint8_t kTlsHandshake = 22;
+constexpr uint8_t kTlsMajor = 3;
 
 // Fields of a greeting. Numbers are never given a second meaning.
 enum Tag : uint8_t {
@@ -139,10 +142,14 @@ Bytes encode_frame(FrameKind kind, BytesView payload) {
 
 Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max) {
   CHECK(bytes.size() >= kFrameHeaderSize);
+  if (byte_at(bytes, 0) == kTlsHandshake && byte_at(bytes, 1) == kTlsMajor) {
+    return fail(Code::invalid,
+                "TLS: the other side uses TLS, and this node does not: give both the files "
+                "--cluster-tls-ca, -cert and -key, or neither");
+  }
   if (bytes.substr(0, 4) != kMagic) {
     return fail(Code::invalid,
-                fmt::format("not a cluster frame (it begins with {}): the other side is no member, "
-                            "or uses TLS where we do not",
+                fmt::format("not a cluster frame (it begins with {}): the other side is no member",
                             to_hex(bytes.substr(0, 4))));
   }
   const uint8_t version = byte_at(bytes, 4);

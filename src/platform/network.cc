@@ -63,6 +63,7 @@ class AsioNetwork : public Network, private DialContext {
  public:
   explicit AsioNetwork(NetworkOptions options)
       : options_(std::move(options)),
+        tls_(options_.tls.context),
         book_(options_.address_book.empty() ? AddressBook() : AddressBook(options_.address_book)),
         acceptor_(io_),
         accept_pause_(io_) {}
@@ -76,6 +77,7 @@ class AsioNetwork : public Network, private DialContext {
   void hang_up(const Address& address) override;
   void send(Incarnation to, Message message, uint64_t start) override;
   uint16_t port() const override { return port_; }
+  void renew(Credentials tls) override;
 
  private:
   // A link that another process dialled.
@@ -92,6 +94,7 @@ class AsioNetwork : public Network, private DialContext {
 
   boost::asio::io_context& io() override { return io_; }
   const NetworkOptions& options() const override { return options_; }
+  TlsContext tls() const override { return tls_; }
   env::Greeting greeting() const override;
   const env::Greeting& self() const override { return self_; }
   void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) override;
@@ -124,6 +127,7 @@ class AsioNetwork : public Network, private DialContext {
   uint16_t port_ = 0;
 
   // Network thread only, once started.
+  TlsContext tls_;
   AddressBook book_;
   env::Greeting self_;
   Receiver receiver_;
@@ -241,7 +245,8 @@ void AsioNetwork::admit(int fd) {
   make_room();
   const uint64_t id = ++last_id_;
   auto& incoming = incoming_[id];
-  incoming.link = std::make_shared<Connection>(std::move(socket), options_.queue_bytes_max);
+  incoming.link = std::make_shared<Connection>(
+      std::make_unique<Channel>(std::move(socket), tls_, Side::accepted), options_.queue_bytes_max);
   incoming.spoke = ++spoken_;
   wait_for_word(id, incoming, options_.greeting_time);
   incoming.link->start(
@@ -338,6 +343,7 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   auto peer = decode_greeting(payload);
   if (!peer) return tl::make_unexpected(peer.error());
   auto& incoming = incoming_.at(id);
+  if (auto named = check_node_name(incoming.link->certificate(), peer->node); !named) return named;
   if (auto fits = check_peer(self_, *peer); !fits) {
     // The greeting tells the peer which node it has found. The farewell with the reason follows.
     incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
@@ -369,6 +375,9 @@ Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
   const auto reaped = decode_reaped(payload);
   if (!reaped) return tl::make_unexpected(reaped.error());
   const env::Greeting& process = reaped->process;
+  if (auto named = check_node_name(incoming_.at(id).link->certificate(), process.node); !named) {
+    return named;
+  }
   if (incoming_.at(id).greeted) return fail(Code::invalid, "a member spoke as a guardian");
   const auto met = guarded_.find(process.incarnation);
   if (process.cluster.empty() || process.cluster != self_.cluster ||
@@ -460,6 +469,10 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
     for (const auto& [id, why] : strangers) drop(id, why);
     for (const auto& [address, dialler] : diallers_) dialler->greet_again();
   });
+}
+
+void AsioNetwork::renew(Credentials tls) {
+  boost::asio::post(io_, [this, tls = std::move(tls)] { tls_ = tls.context; });
 }
 
 void AsioNetwork::dial(const Address& address) {

@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "env/network.h"
+#include "platform/certificates.h"
 
 namespace databridge::platform {
 
@@ -29,6 +30,7 @@ struct NetworkOptions {
   Duration silence = 3s;
   size_t queue_bytes_max = 64u << 20;  // Bytes that wait on one link; more are dropped.
   std::string address_book;  // The file that remembers where named places were met; empty: none.
+  Credentials tls;           // Without a context the links are plain.
   LastWill* will = nullptr;  // It is kept up to date, and must outlive the network.
 
   // Gets one line for the log about a connection that was refused or cut. Network thread.
@@ -43,6 +45,9 @@ class Network : public env::Network {
  public:
   // The bound port, once it is started.
   virtual uint16_t port() const = 0;
+
+  // For connections that are made from now on. Those that are there stay. Any thread.
+  virtual void renew(Credentials tls) = 0;
 };
 
 // Whether the address can be bound now; the error names it. It does not listen.
