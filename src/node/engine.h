@@ -78,8 +78,8 @@ class Engine final : private HostEvents {
     cluster::Request request;
     Done done;
   };
-  using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Sighted, cluster::Reaped, Durable, Asking,
-                            std::function<void()>>;
+  using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Sighted, cluster::Reaped,
+                            Durable, Asking, std::function<void()>>;
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
