@@ -103,6 +103,27 @@ TEST_F(JoiningTest, ItsSeedsAreThoseOfItsLastStartToo) {
   EXPECT_TRUE(others.is_seed({"10.0.0.2", 8090}));
 }
 
+TEST_F(JoiningTest, AnEntryOfItsListThatIsItselfCountsOnce) {
+  Joining::Options options;
+  options.self = options.discovery.self = info_of(4);
+  options.discovery.expect = 0;
+  const Address own{"n4.example", 8090};
+  options.discovery.seeds = {info_of(1).address, own};
+  Peers others{{.self = node(4), .patience = 10s, .lonely = 30s, .seeds = {}}, now};
+  Joining named(options, others);
+  Effects effects;
+  named.start(turn(effects));
+  named.discover(turn(effects));
+  EXPECT_NE(named.note().find("1 of 3 founders"), std::string::npos) << named.note();
+  LinkChanged found{LinkState::up,      own, node(4), options.self.boot, {}, false,
+                    options.self.start, {},  {}};
+  ASSERT_TRUE(named.is_self(found));
+  named.on_link(found, now);
+  EXPECT_NE(named.note().find("1 of 2 founders"), std::string::npos) << named.note();
+  found.start = 99;
+  EXPECT_FALSE(named.is_self(found)) << "a copy of its directory is another process";
+}
+
 // ---- Sightings
 
 Sighting sighting(uint64_t id, const std::string& cluster = "") {

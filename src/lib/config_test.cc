@@ -201,6 +201,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--cluster-advertise-address=0.0.0.0"}, "", "is no address that others"},
         Refused{{"--cluster-advertise-address="}, "", "--cluster-advertise-address: "},
         Refused{{"--cluster-discovery=gossip"}, "", "is unknown"},
+        Refused{{"--cluster-discovery=dns"}, "", "dns needs --cluster-dns-name"},
+        Refused{{"--cluster-discovery=etcd"}, "", "etcd needs --cluster-etcd-endpoints"},
+        Refused{{"--cluster-dns-name=a b"}, "", "is not a DNS name"},
+        Refused{{"--cluster-etcd-endpoints=https://e:2379"}, "", "is not an endpoint"},
+        Refused{{"--cluster-etcd-endpoints=http://e:2379/a/b"}, "", "is not an endpoint"},
+        Refused{{}, "cluster: {multicast: {group: 10.0.0.1}}", "is not an IPv4 multicast group"},
         Refused{{"--log-level=loud"}, "", "one of debug, info, warn, error"},
         Refused{{"--file-root=srv"}, "", "is not an absolute path"},
         Refused{{"--data-dir="}, "", "--data-dir: \"\" is empty"}));
@@ -208,12 +214,6 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     NotYet, Refusal,
     testing::Values(
-        Refused{{"--cluster-discovery=dns"}, "", "dns needs --cluster-dns-name"},
-        Refused{{"--cluster-discovery=etcd"}, "", "etcd needs --cluster-etcd-endpoints"},
-        Refused{{"--cluster-dns-name=a b"}, "", "is not a DNS name"},
-        Refused{{"--cluster-etcd-endpoints=https://e:2379"}, "", "is not an endpoint"},
-        Refused{{"--cluster-etcd-endpoints=http://e:2379/a/b"}, "", "is not an endpoint"},
-        Refused{{}, "cluster: {multicast: {group: 10.0.0.1}}", "is not an IPv4 multicast group"},
         Refused{{"--cluster-coordinator=etcd"}, "", "is not available yet"},
         Refused{{"--cluster-tls-ca=ca.pem"}, "", "--cluster-tls-ca: not available yet"},
         Refused{{"--api-token-file=t"}, "", "--api-token-file: not available yet"},
