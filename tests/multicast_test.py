@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from harness import NetworkedCluster, wait_until
+from harness import NetworkedCluster, run, wait_until
 
 FLAGS = ["--cluster-discovery=multicast"]
 GROUP, PORT = "239.255.80.90", 8099
@@ -72,11 +72,14 @@ class Multicast(unittest.TestCase):
             cluster.wait_formed(deadline=5, size=3)
             late.start()
             cluster.wait_formed(deadline=5, size=4)
-            # A cable is pulled. Nobody loses the other members, and the node finds back.
+            # A network interface goes down. Nobody loses the other members, and the node finds back.
             cut = cluster.others(cluster.leader())[0]
-            cluster.cut(cut)
+            interface = f"dbe{cluster.tag}{cluster.nodes.index(cut) + 1}"
+            run("ip", "-n", cut.namespace, "link", "set", interface, "down")
+            wait_until(lambda: "announcements do not go out" in cut.log_tail(200), 5, "it is said")
             cluster.write("x", 1, nodes=cluster.others(cut), deadline=20)
-            cluster.mend(cut)
+            run("ip", "-n", cut.namespace, "link", "set", interface, "up")
+            wait_until(lambda: "announcements go out again" in cut.log_tail(200), 5, "it is back")
             wait_until(lambda: cut.config_value("x") == 1, 20, "the node is back")
             # All are killed. They find each other again.
             for node in cluster.nodes:
