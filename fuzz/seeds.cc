@@ -11,6 +11,8 @@
 #include "flow/saved.h"
 #include "model/random_nouns.h"
 #include "model/token_file.h"
+#include "platform/announcement.h"
+#include "platform/etcd_json.h"
 #include "platform/frame.h"
 #include "raft/codec.h"
 #include "state/state.h"
@@ -118,6 +120,29 @@ void records(Seeds& seeds) {
                             "ab" + Bytes{5, 1, 1, 1} + "c");
 }
 
+void sightings(Seeds& seeds) {
+  const Sighting node{{"10.0.1.1", 8090}, NodeId("n"), Incarnation{7}, ClusterId("c")};
+  for (const char* token : {"", "a token of the cluster"}) {
+    Bytes announcement = platform::encode_announcement({node, 1}, token);
+    if (*token == '\0') announcement.resize(announcement.size() - 4);  // The checksum.
+    seeds.put("announcement", announcement);
+  }
+  const std::string value = platform::etcd_value(node);
+  seeds.put("discovery", value);
+  seeds.put("discovery", R"({"header":{"revision":"42"},"kvs":[{"key":"a","value":")" +
+                             platform::to_base64(value) + R"("}],"count":"1"})");
+  seeds.put("discovery", R"({"result":{"header":{},"ID":"7","TTL":"10"}})");
+  seeds.put("discovery", R"({"result":{"events":[{"type":"DELETE"}],"canceled":true}})");
+  // An answer with one SRV record for the name "a".
+  seeds.put("discovery", Bytes("\x00\x01\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00"
+                               "\x01"
+                               "a\x00\x00\x21\x00\x01"
+                               "\xc0\x0c\x00\x21\x00\x01\x00\x00\x00\x3c\x00\x09"
+                               "\x00\x01\x00\x05\x1f\x9a\x01"
+                               "b\x00",
+                               40));
+}
+
 void texts(Seeds& seeds) {
   for (const char* text :
        {"status =~ \"5..\" && host != \"a\" || retry > 3", "name exists", "/out/${host:-none}.$$",
@@ -188,5 +213,6 @@ int main(int argc, char** argv) {
   nouns(seeds);
   states(seeds);
   records(seeds);
+  sightings(seeds);
   texts(seeds);
 }

@@ -66,7 +66,8 @@ const std::vector<RunKind>& kinds() {
         {"newer_boot_is_proof"},
         {"older_copies_count"},
         {"strangers_count"},
-        {"acknowledges_unsynced"}}},
+        {"acknowledges_unsynced"},
+        {"any_cluster_is_ours"}}},
 
       {"wild",
        run_wild,

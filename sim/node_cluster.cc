@@ -39,13 +39,36 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   checker_.still_runs = [this](const ProcessorId& processor, const NodeChecker::Tenure& tenure) {
     return still_runs(processor, tenure);
   };
-  for (const char* name :
-       {"crashes",    "elections",          "commits",          "moves",        "snapshots",
-        "lost bytes", "triggers",           "releases",         "acknowledged", "reads",
-        "pauses",     "partitions",         "disk errors",      "disk hangs",   "joins",
-        "removals",   "came back removed",  "purged as stale",  "visits",       "deaths reported",
-        "firewalls",  "answered again",     "new addresses",    "stops",        "goodbyes",
-        "caught up",  "one-way partitions", "removed unforced", "full disks"}) {
+  for (const char* name : {"crashes",
+                           "elections",
+                           "commits",
+                           "moves",
+                           "snapshots",
+                           "lost bytes",
+                           "triggers",
+                           "releases",
+                           "acknowledged",
+                           "reads",
+                           "pauses",
+                           "partitions",
+                           "disk errors",
+                           "disk hangs",
+                           "joins",
+                           "removals",
+                           "came back removed",
+                           "purged as stale",
+                           "visits",
+                           "deaths reported",
+                           "firewalls",
+                           "answered again",
+                           "new addresses",
+                           "stops",
+                           "goodbyes",
+                           "foreigners shown",
+                           "caught up",
+                           "one-way partitions",
+                           "removed unforced",
+                           "full disks"}) {
     checker_.totals[name] = 0;
   }
   if (draw_.wild) {
@@ -57,6 +80,22 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   checker_.strict = draw_.wild;
   checker_.restores = draw_.restores;
   begin_slowness();
+  for (size_t node = 0; draw_.sighted && node < size(); ++node) {
+    if (!is_stray(node)) world_->enable_sightings(node);
+  }
+}
+
+// A node says once that it has seen another cluster.
+void NodeCluster::check_foreigners() {
+  for (size_t node = 0; node < size(); ++node) {
+    if (!world_->is_on(node)) continue;
+    if (nodes_[node].foreigners_noted > 1) checker_.fail("another cluster was noted twice");
+    if (!world_->was_shown_foreigner(node)) continue;
+    count("foreigners shown");
+    if (nodes_[node].foreigners_noted == 0) {
+      checker_.fail(id_of(node).value + " saw another cluster and did not say so");
+    }
+  }
 }
 
 void NodeCluster::begin_slowness() {
@@ -71,7 +110,7 @@ void NodeCluster::begin_slowness() {
 void NodeCluster::end_storm() {
   storming_ = false;
   Faults none = draw_.faults;
-  none.loss = none.disk_error = none.doubled = none.file_error = 0;
+  none.wrong_sightings = none.loss = none.disk_error = none.doubled = none.file_error = 0;
   none.bandwidth = 0;
   // Close to the limit of "slow", a member that was called slow once would rightly stay so.
   none.latency_max = std::min(none.latency_max, draw_.timing.heartbeat_timeout / 100);
@@ -104,13 +143,17 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   // its own cluster would take the founder in.
   const bool anew = nodes_[node].wiped;
   for (size_t other = 0; other < (anew ? size() : draw_.founders); ++other) {
-    if (other == node || is_stray(node) || is_lost(other)) continue;
+    if (other == node || is_stray(node) || is_lost(other) || draw_.sighted) continue;
     options.seeds.push_back(world_->present_address(other));
   }
   // A latecomer has the usual number: its own address and those of its seeds.
   options.expect = static_cast<uint32_t>(draw_.founders);
   if (is_stray(node) || node >= draw_.founders || anew) {
     options.expect = static_cast<uint32_t>(options.seeds.size()) + 1;
+  }
+  // With a source, whoever comes early is a founder. All may be seen at once.
+  if (draw_.sighted && !is_stray(node)) {
+    options.expect = static_cast<uint32_t>(size() - (draw_.stray ? 1 : 0));
   }
   const cluster::Timing& timing = draw_.timing;
   options.leader.timing = timing;
@@ -130,6 +173,7 @@ std::function<void(cluster::Weight, const std::string&)> NodeCluster::log_of(siz
   return [this, node](cluster::Weight, const std::string& text) {
     // Flow files on their way to a node that is gone for good may come twice, if the log says so.
     if (text.ends_with("perhaps twice")) checker_.may_repeat = true;
+    if (text.ends_with("clusters never merge")) ++nodes_[node].foreigners_noted;
     if (on_node_log == nullptr) return;
     on_node_log(std::chrono::milliseconds(world_->now().time_since_epoch() / 1ms), node, text);
   };
@@ -142,6 +186,7 @@ void NodeCluster::boot(size_t node) {
   options.log = log_of(node);
   options.heritage = place.heritage;
   look_at_log(node);
+  place.foreigners_noted = 0;
   goodbyes_.begins(node);
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();

@@ -73,6 +73,8 @@ class NodeCluster {
   std::function<void(size_t node, const cluster::View&)> on_shown = [](size_t,
                                                                        const cluster::View&) {};
 
+  void check_foreigners();  // At the end of a run.
+
   uint64_t hash() const { return hash_; }  // A hash of everything that nodes have shown, in order.
   void count_at_end();
 
@@ -84,6 +86,7 @@ class NodeCluster {
     bool was_removed = false;  // Its process has ended with the message that it was removed.
     bool came_back = false;    // After that, another process was started on the same disk.
     bool wiped = false;        // After that, another process was started on an empty disk.
+    int foreigners_noted = 0;  // By the present process.
     bool is_older = false;     // Its disk was put back to an older copy.
     node::EngineOptions::Heritage heritage;
   };

@@ -83,6 +83,8 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
     constants.push_back(draw_constants(random, node, visits));
   }
   strangers = random.chance(0.3);
+  sighted = random.chance(0.3);
+  if (sighted) faults.wrong_sightings = random.unit() * 0.3;
 }
 
 void NodeDraw::draw_wild(Random& random) {
@@ -136,6 +138,7 @@ std::string NodeDraw::text() const {
   say(standstills, "standstills");
   say(logs, "logs");
   say(strangers, "strangers");
+  say(sighted, "sighted");
   say(clocks_jump, clocks_mend ? "clocks jump and are mended" : "clocks jump");
   say(few_clocks_lie, "few clocks lie");
   say(slow_engine < nodes(), "slow engine " + std::to_string(slow_engine));

@@ -59,6 +59,7 @@ struct NodeDraw {
   // The node with a slow engine, and the node with a slow disk; SIZE_MAX: none.
   size_t slow_engine = SIZE_MAX, slow_disk = SIZE_MAX;
   std::vector<Constants> constants;
+  bool sighted = false;         // The nodes find each other by a discovery source, without seeds.
   bool few_clocks_lie = false;  // Fewer clocks than a majority are wrong, each by another length.
 
  private:

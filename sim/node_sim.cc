@@ -112,6 +112,7 @@ RunResult NodeSim::run() {
     for (size_t node = 0; node < cluster_.size(); ++node) {
       if (!cluster_.is_lost(node)) checker.check_all(cluster_.engine(node).view()->state);
     }
+    cluster_.check_foreigners();
     result.violation = checker.violation();
   }
   cluster_.count_at_end();

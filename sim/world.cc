@@ -17,6 +17,7 @@ std::string Faults::text() const {
          " disk_error=" + std::to_string(disk_error) + " job<=" + us(job_max) +
          " same_host=" + (same_host ? "1" : "0") + " guardians=" + (guardians ? "1" : "0") +
          " doubled=" + std::to_string(doubled) + " bandwidth=" + std::to_string(bandwidth) +
+         " wrong_sightings=" + std::to_string(wrong_sightings) +
          " queue<=" + std::to_string(queue_max) + " file_error=" + std::to_string(file_error);
 }
 
@@ -44,9 +45,10 @@ env::Env World::env_of(NodeIndex node) {
     machine.user_files = std::make_shared<SimFiles>(*this, node, machine.life, machine.files);
     machine.workers = std::make_unique<SimWorkers>(*this, node, machine.user_files);
     machine.probe = std::make_unique<SimProbe>(random_);
+    if (machine.sights) machine.discovery = std::make_unique<SimDiscovery>(*this, node);
   }
   return {*machine.clock,      *machine.store, *machine.network, *machine.workers,
-          *machine.user_files, *machine.probe, machine.seed};
+          *machine.user_files, *machine.probe, machine.seed,     machine.discovery.get()};
 }
 
 void SimWorkers::run(std::function<void()> job) {
@@ -86,6 +88,7 @@ void World::power_off(NodeIndex node) {
   lost_bytes_ += machine.store->lose_unsynced();
   if (faults_.guardians) report_death(node);
   machine.network.reset();
+  machine.discovery.reset();
   machine.store.reset();
   machine.workers.reset();
   machine.user_files->close_kept();

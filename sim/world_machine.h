@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "env/discovery.h"
 #include "model/message.h"
 #include "sim/world.h"
 #include "sim/world_disk.h"
@@ -100,6 +101,27 @@ class SimNetwork final : public env::Network {
   std::map<Address, Link> links_;
 };
 
+// Sees the processes of all machines that have a source, with faults: late, left out, doubled, at
+// addresses of before, and beside them nodes that are not there.
+class SimDiscovery final : public env::Discovery {
+ public:
+  SimDiscovery(World& world, World::NodeIndex node) : world_(world), node_(node) {}
+
+  Result<void> start(Sighting self, uint64_t boot, Receiver receiver) override;
+  void set_cluster(const ClusterId& cluster) override { self_.cluster = cluster; }
+
+ private:
+  friend class World;
+  void look();
+
+  World& world_;
+  World::NodeIndex node_;
+  Sighting self_;
+  Receiver receiver_;
+  bool started_ = false;
+  bool shown_foreigner_ = false;
+};
+
 class SimWorkers final : public env::Workers {
  public:
   SimWorkers(World& world, World::NodeIndex node, std::shared_ptr<SimFiles> files)
@@ -127,9 +149,10 @@ class SimProbe final : public env::LoadProbe {
 struct World::Machine {
   // These outlive the process.
   Disk disk;
-  Disk kept;           // The copy that put_back() brings back.
-  uint64_t inode = 0;  // The inode of the data directory. It changes when the disk is lost.
-  uint16_t moves = 0;  // How often it moved to another address.
+  Disk kept;            // The copy that put_back() brings back.
+  uint64_t inode = 0;   // The inode of the data directory. It changes when the disk is lost.
+  bool sights = false;  // Its processes have a discovery source.
+  uint16_t moves = 0;   // How often it moved to another address.
   std::shared_ptr<SimFiles::Numbers> numbers = std::make_shared<SimFiles::Numbers>();
   SimFiles::Names files;
   uint64_t life = 0;
@@ -146,6 +169,7 @@ struct World::Machine {
   std::unique_ptr<SimClock> clock;
   std::unique_ptr<SimStore> store;
   std::unique_ptr<SimNetwork> network;
+  std::unique_ptr<SimDiscovery> discovery;  // Null: it knows its seeds only.
   std::unique_ptr<SimWorkers> workers;
   // shared_ptr, because work of a process that has ended may wait in the world's events.
   std::shared_ptr<SimFiles> user_files;

@@ -41,7 +41,6 @@ ALLOWED = {
     "HealthChecker::answer_failed": "only tests",
     "HealthChecker::round_trip": "only tests",
     "State::raise_generation": "only tests",
-    "expected_founders": "only tests",
     "name(GateKey)": "nobody",
 }
 

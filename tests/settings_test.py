@@ -35,7 +35,7 @@ class Settings(unittest.TestCase):
         self.refused("--check-config", "--port=0", says="--port")
         self.refused("--api-address=0.0.0.0", says="--insecure-network")
         self.refused("--cluster-enabled", "--cluster-bind-address=8.8.8.8", says="--insecure-network")
-        self.refused("--cluster-discovery=multicast", says="not available yet")
+        self.refused("--cluster-discovery=dns", says="--cluster-dns-name")
         self.refused("--config=/nowhere/at/all.yaml", says="/nowhere/at/all.yaml")
 
     def test_a_file_names_its_line(self):

@@ -25,7 +25,10 @@ Peers::Options peers_options(const Brain::Options& options) {
 }
 
 Joining::Options joining_options(const Brain::Options& options) {
-  return {options.self, options.cluster, options.members, options.discovery, options.clustered};
+  Joining::Options joining{options.self, options.cluster, options.members, options.discovery,
+                           options.clustered};
+  joining.discovery.give_up_after = options.leader.timing.election_timeout;
+  return joining;
 }
 
 }  // namespace

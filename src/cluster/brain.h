@@ -68,6 +68,7 @@ class Brain {
   void on(Received& input, const Turn& turn);
   void on(const LinkChanged& input, const Turn& turn);
   void on(const Greeted& input, const Turn& turn);
+  void on(const Sighted& input, const Turn& turn);
   void on(Reaped& input, const Turn& turn);
   void on(const Committed& input, const Turn& turn);
   void on(const Installed& input, const Turn& turn);

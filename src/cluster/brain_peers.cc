@@ -92,6 +92,7 @@ void Brain::note_seen(Incarnation peer, const Peers::Seen& seen, const Turn& tur
 void Brain::on(const LinkChanged& input, const Turn& turn) {
   if (input.peer && input.peer == turn.consensus.leader) ++view_changes_;
   joining_.on_link(input, turn.now);
+  if (joining_.is_self(input)) return on(Tick{}, turn);  // At an entry of its own list.
   Standing standing = Standing::member;
   if (input.state == LinkState::up) {
     const Peers::Seen seen = peers_.link_up(input, turn);
@@ -121,6 +122,11 @@ void Brain::on(const Greeted& input, const Turn& turn) {
   peers_.look_there(input, seen.standing, turn);
 }
 
+void Brain::on(const Sighted& input, const Turn& turn) {
+  joining_.on_sighted(input, turn);
+  on(Tick{}, turn);
+}
+
 void Brain::on(Reaped& input, const Turn& turn) {
   if (peers_.reaped(input, turn) && leader_) leader_->on_death(input.peer, turn);
   on(Tick{}, turn);
@@ -129,6 +135,7 @@ void Brain::on(Reaped& input, const Turn& turn) {
 void Brain::mind_peers(const Turn& turn) {
   peers_.mind_visits(turn);
   peers_.visit_strangers(turn);
+  joining_.look_around(turn);
   if (turn.now - looked_ >= kLookEvery) look_again(turn);
   admission_.mind_losses(leader_.has_value(), turn);
   peers_.mind_refused_terms(turn);

@@ -10,6 +10,7 @@
 #include "cluster/request.h"
 #include "model/address.h"
 #include "model/message.h"
+#include "model/sighting.h"
 
 namespace databridge::cluster {
 
@@ -54,6 +55,11 @@ struct Greeted {
   uint64_t start = 0;
   Home home;
   ClusterId cluster;
+};
+
+// A discovery source sees these nodes now; they replace the ones that it saw before.
+struct Sighted {
+  Sightings seen;
 };
 
 // The guardian of that node has reaped the process of that boot, perhaps a while ago.
@@ -110,7 +116,8 @@ struct Sampled {
   bool no_room = false;  // The disk is so full that room reserved for consensus is in use.
 };
 
-using Input = std::variant<Tick, Received, LinkChanged, Greeted, Reaped, Committed, Installed,
-                           Asked, ReadReady, HostReport, HostCheckpoint, Stopping, Sampled>;
+using Input =
+    std::variant<Tick, Received, LinkChanged, Greeted, Sighted, Reaped, Committed, Installed, Asked,
+                 ReadReady, HostReport, HostCheckpoint, Stopping, Sampled>;
 
 }  // namespace databridge::cluster

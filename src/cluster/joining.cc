@@ -9,6 +9,8 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kJoinPatience = 10s;
+constexpr Duration kLookAgain = 5s;    // A lonely member, at the addresses that are sighted.
+constexpr size_t kForeignersMax = 16;  // Noted since the start.
 
 Bytes lines_of(const std::vector<Address>& addresses) {
   Bytes lines;
@@ -66,6 +68,8 @@ void Joining::discover(const Turn& turn) {
   for (DiscoveryOutput& output : discovery_.take_outputs()) {
     if (auto* dial = std::get_if<DialSeed>(&output)) {
       turn.effects.push_back(Dial{dial->address});
+    } else if (auto* drop = std::get_if<DropSeed>(&output)) {
+      turn.effects.push_back(HangUp{drop->address});
     } else if (auto* send = std::get_if<SendFounding>(&output)) {
       turn.send(send->to, std::move(send->message));
     } else if (auto* persist = std::get_if<PersistFounding>(&output)) {
@@ -204,13 +208,77 @@ void Joining::give_up(const LinkChanged& news, const Turn& turn) {
 
 // ---- Messages of others
 
+bool Joining::is_self(const LinkChanged& news) const {
+  return news.peer == options_.self.incarnation && news.boot == options_.self.boot &&
+         news.start == options_.self.start;
+}
+
+bool Joining::is_listed(const Address& address) const {
+  return peers_.is_seed(address) || sighted_.contains(address);
+}
+
 void Joining::on_link(const LinkChanged& news, Instant now) {
   if (is_in_one()) return;
+  if (is_self(news)) {
+    if (is_listed(news.address)) {
+      discovery_.met_self(news.address, news.state == LinkState::up, now);
+    }
+    return;
+  }
   if (news.state == LinkState::up) {
-    if (peers_.is_seed(news.address)) discovery_.trust(news.peer, news.cluster);
+    if (is_listed(news.address)) discovery_.met(news.address, news.peer, news.cluster);
     discovery_.linked(news.peer, now);
   } else if (news.peer) {
     discovery_.unlinked(news.peer);
+  }
+}
+
+bool Joining::is_foreign(const Sighting& sighting) const {
+  if (sighting.cluster.empty() || CANARY(any_cluster_is_ours)) return false;
+  return is_in_one() ? sighting.cluster != cluster_ : !discovery_.is_wanted(sighting.cluster);
+}
+
+// Before there is a cluster, what is sighted is like a list of seeds. A member needs none: nodes
+// that look for the cluster dial it. It only has a look, since its members may have moved.
+void Joining::on_sighted(const Sighted& input, const Turn& turn) {
+  const std::set<Address> before = std::exchange(sighted_, {});
+  std::vector<Address> usable;
+  for (const Sighting& seen : input.seen) {
+    if (usable.size() >= kSightingsMax) break;
+    if (seen.address.empty() || seen.incarnation == options_.self.incarnation) continue;
+    if (is_foreign(seen)) {
+      if (foreigners_.size() < kForeignersMax && foreigners_.insert(seen.cluster).second) {
+        turn.note(Weight::warning, "node " + shown(seen.node.value) + " at " +
+                                       shown(seen.address.text()) + " belongs to the cluster " +
+                                       shown(seen.cluster.value) +
+                                       ", not to this one: clusters never merge");
+      }
+      continue;
+    }
+    if (sighted_.insert(seen.address).second) usable.push_back(seen.address);
+  }
+  if (is_in_one()) {
+    for (const Address& address : usable) {
+      if (address != options_.self.address && !before.contains(address)) {
+        peers_.visit(address, turn);
+      }
+    }
+    return;
+  }
+  discovery_.sighted(usable, turn.now);
+  // A link may have been there before the address was sighted.
+  peers_.each_link([&](const Address& address, Incarnation peer) {
+    if (sighted_.contains(address)) discovery_.met(address, peer, {});
+  });
+  discover(turn);
+}
+
+void Joining::look_around(const Turn& turn) {
+  if (!is_in_one() || sighted_.empty() || turn.now - looked_ < kLookAgain) return;
+  if (!peers_.is_lonely(turn)) return;
+  looked_ = turn.now;
+  for (const Address& address : sighted_) {
+    if (address != options_.self.address) peers_.visit(address, turn);
   }
 }
 

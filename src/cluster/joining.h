@@ -7,6 +7,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,11 @@ class Joining {
   Instant due(Instant stepped) const;
 
   void on_link(const LinkChanged& news, Instant now);
+  // Whether a node of our own list turned out to be this process itself.
+  bool is_self(const LinkChanged& news) const;
+  void on_sighted(const Sighted& input, const Turn& turn);
+  // A lonely member looks for the others also where a discovery source sees nodes.
+  void look_around(const Turn& turn);
   void on_probe(Incarnation from, const Probe& probe, const Turn& turn);
   void on_probe_reply(Incarnation from, const ProbeReply& reply, const Turn& turn);
   // While this node is in no cluster. Afterwards Admission gets these replies.
@@ -74,6 +80,8 @@ class Joining {
   };
 
   void enter(const ClusterId& cluster);
+  bool is_listed(const Address& address) const;
+  bool is_foreign(const Sighting& sighting) const;
   void founded(const Founded& founded, const Turn& turn);
   void joined(const JoinReply& reply, const Turn& turn);
   std::string why_not_alone(const Turn& turn) const;
@@ -83,6 +91,9 @@ class Joining {
   ClusterId cluster_;
   NodeDiscovery discovery_;
   std::optional<Told> told_;
+  std::set<Address> sighted_;       // Where nodes of this cluster, or of none, are seen.
+  std::set<ClusterId> foreigners_;  // Other clusters that were seen and noted.
+  Instant looked_{};
   bool entered_ = false;
   uint64_t changes_ = 0;
 };

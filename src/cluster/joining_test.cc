@@ -103,5 +103,96 @@ TEST_F(JoiningTest, ItsSeedsAreThoseOfItsLastStartToo) {
   EXPECT_TRUE(others.is_seed({"10.0.0.2", 8090}));
 }
 
+TEST_F(JoiningTest, AnEntryOfItsListThatIsItselfCountsOnce) {
+  Joining::Options options;
+  options.self = options.discovery.self = info_of(4);
+  options.discovery.expect = 0;
+  const Address own{"n4.example", 8090};
+  options.discovery.seeds = {info_of(1).address, own};
+  Peers others{{.self = node(4), .patience = 10s, .lonely = 30s, .seeds = {}}, now};
+  Joining named(options, others);
+  Effects effects;
+  named.start(turn(effects));
+  named.discover(turn(effects));
+  EXPECT_NE(named.note().find("1 of 3 founders"), std::string::npos) << named.note();
+  LinkChanged found{LinkState::up,      own, node(4), options.self.boot, {}, false,
+                    options.self.start, {},  {}};
+  ASSERT_TRUE(named.is_self(found));
+  named.on_link(found, now);
+  EXPECT_NE(named.note().find("1 of 2 founders"), std::string::npos) << named.note();
+  found.start = 99;
+  EXPECT_FALSE(named.is_self(found)) << "a copy of its directory is another process";
+}
+
+// ---- Sightings
+
+Sighting sighting(uint64_t id, const std::string& cluster = "") {
+  const MemberInfo info = info_of(id);
+  return {info.address, info.node, info.incarnation, ClusterId(cluster)};
+}
+
+TEST_F(JoiningTest, WhatIsSightedIsDialledUntilItVanishes) {
+  Effects effects;
+  joining->on_sighted({{sighting(1), sighting(2), sighting(4)}}, turn(effects));
+  EXPECT_EQ(all<Dial>(effects).size(), 2u) << "not itself";
+  effects.clear();
+  joining->on_sighted({{sighting(2)}}, turn(effects));
+  ASSERT_EQ(all<HangUp>(effects).size(), 1u);
+  EXPECT_EQ(all<HangUp>(effects).at(0).address, info_of(1).address);
+}
+
+TEST_F(JoiningTest, AClusterIsJoinedWhereItsMemberWasSighted) {
+  Effects effects;
+  joining->on_sighted({{sighting(1, "other")}}, turn(effects));
+  greets_at_the_seed(1);
+  EXPECT_EQ(all<Enter>(is_answered({ClusterId("other"), node(1), {info_of(1)}, {}})).size(), 1u);
+}
+
+TEST_F(JoiningTest, ASightingAloneJoinsNothing) {
+  Effects effects;
+  joining->on_sighted({{sighting(1, "other")}}, turn(effects));
+  EXPECT_TRUE(all<Enter>(is_answered({ClusterId("other"), node(1), {info_of(1)}, {}})).empty());
+}
+
+TEST_F(JoiningTest, OtherClustersAreNamedOnceAndNotDialled) {
+  Effects effects;
+  joining->on_sighted({{sighting(1, "other")}}, turn(effects));
+  greets_at_the_seed(1);
+  is_answered({ClusterId("other"), node(1), {info_of(1)}, {}});
+  effects.clear();
+  for (int i = 0; i < 3; ++i) {
+    joining->on_sighted({{sighting(1, "other"), sighting(7, "foreign")}}, turn(effects));
+  }
+  const auto notes = all<Note>(effects);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_EQ(notes.at(0).weight, Weight::warning);
+  EXPECT_NE(notes.at(0).text.find("foreign"), std::string::npos);
+  EXPECT_TRUE(all<Dial>(effects).empty());
+}
+
+TEST_F(JoiningTest, AMemberHasALookAtNewSightingsOnly) {
+  Effects effects;
+  joining->on_sighted({{sighting(1, "other")}}, turn(effects));
+  greets_at_the_seed(1);
+  is_answered({ClusterId("other"), node(1), {info_of(1)}, {}});
+  effects.clear();
+  joining->on_sighted({{sighting(1, "other"), sighting(2)}}, turn(effects));
+  EXPECT_EQ(all<Dial>(effects).size(), 1u);
+  effects.clear();
+  joining->on_sighted({{sighting(2)}}, turn(effects));
+  joining->on_sighted({{}}, turn(effects));
+  EXPECT_TRUE(effects.empty()) << "nothing ends when a sighting does";
+}
+
+TEST_F(JoiningTest, AnyNumberOfSightingsIsTaken) {
+  Sightings many;
+  for (uint64_t id = 100; id < 5'000; ++id) {
+    many.push_back({{"10.1.0.1", static_cast<uint16_t>(id)}, {}, Incarnation{id}, {}});
+  }
+  Effects effects;
+  joining->on_sighted({many}, turn(effects));
+  EXPECT_LE(all<Dial>(effects).size(), kSightingsMax);
+}
+
 }  // namespace
 }  // namespace databridge::cluster

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <set>
 
+#include "base/canary.h"
 #include "base/check.h"
 #include "cluster/voters.h"
 
@@ -15,25 +16,35 @@ namespace {
 constexpr size_t kPeersMax = 256;  // Peers that are remembered; addresses that are dialled.
 constexpr size_t kWordsMax = 300;  // Of another node's refusal.
 
-std::vector<Incarnation> ids_of(const std::vector<Founder>& set) {
-  std::vector<Incarnation> ids;
-  ids.reserve(set.size());
-  for (const Founder& founder : set) ids.push_back(founder.incarnation);
-  return ids;
-}
-
 }  // namespace
 
 NodeDiscovery::NodeDiscovery(Options options)
     : options_(std::move(options)), record_(options_.restored), durable_(options_.restored) {
   CHECK(options_.self.incarnation);
-  CHECK(options_.expect >= 1);
   CHECK(std::is_sorted(record_.promised.begin(), record_.promised.end()));
   if (!options_.wanted.empty()) options_.only_join = true;
+  if (is_refusing(record_)) given_up_.insert(cluster_id_of(ids_of(record_.promised)));
 }
 
 void NodeDiscovery::start(Instant now) {
+  promised_since_ = now;
   for (const Address& seed : options_.seeds) dial(seed);
+  consider(now);
+}
+
+void NodeDiscovery::sighted(const std::vector<Address>& addresses, Instant now) {
+  const std::vector<Address> before = std::exchange(sighted_, addresses);
+  if (sighted_.size() > kPeersMax) sighted_.resize(kPeersMax);
+  const auto is_in = [](const std::vector<Address>& list, const Address& address) {
+    return std::find(list.begin(), list.end(), address) != list.end();
+  };
+  for (const Address& address : before) {
+    if (is_in(sighted_, address) || is_in(options_.seeds, address)) continue;
+    met_at_.erase(address);
+    own_.erase(address);
+    if (std::erase(dialled_, address) > 0) outputs_.push_back(DropSeed{address});
+  }
+  for (const Address& address : sighted_) dial(address);
   consider(now);
 }
 
@@ -54,6 +65,20 @@ void NodeDiscovery::linked(Incarnation peer, Instant now) {
 void NodeDiscovery::unlinked(Incarnation peer) {
   const auto found = peers_.find(peer);
   if (found != peers_.end()) found->second.linked = false;
+}
+
+void NodeDiscovery::met(const Address& entry, Incarnation peer, const ClusterId& cluster) {
+  trust(peer, cluster);
+  if (met_at_.size() < 2 * kPeersMax || met_at_.contains(entry)) met_at_[entry] = peer;
+}
+
+void NodeDiscovery::met_self(const Address& entry, bool is_there, Instant now) {
+  if (is_there) {
+    own_.insert(entry);
+  } else {
+    own_.erase(entry);
+  }
+  consider(now);
 }
 
 void NodeDiscovery::trust(Incarnation peer, const ClusterId& cluster) {
@@ -114,6 +139,8 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   std::sort(promised.begin(), promised.end());
   // Within one attempt a promise is never taken back, so a reply without a promise is older, too.
   if (!same_attempt || !promised.empty()) peer.promised = std::move(promised);
+  peer.counted.clear();
+  for (const MemberInfo& known : reply.known) peer.counted.push_back(known.incarnation);
   // One address has one process, so a peer that was heard there before is gone.
   for (auto& [id, other] : peers_) {
     if (id != from && other.info.address == reply.self.address) other.heard.reset();
@@ -141,6 +168,7 @@ void NodeDiscovery::join_reply(Incarnation from, const JoinReply& reply, Instant
 
 void NodeDiscovery::persisted(const FoundingRecord& record, Instant now) {
   durable_ = record;
+  promised_since_ = now;
   tell_all(now);
   consider(now);
 }
@@ -162,7 +190,7 @@ std::vector<DiscoveryOutput> NodeDiscovery::take_outputs() { return std::exchang
 void NodeDiscovery::consider(Instant now) {
   if (done_) return;
   const Set& promised = durable_.promised;
-  if (!promised.empty() && durable_ == record_) {
+  if (!promised.empty() && durable_ == record_ && !is_refusing(record_)) {
     const ClusterId ours = cluster_id_of(ids_of(promised));
     bool founded = is_complete(promised);
     for (const auto& [id, peer] : peers_) founded |= peer.cluster == ours;
@@ -183,9 +211,16 @@ void NodeDiscovery::consider(Instant now) {
 }
 
 void NodeDiscovery::gather(Instant now, const Set& present) {
-  if (!record_.promised.empty() && is_dead(record_.promised)) {
+  const Set& promised = record_.promised;
+  const bool refusing = is_refusing(record_);
+  if (!promised.empty() && (is_dead(promised) || (refusing && is_refused_by_all(promised)))) {
     return write({record_.attempt + 1, {}});
   }
+  if (refusing) {
+    return say("a founder was unreachable for long: waiting for the others to give it up, too: " +
+               names(promised));
+  }
+  if (!promised.empty() && must_refuse(now)) return refuse();
   // A peer counts on us in a set that is not ours. Raising our attempt sets it free. This is not
   // done at once, since it may only have heard of a founder earlier than we did.
   if (!is_asked_in_vain(present)) {
@@ -196,20 +231,22 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
     vain_since_.reset();
     return write({record_.attempt + 1, {}});
   }
-  if (present.size() > options_.expect) {
+  if (promised.empty() && !takes_part(options_.self.incarnation, now)) {
+    return say(why_not_counted(now));
+  }
+  if (present.size() > expected()) {
     return say(
         fmt::format("{} nodes want to found a cluster, {} are expected: {}; stop those that "
                     "do not belong, or set --cluster-bootstrap-expect",
-                    present.size(), options_.expect, names(present)));
+                    present.size(), expected(), names(present)));
   }
-  if (!record_.promised.empty() && record_.promised != present) {
-    return say("waiting for all founders to confirm their promise: " + names(record_.promised) +
-               "; if one of them lost its disk for good, stop the others, remove their data "
-               "directories and start all again");
+  if (!promised.empty() && promised != present) {
+    return say("waiting for all founders to confirm their promise: " + names(promised) +
+               "; one that stays unreachable is given up if all others are here");
   }
-  if (present.size() < options_.expect) {
-    return say(fmt::format("{} of {} founders are here: {}", present.size(), options_.expect,
-                           names(present)));
+  if (present.size() < expected()) {
+    return say(
+        fmt::format("{} of {} founders are here: {}", present.size(), expected(), names(present)));
   }
   for (const Founder& founder : present) {
     const auto peer = peers_.find(founder.incarnation);
@@ -219,7 +256,146 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
     }
   }
   say("all founders are here: " + names(present));
-  if (record_.promised.empty()) write({record_.attempt, present});
+  if (promised.empty()) write({record_.attempt, present});
+}
+
+// ---- Who counts as a founder
+
+bool NodeDiscovery::is_here(const Peer& peer, Instant now) const {
+  return peer.heard && now - *peer.heard < options_.forget_after;
+}
+
+bool NodeDiscovery::is_counted(Incarnation who) const {
+  return std::any_of(met_at_.begin(), met_at_.end(),
+                     [&](const auto& entry) { return entry.second == who; });
+}
+
+bool NodeDiscovery::counts(const Peer& peer, Incarnation who) const {
+  return std::find(peer.counted.begin(), peer.counted.end(), who) != peer.counted.end();
+}
+
+// A node takes part if all the nodes that it counts say that they count it, too. Those that are not
+// here have no say: without them the set is not complete anyway.
+bool NodeDiscovery::takes_part(Incarnation who, Instant now) const {
+  if (CANARY(everybody_founds)) return true;
+  const Incarnation self = options_.self.incarnation;
+  const auto counted_by_who = [&](Incarnation other) {
+    if (who == self) return is_counted(other);
+    const auto peer = peers_.find(who);
+    return peer != peers_.end() && counts(peer->second, other);
+  };
+  if (who != self && counted_by_who(self) && !is_counted(who)) return false;
+  return std::all_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const auto& [other, peer] = entry;
+    if (other == who || !is_here(peer, now) || !peer.cluster.empty()) return true;
+    return !counted_by_who(other) || counts(peer, who);
+  });
+}
+
+// This node is in no founder's list, or only in some. Either the others found and take it in, or
+// the lists form a ring, and nobody can.
+std::string NodeDiscovery::why_not_counted(Instant now) const {
+  std::string deaf;
+  const auto is_seen = [&](const Address& seed) {
+    return seed == options_.self.address || own_.contains(seed) || met_at_.contains(seed);
+  };
+  bool all_seen = std::all_of(options_.seeds.begin(), options_.seeds.end(), is_seen);
+  bool somebody_founds = false;
+  for (const auto& [id, peer] : peers_) {
+    if (!is_here(peer, now) || !peer.cluster.empty()) continue;
+    somebody_founds |= takes_part(id, now);
+    all_seen &= std::all_of(peer.counted.begin(), peer.counted.end(), [&](Incarnation other) {
+      const auto known = peers_.find(other);
+      return other == options_.self.incarnation ||
+             (known != peers_.end() && is_here(known->second, now));
+    });
+    if (!is_counted(id) || counts(peer, options_.self.incarnation)) continue;
+    deaf +=
+        (deaf.empty() ? "" : ", ") + peer.info.node.value + " (" + peer.info.address.text() + ")";
+  }
+  if (all_seen && !somebody_founds) {
+    return "no node is in the lists of all the nodes that it lists itself, so none can found a "
+           "cluster: give all nodes the same --cluster-seeds (" +
+           deaf + " does not list this node)";
+  }
+  return "waiting to be taken in once the others have founded a cluster: this node is not in the "
+         "list of " +
+         deaf;
+}
+
+// Each entry of the list stands for one founder. This node itself counts once.
+uint32_t NodeDiscovery::expected() const {
+  if (options_.expect > 0) return options_.expect;
+  const auto others = std::count_if(
+      options_.seeds.begin(), options_.seeds.end(),
+      [&](const Address& seed) { return seed != options_.self.address && !own_.contains(seed); });
+  return static_cast<uint32_t>(others) + 1;
+}
+
+// ---- Giving up a founder that is gone. A node that refuses its promised set keeps it in its
+// record under a higher attempt, so that the others see that it had promised. It promises another
+// set only once all other members, but at most one, have left the set as well. That one alone may
+// have founded the set, and is no quorum of it.
+
+bool NodeDiscovery::is_refusing(const FoundingRecord& record) const {
+  return refuses(options_.self.incarnation, record.attempt, record.promised);
+}
+
+bool NodeDiscovery::is_sole_voter(Incarnation who, const Set& set) const {
+  return initial_voters(ids_of(set), options_.replica_count) == std::vector<Incarnation>{who};
+}
+
+// One member was unreachable for E while all others are here, or another one has refused already.
+bool NodeDiscovery::must_refuse(Instant now) const {
+  const Set& set = durable_.promised;
+  std::vector<Incarnation> silent;
+  for (const Founder& founder : set) {
+    if (founder.incarnation == options_.self.incarnation) continue;
+    const auto found = peers_.find(founder.incarnation);
+    if (found == peers_.end()) {
+      silent.push_back(founder.incarnation);
+      continue;
+    }
+    const Peer& peer = found->second;
+    if (peer.promised == set && peer.attempt > founder.attempt) return true;
+    if (!is_here(peer, now)) silent.push_back(founder.incarnation);
+  }
+  if (silent.size() != 1 || is_sole_voter(silent[0], set)) return false;
+  const auto peer = peers_.find(silent[0]);
+  const Instant heard =
+      peer == peers_.end() ? promised_since_ : peer->second.heard.value_or(promised_since_);
+  return now - std::max(heard, promised_since_) >= options_.give_up_after;
+}
+
+// The cluster of a refused set has a future only if two of the set have founded it. Then none of
+// the set can have left it.
+bool NodeDiscovery::is_alive(const ClusterId& cluster) const {
+  if (!given_up_.contains(cluster)) return true;
+  const auto founders =
+      std::count_if(record_.promised.begin(), record_.promised.end(), [&](const Founder& founder) {
+        const auto peer = peers_.find(founder.incarnation);
+        return peer != peers_.end() && peer->second.cluster == cluster &&
+               peer->second.attempt <= founder.attempt;
+      });
+  return is_refusing(record_) && founders >= 2;
+}
+
+void NodeDiscovery::refuse() {
+  given_up_.insert(cluster_id_of(ids_of(record_.promised)));
+  write({record_.attempt + 1, record_.promised});
+}
+
+bool NodeDiscovery::is_refused_by_all(const Set& set) const {
+  if (CANARY(refuses_alone)) return true;
+  std::vector<Incarnation> others;
+  for (const Founder& founder : set) {
+    if (founder.incarnation == options_.self.incarnation) continue;
+    const auto peer = peers_.find(founder.incarnation);
+    if (peer == peers_.end() || peer->second.attempt <= founder.attempt) {
+      others.push_back(founder.incarnation);
+    }
+  }
+  return others.empty() || (others.size() == 1 && !is_sole_voter(others[0], set));
 }
 
 // We have no promise, and a peer's promise names our present attempt in a set that is not ours.
@@ -239,17 +415,19 @@ bool NodeDiscovery::is_complete(const Set& set) const {
     if (founder.incarnation == options_.self.incarnation) continue;
     const auto peer = peers_.find(founder.incarnation);
     if (peer == peers_.end() || peer->second.promised != set) return false;
+    if (peer->second.attempt != founder.attempt) return false;  // It refuses the set.
   }
   return true;
 }
 
-// A founder of the set has used its attempt in another way, so the set will never be complete.
+// A founder of the set has used its attempt in another way and never promised the set, so it will
+// never be complete. Or that founder has left it when all others but one had refused it.
 bool NodeDiscovery::is_dead(const Set& set) const {
   for (const Founder& founder : set) {
     const auto found = peers_.find(founder.incarnation);
     if (found == peers_.end()) continue;
     const Peer& peer = found->second;
-    if (peer.attempt > founder.attempt) return true;
+    if (peer.attempt > founder.attempt && peer.promised != set) return true;
     if (peer.attempt == founder.attempt && !peer.promised.empty() && peer.promised != set) {
       return true;
     }
@@ -260,7 +438,7 @@ bool NodeDiscovery::is_dead(const Set& set) const {
 bool NodeDiscovery::join_somebody(Instant now) {
   std::vector<Incarnation> members;
   for (const auto& [id, peer] : peers_) {
-    if (!peer.cluster.empty() && peer.linked) members.push_back(id);
+    if (!peer.cluster.empty() && peer.linked && is_alive(peer.cluster)) members.push_back(id);
   }
   if (members.empty()) return false;
   if (joined_at_ && now - *joined_at_ < options_.join_interval) return true;
@@ -311,11 +489,12 @@ void NodeDiscovery::finish(ClusterId cluster) {
   say("");
 }
 
-// The nodes to found with: this one, and peers that were heard of late and have no cluster.
+// The nodes to found with: this one, and those that it counts, were heard of late, have no cluster,
+// and take part.
 NodeDiscovery::Set NodeDiscovery::present(Instant now) const {
   Set set{{options_.self.incarnation, record_.attempt}};
   for (const auto& [id, peer] : peers_) {
-    if (peer.heard && now - *peer.heard < options_.forget_after && peer.cluster.empty()) {
+    if (is_here(peer, now) && peer.cluster.empty() && is_counted(id) && takes_part(id, now)) {
       set.push_back({id, peer.attempt});
     }
   }
@@ -334,8 +513,9 @@ ProbeReply NodeDiscovery::reply(Instant now) const {
   }
   reply.known.push_back(options_.self);
   for (const auto& [id, peer] : peers_) {
-    const bool is_here = peer.heard && (done_ || now - *peer.heard < options_.forget_after);
-    if (is_here) reply.known.push_back(peer.info);
+    // Before there is a cluster, these are the founders that this node counts.
+    const bool is_told = done_ ? peer.heard.has_value() : is_here(peer, now) && is_counted(id);
+    if (is_told) reply.known.push_back(peer.info);
   }
   std::sort(reply.known.begin(), reply.known.end(),
             [](const MemberInfo& a, const MemberInfo& b) { return a.incarnation < b.incarnation; });
@@ -383,79 +563,6 @@ std::string NodeDiscovery::names(const Set& set) const {
     text += is_known ? info.node.value + " (" + info.address.text() + ")" : "one not heard yet";
   }
   return text;
-}
-
-ClusterId cluster_id_of(std::vector<Incarnation> founders) {
-  std::sort(founders.begin(), founders.end());
-  Bytes bytes;
-  for (const Incarnation founder : founders) append_big64(bytes, founder.value);
-  return ClusterId(fmt::format("{:016x}", hash64(bytes)));
-}
-
-uint32_t expected_founders(const ResolvedSeed& own, const std::vector<ResolvedSeed>& seeds) {
-  const auto lower = [](std::string text) {
-    for (char& c : text) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return text;
-  };
-  // Each place as a set of spellings: as written, and as each address that the name stands for.
-  std::vector<std::set<Address>> places;
-  const auto add = [&](const ResolvedSeed& seed) {
-    std::set<Address> place{{lower(seed.written.host), seed.written.port}};
-    for (const std::string& ip : seed.ips) place.insert({lower(ip), seed.written.port});
-    // It may join two places that seemed different so far.
-    std::erase_if(places, [&](const std::set<Address>& other) {
-      const bool same = std::any_of(other.begin(), other.end(),
-                                    [&](const Address& a) { return place.contains(a); });
-      if (same) place.insert(other.begin(), other.end());
-      return same;
-    });
-    places.push_back(std::move(place));
-  };
-  add(own);
-  for (const ResolvedSeed& seed : seeds) add(seed);
-  return static_cast<uint32_t>(places.size());
-}
-
-// ---- The record: version, attempt, count, pairs, checksum; all little-endian.
-
-Bytes encode(const FoundingRecord& record) {
-  Bytes bytes;
-  append_little32(bytes, 1);
-  append_little64(bytes, record.attempt);
-  append_little32(bytes, static_cast<uint32_t>(record.promised.size()));
-  for (const Founder& founder : record.promised) {
-    append_little64(bytes, founder.incarnation.value);
-    append_little64(bytes, founder.attempt);
-  }
-  append_little32(bytes, crc32c(bytes));
-  return bytes;
-}
-
-Result<FoundingRecord> decode_founding_record(BytesView bytes) {
-  constexpr size_t kHead = 16, kPair = 16, kTail = 4;
-  const auto corrupt = [] {
-    return fail(Code::corrupt,
-                "the founding record is damaged: restore the data directory, or "
-                "remove it to start as a new node");
-  };
-  if (bytes.size() < kHead + kTail) return corrupt();
-  const BytesView body = bytes.substr(0, bytes.size() - kTail);
-  if (read_little32(bytes.substr(body.size())) != crc32c(body)) return corrupt();
-  if (read_little32(body) != 1) {
-    return fail(Code::corrupt, "the founding record is of a newer version: use newer software");
-  }
-  FoundingRecord record;
-  record.attempt = read_little64(body.substr(4));
-  const size_t count = read_little32(body.substr(12));
-  if (body.size() != kHead + count * kPair) return corrupt();
-  for (size_t i = 0; i < count; ++i) {
-    const BytesView pair = body.substr(kHead + i * kPair);
-    record.promised.push_back({Incarnation{read_little64(pair)}, read_little64(pair.substr(8))});
-  }
-  if (!std::is_sorted(record.promised.begin(), record.promised.end())) return corrupt();
-  return record;
 }
 
 }  // namespace databridge::cluster

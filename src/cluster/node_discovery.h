@@ -1,16 +1,13 @@
 // Node discovery: how nodes without a cluster find each other and found exactly one cluster, or
 // join the existing one (safety.md 5.3).
 //
-// - Owns: which nodes answer, the durable promise, and the moment of founding.
-// - Hides: attempts and withdrawal. A promise is a set of (founder, attempt), and a node gives one
-//   promise in each attempt. A set is dead once one of its members has used its attempt in another
-//   way: it has promised another set, or has raised its attempt without a promise. A node may
-//   withdraw only from a dead set, by raising its own attempt. So a set that all have promised is
-//   final, and a promise that was heard once stays a safe reason to found.
+// - Owns: which nodes count as founders, the durable promise, and the moment of founding.
+// - Hides: attempts, withdrawal and refusal. A promise is a set of (founder, attempt), and a node
+//   gives one promise in each attempt. A set is dead once one of its members has used its attempt
+//   without promising it. A node may withdraw from a dead set by raising its attempt. A set that is
+//   not dead can only be refused, for ever: see refuse(). So a promise that was heard stays a safe
+//   reason to found, and ADR 18 says why there are never two clusters.
 // - Pure: inputs are calls, outputs are data, in order. Nothing is told before it is durable.
-// - Weak: if a founder loses its disk after the others have promised and before any node has
-//   founded, the others wait for it for ever and say so. For all that they know, it may have
-//   founded.
 #pragma once
 
 #include <cstdint>
@@ -21,28 +18,16 @@
 #include <variant>
 #include <vector>
 
-#include "base/bytes.h"
 #include "base/time.h"
+#include "cluster/founding.h"
 #include "model/message.h"
 
 namespace databridge::cluster {
 
-struct Founder {
-  Incarnation incarnation;
-  uint64_t attempt = 1;
-  auto operator<=>(const Founder&) const = default;
-};
-
-// The data that must survive a crash. It is written before any node is told.
-struct FoundingRecord {
-  uint64_t attempt = 1;
-  std::vector<Founder> promised;  // Sorted; empty: none.
-  bool operator==(const FoundingRecord&) const = default;
-};
-Bytes encode(const FoundingRecord& record);
-Result<FoundingRecord> decode_founding_record(BytesView bytes);
-
 struct DialSeed {  // Keep a link to the address.
+  Address address;
+};
+struct DropSeed {  // Keep it no longer: no source sees the address any more.
   Address address;
 };
 struct SendFounding {  // Probe, ProbeReply, Join or JoinReply.
@@ -64,13 +49,15 @@ struct DiscoveryNote {  // The reason why there is no cluster yet has changed; i
   std::string text;
 };
 using DiscoveryOutput =
-    std::variant<DialSeed, SendFounding, PersistFounding, Founded, Joined, DiscoveryNote>;
+    std::variant<DialSeed, DropSeed, SendFounding, PersistFounding, Founded, Joined, DiscoveryNote>;
 
 class NodeDiscovery {
  public:
   struct Options {
     MemberInfo self;
-    uint32_t expect = 1;  // N: how many founders are expected.
+    // N: how many founders are expected. 0: this node and its seeds, but for those that turn out
+    // to be this node itself.
+    uint32_t expect = 1;
     uint32_t replica_count = 3;
     std::vector<Address> seeds;
     ClusterId wanted;         // Not empty: it joins that cluster and founds none.
@@ -79,6 +66,8 @@ class NodeDiscovery {
     Duration probe_interval = std::chrono::milliseconds(100);
     // A node that was not heard for so long does not count.
     Duration forget_after = std::chrono::seconds(3);
+    // E: a founder that was not reached for so long may be given up.
+    Duration give_up_after = std::chrono::seconds(30);
     Duration join_interval = std::chrono::milliseconds(500);
   };
   explicit NodeDiscovery(Options options);
@@ -86,8 +75,15 @@ class NodeDiscovery {
   void start(Instant now);
   void linked(Incarnation peer, Instant now);  // A link is up on which messages can be sent.
   void unlinked(Incarnation peer);
-  // The peer greeted at a seed and named that cluster, or none. A cluster is joined only if such a
-  // node has named it, as its own or as a neighbour's.
+  // This node's own list is its seeds and what is sighted. The peer greeted on the link that this
+  // node dialled to `entry` of the list, so it counts as a founder, and is trusted.
+  void met(const Address& entry, Incarnation peer, const ClusterId& cluster);
+  // At that entry of the list is this node itself, or it is so no longer.
+  void met_self(const Address& entry, bool is_there, Instant now);
+  // The addresses that a source sees now. They replace the ones that it saw before.
+  void sighted(const std::vector<Address>& addresses, Instant now);
+  // The peer named that cluster, or none. A cluster is joined only if a trusted node has named it,
+  // as its own or as a neighbour's.
   void trust(Incarnation peer, const ClusterId& cluster);
   bool trusts(Incarnation peer) const { return trusted_.contains(peer); }
   void probe(Incarnation from, const Probe& probe, Instant now);
@@ -117,17 +113,30 @@ class NodeDiscovery {
     MemberInfo info;
     ClusterId cluster;
     uint64_t attempt = 0;
-    std::vector<Founder> promised;
-    std::optional<Instant> heard;  // When it was heard itself.
+    FoundingSet promised;
+    std::vector<Incarnation> counted;  // The founders that it counts, itself included.
+    std::optional<Instant> heard;      // When it was heard itself.
     bool linked = false;
   };
-  using Set = std::vector<Founder>;  // Sorted.
+  using Set = FoundingSet;
 
   void consider(Instant now);
   void gather(Instant now, const Set& present);
   bool join_somebody(Instant now);
   bool is_complete(const Set& set) const;
   bool is_dead(const Set& set) const;
+  bool is_refusing(const FoundingRecord& record) const;
+  bool must_refuse(Instant now) const;
+  bool is_refused_by_all(const Set& set) const;
+  void refuse();
+  bool is_alive(const ClusterId& cluster) const;
+  bool is_sole_voter(Incarnation who, const Set& set) const;
+  bool is_counted(Incarnation who) const;
+  bool is_here(const Peer& peer, Instant now) const;
+  bool counts(const Peer& peer, Incarnation who) const;
+  bool takes_part(Incarnation who, Instant now) const;
+  std::string why_not_counted(Instant now) const;
+  uint32_t expected() const;
   bool is_asked_in_vain(const Set& present) const;
   void write(FoundingRecord record);
   void found();
@@ -147,26 +156,20 @@ class NodeDiscovery {
   FoundingRecord durable_;             // The record on disk. Only this may be told to other nodes.
   std::map<Incarnation, Peer> peers_;  // All nodes except this one.
   std::set<Incarnation> trusted_;
-  std::set<ClusterId> named_;  // The clusters that they named.
+  std::set<ClusterId> named_;              // The clusters that they named.
+  std::map<Address, Incarnation> met_at_;  // The last to greet at each entry of the list.
+  std::set<Address> own_;                  // The entries of the list at which this node is itself.
+  std::vector<Address> sighted_;
   std::vector<Address> dialled_;
-  ClusterId cluster_;  // Set once there is one.
-  Incarnation asked_;  // The node that it asked last to take it in.
+  std::set<ClusterId> given_up_;  // The clusters of the sets that it has refused in this start.
+  Instant promised_since_{};      // When this start first saw its present promise on the disk.
+  ClusterId cluster_;             // Set once there is one.
+  Incarnation asked_;             // The node that it asked last to take it in.
   std::optional<Instant> joined_at_, probed_at_, vain_since_;
   bool done_ = false;
   std::string note_;
   std::string refused_;
   std::vector<DiscoveryOutput> outputs_;
 };
-
-// The cluster's id: a hash of its founders, in hexadecimal.
-ClusterId cluster_id_of(std::vector<Incarnation> founders);
-
-// The default of N: this node's own address and the seeds. Each place counts once, in any spelling;
-// for this each seed comes with its resolved addresses. Without seeds N is 1.
-struct ResolvedSeed {
-  Address written;
-  std::vector<std::string> ips;
-};
-uint32_t expected_founders(const ResolvedSeed& own, const std::vector<ResolvedSeed>& seeds);
 
 }  // namespace databridge::cluster

@@ -12,6 +12,7 @@ class Network;
 class Workers;
 class Files;
 class LoadProbe;
+class Discovery;
 
 struct Env {
   Clock& clock;
@@ -22,6 +23,7 @@ struct Env {
   LoadProbe& load_probe;
   // For all random numbers in this node. It comes from the system's entropy, or from the test.
   uint64_t seed;
+  Discovery* discovery = nullptr;  // Null: only the configured seeds are known.
 };
 
 }  // namespace databridge::env

@@ -150,6 +150,45 @@ uint32_t founders(const Config::Cluster& cluster) {
   return static_cast<uint32_t>(addresses.size());
 }
 
+// Each place is left once in the list of seeds, and this node's own address not at all.
+void drop_repeated_seeds(Config::Cluster& cluster) {
+  std::set<std::pair<std::string, uint16_t>> seen;
+  seen.emplace(canonical_host(cluster.advertise.host), cluster.advertise.port);
+  std::erase_if(cluster.seeds, [&](const Address& seed) {
+    return !seen.emplace(canonical_host(seed.host), seed.port).second;
+  });
+}
+
+// A method of discovery needs its own settings, and those of another method do nothing.
+Result<void> check_discovery(Config* config, const Origins& origins) {
+  auto& cluster = config->cluster;
+  drop_repeated_seeds(cluster);
+  const auto check = [&](const char* setting, const std::string& method,
+                         bool is_needed) -> Result<void> {
+    const bool is_chosen = cluster.discovery == method;
+    if (is_chosen && is_needed && !origins.given(setting)) {
+      return wrong(origins.of("cluster-discovery"), fmt::format("{} needs --{}", method, setting));
+    }
+    if (!is_chosen && origins.given(setting)) {
+      config->warnings.push_back(fmt::format("{}: has no effect without --cluster-discovery={}",
+                                             origins.of(setting), method));
+    }
+    return {};
+  };
+  if (auto fits = check("cluster-dns-name", "dns", true); !fits) return fits;
+  if (auto fits = check("cluster-etcd-endpoints", "etcd", true); !fits) return fits;
+  for (const char* setting :
+       {"cluster.multicast.group", "cluster.multicast.port", "cluster.multicast.interface"}) {
+    if (auto fits = check(setting, "multicast", false); !fits) return fits;
+  }
+  if (cluster.discovery == "multicast" && cluster.join_token_file.empty()) {
+    config->warnings.push_back(
+        "multicast announcements prove nothing without --cluster-join-token-file: whoever is on "
+        "the network can name addresses to this node");
+  }
+  return {};
+}
+
 // Some settings can be given already but have no effect yet. The warning keeps users from relying
 // on their protection.
 void warn_of_no_effect(Config* config, const Origins& origins) {
@@ -173,8 +212,11 @@ Result<void> complete_and_check(Config* config, const Origins& origins) {
   complete(&config->api.advertise, config->api.address, config->api.port);
   if (!origins.given("cluster.dataCopies")) cluster.data_copies = cluster.replica_count;
   if (!origins.given("cluster-bootstrap-expect")) {
-    cluster.bootstrap_expect = cluster.seeds.empty() ? 1 : founders(cluster);
+    cluster.expect_is_counted = cluster.discovery == "static";
+    cluster.bootstrap_expect =
+        cluster.expect_is_counted ? founders(cluster) : cluster.replica_count;
   }
+  if (auto fits = check_discovery(config, origins); !fits) return fits;
   if (cluster.enabled && cluster.bind_port == config->api.port &&
       cluster.bind_host == config->api.address) {
     return wrong(

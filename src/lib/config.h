@@ -39,8 +39,19 @@ struct Config {
     std::vector<Address> seeds;  // In the order in which they were written.
     uint32_t replica_count = 3;
     uint32_t data_copies = 3;  // If not given: replica_count.
-    // If not given: the number of different addresses among the own one and the seeds.
+    // If not given: with static discovery the number of different addresses among the own one and
+    // the seeds, otherwise replica_count.
     uint32_t bootstrap_expect = 1;
+    bool expect_is_counted = false;    // It was counted from addresses.
+    std::string discovery = "static";  // static, multicast, dns, etcd.
+    struct Multicast {
+      std::string group = "239.255.80.90";  // An IPv4 group.
+      uint16_t port = 8099;
+      std::string interface;  // Its name or address. Empty: the one with the bind address.
+    } multicast;
+    std::string dns_name;                     // The name of SRV records.
+    std::vector<std::string> etcd_endpoints;  // URLs.
+    std::string join_token_file;              // Empty: announcements prove nothing.
     Duration heartbeat_timeout = 10s;
     Duration election_timeout = 30s;
     Duration rebalance_window = 30s;

@@ -8,6 +8,7 @@
 namespace databridge::lib {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -134,6 +135,27 @@ TEST(Config, EveryKeyOfTheFile) {
   EXPECT_EQ(config.log_format, "json");
 }
 
+TEST(Config, EachMethodOfDiscoveryHasItsSettings) {
+  const auto multicast =
+      good({{"--cluster-discovery=multicast"},
+            "cluster: {replicaCount: 5, multicast: {group: 239.1.2.3, port: 9, interface: eth0}}"});
+  EXPECT_EQ(multicast.cluster.multicast.group, "239.1.2.3");
+  EXPECT_EQ(multicast.cluster.multicast.port, 9);
+  EXPECT_EQ(multicast.cluster.multicast.interface, "eth0");
+  EXPECT_EQ(multicast.cluster.bootstrap_expect, 5u) << "the replica count";
+  EXPECT_THAT(multicast.warnings, Contains(HasSubstr("--cluster-join-token-file")));
+  const auto dns = good({{"--cluster-discovery=dns", "--cluster-dns-name=_db._tcp.example"}, ""});
+  EXPECT_EQ(dns.cluster.dns_name, "_db._tcp.example");
+  EXPECT_EQ(dns.cluster.bootstrap_expect, 3u);
+  const auto etcd = good({{"--cluster-discovery=etcd", "--cluster-bootstrap-expect=7",
+                           "--cluster-etcd-endpoints=http://a:2379,http://[::1]:2379/team"},
+                          ""});
+  EXPECT_THAT(etcd.cluster.etcd_endpoints, ElementsAre("http://a:2379", "http://[::1]:2379/team"));
+  EXPECT_EQ(etcd.cluster.bootstrap_expect, 7u);
+  const auto unused = good({{"--cluster-dns-name=_db._tcp.example"}, ""});
+  EXPECT_THAT(unused.warnings, Contains(HasSubstr("no effect without --cluster-discovery=dns")));
+}
+
 TEST(Config, AnAddressInAnySpellingCountsOnce) {
   const auto expect = [](const std::string& seeds) {
     return good({{"--cluster-enabled", "--cluster-bind-port=8090", "--cluster-seeds=" + seeds}, ""})
@@ -184,6 +206,12 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{{"--cluster-advertise-address=0.0.0.0"}, "", "is no address that others"},
         Refused{{"--cluster-advertise-address="}, "", "--cluster-advertise-address: "},
         Refused{{"--cluster-discovery=gossip"}, "", "is unknown"},
+        Refused{{"--cluster-discovery=dns"}, "", "dns needs --cluster-dns-name"},
+        Refused{{"--cluster-discovery=etcd"}, "", "etcd needs --cluster-etcd-endpoints"},
+        Refused{{"--cluster-dns-name=a b"}, "", "is not a DNS name"},
+        Refused{{"--cluster-etcd-endpoints=https://e:2379"}, "", "is not an endpoint"},
+        Refused{{"--cluster-etcd-endpoints=http://e:2379/a/b"}, "", "is not an endpoint"},
+        Refused{{}, "cluster: {multicast: {group: 10.0.0.1}}", "is not an IPv4 multicast group"},
         Refused{{"--log-level=loud"}, "", "one of debug, info, warn, error"},
         Refused{{"--file-root=srv"}, "", "is not an absolute path"},
         Refused{{"--data-dir="}, "", "--data-dir: \"\" is empty"}));
@@ -191,12 +219,9 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     NotYet, Refusal,
     testing::Values(
-        Refused{{"--cluster-discovery=multicast"}, "", "\"multicast\" is not available yet"},
-        Refused{{"--cluster-discovery=dns"}, "", "is not available yet"},
-        Refused{{"--cluster-discovery=etcd"}, "", "is not available yet"},
         Refused{{"--cluster-coordinator=etcd"}, "", "is not available yet"},
         Refused{{"--cluster-tls-ca=ca.pem"}, "", "--cluster-tls-ca: not available yet"},
-        Refused{{"--cluster-join-token-file=t"}, "", "not available yet"},
+        Refused{{"--cluster-join-token-file="}, "", "is empty"},
         Refused{
             {}, "cluster:\n  tls:\n    ca: x\n", "node.yaml:3: cluster.tls.ca: not available"}));
 

@@ -6,6 +6,7 @@
 #include "api/http.h"
 #include "cluster/timing.h"
 #include "env/clock.h"
+#include "env/discovery.h"
 #include "env/files.h"
 #include "env/load_probe.h"
 #include "env/store.h"
@@ -13,17 +14,22 @@
 #include "flow/units.h"
 #include "lib/api_files.h"
 #include "lib/backend.h"
+#include "lib/network_rule.h"
 #include "lib/version.h"
 #include "node/engine.h"
 #include "node/raft_coordinators.h"
 #include "platform/append_file.h"
 #include "platform/clock.h"
 #include "platform/data_dir.h"
+#include "platform/dns_discovery.h"
+#include "platform/etcd_discovery.h"
 #include "platform/files.h"
 #include "platform/load_probe.h"
 #include "platform/log.h"
+#include "platform/multicast.h"
 #include "platform/network.h"
 #include "platform/process.h"
+#include "platform/secret.h"
 #include "platform/store.h"
 #include "platform/system.h"
 #include "platform/watchdog.h"
@@ -111,6 +117,7 @@ Result<void> Node::build() {
   probe_ = platform::make_load_probe(*clock_);
   workers_ = platform::make_workers();
   make_network();
+  if (auto made = make_discovery(); !made) return made;
   if (auto opened = open_engine(*timing); !opened) return opened;
   if (auto served = serve_api(); !served) return served;
   watchdog_ = watch_leases(*engine_, *clock_, timing->stop_budget);
@@ -177,6 +184,34 @@ void Node::make_network() {
   network_ = platform::make_network(std::move(options));
 }
 
+// What other nodes are found by, besides the seeds. It begins when the engine does.
+Result<void> Node::make_discovery() {
+  const Config::Cluster& cluster = config_.cluster;
+  if (!cluster.enabled || cluster.discovery == "static") return {};
+  if (cluster.discovery == "multicast") {
+    platform::MulticastOptions options;
+    options.group = cluster.multicast.group;
+    options.port = cluster.multicast.port;
+    options.interface = cluster.multicast.interface;
+    const auto reach = reach_of(cluster.bind_host);
+    if (options.interface.empty() && reach && *reach != Reach::wildcard) {
+      options.interface = cluster.bind_host;
+    }
+    if (!cluster.join_token_file.empty()) {
+      auto token = platform::read_secret(cluster.join_token_file);
+      if (!token) return fail(Code::unprocessable, token.error().message);
+      options.token = std::move(*token);
+    }
+    discovery_ = platform::make_multicast(std::move(options));
+  } else if (cluster.discovery == "dns") {
+    discovery_ = platform::make_dns_discovery(
+        {.name = cluster.dns_name, .memory = config_.node.data_dir + "/sightings"});
+  } else {
+    discovery_ = platform::make_etcd_discovery({.endpoints = cluster.etcd_endpoints});
+  }
+  return {};
+}
+
 MemberInfo Node::member_info() const {
   const env::Machine machine = probe_->machine();
   MemberInfo self;
@@ -201,7 +236,8 @@ node::EngineOptions Node::engine_options(const cluster::Timing& timing) {
   options.process = platform::this_process(config_.node.data_dir);
   if (config_.cluster.enabled) {
     options.seeds = config_.cluster.seeds;
-    options.expect = config_.cluster.bootstrap_expect;
+    // 0: the engine counts the seeds, of which one may turn out to be this node itself.
+    options.expect = config_.cluster.expect_is_counted ? 0 : config_.cluster.bootstrap_expect;
     options.wanted = ClusterId(config_.cluster.id);
   }
   options.clustered = config_.cluster.enabled;
@@ -229,9 +265,9 @@ node::EngineOptions Node::engine_options(const cluster::Timing& timing) {
 }
 
 Result<void> Node::open_engine(const cluster::Timing& timing) {
-  auto engine = node::Engine::open(
-      engine_options(timing),
-      {*clock_, *store_, *network_, *workers_, *files_, *probe_, platform::entropy64()});
+  auto engine = node::Engine::open(engine_options(timing),
+                                   {*clock_, *store_, *network_, *workers_, *files_, *probe_,
+                                    platform::entropy64(), discovery_.get()});
   if (!engine) return tl::make_unexpected(engine.error());
   engine_ = std::move(*engine);
   return {};

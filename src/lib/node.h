@@ -33,6 +33,7 @@ struct Timing;
 }
 namespace env {
 class Clock;
+class Discovery;
 class Files;
 class LoadProbe;
 class Store;
@@ -92,6 +93,7 @@ class Node {
   Result<void> open_store();
   Result<void> open_files();
   void make_network();
+  Result<void> make_discovery();
   Result<void> open_engine(const cluster::Timing& timing);
   Result<void> serve_api();
   void reload_api_files();
@@ -115,6 +117,7 @@ class Node {
   std::unique_ptr<platform::Repeater> watchdog_;  // Watches until the last trigger has returned.
   std::unique_ptr<env::Workers> workers_;         // They end with their last job.
   std::unique_ptr<platform::Network> network_;
+  std::unique_ptr<env::Discovery> discovery_;  // Null: only seeds.
   std::unique_ptr<EngineBackend> backend_;
   std::unique_ptr<api::HttpServer> http_;
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <optional>
 #include <string_view>
@@ -219,6 +220,47 @@ Result<void> set_path(std::string& to, const std::string& value) {
   return {};
 }
 
+Result<void> set_group(std::string& to, const std::string& value) {
+  const auto reach = reach_of(value);
+  const auto dot = value.find('.');
+  const auto first = digits(std::string_view(value).substr(0, dot));
+  if (!reach || dot == std::string::npos || !first || *first < 224 || *first > 239) {
+    return bad(value, "is not an IPv4 multicast group: give one from 224.0.0.0 to 239.255.255.255");
+  }
+  to = value;
+  return {};
+}
+
+Result<void> set_dns_name(std::string& to, const std::string& value) {
+  const bool is_plain = std::all_of(value.begin(), value.end(), [](unsigned char c) {
+    return std::isalnum(c) || c == '-' || c == '_' || c == '.';
+  });
+  if (value.empty() || value.size() > 253 || !is_plain || value.front() == '.') {
+    return bad(value, "is not a DNS name: write _databridge._tcp.example.org");
+  }
+  to = value;
+  return {};
+}
+
+// http://HOST:PORT, perhaps with a name for this cluster behind it. TLS to etcd is not built.
+Result<void> set_endpoints(std::vector<std::string>& to, const std::string& value) {
+  constexpr std::string_view kScheme = "http://";
+  to.clear();
+  for (const std::string& url : split(value)) {
+    const auto path = std::min(url.find('/', kScheme.size()), url.size());
+    const std::string name = url.substr(std::min(path + 1, url.size()));
+    const bool has_scheme = url.rfind(kScheme, 0) == 0;
+    if (!has_scheme || !Address::parse(url.substr(kScheme.size(), path - kScheme.size())) ||
+        (!name.empty() && !is_valid_name(name, 64)) || to.size() >= 16) {
+      return bad(url,
+                 "is not an endpoint: write http://HOST:PORT or http://HOST:PORT/NAME, "
+                 "at most 16");
+    }
+    to.push_back(url);
+  }
+  return {};
+}
+
 Result<void> not_yet(const std::string& value, const char* now) {
   return bad(value, fmt::format("is not available yet: {}", now));
 }
@@ -243,20 +285,21 @@ std::vector<Setting> cluster_settings() {
        SET(set_name(c.cluster.id, v))},
       {"cluster-seeds", "cluster.seeds", "HOST:PORT,…", "where to look for other nodes", "none",
        SET(set_seeds(c.cluster.seeds, v))},
-      {"cluster-discovery", "cluster.discovery", "static", "how other nodes are found", "static",
-       [](Config&, const std::string& v) -> Result<void> {
-         if (v == "static") return {};
-         if (v == "multicast" || v == "dns" || v == "etcd") {
-           return not_yet(v, "use static with --cluster-seeds");
-         }
-         return bad(v, "is unknown: use static");
-       }},
+      {"cluster-discovery", "cluster.discovery", "METHOD",
+       "how other nodes are found: static, multicast, dns or etcd", "static",
+       SET(set_one_of(c.cluster.discovery, v, {"static", "multicast", "dns", "etcd"}))},
+      {"", "cluster.multicast.group", "IP", "the IPv4 group of announcements", "239.255.80.90",
+       SET(set_group(c.cluster.multicast.group, v))},
+      {"", "cluster.multicast.port", "PORT", "the UDP port of announcements", "8099",
+       SET(set_number(c.cluster.multicast.port, v, 1, 65535))},
+      {"", "cluster.multicast.interface", "NAME|IP", "where announcements go out and come in",
+       "the one with the bind address", SET(set_path(c.cluster.multicast.interface, v))},
       {"cluster-replica-count", "cluster.replicaCount", "N", "voting members wanted", "3",
        SET(set_number(c.cluster.replica_count, v, 1, 31))},
       {"", "cluster.dataCopies", "N", "copies of a processor's state; no effect yet",
        "replicaCount", SET(set_number(c.cluster.data_copies, v, 1, 31))},
       {"cluster-bootstrap-expect", "cluster.bootstrapExpect", "N",
-       "nodes that found the cluster together", "own address and seeds",
+       "nodes that found the cluster together", "static: own address and seeds; else replica count",
        SET(set_number(c.cluster.bootstrap_expect, v, 1, 1000))},
       {"cluster-heartbeat-timeout", "cluster.heartbeatTimeout", "DURATION",
        "silence after which a member is unhealthy", "10s",
@@ -286,11 +329,17 @@ std::vector<Setting> cluster_settings() {
          if (v == "etcd") return not_yet(v, "use raft");
          return bad(v, "is unknown: use raft");
        }},
-      {"cluster-etcd-endpoints", "cluster.etcdEndpoints", "URL,…", "", "", nullptr},
-      {"cluster-dns-name", "cluster.dnsName", "NAME", "", "", nullptr},
+      {"cluster-etcd-endpoints", "cluster.etcdEndpoints", "URL,…",
+       "etcd servers where nodes register: http://HOST:PORT[/NAME]", "none",
+       SET(set_endpoints(c.cluster.etcd_endpoints, v))},
+      {"cluster-dns-name", "cluster.dnsName", "NAME",
+       "SRV records of the nodes, such as _databridge._tcp.example.org", "none",
+       SET(set_dns_name(c.cluster.dns_name, v))},
       {"cluster-labels", "cluster.labels", "KEY=VALUE,…", "labels for placement", "none",
        SET(set_labels(c.cluster.labels, v))},
-      {"cluster-join-token-file", "cluster.joinTokenFile", "FILE", "", "", nullptr},
+      {"cluster-join-token-file", "cluster.joinTokenFile", "FILE",
+       "a secret of the cluster that announcements prove", "none",
+       SET(set_path(c.cluster.join_token_file, v))},
       {"cluster-tls-ca", "cluster.tls.ca", "FILE", "", "", nullptr},
       {"cluster-tls-cert", "cluster.tls.cert", "FILE", "", "", nullptr},
       {"cluster-tls-key", "cluster.tls.key", "FILE", "", "", nullptr},

@@ -6,6 +6,7 @@
 #include "base/canary.h"
 #include "base/check.h"
 #include "env/clock.h"
+#include "env/discovery.h"
 #include "env/load_probe.h"
 #include "env/workers.h"
 
@@ -381,6 +382,8 @@ void Engine::take(env::Greeting& greeting) {
                         greeting.home(), greeting.cluster});
 }
 
+void Engine::take(cluster::Sighted& sighted) { step(std::move(sighted)); }
+
 void Engine::take(cluster::Reaped& reaped) { step(reaped); }
 
 void Engine::take(Durable& durable) {
@@ -427,6 +430,22 @@ void Engine::start_network() {
                             [this](const env::Greeting& dead) {
                               put(cluster::Reaped{dead.incarnation, dead.boot, dead.start});
                             }});
+  if (!started) return fail_node(started.error());
+  if (env_.discovery != nullptr && options_.clustered) start_discovery();
+}
+
+void Engine::start_discovery() {
+  const Sighting self{options_.self.address, identity_.node, identity_.incarnation,
+                      identity_.cluster};
+  const auto started = env_.discovery->start(
+      self, identity_.boot,
+      {.on_sightings = [this](Sightings seen) { put(cluster::Sighted{std::move(seen)}); },
+       .on_note =
+           [this](bool is_trouble, std::string text) {
+             post([this, is_trouble, text = std::move(text)] {
+               log(is_trouble ? Weight::warning : Weight::info, text);
+             });
+           }});
   if (!started) fail_node(started.error());
 }
 

@@ -78,8 +78,8 @@ class Engine final : private HostEvents {
     cluster::Request request;
     Done done;
   };
-  using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Reaped, Durable, Asking,
-                            std::function<void()>>;
+  using Mail = std::variant<Came, env::LinkEvent, env::Greeting, cluster::Sighted, cluster::Reaped,
+                            Durable, Asking, std::function<void()>>;
 
   Engine(Options options, env::Env env, Identity identity);
   Result<void> restore();
@@ -91,6 +91,7 @@ class Engine final : private HostEvents {
   void take(Came& came);
   void take(env::LinkEvent& event);
   void take(env::Greeting& greeting);
+  void take(cluster::Sighted& sighted);
   void take(cluster::Reaped& reaped);
   void take(Durable& durable);
   void take(Asking& asking);
@@ -112,6 +113,7 @@ class Engine final : private HostEvents {
   void offer(Bytes command);
   void finish_stopping();
   void start_network();
+  void start_discovery();
   void fail_node(const Error& error);
   void log(cluster::Weight weight, const std::string& text) const;
 

@@ -2,6 +2,7 @@
 // readers.
 #include <utility>
 
+#include "env/discovery.h"
 #include "node/engine.h"
 
 namespace databridge::node {
@@ -126,6 +127,7 @@ void Engine::on(cluster::Abandon&) {
   snapshot_index_ = 0;
   make_host();
   env_.network.set_cluster({});
+  if (env_.discovery != nullptr) env_.discovery->set_cluster({});
   refresh_consensus();
 }
 
@@ -134,6 +136,7 @@ void Engine::enter(const ClusterId& cluster, std::unique_ptr<Coordinator> coordi
   put_cluster(journal_.batch(), cluster);
   coordinator_ = std::move(coordinator);
   env_.network.set_cluster(cluster);
+  if (env_.discovery != nullptr) env_.discovery->set_cluster(cluster);
   refresh_consensus();
 }
 

@@ -238,6 +238,8 @@ Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
   trouble_told_.clear();
   if (peer.incarnation == context_.self().incarnation) {
     state_ = State::parked;  // Ourselves. If this link ends, the address has moved.
+    // A name that also stands for other addresses may be a name of all nodes.
+    if (endpoints_.size() == 1) context_.tell({env::LinkNews::up, address_, peer, false});
     return {};
   }
   state_ = State::up;
@@ -272,7 +274,10 @@ void Dialler::ended(const std::string& why) {
     backoff_ = context_.options().backoff_first;
     return attempt();
   }
-  if (state_ == State::parked) return again_after(context_.options().backoff_last);
+  if (state_ == State::parked) {
+    context_.tell({env::LinkNews::lost, address_, context_.self(), false});
+    return again_after(context_.options().backoff_last);
+  }
   // The connection was cut before the greeting, by a process that is about to end or has too many
   // guests. The next connect tells more.
   const bool is_cut = !stranger_.incarnation && !why.starts_with("the peer said") &&

@@ -251,13 +251,17 @@ TEST(Network, TheLastNewsOfALinkThatWasHungUpIsItsEnd) {
   EXPECT_TRUE(a.dial_and_wait(b.address()));
 }
 
-TEST(Network, DiallingItselfIsQuiet) {
+TEST(Network, DiallingItselfIsToldOnceAndIsNoGreeting) {
   Node a(greeting_of(1)), b(greeting_of(2));
   a.network->dial(a.address());
+  ASSERT_TRUE(eventually([&] { return a.events().size() == 1; }));
+  EXPECT_EQ(a.events()[0].news, LinkNews::up);
+  EXPECT_EQ(a.events()[0].address, a.address());
+  EXPECT_EQ(a.events()[0].peer.incarnation, Incarnation{1});
   ASSERT_TRUE(a.dial_and_wait(b.address()));
   ASSERT_TRUE(b.dial_and_wait(a.address()));
   EXPECT_TRUE(eventually([&] { return a.greetings().size() == 1; }));
-  EXPECT_EQ(a.events().size(), 1u);
+  EXPECT_EQ(a.events().size(), 2u);
 }
 
 // Bytes that a hostile or broken peer may send. Each such peer must be told why and cut, while

@@ -1,0 +1,41 @@
+// A promise to found a cluster: what a node writes down before it tells the others (safety.md 5.3).
+//
+// - Owns: the record, its bytes, and the cluster's id. Hides: the form of the bytes.
+// - Pure.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "model/ids.h"
+
+namespace databridge::cluster {
+
+struct Founder {
+  Incarnation incarnation;
+  uint64_t attempt = 1;
+  auto operator<=>(const Founder&) const = default;
+};
+using FoundingSet = std::vector<Founder>;  // Sorted.
+
+// The data that must survive a crash. It is written before any node is told.
+struct FoundingRecord {
+  uint64_t attempt = 1;
+  FoundingSet promised;  // Empty: none.
+  bool operator==(const FoundingRecord&) const = default;
+};
+Bytes encode(const FoundingRecord& record);
+Result<FoundingRecord> decode_founding_record(BytesView bytes);
+
+std::vector<Incarnation> ids_of(const FoundingSet& set);
+
+// Whether a node with this attempt refuses the set for ever. It had promised it in an earlier
+// attempt, which the set names.
+bool refuses(Incarnation node, uint64_t attempt, const FoundingSet& set);
+
+// The cluster's id: a hash of its founders, in hexadecimal.
+ClusterId cluster_id_of(std::vector<Incarnation> founders);
+
+}  // namespace databridge::cluster
