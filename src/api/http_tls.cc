@@ -16,7 +16,7 @@
 namespace databridge::api {
 namespace {
 
-constexpr int kStepsAtOnce = 4;
+constexpr std::chrono::milliseconds kTurn{1};
 constexpr std::chrono::seconds kTellEvery{60};
 
 // ---- A BIO over a socket. OpenSSL's own would raise SIGPIPE when the client has gone.
@@ -100,11 +100,12 @@ void Tls::take_turn(std::function<void()> step) {
 }
 
 void Tls::run() {
-  for (int i = 0; i < kStepsAtOnce && !steps_.empty(); ++i) {
+  const auto until = std::chrono::steady_clock::now() + kTurn;
+  do {
     const auto step = std::move(steps_.front());
     steps_.pop_front();
     step();
-  }
+  } while (!steps_.empty() && std::chrono::steady_clock::now() < until);
   running_ = !steps_.empty();
   if (running_) boost::asio::post(io_, [this] { run(); });
 }
