@@ -97,7 +97,8 @@ class Core : public std::enable_shared_from_this<Core> {
         acceptor_(io_, peers_,
                   {.take = [this](auto socket,
                                   auto peer) { welcome(std::move(socket), std::move(peer)); },
-                   .trouble = options_.on_trouble}),
+                   .trouble = options_.on_trouble,
+                   .busy = [this] { return tls_.is_busy(); }}),
         tick_(io_) {}
 
   Result<void> open();
@@ -131,6 +132,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view);
   void write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text);
   void pump();
+  bool end_if_revoked(Watcher& watcher, const cluster::View& view) const;
   void look_at_watchers();
   void tick();
 
@@ -402,7 +404,7 @@ void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
 
 void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view) {
   if (watcher->writing || watcher->ended) return;
-  if (view.state.last_event() <= watcher->seen) return;
+  if (view.state.last_event() <= watcher->seen || end_if_revoked(*watcher, view)) return;
   const EventBatch& batch = batches_.after(view, watcher->seen);
   if (batch.gone) {
     // It was slower than the retention of events. The client connects again and gets 410.
@@ -445,20 +447,22 @@ void Core::pump() {
   batches_.clear();
 }
 
-// Sends heartbeats. The stream of a client whose token was revoked, or has ended, ends.
+// The stream of a client ends when its token is revoked, or has ended.
+bool Core::end_if_revoked(Watcher& watcher, const cluster::View& view) const {
+  if (!watcher.caller || door_.still_counts(*watcher.caller, view, unix_ms_now())) return false;
+  watcher.ended = true;
+  watcher.connection->end_stream();
+  return true;
+}
+
 void Core::look_at_watchers() {
   const auto now = Clock::now();
-  const int64_t unix_ms = unix_ms_now();
   const cluster::ViewPtr view = backend_.view();
   static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
   for (const auto& watcher : watchers_) {
     if (watcher->writing || watcher->ended) continue;
-    if (watcher->caller && !door_.still_counts(*watcher->caller, *view, unix_ms)) {
-      watcher->ended = true;
-      watcher->connection->end_stream();
-    } else if (now - watcher->wrote >= options_.stream_heartbeat) {
-      write(watcher, kHeartbeat);
-    }
+    if (end_if_revoked(*watcher, *view)) continue;
+    if (now - watcher->wrote >= options_.stream_heartbeat) write(watcher, kHeartbeat);
   }
   watchers_.remove_if([](const auto& watcher) { return watcher->ended; });
   watching_.store(watchers_.size());

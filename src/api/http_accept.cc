@@ -29,6 +29,7 @@ using Clock = std::chrono::steady_clock;
 // The number of connections that are accepted before other work gets its turn.
 constexpr int kAtOnce = 16;
 constexpr std::chrono::milliseconds kRetry{50};
+constexpr std::chrono::milliseconds kBusyRetry{2};
 constexpr size_t kHeldMax = 512u << 20;  // Two backups of the largest size.
 // A body of this size is always let in: all connections together hold less in such bodies than
 // kHeldMax.
@@ -187,7 +188,7 @@ void Acceptor::close() {
 void Acceptor::wait() {
   acceptor_.async_wait(tcp::acceptor::wait_read, [this](const boost::system::error_code& ec) {
     if (ec == boost::asio::error::operation_aborted) return;
-    if (ec) return wait_a_little();
+    if (ec) return wait_a_little(kRetry);
     accept_some();
   });
 }
@@ -196,8 +197,9 @@ void Acceptor::accept_some() {
   for (int i = 0; i < kAtOnce; ++i) {
     if (!take_reserve()) {
       if (!peers_.any_ending()) peers_.end_one();
-      return wait_a_little();
+      return wait_a_little(kRetry);
     }
+    if (options_.busy && options_.busy()) return wait_a_little(kBusyRetry);
     tcp::socket socket(io_);
     boost::system::error_code ec;
     acceptor_.accept(socket, ec);
@@ -230,8 +232,8 @@ bool Acceptor::take_reserve() {
   return reserve_ >= 0;
 }
 
-void Acceptor::wait_a_little() {
-  timer_.expires_after(kRetry);
+void Acceptor::wait_a_little(std::chrono::milliseconds time) {
+  timer_.expires_after(time);
   timer_.async_wait([this](const boost::system::error_code& ec) {
     if (!ec) accept_some();
   });

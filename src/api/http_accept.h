@@ -99,6 +99,8 @@ class Acceptor {
   struct Options {
     std::function<void(boost::asio::ip::tcp::socket, std::shared_ptr<Peer>)> take;
     std::function<void(const std::string&)> trouble;  // In words, at most once a minute.
+    // True: clients wait in the queue of the socket for a moment. Empty: never.
+    std::function<bool()> busy{};
   };
 
   Acceptor(boost::asio::io_context& io, Peers& peers, Options options);
@@ -118,7 +120,7 @@ class Acceptor {
   void admit(boost::asio::ip::tcp::socket socket);
   void use_reserve();
   bool take_reserve();
-  void wait_a_little();
+  void wait_a_little(std::chrono::milliseconds time);
   void complain(const char* words);
 
   boost::asio::io_context& io_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "api/http_reason.h"
 #include "api/http_tls_stream.h"
@@ -16,7 +17,7 @@
 namespace databridge::api {
 namespace {
 
-constexpr int kStepsAtOnce = 4;
+constexpr std::chrono::milliseconds kTurn{1};
 constexpr std::chrono::seconds kTellEvery{60};
 
 // ---- A BIO over a socket. OpenSSL's own would raise SIGPIPE when the client has gone.
@@ -100,11 +101,12 @@ void Tls::take_turn(std::function<void()> step) {
 }
 
 void Tls::run() {
-  for (int i = 0; i < kStepsAtOnce && !steps_.empty(); ++i) {
+  const auto until = std::chrono::steady_clock::now() + kTurn;
+  do {
     const auto step = std::move(steps_.front());
     steps_.pop_front();
     step();
-  }
+  } while (!steps_.empty() && std::chrono::steady_clock::now() < until);
   running_ = !steps_.empty();
   if (running_) boost::asio::post(io_, [this] { run(); });
 }
@@ -144,9 +146,10 @@ TlsStream::TlsStream(Socket socket, Tls& tls)
       tls_(&tls),
       descriptor_(std::make_unique<int>(socket_.native_handle())),
       ssl_(SSL_new(tls.context())) {
-  CHECK(ssl_ != nullptr);
-  BIO* const bio = BIO_new(socket_method());
-  CHECK(bio != nullptr);
+  BIO* const bio = ssl_ ? BIO_new(socket_method()) : nullptr;
+  if (bio == nullptr) throw std::bad_alloc();  // The acceptor closes the connection and goes on.
+  ErrorCode ec;
+  remote_ = socket_.remote_endpoint(ec).address();
   BIO_set_data(bio, descriptor_.get());
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
@@ -164,14 +167,12 @@ TlsStream::Step TlsStream::shake_once() {
   const int error = SSL_get_error(ssl_.get(), done);
   if (error == SSL_ERROR_WANT_READ) return Step::wants_read;
   if (error == SSL_ERROR_WANT_WRITE) return Step::wants_write;
-  ErrorCode ec;
   if (!socket_.is_open()) {
-    tls_->failed("a client", "it took too long, or gave way to a new client");
+    tls_->failed(remote_.to_string(), "it took too long, or gave way to a new client");
     return Step::ended;
   }
-  const auto remote = socket_.remote_endpoint(ec);
   const bool plain = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
-  tls_->failed(ec ? "a client" : remote.address().to_string(),
+  tls_->failed(remote_.to_string(),
                plain ? "it speaks plain HTTP, and this port speaks TLS: use https://" : why());
   if (plain) {
     const std::string answer =
@@ -179,7 +180,8 @@ TlsStream::Step TlsStream::shake_once() {
     const int descriptor = socket_.native_handle();
     // A few hundred bytes always fit into an empty send buffer.
     (void)::send(descriptor, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    socket_.shutdown(Socket::shutdown_send, ec);
+    ErrorCode ignored;
+    socket_.shutdown(Socket::shutdown_send, ignored);
   }
   return Step::ended;
 }

@@ -32,9 +32,12 @@ class Tls {
   void set_context(std::shared_ptr<ssl_ctx_st> context, int64_t ends);
   ssl_ctx_st* context() const { return context_.get(); }  // Null: the server speaks plain HTTP.
 
-  // Runs `step`, a part of a handshake, when it is its turn. A few steps run between other events,
-  // so many clients that connect at once do not hold up those that are connected.
+  // Runs `step`, a part of a handshake, when it is its turn. Steps of a millisecond in all run
+  // between other events, so many clients that connect at once do not hold up those that are
+  // connected.
   void take_turn(std::function<void()> step);
+  // So many steps wait that no more clients should be accepted for the moment.
+  bool is_busy() const { return steps_.size() >= kStepsMax; }
 
   void shaken() { ++shaken_; }
   void failed(const std::string& address, const char* why);
@@ -43,6 +46,8 @@ class Tls {
   std::array<char, 16 << 10> scratch;  // For the text of one record, until it is encrypted.
 
  private:
+  static constexpr size_t kStepsMax = 64;
+
   void run();
 
   boost::asio::io_context& io_;

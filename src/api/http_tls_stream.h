@@ -29,9 +29,10 @@ class TlsStream {
 
   TlsStream(Socket socket, Tls& tls);
 
+  // A client that sends nothing takes no turn.
   template <typename Then>
   void begin(Then then) {
-    tls_->take_turn([this, then = std::move(then)]() mutable { shake(std::move(then)); });
+    shake_after(Step::wants_read, std::move(then));
   }
 
   template <typename Then>
@@ -90,9 +91,14 @@ class TlsStream {
     const Step result = shake_once();
     if (result == Step::done) return then(ErrorCode());
     if (result == Step::ended) return then(boost::asio::error::connection_aborted);
-    wait(result, [this, then = std::move(then)](const ErrorCode& ec) mutable {
+    shake_after(result, std::move(then));
+  }
+
+  template <typename Then>
+  void shake_after(Step wants, Then then) {
+    wait(wants, [this, then = std::move(then)](const ErrorCode& ec) mutable {
       if (ec) return then(ec);
-      begin(std::move(then));
+      tls_->take_turn([this, then = std::move(then)]() mutable { shake(std::move(then)); });
     });
   }
 
@@ -140,6 +146,7 @@ class TlsStream {
 
   Socket socket_;
   Tls* tls_;
+  boost::asio::ip::address remote_;  // Kept, since a client that has gone has none any more.
   std::unique_ptr<int> descriptor_;  // OpenSSL's reads and writes use it; -1: none any more.
   std::unique_ptr<ssl_st, Free> ssl_;
   bool shaken_ = false;  // The handshake is done, and no error has come since.

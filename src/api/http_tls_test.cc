@@ -4,7 +4,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <atomic>
 #include <mutex>
+#include <thread>
 
 #include "api/http_test_client.h"
 
@@ -12,7 +14,6 @@ namespace databridge::api {
 namespace {
 
 using testing::HasSubstr;
-using testing::StartsWith;
 
 // A context with a certificate of its own making.
 std::shared_ptr<SSL_CTX> server_context(const char* name) {
@@ -64,7 +65,7 @@ class TlsClient {
     for (;;) {
       const size_t at = buffer_.find(end);
       if (at != std::string::npos) {
-        const std::string taken = buffer_.substr(0, at + end.size());
+        std::string taken = buffer_.substr(0, at + end.size());
         buffer_.erase(0, at + end.size());
         return taken;
       }
@@ -172,7 +173,7 @@ TEST_F(HttpTlsTest, ManyRequestsInOnePieceAreAnsweredInOrder) {
 
 TEST_F(HttpTlsTest, AnAnswerWaitsForASlowReader) {
   start_tls();
-  backend.apply(SetConfig{"big", '"' + std::string(1 << 20, 'x') + '"', {}});
+  backend.apply(SetConfig{"big", '"' + std::string(1'000'000, 'x') + '"', {}});
   TlsClient client(port());
   std::string many;
   for (int i = 0; i < 20; ++i) {
@@ -181,7 +182,7 @@ TEST_F(HttpTlsTest, AnAnswerWaitsForASlowReader) {
   ASSERT_TRUE(client.send(many));
   TlsClient other(port());
   EXPECT_EQ(other.get("/healthz").status, 200);
-  for (int i = 0; i < 20; ++i) EXPECT_GT(client.read_reply().body.size(), size_t{1} << 20);
+  for (int i = 0; i < 20; ++i) EXPECT_GT(client.read_reply().body.size(), 1'000'000u);
 }
 
 TEST_F(HttpTlsTest, TheEndOfAConnectionIsTold) {
@@ -237,6 +238,7 @@ TEST_F(HttpTlsTest, SilentHandshakesEndAndHarmNobody) {
   options.read_timeout = std::chrono::milliseconds(300);
   start_tls(options);
   std::vector<std::unique_ptr<Client>> silent;
+  silent.reserve(500);
   for (int i = 0; i < 500; ++i) silent.push_back(std::make_unique<Client>(port()));
   // The first bytes of a handshake, and then nothing more.
   for (int i = 0; i < 250; ++i) silent[static_cast<size_t>(i)]->send("\x16\x03\x01\x02");
@@ -250,8 +252,24 @@ TEST_F(HttpTlsTest, MoreHandshakesThanConnectionsLeaveRoomForNewOnes) {
   options.connections_max = 50;
   start_tls(options);
   std::vector<std::unique_ptr<Client>> silent;
+  silent.reserve(300);
   for (int i = 0; i < 300; ++i) silent.push_back(std::make_unique<Client>(port()));
   for (int i = 0; i < 5; ++i) EXPECT_EQ(TlsClient(port()).get("/healthz").status, 200);
+}
+
+// More clients shake hands at once than the server takes in at once.
+TEST_F(HttpTlsTest, ACrowdOfHandshakesIsServed) {
+  start_tls();
+  std::atomic<int> served = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(8);
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 40; ++i) served += TlsClient(port()).get("/healthz").status == 200;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(served, 320);
 }
 
 TEST_F(HttpTlsTest, GarbageEndsItsConnectionOnly) {

@@ -23,10 +23,10 @@ Result<int64_t> life_of(const std::string& text) {
   const char* end = text.data() + text.size() - 1;
   const auto [stopped, error] = std::from_chars(text.data(), end, count);
   int64_t unit = 0;
-  if (*end == 'd') unit = 24 * 3600 * 1000;
-  if (*end == 'h') unit = 3600 * 1000;
-  if (*end == 'm') unit = 60 * 1000;
-  if (*end == 's') unit = 1000;
+  if (*end == 'd') unit = 86'400'000;
+  if (*end == 'h') unit = 3'600'000;
+  if (*end == 'm') unit = 60'000;
+  if (*end == 's') unit = 1'000;
   if (error != std::errc() || stopped != end || unit == 0 || count < 1 ||
       count > kTokenLifeMaxMs / unit) {
     return fail(Code::invalid, "--expires takes a length like 90d or 12h, ten years at most");

@@ -38,7 +38,7 @@ Result<api::ServerTls> load_tls(const Config::Api& api) {
 }
 
 std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls) {
-  constexpr int64_t kDay = 24 * 3600;
+  constexpr int64_t kDay = 86'400;
   if (!tls.context) return {};
   const int64_t left = platform::seconds_until(tls.ends);
   if (left > 30 * kDay) return {};
