@@ -15,8 +15,11 @@
 #include "platform/connection.h"
 #include "platform/death_report.h"
 #include "platform/dialler.h"
+#include "platform/join_proof.h"
 #include "platform/last_will.h"
 #include "platform/process.h"
+#include "platform/secret.h"
+#include "platform/strangers.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -28,7 +31,10 @@ constexpr int kBacklog = 1024;
 constexpr int kAcceptedAtOnce = 16;  // Then the accepted ones get a turn.
 constexpr int kLinesPerSecond = 10;
 constexpr size_t kGuardedMax = 1024;
+constexpr char kTooManyFailures[] = "too many of them have failed in this second";
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
+
+Duration since_start() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 Error cannot_listen(const Address& address, const boost::system::error_code& error) {
   const bool taken = error == boost::asio::error::address_in_use;
@@ -64,6 +70,7 @@ class AsioNetwork : public Network, private DialContext {
   explicit AsioNetwork(NetworkOptions options)
       : options_(std::move(options)),
         tls_(options_.tls.context),
+        token_(options_.join_token),
         book_(options_.address_book.empty() ? AddressBook() : AddressBook(options_.address_book)),
         acceptor_(io_),
         accept_pause_(io_) {}
@@ -77,14 +84,18 @@ class AsioNetwork : public Network, private DialContext {
   void hang_up(const Address& address) override;
   void send(Incarnation to, Message message, uint64_t start) override;
   uint16_t port() const override { return port_; }
-  void renew(Credentials tls) override;
+  void renew(Credentials tls, std::string join_token) override;
 
  private:
   // A link that another process dialled.
   struct Incoming {
     std::shared_ptr<Connection> link;
     env::Greeting peer;  // Valid once greeted.
+    std::string host;    // The peer's, without its port.
     bool greeted = false;
+    bool proved = false;  // That it knows the join token, if there is one.
+    Bytes nonce;          // Ours and its own, if there is a join token.
+    Bytes peer_nonce;
     int greetings = 0;
     bool member = false;  // By its greeting and the known members.
     bool told = false;    // A note said that its message was not taken.
@@ -95,6 +106,7 @@ class AsioNetwork : public Network, private DialContext {
   boost::asio::io_context& io() override { return io_; }
   const NetworkOptions& options() const override { return options_; }
   TlsContext tls() const override { return tls_; }
+  const std::string& join_token() const override { return token_; }
   env::Greeting greeting() const override;
   const env::Greeting& self() const override { return self_; }
   void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) override;
@@ -113,6 +125,9 @@ class AsioNetwork : public Network, private DialContext {
   void drop(uint64_t id, const std::string& why);
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
   Result<void> take_greeting(uint64_t id, BytesView payload);
+  void welcome(Incoming& incoming, bool is_news);
+  Result<void> challenge(Incoming& incoming, const env::Greeting& peer, BytesView nonce);
+  Result<void> take_proof(uint64_t id, BytesView payload);
   Result<void> take_reaped(uint64_t id, BytesView payload);
   void write_will();
   void remember_guardian(const env::Greeting& peer, bool dialled);
@@ -128,6 +143,8 @@ class AsioNetwork : public Network, private DialContext {
 
   // Network thread only, once started.
   TlsContext tls_;
+  std::string token_;
+  Strangers strangers_;
   AddressBook book_;
   env::Greeting self_;
   Receiver receiver_;
@@ -242,9 +259,18 @@ void AsioNetwork::admit(int fd) {
     ::close(fd);
     return;
   }
+  const auto remote = socket.remote_endpoint(error);
+  const std::string host = error ? "" : remote.address().to_string();
+  if (tls_ && strangers_.too_many(host, since_start())) {
+    if (strangers_.is_news(host, kTooManyFailures, since_start())) {
+      trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
+    }
+    return;  // The socket closes.
+  }
   make_room();
   const uint64_t id = ++last_id_;
   auto& incoming = incoming_[id];
+  incoming.host = host;
   incoming.link = std::make_shared<Connection>(
       std::make_unique<Channel>(std::move(socket), tls_, Side::accepted), options_.queue_bytes_max);
   incoming.spoke = ++spoken_;
@@ -255,20 +281,27 @@ void AsioNetwork::admit(int fd) {
 }
 
 // Members greet at once, so the oldest silent guest is the least likely to be one. Cutting the
-// newest would let a few silent connections lock the members out.
+// newest would let a few silent connections lock the members out. The address with the most guests
+// gives way first.
 void AsioNetwork::make_room() {
-  size_t guests = 0;
-  uint64_t oldest = 0;
-  uint64_t spoke = UINT64_MAX;
+  std::map<std::string, size_t> guests;
+  size_t all = 0;
   for (const auto& [id, incoming] : incoming_) {
     if (incoming.member) continue;
-    ++guests;
-    if (incoming.spoke < spoke) {
-      spoke = incoming.spoke;
-      oldest = id;
-    }
+    ++guests[incoming.host];
+    ++all;
   }
-  if (guests >= options_.guests_max) drop(oldest, "too many connections of no member");
+  if (all < options_.guests_max) return;
+  uint64_t oldest = 0;
+  std::pair<size_t, uint64_t> best;  // Its address has most guests; it is silent for longest.
+  for (const auto& [id, incoming] : incoming_) {
+    if (incoming.member) continue;
+    const std::pair mark(guests[incoming.host], UINT64_MAX - incoming.spoke);
+    if (oldest != 0 && mark <= best) continue;
+    best = mark;
+    oldest = id;
+  }
+  drop(oldest, "too many connections of no member");
 }
 
 void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) {
@@ -296,7 +329,7 @@ bool AsioNetwork::is_member(const env::Greeting& peer) const {
 
 // To be called when it has greeted, or when the known members have changed.
 void AsioNetwork::classify(Incoming& incoming) {
-  incoming.member = is_member(incoming.peer);
+  incoming.member = incoming.proved && is_member(incoming.peer);
   incoming.link->set_payload_max(incoming.member ? kPayloadMax : kGuestPayloadMax);
 }
 
@@ -306,7 +339,10 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   const auto link = found->second.link;
   // The peer tells its side the end of a greeted link. The end of others is noted here.
   if (!found->second.greeted) {
-    trouble(fmt::format("connection from {} cut: {}", link->remote_text(), why));
+    strangers_.failed(found->second.host, since_start());
+    if (strangers_.is_news(found->second.host, why, since_start())) {
+      trouble(fmt::format("connection from {} cut: {}", link->remote_text(), why));
+    }
   } else if (why != "closed by the peer") {
     trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,
                         link->remote_text(), why));
@@ -318,8 +354,10 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
 Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payload) {
   if (kind == FrameKind::greeting) return take_greeting(id, payload);
   if (kind == FrameKind::reaped) return take_reaped(id, payload);
+  if (kind == FrameKind::proof) return take_proof(id, payload);
   Incoming& incoming = incoming_.at(id);
   if (!incoming.greeted) return fail(Code::invalid, "a message came before the greeting");
+  if (!incoming.proved) return fail(Code::forbidden, "a message came before the proof");
   auto message = decode_message(payload);
   if (!message) return tl::make_unexpected(message.error());
   const env::Greeting& peer = incoming.peer;
@@ -356,17 +394,62 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   }
   if (++incoming.greetings > kGreetingsMax) return fail(Code::invalid, "it greets too often");
   const bool has_entered = peer->cluster != incoming.peer.cluster;
+  if (first && !token_.empty()) return challenge(incoming, *peer, nonce_of(payload));
   incoming.greeted = true;
-  remember_guardian(*peer, false);
   incoming.peer = *peer;
+  if (!token_.empty() && !incoming.proved) return {};
+  incoming.proved = true;
+  if (first) incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
+  if (first) wait_for_word(id, incoming, options_.guest_time);
+  welcome(incoming, first || has_entered);
+  return {};
+}
+
+// What follows from a greeting that counts.
+void AsioNetwork::welcome(Incoming& incoming, bool is_news) {
+  const env::Greeting& peer = incoming.peer;
+  remember_guardian(peer, false);
   classify(incoming);
-  if (first) {
-    wait_for_word(id, incoming, options_.guest_time);
-    incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
+  if (peer.incarnation != self_.incarnation && is_news) receiver_.on_greeting(peer);
+}
+
+// Proves that we know the token, and waits for the peer's proof. The time to greet goes on.
+Result<void> AsioNetwork::challenge(Incoming& incoming, const env::Greeting& peer,
+                                    BytesView nonce) {
+  if (nonce.size() != kNonceSize) {
+    return fail(Code::forbidden,
+                fmt::format("{}node {} has no join token, and node {} asks for one: give it the "
+                            "file of this cluster with --cluster-join-token-file",
+                            kTokenEnd, peer.node.value, self_.node.value));
   }
-  if (peer->incarnation != self_.incarnation && (first || has_entered)) {
-    receiver_.on_greeting(*peer);
+  incoming.greeted = true;
+  incoming.peer = peer;
+  incoming.peer_nonce = nonce;
+  incoming.nonce = fresh_nonce();
+  const env::Greeting own = greeting();
+  incoming.link->send(FrameKind::greeting, encode_greeting(own, incoming.nonce));
+  incoming.link->send(
+      FrameKind::proof,
+      join_proof(token_, Prover::listener, {peer, incoming.peer_nonce}, {own, incoming.nonce}));
+  return {};
+}
+
+Result<void> AsioNetwork::take_proof(uint64_t id, BytesView payload) {
+  Incoming& incoming = incoming_.at(id);
+  if (incoming.proved || incoming.nonce.empty()) {
+    return fail(Code::invalid, "a proof came that was not asked for");
   }
+  const Bytes wanted = join_proof(token_, Prover::dialler, {incoming.peer, incoming.peer_nonce},
+                                  {self_, incoming.nonce});
+  if (!is_equal_secret(payload, wanted)) {
+    return fail(Code::forbidden,
+                fmt::format("{}node {} has another join token than node {}, or "
+                            "repeats the words of another connection",
+                            kTokenEnd, incoming.peer.node.value, self_.node.value));
+  }
+  incoming.proved = true;
+  wait_for_word(id, incoming, options_.guest_time);
+  welcome(incoming, true);
   return {};
 }
 
@@ -471,8 +554,11 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
   });
 }
 
-void AsioNetwork::renew(Credentials tls) {
-  boost::asio::post(io_, [this, tls = std::move(tls)] { tls_ = tls.context; });
+void AsioNetwork::renew(Credentials tls, std::string join_token) {
+  boost::asio::post(io_, [this, tls = std::move(tls), token = std::move(join_token)]() mutable {
+    tls_ = std::move(tls.context);
+    token_ = std::move(token);
+  });
 }
 
 void AsioNetwork::dial(const Address& address) {
