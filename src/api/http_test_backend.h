@@ -117,7 +117,10 @@ class TestBackend : public Backend {
     return spec;
   }
 
-  const std::vector<std::string>& warnings() const override { return warned; }
+  std::vector<std::string> warnings() const override { return warned; }
+  std::map<std::string, int64_t> certificate_ends() const override {
+    return {{"cluster", 1'800'000'000}};
+  }
 
   std::function<void()> on_parse;  // A test may let it take long.
   std::vector<std::string> warned;

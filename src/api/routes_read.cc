@@ -186,6 +186,7 @@ Routed get_ready(Call& call) {
 Routed get_metrics(Call& call) {
   ApiResponse response;
   response.body = show_metrics(call.at());
+  response.body += show_certificates(call.backend().certificate_ends());
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   return response;
 }

@@ -52,6 +52,9 @@ struct Config {
     Duration stale_after = 5min;
     std::map<std::string, std::string> labels;
     bool trust_refused = false;
+    // Paths of files in PEM form. All empty: the links between nodes are plain.
+    std::string tls_ca, tls_cert, tls_key;
+    std::string join_token_file;  // Empty: none is asked for.
   } cluster;
 
   struct Api {

@@ -44,6 +44,7 @@ struct EngineOptions;
 }  // namespace node
 namespace platform {
 class AppendFile;
+class Expiry;
 class LastWill;
 class Log;
 class Network;
@@ -55,6 +56,7 @@ class Repeater;
 namespace databridge::lib {
 
 class EngineBackend;
+struct ClusterFiles;
 
 class Node {
  public:
@@ -74,7 +76,8 @@ class Node {
   // If it is called before run(), then run() returns soon.
   void stop();
 
-  // Opens the access log again, since a rotation may have renamed it. `read` gives the settings
+  // Opens the access log again, since a rotation may have renamed it, and reads the certificates
+  // and the join token of the cluster port again, for later connections. `read` gives the settings
   // again; of these, only the log level can change while the node runs. Failures go to the log.
   void reload(const std::function<Result<Config>()>& read);
 
@@ -88,7 +91,10 @@ class Node {
  private:
   Node(Config config, platform::Log& log, platform::LastWill* will);
   Result<void> build();
+  Result<void> read_files();
   Result<void> open_store();
+  Result<void> take_name();
+  void reload_cluster_files();
   Result<void> open_files();
   void make_network();
   Result<void> open_engine(const cluster::Timing& timing);
@@ -96,7 +102,7 @@ class Node {
   MemberInfo member_info() const;
   node::EngineOptions engine_options(const cluster::Timing& timing);
 
-  const Config config_;
+  Config config_;
   platform::Log& log_;
   platform::LastWill* const will_;
   std::vector<std::string> file_roots_;  // The roots that other nodes are told of.
@@ -104,6 +110,8 @@ class Node {
   std::optional<Error> failure_;
 
   // The parts end from the last to the first, which is not the reverse of how they are made.
+  std::unique_ptr<platform::Expiry> expiry_;
+  std::unique_ptr<ClusterFiles> cluster_files_;
   std::unique_ptr<env::Clock> clock_;
   std::unique_ptr<env::Files> files_;
   std::unique_ptr<env::LoadProbe> probe_;
