@@ -201,6 +201,7 @@ class Start(unittest.TestCase):
         self.assertIn("chmod 600", self.refused(*flags_of(self.certs, "a")))
         sign(self.certs, "late", 0)
         self.assertIn("has expired", self.refused(*flags_of(self.certs, "late")))
+        self.assertIn("has expired", self.refused("--check-config", *flags_of(self.certs, "late")))
         certs(self.certs, "create-client", "ann")
         self.assertIn("cannot be used with", self.refused(*flags_of(self.certs, "ann")))
 

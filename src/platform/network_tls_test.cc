@@ -246,7 +246,7 @@ TEST_F(NetworkTls, AHandshakeThatIsNotFinishedIsCut) {
   slow.write(Bytes("\x16\x03\x01", 3));
   (void)slow.read_to_end();
   EXPECT_TRUE(slow.closed);
-  EXPECT_TRUE(a.has_line("no greeting came in time"));
+  EXPECT_TRUE(eventually([&] { return a.has_line("no greeting came in time"); }));
 }
 
 TEST_F(NetworkTls, AGuardianReportsWithTheCertificateOfItsNode) {
