@@ -34,7 +34,7 @@ constexpr size_t kGuardedMax = 1024;
 constexpr char kTooManyFailures[] = "too many of them have failed in this second";
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
-Duration since_start() { return std::chrono::steady_clock::now().time_since_epoch(); }
+Duration steady_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 Error cannot_listen(const Address& address, const boost::system::error_code& error) {
   const bool taken = error == boost::asio::error::address_in_use;
@@ -121,7 +121,7 @@ class AsioNetwork : public Network, private DialContext {
   Result<void> listen();
   void accept();
   void accept_some();
-  void admit(int fd);
+  void admit(int fd, const std::string& host);
   void drop(uint64_t id, const std::string& why);
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
   Result<void> take_greeting(uint64_t id, BytesView payload);
@@ -231,9 +231,12 @@ void AsioNetwork::accept() {
 
 void AsioNetwork::accept_some() {
   for (int i = 0; i < kAcceptedAtOnce; ++i) {
-    const int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+    tcp::endpoint from;
+    socklen_t size = static_cast<socklen_t>(from.capacity());
+    const int fd = ::accept4(acceptor_.native_handle(), from.data(), &size, SOCK_CLOEXEC);
     if (fd >= 0) {
-      admit(fd);
+      from.resize(size);
+      admit(fd, from.address().to_string());
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return accept();
@@ -250,7 +253,7 @@ void AsioNetwork::accept_some() {
   accept();
 }
 
-void AsioNetwork::admit(int fd) {
+void AsioNetwork::admit(int fd, const std::string& host) {
   set_link_options(fd, options_.silence);
   tcp::socket socket(io_);
   boost::system::error_code error;
@@ -259,10 +262,8 @@ void AsioNetwork::admit(int fd) {
     ::close(fd);
     return;
   }
-  const auto remote = socket.remote_endpoint(error);
-  const std::string host = error ? "" : remote.address().to_string();
-  if (tls_ && strangers_.too_many(host, since_start())) {
-    if (strangers_.is_news(host, kTooManyFailures, since_start())) {
+  if (tls_ && strangers_.too_many(host, steady_now())) {
+    if (strangers_.is_news(host, kTooManyFailures, steady_now())) {
       trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
     }
     return;  // The socket closes.
@@ -339,9 +340,11 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   const auto link = found->second.link;
   // The peer tells its side the end of a greeted link. The end of others is noted here.
   if (!found->second.greeted) {
-    strangers_.failed(found->second.host, since_start());
-    if (strangers_.is_news(found->second.host, why, since_start())) {
-      trouble(fmt::format("connection from {} cut: {}", link->remote_text(), why));
+    strangers_.failed(found->second.host, steady_now());
+    if (strangers_.is_news(found->second.host, why, steady_now())) {
+      const std::string& peer = link->remote_text();  // Empty if it had gone before.
+      trouble(
+          fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer, why));
     }
   } else if (why != "closed by the peer") {
     trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,

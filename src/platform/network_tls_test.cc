@@ -15,8 +15,6 @@
 namespace databridge::platform {
 namespace {
 
-using testing::HasSubstr;
-
 // An authority, and what it has signed.
 class Authority {
  public:

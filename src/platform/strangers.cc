@@ -9,7 +9,7 @@ void Strangers::failed(const std::string& host, Duration now) {
     failed_.clear();
     second_ = now;
   }
-  if (failed_.size() < kAddressesMax || failed_.contains(host)) ++failed_[host];
+  if (failed_.size() < kRememberedMax || failed_.contains(host)) ++failed_[host];
 }
 
 bool Strangers::too_many(const std::string& host, Duration now) const {
@@ -19,15 +19,13 @@ bool Strangers::too_many(const std::string& host, Duration now) const {
 }
 
 bool Strangers::is_news(const std::string& host, const std::string& why, Duration now) {
-  const auto found = said_.find(host);
-  if (found != said_.end() && found->second.why == why && now - found->second.when < kSilence) {
-    return false;
+  const auto found = said_.find({host, why});
+  if (found != said_.end() && now - found->second < kSilence) return false;
+  if (found == said_.end() && said_.size() >= kRememberedMax) {
+    std::erase_if(said_, [&](const auto& entry) { return now - entry.second >= kSilence; });
+    if (said_.size() >= kRememberedMax) return true;  // The limit of lines a second still holds.
   }
-  if (found == said_.end() && said_.size() >= kAddressesMax) {
-    std::erase_if(said_, [&](const auto& entry) { return now - entry.second.when >= kSilence; });
-    if (said_.size() >= kAddressesMax) return true;  // The limit of lines a second still holds.
-  }
-  said_[host] = {why, now};
+  said_[{host, why}] = now;
   return true;
 }
 

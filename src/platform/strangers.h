@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include "base/time.h"
 
@@ -12,9 +13,9 @@ namespace databridge::platform {
 
 class Strangers {
  public:
-  static constexpr int kFailuresMax = 100;      // From one address, in one second.
-  static constexpr Duration kSilence = 1min;    // Before the same words are said again.
-  static constexpr size_t kAddressesMax = 256;  // The others are not remembered.
+  static constexpr int kFailuresMax = 100;       // From one address, in one second.
+  static constexpr Duration kSilence = 1min;     // Before the same words are said again.
+  static constexpr size_t kRememberedMax = 256;  // Of each kind. More are not remembered.
 
   // A connection from that address has failed.
   void failed(const std::string& host, Duration now);
@@ -25,14 +26,9 @@ class Strangers {
   bool is_news(const std::string& host, const std::string& why, Duration now);
 
  private:
-  struct Said {
-    std::string why;
-    Duration when{};
-  };
-
-  Duration second_{};                  // When the counting began.
-  std::map<std::string, int> failed_;  // In this second, by address.
-  std::map<std::string, Said> said_;   // By address.
+  Duration second_{};                                             // When the counting began.
+  std::map<std::string, int> failed_;                             // In this second, by address.
+  std::map<std::pair<std::string, std::string>, Duration> said_;  // By address and words.
 };
 
 }  // namespace databridge::platform

@@ -24,12 +24,13 @@ TEST(Strangers, TheSameIsSaidOnceAMinute) {
   EXPECT_FALSE(strangers.is_news("10.0.0.1", "expired", 2s));
   EXPECT_TRUE(strangers.is_news("10.0.0.2", "expired", 2s));
   EXPECT_TRUE(strangers.is_news("10.0.0.1", "no certificate", 3s));
+  EXPECT_FALSE(strangers.is_news("10.0.0.1", "expired", 4s));
   EXPECT_TRUE(strangers.is_news("10.0.0.1", "no certificate", 64s));
 }
 
 TEST(Strangers, AreForgottenWhenThereAreTooMany) {
   Strangers strangers;
-  for (size_t i = 0; i < 2 * Strangers::kAddressesMax; ++i) {
+  for (size_t i = 0; i < 2 * Strangers::kRememberedMax; ++i) {
     EXPECT_TRUE(strangers.is_news(std::to_string(i), "x", 1s));
   }
   EXPECT_FALSE(strangers.is_news("0", "x", 2s));
