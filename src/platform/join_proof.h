@@ -1,11 +1,14 @@
 // The proof that both sides of a connection know the cluster's join token (docs/adr/0019).
 //
-// - Owns: what is proved, and in which form. Pure. Any thread. The token never leaves this process.
+// - Owns: what is proved, in which form, and the words when it is not. The token never leaves this
+//   process.
+// - Threads: functions any; a JoinCheck the network's thread.
 #pragma once
 
 #include <string>
 
 #include "base/bytes.h"
+#include "base/result.h"
 #include "env/network.h"
 
 namespace databridge::platform {
@@ -27,6 +30,27 @@ struct Introduction {
 // other direction, or for another process.
 Bytes join_proof(BytesView token, Prover prover, const Introduction& dialler,
                  const Introduction& listener);
+
+// What a listener knows of one connection. Network's thread.
+class JoinCheck {
+ public:
+  // The peer has greeted with that nonce. Returns our proof; nonce() goes into our greeting. Fails
+  // if the peer has no token.
+  Result<Bytes> answer(BytesView token, const env::Greeting& peer, BytesView peer_nonce,
+                       const env::Greeting& self);
+  // Checks the proof of the peer that was answered.
+  Result<void> check(BytesView token, BytesView proof, const env::Greeting& peer,
+                     const env::Greeting& self);
+  void waive() { proved_ = true; }  // No token is asked for.
+
+  bool proved() const { return proved_; }
+  const Bytes& nonce() const { return nonce_; }
+
+ private:
+  bool proved_ = false;
+  Bytes nonce_;  // Empty: it was not answered yet.
+  Bytes peer_nonce_;
+};
 
 Bytes fresh_nonce();  // From the system's entropy.
 

@@ -12,13 +12,13 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "platform/address_book.h"
+#include "platform/bind.h"
 #include "platform/connection.h"
 #include "platform/death_report.h"
 #include "platform/dialler.h"
 #include "platform/join_proof.h"
 #include "platform/last_will.h"
 #include "platform/process.h"
-#include "platform/secret.h"
 #include "platform/strangers.h"
 #include "platform/system.h"
 
@@ -35,35 +35,6 @@ constexpr char kTooManyFailures[] = "too many of them have failed in this second
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
 Duration steady_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
-
-Error cannot_listen(const Address& address, const boost::system::error_code& error) {
-  const bool taken = error == boost::asio::error::address_in_use;
-  return {
-      taken ? Code::conflict : Code::io,
-      fmt::format("cannot listen on {}: {}{}", address.text(), error.message(),
-                  taken ? "; another process has it: stop that one or choose another port" : "")};
-}
-
-Result<void> bind_to(const Address& address, boost::asio::io_context& io, tcp::acceptor& acceptor) {
-  const auto cannot = [&](const boost::system::error_code& error) {
-    return tl::make_unexpected(cannot_listen(address, error));
-  };
-  boost::system::error_code error;
-  tcp::resolver resolver(io);
-  const auto found =
-      resolver.resolve(address.host, std::to_string(address.port),
-                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
-  if (error) return cannot(error);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  // Close-on-exec from the first moment: a child that held the port would look like a living node.
-  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return cannot(boost::system::error_code(errno, boost::system::system_category()));
-  acceptor.assign(endpoint.protocol(), fd, error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (error) return cannot(error);
-  return {};
-}
 
 class AsioNetwork : public Network, private DialContext {
  public:
@@ -93,9 +64,7 @@ class AsioNetwork : public Network, private DialContext {
     env::Greeting peer;  // Valid once greeted.
     std::string host;    // The peer's, without its port.
     bool greeted = false;
-    bool proved = false;  // That it knows the join token, if there is one.
-    Bytes nonce;          // Ours and its own, if there is a join token.
-    Bytes peer_nonce;
+    JoinCheck join;  // Whether it knows the join token, if there is one.
     int greetings = 0;
     bool member = false;  // By its greeting and the known members.
     bool told = false;    // A note said that its message was not taken.
@@ -330,7 +299,7 @@ bool AsioNetwork::is_member(const env::Greeting& peer) const {
 
 // To be called when it has greeted, or when the known members have changed.
 void AsioNetwork::classify(Incoming& incoming) {
-  incoming.member = incoming.proved && is_member(incoming.peer);
+  incoming.member = incoming.join.proved() && is_member(incoming.peer);
   incoming.link->set_payload_max(incoming.member ? kPayloadMax : kGuestPayloadMax);
 }
 
@@ -360,7 +329,7 @@ Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payl
   if (kind == FrameKind::proof) return take_proof(id, payload);
   Incoming& incoming = incoming_.at(id);
   if (!incoming.greeted) return fail(Code::invalid, "a message came before the greeting");
-  if (!incoming.proved) return fail(Code::forbidden, "a message came before the proof");
+  if (!incoming.join.proved()) return fail(Code::forbidden, "a message came before the proof");
   auto message = decode_message(payload);
   if (!message) return tl::make_unexpected(message.error());
   const env::Greeting& peer = incoming.peer;
@@ -400,8 +369,8 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   if (first && !token_.empty()) return challenge(incoming, *peer, nonce_of(payload));
   incoming.greeted = true;
   incoming.peer = *peer;
-  if (!token_.empty() && !incoming.proved) return {};
-  incoming.proved = true;
+  if (!token_.empty() && !incoming.join.proved()) return {};
+  incoming.join.waive();
   if (first) incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
   if (first) wait_for_word(id, incoming, options_.guest_time);
   welcome(incoming, first || has_entered);
@@ -419,38 +388,21 @@ void AsioNetwork::welcome(Incoming& incoming, bool is_news) {
 // Proves that we know the token, and waits for the peer's proof. The time to greet goes on.
 Result<void> AsioNetwork::challenge(Incoming& incoming, const env::Greeting& peer,
                                     BytesView nonce) {
-  if (nonce.size() != kNonceSize) {
-    return fail(Code::forbidden,
-                fmt::format("{}node {} has no join token, and node {} asks for one: give it the "
-                            "file of this cluster with --cluster-join-token-file",
-                            kTokenEnd, peer.node.value, self_.node.value));
-  }
+  const env::Greeting own = greeting();
+  auto proof = incoming.join.answer(token_, peer, nonce, own);
+  if (!proof) return tl::make_unexpected(proof.error());
   incoming.greeted = true;
   incoming.peer = peer;
-  incoming.peer_nonce = nonce;
-  incoming.nonce = fresh_nonce();
-  const env::Greeting own = greeting();
-  incoming.link->send(FrameKind::greeting, encode_greeting(own, incoming.nonce));
-  incoming.link->send(
-      FrameKind::proof,
-      join_proof(token_, Prover::listener, {peer, incoming.peer_nonce}, {own, incoming.nonce}));
+  incoming.link->send(FrameKind::greeting, encode_greeting(own, incoming.join.nonce()));
+  incoming.link->send(FrameKind::proof, std::move(*proof));
   return {};
 }
 
 Result<void> AsioNetwork::take_proof(uint64_t id, BytesView payload) {
   Incoming& incoming = incoming_.at(id);
-  if (incoming.proved || incoming.nonce.empty()) {
-    return fail(Code::invalid, "a proof came that was not asked for");
+  if (auto proved = incoming.join.check(token_, payload, incoming.peer, self_); !proved) {
+    return proved;
   }
-  const Bytes wanted = join_proof(token_, Prover::dialler, {incoming.peer, incoming.peer_nonce},
-                                  {self_, incoming.nonce});
-  if (!is_equal_secret(payload, wanted)) {
-    return fail(Code::forbidden,
-                fmt::format("{}node {} has another join token than node {}, or "
-                            "repeats the words of another connection",
-                            kTokenEnd, incoming.peer.node.value, self_.node.value));
-  }
-  incoming.proved = true;
   wait_for_word(id, incoming, options_.guest_time);
   welcome(incoming, true);
   return {};
