@@ -43,14 +43,14 @@ struct End {
                                       }
                                     },
                                 .on_link =
-                                    [this](env::LinkEvent event) {
+                                    [this](const env::LinkEvent& event) {
                                       if (event.news == env::LinkNews::up) {
                                         up = true;
                                         up.notify_one();
                                       }
                                     },
-                                .on_greeting = [](env::Greeting) {},
-                                .on_reaped = [](env::Greeting) {}}));
+                                .on_greeting = [](const env::Greeting&) {},
+                                .on_reaped = [](const env::Greeting&) {}}));
     network->know({{Incarnation{1}, {}}, {Incarnation{2}, {}}});
   }
   env::Greeting self;
