@@ -96,6 +96,40 @@ def bench_idle(harness):
                  "median": round(max(n.resident_kb() for n in cluster.nodes) / 1024, 1)}]
 
 
+def spent(cluster):
+    return sum(node.cpu_seconds() for node in cluster.nodes)
+
+
+def bench_tls(harness, seconds):
+    """Writes on two clusters that differ in TLS only. They take turns, so that both see the same
+    machine."""
+    from certificates import secure
+    kinds, rows = ("plain", "tls"), []
+    with harness.Cluster() as plain, harness.Cluster(start=False) as tls:
+        secure(tls)
+        tls.start()
+        clusters = dict(zip(kinds, (plain, tls)))
+        for cluster in clusters.values():
+            cluster.wait_healthy()
+        for kind, cluster in clusters.items():
+            rows.append({"name": f"tls.idle_resident.{kind}", "unit": "MB",
+                         "median": round(max(n.resident_kb() for n in cluster.nodes) / 1024, 1)})
+        for clients in (1, 64):
+            rates, costs = {kind: [] for kind in kinds}, {kind: [] for kind in kinds}
+            for _ in range(3):
+                for kind, cluster in clusters.items():
+                    before = spent(cluster)
+                    url = f"http://127.0.0.1:{cluster.leader().api_port}"
+                    rate = wrk(url, clients, seconds, "put.lua")["median"]
+                    rates[kind].append(rate)
+                    costs[kind].append((spent(cluster) - before) * 1e6 / (rate * seconds))
+            for kind in kinds:
+                rows.append({"name": f"tls.writes.{kind}", "unit": "1/s", "clients": clients,
+                             "median": statistics.median(rates[kind]), "all": rates[kind],
+                             "cpu_us_a_write": round(statistics.median(costs[kind]), 1)})
+    return rows
+
+
 def bench_programs(build):
     """Runs the bench programs of this build. Each measures single rooms in its own process.
     Programs of Google Benchmark print JSON, as an environment variable asks; others print one
@@ -120,7 +154,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"))
-    parser.add_argument("--only", default="", help="failover, silent, http, routing, idle or programs")
+    parser.add_argument("--only", default="", help="failover, silent, http, tls, routing, idle or programs")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=5)
     chosen = parser.parse_args()
@@ -133,6 +167,7 @@ def main():
     for name, bench in (("failover", lambda: [bench_failover(harness, chosen.rounds)]),
                         ("silent", lambda: [bench_silent(harness, min(5, chosen.rounds))]),
                         ("http", lambda: bench_http(harness, chosen.seconds)),
+                        ("tls", lambda: bench_tls(harness, chosen.seconds)),
                         ("routing", lambda: bench_routing(harness, min(3, chosen.rounds))),
                         ("idle", lambda: bench_idle(harness)),
                         ("programs", lambda: bench_programs(build))):

@@ -17,6 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (const auto greeting = platform::decode_greeting(bytes)) {
     const auto back = platform::decode_greeting(platform::encode_greeting(*greeting));
     CHECK(back && platform::encode_greeting(*back) == platform::encode_greeting(*greeting));
+    const BytesView nonce = platform::nonce_of(bytes);
+    if (!nonce.empty() && nonce.size() <= 256) {
+      CHECK(platform::nonce_of(platform::encode_greeting(*greeting, nonce)) == nonce);
+    }
     (void)platform::is_same_process(*greeting, *back);
     (void)platform::check_peer(*greeting, *back);
   }

@@ -12,6 +12,7 @@
 #include "model/random_nouns.h"
 #include "model/token_file.h"
 #include "platform/announcement.h"
+#include "platform/certificate_authority.h"
 #include "platform/etcd_json.h"
 #include "platform/frame.h"
 #include "raft/codec.h"
@@ -59,6 +60,8 @@ void nouns(Seeds& seeds) {
   greeting.inode = 4;
   greeting.log = {5, Incarnation{6}, 7, 5, 8, 7};
   seeds.put("frame", platform::encode_greeting(greeting));
+  seeds.put("frame", platform::encode_frame(platform::FrameKind::proof, Bytes(32, 'p')));
+  seeds.put("frame", platform::encode_greeting(greeting, Bytes(16, 'n')));
   seeds.put("frame", platform::encode_frame(platform::FrameKind::reaped,
                                             platform::encode_greeting(greeting)));
 }
@@ -202,6 +205,21 @@ void texts(Seeds& seeds) {
             "connections:\n  - {from: g, relationship: success, to: r, maxCount: 5}\n");
 }
 
+// The authority, a node and a client, each in a file.
+void certificates(Seeds& seeds) {
+  platform::CertificateOrder order;
+  order.directory = std::filesystem::temp_directory_path() / "databridge-seed-certificates";
+  order.name = "n1";
+  order.replace = true;
+  for (const auto& made : {platform::create_authority(order),
+                           platform::create_certificate(platform::CertificateUse::node, order),
+                           platform::create_certificate(platform::CertificateUse::client, order)}) {
+    std::ifstream file(made.value().cert, std::ios::binary);
+    seeds.put("certificate", Bytes(std::istreambuf_iterator<char>(file), {}));
+  }
+  std::filesystem::remove_all(order.directory);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -215,4 +233,5 @@ int main(int argc, char** argv) {
   records(seeds);
   sightings(seeds);
   texts(seeds);
+  certificates(seeds);
 }

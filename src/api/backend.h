@@ -2,7 +2,9 @@
 // the flow room; tests connect it to a state of their own.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,8 +35,11 @@ class Backend {
   // removes it has returned, it is not called any more.
   virtual void on_publish(std::function<void()> published) = 0;
 
-  // Doubtful points of this node's configuration, in words. They never change. Any thread.
-  virtual const std::vector<std::string>& warnings() const = 0;
+  // Doubtful points of this node's configuration and certificates, in words. Any thread.
+  virtual std::vector<std::string> warnings() const = 0;
+
+  // When the certificate of each port ends ("cluster"), in seconds of Unix time. Any thread.
+  virtual std::map<std::string, int64_t> certificate_ends() const = 0;
 
   // Bytes that nobody can guess, for a new token. Any thread, never blocks.
   virtual Bytes secret_bytes(size_t count) const = 0;

@@ -174,7 +174,7 @@ Result<void> Core::open() {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
                                       options_.port, ec.message()));
   }
-  tls_.set_context(options_.tls.context, options_.tls.ends);
+  tls_.set_context(options_.tls.context);
   acceptor_.start();
   return {};
 }
@@ -474,7 +474,7 @@ void Core::set_tokens(std::shared_ptr<const FileTokens> tokens) {
 }
 
 void Core::set_tls(ServerTls tls) {
-  asio::post(io_, [this, tls = std::move(tls)] { tls_.set_context(tls.context, tls.ends); });
+  asio::post(io_, [this, tls = std::move(tls)] { tls_.set_context(tls.context); });
 }
 
 // Once a second: ends connections whose time is over, sends heartbeats to watchers, answers

@@ -27,7 +27,7 @@ struct ServerTls {
   // A context of OpenSSL that belongs to this server alone: it sets what else it needs. Shared with
   // the connections that use it. Null: plain HTTP.
   std::shared_ptr<ssl_ctx_st> context;
-  int64_t ends = 0;  // In seconds of Unix time, for the metrics.
+  int64_t ends = 0;  // In seconds of Unix time.
 };
 
 struct HttpOptions {

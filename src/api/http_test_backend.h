@@ -117,7 +117,10 @@ class TestBackend : public Backend {
     return spec;
   }
 
-  const std::vector<std::string>& warnings() const override { return warned; }
+  std::vector<std::string> warnings() const override { return warned; }
+  std::map<std::string, int64_t> certificate_ends() const override {
+    return {{"cluster", 1'800'000'000}};
+  }
 
   // In a test they are not secret, but each call gives other ones.
   Bytes secret_bytes(size_t count) const override {

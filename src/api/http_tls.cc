@@ -79,7 +79,7 @@ const char* why() {
 
 // ---- Shared by all connections
 
-void Tls::set_context(std::shared_ptr<ssl_ctx_st> context, int64_t ends) {
+void Tls::set_context(std::shared_ptr<ssl_ctx_st> context) {
   if (context) {
     SSL_CTX* const ctx = context.get();
     SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
@@ -91,7 +91,6 @@ void Tls::set_context(std::shared_ptr<ssl_ctx_st> context, int64_t ends) {
     SSL_CTX_set_read_ahead(ctx, 1);  // One system call for a record, not two.
   }
   context_ = std::move(context);
-  ends_ = ends;
 }
 
 void Tls::take_turn(std::function<void()> step) {
@@ -130,11 +129,8 @@ std::string Tls::metrics() const {
       "# HELP databridge_api_tls_handshakes_total TLS handshakes with clients, by result.\n"
       "# TYPE databridge_api_tls_handshakes_total counter\n"
       "databridge_api_tls_handshakes_total{{result=\"done\"}} {}\n"
-      "databridge_api_tls_handshakes_total{{result=\"failed\"}} {}\n"
-      "# HELP databridge_api_certificate_end_timestamp_seconds When the API's certificate ends.\n"
-      "# TYPE databridge_api_certificate_end_timestamp_seconds gauge\n"
-      "databridge_api_certificate_end_timestamp_seconds {}\n",
-      shaken_, failed_, ends_);
+      "databridge_api_tls_handshakes_total{{result=\"failed\"}} {}\n",
+      shaken_, failed_);
 }
 
 // ---- One connection

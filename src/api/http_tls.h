@@ -29,7 +29,7 @@ class Tls {
 
   // The context for new connections. Those that are open keep theirs.
   // `ends` is the end of its certificate, in seconds of Unix time.
-  void set_context(std::shared_ptr<ssl_ctx_st> context, int64_t ends);
+  void set_context(std::shared_ptr<ssl_ctx_st> context);
   ssl_ctx_st* context() const { return context_.get(); }  // Null: the server speaks plain HTTP.
 
   // Runs `step`, a part of a handshake, when it is its turn. Steps of a millisecond in all run
@@ -53,7 +53,6 @@ class Tls {
   boost::asio::io_context& io_;
   const std::function<void(const std::string&)> trouble_;
   std::shared_ptr<ssl_ctx_st> context_;  // Shared with the part of the node that loads it.
-  int64_t ends_ = 0;
   std::deque<std::function<void()>> steps_;
   bool running_ = false;
   uint64_t shaken_ = 0;

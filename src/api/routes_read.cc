@@ -187,6 +187,7 @@ Routed get_metrics(Call& call) {
   ApiResponse response;
   response.body = show_metrics(call.at());
   if (call.routes.more_metrics_) response.body += call.routes.more_metrics_();
+  response.body += show_certificates(call.backend().certificate_ends());
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   return response;
 }

@@ -382,6 +382,8 @@ TEST_F(RoutesTest, ReadinessNeedsALeaderAndWhatIsCommitted) {
 
 TEST_F(RoutesTest, MetricsArePrometheusText) {
   EXPECT_THAT(call("GET", "/metrics").body, HasSubstr("\ndatabridge_nodes 1\n"));
+  EXPECT_THAT(call("GET", "/metrics").body,
+              HasSubstr("\ndatabridge_certificate_expiry_timestamp_seconds{port=\"cluster\"} 180"));
 }
 
 // ---- What is refused

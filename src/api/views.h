@@ -51,6 +51,7 @@ std::string show_join(const View& view);
 std::string show_restore(const RestoreChanges& changes, bool dry_run, LogIndex version);
 std::string show_health(const View& view);
 std::string show_metrics(const View& view);  // In the text format of Prometheus.
+std::string show_certificates(const std::map<std::string, int64_t>& ends);  // In the same format.
 
 // Operations are derived from the state: "drain-<node>", "remove-<node>". nullopt: there is none
 // with this id.

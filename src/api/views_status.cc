@@ -174,4 +174,15 @@ std::string show_metrics(const View& view) {
   return out;
 }
 
+std::string show_certificates(const std::map<std::string, int64_t>& ends) {
+  if (ends.empty()) return "";
+  const std::string_view name = "databridge_certificate_expiry_timestamp_seconds";
+  std::string out = fmt::format(
+      "# HELP {0} When the certificate of a port of this node ends, in Unix time.\n"
+      "# TYPE {0} gauge\n",
+      name);
+  for (const auto& [port, at] : ends) out += fmt::format("{}{{port=\"{}\"}} {}\n", name, port, at);
+  return out;
+}
+
 }  // namespace databridge::api

@@ -59,6 +59,7 @@ std::string list(const Json& json, const char* key, const std::vector<Column>& c
   for (const Column& column : columns) rows[0].emplace_back(column.title);
   for (const Json& item : at(json, key)) {
     std::vector<std::string> row;
+    row.reserve(columns.size());
     for (const Column& column : columns) row.push_back(cell(item, column.path));
     rows.push_back(std::move(row));
   }

@@ -5,6 +5,7 @@
 
 #include "daemon/invocation.h"
 #include "daemon/program.h"
+#include "lib/cluster_files.h"
 #include "lib/version.h"
 #include "platform/signals.h"
 #include "platform/system.h"
@@ -52,6 +53,10 @@ int main(int argc, char** argv) {
       std::printf("databridge %s\n", lib::kVersion);
       return 0;
     case daemon::Action::check_config:
+      if (const auto files = lib::read_cluster_files(invocation->config.cluster); !files) {
+        std::fprintf(stderr, "databridge: %s\n", files.error().message.c_str());
+        return 2;
+      }
       std::puts("the configuration is fine");
       return 0;
     case daemon::Action::run:

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "lib/cluster_files.h"
 #include "lib/node.h"
 #include "platform/guardian.h"
 #include "platform/log.h"
@@ -57,6 +58,7 @@ int run_guarded(const lib::Config& config, const std::function<int(platform::Las
   const auto log = log_of(config);
   platform::GuardianOptions options;
   options.node = node;
+  options.tls = lib::tls_files_of(config.cluster);
   options.is_final = [](int code) { return code == kMisconfigured || code == kRemoved; };
   options.log = [&](const std::string& line) {
     log->write(platform::LogLevel::error, "guardian", line);

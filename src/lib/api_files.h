@@ -19,7 +19,4 @@ Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& ap
 // Without a context: no certificate was given.
 Result<api::ServerTls> load_tls(const Config::Api& api);
 
-// A warning, if the certificate ends within thirty days; else empty.
-std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls);
-
 }  // namespace databridge::lib

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,13 +10,16 @@
 
 #include "api/backend.h"
 #include "node/engine.h"
+#include "platform/expiry.h"
 
 namespace databridge::lib {
 
 class EngineBackend final : public api::Backend {
  public:
-  EngineBackend(node::Engine& engine, std::vector<std::string> warnings)
-      : engine_(engine), warnings_(std::move(warnings)) {}
+  // `expiry` must outlive it.
+  EngineBackend(node::Engine& engine, std::vector<std::string> warnings,
+                const platform::Expiry& expiry)
+      : engine_(engine), warnings_(std::move(warnings)), expiry_(expiry) {}
 
   cluster::ViewPtr view() const override { return engine_.view(); }
   void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
@@ -24,7 +28,12 @@ class EngineBackend final : public api::Backend {
   void on_publish(std::function<void()> published) override {
     engine_.on_publish(std::move(published));
   }
-  const std::vector<std::string>& warnings() const override { return warnings_; }
+  std::vector<std::string> warnings() const override {
+    auto all = warnings_;
+    for (std::string& line : expiry_.warnings()) all.push_back(std::move(line));
+    return all;
+  }
+  std::map<std::string, int64_t> certificate_ends() const override { return expiry_.ends(); }
   Bytes secret_bytes(size_t count) const override;
   Result<FlowSpec> parse_flow(std::string_view text, api::FlowFormat format,
                               const FlowId& id) const override;
@@ -33,6 +42,7 @@ class EngineBackend final : public api::Backend {
  private:
   node::Engine& engine_;
   const std::vector<std::string> warnings_;
+  const platform::Expiry& expiry_;
 };
 
 }  // namespace databridge::lib

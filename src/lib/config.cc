@@ -111,16 +111,39 @@ Result<void> check_api_network(Config* config, const Origins& origins) {
   return {};
 }
 
-// A cluster port that strangers can reach needs TLS, which this version does not have. The rule
-// also holds for a node that stands alone, since its next start may be in a cluster.
+// The three files of TLS come together or not at all.
+Result<void> check_cluster_tls(Config* config, const Origins& origins) {
+  const auto& cluster = config->cluster;
+  const std::pair<const char*, bool> files[] = {{"cluster-tls-ca", !cluster.tls_ca.empty()},
+                                                {"cluster-tls-cert", !cluster.tls_cert.empty()},
+                                                {"cluster-tls-key", !cluster.tls_key.empty()}};
+  for (const auto& [given, is_given] : files) {
+    for (const auto& [other, other_given] : files) {
+      if (!is_given || other_given) continue;
+      return wrong(origins.of(given), fmt::format("needs --{} as well", other));
+    }
+  }
+  if (cluster.enabled) return {};
+  for (const char* name : {"cluster-tls-cert", "cluster-join-token-file"}) {
+    if (!origins.given(name)) continue;
+    config->warnings.push_back(origins.of(name) + ": has no effect without --cluster-enabled");
+  }
+  return {};
+}
+
+// A port that strangers can reach needs TLS. The rule also holds for a node that stands alone,
+// since its next start may be in a cluster.
 Result<void> check_network(Config* config, const Origins& origins) {
   auto& cluster = config->cluster;
+  if (auto complete = check_cluster_tls(config, origins); !complete) return complete;
+  const bool encrypted = !cluster.tls_cert.empty();
   const auto cluster_reach = reach_of(cluster.bind_host).value();
   const bool closed = cluster_reach == Reach::loopback || cluster_reach == Reach::private_network;
-  if (!closed && !config->insecure_network) {
+  if (!closed && !encrypted && !config->insecure_network) {
     return wrong(origins.of("cluster-bind-address"),
                  fmt::format("{} can be reached by strangers and the cluster port is not "
-                             "encrypted: bind a private address, or give --insecure-network",
+                             "encrypted: give --cluster-tls-ca, -cert and -key, bind a private "
+                             "address, or give --insecure-network",
                              cluster.bind_host));
   }
   if (cluster_reach == Reach::wildcard && cluster.advertise.empty()) {
@@ -129,7 +152,7 @@ Result<void> check_network(Config* config, const Origins& origins) {
                              "how others reach this node",
                              cluster.bind_host));
   }
-  if (cluster_reach != Reach::loopback) {
+  if (cluster_reach != Reach::loopback && !encrypted) {
     config->warnings.push_back(
         fmt::format("the cluster port on {} is not encrypted: whoever can reach it can read "
                     "and change everything",

@@ -51,7 +51,6 @@ struct Config {
     } multicast;
     std::string dns_name;                     // The name of SRV records.
     std::vector<std::string> etcd_endpoints;  // URLs.
-    std::string join_token_file;              // Empty: announcements prove nothing.
     Duration heartbeat_timeout = 10s;
     Duration election_timeout = 30s;
     Duration rebalance_window = 30s;
@@ -63,6 +62,9 @@ struct Config {
     Duration stale_after = 5min;
     std::map<std::string, std::string> labels;
     bool trust_refused = false;
+    // Paths of files in PEM form. All empty: the links between nodes are plain.
+    std::string tls_ca, tls_cert, tls_key;
+    std::string join_token_file;  // Empty: none is asked for.
   } cluster;
 
   struct Api {

@@ -86,6 +86,8 @@ TEST(Config, EveryKeyOfTheFile) {
                             "  coordinator: raft\n"
                             "  labels: {zone: a, disk: ssd}\n"
                             "  trustRefused: true\n"
+                            "  tls: {ca: ca.crt, cert: n1.crt, key: n1.key}\n"
+                            "  joinTokenFile: join.token\n"
                             "api:\n"
                             "  address: '::1'\n"
                             "  port: 9000\n"
@@ -104,6 +106,10 @@ TEST(Config, EveryKeyOfTheFile) {
   EXPECT_EQ(config.cluster.id, "blue");
   EXPECT_EQ(config.cluster.advertise, (Address{"db1.example", 8090}));
   EXPECT_EQ(config.cluster.data_copies, 2u);
+  EXPECT_EQ(config.cluster.tls_ca, "ca.crt");
+  EXPECT_EQ(config.cluster.tls_cert, "n1.crt");
+  EXPECT_EQ(config.cluster.tls_key, "n1.key");
+  EXPECT_EQ(config.cluster.join_token_file, "join.token");
   EXPECT_EQ(config.cluster.bootstrap_expect, 5u);
   EXPECT_EQ(config.cluster.heartbeat_timeout, 2s);
   EXPECT_EQ(config.cluster.election_timeout, 19s);
@@ -220,10 +226,8 @@ INSTANTIATE_TEST_SUITE_P(
     NotYet, Refusal,
     testing::Values(
         Refused{{"--cluster-coordinator=etcd"}, "", "is not available yet"},
-        Refused{{"--cluster-tls-ca=ca.pem"}, "", "--cluster-tls-ca: not available yet"},
         Refused{{"--cluster-join-token-file="}, "", "is empty"},
-        Refused{
-            {}, "cluster:\n  tls:\n    ca: x\n", "node.yaml:3: cluster.tls.ca: not available"}));
+        Refused{{}, "cluster: {tls: {ca: x, cert: y}}", "node.yaml:1: cluster.tls.ca: needs --cl"}));
 
 INSTANTIATE_TEST_SUITE_P(
     File, Refusal,
@@ -309,6 +313,30 @@ TEST(Config, WithTlsAndTokensTheApiMayListenAnywhere) {
       good({{"--insecure-network", "--api-address=10.0.1.1", "--api-token-file=t"}, ""}).warnings,
       ElementsAre(HasSubstr("can read the tokens")));
 }
+
+const std::vector<std::string> kTls = {"--cluster-tls-ca=ca.crt", "--cluster-tls-cert=n1.crt",
+                                       "--cluster-tls-key=n1.key"};
+
+TEST(Config, UnderTlsTheClusterPortMayBeReachedByAll) {
+  for (const char* address : {"0.0.0.0", "8.8.8.8", "::", "10.0.1.7"}) {
+    auto flags = kTls;
+    flags.insert(flags.end(), {"--cluster-enabled", "--cluster-advertise-address=db1.example",
+                               std::string("--cluster-bind-address=") + address});
+    EXPECT_THAT(good({flags, ""}).warnings, ElementsAre()) << address;
+  }
+}
+
+TEST(Config, TlsAndTokensWithoutAClusterAreAWarning) {
+  auto flags = kTls;
+  flags.push_back("--cluster-join-token-file=t");
+  EXPECT_EQ(good({flags, ""}).warnings.size(), 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tls, Refusal,
+    testing::Values(Refused{{"--cluster-tls-ca=x"}, "", "--cluster-tls-ca: needs --cluster-tls-c"},
+                    Refused{{"--cluster-tls-key=x"}, "", "--cluster-tls-key: needs --cluster-tls-"},
+                    Refused{{"--cluster-join-token-file="}, "", "is empty: give a path"}));
 
 TEST(Config, SeedsWithoutAClusterAreAWarning) {
   EXPECT_THAT(good({{"--cluster-seeds=127.0.0.1:8091"}, ""}).warnings,

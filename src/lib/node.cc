@@ -14,15 +14,18 @@
 #include "flow/units.h"
 #include "lib/api_files.h"
 #include "lib/backend.h"
+#include "lib/cluster_files.h"
 #include "lib/network_rule.h"
 #include "lib/version.h"
 #include "node/engine.h"
+#include "node/identity.h"
 #include "node/raft_coordinators.h"
 #include "platform/append_file.h"
 #include "platform/clock.h"
 #include "platform/data_dir.h"
 #include "platform/dns_discovery.h"
 #include "platform/etcd_discovery.h"
+#include "platform/expiry.h"
 #include "platform/files.h"
 #include "platform/load_probe.h"
 #include "platform/log.h"
@@ -108,11 +111,13 @@ Result<void> Node::build() {
                             config_.cluster.failure_threshold, config_.cluster.recovery_threshold);
   // The times do not fit together, and a new start with the same settings would not help.
   if (!timing) return fail(Code::unprocessable, timing.error().message);
+  if (auto read = read_files(); !read) return read;
   if (auto free = check_ports(config_); !free) return free;
   if (auto fine = check_api_files(config_.api); !fine) return fine;
   api_connections_ = api::connections_allowed(api::HttpOptions().connections_max);
   clock_ = platform::make_clock();
   if (auto opened = open_store(); !opened) return opened;
+  if (auto named = take_name(); !named) return named;
   if (auto opened = open_files(); !opened) return opened;
   probe_ = platform::make_load_probe(*clock_);
   workers_ = platform::make_workers();
@@ -121,6 +126,32 @@ Result<void> Node::build() {
   if (auto opened = open_engine(*timing); !opened) return opened;
   if (auto served = serve_api(); !served) return served;
   watchdog_ = watch_leases(*engine_, *clock_, timing->stop_budget);
+  return {};
+}
+
+Result<void> Node::read_files() {
+  expiry_ = std::make_unique<platform::Expiry>([&log = log_](const std::string& line) {
+    log.write(platform::LogLevel::warn, "node", line);
+  });
+  cluster_files_ = std::make_unique<ClusterFiles>();
+  if (!config_.cluster.enabled) return {};
+  auto files = read_cluster_files(config_.cluster);
+  if (!files) return tl::make_unexpected(files.error());
+  *cluster_files_ = std::move(*files);
+  const auto& tls = cluster_files_->tls;
+  if (tls.context) expiry_->set("cluster", config_.cluster.tls_cert, tls.ends);
+  return {};
+}
+
+// Under TLS a node has the name that its certificate gives it.
+Result<void> Node::take_name() {
+  if (!cluster_files_->tls.context) return {};
+  const auto kept = node::read_node_name(*store_);
+  if (!kept) return tl::make_unexpected(kept.error());
+  auto name = name_by_certificate(cluster_files_->tls.own, config_.cluster.tls_cert,
+                                  NodeId(config_.cluster.node_id), *kept);
+  if (!name) return tl::make_unexpected(name.error());
+  config_.cluster.node_id = std::move(name->value);
   return {};
 }
 
@@ -178,6 +209,8 @@ void Node::make_network() {
   }
   options.address_book = config_.node.data_dir + "/addresses";
   options.will = will_;
+  options.tls = cluster_files_->tls;
+  options.join_token = cluster_files_->join_token;
   options.on_trouble = [&log = log_](const std::string& line) {
     log.write(platform::LogLevel::warn, "network", line);
   };
@@ -295,13 +328,9 @@ Result<void> Node::serve_api() {
   options.tokens = std::move(*tokens);
   auto tls = load_tls(config_.api);
   if (!tls) return tl::make_unexpected(tls.error());
-  std::vector<std::string> warnings = config_.warnings;
-  if (std::string warning = warn_of_end(config_.api, *tls); !warning.empty()) {
-    log_.write(platform::LogLevel::warn, "node", warning);
-    warnings.push_back(std::move(warning));
-  }
+  if (tls->context) expiry_->set("api", config_.api.tls_cert, tls->ends);
   options.tls = std::move(*tls);
-  backend_ = std::make_unique<EngineBackend>(*engine_, std::move(warnings));
+  backend_ = std::make_unique<EngineBackend>(*engine_, config_.warnings, *expiry_);
   auto http = api::HttpServer::start(*backend_, std::move(options));
   if (!http) return tl::make_unexpected(http.error());
   http_ = std::move(*http);
@@ -340,11 +369,31 @@ void Node::reload_api_files() {
   if (config_.api.tls_cert.empty()) return;
   auto tls = load_tls(config_.api);
   if (!tls) return failed(tls.error());
-  if (const std::string warning = warn_of_end(config_.api, *tls); !warning.empty()) {
-    log_.write(platform::LogLevel::warn, "node", warning);
-  }
+  expiry_->set("api", config_.api.tls_cert, tls->ends);
   http_->set_tls(std::move(*tls));
   log_.write(platform::LogLevel::info, "node", "certificate read again: " + config_.api.tls_cert);
+// What cannot be used is said, and the content that was read before goes on to count.
+void Node::reload_cluster_files() {
+  const Config::Cluster& cluster = config_.cluster;
+  if (!cluster.enabled || (cluster.tls_cert.empty() && cluster.join_token_file.empty())) return;
+  auto files = read_cluster_files(cluster);
+  if (files && files->tls.context) {
+    const auto name =
+        name_by_certificate(files->tls.own, cluster.tls_cert, engine_->identity().node, NodeId());
+    if (!name) files = tl::make_unexpected(name.error());
+  }
+  if (!files) {
+    log_.write(platform::LogLevel::error, "node",
+               files.error().message + "; until then the files that were read before count");
+    return;
+  }
+  if (files->tls.context) {
+    expiry_->set("cluster", cluster.tls_cert, files->tls.ends);
+    log_.write(platform::LogLevel::info, "node",
+               "new links use the certificate in " + cluster.tls_cert + ", which is good until " +
+                   platform::date_text(files->tls.own.ends));
+  }
+  network_->renew(std::move(files->tls), std::move(files->join_token));
 }
 
 void Node::reload(const std::function<Result<Config>()>& read) {
@@ -353,6 +402,7 @@ void Node::reload(const std::function<Result<Config>()>& read) {
     if (!reopened) log_.write(platform::LogLevel::error, "node", reopened.error().message);
   }
   reload_api_files();
+  reload_cluster_files();
   const auto again = read();
   if (!again) {
     log_.write(platform::LogLevel::error, "node", again.error().message);

@@ -45,6 +45,7 @@ struct EngineOptions;
 }  // namespace node
 namespace platform {
 class AppendFile;
+class Expiry;
 class LastWill;
 class Log;
 class Network;
@@ -56,6 +57,7 @@ class Repeater;
 namespace databridge::lib {
 
 class EngineBackend;
+struct ClusterFiles;
 
 class Node {
  public:
@@ -75,9 +77,10 @@ class Node {
   // If it is called before run(), then run() returns soon.
   void stop();
 
-  // Opens the access log again, since a rotation may have renamed it, and reads the API's tokens
-  // and certificate again. `read` gives the settings again; of these, only the log level can change
-  // while the node runs. Failures go to the log, and then the old ones stay.
+  // Opens the access log again, since a rotation may have renamed it, and reads the certificates,
+  // the join token and the API's tokens again, for later connections. `read` gives the settings
+  // again; of these, only the log level can change while the node runs. Failures go to the log, and
+  // then the old ones stay.
   void reload(const std::function<Result<Config>()>& read);
 
   // After run():
@@ -90,7 +93,10 @@ class Node {
  private:
   Node(Config config, platform::Log& log, platform::LastWill* will);
   Result<void> build();
+  Result<void> read_files();
   Result<void> open_store();
+  Result<void> take_name();
+  void reload_cluster_files();
   Result<void> open_files();
   void make_network();
   Result<void> make_discovery();
@@ -100,7 +106,7 @@ class Node {
   MemberInfo member_info() const;
   node::EngineOptions engine_options(const cluster::Timing& timing);
 
-  const Config config_;
+  Config config_;
   platform::Log& log_;
   platform::LastWill* const will_;
   std::vector<std::string> file_roots_;  // The roots that other nodes are told of.
@@ -108,6 +114,8 @@ class Node {
   std::optional<Error> failure_;
 
   // The parts end from the last to the first, which is not the reverse of how they are made.
+  std::unique_ptr<platform::Expiry> expiry_;
+  std::unique_ptr<ClusterFiles> cluster_files_;
   std::unique_ptr<env::Clock> clock_;
   std::unique_ptr<env::Files> files_;
   std::unique_ptr<env::LoadProbe> probe_;

@@ -74,6 +74,12 @@ Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
   return identity;
 }
 
+Result<NodeId> read_node_name(env::Store& store) {
+  auto name = read_meta(store, kNodeId);
+  if (!name) return tl::make_unexpected(name.error());
+  return NodeId(std::move(*name));
+}
+
 void put_identity(env::Batch& batch, const Identity& identity) {
   batch.put(Space::meta, kIncarnation, number_bytes(identity.incarnation.value));
   batch.put(Space::meta, kBoot, number_bytes(identity.boot));

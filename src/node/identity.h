@@ -37,6 +37,9 @@ Result<std::optional<Renounced>> read_renounced(env::Store& store);
 // Code::gone: the directory is marked as renounced.
 Result<Identity> load_identity(env::Env& env, const NodeId& wanted);
 
+// The name that the store keeps; empty: it is new. Waits for the disk.
+Result<NodeId> read_node_name(env::Store& store);
+
 void put_identity(env::Batch& batch, const Identity& identity);  // Writes all but the cluster.
 void put_cluster(env::Batch& batch, const ClusterId& cluster);   // Empty: the node is in none.
 Result<Bytes> read_meta(env::Store& store, const char* key);     // Empty: there is no such record.

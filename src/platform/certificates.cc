@@ -132,13 +132,11 @@ Certificate describe(X509* certificate) {
   return out;
 }
 
-Result<Chain> parse_certificates(const std::string& file) {
-  const auto text = read_file(file);
-  if (!text) return tl::make_unexpected(text.error());
-  if (text->size() > kFileMax) {
+Result<Chain> parse_chain(BytesView text, const std::string& file) {
+  if (text.size() > kFileMax) {
     return fail(Code::too_large, fmt::format("{} is too long for a file of certificates", file));
   }
-  const BioPtr in(::BIO_new_mem_buf(text->data(), static_cast<int>(text->size())), &BIO_free);
+  const BioPtr in(::BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &BIO_free);
   Chain chain;
   while (chain.all.size() < kCertificatesMax) {
     CertificatePtr next(::PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr), &X509_free);
@@ -152,6 +150,12 @@ Result<Chain> parse_certificates(const std::string& file) {
               fmt::format("{} {}: give a file in PEM form, as databridgectl certs writes it", file,
                           at_end ? "holds no certificate"
                                  : "holds a certificate that cannot be read (" + reason + ")"));
+}
+
+Result<Chain> read_chain(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) return tl::make_unexpected(text.error());
+  return parse_chain(*text, file);
 }
 
 Result<KeyPtr> parse_key(const std::string& file) {
@@ -193,7 +197,7 @@ Result<void> check_own(const TlsFiles& files, const Chain& chain, X509_STORE* st
 }
 
 Result<void> trust(const TlsFiles& files, SSL_CTX* context, int64_t* ends) {
-  const auto authorities = parse_certificates(files.ca);
+  const auto authorities = read_chain(files.ca);
   if (!authorities) return tl::make_unexpected(authorities.error());
   X509_STORE* const store = ::SSL_CTX_get_cert_store(context);
   for (const CertificatePtr& authority : authorities->all) {
@@ -253,16 +257,22 @@ Result<void> check_secret_file(const std::string& path) {
                           path, info.st_mode & 0777, path));
 }
 
-Result<std::vector<Certificate>> read_certificates(const std::string& file) {
-  const auto chain = parse_certificates(file);
+Result<std::vector<Certificate>> parse_certificates(BytesView text, const std::string& file) {
+  const auto chain = parse_chain(text, file);
   if (!chain) return tl::make_unexpected(chain.error());
   std::vector<Certificate> all;
   for (const CertificatePtr& each : chain->all) all.push_back(describe(each.get()));
   return all;
 }
 
+Result<std::vector<Certificate>> read_certificates(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) return tl::make_unexpected(text.error());
+  return parse_certificates(*text, file);
+}
+
 Result<Credentials> load_credentials(const TlsFiles& files) {
-  const auto chain = parse_certificates(files.cert);
+  const auto chain = read_chain(files.cert);
   if (!chain) return tl::make_unexpected(chain.error());
   const auto key = parse_key(files.key);
   if (!key) return tl::make_unexpected(key.error());

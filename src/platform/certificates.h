@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "model/ids.h"
 
@@ -59,8 +60,9 @@ struct Credentials {
 // not one that a peer with the same files would take (expired, of another authority).
 Result<Credentials> load_credentials(const TlsFiles& files);
 
-// The certificates in a file, in their order. No key is read.
+// The certificates in a file, in their order. No key is read. The second one takes the file's text.
 Result<std::vector<Certificate>> read_certificates(const std::string& file);
+Result<std::vector<Certificate>> parse_certificates(BytesView text, const std::string& file);
 
 // The certificate that the peer of a finished handshake has shown and proved. Code::not_found: it
 // has shown none.

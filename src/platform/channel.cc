@@ -153,7 +153,7 @@ std::string text_of_endpoint(const boost::asio::ip::tcp::endpoint& remote) {
 
 }  // namespace
 
-Channel::Channel(boost::asio::ip::tcp::socket socket, TlsContext context, Side side)
+Channel::Channel(boost::asio::ip::tcp::socket socket, const TlsContext& context, Side side)
     : socket_(std::move(socket)),
       secure_(context == nullptr),
       tls_(context ? std::make_unique<Tls>() : nullptr) {
@@ -218,7 +218,7 @@ Channel::Step Channel::advance(char* into, size_t size) {
       count += got;
       continue;
     }
-    const Step ended = failed(result, false);
+    Step ended = failed(result, false);
     (void)push_locked();  // An answer to a change of keys, or an alert.
     if (count == 0) return ended;
     // What came before the end is taken first.
@@ -233,7 +233,7 @@ Channel::Step Channel::handshake() {
   SSL* const ssl = tls_->ssl.get();
   ::ERR_clear_error();
   const int result = ::SSL_do_handshake(ssl);
-  const Step step = result == 1 ? Step() : failed(result, true);
+  Step step = result == 1 ? Step() : failed(result, true);
   const bool all_sent = push_locked();
   if (step.need == Need::more_to_read && !all_sent) return {Need::room_to_write, 0, ""};
   if (result != 1) return step;

@@ -26,7 +26,7 @@ enum class Side : uint8_t { dialled, accepted };
 class Channel {
  public:
   // Without a context the bytes are plain. The socket becomes non-blocking.
-  explicit Channel(boost::asio::ip::tcp::socket socket, TlsContext context = nullptr,
+  explicit Channel(boost::asio::ip::tcp::socket socket, const TlsContext& context = nullptr,
                    Side side = Side::dialled);
   ~Channel();
 

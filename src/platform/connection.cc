@@ -251,7 +251,8 @@ void Connection::close(const std::string& reason) {
   const MutexLock lock(mutex_);
   if (closed_) return;
   Bytes farewell;
-  if (!reason.empty() && queue_.empty()) {
+  // Behind frames that the socket does not take, there is no room for it.
+  if (!reason.empty() && flush()) {
     farewell = encode_frame(FrameKind::farewell, BytesView(reason).substr(0, 1024));
   }
   closed_ = true;

@@ -7,7 +7,9 @@
 #include <boost/asio/connect.hpp>
 
 #include "base/check.h"
+#include "platform/join_proof.h"
 #include "platform/process.h"
+#include "platform/secret.h"
 
 namespace databridge::platform {
 namespace {
@@ -204,10 +206,15 @@ void Dialler::greet() {
       [weak](const std::string& why) {
         if (const auto self = weak.lock()) self->ended(why);
       });
-  link_->send(FrameKind::greeting, encode_greeting(context_.greeting()));
+  token_ = context_.join_token();
+  nonce_ = token_.empty() ? Bytes() : fresh_nonce();
+  peer_nonce_.clear();
+  introduced_ = context_.greeting();
+  link_->send(FrameKind::greeting, encode_greeting(introduced_, nonce_));
 }
 
 Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
+  if (kind == FrameKind::proof) return take_proof(payload);
   if (kind != FrameKind::greeting) {
     return fail(Code::invalid, "a message came from the side that only listens");
   }
@@ -218,7 +225,19 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
     stranger_ = *peer;
     return fits;
   }
-  if (state_ == State::greeting) return take_first_greeting(*peer);
+  if (state_ == State::greeting) {
+    if (token_.empty()) return take_first_greeting(*peer);
+    if (!peer_nonce_.empty()) return fail(Code::invalid, "a greeting came instead of a proof");
+    if (nonce_of(payload).size() != kNonceSize) {
+      return fail(Code::forbidden,
+                  fmt::format("{}node {} has none, and node {} asks for one: give it the file of "
+                              "this cluster with --cluster-join-token-file",
+                              kTokenEnd, peer->node.value, context_.self().node.value));
+    }
+    peer_nonce_ = nonce_of(payload);
+    met_ = *peer;
+    return {};  // Its proof follows.
+  }
   if (state_ == State::parked) return {};
   if (peer->incarnation != peer_.incarnation || peer->boot != peer_.boot ||
       peer->start != peer_.start) {
@@ -229,6 +248,21 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
   peer_ = *peer;
   if (has_entered) tell(env::LinkNews::up);
   return {};
+}
+
+// The listener proves first, so only a listener with the token ever gets our proof.
+Result<void> Dialler::take_proof(BytesView payload) {
+  if (state_ != State::greeting || peer_nonce_.empty()) {
+    return fail(Code::invalid, "a proof came that was not asked for");
+  }
+  const Introduction dialler{introduced_, nonce_};
+  const Introduction listener{met_, peer_nonce_};
+  if (!is_equal_secret(payload, join_proof(token_, Prover::listener, dialler, listener))) {
+    return fail(Code::forbidden, fmt::format("{}node {} has another one than node {}", kTokenEnd,
+                                             met_.node.value, context_.self().node.value));
+  }
+  link_->send(FrameKind::proof, join_proof(token_, Prover::dialler, dialler, listener));
+  return take_first_greeting(met_);
 }
 
 Result<void> Dialler::take_first_greeting(const env::Greeting& peer) {
@@ -281,7 +315,8 @@ void Dialler::ended(const std::string& why) {
   // The connection was cut before the greeting, by a process that is about to end or has too many
   // guests. The next connect tells more.
   const bool is_cut = !stranger_.incarnation && !why.starts_with("the peer said") &&
-                      !why.starts_with("no greeting") && !why.starts_with(kTlsEnd);
+                      !why.starts_with("no greeting") && !why.starts_with(kTlsEnd) &&
+                      !why.starts_with(kTokenEnd);
   if (is_cut && ++cut_in_row_ <= kCutsAtOnce) return attempt();
   give_up_attempt(why);
 }

@@ -21,7 +21,9 @@ class DialContext {
   virtual ~DialContext() = default;
   virtual boost::asio::io_context& io() = 0;
   virtual const NetworkOptions& options() const = 0;
-  virtual TlsContext tls() const = 0;  // For the next connection.
+  // For the next connection. Empty: it is plain, or needs no proof.
+  virtual TlsContext tls() const = 0;
+  virtual const std::string& join_token() const = 0;
   virtual const env::Greeting& self() const = 0;
   virtual env::Greeting greeting() const = 0;  // The same, with the present position of the log.
   virtual void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) = 0;
@@ -65,6 +67,7 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   void greet();
   Result<void> take_frame(FrameKind kind, BytesView payload);
   Result<void> take_first_greeting(const env::Greeting& peer);
+  Result<void> take_proof(BytesView payload);
   void ended(const std::string& why);
   void give_up_attempt(const std::string& why);
   void all_refused();
@@ -98,6 +101,9 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   std::shared_ptr<Connection> link_;
   env::Greeting peer_;  // The last peer that greeted here.
   int greetings_ = 0;   // The number of greetings on this link.
+  std::string token_;   // The join token of this link; empty: none.
+  Bytes nonce_, peer_nonce_;
+  env::Greeting introduced_, met_;  // Our own greeting and the peer's, which its proof is about.
   std::string met_at_;
   env::Greeting stranger_;  // A process that we must not talk to, found in this attempt.
   std::chrono::steady_clock::time_point up_since_;

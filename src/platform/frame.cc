@@ -36,6 +36,7 @@ enum Tag : uint8_t {
   tag_commit = 19,
   tag_guardian = 20,
   tag_secret = 21,  // In a reaped frame only.
+  tag_nonce = 22,
 };
 constexpr size_t kTextMax = 256;
 
@@ -121,6 +122,18 @@ void set_text(env::Greeting& greeting, uint8_t tag, BytesView value) {
   }
 }
 
+// The last field of that tag in the bytes of a greeting that could be decoded. Empty: none.
+BytesView field_of(BytesView bytes, uint8_t wanted) {
+  BytesView found;
+  while (bytes.size() >= 3) {
+    const size_t length =
+        static_cast<size_t>(byte_at(bytes, 1)) | static_cast<size_t>(byte_at(bytes, 2)) << 8;
+    if (byte_at(bytes, 0) == wanted) found = bytes.substr(3, length);
+    bytes.remove_prefix(3 + length);
+  }
+  return found;
+}
+
 }  // namespace
 
 Bytes encode_frame_header(FrameKind kind, BytesView payload) {
@@ -160,7 +173,7 @@ Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max) {
                     version, kProtocolVersion));
   }
   const uint8_t kind = byte_at(bytes, 5);
-  if (kind < 1 || kind > 5)
+  if (kind < 1 || kind > 6)
     return fail(Code::invalid, fmt::format("frame of unknown kind {}", kind));
   if (byte_at(bytes, 6) != 0 || byte_at(bytes, 7) != 0) {
     return fail(Code::invalid, "frame with flags that version 1 does not know");
@@ -184,7 +197,7 @@ Result<void> check_payload(const FrameHeader& header, BytesView header_bytes, By
   return {};
 }
 
-Bytes encode_greeting(const env::Greeting& greeting) {
+Bytes encode_greeting(const env::Greeting& greeting, BytesView nonce) {
   Bytes bytes;
   append_number(bytes, tag_incarnation, greeting.incarnation.value);
   append_text(bytes, tag_node, greeting.node.value);
@@ -203,6 +216,7 @@ Bytes encode_greeting(const env::Greeting& greeting) {
     if (const uint64_t value = *number_of(copy, tag)) append_number(bytes, tag, value);
   }
   if (!greeting.guardian.empty()) append_text(bytes, tag_guardian, greeting.guardian);
+  if (!nonce.empty()) append_text(bytes, tag_nonce, nonce);
   return bytes;
 }
 
@@ -242,16 +256,10 @@ Bytes encode_reaped(const Reaped& reaped) {
 Result<Reaped> decode_reaped(BytesView bytes) {
   auto process = decode_greeting(bytes);
   if (!process) return tl::make_unexpected(process.error());
-  Reaped reaped{std::move(*process), {}};
-  while (bytes.size() >= 3) {
-    const uint8_t tag = byte_at(bytes, 0);
-    const size_t length =
-        static_cast<size_t>(byte_at(bytes, 1)) | static_cast<size_t>(byte_at(bytes, 2)) << 8;
-    if (tag == tag_secret) reaped.secret = std::string(bytes.substr(3, length));
-    bytes.remove_prefix(3 + length);
-  }
-  return reaped;
+  return Reaped{std::move(*process), std::string(field_of(bytes, tag_secret))};
 }
+
+BytesView nonce_of(BytesView bytes) { return field_of(bytes, tag_nonce); }
 
 bool is_same_process(const env::Greeting& a, const env::Greeting& b) {
   return a.incarnation == b.incarnation && a.boot == b.boot && a.start == b.start &&

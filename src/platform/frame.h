@@ -26,6 +26,7 @@ enum class FrameKind : uint8_t {
   farewell = 3,  // Payload: UTF-8 text that says why the connection is closed now.
   reaped = 4,    // Payload: encode_reaped() of a process that is gone. Sent by its guardian.
   part = 5,      // Payload: 1 byte (1 for the last part, else 0), then a piece of a message.
+  proof = 6,     // Payload: join_proof() of the sender, if the cluster has a join token.
 };
 
 struct FrameHeader {
@@ -47,11 +48,15 @@ Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max = 
 // Whether the payload arrived as it was sent. `header_bytes` are the bytes of `header`.
 Result<void> check_payload(const FrameHeader& header, BytesView header_bytes, BytesView payload);
 
-Bytes encode_greeting(const env::Greeting& greeting);
+// `nonce`: only in the first greeting of a side that has a join token.
+Bytes encode_greeting(const env::Greeting& greeting, BytesView nonce = {});
 
 // Accepts any bytes. Fields of later versions are skipped. A greeting without an incarnation is
 // refused.
 Result<env::Greeting> decode_greeting(BytesView bytes);
+
+// The nonce in the bytes of a greeting that could be decoded. Empty: it has none.
+BytesView nonce_of(BytesView bytes);
 
 // A process that is gone, and the secret whose hash its greeting had named.
 struct Reaped {

@@ -75,6 +75,22 @@ TEST(Frame, WhatLaterVersionsAddedToAGreetingHasGoldenBytesToo) {
   EXPECT_EQ(decode_greeting(encode_greeting(full_example())).value(), full_example());
 }
 
+TEST(Frame, AGreetingMayAskForAProof) {
+  const Bytes bytes = encode_greeting(full_example(), "0123456789abcdef");
+  EXPECT_EQ(to_hex(bytes),
+            to_hex(encode_greeting(full_example())) + "161000" + to_hex("0123456789abcdef"));
+  EXPECT_EQ(decode_greeting(bytes).value(), full_example());
+  EXPECT_EQ(nonce_of(bytes), "0123456789abcdef");
+  EXPECT_EQ(nonce_of(encode_greeting(full_example())), "");
+  EXPECT_TRUE(decode_frame_header(encode_frame(FrameKind::proof, Bytes(32, 'p'))));
+}
+
+TEST(Frame, AHandshakeOfTlsIsRecognised) {
+  const auto refused = decode_frame_header(Bytes("\x16\x03\x01\x02", 4) + Bytes(20, 'x'));
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("the other side uses TLS, and this node does not"));
+}
+
 TEST(Frame, AGreetingMaySayWhereToDial) {
   env::Greeting greeting = example();
   greeting.address = {"fd00::1", 8090};

@@ -106,7 +106,16 @@ class Guardian {
       sigset_t none;
       sigemptyset(&none);
       ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      report_death({will->process, secret}, will->peers, options_.report_time);
+      TlsContext tls;
+      if (!options_.tls.empty()) {
+        const auto loaded = load_credentials(options_.tls);
+        if (!loaded) {
+          options_.log("the end of the node cannot be reported: " + loaded.error().message);
+          return 1;
+        }
+        tls = loaded->context;
+      }
+      report_death({will->process, secret}, will->peers, options_.report_time, tls);
       return 0;
     });
     if (reporter > 0) reporters_.insert(reporter);

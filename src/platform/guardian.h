@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/time.h"
+#include "platform/certificates.h"
 #include "platform/last_will.h"
 
 namespace databridge::platform {
@@ -15,6 +16,7 @@ struct GuardianOptions {
   // True: it is not started again after that code.
   std::function<bool(int code)> is_final = [](int) { return false; };
   std::function<void(const std::string& line)> log = [](const std::string&) {};
+  TlsFiles tls;             // Of the cluster port. They are read for each report anew.
   Duration good_run = 10s;  // After a run of this length the next start is at once.
   // After a shorter run it waits this long. The pause doubles each time.
   Duration first_pause = 100ms;

@@ -12,11 +12,14 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "platform/address_book.h"
+#include "platform/bind.h"
 #include "platform/connection.h"
 #include "platform/death_report.h"
 #include "platform/dialler.h"
+#include "platform/join_proof.h"
 #include "platform/last_will.h"
 #include "platform/process.h"
+#include "platform/strangers.h"
 #include "platform/system.h"
 
 namespace databridge::platform {
@@ -28,42 +31,17 @@ constexpr int kBacklog = 1024;
 constexpr int kAcceptedAtOnce = 16;  // Then the accepted ones get a turn.
 constexpr int kLinesPerSecond = 10;
 constexpr size_t kGuardedMax = 1024;
+constexpr char kTooManyFailures[] = "too many of them have failed in this second";
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
-Error cannot_listen(const Address& address, const boost::system::error_code& error) {
-  const bool taken = error == boost::asio::error::address_in_use;
-  return {
-      taken ? Code::conflict : Code::io,
-      fmt::format("cannot listen on {}: {}{}", address.text(), error.message(),
-                  taken ? "; another process has it: stop that one or choose another port" : "")};
-}
-
-Result<void> bind_to(const Address& address, boost::asio::io_context& io, tcp::acceptor& acceptor) {
-  const auto cannot = [&](const boost::system::error_code& error) {
-    return tl::make_unexpected(cannot_listen(address, error));
-  };
-  boost::system::error_code error;
-  tcp::resolver resolver(io);
-  const auto found =
-      resolver.resolve(address.host, std::to_string(address.port),
-                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
-  if (error) return cannot(error);
-  const tcp::endpoint endpoint = found.begin()->endpoint();
-  // Close-on-exec from the first moment: a child that held the port would look like a living node.
-  const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return cannot(boost::system::error_code(errno, boost::system::system_category()));
-  acceptor.assign(endpoint.protocol(), fd, error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (error) return cannot(error);
-  return {};
-}
+Duration steady_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 class AsioNetwork : public Network, private DialContext {
  public:
   explicit AsioNetwork(NetworkOptions options)
       : options_(std::move(options)),
         tls_(options_.tls.context),
+        token_(options_.join_token),
         book_(options_.address_book.empty() ? AddressBook() : AddressBook(options_.address_book)),
         acceptor_(io_),
         accept_pause_(io_) {}
@@ -77,14 +55,16 @@ class AsioNetwork : public Network, private DialContext {
   void hang_up(const Address& address) override;
   void send(Incarnation to, Message message, uint64_t start) override;
   uint16_t port() const override { return port_; }
-  void renew(Credentials tls) override;
+  void renew(Credentials tls, std::string join_token) override;
 
  private:
   // A link that another process dialled.
   struct Incoming {
     std::shared_ptr<Connection> link;
     env::Greeting peer;  // Valid once greeted.
+    std::string host;    // The peer's, without its port.
     bool greeted = false;
+    JoinCheck join;  // Whether it knows the join token, if there is one.
     int greetings = 0;
     bool member = false;  // By its greeting and the known members.
     bool told = false;    // A note said that its message was not taken.
@@ -95,6 +75,7 @@ class AsioNetwork : public Network, private DialContext {
   boost::asio::io_context& io() override { return io_; }
   const NetworkOptions& options() const override { return options_; }
   TlsContext tls() const override { return tls_; }
+  const std::string& join_token() const override { return token_; }
   env::Greeting greeting() const override;
   const env::Greeting& self() const override { return self_; }
   void link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) override;
@@ -109,10 +90,13 @@ class AsioNetwork : public Network, private DialContext {
   Result<void> listen();
   void accept();
   void accept_some();
-  void admit(int fd);
+  void admit(int fd, const std::string& host);
   void drop(uint64_t id, const std::string& why);
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
   Result<void> take_greeting(uint64_t id, BytesView payload);
+  void welcome(Incoming& incoming, bool is_news);
+  Result<void> challenge(Incoming& incoming, const env::Greeting& peer, BytesView nonce);
+  Result<void> take_proof(uint64_t id, BytesView payload);
   Result<void> take_reaped(uint64_t id, BytesView payload);
   void write_will();
   void remember_guardian(const env::Greeting& peer, bool dialled);
@@ -128,6 +112,8 @@ class AsioNetwork : public Network, private DialContext {
 
   // Network thread only, once started.
   TlsContext tls_;
+  std::string token_;
+  Strangers strangers_;
   AddressBook book_;
   env::Greeting self_;
   Receiver receiver_;
@@ -214,9 +200,12 @@ void AsioNetwork::accept() {
 
 void AsioNetwork::accept_some() {
   for (int i = 0; i < kAcceptedAtOnce; ++i) {
-    const int fd = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+    tcp::endpoint from;
+    socklen_t size = static_cast<socklen_t>(from.capacity());
+    const int fd = ::accept4(acceptor_.native_handle(), from.data(), &size, SOCK_CLOEXEC);
     if (fd >= 0) {
-      admit(fd);
+      from.resize(size);
+      admit(fd, from.address().to_string());
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return accept();
@@ -233,7 +222,7 @@ void AsioNetwork::accept_some() {
   accept();
 }
 
-void AsioNetwork::admit(int fd) {
+void AsioNetwork::admit(int fd, const std::string& host) {
   set_link_options(fd, options_.silence);
   tcp::socket socket(io_);
   boost::system::error_code error;
@@ -242,9 +231,16 @@ void AsioNetwork::admit(int fd) {
     ::close(fd);
     return;
   }
+  if (tls_ && strangers_.too_many(host, steady_now())) {
+    if (strangers_.is_news(host, kTooManyFailures, steady_now())) {
+      trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
+    }
+    return;  // The socket closes.
+  }
   make_room();
   const uint64_t id = ++last_id_;
   auto& incoming = incoming_[id];
+  incoming.host = host;
   incoming.link = std::make_shared<Connection>(
       std::make_unique<Channel>(std::move(socket), tls_, Side::accepted), options_.queue_bytes_max);
   incoming.spoke = ++spoken_;
@@ -255,20 +251,27 @@ void AsioNetwork::admit(int fd) {
 }
 
 // Members greet at once, so the oldest silent guest is the least likely to be one. Cutting the
-// newest would let a few silent connections lock the members out.
+// newest would let a few silent connections lock the members out. The address with the most guests
+// gives way first.
 void AsioNetwork::make_room() {
-  size_t guests = 0;
-  uint64_t oldest = 0;
-  uint64_t spoke = UINT64_MAX;
+  std::map<std::string, size_t> guests;
+  size_t all = 0;
   for (const auto& [id, incoming] : incoming_) {
     if (incoming.member) continue;
-    ++guests;
-    if (incoming.spoke < spoke) {
-      spoke = incoming.spoke;
-      oldest = id;
-    }
+    ++guests[incoming.host];
+    ++all;
   }
-  if (guests >= options_.guests_max) drop(oldest, "too many connections of no member");
+  if (all < options_.guests_max) return;
+  uint64_t oldest = 0;
+  std::pair<size_t, uint64_t> best;  // Its address has most guests; it is silent for longest.
+  for (const auto& [id, incoming] : incoming_) {
+    if (incoming.member) continue;
+    const std::pair mark(guests[incoming.host], UINT64_MAX - incoming.spoke);
+    if (oldest != 0 && mark <= best) continue;
+    best = mark;
+    oldest = id;
+  }
+  drop(oldest, "too many connections of no member");
 }
 
 void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) {
@@ -296,7 +299,7 @@ bool AsioNetwork::is_member(const env::Greeting& peer) const {
 
 // To be called when it has greeted, or when the known members have changed.
 void AsioNetwork::classify(Incoming& incoming) {
-  incoming.member = is_member(incoming.peer);
+  incoming.member = incoming.join.proved() && is_member(incoming.peer);
   incoming.link->set_payload_max(incoming.member ? kPayloadMax : kGuestPayloadMax);
 }
 
@@ -306,7 +309,12 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   const auto link = found->second.link;
   // The peer tells its side the end of a greeted link. The end of others is noted here.
   if (!found->second.greeted) {
-    trouble(fmt::format("connection from {} cut: {}", link->remote_text(), why));
+    strangers_.failed(found->second.host, steady_now());
+    if (strangers_.is_news(found->second.host, why, steady_now())) {
+      const std::string& peer = link->remote_text();  // Empty if it had gone before.
+      trouble(
+          fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer, why));
+    }
   } else if (why != "closed by the peer") {
     trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,
                         link->remote_text(), why));
@@ -318,8 +326,10 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
 Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payload) {
   if (kind == FrameKind::greeting) return take_greeting(id, payload);
   if (kind == FrameKind::reaped) return take_reaped(id, payload);
+  if (kind == FrameKind::proof) return take_proof(id, payload);
   Incoming& incoming = incoming_.at(id);
   if (!incoming.greeted) return fail(Code::invalid, "a message came before the greeting");
+  if (!incoming.join.proved()) return fail(Code::forbidden, "a message came before the proof");
   auto message = decode_message(payload);
   if (!message) return tl::make_unexpected(message.error());
   const env::Greeting& peer = incoming.peer;
@@ -356,17 +366,45 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   }
   if (++incoming.greetings > kGreetingsMax) return fail(Code::invalid, "it greets too often");
   const bool has_entered = peer->cluster != incoming.peer.cluster;
+  if (first && !token_.empty()) return challenge(incoming, *peer, nonce_of(payload));
   incoming.greeted = true;
-  remember_guardian(*peer, false);
   incoming.peer = *peer;
+  if (!token_.empty() && !incoming.join.proved()) return {};
+  incoming.join.waive();
+  if (first) incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
+  if (first) wait_for_word(id, incoming, options_.guest_time);
+  welcome(incoming, first || has_entered);
+  return {};
+}
+
+// What follows from a greeting that counts.
+void AsioNetwork::welcome(Incoming& incoming, bool is_news) {
+  const env::Greeting& peer = incoming.peer;
+  remember_guardian(peer, false);
   classify(incoming);
-  if (first) {
-    wait_for_word(id, incoming, options_.guest_time);
-    incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
+  if (peer.incarnation != self_.incarnation && is_news) receiver_.on_greeting(peer);
+}
+
+// Proves that we know the token, and waits for the peer's proof. The time to greet goes on.
+Result<void> AsioNetwork::challenge(Incoming& incoming, const env::Greeting& peer,
+                                    BytesView nonce) {
+  const env::Greeting own = greeting();
+  auto proof = incoming.join.answer(token_, peer, nonce, own);
+  if (!proof) return tl::make_unexpected(proof.error());
+  incoming.greeted = true;
+  incoming.peer = peer;
+  incoming.link->send(FrameKind::greeting, encode_greeting(own, incoming.join.nonce()));
+  incoming.link->send(FrameKind::proof, std::move(*proof));
+  return {};
+}
+
+Result<void> AsioNetwork::take_proof(uint64_t id, BytesView payload) {
+  Incoming& incoming = incoming_.at(id);
+  if (auto proved = incoming.join.check(token_, payload, incoming.peer, self_); !proved) {
+    return proved;
   }
-  if (peer->incarnation != self_.incarnation && (first || has_entered)) {
-    receiver_.on_greeting(*peer);
-  }
+  wait_for_word(id, incoming, options_.guest_time);
+  welcome(incoming, true);
   return {};
 }
 
@@ -471,8 +509,11 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
   });
 }
 
-void AsioNetwork::renew(Credentials tls) {
-  boost::asio::post(io_, [this, tls = std::move(tls)] { tls_ = tls.context; });
+void AsioNetwork::renew(Credentials tls, std::string join_token) {
+  boost::asio::post(io_, [this, tls = std::move(tls), token = std::move(join_token)]() mutable {
+    tls_ = std::move(tls.context);
+    token_ = std::move(token);
+  });
 }
 
 void AsioNetwork::dial(const Address& address) {

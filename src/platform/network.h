@@ -31,6 +31,7 @@ struct NetworkOptions {
   size_t queue_bytes_max = 64u << 20;  // Bytes that wait on one link; more are dropped.
   std::string address_book;  // The file that remembers where named places were met; empty: none.
   Credentials tls;           // Without a context the links are plain.
+  std::string join_token;    // Both sides of a link prove that they know it. Empty: none is asked.
   LastWill* will = nullptr;  // It is kept up to date, and must outlive the network.
 
   // Gets one line for the log about a connection that was refused or cut. Network thread.
@@ -47,7 +48,7 @@ class Network : public env::Network {
   virtual uint16_t port() const = 0;
 
   // For connections that are made from now on. Those that are there stay. Any thread.
-  virtual void renew(Credentials tls) = 0;
+  virtual void renew(Credentials tls, std::string join_token) = 0;
 };
 
 // Whether the address can be bound now; the error names it. It does not listen.

@@ -148,6 +148,12 @@ class RawPeer {
   void write(BytesView bytes) {
     (void)::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
   }
+  // What is there now; empty: nothing yet.
+  Bytes read_some() {
+    char buffer[4096];
+    const ssize_t got = ::recv(socket_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    return got > 0 ? Bytes(buffer, static_cast<size_t>(got)) : Bytes();
+  }
   // All bytes until the other side closes or resets the connection.
   Bytes read_to_end() {
     Bytes all;
