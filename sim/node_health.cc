@@ -1,5 +1,6 @@
 #include "sim/node_health.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace databridge::sim {
@@ -64,6 +65,18 @@ std::string missing(const NodeCluster& cluster, const NodeClients& clients,
   }
   if (leaders != 1) return std::to_string(leaders) + " leaders";
   return operators.missing_file();
+}
+
+Duration quarantine_longest(const NodeCluster& cluster) {
+  int64_t longest = 0;
+  for (size_t node = 0; node < cluster.size(); ++node) {
+    if (!cluster.is_on(node)) continue;
+    cluster.engine(node).view()->state.members().each(
+        [&](const Incarnation&, const Member& member) {
+          longest = std::max(longest, member.quarantine_ms);
+        });
+  }
+  return std::chrono::milliseconds(longest);
 }
 
 }  // namespace databridge::sim

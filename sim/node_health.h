@@ -13,4 +13,7 @@ namespace databridge::sim {
 std::string missing(const NodeCluster& cluster, const NodeClients& clients,
                     const NodeOperators& operators);
 
+// The longest quarantine that some node knows of now.
+Duration quarantine_longest(const NodeCluster& cluster);
+
 }  // namespace databridge::sim

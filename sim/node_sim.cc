@@ -92,8 +92,14 @@ bool NodeSim::wait_until_well() {
       4 * flow.interval + 8 * (faults.job_max + faults.sync_max + faults.latency_max);
   const Instant deadline =
       world.now() + 20 * timing.heartbeat_timeout + timing.election_timeout + 10s + rounds * round;
+  // A member that failed late in the storm may be kept out for up to ten minutes.
+  Duration quarantine{};
   while (!cluster_.checker().violation() && world.step()) {
-    if (world.now() > deadline) return false;
+    if (world.now() > deadline + quarantine) {
+      const Duration longest = quarantine_longest(cluster_);
+      if (longest <= quarantine) return false;
+      quarantine = longest;
+    }
     if (world.steps() % 256 == 0 && missing().empty()) return true;
   }
   return false;

@@ -28,7 +28,6 @@ class Tls {
       : io_(io), trouble_(std::move(trouble)) {}
 
   // The context for new connections. Those that are open keep theirs.
-  // `ends` is the end of its certificate, in seconds of Unix time.
   void set_context(std::shared_ptr<ssl_ctx_st> context);
   ssl_ctx_st* context() const { return context_.get(); }  // Null: the server speaks plain HTTP.
 

@@ -117,13 +117,19 @@ void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, cons
   if (heartbeat.term != term_) return;
   // It was on its way when its sender died: it is no sign of life, and nothing is owed to it.
   if (turn.deaths.is_dead(from, heartbeat.boot, turn.state)) return;
+  // A leader that is told to end does not call itself stopped, since it leads until then. But it
+  // does not take back a goodbye that it had said before it led.
+  const Member* member = turn.state.member(from);
+  const bool said = member != nullptr && member->health == Health::stopped &&
+                    member->reason == HealthReason::shut_down &&
+                    member->info.boot == heartbeat.boot;
   const Heard heard = health_.heard(from, turn.now,
                                     {.boot = heartbeat.boot,
                                      .round_trip = std::nullopt,
                                      .trouble = reason_of(heartbeat.load.trouble),
                                      .loop_late = heartbeat.loop_late,
                                      .lapsed = heartbeat.lapsed,
-                                     .stopping = heartbeat.stopping && from != self_,
+                                     .stopping = heartbeat.stopping && (from != self_ || said),
                                      .behind = is_behind(from, heartbeat.version, turn.now),
                                      .answers = heartbeat.answers});
   if (heard == Heard::stale || heard == Heard::unknown) return;

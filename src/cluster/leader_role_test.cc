@@ -464,6 +464,21 @@ TEST_F(LeaderRoleTest, VotersAreSpreadOverTheLabelZone) {
   EXPECT_EQ(changes[0].server, node(4));
 }
 
+// ---- A leader that is told to end
+
+// It said goodbye as a member, and then became the leader since the last one died. After its end
+// the next leader must find it stopped, not failed.
+TEST_F(LeaderRoleTest, AGoodbyeIsNotTakenBackByLeading) {
+  commit(SetVerdict{node(1), Health::stopped, HealthReason::shut_down, 0});
+  LeaderRole next{
+      {.timing = timing, .rebalance = {}}, node(1), kTerm, {}, Duration::zero(), turn()};
+  role = std::move(next);
+  begin();
+  stopping = {1};
+  EXPECT_TRUE(proposed<SetVerdict>(pass(3s)).empty());
+  EXPECT_EQ(state.member(node(1))->health, Health::stopped);
+}
+
 // ---- What a member says of its disk is the reason of its verdict
 
 TEST_F(LeaderRoleTest, AFullDiskIsToldFromABrokenOne) {
