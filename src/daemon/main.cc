@@ -1,11 +1,12 @@
 // databridge: the node.
+#include <databridge/version.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "daemon/invocation.h"
 #include "daemon/program.h"
-#include "lib/version.h"
 #include "platform/signals.h"
 #include "platform/system.h"
 
@@ -49,7 +50,7 @@ int main(int argc, char** argv) {
       std::fputs(daemon::help_text().c_str(), stdout);
       return 0;
     case daemon::Action::version:
-      std::printf("databridge %s\n", lib::kVersion);
+      std::printf("databridge %s\n", databridge::version.data());
       return 0;
     case daemon::Action::check_config:
       std::puts("the configuration is fine");

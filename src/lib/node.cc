@@ -1,6 +1,7 @@
 #include "lib/node.h"
 
 #include <algorithm>
+#include <databridge/version.h>
 #include <utility>
 
 #include "api/http.h"
@@ -12,7 +13,6 @@
 #include "env/workers.h"
 #include "flow/units.h"
 #include "lib/backend.h"
-#include "lib/version.h"
 #include "node/engine.h"
 #include "node/raft_coordinators.h"
 #include "platform/append_file.h"
@@ -180,7 +180,7 @@ MemberInfo Node::member_info() const {
   self.capacity.processors_max = config_.node.max_processors;
   self.capacity.connections_max = static_cast<uint32_t>(api_connections_);
   self.metadata["host"] = platform::this_process().host_boot_id;
-  self.software_version = kVersion;
+  self.software_version = version;
   self.started_at_ms = clock_->unix_ms();
   self.file_roots = file_roots_;
   return self;

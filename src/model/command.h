@@ -2,6 +2,8 @@
 // impossible command is rejected as data, in the same way on every node.
 #pragma once
 
+#include <databridge/strategy.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -138,7 +140,6 @@ struct DeleteConfig {
   bool operator==(const DeleteConfig&) const = default;
 };
 
-enum class Strategy : uint8_t { least_loaded, round_robin, weighted_random, consistent_hash };
 struct SetStrategy {
   Strategy strategy = Strategy::least_loaded;
   bool operator==(const SetStrategy&) const = default;
