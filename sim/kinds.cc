@@ -66,7 +66,9 @@ const std::vector<RunKind>& kinds() {
         {"newer_boot_is_proof"},
         {"older_copies_count"},
         {"strangers_count"},
-        {"acknowledges_unsynced"}}},
+        {"acknowledges_unsynced"},
+        {"stop_is_not_awaited"},
+        {"old_epoch_saves"}}},
 
       {"wild",
        run_wild,

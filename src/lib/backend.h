@@ -8,22 +8,22 @@
 #include <vector>
 
 #include "api/backend.h"
+#include "flow/registry.h"
 #include "node/engine.h"
 
 namespace databridge::lib {
 
 class EngineBackend final : public api::Backend {
  public:
-  EngineBackend(node::Engine& engine, std::vector<std::string> warnings)
-      : engine_(engine), warnings_(std::move(warnings)) {}
+  // `published`, if given, is called after each publish, before the API's listener.
+  EngineBackend(node::Engine& engine, std::vector<std::string> warnings, const flow::Types& types,
+                std::function<void()> published);
 
   cluster::ViewPtr view() const override { return engine_.view(); }
   void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
     engine_.submit(std::move(request), std::move(done));
   }
-  void on_publish(std::function<void()> published) override {
-    engine_.on_publish(std::move(published));
-  }
+  void on_publish(std::function<void()> published) override;
   const std::vector<std::string>& warnings() const override { return warnings_; }
   Result<FlowSpec> parse_flow(std::string_view text, api::FlowFormat format,
                               const FlowId& id) const override;
@@ -32,6 +32,8 @@ class EngineBackend final : public api::Backend {
  private:
   node::Engine& engine_;
   const std::vector<std::string> warnings_;
+  const flow::Types& types_;
+  const std::function<void()> published_;
 };
 
 }  // namespace databridge::lib

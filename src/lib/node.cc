@@ -1,7 +1,8 @@
 #include "lib/node.h"
 
-#include <algorithm>
 #include <databridge/version.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "api/http.h"
@@ -13,6 +14,7 @@
 #include "env/workers.h"
 #include "flow/units.h"
 #include "lib/backend.h"
+#include "lib/callback_embedder.h"
 #include "node/engine.h"
 #include "node/raft_coordinators.h"
 #include "platform/append_file.h"
@@ -50,7 +52,9 @@ platform::LogLevel level_of(cluster::Weight weight) {
 Result<void> check_ports(const Config& config) {
   const Address api{config.api.address, config.api.port};
   const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
-  if (auto free = platform::check_can_listen(api); !free) return free;
+  if (config.api.enabled) {
+    if (auto free = platform::check_can_listen(api); !free) return free;
+  }
   if (config.cluster.enabled) {
     if (auto free = platform::check_can_listen(cluster); !free) return free;
   }
@@ -69,15 +73,18 @@ std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
 
 }  // namespace
 
-Node::Node(Config config, platform::Log& log, platform::LastWill* will)
-    : config_(std::move(config)), log_(log), will_(will) {}
+Node::Node(Config config, platform::Log& log, platform::LastWill* will, Embedding embedding)
+    : config_(std::move(config)), log_(log), will_(will), embedding_(std::move(embedding)) {}
 
-// The order of the members in node.h is the order in which the parts end, from last to first.
-Node::~Node() = default;
+// The order of the members in node.h is the order in which the parts end, from last to first. What
+// the embedding program runs ends before, while the watchdog watches.
+Node::~Node() {
+  if (embedder_) embedder_->finish();
+}
 
 Result<std::unique_ptr<Node>> Node::open(Config config, platform::Log& log,
-                                         platform::LastWill* will) {
-  std::unique_ptr<Node> node(new Node(std::move(config), log, will));
+                                         platform::LastWill* will, Embedding embedding) {
+  std::unique_ptr<Node> node(new Node(std::move(config), log, will, std::move(embedding)));
   if (auto built = node->build(); !built) {
     log.write(platform::LogLevel::error, "node", built.error().message);
     return tl::make_unexpected(built.error());
@@ -101,9 +108,15 @@ Result<void> Node::build() {
   if (auto opened = open_files(); !opened) return opened;
   probe_ = platform::make_load_probe(*clock_);
   workers_ = platform::make_workers();
+  if (embedding_.embedder) embedder_ = embedding_.embedder();
   make_network();
   if (auto opened = open_engine(*timing); !opened) return opened;
-  if (auto served = serve_api(); !served) return served;
+  backend_ = std::make_unique<EngineBackend>(
+      *engine_, config_.warnings, embedding_.types ? *embedding_.types : flow::builtin_types(),
+      embedding_.on_publish);
+  if (config_.api.enabled) {
+    if (auto served = serve_api(); !served) return served;
+  }
   watchdog_ = watch_leases(*engine_, *clock_, timing->stop_budget);
   return {};
 }
@@ -212,6 +225,8 @@ node::EngineOptions Node::engine_options(const cluster::Timing& timing) {
   options.disk_free_min = config_.node.disk_free_min.bytes;
   options.disk_free_percent = config_.node.disk_free_min.percent;
   options.events_kept = config_.events_retention;
+  options.types = embedding_.types;
+  options.embedder = embedder_.get();
   options.log = [&log = log_](cluster::Weight weight, const std::string& text) {
     log.write(level_of(weight), "node", text);
   };
@@ -245,7 +260,6 @@ Result<void> Node::serve_api() {
     access_log_ = std::move(*file);
     options.access_log = [&file = *access_log_](std::string_view lines) { file.append(lines); };
   }
-  backend_ = std::make_unique<EngineBackend>(*engine_, config_.warnings);
   auto http = api::HttpServer::start(*backend_, std::move(options));
   if (!http) return tl::make_unexpected(http.error());
   http_ = std::move(*http);
@@ -253,18 +267,26 @@ Result<void> Node::serve_api() {
 }
 
 void Node::run() {
+  const std::string api =
+      http_ ? " serves the API on " + config_.api.address + ":" + std::to_string(api_port())
+            : " serves no API";
   log_.write(platform::LogLevel::info, "node",
-             engine_->identity().node.value + " serves the API on " + config_.api.address + ":" +
-                 std::to_string(api_port()) +
+             engine_->identity().node.value + api +
                  (config_.cluster.enabled ? " and the cluster on " + config_.cluster.bind_host +
                                                 ":" + std::to_string(config_.cluster.bind_port)
                                           : "; it stands alone"));
   engine_->start();
   engine_->run();
+  if (embedder_) embedder_->end_all();
   log_.write(platform::LogLevel::info, "node", failure_ ? "ends after a failure" : "ends");
 }
 
 void Node::stop() { engine_->stop(); }
+
+void Node::save(const ProcessorId& processor, Epoch epoch, Bytes state,
+                std::function<void(Result<void>)> saved) {
+  engine_->save(processor, epoch, std::move(state), std::move(saved));
+}
 
 void Node::reload(const std::function<Result<Config>()>& read) {
   if (access_log_) {
@@ -282,6 +304,6 @@ void Node::reload(const std::function<Result<Config>()>& read) {
 
 bool Node::comes_back() const { return engine_->comes_back(); }
 
-uint16_t Node::api_port() const { return http_->port(); }
+uint16_t Node::api_port() const { return http_ ? http_->port() : uint16_t{0}; }
 
 }  // namespace databridge::lib
