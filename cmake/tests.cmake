@@ -61,3 +61,7 @@ process_test(guardian 180)
 process_test(copies 120)
 process_test(chaos 900)
 process_test(disk 90)
+# The library is made only where it is installed from.
+if(TARGET databridge_shared)
+  process_test(library 240)
+endif()
