@@ -132,10 +132,25 @@ databridge::ClusterConfig config_of(const std::string& directory, int port, int 
     if (other == number) continue;
     config.seed_nodes.push_back("127.0.0.1:" + std::to_string(port + other - 1));
   }
-  config.heartbeat_timeout = std::chrono::seconds(1);
-  config.election_timeout = std::chrono::seconds(3);
+  config.heartbeat_timeout = std::chrono::seconds(2);
+  config.election_timeout = std::chrono::seconds(6);
   config.data_dir = directory + "/" + config.node_id;
   return config;
+}
+
+// A leader may be replaced at any time. To assign and to move may be repeated, also if it is not
+// known whether the first try has counted.
+databridge::Result<void> retried(const std::function<databridge::Result<void>()>& call) {
+  for (int more = 4;; --more) {
+    auto done = call();
+    if (done || more == 0) return done;
+    const databridge::Code code = done.error().code;
+    if (code != databridge::Code::timed_out && code != databridge::Code::no_leader &&
+        code != databridge::Code::no_quorum && code != databridge::Code::unavailable) {
+      return done;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
 }
 
 // Obeys the words on its standard input until that ends.
@@ -153,14 +168,12 @@ int run_node(const std::string& directory, int port, int number) {
   }
   journal.write("ready " + config.node_id);
   for (std::string word; std::cin >> word;) {
-    databridge::Result<void> done;
-    if (word == "assign") {
-      if (auto owner = (*manager)->assign_processor(kCounter); !owner) {
-        done = tl::make_unexpected(owner.error());
-      }
-    } else {
-      done = (*manager)->move_processor(kCounter, word);
-    }
+    const auto done = retried([&]() -> databridge::Result<void> {
+      if (word != "assign") return (*manager)->move_processor(kCounter, word);
+      const auto owner = (*manager)->assign_processor(kCounter);
+      if (!owner) return tl::make_unexpected(owner.error());
+      return {};
+    });
     if (!done) std::fprintf(stderr, "%s: %s\n", word.c_str(), done.error().message.c_str());
   }
   const auto stopped = (*manager)->stop();

@@ -125,7 +125,7 @@ const std::vector<Confined>& confined() {
                   R"(gettimeofday|sleep_for|sleep_until|\busleep\(|\bstd::time\()"),
        [](const Source& file) {
          return room_of(file.path) == "platform" || is_named_exception(file.path) ||
-                starts(file.path, "bench/");
+                starts(file.path, "bench/") || starts(file.path, "examples/");
        }},
       {"threads", std::regex(R"(std::(jthread|thread|async|this_thread)\b)"),
        [](const Source& file) {

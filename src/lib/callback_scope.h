@@ -15,7 +15,7 @@ class CallbackScope {
   CallbackScope(const CallbackScope&) = delete;
   CallbackScope& operator=(const CallbackScope&) = delete;
 
-  static Kind now() { return now_; }
+  static Kind kind() { return now_; }
   // An error if a call that waits is made on this thread now.
   static Result<void> may_wait() {
     if (now_ == Kind::none) return {};

@@ -239,7 +239,7 @@ cluster::Answer Cluster::wait(const std::shared_ptr<Waiting>& call, Instant dead
 }
 
 Result<void> Cluster::save(const ProcessorId& processor, Epoch epoch, Bytes state) {
-  if (CallbackScope::now() != CallbackScope::Kind::saves) {
+  if (CallbackScope::kind() != CallbackScope::Kind::saves) {
     if (auto may = CallbackScope::may_wait(); !may) return may;
   }
   const Instant deadline = clock_->now() + kPatience;

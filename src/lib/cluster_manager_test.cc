@@ -137,8 +137,10 @@ TEST_F(Three, AnExternalProcessorMovesWithItsState) {
 
   std::string to = "node-1";
   if (to == *first) to = "node-2";
-  std::atomic<bool> may_stop = false;
-  engines_.before_stop = [&](const Uuid&, uint64_t) {
+  std::atomic<bool> may_stop = false, late_counts = false;
+  engines_.before_stop = [&](const Uuid&, uint64_t epoch) {
+    // It is released, so this is refused at once. A stop may wait for it.
+    if (epoch == start.epoch && node(*first).save(id, epoch, "late")) late_counts = true;
     EXPECT_TRUE(eventually([&] { return may_stop.load(); }));
   };
   auto moved = std::async(std::launch::async, [&] { return nodes_[2]->move_processor(id, to); });
@@ -152,6 +154,7 @@ TEST_F(Three, AnExternalProcessorMovesWithItsState) {
   const ProcessorStart second = engines_.starts()[1];
   EXPECT_GT(second.epoch, start.epoch);
   EXPECT_EQ(second.state, "the state");
+  EXPECT_FALSE(late_counts);
   EXPECT_EQ(second.properties.at("path"), "/a");
   EXPECT_FALSE(engines_.overlaps());
   EXPECT_THAT(engines_.running(), ElementsAre(to));

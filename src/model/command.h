@@ -4,7 +4,6 @@
 
 #include <databridge/strategy.h>
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>

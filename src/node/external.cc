@@ -93,7 +93,7 @@ void External::forget(const ProcessorId& processor) {
   saves_.erase(at);
   for (const auto& [commit, saved] : waiting) {
     saved(fail(Code::timed_out,
-               "the epoch has ended on this node; it is not known whether its last save counts"));
+               "the epoch ends on this node; it is not known whether its last save counts"));
   }
 }
 

@@ -267,6 +267,7 @@ void Runners::kill(Runner& runner, const std::string& reason) {
   const ProcessorId id = runner.spec.id;
   over(id, runner.record.epoch);
   external_.end(id, true, world_.env.clock.now());
+  external_.forget(id);  // The program may wait for a save before its stop returns.
   finish_stop(id);
 }
 
@@ -311,6 +312,7 @@ void Runners::reconsider(const ProcessorId& processor) {
     if (assignment == nullptr || assignment->epoch != epoch || assignment->owner != options_.self) {
       kill(runner, "it has moved on");
     } else if (assignment->releasing) {
+      external_.forget(processor);  // The log takes no checkpoint of this epoch any more.
       stop(processor, epoch, "released");
     }
     return;
