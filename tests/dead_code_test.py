@@ -27,8 +27,6 @@ PROGRAMS = re.compile(r"/(db_\w+|databridge|databridgectl|databridge-sim)\.dir/"
 ALLOWED = {
     "Routes::table": "a test compares it with the OpenAPI document",
     "Condition::Condition": "it is made without a trace in the objects",
-    "Node::Node": "as above",
-    "Session::remove": "belongs to what a processor may do with a flow file",
     "Host::queues": "a bench waits by it until all has arrived",
     "LeaseBoard::running": "tests count by it what still runs",
     "Raft::is_older_copy": "tests say by it what the core finds out by itself",
