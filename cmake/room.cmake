@@ -39,12 +39,6 @@ function(room name)
 
   if(sources OR protos)
     add_library(db_${name} STATIC ${sources})
-    # The programs and the shared library are made of the same objects. They hide what they do not
-    # export, so calls within the library are as direct as in a program.
-    if(NOT DATABRIDGE_SANITIZE)
-      set_target_properties(db_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON
-        CXX_VISIBILITY_PRESET hidden)
-    endif()
     target_link_libraries(db_${name} PUBLIC fmt::fmt Threads::Threads ${ARG_LINK})
     set(kind PUBLIC)
   else()
