@@ -68,3 +68,7 @@ process_test(chaos 900)
 process_test(disk 90)
 process_test(token 120)
 process_test(tls 240)
+# The library is made only where it is installed from.
+if(TARGET databridge_shared)
+  process_test(library 240)
+endif()

@@ -67,7 +67,9 @@ const std::vector<RunKind>& kinds() {
         {"older_copies_count"},
         {"strangers_count"},
         {"acknowledges_unsynced"},
-        {"any_cluster_is_ours"}}},
+         {"any_cluster_is_ours"},
+         {"stop_is_not_awaited"},
+         {"old_epoch_saves"}}},
 
       {"wild",
        run_wild,

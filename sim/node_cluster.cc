@@ -190,6 +190,7 @@ void NodeCluster::boot(size_t node) {
   goodbyes_.begins(node);
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
+  options.embedder = embedder_of(node);
   options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };
   auto opened = node::Engine::open(std::move(options), world_->env_of(node));
   CHECK(opened.has_value());

@@ -67,6 +67,9 @@ class NodeCluster {
   void end_storm();
   // A fault has ended a process. The next one begins after `away`.
   std::function<void(size_t node, Duration away)> on_crashed = [](size_t, Duration) {};
+  // The program that embeds the next process on that node; null: there is none. It must live as
+  // long as that process.
+  std::function<node::Embedder*(size_t node)> embedder_of = [](size_t) { return nullptr; };
   // A node stands still from now on, for longer than keys are remembered.
   std::function<void(size_t node)> on_standstill = [](size_t) {};
   // A node of the founders' cluster has ended a turn and shows this view.

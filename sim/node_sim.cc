@@ -6,6 +6,7 @@
 #include "sim/node_clocks.h"
 #include "sim/node_cluster.h"
 #include "sim/node_draw.h"
+#include "sim/node_engines.h"
 #include "sim/node_health.h"
 #include "sim/node_impostors.h"
 #include "sim/node_logs.h"
@@ -21,7 +22,11 @@ constexpr size_t kRestlessTimes = 80;  // Times as many steps, for hundreds of m
 class NodeSim {
  public:
   NodeSim(uint64_t seed, size_t steps, bool wild)
-      : steps_(steps), random_(seed), draw_(random_, wild), cluster_(draw_, random_.next()) {
+      : steps_(steps),
+        random_(seed),
+        draw_(random_, wild),
+        engines_(cluster_, hash64("engines", seed)),
+        cluster_(draw_, random_.next()) {
     cluster_.on_shown = [this](size_t, const cluster::View& view) {
       removals_.look(view);
       clocks_.look(view);
@@ -36,12 +41,15 @@ class NodeSim {
   std::string missing() const {
     std::string what = impostors_.unsettled();
     if (what.empty()) what = sim::missing(cluster_, clients_, operators_);
+    if (what.empty()) what = engines_.missing();
     return what.empty() ? logs_.missing() : what;
   }
 
   size_t steps_;
   Random random_;
   NodeDraw draw_;
+  // The programs that embed nodes live as long as the nodes.
+  NodeEngines engines_;
   NodeCluster cluster_;
   NodeOperators operators_{cluster_};
   NodeClients clients_{cluster_, operators_};
@@ -60,6 +68,7 @@ void NodeSim::storm() {
   cluster_.in(draw_.paced(100ms), [this] { clients_.act(); });
   cluster_.in(draw_.paced(250ms), [this] { storm_.misfortune(); });
   logs_.begin();
+  engines_.begin();
   if (draw_.few_clocks_lie) cluster_.in(draw_.paced(300ms), [this] { clocks_.jump(); });
   if (draw_.strangers) cluster_.in(draw_.paced(300ms), [this] { impostors_.act(); });
   World& world = cluster_.world();

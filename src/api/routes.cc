@@ -286,7 +286,7 @@ Uuid Call::make_id() const {
   if (!request.idempotency_key.empty()) {
     return Uuid::from_name("idempotency-key", request.idempotency_key);
   }
-  return Uuid::make(at().published_at_ms, routes.random_);
+  return make_uuid(at().published_at_ms, routes.random_);
 }
 
 Deferred Call::ask(

@@ -70,7 +70,7 @@ TEST(Bytes, BlanksAroundAWordGo) {
 
 TEST(Uuid, TextComesBack) {
   Random random(1);
-  const Uuid id = Uuid::make(1'700'000'000'000, random);
+  const Uuid id = make_uuid(1'700'000'000'000, random);
   EXPECT_EQ(id.text()[14], '7');
   EXPECT_EQ(Uuid::parse(id.text()).value(), id);
   EXPECT_FALSE(Uuid::parse("not a uuid"));

@@ -27,7 +27,7 @@ std::string Uuid::text() const {
   return hex;
 }
 
-Uuid Uuid::make(int64_t unix_ms, Random& random) {
+Uuid make_uuid(int64_t unix_ms, Random& random) {
   return mark((static_cast<uint64_t>(unix_ms) << 16) | (random.next() & 0xffff), random.next(), 7);
 }
 

@@ -1,4 +1,6 @@
 // databridge: the node.
+#include <databridge/version.h>
+
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -6,7 +8,6 @@
 #include "daemon/invocation.h"
 #include "daemon/program.h"
 #include "lib/cluster_files.h"
-#include "lib/version.h"
 #include "platform/signals.h"
 #include "platform/system.h"
 
@@ -50,7 +51,7 @@ int main(int argc, char** argv) {
       std::fputs(daemon::help_text().c_str(), stdout);
       return 0;
     case daemon::Action::version:
-      std::printf("databridge %s\n", lib::kVersion);
+      std::printf("databridge %s\n", databridge::version.data());
       return 0;
     case daemon::Action::check_config:
       if (const auto files = lib::read_cluster_files(invocation->config.cluster); !files) {

@@ -230,12 +230,12 @@ TEST(Session, UnconnectedOutputsEndThereAndStateThatStaysIsNoNews) {
 // ---- The registry
 
 TEST(Registry, KnowsItsTypes) {
-  for (const auto& type : processor_types()) {
-    EXPECT_EQ(find_type(type.name), &type);
+  for (const auto& type : builtin_types().all()) {
+    EXPECT_EQ(builtin_types().find(type.name), &type);
     EXPECT_FALSE(type.relationships.empty() && !type.rules) << type.name;
     EXPECT_STRNE(type.help, "");
   }
-  EXPECT_EQ(find_type("Nothing"), nullptr);
+  EXPECT_EQ(builtin_types().find("Nothing"), nullptr);
 }
 
 TEST(Registry, SaysWhatIsWrongWithAProperty) {

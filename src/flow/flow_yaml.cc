@@ -276,11 +276,12 @@ const ItemPtr& needed(const Item& map, const std::string& key, const std::string
   return *found;
 }
 
-std::vector<std::string> ends_of(const ItemPtr& item, const ProcessorSpec& spec) {
+std::vector<std::string> ends_of(const ItemPtr& item, const ProcessorSpec& spec,
+                                 const Types& types) {
   std::vector<std::string> ends;
   for (const ItemPtr& one : list_of(item, "terminate").items) {
     const std::string name = name_of(one, "a relationship");
-    if (auto why = why_bad_end(spec, name)) refuse(Code::unprocessable, one->at, *why);
+    if (auto why = why_bad_end(spec, name, types)) refuse(Code::unprocessable, one->at, *why);
     if (std::find(ends.begin(), ends.end(), name) != ends.end()) {
       refuse(Code::unprocessable, one->at, "\"" + name + "\" is there twice");
     }
@@ -299,7 +300,7 @@ YAML::Mark place_of(const Error& error, const ItemPtr* properties, const ItemPtr
   return processor->at;
 }
 
-ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
+ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow, const Types& types) {
   const Item& map = map_of(item, "a processor");
   only(map, "a processor",
        {"name", "type", "properties", "replication", "constraints", "shared", "terminate"});
@@ -331,20 +332,20 @@ ProcessorSpec processor_of(const ItemPtr& item, const FlowId& flow) {
   }
   const ItemPtr* shared = map.find("shared");
   const bool is_shared = shared != nullptr && flag_of(*shared, "shared");
-  const ProcessorType* known = find_type(spec.type);
+  const ProcessorType* known = types.find(spec.type);
   spec.node_local = known != nullptr && known->node_local && !is_shared;
 
-  spec.files = files_of(spec);
-  if (const ItemPtr* ends = map.find("terminate")) spec.terminate = ends_of(*ends, spec);
+  spec.files = files_of(spec, types);
+  if (const ItemPtr* ends = map.find("terminate")) spec.terminate = ends_of(*ends, spec, types);
 
   if (spec.type == "external") return spec;
   std::string culprit;
-  if (auto checked = check_properties(spec, &culprit); !checked) {
+  if (auto checked = check_properties(spec, &culprit, types); !checked) {
     const ItemPtr* guilty = properties == nullptr ? nullptr : (*properties)->find(culprit);
     const YAML::Mark at = known == nullptr ? type->at : guilty ? (*guilty)->at : item->at;
     refuse(checked.error().code, at, checked.error().message);
   }
-  if (auto made = make_processor(spec); !made) {
+  if (auto made = make_processor(spec, types); !made) {
     refuse(made.error().code, place_of(made.error(), properties, item), made.error().message);
   }
   return spec;
@@ -372,7 +373,8 @@ std::vector<ItemPtr> relationships_of(const Item& map) {
   return (*several)->items;
 }
 
-void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) {
+void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known,
+                    const Types& types) {
   const Item& map = map_of(item, "a connection");
   only(map, "a connection",
        {"from", "relationship", "relationships", "to", "maxCount", "maxBytes"});
@@ -389,12 +391,12 @@ void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) 
     spec.bytes_max =
         between(*most, "maxBytes", parse_size(text_of(*most, "maxBytes")), uint64_t{1} << 32);
   }
-  const ProcessorType* type = find_type(to.type);
+  const ProcessorType* type = types.find(to.type);
   if (type != nullptr && type->source) {
     refuse(Code::unprocessable, item->at,
            "\"" + to.name + "\" (" + to.type + ") is a source: it takes no input");
   }
-  const auto names = relationships(from);
+  const auto names = relationships(from, types);
   for (const ItemPtr& relationship : relationships_of(map)) {
     spec.relationship = name_of(relationship, "a relationship");
     if (from.type != "external" &&
@@ -417,7 +419,7 @@ void connections_of(const ItemPtr& item, FlowSpec& flow, std::set<Uuid>& known) 
   }
 }
 
-FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
+FlowSpec flow_of(const ItemPtr& root, const std::string& id, const Types& types) {
   const Item& map = map_of(root, "a flow");
   only(map, "a flow", {"id", "name", "processors", "connections"});
   FlowSpec flow;
@@ -444,7 +446,7 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
     refuse(Code::unprocessable, processors.at, "a flow has at most 1000 processors");
   }
   for (const ItemPtr& item : processors.items) {
-    flow.processors.push_back(processor_of(item, flow.id));
+    flow.processors.push_back(processor_of(item, flow.id, types));
     if (!names.insert(flow.processors.back().name).second) {
       refuse(Code::unprocessable, item->at,
              "the processor \"" + flow.processors.back().name + "\" is there twice");
@@ -453,7 +455,7 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
   std::set<Uuid> known;
   if (const ItemPtr* connections = map.find("connections")) {
     for (const ItemPtr& item : list_of(*connections, "connections").items) {
-      connections_of(item, flow, known);
+      connections_of(item, flow, known, types);
     }
   }
   std::map<ProcessorId, std::set<std::string>> connected;
@@ -462,7 +464,7 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
   }
   for (size_t i = 0; i < flow.processors.size(); ++i) {
     const ProcessorSpec& spec = flow.processors[i];
-    if (auto why = why_lossy(spec, connected[spec.id])) {
+    if (auto why = why_lossy(spec, connected[spec.id], types)) {
       refuse(Code::unprocessable, processors.items[i]->at, *why);
     }
   }
@@ -471,22 +473,22 @@ FlowSpec flow_of(const ItemPtr& root, const std::string& id) {
 
 }  // namespace
 
-Result<FlowSpec> read_flow(std::string_view text, const std::string& id) {
+Result<FlowSpec> read_flow(std::string_view text, const std::string& id, const Types& types) {
   try {
-    return flow_of(parse(text), id);
+    return flow_of(parse(text), id, types);
   } catch (const Refusal& refusal) {
     return tl::make_unexpected(refusal.error);
   }
 }
 
-Result<void> check_processor(const ProcessorSpec& spec) {
+Result<void> check_processor(const ProcessorSpec& spec, const Types& types) {
   if (spec.type == "external") return {};
-  auto made = make_processor(spec);
+  auto made = make_processor(spec, types);
   if (!made) return tl::make_unexpected(made.error());
   for (const std::string& name : spec.terminate) {
-    if (auto why = why_bad_end(spec, name)) return fail(Code::unprocessable, *why);
+    if (auto why = why_bad_end(spec, name, types)) return fail(Code::unprocessable, *why);
   }
-  if (auto why = why_lossy(spec, {})) return fail(Code::unprocessable, *why);
+  if (auto why = why_lossy(spec, {}, types)) return fail(Code::unprocessable, *why);
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "flow/registry.h"
 #include "model/flow.h"
 
 namespace databridge::flow {
@@ -17,9 +18,10 @@ namespace databridge::flow {
 // `id` is used when the text has no id. If the text has one, both must be equal. It is an error if
 // both are empty. Codes: `invalid` if the text is no YAML; `too_large`; `unprocessable` if it is
 // well-formed YAML and no flow.
-Result<FlowSpec> read_flow(std::string_view text, const std::string& id = "");
+Result<FlowSpec> read_flow(std::string_view text, const std::string& id = "",
+                           const Types& types = builtin_types());
 
 // The same checks for a processor that came in another way.
-Result<void> check_processor(const ProcessorSpec& spec);
+Result<void> check_processor(const ProcessorSpec& spec, const Types& types = builtin_types());
 
 }  // namespace databridge::flow

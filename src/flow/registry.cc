@@ -14,6 +14,8 @@
 namespace databridge::flow {
 namespace {
 
+constexpr char kExternal[] = "external";  // The embedding program runs it, so it is no type here.
+
 // Why the value is not of this kind; nullopt if it is.
 std::optional<std::string> trouble(PropertyKind kind, const std::string& value) {
   const auto of = [](const auto& result) -> std::optional<std::string> {
@@ -54,9 +56,9 @@ std::string names(const ProcessorType& type) {
   return list;
 }
 
-std::string known_types() {
+std::string known_types(const Types& types) {
   std::string names;
-  for (const auto& type : processor_types())
+  for (const auto& type : types.all())
     names += (names.empty() ? "" : ", ") + std::string(type.name);
   return names;
 }
@@ -73,26 +75,39 @@ Duration Settings::duration(const std::string& name) const {
   return parse_duration(text(name)).value();
 }
 bool Settings::flag(const std::string& name) const { return parse_flag(text(name)).value(); }
-const std::vector<ProcessorType>& processor_types() {
-  static const std::vector<ProcessorType> types = {
-      extract_text_type(),       generate_flow_file_type(), get_file_type(),
-      log_attribute_type(),      put_file_type(),           replace_text_type(),
-      route_on_attribute_type(), tail_file_type()};
+
+const Types& builtin_types() {
+  static const Types types({extract_text_type(), generate_flow_file_type(), get_file_type(),
+                            log_attribute_type(), put_file_type(), replace_text_type(),
+                            route_on_attribute_type(), tail_file_type()});
   return types;
 }
 
-const ProcessorType* find_type(std::string_view name) {
-  for (const auto& type : processor_types()) {
+const ProcessorType* Types::find(std::string_view name) const {
+  for (const auto& type : types_) {
     if (name == type.name) return &type;
   }
   return nullptr;
 }
 
-Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit) {
-  const ProcessorType* type = find_type(spec.type);
+Result<void> Types::add(ProcessorType type) {
+  const std::string name = type.name;
+  if (!is_valid_name(name, 128)) {
+    return fail(Code::invalid, "a type's name has 1 to 128 of A-Z a-z 0-9 . _ -");
+  }
+  if (name == kExternal || find(name) != nullptr) {
+    return fail(Code::conflict, "there is a processor type " + name + " already");
+  }
+  types_.push_back(std::move(type));
+  return {};
+}
+
+Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit,
+                                  const Types& types) {
+  const ProcessorType* type = types.find(spec.type);
   if (type == nullptr) {
     return fail(Code::unprocessable,
-                label(spec) + ": there is no such type; there are " + known_types());
+                label(spec) + ": there is no such type; there are " + known_types(types));
   }
   const auto wrong = [&](const std::string& property, const std::string& why) {
     if (culprit != nullptr) *culprit = property;
@@ -125,16 +140,16 @@ Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culpri
   return settings;
 }
 
-Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec) {
-  auto settings = check_properties(spec);
+Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec, const Types& types) {
+  auto settings = check_properties(spec, nullptr, types);
   if (!settings) return tl::make_unexpected(settings.error());
-  auto made = find_type(spec.type)->make(*settings);
+  auto made = types.find(spec.type)->make(*settings);
   if (!made) return fail(made.error().code, label(spec) + ": " + made.error().message);
   return made;
 }
 
-std::vector<std::string> files_of(const ProcessorSpec& spec) {
-  const ProcessorType* type = find_type(spec.type);
+std::vector<std::string> files_of(const ProcessorSpec& spec, const Types& types) {
+  const ProcessorType* type = types.find(spec.type);
   if (type == nullptr || type->path == nullptr) return {};
   const auto given = spec.properties.find(type->path);
   if (given == spec.properties.end()) return {};
@@ -153,8 +168,8 @@ std::vector<std::string> files_of(const ProcessorSpec& spec) {
 }
 
 std::optional<std::string> why_lossy(const ProcessorSpec& spec,
-                                     const std::set<std::string>& connected) {
-  const ProcessorType* type = find_type(spec.type);
+                                     const std::set<std::string>& connected, const Types& types) {
+  const ProcessorType* type = types.find(spec.type);
   if (type == nullptr) return std::nullopt;  // "external": its engine knows its relationships.
   const auto& ends = spec.terminate;
   for (const std::string& name : type->losses) {
@@ -168,18 +183,19 @@ std::optional<std::string> why_lossy(const ProcessorSpec& spec,
   return std::nullopt;
 }
 
-std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name) {
-  if (find_type(spec.type) == nullptr) return std::nullopt;
+std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name,
+                                       const Types& types) {
+  if (types.find(spec.type) == nullptr) return std::nullopt;
   std::string list;
-  for (const std::string& known : relationships(spec)) {
+  for (const std::string& known : relationships(spec, types)) {
     if (known == name) return std::nullopt;
     list += (list.empty() ? "" : ", ") + known;
   }
   return label(spec) + ": it has no relationship \"" + name + "\" to terminate; it has " + list;
 }
 
-std::vector<std::string> relationships(const ProcessorSpec& spec) {
-  const ProcessorType* type = find_type(spec.type);
+std::vector<std::string> relationships(const ProcessorSpec& spec, const Types& types) {
+  const ProcessorType* type = types.find(spec.type);
   if (type == nullptr) return {};
   std::vector<std::string> names = type->relationships;
   if (!type->rules) return names;

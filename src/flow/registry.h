@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,11 +56,14 @@ class Settings {
   uint64_t number(const std::string& name) const;  // For kinds `number` and `size`.
   Duration duration(const std::string& name) const;
   bool flag(const std::string& name) const;
+  // All properties that the type names.
+  const std::map<std::string, std::string>& all() const { return values_; }
   // Properties that the type does not name.
   const std::map<std::string, std::string>& rules() const { return rules_; }
 
  private:
-  friend Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit);
+  friend Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit,
+                                           const class Types& types);
   std::map<std::string, std::string> values_;
   std::map<std::string, std::string> rules_;
 };
@@ -77,29 +81,49 @@ struct ProcessorType {
   std::vector<Property> properties;
   bool rules;  // Every other property is a condition, and adds a relationship of that name.
   bool watches = false;  // Processor::watch does something.
-  Result<std::unique_ptr<Processor>> (*make)(const Settings& settings);
+  // Any thread, several at a time.
+  std::function<Result<std::unique_ptr<Processor>>(const Settings& settings)> make;
 };
 
-const std::vector<ProcessorType>& processor_types();  // Sorted by name.
-const ProcessorType* find_type(std::string_view name);
+// The types that a node knows.
+class Types {
+ public:
+  explicit Types(std::vector<ProcessorType> types) : types_(std::move(types)) {}
+
+  const std::vector<ProcessorType>& all() const { return types_; }
+  const ProcessorType* find(std::string_view name) const;
+  // Before any node uses them. Code::conflict: the name is taken. Code::invalid: it is no name.
+  Result<void> add(ProcessorType type);
+
+ private:
+  std::vector<ProcessorType> types_;
+};
+
+// Those that come with the program, sorted by name.
+const Types& builtin_types();
 
 // Errors name the processor, the property and the remedy. `culprit` is set to the property's name.
-Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit = nullptr);
-Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec);
+Result<Settings> check_properties(const ProcessorSpec& spec, std::string* culprit = nullptr,
+                                  const Types& types = builtin_types());
+Result<std::unique_ptr<Processor>> make_processor(const ProcessorSpec& spec,
+                                                  const Types& types = builtin_types());
 
 // The paths that it touches, in the form of ProcessorSpec::files.
-std::vector<std::string> files_of(const ProcessorSpec& spec);
+std::vector<std::string> files_of(const ProcessorSpec& spec, const Types& types = builtin_types());
 
 // Why flow files would be lost silently, with the remedy: a relationship that carries failures or
 // leftovers is neither connected nor terminated. `connected`: the relationships that have a
 // connection.
 std::optional<std::string> why_lossy(const ProcessorSpec& spec,
-                                     const std::set<std::string>& connected);
+                                     const std::set<std::string>& connected,
+                                     const Types& types = builtin_types());
 
 // Why this name cannot be in its `terminate` list.
-std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name);
+std::optional<std::string> why_bad_end(const ProcessorSpec& spec, const std::string& name,
+                                       const Types& types = builtin_types());
 
 // The relationships of this processor: those of its type and of its rules.
-std::vector<std::string> relationships(const ProcessorSpec& spec);
+std::vector<std::string> relationships(const ProcessorSpec& spec,
+                                       const Types& types = builtin_types());
 
 }  // namespace databridge::flow

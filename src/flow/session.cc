@@ -34,7 +34,7 @@ FlowFile* Session::edit(const FlowFile* file) {
 
 FlowFile* Session::create() {
   auto made = std::make_shared<FlowFile>();
-  made->id = Uuid::make(unix_ms_, random_);
+  made->id = make_uuid(unix_ms_, random_);
   items_.push_back({.shown = made.get(), .own = made});
   return made.get();
 }

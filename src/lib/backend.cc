@@ -6,10 +6,29 @@
 
 namespace databridge::lib {
 
+EngineBackend::EngineBackend(node::Engine& engine, std::vector<std::string> warnings,
+                             const flow::Types& types, const platform::Expiry& expiry,
+                             std::function<void()> published)
+    : engine_(engine),
+      warnings_(std::move(warnings)),
+      types_(types),
+      expiry_(expiry),
+      published_(std::move(published)) {
+  on_publish({});
+}
+
+void EngineBackend::on_publish(std::function<void()> published) {
+  if (!published_) return engine_.on_publish(std::move(published));
+  engine_.on_publish([own = published_, api = std::move(published)] {
+    own();
+    if (api) api();
+  });
+}
+
 // JSON is YAML, too, so one reader serves both formats.
 Result<FlowSpec> EngineBackend::parse_flow(std::string_view text, api::FlowFormat,
                                            const FlowId& id) const {
-  return flow::read_flow(text, id.value);
+  return flow::read_flow(text, id.value, types_);
 }
 
 Bytes EngineBackend::secret_bytes(size_t count) const {
@@ -21,11 +40,11 @@ Bytes EngineBackend::secret_bytes(size_t count) const {
 
 Result<ProcessorSpec> EngineBackend::check_processor(ProcessorSpec spec) const {
   if (spec.type == "external") return spec;  // The embedding program knows its properties.
-  if (auto checked = flow::check_processor(spec); !checked) {
+  if (auto checked = flow::check_processor(spec, types_); !checked) {
     return tl::make_unexpected(checked.error());
   }
-  spec.node_local = flow::find_type(spec.type)->node_local;
-  spec.files = flow::files_of(spec);
+  spec.node_local = types_.find(spec.type)->node_local;
+  spec.files = flow::files_of(spec, types_);
   return spec;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/backend.h"
+#include "flow/registry.h"
 #include "node/engine.h"
 #include "platform/expiry.h"
 
@@ -16,18 +17,16 @@ namespace databridge::lib {
 
 class EngineBackend final : public api::Backend {
  public:
-  // `expiry` must outlive it.
-  EngineBackend(node::Engine& engine, std::vector<std::string> warnings,
-                const platform::Expiry& expiry)
-      : engine_(engine), warnings_(std::move(warnings)), expiry_(expiry) {}
+  // `types` and `expiry` must outlive it. `published`, if given, is called after each publish,
+  // before the API's listener.
+  EngineBackend(node::Engine& engine, std::vector<std::string> warnings, const flow::Types& types,
+                const platform::Expiry& expiry, std::function<void()> published);
 
   cluster::ViewPtr view() const override { return engine_.view(); }
   void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
     engine_.submit(std::move(request), std::move(done));
   }
-  void on_publish(std::function<void()> published) override {
-    engine_.on_publish(std::move(published));
-  }
+  void on_publish(std::function<void()> published) override;
   std::vector<std::string> warnings() const override {
     auto all = warnings_;
     for (std::string& line : expiry_.warnings()) all.push_back(std::move(line));
@@ -42,7 +41,9 @@ class EngineBackend final : public api::Backend {
  private:
   node::Engine& engine_;
   const std::vector<std::string> warnings_;
+  const flow::Types& types_;
   const platform::Expiry& expiry_;
+  const std::function<void()> published_;
 };
 
 }  // namespace databridge::lib

@@ -68,6 +68,7 @@ struct Config {
   } cluster;
 
   struct Api {
+    bool enabled = true;  // False: no API is served. Only a program that embeds a node says so.
     std::string address = "127.0.0.1";  // An IP address.
     uint16_t port = 8080;
     // The address at which clients reach the API. read_config() fills it in if it is empty.

@@ -1,5 +1,7 @@
 #include "lib/node.h"
 
+#include <databridge/version.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -14,9 +16,9 @@
 #include "flow/units.h"
 #include "lib/api_files.h"
 #include "lib/backend.h"
+#include "lib/callback_embedder.h"
 #include "lib/cluster_files.h"
 #include "lib/network_rule.h"
-#include "lib/version.h"
 #include "node/engine.h"
 #include "node/identity.h"
 #include "node/raft_coordinators.h"
@@ -60,7 +62,9 @@ platform::LogLevel level_of(cluster::Weight weight) {
 Result<void> check_ports(const Config& config) {
   const Address api{config.api.address, config.api.port};
   const Address cluster{config.cluster.bind_host, config.cluster.bind_port};
-  if (auto free = platform::check_can_listen(api); !free) return free;
+  if (config.api.enabled) {
+    if (auto free = platform::check_can_listen(api); !free) return free;
+  }
   if (config.cluster.enabled) {
     if (auto free = platform::check_can_listen(cluster); !free) return free;
   }
@@ -86,15 +90,18 @@ std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
 
 }  // namespace
 
-Node::Node(Config config, platform::Log& log, platform::LastWill* will)
-    : config_(std::move(config)), log_(log), will_(will) {}
+Node::Node(Config config, platform::Log& log, platform::LastWill* will, Embedding embedding)
+    : config_(std::move(config)), log_(log), will_(will), embedding_(std::move(embedding)) {}
 
-// The order of the members in node.h is the order in which the parts end, from last to first.
-Node::~Node() = default;
+// The order of the members in node.h is the order in which the parts end, from last to first. What
+// the embedding program runs ends before, while the watchdog watches.
+Node::~Node() {
+  if (embedder_) embedder_->finish();
+}
 
 Result<std::unique_ptr<Node>> Node::open(Config config, platform::Log& log,
-                                         platform::LastWill* will) {
-  std::unique_ptr<Node> node(new Node(std::move(config), log, will));
+                                         platform::LastWill* will, Embedding embedding) {
+  std::unique_ptr<Node> node(new Node(std::move(config), log, will, std::move(embedding)));
   if (auto built = node->build(); !built) {
     log.write(platform::LogLevel::error, "node", built.error().message);
     return tl::make_unexpected(built.error());
@@ -121,10 +128,16 @@ Result<void> Node::build() {
   if (auto opened = open_files(); !opened) return opened;
   probe_ = platform::make_load_probe(*clock_);
   workers_ = platform::make_workers();
+  if (embedding_.embedder) embedder_ = embedding_.embedder();
   make_network();
   if (auto made = make_discovery(); !made) return made;
   if (auto opened = open_engine(*timing); !opened) return opened;
-  if (auto served = serve_api(); !served) return served;
+  backend_ = std::make_unique<EngineBackend>(
+      *engine_, config_.warnings, embedding_.types ? *embedding_.types : flow::builtin_types(),
+      *expiry_, embedding_.on_publish);
+  if (config_.api.enabled) {
+    if (auto served = serve_api(); !served) return served;
+  }
   watchdog_ = watch_leases(*engine_, *clock_, timing->stop_budget);
   return {};
 }
@@ -257,7 +270,7 @@ MemberInfo Node::member_info() const {
   self.capacity.processors_max = config_.node.max_processors;
   self.capacity.connections_max = static_cast<uint32_t>(api_connections_);
   self.metadata["host"] = platform::this_process().host_boot_id;
-  self.software_version = kVersion;
+  self.software_version = version;
   self.started_at_ms = clock_->unix_ms();
   self.file_roots = file_roots_;
   return self;
@@ -290,6 +303,8 @@ node::EngineOptions Node::engine_options(const cluster::Timing& timing) {
   options.disk_free_min = config_.node.disk_free_min.bytes;
   options.disk_free_percent = config_.node.disk_free_min.percent;
   options.events_kept = config_.events_retention;
+  options.types = embedding_.types;
+  options.embedder = embedder_.get();
   options.log = [&log = log_](cluster::Weight weight, const std::string& text) {
     log.write(level_of(weight), "node", text);
   };
@@ -330,7 +345,6 @@ Result<void> Node::serve_api() {
   if (!tls) return tl::make_unexpected(tls.error());
   if (tls->context) expiry_->set("api", config_.api.tls_cert, tls->ends);
   options.tls = std::move(*tls);
-  backend_ = std::make_unique<EngineBackend>(*engine_, config_.warnings, *expiry_);
   auto http = api::HttpServer::start(*backend_, std::move(options));
   if (!http) return tl::make_unexpected(http.error());
   http_ = std::move(*http);
@@ -338,20 +352,24 @@ Result<void> Node::serve_api() {
 }
 
 void Node::run() {
+  const std::string api =
+      http_ ? " serves the API on " + config_.api.address + ":" + std::to_string(api_port())
+            : " serves no API";
   log_.write(platform::LogLevel::info, "node",
-             engine_->identity().node.value + " serves the API on " + config_.api.address + ":" +
-                 std::to_string(api_port()) +
+             engine_->identity().node.value + api +
                  (config_.cluster.enabled ? " and the cluster on " + config_.cluster.bind_host +
                                                 ":" + std::to_string(config_.cluster.bind_port)
                                           : "; it stands alone"));
   engine_->start();
   engine_->run();
+  if (embedder_) embedder_->end_all();
   log_.write(platform::LogLevel::info, "node", failure_ ? "ends after a failure" : "ends");
 }
 
 void Node::stop() { engine_->stop(); }
 
 void Node::reload_api_files() {
+  if (!http_) return;
   const auto failed = [this](const Error& error) {
     log_.write(platform::LogLevel::error, "node", error.message + "; the old content still counts");
   };
@@ -372,6 +390,8 @@ void Node::reload_api_files() {
   expiry_->set("api", config_.api.tls_cert, tls->ends);
   http_->set_tls(std::move(*tls));
   log_.write(platform::LogLevel::info, "node", "certificate read again: " + config_.api.tls_cert);
+}
+
 // What cannot be used is said, and the content that was read before goes on to count.
 void Node::reload_cluster_files() {
   const Config::Cluster& cluster = config_.cluster;
@@ -396,6 +416,11 @@ void Node::reload_cluster_files() {
   network_->renew(std::move(files->tls), std::move(files->join_token));
 }
 
+void Node::save(const ProcessorId& processor, Epoch epoch, Bytes state,
+                std::function<void(Result<void>)> saved) {
+  engine_->save(processor, epoch, std::move(state), std::move(saved));
+}
+
 void Node::reload(const std::function<Result<Config>()>& read) {
   if (access_log_) {
     const auto reopened = access_log_->reopen();
@@ -414,6 +439,6 @@ void Node::reload(const std::function<Result<Config>()>& read) {
 
 bool Node::comes_back() const { return engine_->comes_back(); }
 
-uint16_t Node::api_port() const { return http_->port(); }
+uint16_t Node::api_port() const { return http_ ? http_->port() : uint16_t{0}; }
 
 }  // namespace databridge::lib

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "lib/config.h"
+#include "model/ids.h"
 
 namespace databridge {
 
@@ -39,6 +40,9 @@ class LoadProbe;
 class Store;
 class Workers;
 }  // namespace env
+namespace flow {
+class Types;
+}
 namespace node {
 class Engine;
 struct EngineOptions;
@@ -56,8 +60,18 @@ class Repeater;
 
 namespace databridge::lib {
 
+class CallbackEmbedder;
 class EngineBackend;
 struct ClusterFiles;
+
+// What a program that embeds a node adds to it.
+struct Embedding {
+  // Called on the engine's thread after each publish of a view. It must be cheap.
+  std::function<void()> on_publish;
+  // They must outlive the node. Null: those of the program, and nobody runs external processors.
+  const flow::Types* types = nullptr;
+  std::function<std::unique_ptr<CallbackEmbedder>()> embedder;
+};
 
 class Node {
  public:
@@ -67,7 +81,8 @@ class Node {
   // Code::unprocessable: an operator must correct the settings or the data directory first, so a
   // new start does not help.
   static Result<std::unique_ptr<Node>> open(Config config, platform::Log& log,
-                                            platform::LastWill* will = nullptr);
+                                            platform::LastWill* will = nullptr,
+                                            Embedding embedding = {});
   ~Node();
 
   // Runs the node once, until stop() is done or the node has failed.
@@ -88,10 +103,14 @@ class Node {
   // The data directory is an older copy. A node that is opened next sets it aside and begins anew.
   bool comes_back() const;
 
-  uint16_t api_port() const;
+  uint16_t api_port() const;  // 0: there is no API.
+  EngineBackend& backend() { return *backend_; }
+  // As Engine::save(). Any thread.
+  void save(const Uuid& processor, Epoch epoch, std::string state,
+            std::function<void(Result<void>)> saved);
 
  private:
-  Node(Config config, platform::Log& log, platform::LastWill* will);
+  Node(Config config, platform::Log& log, platform::LastWill* will, Embedding embedding);
   Result<void> build();
   Result<void> read_files();
   Result<void> open_store();
@@ -109,6 +128,7 @@ class Node {
   Config config_;
   platform::Log& log_;
   platform::LastWill* const will_;
+  const Embedding embedding_;
   std::vector<std::string> file_roots_;  // The roots that other nodes are told of.
   size_t api_connections_ = 0;           // The most API connections at one time.
   std::optional<Error> failure_;
@@ -120,6 +140,7 @@ class Node {
   std::unique_ptr<env::Files> files_;
   std::unique_ptr<env::LoadProbe> probe_;
   std::unique_ptr<platform::AppendFile> access_log_;  // The API server writes to it.
+  std::unique_ptr<CallbackEmbedder> embedder_;        // Null: nobody runs external processors.
   std::unique_ptr<node::Engine> engine_;              // All below call it, so it ends after them.
   std::unique_ptr<env::Store> store_;  // Its thread tells the engine which writes are durable.
   std::unique_ptr<platform::Repeater> watchdog_;  // Watches until the last trigger has returned.
@@ -127,7 +148,7 @@ class Node {
   std::unique_ptr<platform::Network> network_;
   std::unique_ptr<env::Discovery> discovery_;  // Null: only seeds.
   std::unique_ptr<EngineBackend> backend_;
-  std::unique_ptr<api::HttpServer> http_;
+  std::unique_ptr<api::HttpServer> http_;  // Null: there is no API.
 };
 
 }  // namespace databridge::lib

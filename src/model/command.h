@@ -2,7 +2,8 @@
 // impossible command is rejected as data, in the same way on every node.
 #pragma once
 
-#include <cstdint>
+#include <databridge/strategy.h>
+
 #include <optional>
 #include <string>
 #include <variant>
@@ -140,7 +141,6 @@ struct DeleteConfig {
   bool operator==(const DeleteConfig&) const = default;
 };
 
-enum class Strategy : uint8_t { least_loaded, round_robin, weighted_random, consistent_hash };
 struct SetStrategy {
   Strategy strategy = Strategy::least_loaded;
   bool operator==(const SetStrategy&) const = default;

@@ -1,10 +1,10 @@
 // A flow file: attributes and content. Its identity on a connection never changes (safety.md 4.5).
 #pragma once
 
+#include <databridge/flow_file.h>
+
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <string>
 
 #include "model/ids.h"
 
@@ -14,19 +14,6 @@ namespace databridge {
 // one flow file.
 inline constexpr uint64_t kContentMax = 60 << 20;
 inline constexpr uint64_t kFlowFileMax = 63 << 20;
-
-struct FlowFile {
-  Uuid id;
-  std::map<std::string, std::string> attributes;
-  std::string content;
-
-  uint64_t bytes() const {
-    uint64_t sum = content.size();
-    for (const auto& [name, value] : attributes) sum += name.size() + value.size();
-    return sum;
-  }
-  bool operator==(const FlowFile&) const = default;
-};
 
 // It is a shared_ptr, because the connection keeps a flow file while a session on another thread
 // reads it, several connections may hold the same one, and a message may hold it too.

@@ -119,8 +119,10 @@ void Engine::make_host() {
   host.boot = identity_.boot;
   host.trigger_time_max = options_.leader.timing.stop_budget / 2;
   if (host_) host.board = host_->board();  // The watchdog goes on with this board.
-  host_ = std::make_unique<Host>(std::move(host), HostWorld{env_, journal_, *this, options_.watch},
-                                 [this](std::function<void()> call) { post(std::move(call)); });
+  const flow::Types& types = options_.types != nullptr ? *options_.types : flow::builtin_types();
+  host_ = std::make_unique<Host>(
+      std::move(host), HostWorld{env_, journal_, *this, options_.watch, types, options_.embedder},
+      [this](std::function<void()> call) { post(std::move(call)); });
 }
 
 void Engine::make_brain(State state, cluster::FoundingRecord promise, Bytes members) {
@@ -163,6 +165,13 @@ void Engine::submit(cluster::Request request, Done done) {
 }
 
 void Engine::post(std::function<void()> call) { put(std::move(call)); }
+
+void Engine::save(const ProcessorId& processor, Epoch epoch, Bytes state,
+                  std::function<void(Result<void>)> saved) {
+  post([this, processor, epoch, state = std::move(state), saved = std::move(saved)]() mutable {
+    host_->save(processor, epoch, std::move(state), std::move(saved));
+  });
+}
 
 cluster::ViewPtr Engine::view() const {
   const MutexLock lock(mutex_);

@@ -56,6 +56,9 @@ class Engine final : private HostEvents {
   using Done = std::function<void(cluster::Answer)>;
   void submit(cluster::Request request, Done done);
   void post(std::function<void()> call);  // Runs on the engine's thread.
+  // As Host::save(). `saved` is called on the engine's thread.
+  void save(const ProcessorId& processor, Epoch epoch, Bytes state,
+            std::function<void(Result<void>)> saved);
   cluster::ViewPtr view() const;
   void on_publish(std::function<void()> published);
 

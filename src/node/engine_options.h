@@ -9,6 +9,7 @@
 #include "cluster/effect.h"
 #include "cluster/leader_role.h"
 #include "env/network.h"
+#include "flow/registry.h"
 #include "model/address.h"
 #include "model/member.h"
 #include "node/coordinator.h"
@@ -29,6 +30,10 @@ struct EngineOptions {
   cluster::LeaderRole::Options leader;
   MakeCoordinators coordinators;  // They are all of one kind.
   HostWatch* watch = nullptr;
+  // The processor types of this node; they must outlive the engine. Null: those of the program.
+  const flow::Types* types = nullptr;
+  // Runs the processors of type "external". It must outlive the engine. Null: there is none.
+  Embedder* embedder = nullptr;
   size_t snapshot_entries = 16'384;
   size_t snapshot_bytes = 16 << 20;
   uint64_t snapshot_trailing = 1024;  // Entries kept behind a snapshot.

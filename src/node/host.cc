@@ -92,6 +92,12 @@ void Host::stop_all() {
   settle();
 }
 
+void Host::save(const ProcessorId& processor, Epoch epoch, Bytes state,
+                std::function<void(Result<void>)> saved) {
+  runners_->save(processor, epoch, std::move(state), std::move(saved));
+  settle();
+}
+
 // ---- Other nodes, and time
 
 void Host::receive(Incarnation from, const Delivery& delivery) {

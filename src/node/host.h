@@ -62,6 +62,10 @@ class Host {
   void start(const ProcessorId& processor, Epoch epoch);
   void stop(const ProcessorId& processor, Epoch epoch);  // Ends it after the present trigger.
   void stop_all();  // For a graceful exit; it is done when running() is empty.
+  // The embedding program saves the state of a processor that it runs. `saved` is called once the
+  // log has it, or says why it has not.
+  void save(const ProcessorId& processor, Epoch epoch, Bytes state,
+            std::function<void(Result<void>)> saved);
 
   void receive(Incarnation from, const Delivery& delivery);
   void receive(Incarnation from, const DeliveryAck& ack);

@@ -7,8 +7,10 @@
 
 #include "base/time.h"
 #include "env/env.h"
+#include "flow/registry.h"
 #include "model/assignment.h"
 #include "model/message.h"
+#include "node/embedder.h"
 #include "node/journal.h"
 
 namespace databridge::node {
@@ -56,6 +58,8 @@ struct HostWorld {
   Journal& journal;
   HostEvents& events;
   HostWatch* watch = nullptr;
+  const flow::Types& types = flow::builtin_types();
+  Embedder* embedder = nullptr;  // Null: processors of type "external" only count as running.
   // False once the host is gone. The journal and calls from workers may outlive the host.
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 

@@ -27,7 +27,8 @@ class LeaseBoard {
     std::atomic<int64_t> since{0};     // The trigger has run since then.
     std::atomic<int64_t> orphaned{0};  // The epoch of the trigger has been over since then.
   };
-  static constexpr size_t kSlots = 256;  // Many more than the number of workers.
+  // Many more than the number of workers, and than the processors that an embedding program runs.
+  static constexpr size_t kSlots = 4096;
 
   std::atomic<int64_t> until{0};  // When the lease ends; 0: there was none.
   Instant ends() const { return Instant(Duration(until.load())); }

@@ -11,11 +11,19 @@ namespace databridge::node {
 
 using flow::StateScope;
 
+namespace {
+
+constexpr char kExternal[] = "external";
+
+}  // namespace
+
 Runners::Runners(Options options, HostWorld world, Post post, Queues& queues)
     : options_(std::move(options)),
       world_(std::move(world)),
       post_(std::move(post)),
-      queues_(queues) {}
+      queues_(queues),
+      external_(world_.embedder, options_.board, post_,
+                [this](const ProcessorId& id) { finish_stop(id); }) {}
 
 Runners::~Runners() {
   for (auto& [id, runner] : runners_) {
@@ -123,7 +131,7 @@ void Runners::try_start(const ProcessorId& processor) {
 
   Runner runner;
   runner.spec = *spec;
-  runner.type = flow::find_type(spec->type);
+  runner.type = world_.types.find(spec->type);
   runner.files_max = options_.trigger_files_max;
   runner.record.epoch = epoch;
   bool adopted = false;
@@ -139,7 +147,7 @@ void Runners::try_start(const ProcessorId& processor) {
   // `starting` until then. After a restart the epoch of each record counts as over. So no epoch
   // begins twice, not even on both sides of a restart.
   write_record(placed, false);
-  if (adopted) placed.needs_cover = placed.record.commit;
+  if (adopted && saves_in_log(placed)) placed.needs_cover = placed.record.commit;
   world_.events.report(processor, epoch, RunState::starting, "");
 }
 
@@ -168,12 +176,13 @@ flow::Saved Runners::continue_from(const Assignment& assignment, bool& adopted) 
 // say so, so that the held outputs may leave.
 flow::Saved Runners::last_saved(const Assignment& assignment, bool& adopted) {
   const ProcessorSpec& spec = *state_->processors().find(assignment.processor);
-  const flow::ProcessorType* type = flow::find_type(spec.type);
+  const flow::ProcessorType* type = world_.types.find(spec.type);
   const auto local = records_.find(assignment.processor);
   const bool has_local = local != records_.end();
-  if (type == nullptr || type->state == StateScope::none) return {};
+  // The state of an external processor is in the log, too. A node without its engine keeps it.
+  if (type == nullptr ? spec.type != kExternal : type->state == StateScope::none) return {};
   const Checkpoint& checkpoint = assignment.checkpoint;
-  if (type->state == StateScope::node) {
+  if (type != nullptr && type->state == StateScope::node) {
     // An older record belongs to an earlier processor with the same id.
     const bool ours = has_local && local->second.epoch >= checkpoint.epoch;
     return ours ? flow::Saved{{}, local->second.saved.state, {}} : flow::Saved{};
@@ -199,10 +208,10 @@ flow::Saved Runners::last_saved(const Assignment& assignment, bool& adopted) {
 
 Result<void> Runners::make_instance(Runner& runner) {
   if (runner.type == nullptr) {
-    if (runner.spec.type == "external") return {};
+    if (runner.spec.type == kExternal) return {};
     return fail(Code::unprocessable, "there is no processor type \"" + runner.spec.type + "\"");
   }
-  auto processor = flow::make_processor(runner.spec);
+  auto processor = flow::make_processor(runner.spec, world_.types);
   if (!processor) return tl::make_unexpected(processor.error());
   Bytes seed;
   flow::append_key(seed, runner.spec.id);
@@ -237,6 +246,7 @@ void Runners::stop(const ProcessorId& processor, Epoch epoch, const std::string&
   runner.state = RunState::stopping;
   runner.reason = reason;
   over(processor, epoch);
+  external_.end(processor, false, world_.env.clock.now());
   if (!finish_stop(processor)) world_.events.report(processor, epoch, RunState::stopping, reason);
 }
 
@@ -256,6 +266,8 @@ void Runners::kill(Runner& runner, const std::string& reason) {
   runner.reason = reason;
   const ProcessorId id = runner.spec.id;
   over(id, runner.record.epoch);
+  external_.end(id, true, world_.env.clock.now());
+  external_.forget(id);  // The program may wait for a save before its stop returns.
   finish_stop(id);
 }
 
@@ -266,12 +278,15 @@ void Runners::put_back(Runner& runner) {
 }
 
 // "Stopped" opens the handover gate, so the next owner may begin at once. Nothing of this epoch may
-// come after it. So it is said only when the worker has returned and the last commit is durable.
+// come after it. So it is said only when the worker, or the stop of the embedding program, has
+// returned and the last commit is durable.
 bool Runners::finish_stop(const ProcessorId& processor) {
   const auto at = runners_.find(processor);
   if (at == runners_.end()) return false;
   Runner& runner = at->second;
   if (!runner.ending() || runner.open || runner.durable < runner.record.commit) return false;
+  if (external_.holds(processor)) return false;
+  external_.forget(processor);
   const Epoch epoch = runner.record.epoch;
   const std::string reason = std::move(runner.reason);
   if (runner.instance) runner.instance->gone = true;
@@ -297,6 +312,7 @@ void Runners::reconsider(const ProcessorId& processor) {
     if (assignment == nullptr || assignment->epoch != epoch || assignment->owner != options_.self) {
       kill(runner, "it has moved on");
     } else if (assignment->releasing) {
+      external_.forget(processor);  // The log takes no checkpoint of this epoch any more.
       stop(processor, epoch, "released");
     }
     return;

@@ -19,6 +19,7 @@
 
 #include "cluster/view.h"
 #include "flow/saved.h"
+#include "node/external.h"
 #include "node/host_events.h"
 #include "node/queues.h"
 #include "node/runner.h"
@@ -65,6 +66,10 @@ class Runners {
   void stop(const ProcessorId& processor, Epoch epoch, const std::string& reason);
   void stop_all();
 
+  // A processor that the embedding program runs is saved under that epoch. `saved` is called once
+  // the log has it, or says why it has not.
+  void save(const ProcessorId& processor, Epoch epoch, Bytes state, External::Saved saved);
+
   // ---- Time and room
   void lapse(Instant now);  // Ends every epoch if the lease has ended.
   void tick(Instant now);
@@ -89,6 +94,8 @@ class Runners {
   void put_back(Runner& runner);
   bool finish_stop(const ProcessorId& processor);
   bool is_leased(Instant now) const;
+  bool begin_external(Runner& runner, Instant now);
+  bool saves_in_log(const Runner& runner) const;
 
   // ---- Triggers (runners_triggers.cc)
   void schedule(const ProcessorId& processor, Instant now);
@@ -130,6 +137,7 @@ class Runners {
   HostWorld world_;
   Post post_;
   Queues& queues_;
+  External external_;
 
   const State none_;
   const State* state_ = &none_;

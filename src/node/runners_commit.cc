@@ -77,10 +77,10 @@ void Runners::write_record(Runner& runner, bool outputs) {
   }
   const ProcessorId& id = runner.spec.id;
   world_.journal.batch().put(env::Space::state, record_key(id), flow::encode(runner.record));
-  const bool cluster = runner.type != nullptr && runner.type->state == StateScope::cluster;
-  world_.when_safe(id, [this, commit = Commit{id, runner.record.epoch, runner.record.commit,
-                                              cluster ? flow::encode(runner.record.saved) : "",
-                                              outputs}] { committed(commit); });
+  world_.when_safe(
+      id, [this, commit = Commit{id, runner.record.epoch, runner.record.commit,
+                                 saves_in_log(runner) ? flow::encode(runner.record.saved) : "",
+                                 outputs}] { committed(commit); });
 }
 
 void Runners::forget_record(const ProcessorId& processor) {
@@ -109,8 +109,7 @@ void Runners::committed(const Commit& commit) {
   }
   if (runner.state == RunState::starting) {
     runner.state = RunState::running;
-    world_.events.report(commit.processor, commit.epoch, RunState::running,
-                         runner.type == nullptr ? "run by an embedding engine" : "");
+    if (!begin_external(runner, now)) return;
   }
   cover(runner, now);
   if (!finish_stop(commit.processor)) wake_.insert(commit.processor);
@@ -128,6 +127,7 @@ void Runners::cover(Runner& runner, Instant now) {
   const Checkpoint& saved = assignment->checkpoint;
   if (saved.epoch == runner.record.epoch && saved.sequence > runner.covered) {
     runner.covered = saved.sequence;
+    external_.covered(id, runner.covered);
     queues_.outputs_may_leave(id);
     wake_.insert(id);
     const auto end = std::ranges::upper_bound(runner.held, runner.covered);
@@ -152,6 +152,57 @@ void Runners::cover(Runner& runner, Instant now) {
   runner.proposed_at = now;
   timers_.emplace(now + kCheckpointRetry, id);
   world_.events.save_checkpoint(id, {runner.record.epoch, runner.durable, runner.safe});
+}
+
+// ---- Processors that the embedding program runs
+
+// True if what the processor saves goes into the log. A node without an embedding program has
+// nothing to save for it.
+bool Runners::saves_in_log(const Runner& runner) const {
+  return runner.type == nullptr ? external_.is_there() : runner.type->state == StateScope::cluster;
+}
+
+// The epoch is on the disk, so it may begin. A processor of our own waits for its first trigger.
+// False: it cannot begin, and its runner is gone.
+bool Runners::begin_external(Runner& runner, Instant now) {
+  const ProcessorId id = runner.spec.id;
+  const Epoch epoch = runner.record.epoch;
+  if (runner.type == nullptr && external_.is_there()) {
+    auto begun = external_.begin(runner.spec, epoch, runner.record.saved.state, now);
+    if (!begun) {
+      kill(runner, begun.error().message);
+      world_.events.report(id, epoch, RunState::failed, begun.error().message);
+      return false;
+    }
+  }
+  world_.events.report(id, epoch, RunState::running,
+                       runner.type == nullptr ? "run by an embedding engine" : "");
+  return true;
+}
+
+void Runners::save(const ProcessorId& processor, Epoch epoch, Bytes state, External::Saved saved) {
+  lapse(world_.env.clock.now());
+  const auto at = runners_.find(processor);
+  if (at == runners_.end() || !external_.may_save(processor, epoch)) {
+    return saved(fail(Code::forbidden, "the processor " + processor.text() +
+                                           " does not run here under the epoch " +
+                                           std::to_string(epoch.number()) + " any more"));
+  }
+  if (state.size() > flow::kStateMax) {
+    return saved(fail(Code::too_large, "the state has " + std::to_string(state.size()) +
+                                           " bytes: at most " + std::to_string(flow::kStateMax)));
+  }
+  Runner& runner = at->second;
+  const Assignment* assignment = state_->assignments().find(processor);
+  if (assignment == nullptr || assignment->releasing) {
+    return saved(fail(Code::conflict,
+                      "the processor is leaving this node: its next owner goes on from the save "
+                      "before"));
+  }
+  runner.record.saved.state = std::move(state);
+  runner.needs_cover = runner.record.commit + 1;
+  external_.await(processor, runner.needs_cover, std::move(saved));
+  write_record(runner, false);
 }
 
 }  // namespace databridge::node

@@ -34,7 +34,7 @@ void Runners::warn_of_losses(const Runner& runner) {
   for (const auto& [relationship, ids] : queues_.topology().outputs(runner.spec.id)) {
     connected.insert(relationship);
   }
-  if (auto why = flow::why_lossy(runner.spec, connected)) {
+  if (auto why = flow::why_lossy(runner.spec, connected, world_.types)) {
     world_.events.note(runner.spec.id, "warning: " + *why);
   }
 }

@@ -1,0 +1,12 @@
+// The version of DataBridge, as "MAJOR.MINOR.PATCH". The build reads it from here.
+//
+// While MAJOR is 0, the name of the shared library changes with it only when its interface breaks.
+#pragma once
+
+#include <string_view>
+
+namespace databridge {
+
+inline constexpr std::string_view version = "0.1.0";
+
+}  // namespace databridge
