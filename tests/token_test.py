@@ -95,7 +95,7 @@ class Tokens(unittest.TestCase):
                        "DATABRIDGE_CA": self.authority}
         if token:
             path = os.path.join(self.directory, "ctl-token")
-            with open(path, "w") as file:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(token + "\n")
             environment["DATABRIDGE_TOKEN_FILE"] = path
         done = subprocess.run([CONTROL, *words], capture_output=True, text=True, timeout=30,
@@ -301,9 +301,11 @@ class OneNode(unittest.TestCase):
             self.assertEqual(node.api("GET", "/api/cluster/nodes").status, 401)
             bearer = {"Authorization": f"Bearer {made.json['token']}"}
             self.assertEqual(node.api("GET", "/api/cluster/nodes", headers=bearer).status, 200)
-            self.assertEqual(node.api("DELETE", f"/api/cluster/tokens/{made.json['id']}",
-                                      headers=bearer).status, 200)
-            self.assertEqual(node.api("GET", "/api/cluster/nodes").status, 200)
+            # It stays closed: the last token cannot be revoked.
+            kept = node.api("DELETE", f"/api/cluster/tokens/{made.json['id']}", headers=bearer)
+            self.assertEqual(kept.status, 422)
+            self.assertIn("make another one", kept.json["detail"])
+            self.assertEqual(node.api("GET", "/api/cluster/nodes").status, 401)
 
 
 if __name__ == "__main__":
