@@ -245,6 +245,7 @@ void Acceptor::admit(tcp::socket socket) {
   (void)fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   if (!peers_.make_room(local)) {
     complain("requests are at work on all connections to the API: new ones are refused");
+    if (options_.tls) return;
     const ApiResponse answer =
         problem(Code::unavailable, "requests are at work on all connections: try again");
     // A few hundred bytes always fit into an empty send buffer.

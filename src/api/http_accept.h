@@ -101,6 +101,7 @@ class Acceptor {
     std::function<void(const std::string&)> trouble;  // In words, at most once a minute.
     // True: clients wait in the queue of the socket for a moment. Empty: never.
     std::function<bool()> busy{};
+    bool tls = false;  // Clients speak TLS, so a refusal in plain words would tell them nothing.
   };
 
   Acceptor(boost::asio::io_context& io, Peers& peers, Options options);

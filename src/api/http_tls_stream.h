@@ -146,7 +146,7 @@ class TlsStream {
 
   Socket socket_;
   Tls* tls_;
-  std::unique_ptr<int> descriptor_;  // OpenSSL's reads and writes use it; -1: none any more.
+  std::unique_ptr<Wire> wire_;
   std::unique_ptr<ssl_st, Free> ssl_;
   bool shaken_ = false;  // The handshake is done, and no error has come since.
 };
