@@ -185,8 +185,10 @@ TlsStream::TlsStream(Socket socket, Tls& tls)
       tls_(&tls),
       wire_(std::make_unique<Wire>(socket_.native_handle())),
       ssl_(SSL_new(tls.context())) {
-  BIO* const bio = ssl_ == nullptr ? nullptr : BIO_new(socket_method());
-  if (bio == nullptr) throw std::bad_alloc();
+  BIO* const bio = ssl_ ? BIO_new(socket_method()) : nullptr;
+  if (bio == nullptr) throw std::bad_alloc();  // The acceptor closes the connection and goes on.
+  ErrorCode ec;
+  remote_ = socket_.remote_endpoint(ec).address();
   BIO_set_data(bio, wire_.get());
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
@@ -206,14 +208,12 @@ TlsStream::Step TlsStream::shake_once() {
   if (error == SSL_ERROR_WANT_READ) return Step::wants_read;
   if (error == SSL_ERROR_WANT_WRITE) return Step::wants_write;
   tls_->ended(*wire_);
-  ErrorCode ec;
   if (!socket_.is_open() || wire_->gave_way) {
-    tls_->failed("a client", "it took too long, or gave way to a new client");
+    tls_->failed(remote_.to_string(), "it took too long, or gave way to a new client");
     return Step::ended;
   }
-  const auto remote = socket_.remote_endpoint(ec);
   const bool plain = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
-  tls_->failed(ec ? "a client" : remote.address().to_string(),
+  tls_->failed(remote_.to_string(),
                plain ? "it speaks plain HTTP, and this port speaks TLS: use https://"
                : wire_->hello_refused ? HelloLimit::kWhy
                                       : why());
@@ -223,7 +223,8 @@ TlsStream::Step TlsStream::shake_once() {
     const int descriptor = socket_.native_handle();
     // A few hundred bytes always fit into an empty send buffer.
     (void)::send(descriptor, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    socket_.shutdown(Socket::shutdown_send, ec);
+    ErrorCode ignored;
+    socket_.shutdown(Socket::shutdown_send, ignored);
   }
   return Step::ended;
 }
