@@ -1,7 +1,5 @@
 #include "ctl/commands.h"
 
-#include <arpa/inet.h>
-
 #include <cstdio>
 
 #include "base/bytes.h"
@@ -61,19 +59,6 @@ Result<std::string> read_token(const std::string& path) {
   return fail(Code::invalid, path +
                                  " must hold one line with a token, dbt_…; this is the file of "
                                  "a client, not the token file of a node");
-}
-
-// Whether a URL, or "host:port", names this machine by an address that leads nowhere else.
-bool is_loopback(std::string_view url) {
-  const size_t scheme = url.find("://");
-  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
-  url = url.substr(0, url.find_first_of("/?#"));
-  url.remove_prefix(url.rfind('@') + 1);  // npos + 1 is 0.
-  if (url.starts_with('[')) return url.substr(0, url.find(']') + 1) == "[::1]";
-  const std::string host(url.substr(0, url.find(':')));
-  in_addr address{};
-  return host == "localhost" || (::inet_pton(AF_INET, host.c_str(), &address) == 1 &&
-                                 (ntohl(address.s_addr) >> 24) == 127);
 }
 
 // Where the API is. A token goes to another machine by TLS only.

@@ -1,5 +1,6 @@
 #include "ctl/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -153,6 +154,19 @@ Result<void> Http::stream(const std::string& path, const std::vector<std::string
   }
   return fail(Code::unavailable,
               fmt::format("the stream from {} ended: {}", target_.base, curl_easy_strerror(code)));
+}
+
+bool is_loopback(std::string_view url) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (url.starts_with(scheme)) url.remove_prefix(scheme.size());
+  }
+  url = url.substr(0, url.find_first_of("/?#"));
+  url.remove_prefix(url.rfind('@') + 1);  // npos + 1 is 0.
+  if (url.starts_with('[')) return url.substr(0, url.find(']') + 1) == "[::1]";
+  const std::string host(url.substr(0, url.find(':')));
+  in_addr address{};
+  return host == "localhost" || (::inet_pton(AF_INET, host.c_str(), &address) == 1 &&
+                                 (ntohl(address.s_addr) >> 24) == 127);
 }
 
 std::string escape(std::string_view text) {

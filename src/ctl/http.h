@@ -56,6 +56,9 @@ class Http {
   void* handle_;  // CURL*, kept so that the connection stays open.
 };
 
+// Whether a URL, or "host:port", names this machine by an address that leads nowhere else.
+bool is_loopback(std::string_view url);
+
 // "a b/c" → "a%20b%2Fc": for one segment of a path, or for a value in a query.
 std::string escape(std::string_view text);
 

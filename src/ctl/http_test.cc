@@ -306,6 +306,7 @@ TEST_F(TokenFiles, ATokenIsNotSentAsClearText) {
     return ctl(api, words).err;
   };
   EXPECT_THAT(asked("0.0.0.0:1", {}), HasSubstr("no answer from https://0.0.0.0:1:"));
+  EXPECT_THAT(asked("0.0.0.0:1/?://127.0.0.1", {}), HasSubstr("no answer from https://0.0.0.0:1/"));
   EXPECT_THAT(asked("http://0.0.0.0:1", {"--insecure"}), HasSubstr("no answer from http://0.0"));
   for (const char* near : {"127.0.0.1:1", "http://[::1]:1", "localhost:1", "http://127.9.9.9:1"}) {
     EXPECT_THAT(asked(near, {}), HasSubstr("no answer from http://")) << near;
