@@ -34,7 +34,7 @@ class Backend {
   virtual void on_publish(std::function<void()> published) = 0;
 
   // Doubtful points of this node's configuration, in words. They never change. Any thread.
-  virtual std::vector<std::string> warnings() const = 0;
+  virtual const std::vector<std::string>& warnings() const = 0;
 
   // Bytes that nobody can guess, for a new token. Any thread, never blocks.
   virtual Bytes secret_bytes(size_t count) const = 0;

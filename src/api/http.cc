@@ -164,7 +164,6 @@ class Core : public std::enable_shared_from_this<Core> {
   // In order of deadline, since all wait for the same time.
   std::deque<std::shared_ptr<Exchange>> waiting_;
   std::list<std::shared_ptr<Watcher>> watchers_;
-  Clock::time_point day_begun_ = Clock::now();
   EventBatches batches_;  // For one round of feeding watchers.
   std::atomic<size_t> watching_{0};
   std::atomic<bool> pump_pending_{false};
@@ -522,10 +521,6 @@ void Core::tick() {
   connections_.look_at_clock();
   look_at_watchers();
   const auto now = Clock::now();
-  if (options_.daily && now - day_begun_ >= options_.day) {
-    day_begun_ = now;
-    options_.daily();
-  }
 
   while (!waiting_.empty() && (waiting_.front()->answered || waiting_.front()->deadline <= now)) {
     const std::shared_ptr<Exchange> exchange = waiting_.front();

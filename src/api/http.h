@@ -45,8 +45,6 @@ struct HttpOptions {
   // Gets one line for the log about a request or connection that was refused or ended. Server
   // thread.
   std::function<void(const std::string& line)> on_trouble;
-  // Called once a day, the first time after a day. Server thread.
-  std::function<void()> daily;
   uint64_t seed = 0;  // It must differ between nodes and between starts.
 
   size_t connections_max = 2000;  // The value that connections_allowed returns.
@@ -57,7 +55,6 @@ struct HttpOptions {
   std::chrono::milliseconds write_timeout{20'000};     // For a client that reads nothing.
   std::chrono::milliseconds answer_timeout{30'000};
   std::chrono::milliseconds stream_heartbeat{5'000};
-  std::chrono::milliseconds day{std::chrono::hours(24)};
   // If the process stood still for longer, it reads no older bytes.
   std::chrono::milliseconds away_max{60'000};
 };

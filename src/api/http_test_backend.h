@@ -118,7 +118,7 @@ class TestBackend : public Backend {
     return spec;
   }
 
-  std::vector<std::string> warnings() const override { return warned; }
+  const std::vector<std::string>& warnings() const override { return warned; }
 
   // In a test they are not secret, but each call gives other ones.
   Bytes secret_bytes(size_t count) const override {

@@ -259,17 +259,6 @@ TEST_F(HttpTlsTest, AHelloThatClaimsTooMuchEndsItsConnection) {
   EXPECT_THAT(troubles(), HasSubstr("127.0.0.1 has failed: its first message is longer"));
 }
 
-TEST_F(HttpTlsTest, OnceADayIsOnceADay) {
-  std::atomic<int> days = 0;
-  HttpOptions options;
-  options.stream_heartbeat = std::chrono::milliseconds(10);  // It also sets how often it looks.
-  options.day = std::chrono::milliseconds(50);
-  options.daily = [&] { ++days; };
-  start_tls(options);
-  while (days < 3) std::this_thread::yield();
-  server.reset();
-}
-
 TEST_F(HttpTlsTest, HandshakesHaveATimeOfTheirOwn) {
   HttpOptions options;
   options.handshake_timeout = std::chrono::milliseconds(300);

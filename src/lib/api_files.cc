@@ -41,13 +41,13 @@ Result<api::ServerTls> load_tls(const Config::Api& api) {
   return api::ServerTls{std::move(loaded->context), loaded->ends};
 }
 
-std::string warn_of_end(const Config::Api& api, int64_t ends) {
+std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls) {
   constexpr int64_t kDay = 86'400;
-  if (ends == 0) return {};
-  const int64_t left = platform::seconds_until(ends);
+  if (!tls.context) return {};
+  const int64_t left = platform::seconds_until(tls.ends);
   if (left > 30 * kDay) return {};
   return fmt::format("the API's certificate {} {} on {}: make a new one and send SIGHUP",
-                     api.tls_cert, left > 0 ? "ends" : "has ended", platform::date_text(ends));
+                     api.tls_cert, left > 0 ? "ends" : "has ended", platform::date_text(tls.ends));
 }
 
 }  // namespace databridge::lib

@@ -5,7 +5,6 @@
 // - Threads: any.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 
 #include "api/http.h"
@@ -20,8 +19,7 @@ Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& ap
 // Without a context: no certificate was given.
 Result<api::ServerTls> load_tls(const Config::Api& api);
 
-// A warning, if the certificate ends within thirty days; else empty. `ends` is in seconds of Unix
-// time; 0: there is no certificate.
-std::string warn_of_end(const Config::Api& api, int64_t ends);
+// A warning, if the certificate ends within thirty days; else empty.
+std::string warn_of_end(const Config::Api& api, const api::ServerTls& tls);
 
 }  // namespace databridge::lib

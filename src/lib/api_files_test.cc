@@ -30,7 +30,7 @@ class ApiFiles : public testing::Test {
 TEST_F(ApiFiles, WithoutFilesThereIsNeitherTlsNorTokens) {
   EXPECT_EQ(load_tokens(api).value(), nullptr);
   EXPECT_EQ(load_tls(api)->context, nullptr);
-  EXPECT_EQ(warn_of_end(api, 0), "");
+  EXPECT_EQ(warn_of_end(api, {}), "");
 }
 
 TEST_F(ApiFiles, TokensAreReadAndErrorsNameFileAndLine) {
@@ -70,7 +70,7 @@ TEST_F(ApiFiles, ACertificateIsReadAndItsEndIsToldAMonthBefore) {
     const auto tls = load_tls(api);
     ASSERT_TRUE(tls) << tls.error().message;
     EXPECT_NE(tls->context, nullptr);
-    EXPECT_EQ(warn_of_end(api, tls->ends).empty(), days == 40) << warn_of_end(api, tls->ends);
+    EXPECT_EQ(warn_of_end(api, *tls).empty(), days == 40) << warn_of_end(api, *tls);
   }
   api.tls_key = directory + "/node-29.key";
   EXPECT_EQ(load_tls(api).error().code, Code::unprocessable);

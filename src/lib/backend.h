@@ -14,10 +14,8 @@ namespace databridge::lib {
 
 class EngineBackend final : public api::Backend {
  public:
-  // `more` returns a warning that comes with time, or an empty text. Any thread.
-  EngineBackend(node::Engine& engine, std::vector<std::string> warnings,
-                std::function<std::string()> more)
-      : engine_(engine), warnings_(std::move(warnings)), more_(std::move(more)) {}
+  EngineBackend(node::Engine& engine, std::vector<std::string> warnings)
+      : engine_(engine), warnings_(std::move(warnings)) {}
 
   cluster::ViewPtr view() const override { return engine_.view(); }
   void submit(cluster::Request request, std::function<void(cluster::Answer)> done) override {
@@ -26,11 +24,7 @@ class EngineBackend final : public api::Backend {
   void on_publish(std::function<void()> published) override {
     engine_.on_publish(std::move(published));
   }
-  std::vector<std::string> warnings() const override {
-    std::vector<std::string> all = warnings_;
-    if (std::string more = more_(); !more.empty()) all.push_back(std::move(more));
-    return all;
-  }
+  const std::vector<std::string>& warnings() const override { return warnings_; }
   Bytes secret_bytes(size_t count) const override;
   Result<FlowSpec> parse_flow(std::string_view text, api::FlowFormat format,
                               const FlowId& id) const override;
@@ -39,7 +33,6 @@ class EngineBackend final : public api::Backend {
  private:
   node::Engine& engine_;
   const std::vector<std::string> warnings_;
-  const std::function<std::string()> more_;
 };
 
 }  // namespace databridge::lib

@@ -259,12 +259,13 @@ Result<void> Node::serve_api() {
   options.tokens = std::move(*tokens);
   auto tls = load_tls(config_.api);
   if (!tls) return tl::make_unexpected(tls.error());
-  certificate_ends_ = tls->ends;
-  warn_of_certificate();
-  options.daily = [this] { warn_of_certificate(); };
+  std::vector<std::string> warnings = config_.warnings;
+  if (std::string warning = warn_of_end(config_.api, *tls); !warning.empty()) {
+    log_.write(platform::LogLevel::warn, "node", warning);
+    warnings.push_back(std::move(warning));
+  }
   options.tls = std::move(*tls);
-  backend_ = std::make_unique<EngineBackend>(
-      *engine_, config_.warnings, [this] { return warn_of_end(config_.api, certificate_ends_); });
+  backend_ = std::make_unique<EngineBackend>(*engine_, std::move(warnings));
   auto http = api::HttpServer::start(*backend_, std::move(options));
   if (!http) return tl::make_unexpected(http.error());
   http_ = std::move(*http);
@@ -285,11 +286,6 @@ void Node::run() {
 
 void Node::stop() { engine_->stop(); }
 
-void Node::warn_of_certificate() {
-  const std::string warning = warn_of_end(config_.api, certificate_ends_);
-  if (!warning.empty()) log_.write(platform::LogLevel::warn, "node", warning);
-}
-
 void Node::reload_api_files() {
   const auto failed = [this](const Error& error) {
     log_.write(platform::LogLevel::error, "node", error.message + "; the old content still counts");
@@ -308,8 +304,9 @@ void Node::reload_api_files() {
   if (config_.api.tls_cert.empty()) return;
   auto tls = load_tls(config_.api);
   if (!tls) return failed(tls.error());
-  certificate_ends_ = tls->ends;
-  warn_of_certificate();
+  if (const std::string warning = warn_of_end(config_.api, *tls); !warning.empty()) {
+    log_.write(platform::LogLevel::warn, "node", warning);
+  }
   http_->set_tls(std::move(*tls));
   log_.write(platform::LogLevel::info, "node", "certificate read again: " + config_.api.tls_cert);
 }

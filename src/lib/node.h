@@ -10,7 +10,6 @@
 // room may end the process, when work goes on after its lease (safety.md 1.6).
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -96,7 +95,6 @@ class Node {
   Result<void> open_engine(const cluster::Timing& timing);
   Result<void> serve_api();
   void reload_api_files();
-  void warn_of_certificate();
   MemberInfo member_info() const;
   node::EngineOptions engine_options(const cluster::Timing& timing);
 
@@ -106,7 +104,6 @@ class Node {
   std::vector<std::string> file_roots_;  // The roots that other nodes are told of.
   size_t api_connections_ = 0;           // The most API connections at one time.
   std::optional<Error> failure_;
-  std::atomic<int64_t> certificate_ends_{0};  // Of the API's certificate; 0: there is none.
 
   // The parts end from the last to the first, which is not the reverse of how they are made.
   std::unique_ptr<env::Clock> clock_;
