@@ -193,6 +193,7 @@ void texts(Seeds& seeds) {
   }
   const std::string token = "dbt_" + std::string(12, 'a') + "_" + std::string(64, 'b');
   seeds.put("token", "Bearer " + token);
+  seeds.put("hello", std::string("\x16\x03\x01\x00\x08\x01\x00\x00\x04xxxx", 13));
   seeds.put("token", token_line(Token{std::string(12, 'a'), "ci", TokenRole::operate,
                                       hash_of_token(token), 1'700'000'000'000, 0}));
   for (const char* path : {"examples/logs.yaml"}) {

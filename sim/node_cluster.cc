@@ -389,7 +389,9 @@ void NodeCluster::arrive(size_t node) {
 
 void NodeCluster::ask(size_t node, cluster::RequestBody body, node::Engine::Done done,
                       const std::string& key) {
-  engine(node).submit({std::move(body), key}, std::move(done));
+  cluster::Request request{std::move(body), key};
+  request.by = {"sim (000000000000)", "10.0.0.1"};  // Once there are tokens, each client has one.
+  engine(node).submit(std::move(request), std::move(done));
   world_->wake(node);
 }
 

@@ -108,7 +108,7 @@ cluster::RequestBody NodeRequests::draw_token() {
   const uint64_t turn = drawn_ / 16;
   const std::string id = "00000000000" + std::to_string(turn % 3);
   if (turn % 5 < 2) return cluster::Change{DeleteToken{id}};
-  const auto role = static_cast<TokenRole>(turn % 2);
+  const auto role = static_cast<TokenRole>(turn % 7 % 3);
   return cluster::Change{PutToken{id, "sim", role, Bytes(kTokenHashSize, 'h'), 60'000}};
 }
 

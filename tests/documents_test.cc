@@ -85,7 +85,8 @@ TEST(Documents, FlagsInThemExist) {
     for (auto at = std::sregex_iterator(text.begin(), text.end(), flag);
          at != std::sregex_iterator(); ++at) {
       const auto name = at->str();
-      if (name == "--api" || name == "--file") continue;  // These are flags of databridgectl.
+      // These are flags of databridgectl.
+      if (name == "--api" || name == "--file" || name == "--insecure") continue;
       const bool there = help.find("  " + name + "=") != std::string::npos ||
                          help.find("  " + name + "\n") != std::string::npos;
       EXPECT_TRUE(there) << path << ": " << name;

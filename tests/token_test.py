@@ -95,7 +95,7 @@ class Tokens(unittest.TestCase):
                        "DATABRIDGE_CA": self.authority}
         if token:
             path = os.path.join(self.directory, "ctl-token")
-            with open(path, "w") as file:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(token + "\n")
             environment["DATABRIDGE_TOKEN_FILE"] = path
         done = subprocess.run([CONTROL, *words], capture_output=True, text=True, timeout=30,
@@ -134,6 +134,7 @@ class Tokens(unittest.TestCase):
         self.assertRegex(listed, rf"(?m)^{token[4:16]} +ci +operate +\S+Z +\S+Z$")
         self.assertNotIn(token, listed)
 
+        self.make("admin")  # The last token of the cluster could not be revoked.
         self.control("token", "revoke", token[4:16], token=self.admin, node=first)
         for node in self.cluster.nodes:
             wait_until(lambda: self.status_with(node, token) == 401, 1, "the token is refused")
@@ -179,6 +180,7 @@ class Tokens(unittest.TestCase):
 
     def test_a_reload_changes_tokens_and_certificate_under_a_stream(self):
         node = self.cluster.nodes[0]
+        self.make("admin")  # The last token of the cluster could not be revoked.
         kept = self.make("read")
         wait_until(lambda: self.status_with(node, kept) == 200, 5, "the token counts")
         with contextlib.closing(node.connect(timeout=20)) as connection:
@@ -301,9 +303,11 @@ class OneNode(unittest.TestCase):
             self.assertEqual(node.api("GET", "/api/cluster/nodes").status, 401)
             bearer = {"Authorization": f"Bearer {made.json['token']}"}
             self.assertEqual(node.api("GET", "/api/cluster/nodes", headers=bearer).status, 200)
-            self.assertEqual(node.api("DELETE", f"/api/cluster/tokens/{made.json['id']}",
-                                      headers=bearer).status, 200)
-            self.assertEqual(node.api("GET", "/api/cluster/nodes").status, 200)
+            # It stays closed: the last token cannot be revoked.
+            kept = node.api("DELETE", f"/api/cluster/tokens/{made.json['id']}", headers=bearer)
+            self.assertEqual(kept.status, 422)
+            self.assertIn("make another one", kept.json["detail"])
+            self.assertEqual(node.api("GET", "/api/cluster/nodes").status, 401)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ ApiResponse unauthorized(const NoCaller& none) {
       detail = "this token does not count here: it is wrong, or it was revoked";
       break;
     case Reason::expired:
-      detail = fmt::format("the token {} has ended: ask for a new one", none.token);
+      detail = fmt::format("the token {} has expired: ask for a new one", none.token);
       break;
   }
   ApiResponse response = problem("unauthorized", 401, detail);

@@ -88,7 +88,7 @@ TEST_F(AuthTest, RefusalsDoNotTellWhichTokensExist) {
   };
   EXPECT_EQ(shown(wrong).body, shown(text_of('9')).body);
   EXPECT_EQ(shown(wrong).status, 401);
-  EXPECT_THAT(shown(text_of('4')).body, HasSubstr("the token t4 (444444444444) has ended"));
+  EXPECT_THAT(shown(text_of('4')).body, HasSubstr("the token t4 (444444444444) has expired"));
   EXPECT_THAT(shown(wrong).headers[0].second, HasSubstr("Bearer realm="));
   for (const char digit : {'4', '9'}) {
     EXPECT_THAT(shown(text_of(digit)).body, Not(HasSubstr(std::string(64, digit))));
@@ -169,7 +169,7 @@ TEST_F(DoorTest, AnEmptyTokenFileIsATokenFile) {
 
 TEST_F(DoorTest, FailuresAreToldOnceAndSlowedDown) {
   for (uint32_t i = 0; i < Door::kFailuresMax; ++i) EXPECT_EQ(status(bad), 401);
-  EXPECT_THAT(lines, ElementsAre(HasSubstr("refused GET from 10.0.0.1: it has shown the token "
+  EXPECT_THAT(lines, ElementsAre(HasSubstr("refused GET from 10.0.0.1: it showed the token "
                                            "999999999999, which is unknown or was revoked")));
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(status(bad), 429);
   EXPECT_EQ(lines.size(), 2u);
@@ -189,13 +189,34 @@ TEST_F(DoorTest, ManyAddressesFillNeitherMemoryNorLog) {
   EXPECT_EQ(lines.size(), Door::kLinesMax);
   now += Door::kWindow;
   status(bad);
-  EXPECT_THAT(lines.at(Door::kLinesMax), HasSubstr("99980 more refusals were not told"));
+  EXPECT_THAT(lines.at(Door::kLinesMax), HasSubstr("99980 more refusals were not logged"));
 }
 
 TEST_F(DoorTest, ARefusedRoleIsAnAuditLine) {
   EXPECT_EQ(pass(good, Need::operate).refused->status, 403);
   EXPECT_THAT(lines, ElementsAre("audit: refused GET /api/cluster/nodes by t1 (111111111111) from "
                                  "10.0.0.1: its role is read"));
+}
+
+TEST_F(DoorTest, StrangersDoNotHideAuditLines) {
+  for (int i = 0; i < 100; ++i) status(bad, "10.0.0." + std::to_string(i));
+  lines.clear();
+  for (uint32_t i = 0; i < Door::kLinesMax + 3; ++i) pass(good, Need::operate);
+  EXPECT_EQ(lines.size(), Door::kLinesMax);
+  now += Door::kWindow;
+  pass(good, Need::operate);
+  EXPECT_EQ(lines.at(Door::kLinesMax),
+            "audit: of the token t1 (111111111111), 3 more refusals were not logged one by one");
+}
+
+TEST_F(DoorTest, FailedHandshakesAreLoggedOncePerAddress) {
+  for (int i = 0; i < 10; ++i) door.handshake_failed("10.0.0.1", "it is odd", now);
+  door.handshake_failed("10.0.0.2", "it is odd", now);
+  EXPECT_THAT(lines,
+              ElementsAre(HasSubstr("a TLS handshake with 10.0.0.1 has failed: it is odd; its"),
+                          HasSubstr("10.0.0.2")));
+  EXPECT_EQ(status(bad), 401);
+  EXPECT_EQ(lines.size(), 3u);  // A token is another matter.
 }
 
 TEST_F(DoorTest, NoLineHasASecret) {

@@ -18,7 +18,7 @@ std::string what_of(const NoCaller& none) {
     case Reason::wrong:
       return fmt::format("a wrong token with the id {}", none.token);
     case Reason::expired:
-      return fmt::format("the token {}, which has ended", none.token);
+      return fmt::format("the token {}, which has expired", none.token);
   }
   return "no token";
 }
@@ -32,11 +32,12 @@ Door::Passed Door::pass(const Visit& visit, const cluster::View& view) {
   if (!caller) {
     const NoCaller& none = caller.error();
     ++failed_[static_cast<size_t>(none.reason)];
-    const uint32_t failures = count(visit.address, visit.now);
+    const uint32_t failures = ++record_of(visit.address, visit.now).count;
     if (failures == 1 || failures == kFailuresMax + 1) {
-      say(fmt::format("refused {} from {}: it has shown {}{}", visit.method, visit.address,
+      say_of_stranger(
+          fmt::format("refused {} from {}: it showed {}{}", visit.method, visit.address,
                       what_of(none),
-                      failures == 1 ? "" : "; further failures of it are not told for a minute"),
+                      failures == 1 ? "" : "; its further failures are not logged for a minute"),
           visit.now);
     }
     if (failures <= kFailuresMax) return {unauthorized(none), std::nullopt};
@@ -48,7 +49,9 @@ Door::Passed Door::pass(const Visit& visit, const cluster::View& view) {
   }
   if (auto refused = forbidden(visit.need, *caller)) {
     ++forbidden_;
-    say(fmt::format("audit: refused {} {} by {} from {}: its role is {}", visit.method,
+    if (audits_.size() >= 2 * kTokensMax) audits_.clear();  // Most of them were revoked.
+    say(audits_[caller->id], fmt::format("audit: of the token {}, ", caller->label),
+        fmt::format("audit: refused {} {} by {} from {}: its role is {}", visit.method,
                     without_tokens(visit.path.substr(0, 256)), caller->label, visit.address,
                     name(caller->role)),
         visit.now);
@@ -57,38 +60,46 @@ Door::Passed Door::pass(const Visit& visit, const cluster::View& view) {
   return {std::nullopt, std::move(*caller)};
 }
 
-uint32_t Door::count(std::string_view address, Instant now) {
+void Door::handshake_failed(const std::string& address, const char* why, Instant now) {
+  if (++record_of(address, now).handshakes > 1) return;
+  say_of_stranger(fmt::format("a TLS handshake with {} has failed: {}; its further failed "
+                              "handshakes are not logged for a minute",
+                              address, why),
+                  now);
+}
+
+Door::Record& Door::record_of(std::string_view address, Instant now) {
   auto found = records_.find(address);
   if (found == records_.end()) {
     if (records_.size() >= kAddressesMax) {
       records_.erase(records_.find(in_order_.begin()->second));
       in_order_.erase(in_order_.begin());
     }
-    found = records_.emplace(std::string(address), Record{now, 0, ++numbers_}).first;
+    found = records_.emplace(std::string(address), Record{now, 0, 0, ++numbers_}).first;
     in_order_.emplace(numbers_, found->first);
   }
   Record& record = found->second;
   if (now - record.begun >= kWindow) {
     record.begun = now;
-    record.count = 0;
+    record.count = record.handshakes = 0;
   }
-  return ++record.count;
+  return record;
 }
 
 // Many addresses together cannot fill the log either.
-void Door::say(const std::string& line, Instant now) {
+void Door::say(Budget& budget, const std::string& whose, const std::string& line, Instant now) {
   if (!note_) return;
-  if (lines_begun_ == Instant() || now - lines_begun_ >= kWindow) {
-    if (unsaid_ > 0) note_(fmt::format("{} more refusals were not told one by one", unsaid_));
-    lines_begun_ = now;
-    lines_ = 0;
-    unsaid_ = 0;
+  if (budget.begun == Instant() || now - budget.begun >= kWindow) {
+    if (budget.unsaid > 0) {
+      note_(fmt::format("{}{} more refusals were not logged one by one", whose, budget.unsaid));
+    }
+    budget = {now, 0, 0};
   }
-  if (lines_ >= kLinesMax) {
-    ++unsaid_;
+  if (budget.lines >= kLinesMax) {
+    ++budget.unsaid;
     return;
   }
-  ++lines_;
+  ++budget.lines;
   note_(line);
 }
 

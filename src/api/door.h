@@ -46,9 +46,15 @@ class Door {
   };
   Passed pass(const Visit& visit, const cluster::View& view);
 
-  bool still_counts(const Caller& caller, const cluster::View& view, int64_t unix_ms) const {
-    return api::still_counts(caller, known(view), unix_ms);
+  // Whether a client may still get what it was let in for. It showed no token if none was wanted.
+  bool may_stay(const std::optional<Caller>& caller, const cluster::View& view,
+                int64_t unix_ms) const {
+    const KnownTokens tokens = known(view);
+    return caller ? still_counts(*caller, tokens, unix_ms) : !tokens.wanted();
   }
+
+  // A TLS handshake with that address has failed.
+  void handshake_failed(const std::string& address, const char* why, Instant now);
 
   std::string metrics() const;  // The series of this object, for /metrics.
 
@@ -56,29 +62,38 @@ class Door {
   // So many failures of one address in one window, and it gets 429 for each further one.
   static constexpr uint32_t kFailuresMax = 30;
   static constexpr Duration kWindow = 60s;
-  static constexpr uint32_t kLinesMax = 20;  // Lines for the log in one window.
+  // Lines for the log in one window: about all strangers, and about each token.
+  static constexpr uint32_t kLinesMax = 20;
 
  private:
   // The failures of one address.
   struct Record {
     Instant begun;
     uint32_t count = 0;
+    uint32_t handshakes = 0;
     uint64_t number = 0;  // Counts records, so that the oldest can be found.
   };
 
   KnownTokens known(const cluster::View& view) const { return {file_.get(), view.state.tokens()}; }
-  // Counts a failure. Returns how many there were in this window.
-  uint32_t count(std::string_view address, Instant now);
-  void say(const std::string& line, Instant now);
+  // The failures of an address in this window.
+  Record& record_of(std::string_view address, Instant now);
+  struct Budget {
+    Instant begun;
+    uint32_t lines = 0;
+    uint64_t unsaid = 0;
+  };
+  // `whose` begins the line about those that were not logged.
+  void say(Budget& budget, const std::string& whose, const std::string& line, Instant now);
+  void say_of_stranger(const std::string& line, Instant now) { say(strangers_, "", line, now); }
 
   std::shared_ptr<const FileTokens> file_;  // Shared: a reload hands in another one.
   const Note note_;
   std::map<std::string, Record, std::less<>> records_;
   std::map<uint64_t, std::string> in_order_;  // The same records, the oldest first.
   uint64_t numbers_ = 0;
-  Instant lines_begun_;
-  uint32_t lines_ = 0;
-  uint64_t unsaid_ = 0;
+  Budget strangers_;
+  // By the id of a token: strangers must not be able to keep these lines out of the log.
+  std::map<std::string, Budget> audits_;
   std::array<uint64_t, kReasons> failed_{};  // By reason.
   uint64_t forbidden_ = 0;
   uint64_t limited_ = 0;

@@ -84,21 +84,29 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(Backend& backend, HttpOptions options)
       : backend_(backend),
         options_(std::move(options)),
-        door_(options_.tokens, options_.on_trouble),
+        door_(std::exchange(options_.tokens, nullptr), options_.on_trouble),
         routes_(backend, options_.seed, [this] { return door_.metrics() + tls_.metrics(); }),
         heavy_routes_(backend, ~options_.seed),
         log_(options_.access_log),
         peers_({options_.connections_max, kLocalReserve, options_.away_max, options_.on_trouble}),
-        connections_({options_.read_timeout, options_.write_timeout, tls_,
+        connections_({options_.read_timeout, options_.handshake_timeout, options_.write_timeout,
+                      tls_,
                       [this](const ConnectionPtr& connection, HttpRequest&& request) {
                         take(connection, std::move(request));
+                      },
+                      [this](const ConnectionPtr& connection, const HttpRequest& head) {
+                        return refuse_body(connection, head);
                       }}),
-        tls_(io_, options_.on_trouble),
+        tls_(io_,
+             [this](const std::string& address, const char* why) {
+               door_.handshake_failed(address, why, Instant(Clock::now().time_since_epoch()));
+             }),
         acceptor_(io_, peers_,
                   {.take = [this](auto socket,
                                   auto peer) { welcome(std::move(socket), std::move(peer)); },
                    .trouble = options_.on_trouble,
-                   .busy = [this] { return tls_.is_busy(); }}),
+                   .busy = [this] { return tls_.is_busy(); },
+                   .tls = options_.tls.context != nullptr}),
         tick_(io_) {}
 
   Result<void> open();
@@ -112,7 +120,9 @@ class Core : public std::enable_shared_from_this<Core> {
 
  private:
   void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
+  Exchange begin(const ConnectionPtr& connection, const HttpRequest& request) const;
   void take(const ConnectionPtr& connection, HttpRequest&& request);
+  std::optional<ApiResponse> refuse_body(const ConnectionPtr& connection, const HttpRequest& head);
   std::optional<ApiResponse> ask_for_token(const HttpRequest& request, const Target& target,
                                            const cluster::View& view, Exchange& exchange);
   std::optional<ApiResponse> refuse_head(const HttpRequest& request, const Target& target,
@@ -132,12 +142,12 @@ class Core : public std::enable_shared_from_this<Core> {
   void feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view);
   void write(const std::shared_ptr<Watcher>& watcher, std::shared_ptr<const std::string> text);
   void pump();
-  bool end_if_revoked(Watcher& watcher, const cluster::View& view) const;
+  bool end_if_shut_out(Watcher& watcher, const cluster::View& view) const;
   void look_at_watchers();
   void tick();
 
   Backend& backend_;
-  const HttpOptions options_;
+  HttpOptions options_;
   Door door_;
   Routes routes_;
   Routes heavy_routes_;  // For the worker.
@@ -174,7 +184,8 @@ Result<void> Core::open() {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
                                       options_.port, ec.message()));
   }
-  tls_.set_context(options_.tls.context);
+  // A key or token that is replaced later must not stay in memory here.
+  tls_.set_context(std::exchange(options_.tls, {}).context);
   acceptor_.start();
   return {};
 }
@@ -206,17 +217,32 @@ void Core::stop() {
   });
 }
 
-void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
-  auto exchange = std::make_shared<Exchange>();
-  exchange->connection = connection;
-  exchange->ended_all = peers_.ended_all();
-  exchange->begun = Clock::now();
-  exchange->head = request.head();
-  exchange->gzip = takes_gzip(request.accept_encoding);
+Exchange Core::begin(const ConnectionPtr& connection, const HttpRequest& request) const {
+  Exchange exchange;
+  exchange.connection = connection;
+  exchange.ended_all = peers_.ended_all();
+  exchange.begun = Clock::now();
+  exchange.head = request.head();
+  exchange.gzip = takes_gzip(request.accept_encoding);
   if (log_.wanted()) {
-    exchange->method = request.asks.method;
-    exchange->target = request.asks.target;
+    exchange.method = request.asks.method;
+    exchange.target = request.asks.target;
   }
+  return exchange;
+}
+
+// Strangers must not make the node hold their bodies, so the token is looked at before the body has
+// come whole, and again when it has.
+std::optional<ApiResponse> Core::refuse_body(const ConnectionPtr& connection,
+                                             const HttpRequest& head) {
+  Exchange exchange = begin(connection, head);
+  auto refused = ask_for_token(head, split_target(head.asks.target), *backend_.view(), exchange);
+  if (refused) log(exchange, refused->status, refused->body.size());
+  return refused;
+}
+
+void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
+  auto exchange = std::make_shared<Exchange>(begin(connection, request));
   auto target = split_target(request.asks.target);
   if (auto refused = refuse_head(request, target, &exchange->last))
     return answer(exchange, std::move(*refused));
@@ -372,7 +398,11 @@ void Core::defer(const std::shared_ptr<Exchange>& exchange, Deferred deferred) {
 
 void Core::finish(const std::shared_ptr<Exchange>& exchange, cluster::Answer result) {
   if (exchange->answered) return;
-  if (!result) return answer(exchange, problem(result.error().code, result.error().message));
+  if (!result) {
+    const bool late = result.error().code == Code::timed_out && !exchange->late.empty();
+    return answer(exchange,
+                  problem(result.error().code, late ? exchange->late : result.error().message));
+  }
   exchange->known = true;
   const auto outcome = std::make_shared<const cluster::Outcome>(std::move(*result));
   const auto render = [exchange, view = backend_.view(), outcome]() -> Routed {
@@ -404,7 +434,7 @@ void Core::watch(const std::shared_ptr<Exchange>& asker, EventStream stream) {
 
 void Core::feed(const std::shared_ptr<Watcher>& watcher, const cluster::View& view) {
   if (watcher->writing || watcher->ended) return;
-  if (view.state.last_event() <= watcher->seen || end_if_revoked(*watcher, view)) return;
+  if (view.state.last_event() <= watcher->seen || end_if_shut_out(*watcher, view)) return;
   const EventBatch& batch = batches_.after(view, watcher->seen);
   if (batch.gone) {
     // It was slower than the retention of events. The client connects again and gets 410.
@@ -447,9 +477,10 @@ void Core::pump() {
   batches_.clear();
 }
 
-// The stream of a client ends when its token is revoked, or has ended.
-bool Core::end_if_revoked(Watcher& watcher, const cluster::View& view) const {
-  if (!watcher.caller || door_.still_counts(*watcher.caller, view, unix_ms_now())) return false;
+// The stream of a client ends when its token is revoked or has expired, or if it showed none and
+// tokens are wanted by now.
+bool Core::end_if_shut_out(Watcher& watcher, const cluster::View& view) const {
+  if (door_.may_stay(watcher.caller, view, unix_ms_now())) return false;
   watcher.ended = true;
   watcher.connection->end_stream();
   return true;
@@ -461,7 +492,7 @@ void Core::look_at_watchers() {
   static const auto kHeartbeat = std::make_shared<const std::string>(": heartbeat\n\n");
   for (const auto& watcher : watchers_) {
     if (watcher->writing || watcher->ended) continue;
-    if (end_if_revoked(*watcher, *view)) continue;
+    if (end_if_shut_out(*watcher, *view)) continue;
     if (now - watcher->wrote >= options_.stream_heartbeat) write(watcher, kHeartbeat);
   }
   watchers_.remove_if([](const auto& watcher) { return watcher->ended; });

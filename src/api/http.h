@@ -2,7 +2,7 @@
 //
 // - Owns: the API's listening socket and its connections; one thread for them and one for the
 //   access log.
-// - Hides: the HTTP library (only http.cc knows it), limits, slow and silent clients, event
+// - Hides: the HTTP library (only files http*.cc know it), limits, slow and silent clients, event
 //   streams.
 // - Calls: Backend::view and submit on its own thread. It never waits for the engine.
 #pragma once
@@ -51,7 +51,8 @@ struct HttpOptions {
   size_t streams_max = 1500;      // How many of them may be event streams; fewer than all.
   // For a whole request, and for the pause between requests.
   std::chrono::milliseconds read_timeout{20'000};
-  std::chrono::milliseconds write_timeout{20'000};  // For a client that reads nothing.
+  std::chrono::milliseconds handshake_timeout{5'000};  // Of TLS.
+  std::chrono::milliseconds write_timeout{20'000};     // For a client that reads nothing.
   std::chrono::milliseconds answer_timeout{30'000};
   std::chrono::milliseconds stream_heartbeat{5'000};
   // If the process stood still for longer, it reads no older bytes.

@@ -57,12 +57,23 @@ bool is_local(const tcp::socket& socket) {
   return !ec && own.address() == peer.address();
 }
 
+std::string home_of(const tcp::socket& socket) {
+  boost::system::error_code ec;
+  const auto address = socket.remote_endpoint(ec).address();
+  if (ec) return {};
+  if (address.is_v4()) return address.to_string();
+  const auto bytes = address.to_v6().to_bytes();
+  // An IPv4 client of a socket for both: ::ffff:1.2.3.4.
+  if (address.to_v6().is_v4_mapped()) return {bytes.begin(), bytes.end()};
+  return {bytes.begin(), bytes.begin() + 8};
+}
+
 }  // namespace
 
 void Peer::leave() {
   if (list == nullptr) return;
   list->line_.erase(at);
-  if (ending) --list->ending_;
+  ending ? void(--list->ending_) : list->leave_home(*this);
   list->held_ -= held;
   list = nullptr;
 }
@@ -96,13 +107,40 @@ bool Peers::make_room(bool local) {
   return local && count < options_.most + options_.reserve;
 }
 
+void Peers::leave_home(const Peer& peer) {
+  const auto home = homes_.find(peer.home);
+  if (home != homes_.end() && --home->second == 0) homes_.erase(home);
+}
+
+// nullptr: no address has more than its share.
+const std::string* Peers::crowded_home() const {
+  size_t all = 0;
+  const std::pair<const std::string, size_t>* first = nullptr;
+  for (const auto& home : homes_) {
+    all += home.second;
+    if (first == nullptr || home.second > first->second) first = &home;
+  }
+  return first != nullptr && first->second * homes_.size() > all ? &first->first : nullptr;
+}
+
 bool Peers::end_one() {
+  const std::string* home = crowded_home();
+  Peer* chosen = home == nullptr ? nullptr : longest_waiting(home);
+  if (chosen == nullptr) chosen = longest_waiting(nullptr);
+  if (chosen == nullptr) return false;
+  end(*chosen);
+  return true;
+}
+
+// Of that address, or of all.
+Peer* Peers::longest_waiting(const std::string* home) const {
   enum Rank { silent, in_body, local_silent, local_in_body, ranks };
   std::array<Peer*, ranks> first{};
   size_t locals = 0;
   for (Peer* peer : line_) {
     if (peer->ending) continue;
     locals += peer->local;
+    if (home != nullptr && peer->home != *home) continue;
     if (!peer->reading || !peer->met) continue;
     const bool body = peer->framing.in_body();
     Peer*& found =
@@ -114,9 +152,7 @@ bool Peers::end_one() {
     std::swap(first[in_body], first[local_silent]);
   const auto chosen =
       std::find_if(first.begin(), first.end(), [](Peer* peer) { return peer != nullptr; });
-  if (chosen == first.end()) return false;
-  end(**chosen);
-  return true;
+  return chosen == first.end() ? nullptr : *chosen;
 }
 
 void Peers::end_all() {
@@ -130,15 +166,18 @@ void Peers::end_all() {
 void Peers::end(Peer& peer) {
   peer.ending = true;
   ++ending_;
+  leave_home(peer);
   ::shutdown(peer.descriptor, SHUT_RDWR);
 }
 
-std::shared_ptr<Peer> Peers::add(int descriptor, bool local) {
+std::shared_ptr<Peer> Peers::add(int descriptor, bool local, std::string home) {
   auto peer = std::make_shared<Peer>();
   peer->at = line_.insert(line_.end(), peer.get());
   peer->list = this;
   peer->descriptor = descriptor;
   peer->local = local;
+  if (!home.empty()) ++homes_[home];
+  peer->home = std::move(home);
   peer->reading = true;  // It begins to read at once.
   return peer;
 }
@@ -245,6 +284,7 @@ void Acceptor::admit(tcp::socket socket) {
   (void)fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   if (!peers_.make_room(local)) {
     complain("requests are at work on all connections to the API: new ones are refused");
+    if (options_.tls) return;
     const ApiResponse answer =
         problem(Code::unavailable, "requests are at work on all connections: try again");
     // A few hundred bytes always fit into an empty send buffer.
@@ -255,7 +295,7 @@ void Acceptor::admit(tcp::socket socket) {
     return;
   }
   socket.set_option(tcp::no_delay(true), ignored);
-  auto peer = peers_.add(socket.native_handle(), local);
+  auto peer = peers_.add(socket.native_handle(), local, local ? "" : home_of(socket));
   try {
     options_.take(std::move(socket), peer);
     // By then all bytes that it had sent before are read.

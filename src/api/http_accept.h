@@ -12,7 +12,8 @@
 // long as they are few. So many silent connections keep no new client out. A new connection from
 // this machine gets a place even when all others have a request at work. A client that sends its
 // request bit by bit keeps its place in this order. No connection is ended before it was checked at
-// least once whether its client has sent something, since many connections may come at once.
+// least once whether its client has sent something, since many connections may come at once. An
+// address with more than its share of the connections gives way before all others.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -23,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +47,9 @@ struct Peer {
   bool met = false;      // It was checked at least once whether its client has sent something.
   bool asked = false;  // A request has come, or has begun to come, since it took its place in line.
   size_t held = 0;     // The bytes of a body that is not complete yet.
+  // The client's address; of IPv6 the first 64 bits, since one client has all of those that begin
+  // so. Empty: it does not count.
+  std::string home;
 
   Peers* list = nullptr;
   std::list<Peer*>::iterator at;
@@ -65,7 +70,9 @@ class Peers {
 
   // Whether one more connection may come. Ends another one if that makes the place.
   bool make_room(bool local);
-  bool end_one();  // Ends the connection that has waited longest. Returns false if none waits.
+  // Ends the connection that has waited longest; first of the address that has the most, if that is
+  // more than its share. Returns false if none waits.
+  bool end_one();
   void end_all();
   size_t ended_all() const { return ended_all_; }  // How often all were ended.
 
@@ -74,7 +81,7 @@ class Peers {
   // kept (safety.md 8.3).
   void look_at_clock();
 
-  std::shared_ptr<Peer> add(int descriptor, bool local);
+  std::shared_ptr<Peer> add(int descriptor, bool local, std::string home = {});
   // That many bytes were read. Returns false if large bodies, with this one, hold too much memory
   // already.
   bool may_hold(Peer& peer, size_t bytes);
@@ -84,10 +91,14 @@ class Peers {
  private:
   friend struct Peer;
   void end(Peer& peer);
+  void leave_home(const Peer& peer);
+  const std::string* crowded_home() const;
+  Peer* longest_waiting(const std::string* home) const;
 
   const Options options_;
   // The one that has waited longest is first. Those with a request at work are in it, too.
   std::list<Peer*> line_;
+  std::map<std::string, size_t> homes_;  // The count of connections that are not ending.
   size_t ending_ = 0;
   size_t ended_all_ = 0;
   size_t held_ = 0;
@@ -101,6 +112,7 @@ class Acceptor {
     std::function<void(const std::string&)> trouble;  // In words, at most once a minute.
     // True: clients wait in the queue of the socket for a moment. Empty: never.
     std::function<bool()> busy{};
+    bool tls = false;  // Clients speak TLS, so a refusal in plain words would tell them nothing.
   };
 
   Acceptor(boost::asio::io_context& io, Peers& peers, Options options);

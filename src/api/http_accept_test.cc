@@ -68,6 +68,30 @@ TEST(Peers, WhoWasAnsweredIsTheLastInLine) {
   EXPECT_TRUE(second->ending);
 }
 
+TEST(Peers, AnAddressWithMoreThanItsShareGivesWayFirst) {
+  Peers peers({20, 0, 60s, {}});
+  const auto from = [&](const char* home) {
+    auto peer = peers.add(-1, false, home);
+    heard(*peer, kWhole);
+    peer->wait();
+    return peer;
+  };
+  const auto alone = from("10.0.0.1");  // It has waited longest.
+  auto first = from("10.0.0.2");
+  const auto second = from("10.0.0.2");
+  EXPECT_TRUE(peers.end_one());
+  EXPECT_TRUE(first->ending);
+  // Now both have one: the order of waiting counts.
+  EXPECT_TRUE(peers.end_one());
+  EXPECT_TRUE(alone->ending);
+  first.reset();
+  const auto third = from("10.0.0.2");
+  const auto fourth = from("10.0.0.3");
+  EXPECT_TRUE(peers.end_one());
+  EXPECT_TRUE(second->ending);
+  EXPECT_FALSE(fourth->ending);
+}
+
 TEST(Peers, NobodyGivesWayBeforeItWasHeard) {
   Peers peers({20, 0, 60s, {}});
   const auto peer = peers.add(-1, false);

@@ -40,9 +40,13 @@ class StreamConnection final : public Connection {
         reader_(peer_->framing) {}
 
   void start() override {
-    deadline_ = Clock::now() + all_.options.read_timeout;
-    stream_.begin(
-        [self = self()](const error_code& ec) { ec ? self->close() : self->read_more(); });
+    const auto until = Clock::now() + all_.options.read_timeout;
+    deadline_ = std::min(until, Clock::now() + all_.options.handshake_timeout);
+    stream_.begin([self = self(), until](const error_code& ec) {
+      if (ec) return self->close();
+      self->deadline_ = until;
+      self->read_more();
+    });
   }
 
   void answer(ApiResponse response, bool last) override;
@@ -64,7 +68,9 @@ class StreamConnection final : public Connection {
   void say_continue();
   void hand_on(HttpRequest&& request);
   void next();
-  void refuse(const Refusal& why);
+  void refuse(const Refusal& why) { refuse(problem(why.code, why.status, why.detail)); }
+  void refuse(const ApiResponse& why);
+  bool may_send_body();
   // Writes the content of `out_`, then calls then(whether it was sent).
   template <typename Then>
   void send(Then then);
@@ -76,7 +82,8 @@ class StreamConnection final : public Connection {
   const std::shared_ptr<Peer> peer_;
   RequestReader reader_;
   State state_ = State::reading;
-  bool head_ = false;  // For the request at work.
+  bool body_let_in_ = false;  // For the request that is being read.
+  bool head_ = false;         // For the request at work.
   bool old_ = false;
   bool keep_alive_ = false;
   Clock::time_point deadline_ = kNever;
@@ -131,12 +138,23 @@ bool StreamConnection<Stream>::take(std::string_view bytes) {
   } else if (step == RequestReader::Step::whole) {
     rest_ = bytes;
     hand_on(reader_.release());
+  } else if (!may_send_body()) {
+    return false;  // It was refused.
   } else if (reader_.wants_continue()) {
     say_continue();
   } else {
     return true;
   }
   return false;
+}
+
+template <typename Stream>
+bool StreamConnection<Stream>::may_send_body() {
+  const HttpRequest* head = reader_.head();
+  if (head == nullptr || std::exchange(body_let_in_, true)) return true;
+  const auto refused = all_.options.refuse_body(shared_from_this(), *head);
+  if (refused) refuse(*refused);
+  return !refused;
 }
 
 template <typename Stream>
@@ -154,6 +172,7 @@ template <typename Stream>
 void StreamConnection<Stream>::hand_on(HttpRequest&& request) {
   state_ = State::working;
   deadline_ = kNever;
+  body_let_in_ = false;
   head_ = request.head();
   old_ = request.old;
   keep_alive_ = request.keep_alive;
@@ -244,10 +263,10 @@ void StreamConnection<Stream>::end_stream() {
 // ---- Ends
 
 template <typename Stream>
-void StreamConnection<Stream>::refuse(const Refusal& why) {
+void StreamConnection<Stream>::refuse(const ApiResponse& why) {
   state_ = State::refusing;
   rest_.clear();
-  out_.head = raw_answer(problem(why.code, why.status, why.detail));
+  out_.head = raw_answer(why);
   send([this](bool sent) { sent ? linger() : close(); });
 }
 

@@ -15,6 +15,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/http_accept.h"
@@ -68,9 +69,15 @@ class Connections {
   struct Options {
     // For a whole request, and for the pause between requests.
     std::chrono::milliseconds read_timeout;
+    std::chrono::milliseconds handshake_timeout;
     std::chrono::milliseconds write_timeout;  // For a client that reads nothing.
     Tls& tls;                                 // If it has a context, connections speak TLS.
     std::function<void(const std::shared_ptr<Connection>&, HttpRequest&&)> take;
+    // Gets a request whose body has not come whole yet, once. An answer: the connection ends with
+    // it, and reads no more of the body.
+    std::function<std::optional<ApiResponse>(const std::shared_ptr<Connection>&,
+                                             const HttpRequest& head)>
+        refuse_body;
   };
   explicit Connections(Options with) : options(std::move(with)) {}
 

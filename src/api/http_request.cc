@@ -53,6 +53,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
   HttpRequest request;
   Refusal refusal = kNotHttp;  // The refusal if the parser itself finds an error.
   bool continue_expected = false;
+  bool in_body = false;
 
  private:
   void refuse(const Refusal& why, error_code& ec) {
@@ -83,7 +84,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
                      error_code& ec) override {
     if (++fields_ > kFieldsMax || name.size() > kNameMax || value.size() > kValueMax)
       return refuse(kFieldsTooLarge, ec);
-    if (in_body_) return;  // The fields of a trailer do not matter here.
+    if (in_body) return;  // The fields of a trailer do not matter here.
     if (field == http::field::host) ++request.hosts;
     // Two of them are no token: it would not be clear which one counts.
     if (field == http::field::authorization && !request.authorization.empty()) {
@@ -123,7 +124,7 @@ class RequestReader::Parser final : public http::basic_parser<true> {
   }
 
   void on_header_impl(error_code& ec) override {
-    in_body_ = true;
+    in_body = true;
     request.keep_alive = keep_alive();
     if (!request.expect.empty() && !same_word(request.expect, "100-continue"))
       return refuse(kExpectation, ec);
@@ -158,7 +159,6 @@ class RequestReader::Parser final : public http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 
   size_t fields_ = 0;
-  bool in_body_ = false;
 };
 
 RequestReader::RequestReader(Framing& framing) : framing_(framing) {}
@@ -234,6 +234,10 @@ HttpRequest RequestReader::release() {
   HttpRequest request = std::move(parser_->request);
   parser_.reset();
   return request;
+}
+
+const HttpRequest* RequestReader::head() const {
+  return parser_ != nullptr && parser_->in_body ? &parser_->request : nullptr;
 }
 
 bool RequestReader::wants_continue() {

@@ -56,6 +56,9 @@ class RequestReader {
   HttpRequest release();
   const Refusal& refusal() const { return refusal_; }
 
+  // The request whose head has come whole, and its body not yet; nullptr if there is none.
+  const HttpRequest* head() const;
+
   // True once for a request whose client waits for "100 Continue" before it sends the body.
   bool wants_continue();
 

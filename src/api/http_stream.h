@@ -1,5 +1,5 @@
 // The stream of bytes under a connection; one class for each kind. Server thread. Only
-// http_connection.cc uses it. Another kind, such as TLS, needs the same functions.
+// http_connection.cc uses it. The other kind, with the same functions, is in http_tls_stream.h.
 #pragma once
 
 #include <boost/asio/buffer.hpp>

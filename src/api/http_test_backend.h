@@ -42,9 +42,10 @@ class TestBackend : public Backend {
   }
 
   // Applies a command as the log would, and publishes.
-  Applied apply(CommandBody body) {
+  Applied apply(CommandBody body, Actor by = {}) {
     std::unique_lock lock(mutex_);
     Command command;
+    command.by = std::move(by);
     command.body = std::move(body);
     command.at_ms = 1'700'000'000'000 + static_cast<int64_t>(view_.state.version());
     auto applied = view_.state.apply(view_.state.version() + 1, command).applied;
@@ -143,7 +144,7 @@ class TestBackend : public Backend {
     Applied applied;
     cluster::Outcome outcome;
     if (const auto* change = std::get_if<cluster::Change>(&request.body)) {
-      applied = apply(change->body);
+      applied = apply(change->body, request.by);
     } else if (const auto* place = std::get_if<cluster::Place>(&request.body)) {
       applied = apply(AddProcessor{place->spec});
       if (!applied.rejected) apply(Assign{place->spec.id, {}, Incarnation{1}, "the only node"});

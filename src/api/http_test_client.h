@@ -137,10 +137,13 @@ class HttpTest : public testing::Test {
 
   void start(HttpOptions options = {}) {
     options.port = 0;
-    for (auto* patience : {&options.read_timeout, &options.write_timeout}) {
-      if (*patience == HttpOptions().read_timeout)
-        *patience = std::chrono::seconds(kDeadlineSeconds);
-    }
+    const HttpOptions usual;
+    const auto be_patient = [](auto& time, auto without) {
+      if (time == without) time = std::chrono::seconds(kDeadlineSeconds);
+    };
+    be_patient(options.read_timeout, usual.read_timeout);
+    be_patient(options.write_timeout, usual.write_timeout);
+    be_patient(options.handshake_timeout, usual.handshake_timeout);
     auto started = HttpServer::start(backend, std::move(options));
     ASSERT_TRUE(started) << started.error().message;
     server = std::move(*started);

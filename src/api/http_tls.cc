@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <new>
 
 #include "api/http_reason.h"
@@ -18,27 +19,30 @@ namespace databridge::api {
 namespace {
 
 constexpr std::chrono::milliseconds kTurn{1};
-constexpr std::chrono::seconds kTellEvery{60};
 
 // ---- A BIO over a socket. OpenSSL's own would raise SIGPIPE when the client has gone.
 
-int descriptor_of(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
+Wire& wire_of(BIO* bio) { return *static_cast<Wire*>(BIO_get_data(bio)); }
 
 bool is_for_later(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 int read_socket(BIO* bio, char* to, int size) {
   BIO_clear_retry_flags(bio);
-  const int descriptor = descriptor_of(bio);
-  if (descriptor < 0) return -1;
-  const ssize_t n = ::recv(descriptor, to, static_cast<size_t>(size), MSG_DONTWAIT);
+  Wire& wire = wire_of(bio);
+  if (wire.descriptor < 0 || wire.hello_refused) return -1;
+  const ssize_t n = ::recv(wire.descriptor, to, static_cast<size_t>(size), MSG_DONTWAIT);
   if (n < 0 && is_for_later(errno)) BIO_set_retry_read(bio);
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+  if (n > 0 && wire.shaking && !wire.hello.fits({to, static_cast<size_t>(n)})) {
+    wire.hello_refused = true;
+    return -1;
+  }
   return static_cast<int>(n);
 }
 
 int write_socket(BIO* bio, const char* from, int size) {
   BIO_clear_retry_flags(bio);
-  const int descriptor = descriptor_of(bio);
+  const int descriptor = wire_of(bio).descriptor;
   if (descriptor < 0) return -1;
   const ssize_t n =
       ::send(descriptor, from, static_cast<size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -93,10 +97,49 @@ void Tls::set_context(std::shared_ptr<ssl_ctx_st> context) {
   context_ = std::move(context);
 }
 
+Wire::~Wire() {
+  if (shakes_in != nullptr) shakes_in->ended(*this);
+}
+
+// Connections may live a little longer, in the event loop.
+Tls::~Tls() {
+  for (Wire* wire : begun_) wire->shakes_in = nullptr;
+}
+
+void Tls::begun(Wire& wire) {
+  if (wire.shakes_in != nullptr || wire.gave_way) return;
+  wire.at = begun_.insert(begun_.end(), &wire);
+  wire.shakes_in = this;
+  if (begun_.size() <= kBegunMax) return;
+  Wire& oldest = *begun_.front();
+  ended(oldest);
+  oldest.gave_way = true;
+  // Its wait then ends as if the client had closed the connection.
+  ::shutdown(oldest.descriptor, SHUT_RDWR);
+}
+
+void Tls::ended(Wire& wire) {
+  if (wire.shakes_in == nullptr) return;
+  begun_.erase(wire.at);
+  wire.shakes_in = nullptr;
+}
+
+void Tls::shaken(Wire& wire) {
+  ended(wire);
+  wire.shaking = false;
+  ++shaken_;
+}
+
 void Tls::take_turn(std::function<void()> step) {
   steps_.push_back(std::move(step));
-  if (std::exchange(running_, true)) return;
+  post_run();
+}
+
+// Without memory for the post, the next step tries it again.
+void Tls::post_run() {
+  if (running_ || steps_.empty()) return;
   boost::asio::post(io_, [this] { run(); });
+  running_ = true;
 }
 
 void Tls::run() {
@@ -104,23 +147,19 @@ void Tls::run() {
   do {
     const auto step = std::move(steps_.front());
     steps_.pop_front();
-    step();
+    try {
+      step();
+    } catch (const std::exception&) {
+      // There is no memory for it. That connection ends, and the turns go on.
+    }
   } while (!steps_.empty() && std::chrono::steady_clock::now() < until);
-  running_ = !steps_.empty();
-  if (running_) boost::asio::post(io_, [this] { run(); });
+  running_ = false;
+  post_run();
 }
 
 void Tls::failed(const std::string& address, const char* reason) {
   ++failed_;
-  const auto now = std::chrono::steady_clock::now();
-  if (!trouble_ || (told_ != std::chrono::steady_clock::time_point() && now - told_ < kTellEvery)) {
-    ++untold_;
-    return;
-  }
-  told_ = now;
-  const uint64_t before = std::exchange(untold_, 0);
-  trouble_(fmt::format("a TLS handshake with {} has failed: {}{}", address, reason,
-                       before == 0 ? "" : fmt::format(" ({} more since the last line)", before)));
+  trouble_(address, reason);
 }
 
 std::string Tls::metrics() const {
@@ -140,13 +179,13 @@ void TlsStream::Free::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 TlsStream::TlsStream(Socket socket, Tls& tls)
     : socket_(std::move(socket)),
       tls_(&tls),
-      descriptor_(std::make_unique<int>(socket_.native_handle())),
+      wire_(std::make_unique<Wire>(socket_.native_handle())),
       ssl_(SSL_new(tls.context())) {
   BIO* const bio = ssl_ ? BIO_new(socket_method()) : nullptr;
   if (bio == nullptr) throw std::bad_alloc();  // The acceptor closes the connection and goes on.
   ErrorCode ec;
   remote_ = socket_.remote_endpoint(ec).address();
-  BIO_set_data(bio, descriptor_.get());
+  BIO_set_data(bio, wire_.get());
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_accept_state(ssl_.get());
@@ -154,22 +193,26 @@ TlsStream::TlsStream(Socket socket, Tls& tls)
 
 TlsStream::Step TlsStream::shake_once() {
   ERR_clear_error();
+  if (wire_->shaking) tls_->begun(*wire_);
   const int done = SSL_do_handshake(ssl_.get());
   if (done == 1) {
     shaken_ = true;
-    tls_->shaken();
+    tls_->shaken(*wire_);
     return Step::done;
   }
   const int error = SSL_get_error(ssl_.get(), done);
   if (error == SSL_ERROR_WANT_READ) return Step::wants_read;
   if (error == SSL_ERROR_WANT_WRITE) return Step::wants_write;
-  if (!socket_.is_open()) {
+  tls_->ended(*wire_);
+  if (!socket_.is_open() || wire_->gave_way) {
     tls_->failed(remote_.to_string(), "it took too long, or gave way to a new client");
     return Step::ended;
   }
   const bool plain = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
   tls_->failed(remote_.to_string(),
-               plain ? "it speaks plain HTTP, and this port speaks TLS: use https://" : why());
+               plain ? "it speaks plain HTTP, and this port speaks TLS: use https://"
+               : wire_->hello_refused ? HelloLimit::kWhy
+                                      : why());
   if (plain) {
     const std::string answer =
         raw_answer(problem("invalid", 400, "this port speaks TLS: use https:// here"));
@@ -243,13 +286,13 @@ void TlsStream::close() {
   ERR_clear_error();
   if (std::exchange(shaken_, false)) (void)SSL_shutdown(ssl_.get());
   // The number of the descriptor may soon belong to another connection.
-  *descriptor_ = -1;
+  wire_->descriptor = -1;
   ErrorCode ignored;
   socket_.close(ignored);
 }
 
 TlsStream::Socket TlsStream::release() {
-  *descriptor_ = -1;
+  wire_->descriptor = -1;
   ErrorCode ignored;
   socket_.cancel(ignored);
   return std::move(socket_);

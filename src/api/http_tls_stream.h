@@ -147,7 +147,7 @@ class TlsStream {
   Socket socket_;
   Tls* tls_;
   boost::asio::ip::address remote_;  // Kept, since a client that has gone has none any more.
-  std::unique_ptr<int> descriptor_;  // OpenSSL's reads and writes use it; -1: none any more.
+  std::unique_ptr<Wire> wire_;
   std::unique_ptr<ssl_st, Free> ssl_;
   bool shaken_ = false;  // The handshake is done, and no error has come since.
 };

@@ -1,11 +1,15 @@
 // The server over TLS: requests, streams, handshakes that fail or never end, another certificate.
+#include "api/http_tls.h"
+
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <atomic>
+#include <boost/asio/io_context.hpp>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "api/http_test_client.h"
@@ -245,6 +249,77 @@ TEST_F(HttpTlsTest, SilentHandshakesEndAndHarmNobody) {
   EXPECT_EQ(TlsClient(port()).get("/healthz").status, 200);
   for (auto& client : silent) EXPECT_TRUE(client->closed_by_server());
   EXPECT_EQ(TlsClient(port()).get("/healthz").status, 200);
+}
+
+TEST_F(HttpTlsTest, AHelloThatClaimsTooMuchEndsItsConnection) {
+  start_tls();
+  Client client(port());
+  client.send(std::string("\x16\x03\x01\x00\x04\x01\x02\x01\x44", 9));  // 131,396 bytes.
+  EXPECT_TRUE(client.closed_by_server());
+  EXPECT_THAT(troubles(), HasSubstr("127.0.0.1 has failed: its first message is longer"));
+}
+
+TEST_F(HttpTlsTest, HandshakesHaveATimeOfTheirOwn) {
+  HttpOptions options;
+  options.handshake_timeout = std::chrono::milliseconds(300);
+  start_tls(options);
+  TlsClient good(port());
+  Client silent(port());
+  EXPECT_TRUE(silent.closed_by_server());
+  EXPECT_EQ(good.get("/healthz").status, 200);  // The rest of its time is not cut.
+}
+
+TEST_F(HttpTlsTest, TooManyHandshakesThatHaveBegunEndTheOldest) {
+  start_tls();
+  std::vector<std::unique_ptr<Client>> begun;
+  for (int i = 0; i < 257; ++i) {
+    begun.push_back(std::make_unique<Client>(port()));
+    begun.back()->send("\x16\x03\x01\x02");
+  }
+  int gone = 0;
+  while (gone == 0) {
+    for (auto& client : begun) gone += client->has_news();
+  }
+  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(TlsClient(port()).get("/healthz").status, 200);
+}
+
+TEST_F(HttpTlsTest, WithoutRoomNobodyIsAnsweredInPlainWords) {
+  HttpOptions options;
+  options.connections_max = 1;
+  start_tls(options);
+  backend.silent = true;
+  std::vector<std::unique_ptr<TlsClient>> busy;
+  for (size_t i = 0; i < 33; ++i) {  // One, and the reserve for this machine.
+    busy.push_back(std::make_unique<TlsClient>(port()));
+    busy.back()->send(put("k", "{\"value\":1}"));
+    while (backend.asked <= i) std::this_thread::yield();
+  }
+  Client another(port());
+  EXPECT_EQ(another.read_until("HTTP"), "");
+}
+
+TEST(Tls, AStepThatFailsDoesNotStopTheOthers) {
+  boost::asio::io_context io;
+  Tls tls(io, {});
+  int done = 0;
+  tls.take_turn([] { throw std::bad_alloc(); });
+  tls.take_turn([&] { ++done; });
+  io.run();
+  io.restart();
+  tls.take_turn([&] { ++done; });
+  io.run();
+  EXPECT_EQ(done, 2);
+}
+
+TEST_F(HttpTlsTest, AContextThatIsReplacedIsForgotten) {
+  HttpOptions options;
+  const auto first = server_context("first");
+  options.tls.context = first;
+  start(std::move(options));
+  server->set_tls({server_context("second"), 0});
+  EXPECT_EQ(TlsClient(port()).get("/healthz").status, 200);
+  EXPECT_EQ(first.use_count(), 1);
 }
 
 TEST_F(HttpTlsTest, MoreHandshakesThanConnectionsLeaveRoomForNewOnes) {

@@ -1,8 +1,10 @@
 // Tokens at the server: each role against each route, streams of revoked tokens, the access log.
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "api/http_test_client.h"
 
@@ -198,6 +200,93 @@ TEST_F(HttpTokenTest, AStreamEndsWithItsToken) {
   client.read_until("\r\n0\r\n\r\n");
   EXPECT_TRUE(client.closed_by_server());
   EXPECT_EQ(get("/api/cluster/nodes", bearer('1')).status, 401);
+}
+
+TEST_F(HttpTokenTest, AStreamEndsWithItsTokenThoughEventsAlwaysCome) {
+  start_with_tokens();
+  Client client(port());
+  client.send(
+      "GET /api/cluster/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n" +
+      bearer('1') + "\r\n");
+  EXPECT_THAT(client.read_until(":\n\n"), HasSubstr("200 OK"));
+  std::atomic<bool> more = true;
+  std::thread writer([&] {
+    while (more) backend.apply(SetConfig{"k", "1", {}});
+  });
+  EXPECT_THAT(client.read_until("config_changed"), HasSubstr("config_changed"));
+  server->set_tokens(std::make_shared<FileTokens>());
+  client.read_until("\r\n0\r\n\r\n");
+  EXPECT_TRUE(client.closed_by_server());
+  more = false;
+  writer.join();
+}
+
+TEST_F(HttpTokenTest, AStreamWithoutTokenEndsWithTheFirstToken) {
+  HttpOptions options;
+  options.stream_heartbeat = std::chrono::milliseconds(50);
+  start(std::move(options));
+  Client client(port());
+  client.send(
+      "GET /api/cluster/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
+  EXPECT_THAT(client.read_until(": heartbeat\n\n"), HasSubstr("200 OK"));
+  EXPECT_EQ(call("POST", "/api/cluster/tokens", "", R"({"role":"admin"})").status, 201);
+  EXPECT_THAT(client.read_until("\r\n0\r\n\r\n"), Not(HasSubstr("token_created")));
+  EXPECT_TRUE(client.closed_by_server());
+}
+
+TEST_F(HttpTokenTest, TheBodyOfAStrangerIsNotRead) {
+  std::mutex mutex;
+  std::string lines;
+  HttpOptions options;
+  options.access_log = [&](std::string_view more) {
+    const std::lock_guard lock(mutex);
+    lines += more;
+  };
+  start_with_tokens(options);
+  const std::string head =
+      "POST /api/cluster/snapshot/restore HTTP/1.1\r\nHost: localhost\r\n"
+      "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\n";
+  for (const std::string length :
+       {"Content-Length: 200000000\r\n", "Transfer-Encoding: chunked\r\n"}) {
+    Client stranger(port());
+    stranger.send(head + length + "\r\n");
+    EXPECT_EQ(stranger.read_reply().status, 401) << length;
+    EXPECT_TRUE(stranger.closed_by_server());
+    Client reader(port());
+    reader.send(head + length + bearer('2') + "\r\n");
+    EXPECT_EQ(reader.read_reply().status, 403) << length;
+    Client admin(port());
+    admin.send(head + length + bearer('3') + "\r\n");
+    EXPECT_EQ(admin.read_reply().status, 100) << length;
+  }
+  server.reset();
+  EXPECT_THAT(lines, HasSubstr("POST /api/cluster/snapshot/restore 401 "));
+  EXPECT_THAT(lines, HasSubstr("ms 222222222222\n"));
+}
+
+TEST_F(HttpTokenTest, ATokenWhoseAnswerIsLostIsNamed) {
+  HttpOptions options;
+  options.answer_timeout = std::chrono::milliseconds(1);
+  start_with_tokens(options);
+  const auto ask = [this] {
+    const Reply late = call("POST", "/api/cluster/tokens", bearer('3'), R"({"role":"read"})");
+    EXPECT_EQ(late.status, 504);
+    EXPECT_THAT(late.body, HasSubstr("its text is lost: list the tokens, revoke "));
+  };
+  backend.refuse = Error{Code::timed_out, "the engine's words"};
+  ask();
+  backend.silent = true;
+  ask();
+}
+
+TEST_F(HttpTokenTest, TokensThatAreReplacedAreForgotten) {
+  HttpOptions options;
+  options.tokens = three_roles();
+  const std::weak_ptr old = options.tokens;
+  start(std::move(options));
+  server->set_tokens(std::make_shared<FileTokens>());
+  EXPECT_EQ(get("/api/cluster/nodes", bearer('1')).status, 401);
+  EXPECT_TRUE(old.expired());
 }
 
 TEST_F(HttpTokenTest, TheAccessLogHasTheTokenButNoSecret) {

@@ -379,7 +379,15 @@ Routed Routes::route(const cluster::ViewPtr& view, ApiRequest request) {
   if (!query) return problem(query.error());
   if (reads) {
     if (const auto consistency = query->take("consistency")) {
-      if (*consistency == "linearizable") return linearizable(std::move(request));
+      if (*consistency == "linearizable") {
+        // Strangers must not be able to make the cluster work, and a read barrier is work.
+        if (found->get.need == Need::nothing) {
+          return problem(Code::unprocessable,
+                         "this path needs no token, so it shows only what this node knows: leave "
+                         "consistency out");
+        }
+        return linearizable(std::move(request));
+      }
       if (*consistency != "local") {
         return problem(Code::unprocessable, "consistency must be local or linearizable");
       }

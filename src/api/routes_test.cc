@@ -368,6 +368,9 @@ TEST_F(RoutesTest, LinearizableReadWaitsForTheCluster) {
   EXPECT_EQ(json(refused)["code"], "no_quorum");
   EXPECT_EQ(call("GET", "/api/cluster/status").status, 200);  // Local reads still work.
   EXPECT_EQ(call("GET", "/api/cluster/status?consistency=lunar").status, 422);
+  const size_t asked = backend.asked;
+  EXPECT_EQ(call("GET", "/healthz?consistency=linearizable").status, 422);
+  EXPECT_EQ(backend.asked, asked);
 }
 
 TEST_F(RoutesTest, ReadinessNeedsALeaderAndWhatIsCommitted) {

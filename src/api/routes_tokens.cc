@@ -88,9 +88,14 @@ Routed post_token(Call& call) {
   const std::string text = token_text(call.backend().secret_bytes(kTokenRandomBytes));
   const PutToken put{*token_id_of(text), wanted->name, wanted->role, hash_of_token(text),
                      wanted->life_ms};
-  return call.ask(cluster::Change{put}, [put, text](const ViewPtr& view, const Outcome&) {
+  Deferred asked = call.ask(cluster::Change{put}, [put, text](const ViewPtr& view, const Outcome&) {
     return show_new(*view, put, text);
   });
+  asked.late = fmt::format(
+      "the token {} may have been made, but its text is lost: list the tokens, revoke {} if it is "
+      "there, and ask for another",
+      put.id, put.id);
+  return asked;
 }
 
 Routed delete_token(Call& call) {

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "ctl/render.h"
 #include "model/token.h"
+#include "platform/certificates.h"
 
 namespace databridge::ctl {
 
@@ -47,6 +48,10 @@ namespace {
 
 // The token in a file, which holds nothing else.
 Result<std::string> read_token(const std::string& path) {
+  if (path != "-") {
+    if (auto fine = platform::check_secret_file(path); !fine)
+      return tl::make_unexpected(fine.error());
+  }
   auto text = read_file(path);
   if (!text) return text;
   const std::string token(trimmed(text->substr(0, text->find_first_of("\r\n"))));
@@ -54,6 +59,19 @@ Result<std::string> read_token(const std::string& path) {
   return fail(Code::invalid, path +
                                  " must hold one line with a token, dbt_…; this is the file of "
                                  "a client, not the token file of a node");
+}
+
+// Where the API is. A token goes to another machine by TLS only.
+Result<std::string> base_of(const std::string& api, const Target& target, bool insecure) {
+  const bool exposed = !target.token.empty() && !is_loopback(api);
+  if (api.starts_with("https://")) return api;
+  if (!api.starts_with("http://")) {
+    return (exposed || !target.ca.empty() ? "https://" : "http://") + api;
+  }
+  if (!exposed || insecure) return api;
+  return fail(Code::invalid,
+              "the token would go to " + api +
+                  " as clear text: use https://, or --insecure if nobody can listen");
 }
 
 }  // namespace
@@ -70,6 +88,8 @@ int run(int argc, const char* const* argv) {
   app.add_option("--token-file", token_file, "The file with your token (or DATABRIDGE_TOKEN_FILE)");
   app.add_option("--ca", target.ca,
                  "The authority of the API's certificate, a PEM file (or DATABRIDGE_CA)");
+  bool insecure = false;
+  app.add_flag("--insecure", insecure, "Sends the token as clear text to an API without TLS");
   app.add_option("-o,--output", format, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
@@ -95,10 +115,6 @@ int run(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;  // --help is no error.
   }
-  if (!api.starts_with("http://") && !api.starts_with("https://")) {
-    api = (target.ca.empty() ? "http://" : "https://") + api;
-  }
-  target.base = api;
   if (!token_file.empty()) {
     auto token = read_token(token_file);
     if (!token) {
@@ -107,6 +123,12 @@ int run(int argc, const char* const* argv) {
     }
     target.token = std::move(*token);
   }
+  auto base = base_of(api, target, insecure);
+  if (!base) {
+    std::fprintf(stderr, "databridgectl: %s\n", base.error().message.c_str());
+    return kFailed;
+  }
+  target.base = std::move(*base);
   Http http(std::move(target));
   return chosen(Context{http, format == "json"});
 }

@@ -1,17 +1,22 @@
 #include "ctl/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/rand.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <thread>
 
 #include "base/check.h"
@@ -155,6 +160,19 @@ Result<void> Http::stream(const std::string& path, const std::vector<std::string
               fmt::format("the stream from {} ended: {}", target_.base, curl_easy_strerror(code)));
 }
 
+bool is_loopback(std::string_view url) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (url.starts_with(scheme)) url.remove_prefix(scheme.size());
+  }
+  url = url.substr(0, url.find_first_of("/?#"));
+  url.remove_prefix(url.rfind('@') + 1);  // npos + 1 is 0.
+  if (url.starts_with('[')) return url.substr(0, url.find(']') + 1) == "[::1]";
+  const std::string host(url.substr(0, url.find(':')));
+  in_addr address{};
+  return host == "localhost" || (::inet_pton(AF_INET, host.c_str(), &address) == 1 &&
+                                 (ntohl(address.s_addr) >> 24) == 127);
+}
+
 std::string escape(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -183,11 +201,7 @@ Result<std::string> read_file(const std::string& path) {
   return content;
 }
 
-bool can_read(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file != nullptr) std::fclose(file);
-  return file != nullptr;
-}
+bool is_there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 Result<void> write_file(const std::string& path, std::string_view content) {
   std::FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wb");
@@ -207,27 +221,47 @@ tl::unexpected<Error> cannot_write(const std::string& path) {
   return fail(Code::io, fmt::format("cannot write {}: {}", path, std::strerror(errno)));
 }
 
-Result<void> write_secret(const std::string& path, const char* mode, std::string_view content) {
-  std::FILE* file = std::fopen(path.c_str(), mode);
-  if (file == nullptr) return cannot_write(path);
-  bool fine = ::fchmod(::fileno(file), S_IRUSR | S_IWUSR) == 0;
-  fine = fine && std::fwrite(content.data(), 1, content.size(), file) == content.size();
-  fine = std::fflush(file) == 0 && fine;
-  fine = std::fclose(file) == 0 && fine;
-  return fine ? Result<void>() : cannot_write(path);
+// Owner and mode of `like`, if there is such a file.
+bool take_after(int file, const std::string& like) {
+  struct stat old {};
+  if (::stat(like.c_str(), &old) != 0) return errno == ENOENT;
+  struct stat own {};
+  if (::fstat(file, &own) != 0) return false;
+  const bool same = own.st_uid == old.st_uid && own.st_gid == old.st_gid;
+  return (same || ::fchown(file, old.st_uid, old.st_gid) == 0) &&
+         ::fchmod(file, old.st_mode & (S_IRUSR | S_IWUSR | S_IRGRP)) == 0;
+}
+
+bool sync_folder(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const int opened = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC);
+  if (opened < 0) return false;
+  const bool fine = ::fsync(opened) == 0;
+  ::close(opened);
+  return fine;
 }
 
 }  // namespace
 
-Result<void> append_secret_file(const std::string& path, std::string_view content) {
-  return write_secret(path, "ab", content);
-}
-
 Result<void> replace_secret_file(const std::string& path, std::string_view content) {
-  const std::string fresh = path + ".new";
-  if (auto written = write_secret(fresh, "wb", content); !written) return written;
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) return cannot_write(path);
-  return {};
+  // A link stays; the file behind it is replaced.
+  std::error_code ignored;
+  const auto behind = std::filesystem::canonical(path, ignored);
+  const std::string real = ignored ? path : behind.string();
+  std::string fresh = real + ".XXXXXX";
+  const int made = ::mkostemp(fresh.data(), O_CLOEXEC);  // A new file, for its owner only.
+  if (made < 0) return cannot_write(path);
+  std::FILE* file = ::fdopen(made, "wb");
+  CHECK(file != nullptr);
+  bool fine = std::fwrite(content.data(), 1, content.size(), file) == content.size();
+  fine = std::fflush(file) == 0 && fine;
+  fine = fine && take_after(made, real) && ::fsync(made) == 0;
+  fine = std::fclose(file) == 0 && fine;
+  fine = fine && std::rename(fresh.c_str(), real.c_str()) == 0 && sync_folder(real);
+  if (fine) return {};
+  auto why = cannot_write(path);
+  (void)std::remove(fresh.c_str());
+  return why;
 }
 
 Result<Bytes> random_bytes(size_t count) {

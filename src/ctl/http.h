@@ -59,15 +59,18 @@ class Http {
   void* handle_;  // CURL*, kept so that the connection stays open.
 };
 
+// Whether a URL, or "host:port", names this machine by an address that leads nowhere else.
+bool is_loopback(std::string_view url);
+
 // "a b/c" → "a%20b%2Fc": for one segment of a path, or for a value in a query.
 std::string escape(std::string_view text);
 
 // "-" is standard input or output.
 Result<std::string> read_file(const std::string& path);
-bool can_read(const std::string& path);
+bool is_there(const std::string& path);
 Result<void> write_file(const std::string& path, std::string_view content);
-// The file of a secret is readable for its owner only. These keep it so.
-Result<void> append_secret_file(const std::string& path, std::string_view content);
+// A new file is for its owner only. One that is there keeps its owner, its group, and of its mode
+// what lets the owner write and the group read. After a crash it is the old or the new one, whole.
 Result<void> replace_secret_file(const std::string& path, std::string_view content);
 
 Result<Bytes> random_bytes(size_t count);  // Nobody can guess them.

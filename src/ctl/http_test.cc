@@ -196,12 +196,18 @@ class TokenFiles : public testing::Test {
     directory = name;
   }
   ~TokenFiles() override {
-    for (const char* name : {"/tokens", "/mine"}) std::remove((directory + name).c_str());
+    for (const char* name : {"/tokens", "/mine", "/link"}) std::remove((directory + name).c_str());
     ::rmdir(directory.c_str());
   }
-  std::string write(const char* name, const std::string& content) const {
+  std::string write(const char* name, const std::string& content, mode_t mode = 0600) const {
     EXPECT_TRUE(write_file(directory + name, content));
+    EXPECT_EQ(::chmod((directory + name).c_str(), mode), 0);
     return directory + name;
+  }
+  static mode_t mode_of(const std::string& file) {
+    struct stat status {};
+    EXPECT_EQ(::lstat(file.c_str(), &status), 0);
+    return status.st_mode & (S_IFMT | 0777);
   }
 
   std::string directory;
@@ -229,9 +235,7 @@ TEST_F(TokenFiles, AreMadeListedAndChangedOffline) {
   ASSERT_EQ(second.code, kDone) << second.err;
   EXPECT_NE(first.out, second.out);
   EXPECT_THAT(first.out, testing::MatchesRegex("dbt_[0-9a-f]+_[0-9a-f]+\n"));
-  struct stat status {};
-  ASSERT_EQ(::stat(file.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  EXPECT_EQ(mode_of(file), S_IFREG | 0600u);
   const std::string content = *read_file(file);
   EXPECT_THAT(content, testing::Not(HasSubstr(first.out.substr(17, 64))));
   const Ran listed = ctl(none, {"token", "list", "--file", file});
@@ -247,6 +251,75 @@ TEST_F(TokenFiles, AreMadeListedAndChangedOffline) {
   write("/tokens", "nonsense\n");
   EXPECT_EQ(ctl(none, {"token", "create", "--file", file}).code, kFailed);
   EXPECT_EQ(*read_file(file), "nonsense\n");
+}
+
+TEST_F(TokenFiles, KeepTheirModeAndTheirPlace) {
+  const std::string none = "http://127.0.0.1:1";
+  const std::string file = write("/tokens", "# ours\n", 0644);
+  const std::string link = directory + "/link";
+  ASSERT_EQ(::symlink("tokens", link.c_str()), 0);
+  // Another program's file by the name that is easy to guess is not touched.
+  const std::string other = write("/tokens.new", "other\n");
+  const Ran made = ctl(none, {"token", "create", "--file", link});
+  ASSERT_EQ(made.code, kDone) << made.err;
+  EXPECT_EQ(mode_of(file), S_IFREG | 0640u);
+  EXPECT_EQ(mode_of(link) & S_IFMT, mode_t{S_IFLNK});
+  EXPECT_EQ(ctl(none, {"token", "revoke", made.out.substr(4, 12), "--file", link}).code, kDone);
+  EXPECT_EQ(*read_file(file), "# ours\n");
+  EXPECT_EQ(mode_of(file), S_IFREG | 0640u);
+  EXPECT_EQ(*read_file(other), "other\n");
+  std::remove(other.c_str());
+}
+
+TEST_F(TokenFiles, LinesAreNotGluedAndAnyBlankEndsAWord) {
+  const std::string none = "http://127.0.0.1:1";
+  const std::string hash = " never sha256:" + std::string(64, 'a');
+  const std::string line = "0123456789ab\tread 2026-11-30T20:00:00Z" + hash + " -";
+  const std::string file = write("/tokens", line);  // No line feed.
+  const Ran made = ctl(none, {"token", "create", "--file", file});
+  ASSERT_EQ(made.code, kDone) << made.err;
+  EXPECT_THAT(*read_file(file), StartsWith(line + "\n" + made.out.substr(4, 12)));
+  EXPECT_EQ(ctl(none, {"token", "revoke", "0123456789ab", "--file", file}).code, kDone);
+  EXPECT_THAT(*read_file(file), StartsWith(made.out.substr(4, 12)));
+  // A node reads at most 1,000.
+  std::string full;
+  for (int i = 0; i < 1000; ++i) {
+    full += std::to_string(100'000'000'000 + i) + " read 2026-11-30T20:00:00Z" + hash + " -\n";
+  }
+  write("/tokens", full);
+  const Ran refused = ctl(none, {"token", "create", "--file", file});
+  EXPECT_EQ(refused.code, kFailed);
+  EXPECT_THAT(refused.err, HasSubstr("more than 1000 tokens"));
+  EXPECT_EQ(*read_file(file), full);
+}
+
+TEST_F(TokenFiles, ATokenIsNotSentAsClearText) {
+  const std::string file = write("/mine", "dbt_0123456789ab_" + std::string(64, 'c') + "\n");
+  for (const char* far : {"http://0.0.0.0:1", "http://127.0.0.1@0.0.0.0:1", "http://[::2]:1",
+                          "http://127.0.0.1.test:1", "http://0.0.0.0#@127.0.0.1"}) {
+    const Ran ran = ctl(far, {"--token-file", file, "status"});
+    EXPECT_EQ(ran.code, kFailed) << far;
+    EXPECT_THAT(ran.err, HasSubstr("as clear text: use https://, or --insecure")) << far;
+  }
+  const auto asked = [&](const char* api, std::vector<std::string> words) {
+    words.insert(words.end(), {"--token-file", file, "status"});
+    return ctl(api, words).err;
+  };
+  EXPECT_THAT(asked("0.0.0.0:1", {}), HasSubstr("no answer from https://0.0.0.0:1:"));
+  EXPECT_THAT(asked("0.0.0.0:1/?://127.0.0.1", {}), HasSubstr("no answer from https://0.0.0.0:1/"));
+  EXPECT_THAT(asked("http://0.0.0.0:1", {"--insecure"}), HasSubstr("no answer from http://0.0"));
+  for (const char* near : {"127.0.0.1:1", "http://[::1]:1", "localhost:1", "http://127.9.9.9:1"}) {
+    EXPECT_THAT(asked(near, {}), HasSubstr("no answer from http://")) << near;
+  }
+  // Without a token there is nothing to hide.
+  EXPECT_THAT(ctl("http://0.0.0.0:1", {"status"}).err, HasSubstr("no answer from http://0.0"));
+}
+
+TEST_F(TokenFiles, ATokenThatOthersCanReadIsNotUsed) {
+  const std::string file = write("/mine", "dbt_0123456789ab_" + std::string(64, 'c') + "\n", 0644);
+  const Ran ran = ctl("http://127.0.0.1:1", {"--token-file", file, "status"});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("chmod 600"));
 }
 
 TEST(Ctl, BadWishesForTokensAreRefused) {

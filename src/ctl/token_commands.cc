@@ -14,6 +14,7 @@
 namespace databridge::ctl {
 namespace {
 
+constexpr std::string_view kSpaces = " \t\r\n";  // Between the words of a token file.
 constexpr char kPath[] = "/api/cluster/tokens";
 
 // "90d", "12h", "30m" or "45s" in milliseconds.
@@ -34,12 +35,16 @@ Result<int64_t> life_of(const std::string& text) {
   return count * unit;
 }
 
+Result<std::vector<Token>> tokens_in(std::string_view text, const std::string& path) {
+  auto tokens = parse_token_file(text);
+  if (!tokens) return fail(tokens.error().code, path + ": " + tokens.error().message);
+  return tokens;
+}
+
 Result<std::vector<Token>> read_tokens(const std::string& path) {
   const auto text = read_file(path);
   if (!text) return tl::make_unexpected(text.error());
-  auto tokens = parse_token_file(*text);
-  if (!tokens) return fail(tokens.error().code, path + ": " + tokens.error().message);
-  return tokens;
+  return tokens_in(*text, path);
 }
 
 struct Wanted {
@@ -47,10 +52,15 @@ struct Wanted {
 };
 
 int create_in_file(const Context& context, const Wanted& wanted, int64_t life_ms) {
-  // Nothing is appended to a file that a node would refuse.
-  if (can_read(wanted.file)) {
-    const auto known = read_tokens(wanted.file);
-    if (!known) return context.failed(known.error());
+  std::string content;
+  if (is_there(wanted.file)) {
+    auto text = read_file(wanted.file);
+    if (!text) return context.failed(text.error());
+    content = std::move(*text);
+  }
+  // Nothing is added to a file that a node would refuse.
+  if (const auto known = tokens_in(content, wanted.file); !known) {
+    return context.failed(known.error());
   }
   const auto random = random_bytes(kTokenRandomBytes);
   if (!random) return context.failed(random.error());
@@ -58,7 +68,12 @@ int create_in_file(const Context& context, const Wanted& wanted, int64_t life_ms
   Token token{*token_id_of(text),  wanted.name,   *token_role_of(wanted.role),
               hash_of_token(text), unix_ms_now(), 0};
   if (life_ms > 0) token.expires_ms = token.created_ms + life_ms;
-  const auto written = append_secret_file(wanted.file, token_line(token));
+  if (!content.empty() && !content.ends_with('\n')) content += '\n';
+  content += token_line(token);
+  if (const auto more = tokens_in(content, wanted.file); !more) {
+    return context.failed(more.error());
+  }
+  const auto written = replace_secret_file(wanted.file, content);
   if (!written) return context.failed(written.error());
   std::fprintf(stderr,
                "the hash of the token %s is in %s; nodes with --api-token-file read it when they "
@@ -91,7 +106,7 @@ int list(const Context& context, const std::string& file) {
     const bool over = token.expires_ms != 0 && token.expires_ms <= unix_ms_now();
     rows.push_back({token.id, token.name.empty() ? "-" : token.name, name(token.role),
                     (token.expires_ms == 0 ? "never" : time_text(token.expires_ms)) +
-                        (over ? " (has ended)" : "")});
+                        (over ? " (has expired)" : "")});
   }
   fmt::print("{}", table(rows));
   return kDone;
@@ -105,9 +120,10 @@ int revoke_in_file(const Context& context, const Wanted& wanted) {
   bool found = false;
   for (size_t at = 0; at < text->size();) {
     const size_t end = std::min(text->find('\n', at), text->size() - 1) + 1;
-    const std::string line = text->substr(at, end - at);
-    const size_t word = std::min(line.find_first_not_of(" \t"), line.size());
-    const bool same = line.compare(word, wanted.id.size() + 1, wanted.id + " ") == 0;
+    const std::string_view line = std::string_view(*text).substr(at, end - at);
+    const std::string_view word =
+        line.substr(std::min(line.find_first_not_of(kSpaces), line.size()));
+    const bool same = word.substr(0, word.find_first_of(kSpaces)) == wanted.id;
     if (!same) kept += line;
     found |= same;
     at = end;

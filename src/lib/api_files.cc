@@ -15,6 +15,10 @@ tl::unexpected<Error> bad_file(const std::string& what) { return fail(Code::unpr
 
 Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& api) {
   if (api.token_file.empty()) return nullptr;
+  const auto trusted = platform::check_trusted_file(api.token_file);
+  if (!trusted && trusted.error().code == Code::unprocessable) {
+    return tl::make_unexpected(trusted.error());
+  }
   const auto text = platform::read_file(api.token_file);
   if (!text) {
     return bad_file(text.error().message +

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "model/token_file.h"
@@ -42,6 +43,18 @@ TEST_F(ApiFiles, TokensAreReadAndErrorsNameFileAndLine) {
   api.token_file = directory + "/none";
   EXPECT_EQ(load_tokens(api).error().code, Code::unprocessable);
   EXPECT_THAT(load_tokens(api).error().message, HasSubstr("databridgectl token create --file"));
+}
+
+TEST_F(ApiFiles, ATokenFileThatOthersCanChangeIsRefused) {
+  api.token_file = write("tokens", "");
+  for (const auto more :
+       {std::filesystem::perms::group_write, std::filesystem::perms::others_write}) {
+    std::filesystem::permissions(api.token_file, more, std::filesystem::perm_options::add);
+    EXPECT_EQ(load_tokens(api).error().code, Code::unprocessable);
+    EXPECT_THAT(load_tokens(api).error().message, HasSubstr("/tokens has mode 06"));
+    std::filesystem::permissions(api.token_file, more, std::filesystem::perm_options::remove);
+    EXPECT_TRUE(load_tokens(api));
+  }
 }
 
 TEST_F(ApiFiles, ACertificateIsReadAndItsEndIsToldAMonthBefore) {

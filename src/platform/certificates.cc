@@ -257,6 +257,15 @@ Result<void> check_secret_file(const std::string& path) {
                           path, info.st_mode & 0777, path));
 }
 
+Result<void> check_trusted_file(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return tl::make_unexpected(system_error("open", path));
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  return fail(Code::unprocessable,
+              fmt::format("{} has mode {:04o}, so others can change what it allows: chmod go-w {}",
+                          path, info.st_mode & 0777, path));
+}
+
 Result<std::vector<Certificate>> parse_certificates(BytesView text, const std::string& file) {
   const auto chain = parse_chain(text, file);
   if (!chain) return tl::make_unexpected(chain.error());

@@ -79,6 +79,8 @@ int64_t seconds_until(int64_t unix_seconds);
 // Why a file with a secret must not be used: it is missing, or others can read it. A file of root
 // may be readable for its group, too.
 Result<void> check_secret_file(const std::string& path);
+// Why a file must not be used that says whom to trust: it is missing, or others can write it.
+Result<void> check_trusted_file(const std::string& path);
 
 // What is said about the end of a connection for a reason of TLS begins with this.
 inline constexpr char kTlsEnd[] = "TLS: ";

@@ -68,6 +68,8 @@ class Applier {
   // ---- Tokens of the API (apply_tokens.cc)
   Rejected on(const PutToken& command);
   Rejected on(const DeleteToken& command);
+  Rejected refuse_stranger() const;
+  Rejected refuse_last(const Token& token) const;
 
   // ---- Steps
   Rejected find_current(const ProcessorId& id, const Epoch& replaces, const Assignment*& found);

@@ -23,7 +23,9 @@ class Commands {
       command.idempotency_key = "k" + std::to_string(random_.below(50));
       command.fingerprint = random_.below(2);
     }
-    if (random_.chance(0.2)) command.by = {"t (000000000001)", "10.0.0.1"};
+    const bool of_tokens = std::holds_alternative<PutToken>(command.body) ||
+                           std::holds_alternative<DeleteToken>(command.body);
+    if (random_.chance(of_tokens ? 0.9 : 0.2)) command.by = {"t (000000000001)", "10.0.0.1"};
     return command;
   }
 
