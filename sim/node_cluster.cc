@@ -151,10 +151,8 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   if (is_stray(node) || node >= draw_.founders || anew) {
     options.expect = static_cast<uint32_t>(options.seeds.size()) + 1;
   }
-  // With a source, whoever comes early is a founder. All may be seen at once.
-  if (draw_.sighted && !is_stray(node)) {
-    options.expect = static_cast<uint32_t>(size() - (draw_.stray ? 1 : 0));
-  }
+  // With a source, N is the same for all. The late node comes when there is a cluster.
+  if (draw_.sighted && !is_stray(node)) options.expect = static_cast<uint32_t>(draw_.founders);
   const cluster::Timing& timing = draw_.timing;
   options.leader.timing = timing;
   options.leader.replica_count = draw_.replica_count;
