@@ -170,6 +170,9 @@ class Dns(unittest.TestCase):
             wait_until(lambda: "DNS knows no address of a node under " + NAME in node.log_tail(), 10,
                        "it says so")
             holds_for(lambda: node.log_tail().count("DNS knows no address") == 1, 3, "once")
+            server.dnsmasq(cluster.nodes)
+            wait_until(lambda: "DNS knows addresses of nodes under " + NAME in node.log_tail(), 10,
+                       "it says that this is over")
 
 
 class Consul(unittest.TestCase):
