@@ -139,9 +139,13 @@ class Dns(unittest.TestCase):
             # All start again without DNS.
             for node in cluster.nodes:
                 self.assertEqual(node.terminate(deadline=10), 0)
+            ended = [node.log_size() for node in cluster.nodes]
             for node in cluster.nodes:
                 node.start()
             cluster.wait_formed(deadline=10)
+            for node, size in zip(cluster.nodes, ended):
+                wait_until(lambda at=node, since=size: "DNS does not answer" in at.log_since(since),
+                           10, "its first question is in vain")
             begun = [node.log_size() for node in cluster.nodes]
             server.go_on()
             for node, size in zip(cluster.nodes, begun):
