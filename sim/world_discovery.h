@@ -24,7 +24,8 @@ class SimDiscovery final : public env::Discovery {
   Sighting self_;
   Receiver receiver_;
   bool started_ = false;
-  bool shown_foreigner_ = false;
+  bool sees_foreigner_ = false;   // The source names a node of another cluster.
+  bool shown_foreigner_ = false;  // And the node was told while it was in a cluster.
 };
 
 }  // namespace databridge::sim
