@@ -158,7 +158,7 @@ std::string NodeDiscovery::why_not_complete(Instant now) const {
            "too: " +
            names(missing) + act;
   }
-  const std::string waits = "waiting for all founders to confirm their promise: " + names(set);
+  std::string waits = "waiting for all founders to confirm their promise: " + names(set);
   if (missing.empty()) return waits;
   if (missing.size() > 1 || is_sole_voter(missing[0].incarnation, set)) {
     return waits + "; not here, and needed: " + names(missing) + act;
