@@ -6,7 +6,6 @@
 #include <numeric>
 #include <set>
 
-#include "base/canary.h"
 #include "base/check.h"
 #include "cluster/voters.h"
 
@@ -277,7 +276,6 @@ bool NodeDiscovery::counts(const Peer& peer, Incarnation who) const {
 // A node takes part if all the nodes that it counts say that they count it, too. Those that are not
 // here have no say: without them the set is not complete anyway.
 bool NodeDiscovery::takes_part(Incarnation who, Instant now) const {
-  if (CANARY(everybody_founds)) return true;
   const Incarnation self = options_.self.incarnation;
   const auto counted_by_who = [&](Incarnation other) {
     if (who == self) return is_counted(other);
@@ -386,7 +384,6 @@ void NodeDiscovery::refuse() {
 }
 
 bool NodeDiscovery::is_refused_by_all(const Set& set) const {
-  if (CANARY(refuses_alone)) return true;
   std::vector<Incarnation> others;
   for (const Founder& founder : set) {
     if (founder.incarnation == options_.self.incarnation) continue;
