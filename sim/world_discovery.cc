@@ -34,11 +34,14 @@ void SimDiscovery::look() {
     if (random.chance(wrong)) seen.push_back(seen.back());
   }
   if (random.chance(wrong)) seen.push_back({world_.nowhere(), NodeId("ghost"), {}, {}});
-  if (random.chance(wrong)) {
+  const bool foreigner = random.chance(wrong);
+  if (foreigner) {
     seen.push_back({world_.nowhere(), NodeId("alien"), Incarnation{99}, ClusterId("elsewhere")});
-    shown_foreigner_ |= !self_.cluster.empty();
   }
-  if (random.chance(0.9)) receiver_.on_sightings(std::move(seen));
+  if (random.chance(0.9)) {
+    shown_foreigner_ |= foreigner && !self_.cluster.empty();
+    receiver_.on_sightings(std::move(seen));
+  }
   world_.wake(node_);
   world_.at_node(node_, world_.now() + world_.between(100ms, 1s), [this] { look(); });
 }
