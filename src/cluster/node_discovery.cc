@@ -435,7 +435,9 @@ bool NodeDiscovery::is_dead(const Set& set) const {
 bool NodeDiscovery::join_somebody(Instant now) {
   std::vector<Incarnation> members;
   for (const auto& [id, peer] : peers_) {
-    if (!peer.cluster.empty() && peer.linked && is_alive(peer.cluster)) members.push_back(id);
+    // A stranger that names a cluster must not keep this node from founding one.
+    const bool is_named = !peer.cluster.empty() && named_.contains(peer.cluster);
+    if (is_named && peer.linked && is_alive(peer.cluster)) members.push_back(id);
   }
   if (members.empty()) return false;
   if (joined_at_ && now - *joined_at_ < options_.join_interval) return true;
