@@ -83,6 +83,7 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   for (size_t node = 0; draw_.sighted && node < size(); ++node) {
     if (!is_stray(node)) world_->enable_sightings(node);
   }
+  if (draw_.sighted) world_->enable_sightings(world_->spare());  // A copy has the same settings.
 }
 
 // A node says once that it has seen another cluster.
