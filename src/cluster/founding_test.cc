@@ -131,6 +131,18 @@ TEST(NodeDiscovery, AFounderThatIsGoneForLongIsGivenUpByAllOthers) {
   EXPECT_TRUE(node.founded);
 }
 
+TEST(NodeDiscovery, AStrangerWithAClusterDoesNotKeepOthersFromFounding) {
+  Lone node;
+  ProbeReply stranger;
+  stranger.self = info_of(8);
+  stranger.cluster = ClusterId("elsewhere");
+  node.discovery.linked(Incarnation{8}, node.now);
+  node.discovery.probe_reply(Incarnation{8}, stranger, node.now);
+  node.hear(2);
+  node.hear(3);
+  EXPECT_EQ(node.wrote(), (FoundingRecord{1, kOneTwoThree}));
+}
+
 TEST(NodeDiscovery, TwoThatAreGoneAreNotGivenUp) {
   Lone node;
   node.hear(2);

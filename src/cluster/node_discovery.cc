@@ -378,7 +378,8 @@ uint32_t NodeDiscovery::expected() const {
 bool NodeDiscovery::join_somebody(Instant now) {
   std::vector<Incarnation> members, others;
   for (const auto& [id, peer] : peers_) {
-    if (peer.cluster.empty() || !peer.linked) continue;
+    // A stranger that names a cluster must not keep this node from founding one.
+    if (peer.cluster.empty() || !peer.linked || !named_.contains(peer.cluster)) continue;
     (is_alive(peer.cluster, now) ? members : others).push_back(id);
   }
   // A cluster that was given up may have a leader after all. Its answer is the proof, so it is

@@ -386,6 +386,7 @@ bool asks_after(const std::vector<std::pair<uint64_t, ClusterId>>& said) {
     reply.attempt = attempt;
     reply.cluster = cluster;
     (void)discovery.take_outputs();
+    discovery.trust(Incarnation{2}, {});
     discovery.probe_reply(Incarnation{2}, reply, Instant{100ms});
   }
   discovery.tick(Instant{1s});
@@ -488,6 +489,7 @@ TEST(NodeDiscovery, WhoIsRefusedGoesOnAskingAndSaysWhyOnce) {
   NodeDiscovery discovery(options);
   discovery.start(Instant{});
   discovery.linked(Incarnation{2}, Instant{});
+  discovery.trust(Incarnation{2}, {});
   ProbeReply member;
   member.self.incarnation = Incarnation{2};
   member.cluster = ClusterId("c");
