@@ -339,7 +339,7 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
   options.self = info(1);
   options.expect = 3;
   NodeDiscovery discovery(options);
-  const auto hear = [&](uint64_t id, Instant now, std::vector<Incarnation> promised = {}) {
+  const auto hear = [&](uint64_t id, Instant now, const std::vector<Incarnation>& promised = {}) {
     ProbeReply reply;
     reply.self = info(id);
     for (uint64_t other = 1; other <= 4; ++other) reply.known.push_back(info(other));
@@ -674,7 +674,7 @@ TEST(NodeDiscovery, NeverFoundsTwoClustersAfterARefusal) {
     SCOPED_TRACE(seed);
     Wild wild(seed);
     const auto expect = static_cast<uint32_t>(wild.random.between(3, 4));
-    for (uint32_t i = 0; i < 2 * expect - 1; ++i) wild.add(expect);
+    for (size_t i = 1; i < size_t{2} * expect; ++i) wild.add(expect);
     for (size_t i = 0; i < expect; ++i) wild.start(i);
     const auto has_promised = [](const auto& it) { return !it.disk.promised.empty(); };
     while (std::none_of(wild.nodes.begin(), wild.nodes.end(), has_promised)) wild.run(10ms);
