@@ -83,6 +83,7 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
   for (size_t node = 0; draw_.sighted && node < size(); ++node) {
     if (!is_stray(node)) world_->enable_sightings(node);
   }
+  if (draw_.sighted) world_->enable_sightings(world_->spare());  // A copy has the same settings.
 }
 
 // A node says once that it has seen another cluster.
@@ -151,9 +152,12 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   if (is_stray(node) || node >= draw_.founders || anew) {
     options.expect = static_cast<uint32_t>(options.seeds.size()) + 1;
   }
-  // With a source, whoever comes early is a founder. All may be seen at once.
+  // With a source, N is the same for all. The late node comes when there is a cluster. Where one
+  // node founds alone, a late one or one that lost its disk must not do so as well.
   if (draw_.sighted && !is_stray(node)) {
-    options.expect = static_cast<uint32_t>(size() - (draw_.stray ? 1 : 0));
+    const bool is_late = node >= draw_.founders || anew;
+    options.expect =
+        static_cast<uint32_t>(is_late ? std::max<size_t>(draw_.founders, 2) : draw_.founders);
   }
   const cluster::Timing& timing = draw_.timing;
   options.leader.timing = timing;

@@ -43,10 +43,7 @@ struct Faults {
   uint64_t bandwidth = 0;      // The bytes in a second that each link carries; 0: without limit.
   uint64_t queue_max = 0;      // The bytes that may wait on a link; more are dropped.
   double file_error = 0;       // The part of file operations of processors that fail.
-  // A source of sightings leaves nodes out, names places where none is, and nodes of nowhere's
-  // cluster, each with this chance.
-  double wrong_sightings = 0;
-
+  double wrong_sightings = 0;  // How often a discovery source is wrong.
   std::string text() const;
 };
 
@@ -76,12 +73,8 @@ class World {
   void move_away(NodeIndex node);
   // The env of the machine's present process. It changes with every power_on.
   env::Env env_of(NodeIndex node);
-
-  // From now on the processes of that machine find others by a discovery source.
-  void enable_sightings(NodeIndex node);
-  // Whether the present process was shown a node of another cluster while it was in one.
-  bool was_shown_foreigner(NodeIndex node) const;
-
+  void enable_sightings(NodeIndex node);           // Its later processes have a discovery source.
+  bool was_shown_foreigner(NodeIndex node) const;  // Its process, while in a cluster.
   // What the next process on that machine will say about its machine and its data directory.
   env::Greeting process_of(NodeIndex node) const;
 
@@ -147,7 +140,6 @@ class World {
   friend class SimStore;
   friend class SimWorkers;
   friend class UserPrograms;
-
   static constexpr NodeIndex kNobody = SIZE_MAX;
   struct Event {
     Instant when;

@@ -34,11 +34,15 @@ void SimDiscovery::look() {
     if (random.chance(wrong)) seen.push_back(seen.back());
   }
   if (random.chance(wrong)) seen.push_back({world_.nowhere(), NodeId("ghost"), {}, {}});
-  if (random.chance(wrong)) {
+  // It stays: a node may take only the newest of several sightings.
+  sees_foreigner_ |= random.chance(wrong);
+  if (sees_foreigner_) {
     seen.push_back({world_.nowhere(), NodeId("alien"), Incarnation{99}, ClusterId("elsewhere")});
-    shown_foreigner_ |= !self_.cluster.empty();
   }
-  if (random.chance(0.9)) receiver_.on_sightings(std::move(seen));
+  if (random.chance(0.9)) {
+    shown_foreigner_ |= sees_foreigner_ && !self_.cluster.empty();
+    receiver_.on_sightings(std::move(seen));
+  }
   world_.wake(node_);
   world_.at_node(node_, world_.now() + world_.between(100ms, 1s), [this] { look(); });
 }

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "env/discovery.h"
 #include "model/message.h"
 #include "sim/world.h"
+#include "sim/world_discovery.h"
 #include "sim/world_disk.h"
 
 namespace databridge::sim {
@@ -99,27 +99,6 @@ class SimNetwork final : public env::Network {
   bool listening_ = false;
   KnownPeers known_;
   std::map<Address, Link> links_;
-};
-
-// Sees the processes of all machines that have a source, with faults: late, left out, doubled, at
-// addresses of before, and beside them nodes that are not there.
-class SimDiscovery final : public env::Discovery {
- public:
-  SimDiscovery(World& world, World::NodeIndex node) : world_(world), node_(node) {}
-
-  Result<void> start(Sighting self, uint64_t boot, Receiver receiver) override;
-  void set_cluster(const ClusterId& cluster) override { self_.cluster = cluster; }
-
- private:
-  friend class World;
-  void look();
-
-  World& world_;
-  World::NodeIndex node_;
-  Sighting self_;
-  Receiver receiver_;
-  bool started_ = false;
-  bool shown_foreigner_ = false;
 };
 
 class SimWorkers final : public env::Workers {

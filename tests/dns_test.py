@@ -139,9 +139,13 @@ class Dns(unittest.TestCase):
             # All start again without DNS.
             for node in cluster.nodes:
                 self.assertEqual(node.terminate(deadline=10), 0)
+            ended = [node.log_size() for node in cluster.nodes]
             for node in cluster.nodes:
                 node.start()
             cluster.wait_formed(deadline=10)
+            for node, size in zip(cluster.nodes, ended):
+                wait_until(lambda at=node, since=size: "DNS does not answer" in at.log_since(since),
+                           10, "its first question is in vain")
             begun = [node.log_size() for node in cluster.nodes]
             server.go_on()
             for node, size in zip(cluster.nodes, begun):
@@ -170,6 +174,9 @@ class Dns(unittest.TestCase):
             wait_until(lambda: "DNS knows no address of a node under " + NAME in node.log_tail(), 10,
                        "it says so")
             holds_for(lambda: node.log_tail().count("DNS knows no address") == 1, 3, "once")
+            server.dnsmasq(cluster.nodes)
+            wait_until(lambda: "DNS knows addresses of nodes under " + NAME in node.log_tail(), 10,
+                       "it says that this is over")
 
 
 class Consul(unittest.TestCase):

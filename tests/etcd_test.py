@@ -5,8 +5,10 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from harness import CLEAN, Cluster, call, free_ports, holds_for, wait_until
@@ -60,6 +62,11 @@ class Etcd(contextlib.AbstractContextManager):
                        "value": base64.b64encode(value.encode()).decode()})
         assert answer.status == 200, answer
 
+    def delete(self, key):
+        answer = call(self.port, "POST", "/v3/kv/deleterange",
+                      {"key": base64.b64encode(key.encode()).decode()})
+        assert answer.status == 200, answer
+
 
 def with_etcd(cluster, endpoints, flags=()):
     for node in cluster.nodes:
@@ -68,7 +75,53 @@ def with_etcd(cluster, endpoints, flags=()):
     return cluster
 
 
+class WithoutWatches:
+    """A proxy before etcd that passes all requests on, but ends each connection with a watch."""
+
+    def __init__(self, port):
+        self.target, self.watches = port, 0
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.server.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            with contextlib.suppress(OSError):
+                client = self.server.accept()[0]
+                etcd = socket.create_connection(("127.0.0.1", self.target))
+                for pair in ((client, etcd), (etcd, client)):
+                    threading.Thread(target=self.copy, args=pair, daemon=True).start()
+
+    def copy(self, source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if data.startswith(b"POST /v3/watch"):
+                    self.watches += 1
+                    break
+                to.sendall(data)
+        for end in (source, to):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 class Discovery(unittest.TestCase):
+    def test_deleted_keys_come_back_and_ended_watches_are_no_outage(self):
+        with Etcd() as etcd:
+            proxy = WithoutWatches(etcd.port)
+            with with_etcd(Cluster(start=False), etcd.url) as cluster:
+                cluster.nodes[0].flags[1] = f"--cluster-etcd-endpoints={proxy.url}"
+                for node in cluster.nodes:
+                    node.start()
+                cluster.wait_formed(deadline=10)
+                wait_until(lambda: proxy.watches >= 3, 10, "the watch is made again")
+                etcd.delete(etcd.nodes()[-1])
+                self.assertEqual(len(etcd.nodes()), 2)
+                wait_until(lambda: len(etcd.nodes()) == 3, 20, "the key is back")
+                # The pauses grow from 0.25 s to 5 s, and libcurl tries each twice.
+                self.assertLess(proxy.watches, 40)
+                for node in cluster.nodes:
+                    self.assertNotIn("etcd does not answer", node.log_tail(500))
+
     def test_nodes_find_each_other_and_a_dead_etcd_harms_nobody(self):
         with Etcd() as etcd, with_etcd(Cluster(count=4, start=False), etcd.url) as cluster:
             late = cluster.nodes[3]

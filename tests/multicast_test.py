@@ -148,6 +148,15 @@ class Multicast(unittest.TestCase):
             node.start()
             wait_until(lambda: not node.alive, 10, "it ends")
             self.assertIn("cluster.multicast.interface", node.log_tail())
+            # A member of a cluster starts without its source.
+            lost, node.flags = node.flags, [*FLAGS, "--cluster-bootstrap-expect=1"]
+            node.start()
+            wait_until(lambda: node.status()["status"] == "healthy", 10, "it founds alone")
+            node.terminate()
+            node.flags = lost
+            node.start()
+            wait_until(lambda: node.status()["status"] == "healthy", 10, "it serves")
+            wait_until(lambda: "announcements do not go out" in node.log_tail(), 5, "it is said")
 
 
 if __name__ == "__main__":

@@ -23,13 +23,22 @@ using FoundingSet = std::vector<Founder>;  // Sorted.
 // The data that must survive a crash. It is written before any node is told.
 struct FoundingRecord {
   uint64_t attempt = 1;
-  FoundingSet promised;  // Empty: none.
+  FoundingSet promised = {};  // Empty: none.
+  // With how many voters it is promised. 0: as three replicas want it, and it is not refused.
+  uint32_t voters = 0;
+  std::vector<ClusterId> given_up = {};  // Of sets that it left. They can have no leader.
   bool operator==(const FoundingRecord&) const = default;
 };
 Bytes encode(const FoundingRecord& record);
 Result<FoundingRecord> decode_founding_record(BytesView bytes);
 
 std::vector<Incarnation> ids_of(const FoundingSet& set);
+
+// With how many voters a set of that size begins. 0 replicas: the number is not known, so it is as
+// for three.
+uint32_t voters_at_founding(uint32_t replica_count, size_t founders);
+
+uint32_t voters_of(const FoundingRecord& record);  // Of the promise.
 
 // Whether a node with this attempt refuses the set for ever. It had promised it in an earlier
 // attempt, which the set names.

@@ -190,7 +190,8 @@ bool Joining::may_give_up(const LinkChanged& news, const Turn& turn) const {
 }
 
 void Joining::give_up(const LinkChanged& news, const Turn& turn) {
-  const FoundingRecord fresh{discovery_.record().attempt + 1, {}};
+  const FoundingRecord& last = discovery_.record();
+  const FoundingRecord fresh{last.attempt + 1, {}, 0, last.given_up};
   turn.note(Weight::info,
             "gives up the cluster " + cluster_.value + ", which holds nothing, to join another");
   turn.effects.push_back(Abandon{});
@@ -229,7 +230,12 @@ void Joining::on_link(const LinkChanged& news, Instant now) {
     if (is_listed(news.address)) discovery_.met(news.address, news.peer, news.cluster);
     discovery_.linked(news.peer, now);
   } else if (news.peer) {
-    discovery_.unlinked(news.peer);
+    // It may be linked at another address as well.
+    bool is_linked = false;
+    peers_.each_link([&](const Address& address, Incarnation peer) {
+      is_linked |= peer == news.peer && address != news.address;
+    });
+    if (!is_linked) discovery_.unlinked(news.peer);
   }
 }
 

@@ -184,6 +184,32 @@ TEST_F(JoiningTest, AMemberHasALookAtNewSightingsOnly) {
   EXPECT_TRUE(effects.empty()) << "nothing ends when a sighting does";
 }
 
+TEST_F(JoiningTest, APeerIsLinkedUntilItsLastLinkEnds) {
+  const LinkChanged first{
+      LinkState::up, info_of(1).address, node(1), 1, ClusterId("other"), false, 0, {}, {}};
+  LinkChanged second = first;
+  second.address = {"n1.example", 8090};
+  Effects effects;
+  for (LinkChanged link : {first, second}) {
+    joining->on_link(link, now);
+    peers.link_up(link, turn(effects));
+  }
+  const auto ends = [&](LinkChanged link) {
+    link.state = LinkState::lost;
+    joining->on_link(link, now);
+    peers.link_down(link, turn(effects));
+    effects.clear();
+    now += 1s;
+    ProbeReply member;
+    member.self = info_of(1);
+    member.cluster = ClusterId("other");
+    joining->on_probe_reply(node(1), member, turn(effects));
+    return all<Send>(effects).size();
+  };
+  EXPECT_GT(ends(second), 0u) << "it is asked on the other link";
+  EXPECT_EQ(ends(first), 0u);
+}
+
 TEST_F(JoiningTest, AnyNumberOfSightingsIsTaken) {
   Sightings many;
   for (uint64_t id = 100; id < 5'000; ++id) {

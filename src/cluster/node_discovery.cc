@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kPeersMax = 256;  // Peers that are remembered; addresses that are dialled.
 constexpr size_t kWordsMax = 300;  // Of another node's refusal.
+constexpr size_t kGivenUpMax = 8;  // Clusters that another node tells.
 
 }  // namespace
 
@@ -23,7 +24,6 @@ NodeDiscovery::NodeDiscovery(Options options)
   CHECK(options_.self.incarnation);
   CHECK(std::is_sorted(record_.promised.begin(), record_.promised.end()));
   if (!options_.wanted.empty()) options_.only_join = true;
-  if (is_refusing(record_)) given_up_.insert(cluster_id_of(ids_of(record_.promised)));
 }
 
 void NodeDiscovery::start(Instant now) {
@@ -51,7 +51,11 @@ void NodeDiscovery::sighted(const std::vector<Address>& addresses, Instant now) 
 void NodeDiscovery::join(const std::vector<Address>& seeds, Instant now) {
   options_.only_join = true;
   refused_.clear();
-  for (const Address& seed : seeds) dial(seed);
+  for (const Address& seed : seeds) {
+    auto& own = options_.seeds;
+    if (std::find(own.begin(), own.end(), seed) == own.end()) own.push_back(seed);
+    dial(seed);
+  }
   consider(now);
 }
 
@@ -120,6 +124,7 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   if (reply.attempt < peer.attempt) return;  // It was overtaken by a newer message.
   if (!reply.cluster.empty() && !is_wanted(reply.cluster)) return;
   if (!reply.cluster.empty()) {
+    if (reply.attempt > peer.attempt) peer.promised.clear();
     peer.attempt = reply.attempt;
     peer.info = reply.self;
     peer.cluster = reply.cluster;
@@ -138,7 +143,13 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   }
   std::sort(promised.begin(), promised.end());
   // Within one attempt a promise is never taken back, so a reply without a promise is older, too.
-  if (!same_attempt || !promised.empty()) peer.promised = std::move(promised);
+  if (!same_attempt || !promised.empty() || peer.promised.empty()) {
+    peer.promised = std::move(promised);
+    peer.replica_count = reply.replica_count;
+  }
+  const size_t given_up = std::min(reply.given_up.size(), kGivenUpMax);
+  peer.given_up.assign(reply.given_up.begin(),
+                       reply.given_up.begin() + static_cast<ptrdiff_t>(given_up));
   peer.counted.clear();
   for (const MemberInfo& known : reply.known) peer.counted.push_back(known.incarnation);
   // One address has one process, so a peer that was heard there before is gone.
@@ -190,10 +201,13 @@ std::vector<DiscoveryOutput> NodeDiscovery::take_outputs() { return std::exchang
 void NodeDiscovery::consider(Instant now) {
   if (done_) return;
   const Set& promised = durable_.promised;
-  if (!promised.empty() && durable_ == record_ && !is_refusing(record_)) {
+  if (!promised.empty() && durable_ == record_) {
     const ClusterId ours = cluster_id_of(ids_of(promised));
-    bool founded = is_complete(promised);
-    for (const auto& [id, peer] : peers_) founded |= peer.cluster == ours;
+    // A node that has refused the set is a founder again once nobody can leave it any more.
+    bool founded = is_refusing(record_) ? is_alive(ours, now) : is_complete(promised);
+    for (const auto& [id, peer] : peers_) {
+      founded |= !is_refusing(record_) && peer.cluster == ours;
+    }
     if (founded) {
       found();
       tell_all(now);
@@ -214,12 +228,9 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
   const Set& promised = record_.promised;
   const bool refusing = is_refusing(record_);
   if (!promised.empty() && (is_dead(promised) || (refusing && is_refused_by_all(promised)))) {
-    return write({record_.attempt + 1, {}});
+    return leave();
   }
-  if (refusing) {
-    return say("a founder was unreachable for long: waiting for the others to give it up, too: " +
-               names(promised));
-  }
+  if (refusing) return say(why_not_complete(now));
   if (!promised.empty() && must_refuse(now)) return refuse();
   // A peer counts on us in a set that is not ours. Raising our attempt sets it free. This is not
   // done at once, since it may only have heard of a founder earlier than we did.
@@ -229,7 +240,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
     vain_since_ = now;
   } else if (now - *vain_since_ >= options_.forget_after) {
     vain_since_.reset();
-    return write({record_.attempt + 1, {}});
+    return leave();
   }
   if (promised.empty() && !takes_part(options_.self.incarnation, now)) {
     return say(why_not_counted(now));
@@ -241,8 +252,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
                     present.size(), expected(), names(present)));
   }
   if (!promised.empty() && promised != present) {
-    return say("waiting for all founders to confirm their promise: " + names(promised) +
-               "; one that stays unreachable is given up if all others are here");
+    return say(why_not_complete(now));
   }
   if (present.size() < expected()) {
     return say(
@@ -254,9 +264,35 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
         peer->second.promised != present) {
       return say("waiting for " + peer->second.info.node.value + " to withdraw an earlier promise");
     }
+    if (peer != peers_.end() && !wants_as_many_voters(peer->second, present.size())) {
+      return say(
+          fmt::format("{} has the replica count {}, and this node {}: give all nodes the same",
+                      names({founder}), peer->second.replica_count, options_.replica_count));
+    }
   }
   say("all founders are here: " + names(present));
-  if (promised.empty()) write({record_.attempt, present});
+  if (promised.empty()) promise(present);
+}
+
+// The founders begin with the same voters, or not at all: the number is a part of the promise.
+bool NodeDiscovery::wants_as_many_voters(const Peer& peer, size_t founders) const {
+  const uint32_t ours = record_.promised.empty()
+                            ? voters_at_founding(options_.replica_count, founders)
+                            : voters_of(record_);
+  return peer.replica_count == 0 || voters_at_founding(peer.replica_count, founders) == ours;
+}
+
+bool NodeDiscovery::has_promised(const Peer& peer, const Set& set) const {
+  return peer.promised == set && wants_as_many_voters(peer, set.size());
+}
+
+void NodeDiscovery::promise(const Set& set) {
+  FoundingRecord next{record_.attempt, set, 0, record_.given_up};
+  const uint32_t voters = voters_at_founding(options_.replica_count, set.size());
+  if (voters != voters_of(next)) next.voters = voters;
+  // All of these nodes have left an earlier set of the same nodes, and it was not founded.
+  std::erase(next.given_up, cluster_id_of(ids_of(set)));
+  write(std::move(next));
 }
 
 // ---- Who counts as a founder
@@ -326,132 +362,62 @@ std::string NodeDiscovery::why_not_counted(Instant now) const {
 // Each entry of the list stands for one founder. This node itself counts once.
 uint32_t NodeDiscovery::expected() const {
   if (options_.expect > 0) return options_.expect;
-  const auto others = std::count_if(
-      options_.seeds.begin(), options_.seeds.end(),
-      [&](const Address& seed) { return seed != options_.self.address && !own_.contains(seed); });
-  return static_cast<uint32_t>(others) + 1;
-}
-
-// ---- Giving up a founder that is gone. A node that refuses its promised set keeps it in its
-// record under a higher attempt, so that the others see that it had promised. It promises another
-// set only once all other members, but at most one, have left the set as well. That one alone may
-// have founded the set, and is no quorum of it.
-
-bool NodeDiscovery::is_refusing(const FoundingRecord& record) const {
-  return refuses(options_.self.incarnation, record.attempt, record.promised);
-}
-
-bool NodeDiscovery::is_sole_voter(Incarnation who, const Set& set) const {
-  return initial_voters(ids_of(set), options_.replica_count) == std::vector<Incarnation>{who};
-}
-
-// One member was unreachable for E while all others are here, or another one has refused already.
-bool NodeDiscovery::must_refuse(Instant now) const {
-  const Set& set = durable_.promised;
-  std::vector<Incarnation> silent;
-  for (const Founder& founder : set) {
-    if (founder.incarnation == options_.self.incarnation) continue;
-    const auto found = peers_.find(founder.incarnation);
-    if (found == peers_.end()) {
-      silent.push_back(founder.incarnation);
-      continue;
-    }
-    const Peer& peer = found->second;
-    if (peer.promised == set && peer.attempt > founder.attempt) return true;
-    if (!is_here(peer, now)) silent.push_back(founder.incarnation);
+  uint32_t entries = 0, others = 0;
+  for (const Address& seed : options_.seeds) {
+    if (seed == options_.self.address) continue;
+    ++entries;
+    if (!own_.contains(seed)) ++others;
   }
-  if (silent.size() != 1 || is_sole_voter(silent[0], set)) return false;
-  const auto peer = peers_.find(silent[0]);
-  const Instant heard =
-      peer == peers_.end() ? promised_since_ : peer->second.heard.value_or(promised_since_);
-  return now - std::max(heard, promised_since_) >= options_.give_up_after;
+  // A name may lead to one node now, and to another one later. So a list that has other entries
+  // than this node's own address never makes it found alone.
+  return entries > 0 ? std::max<uint32_t>(2, others + 1) : 1;
 }
 
-// The cluster of a refused set has a future only if two of the set have founded it. Then none of
-// the set can have left it.
-bool NodeDiscovery::is_alive(const ClusterId& cluster) const {
-  if (!given_up_.contains(cluster)) return true;
-  const auto founders =
-      std::count_if(record_.promised.begin(), record_.promised.end(), [&](const Founder& founder) {
-        const auto peer = peers_.find(founder.incarnation);
-        return peer != peers_.end() && peer->second.cluster == cluster &&
-               peer->second.attempt <= founder.attempt;
-      });
-  return is_refusing(record_) && founders >= 2;
-}
-
-void NodeDiscovery::refuse() {
-  given_up_.insert(cluster_id_of(ids_of(record_.promised)));
-  write({record_.attempt + 1, record_.promised});
-}
-
-bool NodeDiscovery::is_refused_by_all(const Set& set) const {
-  if (CANARY(refuses_alone)) return true;
-  std::vector<Incarnation> others;
-  for (const Founder& founder : set) {
-    if (founder.incarnation == options_.self.incarnation) continue;
-    const auto peer = peers_.find(founder.incarnation);
-    if (peer == peers_.end() || peer->second.attempt <= founder.attempt) {
-      others.push_back(founder.incarnation);
-    }
-  }
-  return others.empty() || (others.size() == 1 && !is_sole_voter(others[0], set));
-}
-
-// We have no promise, and a peer's promise names our present attempt in a set that is not ours.
-bool NodeDiscovery::is_asked_in_vain(const Set& present) const {
-  if (!record_.promised.empty()) return false;
-  const Founder self{options_.self.incarnation, record_.attempt};
-  for (const auto& [id, peer] : peers_) {
-    if (peer.promised.empty() || peer.promised == present) continue;
-    if (std::binary_search(peer.promised.begin(), peer.promised.end(), self)) return true;
-  }
-  return false;
-}
-
-// All founders of the set have promised it durably.
-bool NodeDiscovery::is_complete(const Set& set) const {
-  for (const Founder& founder : set) {
-    if (founder.incarnation == options_.self.incarnation) continue;
-    const auto peer = peers_.find(founder.incarnation);
-    if (peer == peers_.end() || peer->second.promised != set) return false;
-    if (peer->second.attempt != founder.attempt) return false;  // It refuses the set.
-  }
-  return true;
-}
-
-// A founder of the set has used its attempt in another way and never promised the set, so it will
-// never be complete. Or that founder has left it when all others but one had refused it.
-bool NodeDiscovery::is_dead(const Set& set) const {
-  for (const Founder& founder : set) {
-    const auto found = peers_.find(founder.incarnation);
-    if (found == peers_.end()) continue;
-    const Peer& peer = found->second;
-    if (peer.attempt > founder.attempt && peer.promised != set) return true;
-    if (peer.attempt == founder.attempt && !peer.promised.empty() && peer.promised != set) {
-      return true;
-    }
-  }
-  return false;
-}
+// ---- Taking part in a cluster
 
 bool NodeDiscovery::join_somebody(Instant now) {
-  std::vector<Incarnation> members;
+  std::vector<Incarnation> members, others;
   for (const auto& [id, peer] : peers_) {
-    if (!peer.cluster.empty() && peer.linked && is_alive(peer.cluster)) members.push_back(id);
+    // A stranger that names a cluster must not keep this node from founding one.
+    if (peer.cluster.empty() || !peer.linked || !named_.contains(peer.cluster)) continue;
+    (is_alive(peer.cluster, now) ? members : others).push_back(id);
+  }
+  // A cluster that was given up may have a leader after all. Its answer is the proof, so it is
+  // asked, but nobody waits for it.
+  const bool is_hopeful = !members.empty();
+  if (!is_hopeful) {
+    members = std::move(others);
+    asking_since_.reset();
+  } else if (!asking_since_) {
+    asking_since_ = now;
   }
   if (members.empty()) return false;
-  if (joined_at_ && now - *joined_at_ < options_.join_interval) return true;
+  if (joined_at_ && now - *joined_at_ < options_.join_interval) return is_hopeful;
   joined_at_ = now;
   // Another member is asked each time, since the last one may know no leader.
   const auto next = std::upper_bound(members.begin(), members.end(), asked_);
   asked_ = next == members.end() ? members.front() : *next;
   send(asked_, Join{options_.self, {}});
   // A refused node goes on asking, but the reason of the refusal says more.
-  if (refused_.empty()) {
-    say("asking " + peers_[asked_].info.node.value + " to be taken into the cluster");
+  if (is_hopeful && refused_.empty()) say_asking(members, now);
+  return is_hopeful;
+}
+
+// In doubt it waits: a cluster without a leader may have one again, and must then be the only one.
+void NodeDiscovery::say_asking(const std::vector<Incarnation>& members, Instant now) {
+  const Peer& asked = peers_[asked_];
+  if (!asking_since_ || now - *asking_since_ < options_.give_up_after) {
+    return say("asking " + asked.info.node.value + " to be taken into the cluster");
   }
-  return true;
+  Set set;
+  for (const Incarnation id : members) {
+    if (set.size() < 3 && peers_[id].cluster == asked.cluster) set.push_back({id, 0});
+  }
+  say(fmt::format(
+      "no leader of the cluster {} has answered for long, and this node founds no second "
+      "cluster. Its members that are here: {}. Start the others. If they are lost for "
+      "good, start these members with empty data directories; what they hold is lost",
+      asked.cluster.value, names(set)));
 }
 
 void NodeDiscovery::write(FoundingRecord record) {
@@ -464,7 +430,7 @@ void NodeDiscovery::found() {
   Founded founded;
   const std::vector<Incarnation> ids = ids_of(durable_.promised);
   founded.cluster = cluster_id_of(ids);
-  founded.voters = initial_voters(ids, options_.replica_count);
+  founded.voters = initial_voters(ids, voters_of(durable_));
   for (const Incarnation id : ids) {
     if (id == options_.self.incarnation) {
       founded.members.push_back(options_.self);
@@ -511,6 +477,9 @@ ProbeReply NodeDiscovery::reply(Instant now) const {
     reply.promised.push_back(founder.incarnation);
     reply.attempts.push_back(founder.attempt);
   }
+  const bool has_promise = !durable_.promised.empty();
+  reply.replica_count = has_promise ? voters_of(durable_) : options_.replica_count;
+  if (!done_) reply.given_up = durable_.given_up;
   reply.known.push_back(options_.self);
   for (const auto& [id, peer] : peers_) {
     // Before there is a cluster, these are the founders that this node counts.

@@ -55,8 +55,8 @@ class NodeDiscovery {
  public:
   struct Options {
     MemberInfo self;
-    // N: how many founders are expected. 0: this node and its seeds, but for those that turn out
-    // to be this node itself.
+    // N: how many founders are expected. 0: this node and its seeds, without those that turn out
+    // to be itself, and at least 2 if there are seeds but its own address.
     uint32_t expect = 1;
     uint32_t replica_count = 3;
     std::vector<Address> seeds;
@@ -92,13 +92,11 @@ class NodeDiscovery {
   void persisted(const FoundingRecord& record, Instant now);
   void tick(Instant now);
 
-  // POST /api/cluster/join while there is no cluster: it uses these seeds and never founds a
-  // cluster.
+  // POST /api/cluster/join while there is no cluster: it uses these seeds, and founds no cluster.
   void join(const std::vector<Address>& seeds, Instant now);
 
   [[nodiscard]] std::vector<DiscoveryOutput> take_outputs();
-  // There is a cluster. It goes on answering probes with the cluster's id, since new nodes need
-  // that.
+  // There is a cluster. It goes on answering probes with the cluster's id for new nodes.
   bool done() const { return done_; }
   const std::string& note() const { return note_; }
   // Why the last Join was refused, in words.
@@ -114,8 +112,10 @@ class NodeDiscovery {
     ClusterId cluster;
     uint64_t attempt = 0;
     FoundingSet promised;
+    uint32_t replica_count = 0;        // Of its promise or its settings; 0: not told.
     std::vector<Incarnation> counted;  // The founders that it counts, itself included.
-    std::optional<Instant> heard;      // When it was heard itself.
+    std::vector<ClusterId> given_up;
+    std::optional<Instant> heard;  // When it was heard itself.
     bool linked = false;
   };
   using Set = FoundingSet;
@@ -129,7 +129,13 @@ class NodeDiscovery {
   bool must_refuse(Instant now) const;
   bool is_refused_by_all(const Set& set) const;
   void refuse();
-  bool is_alive(const ClusterId& cluster) const;
+  void leave();
+  bool is_alive(const ClusterId& cluster, Instant now) const;
+  bool has_promised(const Peer& peer, const Set& set) const;
+  bool wants_as_many_voters(const Peer& peer, size_t founders) const;
+  void promise(const Set& set);
+  std::string why_not_complete(Instant now) const;
+  void say_asking(const std::vector<Incarnation>& members, Instant now);
   bool is_sole_voter(Incarnation who, const Set& set) const;
   bool is_counted(Incarnation who) const;
   bool is_here(const Peer& peer, Instant now) const;
@@ -161,11 +167,10 @@ class NodeDiscovery {
   std::set<Address> own_;                  // The entries of the list at which this node is itself.
   std::vector<Address> sighted_;
   std::vector<Address> dialled_;
-  std::set<ClusterId> given_up_;  // The clusters of the sets that it has refused in this start.
-  Instant promised_since_{};      // When this start first saw its present promise on the disk.
-  ClusterId cluster_;             // Set once there is one.
-  Incarnation asked_;             // The node that it asked last to take it in.
-  std::optional<Instant> joined_at_, probed_at_, vain_since_;
+  Instant promised_since_{};  // When this start first saw its present promise on the disk.
+  ClusterId cluster_;         // Set once there is one.
+  Incarnation asked_;         // The node that it asked last to take it in.
+  std::optional<Instant> joined_at_, asking_since_, probed_at_, vain_since_;
   bool done_ = false;
   std::string note_;
   std::string refused_;

@@ -27,6 +27,7 @@ class Wild {
     std::unique_ptr<NodeDiscovery> process;
     std::set<Address> dials;
     std::set<Incarnation> links;
+    uint32_t replicas = 3;
     uint64_t life = 0;  // Grows with each start; events of an earlier life are lost.
     bool asked_to_join = false;
     std::vector<Incarnation> voters;
@@ -62,6 +63,7 @@ class Wild {
     NodeDiscovery::Options options;
     options.self = info(n);
     options.expect = expects[n];
+    options.replica_count = node.replicas;
     for (const size_t seed : seed_lists[n]) options.seeds.push_back(nodes[seed].address);
     if (seed_lists[n].empty()) {
       for (const Node& other : nodes) options.seeds.push_back(other.address);
@@ -91,6 +93,16 @@ class Wild {
     nodes[n].cluster = {};
     nodes[n].incarnation = Incarnation{1 + random.below(1'000'000)};
     founders.insert(nodes[n].incarnation);
+  }
+
+  // Ends the links between two nodes, or lets them be made again.
+  void cut(size_t a, size_t b, bool is_cut) {
+    for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
+      is_cut ? (void)cuts.insert({from, to}) : (void)cuts.erase({from, to});
+      const Incarnation peer = nodes[to].incarnation;
+      if (!is_cut || !nodes[from].process || nodes[from].links.erase(peer) == 0) continue;
+      nodes[from].process->unlinked(peer);
+    }
   }
 
   void run(Duration how_long) {
@@ -154,7 +166,7 @@ class Wild {
     for (const Address& address : std::set<Address>(nodes[n].dials)) {
       for (size_t to = 0; to < nodes.size(); ++to) {
         const Incarnation peer = nodes[to].incarnation;
-        if (nodes[to].address != address || !nodes[to].process) continue;
+        if (nodes[to].address != address || !nodes[to].process || cuts.contains({n, to})) continue;
         if (nodes[n].links.contains(peer) || !random.chance(0.2)) continue;
         nodes[n].links.insert(peer);
         const auto& seeds = seed_lists[n];
@@ -205,7 +217,9 @@ class Wild {
           nodes[n].process->persisted(record, now);
         });
       } else if (const auto* one = std::get_if<Founded>(&output)) {
-        clusters[one->cluster].voters = one->voters;
+        auto& voters = clusters[one->cluster].voters;
+        EXPECT_TRUE(voters.empty() || voters == one->voters) << "they begin with other voters";
+        voters = one->voters;
         nodes[n].voters = one->voters;
         if (!random.chance(crash_at_founding)) nodes[n].cluster = one->cluster;
         if (nodes[n].cluster.empty()) return crash(n);  // It ends before the cluster was written.
@@ -248,12 +262,23 @@ class Wild {
       reply.cluster = nodes[to].cluster;
       reply.attempt = nodes[to].disk.attempt;
       send(to, {from, reply});
-    } else if (std::holds_alternative<Join>(message)) {
+    } else if (std::holds_alternative<Join>(message) && has_leader(nodes[to].cluster)) {
       send(to, {from, JoinReply{nodes[to].cluster, nodes[to].incarnation, {info(to)}, ""}});
     }
   }
 
+  // A majority of the voters runs. A cluster without one takes nobody in.
+  bool has_leader(const ClusterId& cluster) const {
+    const std::vector<Incarnation>& voters = clusters.at(cluster).voters;
+    const auto there = std::count_if(nodes.begin(), nodes.end(), [&](const Node& node) {
+      return node.process && node.cluster == cluster &&
+             std::find(voters.begin(), voters.end(), node.incarnation) != voters.end();
+    });
+    return static_cast<size_t>(there) * 2 > voters.size();
+  }
+
   std::vector<Flying> flying;
+  std::set<std::pair<size_t, size_t>> cuts;
 };
 
 // ---- Plain cases
@@ -314,7 +339,7 @@ TEST(NodeDiscovery, MoreThanExpectedStopAndSaySo) {
   options.self = info(1);
   options.expect = 3;
   NodeDiscovery discovery(options);
-  const auto hear = [&](uint64_t id, Instant now, std::vector<Incarnation> promised = {}) {
+  const auto hear = [&](uint64_t id, Instant now, const std::vector<Incarnation>& promised = {}) {
     ProbeReply reply;
     reply.self = info(id);
     for (uint64_t other = 1; other <= 4; ++other) reply.known.push_back(info(other));
@@ -361,6 +386,7 @@ bool asks_after(const std::vector<std::pair<uint64_t, ClusterId>>& said) {
     reply.attempt = attempt;
     reply.cluster = cluster;
     (void)discovery.take_outputs();
+    discovery.trust(Incarnation{2}, {});
     discovery.probe_reply(Incarnation{2}, reply, Instant{100ms});
   }
   discovery.tick(Instant{1s});
@@ -463,6 +489,7 @@ TEST(NodeDiscovery, WhoIsRefusedGoesOnAskingAndSaysWhyOnce) {
   NodeDiscovery discovery(options);
   discovery.start(Instant{});
   discovery.linked(Incarnation{2}, Instant{});
+  discovery.trust(Incarnation{2}, {});
   ProbeReply member;
   member.self.incarnation = Incarnation{2};
   member.cluster = ClusterId("c");
@@ -540,7 +567,8 @@ TEST(NodeDiscovery, FoundsExactlyOneWhateverHappens) {
     wild.loss = wild.random.unit() * 0.5;
     wild.crash_at_founding = 0.2;
     const auto n = static_cast<uint32_t>(wild.random.between(1, 6));
-    for (uint32_t i = 0; i < n; ++i) wild.add(n);
+    const auto replicas = static_cast<uint32_t>(wild.random.between(1, 5));
+    for (uint32_t i = 0; i < n; ++i) wild.nodes[wild.add(n)].replicas = replicas;
     for (int round = 0; round < 20; ++round) {
       const size_t who = wild.random.below(n);
       if (wild.nodes[who].process && wild.random.chance(0.5)) {
@@ -610,8 +638,16 @@ TEST(NodeDiscovery, NeverFoundsTwoClusters) {
     const uint64_t n = wild.random.between(expect, 2 * expect - 1);
     extra += static_cast<int>(n - expect);
     for (uint64_t i = 0; i < n; ++i) wild.add(expect);
+    const bool is_mixed = wild.random.chance(0.2);  // Nodes have other replica counts.
+    const auto replicas = static_cast<uint32_t>(wild.random.between(1, 5));
+    for (auto& node : wild.nodes) node.replicas = replicas;
     for (int round = 0; round < 40; ++round) {
       const size_t who = wild.random.below(n);
+      if (is_mixed && wild.random.chance(0.3)) {
+        wild.nodes[who].replicas = static_cast<uint32_t>(wild.random.between(1, 3));
+      }
+      const size_t other = wild.random.below(n);
+      if (who != other) wild.cut(who, other, wild.random.chance(0.3));
       if (wild.random.chance(0.2) && 2 * expect > wild.founders.size() + 1) {
         wild.wipe(who);
         ++wipes;
@@ -629,6 +665,35 @@ TEST(NodeDiscovery, NeverFoundsTwoClusters) {
   EXPECT_GT(founded, 100);
   EXPECT_GT(wipes, 100);
   EXPECT_GT(extra, 100);
+}
+
+// The same, when one founder is cut off after the promise until the others have refused.
+TEST(NodeDiscovery, NeverFoundsTwoClustersAfterARefusal) {
+  int refused = 0;
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    SCOPED_TRACE(seed);
+    Wild wild(seed);
+    const auto expect = static_cast<uint32_t>(wild.random.between(3, 4));
+    for (size_t i = 1; i < size_t{2} * expect; ++i) wild.add(expect);
+    for (size_t i = 0; i < expect; ++i) wild.start(i);
+    const auto has_promised = [](const auto& it) { return !it.disk.promised.empty(); };
+    while (std::none_of(wild.nodes.begin(), wild.nodes.end(), has_promised)) wild.run(10ms);
+    wild.run(std::chrono::milliseconds(wild.random.below(200)));
+    for (size_t i = 1; i < expect; ++i) wild.cut(0, i, true);
+    wild.run(4'500ms + std::chrono::milliseconds(wild.random.below(1'500)));
+    for (int round = 0; round < 20; ++round) {
+      const size_t who = wild.random.below(wild.nodes.size());
+      const size_t other = wild.random.below(wild.nodes.size());
+      if (who != other) wild.cut(who, other, wild.random.chance(0.5));
+      wild.nodes[who].process ? wild.crash(who) : wild.start(who);
+      wild.run(std::chrono::milliseconds(wild.random.below(2'000)));
+      for (const auto& node : wild.nodes) {
+        refused += node.disk.voters != 0 || !node.disk.given_up.empty();
+      }
+    }
+    ASSERT_LE(wild.founded(), 1u);
+  }
+  EXPECT_GT(refused, 500);
 }
 
 }  // namespace

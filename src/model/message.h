@@ -41,6 +41,9 @@ struct ProbeReply {
   // The attempt of each of `promised`. The promise holds for that attempt only.
   std::vector<uint64_t> attempts;
   uint64_t attempt = 1;  // The node's own attempt. It is durable and grows when the node withdraws.
+  // With how many voters it wants to found, or has promised to. 0: an older version, not told.
+  uint32_t replica_count = 0;
+  std::vector<ClusterId> given_up;  // Clusters of sets that it left: they can have no leader.
   bool operator==(const ProbeReply&) const = default;
 };
 // A node without a cluster asks a member to take it in. A follower passes this to the leader.

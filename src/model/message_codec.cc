@@ -28,6 +28,8 @@ void write(const ProbeReply& from, Case* to) {
   put_ids(from.promised, wire->mutable_promised());
   for (const uint64_t attempt : from.attempts) wire->add_attempts(attempt);
   wire->set_attempt(from.attempt);
+  wire->set_replica_count(from.replica_count);
+  for (const ClusterId& cluster : from.given_up) wire->add_given_up(cluster.value);
 }
 void read(const proto::ProbeReply& from, ProbeReply& to, Check& check) {
   get(from.self(), to.self, check);
@@ -36,6 +38,8 @@ void read(const proto::ProbeReply& from, ProbeReply& to, Check& check) {
   for (const uint64_t id : from.promised()) to.promised.push_back(Incarnation{id});
   to.attempts.assign(from.attempts().begin(), from.attempts().end());
   to.attempt = from.attempt();
+  to.replica_count = from.replica_count();
+  for (const std::string& cluster : from.given_up()) to.given_up.emplace_back(cluster);
 }
 
 void write(const Join& from, Case* to) {

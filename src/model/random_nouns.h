@@ -66,7 +66,9 @@ class RandomNouns : public RandomValues {
           list([&] { return info(); }),
           list([&] { return incarnation(); }),
           list([&] { return number(); }),
-          number()};
+          number(),
+          static_cast<uint32_t>(number()),
+          list([&] { return ClusterId(text()); })};
   }
   void fill(Join& to) { to = {info(), ClusterId(text())}; }
   void fill(JoinReply& to) {

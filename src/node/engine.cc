@@ -154,6 +154,10 @@ void Engine::start() {
 void Engine::put(Mail mail) {
   {
     const MutexLock lock(mutex_);
+    const auto is_sighted = [](const Mail& one) {
+      return std::holds_alternative<cluster::Sighted>(one);
+    };
+    if (is_sighted(mail)) std::erase_if(mailbox_, is_sighted);  // Only the newest one counts.
     mailbox_.push_back(std::move(mail));
     if (mailbox_.size() > 1) return;  // The first item has woken the engine.
   }

@@ -37,6 +37,9 @@ class NewestCounters {
 
   // Notes the counter. False: one as high was heard before, so this is a copy.
   bool is_newer(Incarnation node, uint64_t counter);
+  // Without proofs, anybody may have sent the highest counter of a node, so it holds only for a
+  // while.
+  void forget(Incarnation node) { newest_.erase(node); }
 
  private:
   std::map<Incarnation, uint64_t> newest_;

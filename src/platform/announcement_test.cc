@@ -80,6 +80,10 @@ TEST(Announcement, OnlyAHigherCounterIsNew) {
   EXPECT_TRUE(counters.is_newer(Incarnation{2}, 4));
   EXPECT_TRUE(counters.is_newer(Incarnation{1}, uint64_t{2} << 32)) << "after a restart";
   EXPECT_FALSE(counters.is_newer(Incarnation{1}, 6));
+  // Anybody can send the highest counter if there are no proofs.
+  EXPECT_TRUE(counters.is_newer(Incarnation{1}, UINT64_MAX));
+  counters.forget(Incarnation{1});
+  EXPECT_TRUE(counters.is_newer(Incarnation{1}, 7));
 }
 
 TEST(Announcement, AnyBytesAreReadWithoutHarm) {

@@ -159,8 +159,8 @@ class DnsDiscovery final : public env::Discovery {
   std::map<std::string, std::vector<std::string>> ips_;  // By target, as they were found last.
   std::optional<std::vector<Address>> told_;
   Duration ttl_{};
-  Duration pause_{};  // After a failure.
-  bool is_lost_ = false;
+  Duration pause_{};                                               // After a failure.
+  bool is_lost_ = false, is_empty_ = false, cannot_keep_ = false;  // These were said.
   std::string why_;
 
   const Descriptor wake_;  // Readable once this source must end.
@@ -178,7 +178,8 @@ DnsDiscovery::~DnsDiscovery() {
   }
   changed_.notify_one();
   const uint64_t one = 1;
-  if (::write(wake_.get(), &one, sizeof one) < 0) return;  // It is readable already.
+  const auto written = ::write(wake_.get(), &one, sizeof one);
+  (void)written;  // If it cannot be written, it is readable already.
   if (thread_.joinable()) thread_.join();
 }
 
@@ -277,8 +278,10 @@ Duration DnsDiscovery::took_answer(const std::vector<Address>& found) {
   if (std::exchange(is_lost_, false)) {
     receiver_.on_note(false, "DNS answers again for " + options_.name);
   }
-  if (found.empty() && (!told_ || !told_->empty())) {
+  if (found.empty() && !std::exchange(is_empty_, true)) {
     receiver_.on_note(true, fmt::format("DNS knows no address of a node under {}", options_.name));
+  } else if (!found.empty() && std::exchange(is_empty_, false)) {
+    receiver_.on_note(false, fmt::format("DNS knows addresses of nodes under {}", options_.name));
   }
   // The order changes by chance; the nodes are what counts.
   std::vector<Address> sorted = found;
@@ -288,8 +291,13 @@ Duration DnsDiscovery::took_answer(const std::vector<Address>& found) {
     tell(found);
     std::string lines;
     for (const Address& address : found) lines += address.text() + "\n";
-    if (auto kept = write_whole_file(options_.memory, lines); !kept) {
-      receiver_.on_note(true, kept.error().message);
+    const auto kept = write_whole_file(options_.memory, lines);
+    if (!kept && !std::exchange(cannot_keep_, true)) {
+      receiver_.on_note(true,
+                        fmt::format("the addresses of DNS are not kept for the next start: {}",
+                                    kept.error().message));
+    } else if (kept && std::exchange(cannot_keep_, false)) {
+      receiver_.on_note(false, "the addresses of DNS are kept again for the next start");
     }
   }
   return is_alone() ? std::clamp(ttl_, kAloneLeast, kAloneMost) : std::clamp(ttl_, kLeast, kMost);

@@ -22,7 +22,8 @@ constexpr int kLeaseSeconds = 10;  // A node that is gone is seen for so long.
 constexpr Duration kKeepAlive = 3s;
 constexpr Duration kReadAgain = 15s;  // Also without news: a watch may fail silently.
 constexpr long kConnectMs = 1000, kRequestMs = 2000, kGoodbyeMs = 500;
-constexpr Duration kPauseFirst = 250ms, kPauseLast = 5s;  // After a round of failures.
+constexpr Duration kPauseFirst = 250ms, kPauseLast = 5s;  // After a session or a round of failures.
+constexpr Duration kWasGood = 10s;                        // A session that lasted so long.
 
 struct EasyCloser {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -99,7 +100,7 @@ class EtcdDiscovery final : public env::Discovery {
   int64_t lease_ = 0;
   int64_t revision_ = 0;
   std::unique_ptr<Exchange> watched_;
-  Watch::time_point kept_at_, read_at_;
+  Watch::time_point kept_at_, put_at_, read_at_;
   std::optional<Sightings> told_;
   size_t unreadable_ = 0;
   bool is_lost_ = false, was_well_ = false;
@@ -138,20 +139,24 @@ void EtcdDiscovery::set_cluster(const ClusterId& cluster) {
   curl_multi_wakeup(multi_);
 }
 
-// Tries the endpoints in turn, for ever. Only a whole round of failures is a loss.
+// Tries the endpoints in turn, for ever. Only a whole round of failures to begin is a loss.
 void EtcdDiscovery::run() {
   Duration wait = kPauseFirst;
   for (size_t turn = 0, failures = 0; !ending_; ++turn) {
     was_well_ = false;
+    const auto began = Watch::now();
     const auto ended = session(options_.endpoints[turn % options_.endpoints.size()]);
     end_watch();
     if (ending_) break;
+    if (Watch::now() - began >= kWasGood) wait = kPauseFirst;
+    // A server or a proxy may end a watch at any time. That is no loss if the next session begins
+    // well. But if no watch can be held, the pauses grow all the same.
     if (was_well_) {
       failures = 0;
-      wait = kPauseFirst;
+    } else if (++failures < options_.endpoints.size()) {
+      continue;
     }
-    if (++failures < options_.endpoints.size()) continue;
-    if (!std::exchange(is_lost_, true)) {
+    if (!was_well_ && !std::exchange(is_lost_, true)) {
       receiver_.on_note(true, fmt::format("etcd does not answer at {}: {}; nodes that were found "
                                           "stay, new ones cannot be found by it",
                                           endpoint_, ended ? "" : ended.error().message));
@@ -224,6 +229,7 @@ Result<void> EtcdDiscovery::put() {
     return tl::make_unexpected(answer.error());
   }
   put_as_ = std::move(value);
+  put_at_ = Watch::now();
   return {};
 }
 
@@ -248,6 +254,12 @@ Result<void> EtcdDiscovery::read() {
   auto range = parse_etcd_range(*answer);
   if (!range) return tl::make_unexpected(range.error());
   read_at_ = Watch::now();
+  // Somebody has deleted this node's key: it is written again. The pause is for a reader that never
+  // shows it, since each write is news.
+  const bool is_there =
+      std::any_of(range->nodes.begin(), range->nodes.end(),
+                  [&](const Sighting& node) { return node.incarnation == self_.incarnation; });
+  if (!is_there && read_at_ - put_at_ >= kKeepAlive) put_as_.clear();
   revision_ = range->revision;
   if (range->unreadable > std::exchange(unreadable_, range->unreadable)) {
     receiver_.on_note(true, fmt::format("etcd has {} keys under {} that no node wrote: they are "
@@ -319,6 +331,7 @@ void EtcdDiscovery::prepare(Exchange& exchange, const char* path, std::string bo
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &exchange);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, &exchange);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // It waits for no name that hangs.
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectMs);
 }
 

@@ -15,23 +15,6 @@ constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 constexpr size_t kValueMax = 1024;
 constexpr size_t kErrorMax = 200;  // Of what etcd says.
 
-// Whole text only, and no deeper than etcd's own answers are. It throws nothing.
-Result<json> parse(BytesView text) {
-  if (text.size() > kEtcdAnswerMax) return fail(Code::invalid, "etcd's answer is too long");
-  constexpr int kDepthMax = 16;
-  const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= kDepthMax; };
-  json value = json::parse(text, shallow, false);
-  if (!value.is_object()) return fail(Code::invalid, "etcd's answer is no JSON object");
-  const auto error = value.find("error");
-  if (error != value.end()) {
-    const auto message = error->is_object() ? error->find("message") : error;
-    const bool is_said = message != error->end() && message->is_string();
-    const std::string words = is_said ? message->get<std::string>() : std::string();
-    return fail(Code::unavailable, "etcd says: " + words.substr(0, kErrorMax));
-  }
-  return value;
-}
-
 // A field of an object, or null.
 const json& field(const json& object, const char* name) {
   static const json none;
@@ -52,6 +35,20 @@ int64_t number(const json& value) {
 
 std::string text_of(const json& value) {
   return value.is_string() ? value.get<std::string>() : std::string();
+}
+
+// Whole text only, and no deeper than etcd's own answers are. It throws nothing.
+Result<json> parse(BytesView text) {
+  if (text.size() > kEtcdAnswerMax) return fail(Code::invalid, "etcd's answer is too long");
+  constexpr int kDepthMax = 16;
+  const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= kDepthMax; };
+  json value = json::parse(text, shallow, false);
+  if (!value.is_object()) return fail(Code::invalid, "etcd's answer is no JSON object");
+  if (const json& error = field(value, "error"); !error.is_null()) {
+    const std::string words = text_of(error.is_object() ? field(error, "message") : error);
+    return fail(Code::unavailable, "etcd says: " + words.substr(0, kErrorMax));
+  }
+  return value;
 }
 
 // Answers of a stream stand in "result".

@@ -34,8 +34,10 @@ constexpr Duration kSoon = 200ms;       // Between announcements, at the start a
 constexpr int kSoonTimes = 10;          // Then the pause is longer.
 constexpr Duration kEvery = 1s;         // Between announcements.
 constexpr Duration kBelievedFor = 10s;  // An announcement.
+constexpr Duration kTellEvery = 200ms;  // What is sighted; changes in between are told together.
 constexpr int kTakenPerSecond = 500;    // Datagrams; more are dropped unread.
 constexpr Duration kSameNoteAfter = 10min;
+constexpr size_t kKindsMax = 64;  // Of notes. There are fewer, but for the numbers of versions.
 
 Failure last_failure() { return Failure(errno, boost::system::system_category()); }
 
@@ -63,7 +65,7 @@ bool set_option(int fd, int option, const Value& value) {
 class Multicast final : public env::Discovery {
  public:
   explicit Multicast(MulticastOptions options)
-      : options_(std::move(options)), socket_(io_), announce_(io_), mind_(io_) {}
+      : options_(std::move(options)), socket_(io_), announce_(io_), mind_(io_), tell_(io_) {}
   ~Multicast() override;
 
   Result<void> start(Sighting self, uint64_t boot, Receiver receiver) override;
@@ -82,6 +84,9 @@ class Multicast final : public env::Discovery {
   void take(size_t size);
   void believe(const Sighting& node);
   void mind();
+  template <typename Test>
+  size_t erase_seen(const Test& test);
+  void tell_soon();
   void tell();
   void lost(const std::string& why);
   void note(const std::string& kind, const std::string& text);
@@ -92,12 +97,14 @@ class Multicast final : public env::Discovery {
   // The thread of this source only, once started.
   udp::socket socket_;
   udp::endpoint group_, from_;
-  boost::asio::steady_timer announce_, mind_;
+  uint64_t opened_ = 0;  // How often the socket was made.
+  boost::asio::steady_timer announce_, mind_, tell_;
   Receiver receiver_;
   Sighting self_;
   uint64_t counter_ = 0;
   int announced_ = 0;
-  Watch::time_point announced_at_, second_;
+  Watch::time_point announced_at_, second_, told_at_;
+  bool will_tell_ = false;
   int taken_ = 0;  // In this second.
   bool is_lost_ = false;
   std::array<char, kAnnouncementMax + 1> buffer_{};
@@ -121,17 +128,21 @@ Result<void> Multicast::start(Sighting self, uint64_t boot, Receiver receiver) {
   receiver_ = std::move(receiver);
   // Each start of the data directory has higher counters than the one before.
   counter_ = boot << 32;
-  if (auto opened = open(); !opened) {
-    return fail(
-        Code::unprocessable,
-        opened.error().message + ": name the network interface with cluster.multicast.interface");
-  }
   {
     const MutexLock lock(mutex_);
     if (!cluster_.empty()) self_.cluster = cluster_;
   }
-  announce();
-  mind();
+  // A member of a cluster needs no source: its network may be up later. A first start shows whether
+  // the settings fit this machine.
+  if (auto opened = open(); !opened && self_.cluster.empty()) {
+    return fail(
+        Code::unprocessable,
+        opened.error().message + ": name the network interface with cluster.multicast.interface");
+  }
+  boost::asio::post(io_, [this] {
+    announce();
+    mind();
+  });
   thread_ = start_thread("multicast", [this] {
     const auto stay = boost::asio::make_work_guard(io_);
     io_.run();
@@ -171,6 +182,7 @@ Result<void> Multicast::open() {
     }
   }
   group_ = udp::endpoint(boost::asio::ip::make_address_v4(options_.group), options_.port);
+  ++opened_;
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return cannot("open a socket for");
   Failure failure;
@@ -197,15 +209,18 @@ Result<void> Multicast::open() {
 void Multicast::announce() {
   announced_at_ = Watch::now();
   Failure failure;
+  if (!socket_.is_open()) {
+    if (auto opened = open(); !opened) lost(opened.error().message);
+  }
   if (socket_.is_open()) {
     const Bytes bytes = encode_announcement({self_, ++counter_}, options_.token);
     socket_.send_to(boost::asio::buffer(bytes), group_, 0, failure);
     if (failure && failure != boost::asio::error::would_block) lost(failure.message());
-  } else if (auto opened = open(); !opened) {
-    lost(opened.error().message);
   }
   if (!failure && socket_.is_open() && std::exchange(is_lost_, false)) {
     receiver_.on_note(false, "multicast announcements go out again");
+    // Nobody was heard meanwhile, so all nodes get the time to be heard again.
+    for (auto& [incarnation, seen] : seen_) seen.at = Watch::now();
   }
   announce_after(announced_ < kSoonTimes ? kSoon : kEvery);
   announced_ = std::min(announced_ + 1, kSoonTimes);
@@ -231,9 +246,11 @@ void Multicast::lost(const std::string& why) {
 
 void Multicast::receive() {
   socket_.async_receive_from(boost::asio::buffer(buffer_), from_,
-                             [this](Failure failure, size_t size) {
+                             [this, opened = opened_](Failure failure, size_t size) {
                                if (failure == boost::asio::error::operation_aborted) return;
-                               if (!socket_.is_open()) return;
+                               // The socket may have been made again meanwhile, and then has a
+                               // chain of its own.
+                               if (!socket_.is_open() || opened != opened_) return;
                                if (!failure) take(size);
                                receive();
                              });
@@ -271,6 +288,7 @@ void Multicast::take(size_t size) {
 void Multicast::believe(const Sighting& node) {
   const auto found = seen_.find(node.incarnation);
   if (found == seen_.end() && seen_.size() >= kSightingsMax) {
+    if (options_.token.empty()) counters_.forget(node.incarnation);
     return note("many", fmt::format("more than {} nodes announce themselves: the rest is not taken",
                                     kSightingsMax));
   }
@@ -278,25 +296,45 @@ void Multicast::believe(const Sighting& node) {
   const bool has_changed = is_new || found->second.node != node;
   seen_[node.incarnation] = {node, Watch::now()};
   // A process that has an address replaces the one that had it before.
-  std::erase_if(seen_, [&](const auto& entry) {
+  erase_seen([&](const auto& entry) {
     return entry.first != node.incarnation && entry.second.node.address == node.address;
   });
-  if (has_changed) tell();
+  if (has_changed) tell_soon();
   if (is_new) announce_after(kSoon);  // It learns of this node soon, too.
 }
 
 void Multicast::mind() {
   const auto now = Watch::now();
-  const auto gone = std::erase_if(
-      seen_, [&](const auto& entry) { return now - entry.second.at >= kBelievedFor; });
-  if (gone > 0) tell();
+  const size_t gone = erase_seen([&](const auto& entry) {
+    return !is_lost_ && now - entry.second.at >= kBelievedFor;  // An outage takes no node away.
+  });
+  if (gone > 0) tell_soon();
   mind_.expires_after(kEvery);
   mind_.async_wait([this](Failure cancelled) {
     if (!cancelled) mind();
   });
 }
 
+template <typename Test>
+size_t Multicast::erase_seen(const Test& test) {
+  return std::erase_if(seen_, [&](const auto& entry) {
+    if (!test(entry)) return false;
+    if (options_.token.empty()) counters_.forget(entry.first);
+    return true;
+  });
+}
+
+void Multicast::tell_soon() {
+  if (std::exchange(will_tell_, true)) return;
+  tell_.expires_at(told_at_ + kTellEvery);
+  tell_.async_wait([this](Failure cancelled) {
+    if (!cancelled) tell();
+  });
+}
+
 void Multicast::tell() {
+  will_tell_ = false;
+  told_at_ = Watch::now();
   Sightings all;
   for (const auto& [incarnation, seen] : seen_) all.push_back(seen.node);
   receiver_.on_sightings(std::move(all));
@@ -306,7 +344,10 @@ void Multicast::note(const std::string& kind, const std::string& text) {
   const auto now = Watch::now();
   const auto found = noted_.find(kind);
   if (found != noted_.end() && now - found->second < kSameNoteAfter) return;
-  if (noted_.size() > 64) return;  // There are fewer kinds, but for the numbers of versions.
+  if (found == noted_.end() && noted_.size() >= kKindsMax) {
+    std::erase_if(noted_, [&](const auto& one) { return now - one.second >= kSameNoteAfter; });
+    if (noted_.size() >= kKindsMax) return;
+  }
   noted_[kind] = now;
   receiver_.on_note(true, text);
 }
