@@ -153,8 +153,8 @@ void Engine::start() {
 void Engine::put(Mail mail) {
   {
     const MutexLock lock(mutex_);
-    mailbox_.push_back(std::move(mail));
-    if (mailbox_.size() > 1) return;  // The first item has woken the engine.
+    if (!ended_) mailbox_.push_back(std::move(mail));
+    if (mailbox_.size() != 1) return;  // The first item has woken the engine.
   }
   came_.notify_one();
 }
@@ -186,12 +186,15 @@ void Engine::run() {
   while (!stopped_) {
     {
       const MutexLock lock(mutex_);
-      const Instant now = env_.clock.now();
-      const Instant until = due();
+      const Instant now = env_.clock.now(), until = due();
       if (mailbox_.empty() && until > now) came_.wait_for(mutex_, until - now);
     }
     turn();
   }
+  std::vector<Mail> dropped;
+  const MutexLock lock(mutex_);
+  ended_ = true;
+  dropped.swap(mailbox_);
 }
 
 Instant Engine::due() const {
