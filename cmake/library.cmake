@@ -8,13 +8,20 @@ if(DATABRIDGE_SANITIZE OR DATABRIDGE_CANARIES)
   return()
 endif()
 
+# While the first number of the version is 0, the interface may change with the second one. So the
+# name of the library has both.
+set(soversion ${PROJECT_VERSION_MAJOR})
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(soversion 0.${PROJECT_VERSION_MINOR})
+endif()
+
 set(exports ${CMAKE_SOURCE_DIR}/cmake/exports.map)
 add_library(databridge_shared SHARED ${exports})
 set_target_properties(databridge_shared PROPERTIES
   OUTPUT_NAME databridge
   LINKER_LANGUAGE CXX
   VERSION ${PROJECT_VERSION}
-  SOVERSION ${PROJECT_VERSION_MAJOR}
+  SOVERSION ${soversion}
   LINK_DEPENDS ${exports})
 # The whole room lib, and of the other rooms what it needs.
 target_link_libraries(databridge_shared PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,db_lib>")

@@ -175,6 +175,8 @@ int run_node(const std::string& directory, int port, int number) {
       return {};
     });
     if (!done) std::fprintf(stderr, "%s: %s\n", word.c_str(), done.error().message.c_str());
+    const std::string answer = !done ? "failed" : word == "assign" ? "assigned" : "moved";
+    journal.write(answer + " " + config.node_id);
   }
   const auto stopped = (*manager)->stop();
   if (!stopped) std::fprintf(stderr, "stop: %s\n", stopped.error().message.c_str());
@@ -214,12 +216,15 @@ void check(bool is_so, const std::string& what) {
 }
 
 void eventually(const std::string& journal, const std::string& what,
-                const std::function<bool(const std::vector<Line>&)>& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+                const std::function<bool(const std::vector<Line>&)>& condition,
+                std::chrono::seconds most = std::chrono::seconds(30)) {
+  const auto end = std::chrono::steady_clock::now() + most;
   while (!condition(read_journal(journal)) && std::chrono::steady_clock::now() < end) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  check(condition(read_journal(journal)), what);
+  const std::vector<Line> lines = read_journal(journal);
+  if (std::ranges::count(lines, "failed", &Line::what) > 0) check(false, "a call has failed");
+  check(condition(lines), what);
 }
 
 // The last node that began, and how often it has counted since.
@@ -283,12 +288,18 @@ int run_all(const char* program, const char* directory, int port) {
   const std::string third =
       children.begin()->first == second ? children.rbegin()->first : children.begin()->first;
   children.at(second).tell(third);
-  eventually(journal, "the processor moves to " + third,
-             [&](const auto& lines) { return owner_of(lines) == third; });
+  // Long before a lease could end: the owner is alive, and stops it at once.
+  eventually(
+      journal, "the processor moves to " + third,
+      [&](const auto& lines) {
+        return owner_of(lines) == third && std::ranges::count(lines, "moved", &Line::what) == 1;
+      },
+      std::chrono::seconds(5));
   counts(third);
 
-  for (auto& [node, child] : children) close(child.words);
+  // One after the other, so that the first one can still hand its work over.
   for (auto& [node, child] : children) {
+    close(child.words);
     int status = 0;
     waitpid(child.process, &status, 0);
     check(status == 0, node + " stops");

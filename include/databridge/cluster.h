@@ -4,9 +4,10 @@
 // the library by examples.
 //
 // The library installs no signal handlers, writes to no log but that of Callbacks::log, and touches
-// only the data directory. It may end the process in two cases: a failed write to the data
-// directory that leaves the node unable to tell what is on the disk, and work that goes on after
-// its lease (see Callbacks::lost).
+// only the data directory. It may end the process in three cases: a failed write to the data
+// directory that leaves the node unable to tell what is on the disk; work that goes on after its
+// lease (see Callbacks::lost); and stop(), start() or the destructor after the disk has failed
+// (failure()), because the storage library may abort while it is closed.
 #pragma once
 
 #include <databridge/callbacks.h>
@@ -50,7 +51,8 @@ class DATABRIDGE_EXPORT ClusterManager {
   // the message names the setting and what to write.
   static Result<std::unique_ptr<ClusterManager>> create(const ClusterConfig& config,
                                                         Callbacks callbacks = {});
-  ~ClusterManager();  // Stops, as stop() does.
+  // Stops, as stop() does. It must not be called from a callback: that ends the process.
+  ~ClusterManager();
   ClusterManager(const ClusterManager&) = delete;
   ClusterManager& operator=(const ClusterManager&) = delete;
 
@@ -62,6 +64,7 @@ class DATABRIDGE_EXPORT ClusterManager {
   // Hands leadership over, stops its processors with their last checkpoints, and closes the data
   // directory. It takes at most about 10 s, unless a callback does not return. start() may follow.
   // Code::timed_out: a processor did not stop in time, and the node ended as if it was killed.
+  // A start() that waits meanwhile gives up, with Code::unavailable.
   Result<void> stop();
 
   bool is_leader() const;
@@ -96,10 +99,12 @@ class DATABRIDGE_EXPORT ClusterManager {
   NodeDiscovery& node_discovery();
   ClusterStatistics statistics() const;
 
-  // Calls `on_event` for each event after `since` that is kept: once, in order, on a thread of its
-  // own. A slow subscriber delays nobody; it goes on with the next event that it has not seen. It
-  // may be called before start(). `on_end` is called once if events are missing; then no call comes
-  // any more (Subscription::failure()). Events of at least events.retention are kept (100,000).
+  // Calls `on_event` for each event after `since`: once, in order, on a thread of its own.
+  // EventId{} begins with the oldest event that is kept. A slow subscriber delays nobody; it goes
+  // on with the next event that it has not seen. It may be called before start(). `on_end` is
+  // called once if events after `since` are no longer kept, or if the node enters another cluster;
+  // then no call comes any more (Subscription::failure()). The newest events.retention (100,000)
+  // are kept.
   Subscription subscribe(EventId since, std::function<void(const ClusterEvent&)> on_event,
                          std::function<void(const Error&)> on_end = {});
 

@@ -39,7 +39,7 @@ class DATABRIDGE_EXPORT HealthChecker {
   bool is_node_healthy(const std::string& node) const;
   // The leader asks that node for a heartbeat at once, and the call returns with the answer: no
   // error means that the node has answered. Code::not_found: there is no such node.
-  // Code::timed_out: no answer came within a minute.
+  // Code::timed_out: no answer came within about two seconds.
   Result<void> force_health_check(const std::string& node);
 
  private:

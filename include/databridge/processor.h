@@ -69,7 +69,7 @@ class World {
 
 // One object for each processor and epoch. It is made, used and destroyed on threads of the
 // library, and by one of them at a time. It keeps what must outlive the epoch in the session's
-// state.
+// state. In its functions all calls of the manager that wait are refused.
 class Processor {
  public:
   virtual ~Processor() = default;
@@ -113,7 +113,10 @@ struct ProcessorTraits {
   std::vector<std::string> losses;
 };
 
-// Makes one processor from its properties, each with a value. An error refuses the flow.
+// Makes one processor from its properties, each with a value. It is called on any thread, several
+// at a time, and also only to check a flow: so it must return at once and do no work. It must not
+// call the manager. On the node that takes a flow an error refuses the flow. On the owner of a
+// processor an error makes the processor `failed`. An exception counts as an error.
 using ProcessorFactory = std::function<Result<std::unique_ptr<Processor>>(
     const std::map<std::string, std::string>& properties)>;
 

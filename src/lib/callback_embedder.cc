@@ -26,42 +26,86 @@ void CallbackEmbedder::finish() {
 }
 
 void CallbackEmbedder::start(Start start) {
-  const MutexLock lock(mutex_);
-  live_[{start.processor, start.epoch}].hold = std::move(start.hold);
+  const auto live = std::make_shared<Live>();
   const ProcessorId processor = start.processor;
-  add(processor, [this, start = std::move(start)] {
+  live->start = std::move(start);
+  const MutexLock lock(mutex_);
+  live_[{processor, live->start.epoch}] = live;
+  add(processor, [this, live] {
+    if (!may_begin(*live)) return;
     const CallbackScope scope(CallbackScope::Kind::saves);
+    const Start& begins = live->start;
     callbacks_.start(
-        {start.processor, "external", start.properties, start.epoch.number(), start.state});
+        {begins.processor, "external", begins.properties, begins.epoch.number(), begins.state});
   });
+}
+
+// The start may have waited for long, behind the stop of the epoch before or while the process was
+// frozen. If its lease has ended since, it must not begin (safety.md 1.6).
+bool CallbackEmbedder::may_begin(Live& live) {
+  const MutexLock lock(mutex_);
+  if (!live.lost && live.start.is_leased()) live.begun = true;
+  return live.begun;
 }
 
 void CallbackEmbedder::stop(const ProcessorId& processor, Epoch epoch,
                             std::function<void()> returned) {
   const MutexLock lock(mutex_);
-  const auto live = live_.find({processor, epoch});
-  if (live == live_.end() || std::exchange(live->second.stopping, true)) return;
-  add(processor, [this, processor, epoch, returned = std::move(returned)] {
-    if (callbacks_.stop) {
-      const CallbackScope scope(CallbackScope::Kind::saves);
-      callbacks_.stop(processor, epoch.number());
-    }
-    {
-      const MutexLock over(mutex_);
-      live_.erase({processor, epoch});
-    }
+  const auto at = live_.find({processor, epoch});
+  if (at == live_.end() || std::exchange(at->second->stopping, true)) return;
+  add(processor, [this, live = at->second, returned = std::move(returned)] {
+    end(*live);
     returned();
   });
 }
 
+void CallbackEmbedder::end(Live& live) {
+  const ProcessorId processor = live.start.processor;
+  const Epoch epoch = live.start.epoch;
+  bool begun = false;
+  {
+    const MutexLock lock(mutex_);
+    begun = live.begun;
+  }
+  if (begun && callbacks_.stop) {
+    const CallbackScope scope(CallbackScope::Kind::saves);
+    callbacks_.stop(processor, epoch.number());
+  }
+  const MutexLock lock(mutex_);
+  live.stopped = true;
+  while (live.losing) lost_.wait(mutex_);
+  live.start = {};  // The watchdog does not count it any more.
+  const auto at = live_.find({processor, epoch});
+  if (at != live_.end() && at->second.get() == &live) live_.erase(at);
+}
+
 void CallbackEmbedder::lost(const ProcessorId& processor, Epoch epoch) {
   const MutexLock lock(mutex_);
-  const auto live = live_.find({processor, epoch});
-  if (live == live_.end() || std::exchange(live->second.lost, true) || !callbacks_.lost) return;
-  urgent_->run([this, processor, epoch] {
+  const auto at = live_.find({processor, epoch});
+  if (at == live_.end() || std::exchange(at->second->lost, true) || !callbacks_.lost) return;
+  urgent_->run([this, live = at->second] { lose(*live); });
+}
+
+// The program hears only of an epoch that it was told to start and has not stopped yet.
+void CallbackEmbedder::lose(Live& live) {
+  ProcessorId processor;
+  uint64_t epoch = 0;
+  {
+    const MutexLock lock(mutex_);
+    if (!live.begun || live.stopped) return;
+    live.losing = true;
+    processor = live.start.processor;
+    epoch = live.start.epoch.number();
+  }
+  {
     const CallbackScope scope;
-    callbacks_.lost(processor, epoch.number());
-  });
+    callbacks_.lost(processor, epoch);
+  }
+  {
+    const MutexLock lock(mutex_);
+    live.losing = false;
+  }
+  lost_.notify_all();
 }
 
 void CallbackEmbedder::end_all() {
@@ -69,7 +113,7 @@ void CallbackEmbedder::end_all() {
   {
     const MutexLock lock(mutex_);
     for (const auto& [work, live] : live_) {
-      if (!live.lost || !live.stopping) all.push_back(work);
+      if (!live->lost || !live->stopping) all.push_back(work);
     }
   }
   for (const auto& [processor, epoch] : all) {

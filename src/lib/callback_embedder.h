@@ -1,7 +1,8 @@
 // Brings the starts and stops of external processors to the callbacks of the embedding program.
 //
 // - Owns: the threads that call, and the epochs that the program runs.
-// - Hides: that calls for one processor come one after the other, while those for others go on.
+// - Hides: that calls for one processor come one after the other, while those for others go on; and
+//   starts whose lease has ended before their turn came, of which the program never hears.
 // - Thread: start, stop, lost and end_all return at once; any thread.
 #pragma once
 
@@ -34,20 +35,29 @@ class CallbackEmbedder final : public node::Embedder {
 
  private:
   using Work = std::pair<ProcessorId, Epoch>;
+  // One start and its stop. After the node has entered another cluster, a new one may have the same
+  // processor and epoch while the old one still stops.
   struct Live {
-    std::shared_ptr<const void> hold;
+    Start start;
+    bool begun = false;    // The program was told to start.
+    bool losing = false;   // A call of `lost` is under way.
+    bool stopped = false;  // The program's stop has returned, or it never began.
     bool lost = false;
     bool stopping = false;
   };
   using Jobs = std::deque<std::function<void()>>;
 
+  bool may_begin(Live& live);
+  void lose(Live& live);
+  void end(Live& live);
   void add(const ProcessorId& processor, std::function<void()> job) REQUIRES(mutex_);
   void work(const ProcessorId& processor);
 
   const Callbacks& callbacks_;
   Mutex mutex_;
   ConditionVariable idle_;
-  std::map<Work, Live> live_ GUARDED_BY(mutex_);
+  ConditionVariable lost_;  // A call of `lost` has returned.
+  std::map<Work, std::shared_ptr<Live>> live_ GUARDED_BY(mutex_);
   std::map<ProcessorId, Jobs> jobs_ GUARDED_BY(mutex_);  // The first one is under way.
   // They end first. `lost` has a thread of its own, so that it waits for no other callback.
   std::unique_ptr<env::Workers> urgent_;

@@ -1,10 +1,13 @@
 #include "lib/cluster.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "api/views.h"
 #include "env/clock.h"
 #include "env/workers.h"
+#include "flow/flow_yaml.h"
 #include "lib/backend.h"
 #include "lib/callback_embedder.h"
 #include "lib/callback_scope.h"
@@ -57,7 +60,12 @@ Cluster::Cluster(Config config, Options options, Callbacks callbacks)
       types_(flow::builtin_types()),
       feed_threads_(platform::make_workers({.threads_max = kFeedsMax, .apart = false})) {}
 
+// The threads that call the callbacks end with this object, so it would wait for itself there.
 Cluster::~Cluster() {
+  if (CallbackScope::kind() != CallbackScope::Kind::none) {
+    std::fputs("databridge: a ClusterManager must not be destroyed in a callback\n", stderr);
+    std::abort();
+  }
   {
     const MutexLock control(control_);
     if (auto closed = close(); !closed) {
@@ -92,6 +100,10 @@ Result<void> Cluster::start() {
 }
 
 Result<void> Cluster::open() {
+  {
+    const MutexLock lock(mutex_);
+    was_started_ = true;
+  }
   Embedding embedding;
   embedding.on_publish = [published = published_] { published->tell(); };
   embedding.types = &types_;
@@ -106,13 +118,15 @@ Result<void> Cluster::open() {
   {
     const MutexLock lock(mutex_);
     node_ = std::move(*node);
-    runs_ = was_started_ = true;
+    runs_ = true;
     failure_.reset();
   }
   thread_ = platform::make_workers({.threads_max = 1, .apart = false});
   thread_->run([this, running] {
     running->run();
     ended();
+    // No callback waits for an answer any more, so all of them return.
+    running->close();
   });
   return {};
 }
@@ -155,6 +169,7 @@ Result<void> Cluster::await_membership() {
       const MutexLock lock(mutex_);
       if (!runs_) return not_running(failure_);
     }
+    if (stops_ > 0) return fail(Code::unavailable, "stop() was called meanwhile");
     const Instant now = clock_->now();
     if (now >= deadline) {
       return fail(Code::timed_out, "this node did not become a member in time: " + *why);
@@ -165,8 +180,15 @@ Result<void> Cluster::await_membership() {
 
 Result<void> Cluster::stop() {
   if (auto may = CallbackScope::may_wait(); !may) return may;
-  const MutexLock control(control_);
-  return close();
+  ++stops_;
+  published_->tell();
+  Result<void> closed;
+  {
+    const MutexLock control(control_);
+    closed = close();
+  }
+  --stops_;
+  return closed;
 }
 
 Result<void> Cluster::close() {
@@ -267,10 +289,13 @@ Result<void> Cluster::add_type(std::unique_ptr<CustomType> type) {
   return {};
 }
 
+// Factories of the program are called, so no lock is held meanwhile.
 Result<FlowSpec> Cluster::parse_flow(std::string_view text) const {
-  const MutexLock lock(mutex_);
-  if (!node_) return not_running(failure_);
-  return node_->backend().parse_flow(text, api::FlowFormat::yaml, FlowId());
+  {
+    const MutexLock lock(mutex_);
+    if (!node_) return not_running(failure_);
+  }
+  return flow::read_flow(text, "", types_);
 }
 
 std::shared_ptr<EventFeed> Cluster::subscribe(EventId since, EventFeed::Subscriber subscriber) {

@@ -8,6 +8,7 @@
 #include <databridge/callbacks.h>
 #include <databridge/events.h>
 
+#include <atomic>
 #include <functional>
 #include <list>
 #include <memory>
@@ -80,10 +81,13 @@ class Cluster {
   CallbackLog log_;
   const std::unique_ptr<env::Clock> clock_;
   const std::shared_ptr<Published> published_ = std::make_shared<Published>();
-  std::vector<std::unique_ptr<CustomType>> custom_;  // `types_` refers to them.
+  // They change only before the first start(), and are read only after it. `types_` refers to
+  // `custom_`.
+  std::vector<std::unique_ptr<CustomType>> custom_;
   flow::Types types_;
 
-  Mutex control_;  // start() and stop() come one after the other.
+  Mutex control_;              // start() and stop() come one after the other.
+  std::atomic<int> stops_{0};  // Calls of stop() that are under way. A start() gives up for them.
 
   mutable Mutex mutex_;
   std::unique_ptr<Node> node_ GUARDED_BY(mutex_);  // Null: not started.

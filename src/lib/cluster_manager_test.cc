@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <stdexcept>
 
 #include "base/mutex.h"
 #include "platform/network.h"
@@ -291,6 +292,80 @@ TEST(ClusterManager, SaysWhyItIsNoMember) {
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, Code::timed_out);
   EXPECT_THAT(started.error().message, HasSubstr("did not become a member in time: "));
+}
+
+TEST(ClusterManager, AStopEndsAStartThatWaits) {
+  const platform::TemporaryDirectory at;
+  ClusterConfig config = config_at(at.path(), free_ports(3), 0);
+  config.start_timeout = std::chrono::minutes(5);
+  std::promise<void> runs;
+  std::atomic<bool> said = false;
+  Callbacks callbacks;
+  callbacks.log = [&](LogLevel, std::string_view line) {
+    const bool serves = line.find("serves") != std::string_view::npos;
+    if (serves && !said.exchange(true)) runs.set_value();
+  };
+  auto manager = ClusterManager::create(config, callbacks).value();
+  auto start = std::async(std::launch::async, [&] { return manager->start(); });
+  runs.get_future().get();
+  EXPECT_TRUE(manager->stop());
+  const auto started = start.get();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Code::unavailable);
+  EXPECT_THAT(started.error().message, HasSubstr("stop() was called"));
+}
+
+class Restless final : public Processor {
+ public:
+  explicit Restless(std::function<void()> during) : during_(std::move(during)) {}
+  Result<void> on_trigger(Session& session, World&) override {
+    during_();
+    session.wait(std::chrono::hours(1));
+    return {};
+  }
+
+ private:
+  const std::function<void()> during_;
+};
+
+// The factory and the trigger may look at the manager, and calls that wait are refused there.
+TEST(ClusterManager, AProcessorOfItsOwnMayLookAndMustNotWait) {
+  const platform::TemporaryDirectory at;
+  ClusterConfig config = config_at(at.path(), free_ports(1), 0);
+  config.enabled = false;
+  Callbacks quiet;
+  quiet.log = [](LogLevel, std::string_view) {};
+  auto manager = ClusterManager::create(config, quiet).value();
+  std::atomic<bool> throws = true, made = false, triggered = false;
+  const auto look = [&] {
+    EXPECT_EQ(manager->node_id(), "node-1");
+    EXPECT_EQ(manager->stop().error().code, Code::invalid);
+  };
+  const auto factory =
+      [&](const std::map<std::string, std::string>&) -> Result<std::unique_ptr<Processor>> {
+    look();
+    made = true;
+    if (throws) throw std::runtime_error("no wheels");
+    return std::make_unique<Restless>([&] {
+      look();
+      triggered = true;
+    });
+  };
+  ProcessorTraits traits;
+  traits.source = true;
+  ASSERT_TRUE(manager->register_processor("Restless", {}, factory, traits));
+  ASSERT_TRUE(manager->start());
+  EXPECT_EQ(manager->register_processor("Later", {}, factory).error().code, Code::conflict);
+  const std::string flow = "id: f\nprocessors:\n  - {name: r, type: Restless}\n";
+  const auto refused = manager->apply_flow(flow);
+  EXPECT_TRUE(made);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("no wheels"));
+  throws = false;
+  const auto applied = manager->apply_flow(flow);
+  ASSERT_TRUE(applied) << applied.error().message;
+  EXPECT_TRUE(eventually([&] { return triggered.load(); }));
+  EXPECT_TRUE(manager->stop());
 }
 
 }  // namespace

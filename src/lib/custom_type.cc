@@ -1,9 +1,11 @@
 #include "lib/custom_type.h"
 
+#include <exception>
 #include <utility>
 
 #include "flow/processor.h"
 #include "flow/session.h"
+#include "lib/callback_scope.h"
 
 namespace databridge::lib {
 namespace {
@@ -48,15 +50,22 @@ class CustomWorld final : public World {
 class CustomProcessor final : public flow::Processor {
  public:
   explicit CustomProcessor(std::unique_ptr<databridge::Processor> own) : own_(std::move(own)) {}
+  ~CustomProcessor() override {
+    const CallbackScope scope;
+    own_.reset();
+  }
+  CustomProcessor(const CustomProcessor&) = delete;
+  CustomProcessor& operator=(const CustomProcessor&) = delete;
 
   Result<void> on_trigger(flow::Session& session, flow::World& world) override {
     CustomSession its_session(session);
     CustomWorld its_world(world);
+    const CallbackScope scope;
     return own_->on_trigger(its_session, its_world);
   }
 
  private:
-  const std::unique_ptr<databridge::Processor> own_;
+  std::unique_ptr<databridge::Processor> own_;
 };
 
 flow::PropertyKind kind_of(PropertyKind kind) {
@@ -86,6 +95,19 @@ CustomType::CustomType(std::string name, std::vector<Property> properties, Proce
       factory_(std::move(factory)),
       traits_(std::move(traits)) {}
 
+// The program may throw anything.
+Result<std::unique_ptr<databridge::Processor>> CustomType::call_factory(
+    const std::map<std::string, std::string>& properties) const {
+  const CallbackScope scope;
+  try {
+    return factory_(properties);
+  } catch (const std::exception& error) {
+    return fail(Code::internal, "the factory of " + name_ + " threw: " + error.what());
+  } catch (...) {
+    return fail(Code::internal, "the factory of " + name_ + " threw");
+  }
+}
+
 flow::ProcessorType CustomType::type() const {
   flow::ProcessorType type{};
   type.name = name_.c_str();
@@ -101,7 +123,7 @@ flow::ProcessorType CustomType::type() const {
                                property.help.c_str()});
   }
   type.make = [this](const flow::Settings& settings) -> Result<std::unique_ptr<flow::Processor>> {
-    auto made = factory_(settings.all());
+    auto made = call_factory(settings.all());
     if (!made) return tl::make_unexpected(made.error());
     if (*made == nullptr) return fail(Code::internal, "the factory of " + name_ + " made nothing");
     return std::make_unique<CustomProcessor>(std::move(*made));

@@ -5,6 +5,7 @@
 
 #include <databridge/processor.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ class CustomType {
   flow::ProcessorType type() const;
 
  private:
+  Result<std::unique_ptr<Processor>> call_factory(
+      const std::map<std::string, std::string>& properties) const;
+
   const std::string name_;
   const std::vector<Property> properties_;
   const ProcessorFactory factory_;

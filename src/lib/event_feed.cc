@@ -17,6 +17,14 @@ ClusterEvent shown(const Event& event) {
   return {event.id, event.at_ms, event.type, event.node, event.data};
 }
 
+// The id just before the oldest event that is kept. A subscriber that has seen nothing begins
+// there, since it misses nothing.
+EventId before_all(const State& state) {
+  if (state.events().empty()) return {};
+  const EventId oldest = state.events().at(state.events().begin()).id();
+  return oldest.k > 0 ? EventId{oldest.index, oldest.k - 1} : EventId{oldest.index - 1, UINT32_MAX};
+}
+
 }  // namespace
 
 EventFeed::EventFeed(Source source, EventId since, Subscriber subscriber)
@@ -51,6 +59,11 @@ bool EventFeed::deliver(const cluster::View& view) {
                          view.cluster.value + ", whose events are others: subscribe again"});
     return false;
   }
+  cluster_ = view.cluster;
+  if (last() == EventId()) {
+    const MutexLock lock(mutex_);
+    last_ = before_all(view.state);
+  }
   const auto events = view.state.events_after(last(), kAtOnce);
   if (!events) {
     end(events.error());
@@ -58,7 +71,6 @@ bool EventFeed::deliver(const cluster::View& view) {
   }
   for (const Event& event : *events) {
     if (is_closed()) return false;
-    cluster_ = view.cluster;
     {
       const CallbackScope scope;
       subscriber_.on_event(shown(event));

@@ -47,7 +47,7 @@ class EventFeed {
 
   const Source source_;
   const Subscriber subscriber_;
-  ClusterId cluster_;  // The cluster of the last event.
+  ClusterId cluster_;  // The first one that it saw.
 
   mutable Mutex mutex_;
   ConditionVariable over_;

@@ -366,6 +366,13 @@ void Node::run() {
   log_.write(platform::LogLevel::info, "node", failure_ ? "ends after a failure" : "ends");
 }
 
+void Node::close() {
+  if (embedder_) embedder_->finish();
+  workers_.reset();
+  http_.reset();
+  network_.reset();
+}
+
 void Node::stop() { engine_->stop(); }
 
 void Node::reload_api_files() {

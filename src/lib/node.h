@@ -88,6 +88,10 @@ class Node {
   // Runs the node once, until stop() is done or the node has failed.
   void run();
 
+  // After run(): no peer and no client reaches this node any more. It returns once the embedding
+  // program and all triggers have ended, since a port that is closed says so to the other nodes.
+  void close();
+
   // Hands leadership over, stops the processors with their checkpoints, and lets run() return.
   // If it is called before run(), then run() returns soon.
   void stop();

@@ -26,8 +26,13 @@ class Embedder {
     // Kept until the stop of this epoch has returned. The watchdog counts the epoch as running
     // until then (safety.md 1.6).
     std::shared_ptr<const void> hold;
+    // False: the lease of the epoch has ended since, so it must not begin any more (safety.md 1.6).
+    // Asked when the program is about to begin; any thread. It may be used as long as `hold`.
+    std::function<bool()> is_leased;
   };
   // Starts and stops of one processor take effect in the order of these calls, one after the other.
+  // A start that takes effect when its epoch is not leased any more begins nothing. Its stop is
+  // called all the same.
   virtual void start(Start start) = 0;
   // `returned` is called once, on any thread, when nothing of that epoch runs any more.
   virtual void stop(const ProcessorId& processor, Epoch epoch, std::function<void()> returned) = 0;

@@ -154,6 +154,7 @@ void Engine::start() {
 void Engine::put(Mail mail) {
   {
     const MutexLock lock(mutex_);
+    if (ended_) return;  // Nobody reads it any more.
     const auto is_sighted = [](const Mail& one) {
       return std::holds_alternative<cluster::Sighted>(one);
     };
@@ -191,12 +192,15 @@ void Engine::run() {
   while (!stopped_) {
     {
       const MutexLock lock(mutex_);
-      const Instant now = env_.clock.now();
-      const Instant until = due();
+      const Instant now = env_.clock.now(), until = due();
       if (mailbox_.empty() && until > now) came_.wait_for(mutex_, until - now);
     }
     turn();
   }
+  std::vector<Mail> dropped;
+  const MutexLock lock(mutex_);
+  ended_ = true;
+  dropped.swap(mailbox_);
 }
 
 Instant Engine::due() const {

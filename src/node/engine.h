@@ -171,6 +171,7 @@ class Engine final : private HostEvents {
   mutable Mutex mutex_;
   ConditionVariable came_;
   std::vector<Mail> mailbox_ GUARDED_BY(mutex_);
+  bool ended_ GUARDED_BY(mutex_) = false;  // run() has returned: nobody reads the mailbox.
   cluster::ViewPtr view_ GUARDED_BY(mutex_);
   std::function<void()> on_publish_ GUARDED_BY(mutex_);
 };

@@ -1,5 +1,6 @@
 #include "node/external.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/canary.h"
@@ -17,10 +18,11 @@ struct External::Hold {
   LeaseBoard::Slot* slot;
 };
 
-External::External(Embedder* embedder, std::shared_ptr<LeaseBoard> board,
+External::External(Embedder* embedder, const env::Clock& clock, std::shared_ptr<LeaseBoard> board,
                    std::function<void(std::function<void()>)> post,
                    std::function<void(const ProcessorId&)> returned)
     : embedder_(embedder),
+      clock_(clock),
       board_(std::move(board)),
       post_(std::move(post)),
       returned_(std::move(returned)) {}
@@ -40,7 +42,13 @@ Result<void> External::begin(const ProcessorSpec& spec, Epoch epoch, Bytes state
   slot->since = now.time_since_epoch().count();
   auto hold = std::make_shared<Hold>(board_, slot);
   held_.emplace(spec.id, Held{epoch, hold, false, false});
-  embedder_->start({spec.id, epoch, spec.properties, std::move(state), std::move(hold)});
+  // A newer lease does not count for an epoch that is orphaned, and no epoch of an older lease
+  // stays unmarked when a newer one begins.
+  auto is_leased = [board = board_, slot, &clock = clock_] {
+    return slot->orphaned == 0 && clock.now() < board->ends();
+  };
+  embedder_->start(
+      {spec.id, epoch, spec.properties, std::move(state), std::move(hold), std::move(is_leased)});
   return {};
 }
 
@@ -64,6 +72,10 @@ void External::end(const ProcessorId& processor, bool lost, Instant now) {
   });
   // The planted bug: the epoch counts as stopped before the stop has returned.
   if (CANARY(stop_is_not_awaited)) held_.erase(processor);
+}
+
+bool External::can_be_lost() const {
+  return std::ranges::any_of(held_, [](const auto& held) { return !held.second.lost; });
 }
 
 bool External::may_save(const ProcessorId& processor, Epoch epoch) const {

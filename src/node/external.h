@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "env/clock.h"
 #include "model/flow.h"
 #include "node/embedder.h"
 #include "node/lease_board.h"
@@ -24,7 +25,7 @@ class External {
   // `returned` is called on the engine's thread once the stop of the processor's epoch has
   // returned. `post` brings a call to that thread, and drops it if the host is gone. `embedder` may
   // be null.
-  External(Embedder* embedder, std::shared_ptr<LeaseBoard> board,
+  External(Embedder* embedder, const env::Clock& clock, std::shared_ptr<LeaseBoard> board,
            std::function<void(std::function<void()>)> post,
            std::function<void(const ProcessorId&)> returned);
   ~External();  // All its epochs are lost.
@@ -39,6 +40,8 @@ class External {
   void end(const ProcessorId& processor, bool lost, Instant now);
   // True until the stop has returned.
   bool holds(const ProcessorId& processor) const { return held_.contains(processor); }
+  // True: an epoch goes on that must be told when it is lost, also if its stop is under way.
+  bool can_be_lost() const;
   // True: an epoch that may still save.
   bool may_save(const ProcessorId& processor, Epoch epoch) const;
 
@@ -59,6 +62,7 @@ class External {
   };
 
   Embedder* const embedder_;
+  const env::Clock& clock_;
   const std::shared_ptr<LeaseBoard> board_;
   const std::function<void(std::function<void()>)> post_;
   const std::function<void(const ProcessorId&)> returned_;

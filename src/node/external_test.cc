@@ -10,40 +10,26 @@
 #include <utility>
 #include <vector>
 
+#include "node/test_world.h"
+
 namespace databridge::node {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// Writes down what it is told, and returns from a stop when the test says so.
-class Program final : public Embedder {
- public:
-  void start(Start start) override {
-    told.push_back("start " + std::to_string(start.epoch.index) + " " + start.state);
-    hold = std::move(start.hold);
-  }
-  void stop(const ProcessorId&, Epoch epoch, std::function<void()> then) override {
-    told.push_back("stop " + std::to_string(epoch.index));
-    returned = std::move(then);
-  }
-  void lost(const ProcessorId&, Epoch epoch) override {
-    told.push_back("lost " + std::to_string(epoch.index));
-  }
-
-  std::vector<std::string> told;
-  std::shared_ptr<const void> hold;
-  std::function<void()> returned;
-};
-
 class ExternalTest : public testing::Test {
  protected:
   ExternalTest() { spec_.id = {1, 2}; }
 
-  Program program_;
+  ToldProgram program_;
+  flow::SetClock clock_;
   std::shared_ptr<LeaseBoard> board_ = std::make_shared<LeaseBoard>();
   std::vector<ProcessorId> over_;
-  std::optional<External> external_{std::in_place, &program_, board_,
+  std::optional<External> external_{std::in_place,
+                                    &program_,
+                                    clock_,
+                                    board_,
                                     [](const std::function<void()>& call) { call(); },
                                     [this](const ProcessorId& id) { over_.push_back(id); }};
   ProcessorSpec spec_;
@@ -85,6 +71,20 @@ TEST_F(ExternalTest, IsLostOnceAlsoWhileItStops) {
   program_.hold.reset();
   program_.returned = nullptr;
   EXPECT_EQ(board_->running(), 0u);
+}
+
+// The program may begin an epoch long after it was told to.
+TEST_F(ExternalTest, IsLeasedUntilItsOwnLeaseEnds) {
+  board_->until = (clock_.now() + 5s).time_since_epoch().count();
+  ASSERT_TRUE(external_->begin(spec_, epoch_, "", clock_.now()));
+  EXPECT_TRUE(program_.is_leased());
+  clock_.advance(5s);
+  EXPECT_FALSE(program_.is_leased());
+  EXPECT_TRUE(external_->can_be_lost());
+  external_->end(spec_.id, true, clock_.now());
+  EXPECT_FALSE(external_->can_be_lost());
+  board_->until = (clock_.now() + 5s).time_since_epoch().count();
+  EXPECT_FALSE(program_.is_leased()) << "a newer lease does not count";
 }
 
 TEST_F(ExternalTest, AllIsLostWithTheHost) {

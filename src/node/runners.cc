@@ -22,7 +22,7 @@ Runners::Runners(Options options, HostWorld world, Post post, Queues& queues)
       world_(std::move(world)),
       post_(std::move(post)),
       queues_(queues),
-      external_(world_.embedder, options_.board, post_,
+      external_(world_.embedder, world_.env.clock, options_.board, post_,
                 [this](const ProcessorId& id) { finish_stop(id); }) {}
 
 Runners::~Runners() {
@@ -312,7 +312,9 @@ void Runners::reconsider(const ProcessorId& processor) {
     if (assignment == nullptr || assignment->epoch != epoch || assignment->owner != options_.self) {
       kill(runner, "it has moved on");
     } else if (assignment->releasing) {
-      external_.forget(processor);  // The log takes no checkpoint of this epoch any more.
+      // The log takes no checkpoint of this epoch any more. A save that it has taken before counts.
+      cover(runner, world_.env.clock.now());
+      external_.forget(processor);
       stop(processor, epoch, "released");
     }
     return;

@@ -9,13 +9,16 @@ namespace databridge::node {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
+using testing::SizeIs;
 
 constexpr const char* kFlow =
     "processors:\n"
     "  - {name: gen, type: GenerateFlowFile, properties: {interval: 1h, batch: 2}}\n"
     "  - {name: end, type: LogAttribute}\n"
+    "  - {name: ext, type: external}\n"
     "connections:\n"
     "  - {from: gen, relationship: success, to: end}\n";
 
@@ -56,7 +59,25 @@ class RunnersTest : public HostPartTest {
   bool runs(const std::string& name) const { return runners.all().contains(id(name)); }
 
   std::deque<std::function<void()>> posted;
-  HostWorld world{env, journal, *this};
+  // The epoch of `ext` that runs, with a lease of 5 s.
+  Epoch begin_external() {
+    lease(5s);
+    tell(assign("ext", kSelf));
+    runners.start(id("ext"), epoch("ext"));
+    sync();
+    settle();
+    EXPECT_EQ(program.told.size(), 1u);
+    return epoch("ext");
+  }
+  void save(Epoch under, const Bytes& bytes) {
+    runners.save(id("ext"), under, bytes, [this](const Result<void>& saved) {
+      saves.push_back(saved ? "saved" : saved.error().message);
+    });
+  }
+
+  ToldProgram program;
+  std::vector<std::string> saves;  // The answers.
+  HostWorld world{env, journal, *this, nullptr, flow::builtin_types(), &program};
   Queues queues{{kSelf, 0}, world, [this](const ProcessorId& one) { runners.wake(one); }};
   Runners runners{{.self = kSelf, .board = std::make_shared<LeaseBoard>()},
                   world,
@@ -190,6 +211,55 @@ TEST_F(RunnersTest, SourcesMakeNothingNewWhileThereIsNoRoomOnTheDisk) {
   runners.pause_sources(false);
   work();
   EXPECT_EQ(queues.depth(), 2u);
+}
+
+// The program's stop may wait for a save, so the save must end before the stop.
+TEST_F(RunnersTest, ASaveThatWaitsEndsWhenItsEpochIsLost) {
+  const Epoch under = begin_external();
+  save(under, "a");
+  EXPECT_THAT(saves, IsEmpty());
+  clock.advance(5s);
+  runners.tick(clock.now());
+  EXPECT_THAT(saves, ElementsAre(HasSubstr("not known")));
+  EXPECT_TRUE(runs("ext")) << "its stop has not returned";
+}
+
+TEST_F(RunnersTest, ASaveThatWaitsEndsWhenItsEpochIsReleased) {
+  const Epoch under = begin_external();
+  save(under, "a");
+  sync();
+  ASSERT_THAT(checkpoints, SizeIs(1));  // It is proposed, and the Release comes before it.
+  tell(apply(Release{id("ext"), under, "moved"}));
+  EXPECT_THAT(saves, ElementsAre(HasSubstr("not known")));
+  save(under, "b");
+  EXPECT_THAT(saves.back(), HasSubstr("is leaving this node"));
+}
+
+TEST_F(RunnersTest, ASaveThatTheLogTookBeforeTheReleaseCounts) {
+  const Epoch under = begin_external();
+  save(under, "a");
+  sync();
+  ASSERT_THAT(checkpoints, SizeIs(1));
+  // Both are applied in one turn, and this node hears of the Release first.
+  apply(std::move(checkpoints.front()));
+  tell(apply(Release{id("ext"), under, "moved"}));
+  EXPECT_THAT(saves, ElementsAre("saved"));
+}
+
+// While its stop is under way, too: otherwise the program hears of it a tick too late.
+TEST_F(RunnersTest, AnExternalEpochThatStopsIsLostAtTheEndOfTheLease) {
+  const Epoch under = begin_external();
+  const std::string index = std::to_string(under.index);
+  runners.stop(id("ext"), under, "stopped");
+  ASSERT_TRUE(runners.next_wake());
+  EXPECT_LE(*runners.next_wake(), clock.now() + 5s);
+  clock.advance(5s);
+  runners.tick(clock.now());
+  EXPECT_THAT(program.told, ElementsAre("start " + index + " ", "stop " + index, "lost " + index));
+  EXPECT_FALSE(runners.next_wake()) << "or the engine's thread would never sleep";
+  program.returned();
+  for (auto& call : std::exchange(posted, {})) call();
+  EXPECT_FALSE(runs("ext"));
 }
 
 }  // namespace

@@ -33,10 +33,11 @@ std::optional<Instant> Runners::next_wake() const {
   if (!timers_.empty()) also(timers_.begin()->first);
   if (!with_workers_.empty()) also(with_workers_.begin()->first + kStuckAfter);
   // An epoch that is ending already does not wait for the end of the lease. Otherwise this function
-  // would return a time that is past, again and again.
+  // would return a time that is past, again and again. But the embedding program must hear of that
+  // end while it stops an epoch.
   const bool leased = std::any_of(runners_.begin(), runners_.end(),
                                   [](const auto& entry) { return !entry.second.ending(); });
-  if (leased) also(options_.board->ends());
+  if (leased || external_.can_be_lost()) also(options_.board->ends());
   return next;
 }
 

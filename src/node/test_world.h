@@ -5,9 +5,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "env/env.h"
 #include "env/load_probe.h"
@@ -15,6 +17,7 @@
 #include "env/store.h"
 #include "env/workers.h"
 #include "flow/testing.h"
+#include "node/embedder.h"
 
 namespace databridge::node {
 
@@ -104,6 +107,29 @@ class NoLoad : public env::LoadProbe {
  public:
   env::Machine machine() const override { return {}; }
   std::optional<env::LoadSample> sample() override { return std::nullopt; }
+};
+
+// An embedding program. It writes down what it is told, and returns from a stop when the test says
+// so.
+class ToldProgram final : public Embedder {
+ public:
+  void start(Start start) override {
+    told.push_back("start " + std::to_string(start.epoch.index) + " " + start.state);
+    hold = std::move(start.hold);
+    is_leased = std::move(start.is_leased);
+  }
+  void stop(const ProcessorId&, Epoch epoch, std::function<void()> then) override {
+    told.push_back("stop " + std::to_string(epoch.index));
+    returned = std::move(then);
+  }
+  void lost(const ProcessorId&, Epoch epoch) override {
+    told.push_back("lost " + std::to_string(epoch.index));
+  }
+
+  std::vector<std::string> told;
+  std::shared_ptr<const void> hold;
+  std::function<bool()> is_leased;
+  std::function<void()> returned;
 };
 
 }  // namespace databridge::node
