@@ -229,6 +229,9 @@ TlsContext new_context() {
   // An idle connection keeps no buffers of its own.
   SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+  // A read ends behind each record, so a flood of records without content, such as changes of keys,
+  // does not keep the network's thread.
+  SSL_CTX_clear_mode(tls, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_read_ahead(tls, 1);  // One system call for each record, and not two.
   SSL_CTX_set_max_cert_list(tls, kChainBytesMax);
   return context;
