@@ -233,7 +233,7 @@ void AsioNetwork::admit(int fd, const std::string& host) {
     return;
   }
   if (tls_ && strangers_.too_many(host, steady_now())) {
-    if (strangers_.is_news(host, kTooManyFailures, steady_now())) {
+    if (!strangers_.to_say(host, kTooManyFailures, steady_now()).empty()) {
       trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
     }
     return;  // The socket closes.
@@ -315,10 +315,11 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   // cannot fill the log.
   if (!found->second.join.proved()) {
     strangers_.failed(found->second.host, steady_now());
-    if (strangers_.is_news(found->second.host, why, steady_now())) {
+    const std::string said = strangers_.to_say(found->second.host, why, steady_now());
+    if (!said.empty()) {
       const std::string& peer = link->remote_text();  // Empty if it had gone before.
-      trouble(
-          fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer, why));
+      trouble(fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer,
+                          said));
     }
   } else if (why != "closed by the peer") {
     trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,
