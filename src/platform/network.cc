@@ -39,9 +39,9 @@ Duration steady_now() { return std::chrono::steady_clock::now().time_since_epoch
 class AsioNetwork : public Network, private DialContext {
  public:
   explicit AsioNetwork(NetworkOptions options)
-      : options_(std::move(options)),
-        tls_(options_.tls.context),
-        token_(options_.join_token),
+      : tls_(std::exchange(options.tls, {}).context),
+        token_(std::exchange(options.join_token, {})),
+        options_(std::move(options)),
         book_(options_.address_book.empty() ? AddressBook() : AddressBook(options_.address_book)),
         acceptor_(io_),
         accept_pause_(io_) {}
@@ -107,13 +107,15 @@ class AsioNetwork : public Network, private DialContext {
   void make_room();
   void stop();
 
+  // Network thread only, once started. The options keep no copy of these two.
+  TlsContext tls_;
+  std::string token_;
+
   const NetworkOptions options_;
   boost::asio::io_context io_;
   uint16_t port_ = 0;
 
   // Network thread only, once started.
-  TlsContext tls_;
-  std::string token_;
   Strangers strangers_;
   AddressBook book_;
   env::Greeting self_;
