@@ -160,7 +160,7 @@ Result<Chain> read_chain(const std::string& file) {
 
 Result<KeyPtr> parse_key(const std::string& file) {
   if (auto safe = check_secret_file(file); !safe) return tl::make_unexpected(safe.error());
-  const auto text = read_file(file);
+  auto text = read_file(file);
   if (!text) return tl::make_unexpected(text.error());
   const BioPtr in(
       ::BIO_new_mem_buf(text->data(), static_cast<int>(std::min(text->size(), kFileMax))),
@@ -168,6 +168,7 @@ Result<KeyPtr> parse_key(const std::string& file) {
   // Without this function OpenSSL would ask for a password at the terminal.
   const auto no_password = [](char*, int, int, void*) { return -1; };
   KeyPtr key(::PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr), &EVP_PKEY_free);
+  ::OPENSSL_cleanse(text->data(), text->size());
   if (key) return key;
   return fail(Code::unprocessable, fmt::format("{} holds no key that can be read ({}): give one in "
                                                "PEM form that needs no password",
