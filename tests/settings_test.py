@@ -29,6 +29,8 @@ class Settings(unittest.TestCase):
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
         self.assertEqual(databridge("--check-config").returncode, 0)
+        unused = databridge("--check-config", "--cluster-join-token-file=/no/such/file")
+        self.assertEqual(unused.returncode, 0, "the cluster is off, so nobody reads it")
 
     def test_refusals(self):
         self.refused("--colour=red", says="--colour")

@@ -90,7 +90,7 @@ class Links(unittest.TestCase):
         certs(foreign, "create-ca")
         certs(foreign, "create-node", "node-9")
         for what, flags, told in (("foreign", flags_of(foreign, "node-9"), "another authority"),
-                                  ("plain", [], "give both the files --cluster-tls-ca")):
+                                  ("plain", [], "give the three files --cluster-tls-ca")):
             with self.subTest(what):
                 port, api = free_ports(2)
                 stranger = Node("node-9", os.path.join(self.cluster.directory, "at-" + what), port, api,
@@ -298,7 +298,7 @@ class JoinToken(unittest.TestCase):
                 with contextlib.suppress(ConnectionError):
                     while piece := replayed.recv(4096):
                         heard += piece
-            wait_until(lambda: "repeats the words of another connection" in node.log_tail(), 10,
+            wait_until(lambda: "repeat those of another connection" in node.log_tail(), 10,
                        "the replay is noted")
             for each in cluster.nodes:
                 self.assertNotIn(secret, each.log_tail(1000))

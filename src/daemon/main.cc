@@ -54,7 +54,9 @@ int main(int argc, char** argv) {
       std::printf("databridge %s\n", databridge::version.data());
       return 0;
     case daemon::Action::check_config:
-      if (const auto files = lib::read_cluster_files(invocation->config.cluster); !files) {
+      if (!invocation->config.cluster.enabled) {
+        // The files of the cluster port are not used.
+      } else if (const auto files = lib::read_cluster_files(invocation->config.cluster); !files) {
         std::fprintf(stderr, "databridge: %s\n", files.error().message.c_str());
         return 2;
       }

@@ -47,7 +47,7 @@ Result<NodeId> name_by_certificate(const platform::Certificate& own, const std::
   if (!given.empty() && given.value != own.name) {
     return fail(Code::unprocessable,
                 fmt::format("this node is called {}, and the certificate in {} is of node {}: give "
-                            "it its own certificate, or leave --cluster-node-id out",
+                            "this node its own certificate, or leave --cluster-node-id out",
                             given.value, file, own.name));
   }
   if (given.empty() && !kept.empty() && kept.value != own.name) {

@@ -222,8 +222,9 @@ void Node::make_network() {
   }
   options.address_book = config_.node.data_dir + "/addresses";
   options.will = will_;
-  options.tls = cluster_files_->tls;
-  options.join_token = cluster_files_->join_token;
+  options.tls = std::move(cluster_files_->tls);
+  options.join_token = std::move(cluster_files_->join_token);
+  cluster_files_.reset();  // No copy of a secret outlives its use.
   options.on_trouble = [&log = log_](const std::string& line) {
     log.write(platform::LogLevel::warn, "network", line);
   };

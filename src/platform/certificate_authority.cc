@@ -115,7 +115,10 @@ Result<void> write_both(const Paths& paths, X509* certificate, EVP_PKEY* key) {
   CHECK(::PEM_write_bio_PrivateKey(key_text.get(), key, nullptr, nullptr, 0, nullptr, nullptr) ==
         1);
   // The key comes first: a certificate without its key is of no use.
-  if (auto done = write_private(paths.key, content_of(key_text.get()), 0600); !done) return done;
+  Bytes secret = content_of(key_text.get());
+  auto done = write_private(paths.key, secret, 0600);
+  ::OPENSSL_cleanse(secret.data(), secret.size());
+  if (!done) return done;
   return write_private(paths.cert, content_of(cert_text.get()), 0644);
 }
 
@@ -150,7 +153,7 @@ Result<Signer> load_signer(const std::string& directory) {
   const auto cert_text = read_file(cert);
   if (!cert_text) return fail(cert_text.error().code, cert_text.error().message + remedy);
   if (auto safe = check_secret_file(key); !safe) return tl::make_unexpected(safe.error());
-  const auto key_text = read_file(key);
+  auto key_text = read_file(key);
   if (!key_text) return tl::make_unexpected(key_text.error());
   const BioPtr cert_in(::BIO_new_mem_buf(cert_text->data(), static_cast<int>(cert_text->size())),
                        &BIO_free);
@@ -160,10 +163,18 @@ Result<Signer> load_signer(const std::string& directory) {
   Signer signer;
   signer.certificate.reset(::PEM_read_bio_X509(cert_in.get(), nullptr, nullptr, nullptr));
   signer.key.reset(::PEM_read_bio_PrivateKey(key_in.get(), nullptr, no_password, nullptr));
+  ::OPENSSL_cleanse(key_text->data(), key_text->size());
   const bool fit = signer.certificate && signer.key &&
                    ::X509_check_private_key(signer.certificate.get(), signer.key.get()) == 1 &&
                    ::X509_check_ca(signer.certificate.get()) != 0;
   ::ERR_clear_error();
+  if (fit && ::X509_cmp_current_time(::X509_get0_notAfter(signer.certificate.get())) < 0) {
+    return fail(Code::unprocessable,
+                fmt::format("the authority in {} has ended, so nobody would take a certificate of "
+                            "it; make a new one with databridgectl certs create-ca --replace --dir "
+                            "{}, and new certificates for all nodes",
+                            cert, directory));
+  }
   if (fit) return signer;
   return fail(Code::unprocessable,
               fmt::format("{} and {} are not the certificate and the key of an authority{}", cert,

@@ -160,7 +160,7 @@ Result<Chain> read_chain(const std::string& file) {
 
 Result<KeyPtr> parse_key(const std::string& file) {
   if (auto safe = check_secret_file(file); !safe) return tl::make_unexpected(safe.error());
-  const auto text = read_file(file);
+  auto text = read_file(file);
   if (!text) return tl::make_unexpected(text.error());
   const BioPtr in(
       ::BIO_new_mem_buf(text->data(), static_cast<int>(std::min(text->size(), kFileMax))),
@@ -168,6 +168,7 @@ Result<KeyPtr> parse_key(const std::string& file) {
   // Without this function OpenSSL would ask for a password at the terminal.
   const auto no_password = [](char*, int, int, void*) { return -1; };
   KeyPtr key(::PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr), &EVP_PKEY_free);
+  ::OPENSSL_cleanse(text->data(), text->size());
   if (key) return key;
   return fail(Code::unprocessable, fmt::format("{} holds no key that can be read ({}): give one in "
                                                "PEM form that needs no password",
@@ -229,6 +230,9 @@ TlsContext new_context() {
   // An idle connection keeps no buffers of its own.
   SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+  // A read ends behind each record, so a flood of records without content, such as changes of keys,
+  // does not keep the network's thread.
+  SSL_CTX_clear_mode(tls, SSL_MODE_AUTO_RETRY);
   SSL_CTX_set_read_ahead(tls, 1);  // One system call for each record, and not two.
   SSL_CTX_set_max_cert_list(tls, kChainBytesMax);
   return context;

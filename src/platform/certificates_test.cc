@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <sys/stat.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "platform/certificate_authority.h"
@@ -113,6 +116,27 @@ TEST_F(Certificates, OrdersThatCannotBeMet) {
   auto no_authority = order("n1");
   no_authority.directory = empty.path();
   EXPECT_THAT(refusal(no_authority), HasSubstr("certs create-ca"));
+}
+
+TEST_F(Certificates, AnAuthorityThatHasEndedSignsNothing) {
+  FILE* file = std::fopen(path("ca.key").c_str(), "r");
+  EVP_PKEY* const key = ::PEM_read_PrivateKey(file, nullptr, nullptr, nullptr);
+  std::fclose(file);
+  file = std::fopen(path("ca.crt").c_str(), "r+");
+  X509* const authority = ::PEM_read_X509(file, nullptr, nullptr, nullptr);
+  ::X509_gmtime_adj(::X509_getm_notAfter(authority), -60);
+  EXPECT_GT(::X509_sign(authority, key, ::EVP_sha256()), 0);
+  std::rewind(file);
+  EXPECT_EQ(::PEM_write_X509(file, authority), 1);
+  std::fclose(file);
+  ::X509_free(authority);
+  ::EVP_PKEY_free(key);
+  for (const auto use : {CertificateUse::node, CertificateUse::client}) {
+    const auto made = create_certificate(use, order("n1"));
+    ASSERT_FALSE(made);
+    EXPECT_THAT(made.error().message, HasSubstr("has ended"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path("n1.key")));
 }
 
 TEST_F(Certificates, FilesThatDoNotFit) {

@@ -30,6 +30,7 @@ struct Channel::Tls {
   std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, &SSL_free};
   int socket = -1;
   int read_error = 0;  // The errno of the last read that failed.
+  bool dry = false;    // The last read found no bytes.
   Bytes out;           // Encrypted. The first `sent` bytes are gone.
   size_t sent = 0;
 };
@@ -39,6 +40,7 @@ namespace {
 struct Ends {
   int* socket;
   int* read_error;
+  bool* dry;
   Bytes* out;
 };
 
@@ -50,12 +52,14 @@ int write_to_memory(BIO* bio, const char* bytes, int size) {
 int read_from_socket(BIO* bio, char* into, int size) {
   const Ends& ends = *static_cast<Ends*>(::BIO_get_data(bio));
   ::BIO_clear_retry_flags(bio);
+  *ends.dry = false;
   for (;;) {
     const ssize_t got = ::recv(*ends.socket, into, static_cast<size_t>(size), MSG_DONTWAIT);
     if (got >= 0) return static_cast<int>(got);
     if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       ::BIO_set_retry_read(bio);
+      *ends.dry = true;
     } else {
       *ends.read_error = errno;
     }
@@ -110,8 +114,6 @@ std::string verdict_text(long verdict) {
 // handshake has succeeded. Empty: the alert is about something else.
 std::string alert_text(int reason) {
   switch (reason) {
-    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-      return "it was not shown one";
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
       return "it has expired, or is not valid yet, by the clock there";
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
@@ -167,7 +169,7 @@ Channel::Channel(boost::asio::ip::tcp::socket socket, const TlsContext& context,
   CHECK(tls_->ssl != nullptr);
   BIO* const bio = ::BIO_new(method());
   CHECK(bio != nullptr);
-  ::BIO_set_data(bio, new Ends{&tls_->socket, &tls_->read_error, &tls_->out});
+  ::BIO_set_data(bio, new Ends{&tls_->socket, &tls_->read_error, &tls_->dry, &tls_->out});
   ::BIO_set_init(bio, 1);
   ::SSL_set_bio(tls_->ssl.get(), bio, bio);
   side == Side::dialled ? ::SSL_set_connect_state(tls_->ssl.get())
@@ -175,7 +177,8 @@ Channel::Channel(boost::asio::ip::tcp::socket socket, const TlsContext& context,
   // The dialler speaks first, so its handshake begins at once.
   if (side == Side::dialled) {
     const MutexLock lock(mutex_);
-    (void)handshake();
+    end_ = handshake().why;
+    may_have_more_ = !end_.empty();  // The first read tells it.
   }
 }
 
@@ -197,21 +200,23 @@ bool Channel::meets_plain_peer() {
 
 Channel::Step Channel::advance(char* into, size_t size) {
   const MutexLock lock(mutex_);
+  if (!end_.empty()) return {Need::nothing, 0, end_};
   if (!secure()) {
     if (!looked_ && meets_plain_peer()) {
       peer_plain_ = true;
       return {Need::nothing, 0,
-              fmt::format("{}the other side speaks without TLS, and this node does not: give both "
-                          "the files --cluster-tls-ca, -cert and -key, or neither",
+              fmt::format("{}the other side speaks without TLS, and this node does not: give the "
+                          "three files --cluster-tls-ca, -cert and -key to both nodes, or to "
+                          "neither",
                           kTlsEnd)};
     }
     return handshake();
   }
-  if (!end_.empty()) return {Need::nothing, 0, end_};
   SSL* const ssl = tls_->ssl.get();
   size_t count = 0;
   while (count < size) {
     size_t got = 0;
+    tls_->dry = false;
     ::ERR_clear_error();
     const int result = ::SSL_read_ex(ssl, into + count, size - count, &got);
     if (result == 1) {
@@ -220,7 +225,12 @@ Channel::Step Channel::advance(char* into, size_t size) {
     }
     Step ended = failed(result, false);
     (void)push_locked();  // An answer to a change of keys, or an alert.
-    if (count == 0) return ended;
+    if (count == 0) {
+      // A record without bytes for us, such as a change of keys. OpenSSL may hold more records, but
+      // the event loop gets its turn first.
+      may_have_more_ = ended.need == Need::more_to_read && !tls_->dry;
+      return ended;
+    }
     // What came before the end is taken first.
     if (ended.need == Need::nothing) end_ = ended.why;
     break;
@@ -262,6 +272,11 @@ Channel::Step Channel::failed(int result, bool in_handshake) {
   ::ERR_clear_error();
   if (tls_->read_error != 0) return {Need::nothing, 0, errno_text(tls_->read_error)};
   if (kind != SSL_ERROR_SSL) return {Need::nothing, 0, "closed by the peer"};
+  if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED) {
+    return {
+        Need::nothing, 0,
+        fmt::format("{}the other side asks for a certificate, and this node showed none", kTlsEnd)};
+  }
   std::string why = alert_text(reason);
   if (!why.empty()) {
     const std::string who = peer_ ? "node " + peer_->name : "the other side";
@@ -296,6 +311,7 @@ ssize_t Channel::write(const iovec* pieces, size_t count) {
   }
   const MutexLock lock(mutex_);
   if (!secure() || !push_locked()) return 0;
+  if (!peer_) return -1;  // The certificate was refused. Only the farewell goes there.
   const ssize_t taken = encrypt(pieces, count);
   (void)push_locked();
   return taken;
@@ -325,7 +341,9 @@ ssize_t Channel::encrypt(const iovec* pieces, size_t count) {
     if (::SSL_write_ex(tls_->ssl.get(), record.data(), filled, &written) != 1 ||
         written != filled) {
       ::ERR_clear_error();
-      return -1;  // Memory always takes all, so the connection has failed.
+      // Memory always takes all, so the connection has failed. The pending read must notice it.
+      (void)::shutdown(tls_->socket, SHUT_RDWR);
+      return -1;
     }
     taken += static_cast<ssize_t>(filled);
   }

@@ -114,6 +114,12 @@ void Connection::take_frames() {
   }
 }
 
+// No frame comes under TLS before a certificate was taken.
+const std::optional<Certificate>& Connection::certificate() const {
+  CHECK(channel_->peer() || !channel_->has_tls());
+  return channel_->peer();
+}
+
 // A message in parts grows with bytes that came. Once it is whole, it is like any other message.
 Result<void> Connection::take_part(BytesView payload) {
   if (payload.empty() || static_cast<uint8_t>(payload[0]) > 1) {
@@ -251,8 +257,10 @@ void Connection::close(const std::string& reason) {
   const MutexLock lock(mutex_);
   if (closed_) return;
   Bytes farewell;
-  // Behind frames that the socket does not take, there is no room for it.
-  if (!reason.empty() && flush()) {
+  // A greeting that waits for the network's thread must come before it. Behind more than that, or
+  // behind frames that the socket does not take, there is no room for it.
+  const bool is_short = queue_bytes_ <= kInlineMax && bulk_.empty();
+  if (!reason.empty() && is_short && flush()) {
     farewell = encode_frame(FrameKind::farewell, BytesView(reason).substr(0, 1024));
   }
   closed_ = true;

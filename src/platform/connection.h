@@ -47,7 +47,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::string remote_text() const { return channel_->remote_text(); }
   // See Channel::peer.
-  const std::optional<Certificate>& certificate() const { return channel_->peer(); }
+  const std::optional<Certificate>& certificate() const;
 
  private:
   struct Waiting {

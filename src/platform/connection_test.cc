@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,13 +30,16 @@ struct Frame {
 // One end is a Connection; the test owns the other end.
 class Wire {
  public:
-  Wire() {
+  // `first`: bytes that the other end has written before the connection is made.
+  explicit Wire(BytesView first = {}, const TlsContext& tls = nullptr) {
     int ends[2];
     CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     other_ = Descriptor(ends[1]);
+    write(first);
     boost::asio::ip::tcp::socket socket(io_);
     socket.assign(boost::asio::ip::tcp::v4(), ends[0]);
-    link = std::make_shared<Connection>(std::make_unique<Channel>(std::move(socket)), kQueueMax);
+    link =
+        std::make_shared<Connection>(std::make_unique<Channel>(std::move(socket), tls), kQueueMax);
     link->set_payload_max(kPayloadMax);
     boost::asio::post(io_, [this] {
       link->start(
@@ -170,6 +174,31 @@ TEST(Connection, PartsHaveTheBoundOfOneMessage) {
   EXPECT_TRUE(eventually([&] { return !wire.end().empty(); }));
   EXPECT_THAT(wire.end(), HasSubstr("at most 100"));
   EXPECT_TRUE(wire.taken().empty());
+}
+
+// The bytes are there before the handshake begins, so its very first step fails.
+TEST(Connection, AServerThatSpeaksFirstIsNoPeerUnderTls) {
+  const TlsContext tls(::SSL_CTX_new(::TLS_client_method()), &SSL_CTX_free);
+  Wire wire("SSH-2.0-OpenSSH_9.2 and more than the header of one record\r\n", tls);
+  EXPECT_TRUE(eventually([&] { return !wire.end().empty(); }));
+  EXPECT_THAT(wire.end(), HasSubstr("TLS: the handshake failed"));
+}
+
+// A long queue is not written by a close, which must not take long.
+TEST(Connection, AFarewellGoesBehindAShortQueueOnly) {
+  for (const bool is_long : {false, true}) {
+    Wire wire;
+    wire.on_thread([&] {
+      wire.link->send(FrameKind::message, "first");
+      wire.link->send(FrameKind::message, Bytes(100, 'x'));  // It waits for this thread.
+      if (is_long) wire.link->send(FrameKind::message, Bytes(64u << 10, 'x'));
+      wire.link->close("the end");
+    });
+    EXPECT_EQ(wire.read().payload, "first");
+    if (is_long) continue;
+    EXPECT_EQ(wire.read().payload, Bytes(100, 'x'));
+    EXPECT_EQ(wire.read().payload, "the end");
+  }
 }
 
 TEST(Connection, APartThatCannotBeReadEndsIt) {

@@ -193,7 +193,8 @@ void Dialler::greet() {
       context_.options().queue_bytes_max);
   after(context_.options().greeting_time, [this] {
     link_->close("no greeting came");
-    ended("no greeting came in time");
+    ended(heard_.empty() ? "no greeting came in time"
+                         : fmt::format("{}no proof came in time", kTokenEnd));
   });
   // Weak, since the link is ours and keeps these handlers.
   const std::weak_ptr<Dialler> weak = weak_from_this();
@@ -207,10 +208,10 @@ void Dialler::greet() {
         if (const auto self = weak.lock()) self->ended(why);
       });
   token_ = context_.join_token();
-  nonce_ = token_.empty() ? Bytes() : fresh_nonce();
-  peer_nonce_.clear();
-  introduced_ = context_.greeting();
-  link_->send(FrameKind::greeting, encode_greeting(introduced_, nonce_));
+  heard_.clear();
+  changed_ = false;
+  said_ = encode_greeting(context_.greeting(), token_.empty() ? Bytes() : fresh_nonce());
+  link_->send(FrameKind::greeting, said_);
 }
 
 Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
@@ -221,28 +222,11 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
   auto peer = decode_greeting(payload);
   if (!peer) return tl::make_unexpected(peer.error());
   if (auto named = check_node_name(link_->certificate(), peer->node); !named) return named;
-  if (auto fits = check_peer(context_.self(), *peer); !fits) {
-    stranger_ = *peer;
-    return fits;
-  }
-  if (state_ == State::greeting) {
-    if (token_.empty()) return take_first_greeting(*peer);
-    if (!peer_nonce_.empty()) return fail(Code::invalid, "a greeting came instead of a proof");
-    if (nonce_of(payload).size() != kNonceSize) {
-      return fail(Code::forbidden,
-                  fmt::format("{}node {} has none, and node {} asks for one: give it the file of "
-                              "this cluster with --cluster-join-token-file",
-                              kTokenEnd, peer->node.value, context_.self().node.value));
-    }
-    peer_nonce_ = nonce_of(payload);
-    met_ = *peer;
-    return {};  // Its proof follows.
-  }
+  if (state_ == State::greeting && !token_.empty()) return await_proof(*peer, payload);
+  if (auto fits = check(*peer); !fits) return fits;
+  if (state_ == State::greeting) return take_first_greeting(*peer);
   if (state_ == State::parked) return {};
-  if (peer->incarnation != peer_.incarnation || peer->boot != peer_.boot ||
-      peer->start != peer_.start) {
-    return fail(Code::invalid, "a second greeting came of another process");
-  }
+  if (auto same = check_later_greeting(peer_, *peer); !same) return same;
   if (++greetings_ > kGreetingsMax) return fail(Code::invalid, "it greets too often");
   const bool has_entered = peer->cluster != peer_.cluster;
   peer_ = *peer;
@@ -250,18 +234,42 @@ Result<void> Dialler::take_frame(FrameKind kind, BytesView payload) {
   return {};
 }
 
+Result<void> Dialler::check(const env::Greeting& peer) {
+  auto fits = check_peer(context_.self(), peer);
+  if (!fits) stranger_ = peer;
+  return fits;
+}
+
+// Nothing follows from a greeting before its proof: neither where that process belongs, nor that it
+// is there.
+Result<void> Dialler::await_proof(const env::Greeting& peer, BytesView payload) {
+  if (!heard_.empty()) return fail(Code::invalid, "a greeting came instead of a proof");
+  if (nonce_of(payload).size() != kNonceSize) {
+    return fail(
+        Code::forbidden,
+        fmt::format("{}node {} has none, and node {} asks for one: give node {} the file "
+                    "of this cluster with --cluster-join-token-file",
+                    kTokenEnd, peer.node.value, context_.self().node.value, peer.node.value));
+  }
+  heard_ = payload;
+  met_ = peer;
+  return {};
+}
+
 // The listener proves first, so only a listener with the token ever gets our proof.
 Result<void> Dialler::take_proof(BytesView payload) {
-  if (state_ != State::greeting || peer_nonce_.empty()) {
+  if (state_ != State::greeting || heard_.empty()) {
     return fail(Code::invalid, "a proof came that was not asked for");
   }
-  const Introduction dialler{introduced_, nonce_};
-  const Introduction listener{met_, peer_nonce_};
-  if (!is_equal_secret(payload, join_proof(token_, Prover::listener, dialler, listener))) {
-    return fail(Code::forbidden, fmt::format("{}node {} has another one than node {}", kTokenEnd,
-                                             met_.node.value, context_.self().node.value));
+  if (!is_equal_secret(payload, join_proof(token_, Prover::listener, said_, heard_))) {
+    return fail(Code::forbidden,
+                fmt::format("{}node {} has another join token than node {}, or its words were "
+                            "changed on the way",
+                            kTokenEnd, met_.node.value, context_.self().node.value));
   }
-  link_->send(FrameKind::proof, join_proof(token_, Prover::dialler, dialler, listener));
+  if (auto fits = check(met_); !fits) return fits;
+  link_->send(FrameKind::proof, join_proof(token_, Prover::dialler, said_, heard_));
+  if (changed_) link_->send(FrameKind::greeting, encode_greeting(context_.greeting()));
   return take_first_greeting(met_);
 }
 
@@ -374,6 +382,10 @@ void Dialler::cut_older(const KnownPeers& known) {
 
 void Dialler::greet_again() {
   if (!link_) return;
+  if (state_ == State::greeting && !token_.empty()) {
+    changed_ = true;  // The proof is about the first greeting alone.
+    return;
+  }
   if (state_ == State::up) {
     if (const auto fits = check_peer(context_.self(), peer_); !fits) {
       link_->close(fits.error().message);

@@ -66,6 +66,8 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   void connected(size_t index, boost::system::error_code error);
   void greet();
   Result<void> take_frame(FrameKind kind, BytesView payload);
+  Result<void> check(const env::Greeting& peer);
+  Result<void> await_proof(const env::Greeting& peer, BytesView payload);
   Result<void> take_first_greeting(const env::Greeting& peer);
   Result<void> take_proof(BytesView payload);
   void ended(const std::string& why);
@@ -99,11 +101,12 @@ class Dialler : public std::enable_shared_from_this<Dialler> {
   std::string last_error_;
 
   std::shared_ptr<Connection> link_;
-  env::Greeting peer_;  // The last peer that greeted here.
-  int greetings_ = 0;   // The number of greetings on this link.
-  std::string token_;   // The join token of this link; empty: none.
-  Bytes nonce_, peer_nonce_;
-  env::Greeting introduced_, met_;  // Our own greeting and the peer's, which its proof is about.
+  env::Greeting peer_;    // The last peer that greeted here.
+  int greetings_ = 0;     // The number of greetings on this link.
+  std::string token_;     // The join token of this link; empty: none.
+  Bytes said_, heard_;    // The first greetings, ours and the peer's, while a proof is awaited.
+  env::Greeting met_;     // What `heard_` says.
+  bool changed_ = false;  // Our greeting has changed since, and the peer hears it after the proof.
   std::string met_at_;
   env::Greeting stranger_;  // A process that we must not talk to, found in this attempt.
   std::chrono::steady_clock::time_point up_since_;

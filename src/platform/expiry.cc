@@ -30,10 +30,13 @@ void Expiry::set(const std::string& port, const std::string& file, int64_t ends)
 std::string Expiry::warning(const std::string& port, const Entry& entry) {
   const int64_t left = seconds_until(entry.ends);
   if (left > kWarnDays * kDay) return "";
-  const std::string when =
-      left <= 0
-          ? fmt::format("ended on {}, so no new connection is made with it", date_text(entry.ends))
-          : fmt::format("ends on {}, in {} days", date_text(entry.ends), left / kDay);
+  const int64_t days = left / kDay;
+  std::string when = fmt::format("ends on {}, in {} days", date_text(entry.ends), days);
+  if (days == 1) when = fmt::format("ends on {}, in one day", date_text(entry.ends));
+  if (days == 0) when = fmt::format("ends on {}, in less than a day", date_text(entry.ends));
+  if (left <= 0) {
+    when = fmt::format("ended on {}, so no new connection is made with it", date_text(entry.ends));
+  }
   return fmt::format(
       "the certificate of the {} port, {} or its authority, {}: put a new one in its "
       "place and send SIGHUP",

@@ -26,6 +26,11 @@ TEST(Expiry, IsWarnedOfThirtyDaysAheadAndToldOnceADay) {
   EXPECT_EQ(lines, expiry.warnings());
   expiry.set("cluster", "n1.crt", soon);  // Read again, and it is the same.
   EXPECT_EQ(lines.size(), 1u);
+  expiry.set("cluster", "n1.crt", in_days(1));
+  EXPECT_THAT(expiry.warnings(), ElementsAre(HasSubstr("in one day")));
+  expiry.set("cluster", "n1.crt", in_days(0));
+  EXPECT_THAT(expiry.warnings(), ElementsAre(HasSubstr("in less than a day")));
+  lines.resize(1);
   expiry.set("cluster", "n1.crt", in_days(-1));
   EXPECT_THAT(expiry.warnings(), ElementsAre(HasSubstr("no new connection")));
   EXPECT_EQ(lines.size(), 2u);

@@ -157,8 +157,8 @@ Result<FrameHeader> decode_frame_header(BytesView bytes, uint32_t payload_max) {
   CHECK(bytes.size() >= kFrameHeaderSize);
   if (byte_at(bytes, 0) == kTlsHandshake && byte_at(bytes, 1) == kTlsMajor) {
     return fail(Code::invalid,
-                "TLS: the other side uses TLS, and this node does not: give both the files "
-                "--cluster-tls-ca, -cert and -key, or neither");
+                "TLS: the other side uses TLS, and this node does not: give the three "
+                "files --cluster-tls-ca, -cert and -key to both nodes, or to neither");
   }
   if (bytes.substr(0, 4) != kMagic) {
     return fail(Code::invalid,
@@ -265,6 +265,11 @@ bool is_same_process(const env::Greeting& a, const env::Greeting& b) {
   return a.incarnation == b.incarnation && a.boot == b.boot && a.start == b.start &&
          a.host_boot_id == b.host_boot_id && a.pidns == b.pidns && a.pid == b.pid &&
          a.pid_start == b.pid_start;
+}
+
+Result<void> check_later_greeting(const env::Greeting& first, const env::Greeting& later) {
+  if (is_same_process(first, later) && first.guardian == later.guardian) return {};
+  return fail(Code::invalid, "a second greeting came of another process");
 }
 
 Result<void> check_peer(const env::Greeting& self, const env::Greeting& peer) {

@@ -69,6 +69,10 @@ Result<Reaped> decode_reaped(BytesView bytes);
 // Whether both are the same process: the node has dialled itself.
 bool is_same_process(const env::Greeting& a, const env::Greeting& b);
 
+// Whether a later greeting on a connection is of the process that has greeted first. What tells
+// that a process has ended must not change: neither its place nor the hash of its guardian.
+Result<void> check_later_greeting(const env::Greeting& first, const env::Greeting& later);
+
 // Why these two must not talk: they belong to different clusters, or are two processes of one
 // incarnation.
 Result<void> check_peer(const env::Greeting& self, const env::Greeting& peer);

@@ -20,23 +20,18 @@ constexpr size_t kNonceSize = 16;  // Bytes. Fresh for each side of each connect
 
 enum class Prover : uint8_t { dialler = 1, listener = 2 };
 
-// One side of a connection as its first greeting named it.
-struct Introduction {
-  const env::Greeting& greeting;
-  BytesView nonce;
-};
-
-// The proof of one of the two sides: 32 bytes. It is worth nothing on another connection, in the
-// other direction, or for another process.
-Bytes join_proof(BytesView token, Prover prover, const Introduction& dialler,
-                 const Introduction& listener);
+// The proof of one of the two sides: 32 bytes. It covers each byte of the first greetings of both,
+// nonces included. So it is worth nothing on another connection, in the other direction, or if
+// somebody on the way has changed a greeting.
+Bytes join_proof(BytesView token, Prover prover, BytesView dialler_greeting,
+                 BytesView listener_greeting);
 
 // What a listener knows of one connection. Network's thread.
 class JoinCheck {
  public:
-  // The peer has greeted with that nonce. Returns our proof; nonce() goes into our greeting. Fails
-  // if the peer has no token.
-  Result<Bytes> answer(BytesView token, const env::Greeting& peer, BytesView peer_nonce,
+  // `heard` are the bytes of the peer's first greeting. Returns our proof, which follows
+  // greeting(). Fails if the peer has no token.
+  Result<Bytes> answer(BytesView token, BytesView heard, const env::Greeting& peer,
                        const env::Greeting& self);
   // Checks the proof of the peer that was answered.
   Result<void> check(BytesView token, BytesView proof, const env::Greeting& peer,
@@ -44,12 +39,12 @@ class JoinCheck {
   void waive() { proved_ = true; }  // No token is asked for.
 
   bool proved() const { return proved_; }
-  const Bytes& nonce() const { return nonce_; }
+  const Bytes& greeting() const { return said_; }  // The bytes of our own first greeting.
 
  private:
   bool proved_ = false;
-  Bytes nonce_;  // Empty: it was not answered yet.
-  Bytes peer_nonce_;
+  Bytes said_;  // Empty: it was not answered yet.
+  Bytes heard_;
 };
 
 Bytes fresh_nonce();  // From the system's entropy.

@@ -39,9 +39,9 @@ Duration steady_now() { return std::chrono::steady_clock::now().time_since_epoch
 class AsioNetwork : public Network, private DialContext {
  public:
   explicit AsioNetwork(NetworkOptions options)
-      : options_(std::move(options)),
-        tls_(options_.tls.context),
-        token_(options_.join_token),
+      : tls_(std::exchange(options.tls, {}).context),
+        token_(std::exchange(options.join_token, {})),
+        options_(std::move(options)),
         book_(options_.address_book.empty() ? AddressBook() : AddressBook(options_.address_book)),
         acceptor_(io_),
         accept_pause_(io_) {}
@@ -64,7 +64,8 @@ class AsioNetwork : public Network, private DialContext {
     env::Greeting peer;  // Valid once greeted.
     std::string host;    // The peer's, without its port.
     bool greeted = false;
-    JoinCheck join;  // Whether it knows the join token, if there is one.
+    JoinCheck join;        // Whether it knows the join token, if there is one.
+    bool changed = false;  // Our greeting has changed, and the peer hears it after its proof.
     int greetings = 0;
     bool member = false;  // By its greeting and the known members.
     bool told = false;    // A note said that its message was not taken.
@@ -95,7 +96,7 @@ class AsioNetwork : public Network, private DialContext {
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
   Result<void> take_greeting(uint64_t id, BytesView payload);
   void welcome(Incoming& incoming, bool is_news);
-  Result<void> challenge(Incoming& incoming, const env::Greeting& peer, BytesView nonce);
+  Result<void> challenge(Incoming& incoming, const env::Greeting& peer, BytesView heard);
   Result<void> take_proof(uint64_t id, BytesView payload);
   Result<void> take_reaped(uint64_t id, BytesView payload);
   void write_will();
@@ -106,13 +107,15 @@ class AsioNetwork : public Network, private DialContext {
   void make_room();
   void stop();
 
+  // Network thread only, once started. The options keep no copy of these two.
+  TlsContext tls_;
+  std::string token_;
+
   const NetworkOptions options_;
   boost::asio::io_context io_;
   uint16_t port_ = 0;
 
   // Network thread only, once started.
-  TlsContext tls_;
-  std::string token_;
   Strangers strangers_;
   AddressBook book_;
   env::Greeting self_;
@@ -232,7 +235,7 @@ void AsioNetwork::admit(int fd, const std::string& host) {
     return;
   }
   if (tls_ && strangers_.too_many(host, steady_now())) {
-    if (strangers_.is_news(host, kTooManyFailures, steady_now())) {
+    if (!strangers_.to_say(host, kTooManyFailures, steady_now()).empty()) {
       trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
     }
     return;  // The socket closes.
@@ -287,7 +290,10 @@ void AsioNetwork::wait_for_word(uint64_t id, Incoming& incoming, Duration time) 
   incoming.deadline->async_wait([this, id](boost::system::error_code cancelled) {
     const auto found = incoming_.find(id);
     if (cancelled || found == incoming_.end() || found->second.member) return;
-    drop(id, found->second.greeted ? "no valid message came in time" : "no greeting came in time");
+    const Incoming& guest = found->second;
+    drop(id, guest.join.proved() ? "no valid message came in time"
+             : guest.greeted     ? "no proof came in time"
+                                 : "no greeting came in time");
   });
 }
 
@@ -307,13 +313,15 @@ void AsioNetwork::drop(uint64_t id, const std::string& why) {
   const auto found = incoming_.find(id);
   if (found == incoming_.end()) return;
   const auto link = found->second.link;
-  // The peer tells its side the end of a greeted link. The end of others is noted here.
-  if (!found->second.greeted) {
+  // Peers that have not shown that they may greet are strangers: they are counted, and one address
+  // cannot fill the log.
+  if (!found->second.join.proved()) {
     strangers_.failed(found->second.host, steady_now());
-    if (strangers_.is_news(found->second.host, why, steady_now())) {
+    const std::string said = strangers_.to_say(found->second.host, why, steady_now());
+    if (!said.empty()) {
       const std::string& peer = link->remote_text();  // Empty if it had gone before.
-      trouble(
-          fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer, why));
+      trouble(fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer,
+                          said));
     }
   } else if (why != "closed by the peer") {
     trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,
@@ -354,22 +362,23 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
   if (!peer) return tl::make_unexpected(peer.error());
   auto& incoming = incoming_.at(id);
   if (auto named = check_node_name(incoming.link->certificate(), peer->node); !named) return named;
+  const bool first = !incoming.greeted;
+  if (first && !token_.empty()) return challenge(incoming, *peer, payload);
+  if (!first && !incoming.join.proved()) {
+    return fail(Code::invalid, "a greeting came instead of a proof");
+  }
   if (auto fits = check_peer(self_, *peer); !fits) {
     // The greeting tells the peer which node it has found. The farewell with the reason follows.
     incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
     return fits;
   }
-  const bool first = !incoming.greeted;
-  if (!first && (peer->incarnation != incoming.peer.incarnation ||
-                 peer->boot != incoming.peer.boot || peer->start != incoming.peer.start)) {
-    return fail(Code::invalid, "a second greeting came of another process");
+  if (auto same = first ? Result<void>() : check_later_greeting(incoming.peer, *peer); !same) {
+    return same;
   }
   if (++incoming.greetings > kGreetingsMax) return fail(Code::invalid, "it greets too often");
   const bool has_entered = peer->cluster != incoming.peer.cluster;
-  if (first && !token_.empty()) return challenge(incoming, *peer, nonce_of(payload));
   incoming.greeted = true;
   incoming.peer = *peer;
-  if (!token_.empty() && !incoming.join.proved()) return {};
   incoming.join.waive();
   if (first) incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
   if (first) wait_for_word(id, incoming, options_.guest_time);
@@ -385,15 +394,16 @@ void AsioNetwork::welcome(Incoming& incoming, bool is_news) {
   if (peer.incarnation != self_.incarnation && is_news) receiver_.on_greeting(peer);
 }
 
-// Proves that we know the token, and waits for the peer's proof. The time to greet goes on.
+// Proves that we know the token, and waits for the peer's proof. The time to greet goes on. Nothing
+// else follows from a greeting without a proof.
 Result<void> AsioNetwork::challenge(Incoming& incoming, const env::Greeting& peer,
-                                    BytesView nonce) {
-  const env::Greeting own = greeting();
-  auto proof = incoming.join.answer(token_, peer, nonce, own);
+                                    BytesView heard) {
+  auto proof = incoming.join.answer(token_, heard, peer, greeting());
   if (!proof) return tl::make_unexpected(proof.error());
   incoming.greeted = true;
   incoming.peer = peer;
-  incoming.link->send(FrameKind::greeting, encode_greeting(own, incoming.join.nonce()));
+  ++incoming.greetings;
+  incoming.link->send(FrameKind::greeting, incoming.join.greeting());
   incoming.link->send(FrameKind::proof, std::move(*proof));
   return {};
 }
@@ -403,6 +413,8 @@ Result<void> AsioNetwork::take_proof(uint64_t id, BytesView payload) {
   if (auto proved = incoming.join.check(token_, payload, incoming.peer, self_); !proved) {
     return proved;
   }
+  if (auto fits = check_peer(self_, incoming.peer); !fits) return fits;
+  if (incoming.changed) incoming.link->send(FrameKind::greeting, encode_greeting(greeting()));
   wait_for_word(id, incoming, options_.guest_time);
   welcome(incoming, true);
   return {};
@@ -465,7 +477,7 @@ void AsioNetwork::know(KnownPeers peers) {
     known_ = std::move(peers);
     std::vector<uint64_t> older;
     for (auto& [id, incoming] : incoming_) {
-      if (!incoming.greeted) continue;
+      if (!incoming.join.proved()) continue;
       const bool was_member = incoming.member;
       classify(incoming);
       if (was_member && !incoming.member) wait_for_word(id, incoming, options_.guest_time);
@@ -496,7 +508,10 @@ void AsioNetwork::set_cluster(const ClusterId& cluster) {
     write_will();
     std::vector<std::pair<uint64_t, std::string>> strangers;
     for (auto& [id, incoming] : incoming_) {
-      if (!incoming.greeted) continue;
+      if (!incoming.join.proved()) {
+        incoming.changed = true;
+        continue;
+      }
       if (auto fits = check_peer(self_, incoming.peer); !fits) {
         strangers.emplace_back(id, fits.error().message);
       } else {

@@ -112,9 +112,10 @@ class Node {
     return std::count_if(events_.begin(), events_.end(),
                          [&](const LinkEvent& event) { return event.news == news; });
   }
-  bool has_line(const std::string& part) {
+  bool has_line(const std::string& part) { return count_lines(part) > 0; }
+  int64_t count_lines(const std::string& part) {
     const MutexLock lock(mutex_);
-    return std::any_of(lines_.begin(), lines_.end(), [&](const std::string& line) {
+    return std::count_if(lines_.begin(), lines_.end(), [&](const std::string& line) {
       return line.find(part) != std::string::npos;
     });
   }
@@ -169,6 +170,7 @@ class RawPeer {
     }
     return all;
   }
+  int descriptor() const { return socket_.get(); }
   bool connected = false;
   bool closed = false;
 

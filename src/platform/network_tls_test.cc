@@ -3,8 +3,10 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <cstdio>
+#include <functional>
 
 #include "base/random.h"
 #include "platform/certificate_authority.h"
@@ -43,8 +45,8 @@ class Authority {
     return load_credentials({"", files.cert, files.key}).value();
   }
 
-  // Signs that certificate again, so that it has ended.
-  void expire(const TlsFiles& files) const {
+  // Signs that certificate again, after a change.
+  void sign_again(const TlsFiles& files, const std::function<void(X509*)>& change) const {
     FILE* file = std::fopen(path("ca.key").c_str(), "r");
     EVP_PKEY* const key = ::PEM_read_PrivateKey(file, nullptr, nullptr, nullptr);
     std::fclose(file);
@@ -52,13 +54,25 @@ class Authority {
     X509* const certificate = ::PEM_read_X509(file, nullptr, nullptr, nullptr);
     std::fclose(file);
     CHECK(key != nullptr && certificate != nullptr);
-    ::X509_gmtime_adj(::X509_getm_notAfter(certificate), -60);
+    change(certificate);
     CHECK(::X509_sign(certificate, key, ::EVP_sha256()) > 0);
     file = std::fopen(files.cert.c_str(), "w");
     CHECK(::PEM_write_X509(file, certificate) == 1);
     std::fclose(file);
     ::X509_free(certificate);
     ::EVP_PKEY_free(key);
+  }
+  void expire(const TlsFiles& files) const {
+    sign_again(files, [](X509* certificate) {
+      ::X509_gmtime_adj(::X509_getm_notAfter(certificate), -60);
+    });
+  }
+  // Takes away what names the node, so that it is the certificate of any server.
+  void forget_name(const TlsFiles& files) const {
+    sign_again(files, [](X509* certificate) {
+      const int at = ::X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1);
+      ::X509_EXTENSION_free(::X509_delete_ext(certificate, at));
+    });
   }
 
  private:
@@ -132,7 +146,8 @@ TEST_F(NetworkTls, ImpostorsAreRefusedInWords) {
     const char* told;   // By the impostor.
   };
   const Row rows[] = {
-      {"no certificate", none, "it showed no certificate", "it was not shown one"},
+      {"no certificate", none, "it showed no certificate",
+       "asks for a certificate, and this node showed none"},
       {"expired", Authority::careless(expired), "its certificate has expired", "has expired"},
       {"foreign authority", Authority::careless(foreign.make(CertificateUse::node, "n2")),
        "is of another authority", "is of another authority"},
@@ -140,7 +155,7 @@ TEST_F(NetworkTls, ImpostorsAreRefusedInWords) {
        "calls itself n2 and shows the certificate of node n3", "shows the certificate of node n3"},
       {"a client of the API", Authority::careless(authority.make(CertificateUse::client, "ann")),
        "the certificate of ann, a client of the API", "only nodes may connect here"},
-      {"no TLS", Credentials(), "speaks without TLS", "give both the files --cluster-tls-ca"},
+      {"no TLS", Credentials(), "speaks without TLS", "give the three files"},
   };
   Node good(greeting_of(1), with(authority.node(1)));
   for (const Row& row : rows) {
@@ -158,6 +173,8 @@ TEST_F(NetworkTls, ImpostorsAreRefusedInWords) {
 // The other direction: a good node dials an address at which something else listens.
 TEST_F(NetworkTls, ANodeDoesNotTalkToImpostors) {
   const Authority foreign;
+  const TlsFiles server = authority.make(CertificateUse::node, "n2");
+  authority.forget_name(server);
   struct Row {
     const char* what;
     Credentials tls;
@@ -169,6 +186,7 @@ TEST_F(NetworkTls, ANodeDoesNotTalkToImpostors) {
       {"wrong name", authority.node(3), "shows the certificate of node n3"},
       {"a client of the API", Authority::careless(authority.make(CertificateUse::client, "ann")),
        "not made for this side"},
+      {"any server", load_credentials(server).value(), "a certificate that names no node"},
       {"no TLS", Credentials(), "speaks without TLS"},
   };
   for (const Row& row : rows) {
@@ -177,7 +195,30 @@ TEST_F(NetworkTls, ANodeDoesNotTalkToImpostors) {
     good.network->dial(impostor.address());
     EXPECT_TRUE(eventually([&] { return good.has_line(row.noted); })) << row.what;
     EXPECT_FALSE(good.has_event(LinkNews::up)) << row.what;
+    if (&row != &rows[3]) continue;
+    // The farewell is the first that it gets, and no greeting comes before it.
+    EXPECT_TRUE(eventually([&] { return impostor.has_line("names no node"); }));
+    EXPECT_TRUE(impostor.greetings().empty());
   }
+}
+
+// A read ends behind each of them, and none of them may be left where no news of the socket leads
+// to it.
+TEST_F(NetworkTls, ManyChangesOfKeysHoldNothingUp) {
+  Node good(greeting_of(1), with(authority.node(1)));
+  RawPeer peer(good.address());
+  const Credentials tls = authority.node(2);
+  const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(::SSL_new(tls.context.get()), &SSL_free);
+  ASSERT_EQ(::SSL_set_fd(ssl.get(), peer.descriptor()), 1);
+  ASSERT_EQ(::SSL_connect(ssl.get()), 1);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(::SSL_key_update(ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    ASSERT_EQ(::SSL_do_handshake(ssl.get()), 1);
+  }
+  const Bytes hello = encode_frame(FrameKind::greeting, encode_greeting(greeting_of(2)));
+  ASSERT_EQ(::SSL_write(ssl.get(), hello.data(), static_cast<int>(hello.size())),
+            static_cast<int>(hello.size()));
+  EXPECT_TRUE(eventually([&] { return good.greetings().size() == 1; }));
 }
 
 TEST_F(NetworkTls, ANodeWithoutTlsSaysThatTheOtherUsesIt) {

@@ -1,8 +1,10 @@
 // The join token at the connection.
 #include <gmock/gmock.h>
 
+#include "platform/death_report.h"
 #include "platform/join_proof.h"
 #include "platform/network_test_kit.h"
+#include "platform/secret.h"
 
 namespace databridge::platform {
 namespace {
@@ -53,7 +55,8 @@ TEST_P(JoinTokens, ThatDifferAreSaidOnBothSides) {
 
 INSTANTIATE_TEST_SUITE_P(
     Network, JoinTokens,
-    testing::Values(Pair{kToken, "a token of another one", "node n2 has another one than node n1"},
+    testing::Values(Pair{kToken, "a token of another one",
+                         "node n2 has another join token than node n1"},
                     Pair{"", kToken, "node n1 has no join token, and node n2 asks for one"},
                     Pair{kToken, "", "node n2 has none, and node n1 asks for one"}));
 
@@ -67,49 +70,160 @@ TEST(JoinToken, IsRenewedForNewLinks) {
 }
 
 TEST(JoinToken, AProofIsForOneConnectionOneSideAndOneProcess) {
-  const Greeting one = greeting_of(1), two = greeting_of(2), again = greeting_of(1, "c", 2);
-  const Bytes x = fresh_nonce(), y = fresh_nonce();
-  const Bytes proof = join_proof(kToken, Prover::dialler, {one, x}, {two, y});
+  const Bytes x = fresh_nonce();
+  EXPECT_NE(x, fresh_nonce());
+  const Bytes one = encode_greeting(greeting_of(1), x), two = encode_greeting(greeting_of(2), x);
+  const Bytes proof = join_proof(kToken, Prover::dialler, one, two);
   EXPECT_EQ(proof.size(), 32u);
-  EXPECT_EQ(proof, join_proof(kToken, Prover::dialler, {one, x}, {two, y}));
-  EXPECT_NE(x, y);
-  EXPECT_NE(proof, join_proof("another token", Prover::dialler, {one, x}, {two, y}));
-  EXPECT_NE(proof, join_proof(kToken, Prover::listener, {one, x}, {two, y}));
-  EXPECT_NE(proof, join_proof(kToken, Prover::dialler, {two, x}, {one, y}));
-  EXPECT_NE(proof, join_proof(kToken, Prover::dialler, {one, y}, {two, x}));
-  EXPECT_NE(proof, join_proof(kToken, Prover::dialler, {again, x}, {two, y}));
+  EXPECT_EQ(proof, join_proof(kToken, Prover::dialler, one, two));
+  EXPECT_NE(proof, join_proof("another token", Prover::dialler, one, two));
+  EXPECT_NE(proof, join_proof(kToken, Prover::listener, one, two));
+  EXPECT_NE(proof, join_proof(kToken, Prover::dialler, two, one));
+  for (size_t i = 0; i < one.size(); ++i) {
+    Bytes bent = one;
+    bent[i] = static_cast<char>(bent[i] ^ 1);
+    EXPECT_NE(proof, join_proof(kToken, Prover::dialler, bent, two)) << i;
+    EXPECT_NE(proof, join_proof(kToken, Prover::dialler, one, bent)) << i;
+  }
+}
+
+// A peer that reads and writes the frames itself.
+class TokenPeer : public RawPeer {
+ public:
+  TokenPeer(const Address& to, const Greeting& self)
+      : RawPeer(to), said_(encode_greeting(self, fresh_nonce())) {
+    write(encode_frame(FrameKind::greeting, said_));
+  }
+  // Reads the other's greeting and proof. Whether both came.
+  bool read_answer() {
+    return eventually([this] {
+      heard_ += read_some();
+      return heard_.size() > kFrameHeaderSize &&
+             heard_.size() == greeting_size() + kFrameHeaderSize + 32;
+    });
+  }
+  // The proof about what it has said, or about other bytes.
+  void prove(std::optional<Bytes> said = {}) {
+    const BytesView listener =
+        BytesView(heard_).substr(kFrameHeaderSize, greeting_size() - kFrameHeaderSize);
+    proof_ = encode_frame(FrameKind::proof,
+                          join_proof(kToken, Prover::dialler, said.value_or(said_), listener));
+    write(proof_);
+  }
+  Bytes written() const { return encode_frame(FrameKind::greeting, said_) + proof_; }
+  Bytes said_;
+
+ private:
+  size_t greeting_size() const {
+    return kFrameHeaderSize + decode_frame_header(heard_).value().length;
+  }
+  Bytes heard_, proof_;
+};
+
+// Somebody on the way replaces the hash of the guardian, so as to report the death of that process.
+TEST(JoinToken, AGreetingThatWasChangedOnTheWayIsRefused) {
+  Node good(greeting_of(1), knowing(kToken));
+  Greeting bent = greeting_of(2);
+  bent.guardian = sha256("a secret of somebody else");
+  TokenPeer peer(good.address(), bent);
+  ASSERT_TRUE(peer.read_answer());
+  peer.prove(encode_greeting(greeting_of(2), nonce_of(peer.said_)));
+  EXPECT_THAT(peer.read_to_end(), HasSubstr("changed on the way"));
+  EXPECT_TRUE(good.greetings().empty());
+  EXPECT_EQ(report_death({bent, "a secret of somebody else"}, {good.address()}, 20s), 1u);
+  EXPECT_TRUE(good.reaped().empty());
+}
+
+TEST(JoinToken, WhatTellsTheEndOfAProcessDoesNotChangeLater) {
+  Node good(greeting_of(1), knowing(kToken));
+  for (const bool guardian : {true, false}) {
+    TokenPeer peer(good.address(), greeting_of(2));
+    ASSERT_TRUE(peer.read_answer());
+    peer.prove();
+    Greeting bent = greeting_of(2);
+    guardian ? bent.guardian = sha256("x") : bent.host_boot_id = "of another host";
+    peer.write(encode_frame(FrameKind::greeting, encode_greeting(bent)));
+    EXPECT_THAT(peer.read_to_end(), HasSubstr("a second greeting came of another process"));
+  }
+}
+
+// The word of a peer that has proved nothing moves nobody, wherever it says that it belongs.
+TEST(JoinToken, APeerOfAnotherClusterIsBelievedOnlyWithAProof) {
+  Node joining(greeting_of(1, ""), knowing(kToken));
+  joining.network->set_cluster(ClusterId("c"));
+  for (const bool proves : {false, true}) {
+    Node other(greeting_of(2, "another cluster"),
+               knowing(proves ? kToken : "a token of another one"));
+    joining.network->dial(other.address());
+    ASSERT_TRUE(eventually([&] { return joining.has_event(LinkNews::failed); }));
+    ASSERT_TRUE(eventually(
+        [&] { return joining.has_line(proves ? "belongs to cluster" : "another join token"); }));
+    const auto events = joining.events();
+    const bool named = std::any_of(events.begin(), events.end(), [](const LinkEvent& event) {
+      return event.peer.incarnation == Incarnation{2};
+    });
+    EXPECT_EQ(named, proves);
+    joining.network->hang_up(other.address());
+  }
+}
+
+// A node enters a cluster between its first greeting and the proof.
+TEST(JoinToken, ANewClusterIsToldAfterTheProof) {
+  Node good(greeting_of(1, ""), knowing(kToken));
+  TokenPeer peer(good.address(), greeting_of(2));
+  ASSERT_TRUE(peer.read_answer());
+  good.network->set_cluster(ClusterId("c"));
+  Node other(greeting_of(3), knowing(kToken));  // Its link shows that the change is done.
+  ASSERT_TRUE(other.dial_and_wait(good.address()));
+  peer.prove();
+  Bytes later;
+  ASSERT_TRUE(eventually([&] { return (later += peer.read_some()).size() > kFrameHeaderSize; }));
+  EXPECT_EQ(decode_frame_header(later)->kind, FrameKind::greeting);
+  EXPECT_EQ(decode_greeting(BytesView(later).substr(kFrameHeaderSize))->cluster, ClusterId("c"));
+}
+
+// A stranger that greets well and proves nothing is one stranger among many.
+TEST(JoinToken, WithoutAProofAPeerIsAStranger) {
+  NetworkOptions options = knowing(kToken);
+  options.greeting_time = 300ms;
+  Node good(greeting_of(1), options);
+  TokenPeer silent(good.address(), greeting_of(2));
+  EXPECT_THAT(silent.read_to_end(), HasSubstr("no proof came in time"));
+  TokenPeer twice(good.address(), greeting_of(2));
+  twice.write(encode_frame(FrameKind::greeting, twice.said_));
+  EXPECT_THAT(twice.read_to_end(), HasSubstr("a greeting came instead of a proof"));
+  TokenPeer large(good.address(), greeting_of(2));
+  ASSERT_TRUE(large.read_answer());
+  good.know_all();
+  Node other(greeting_of(3), knowing(kToken));  // Its link shows that the members are known.
+  ASSERT_TRUE(other.dial_and_wait(good.address()));
+  large.write(encode_frame_header(FrameKind::proof, Bytes(kGreetingMax + 1, 'x')));
+  EXPECT_THAT(large.read_to_end(), HasSubstr("at most 4096 are allowed"));
+  for (int i = 0; i < 3; ++i) {
+    TokenPeer liar(good.address(), greeting_of(2));
+    ASSERT_TRUE(liar.read_answer());
+    liar.prove("other bytes");
+    EXPECT_THAT(liar.read_to_end(), HasSubstr("another join token"));
+  }
+  EXPECT_EQ(good.count_lines("another join token"), 1);
 }
 
 // A stranger on the way records all that a member says, and says it again.
 TEST(JoinToken, AReplayedJoinIsRefused) {
-  const Greeting member = greeting_of(2);
   Node good(greeting_of(1), knowing(kToken));
   Bytes recorded;
   {
-    RawPeer honest(good.address());  // The test plays the member, since it can record itself.
-    const Bytes nonce = fresh_nonce();
-    recorded = encode_frame(FrameKind::greeting, encode_greeting(member, nonce));
-    honest.write(recorded);
-    Bytes answer;
-    ASSERT_TRUE(eventually([&] {
-      answer += honest.read_some();
-      return answer.size() > kFrameHeaderSize &&
-             answer.size() > kFrameHeaderSize + decode_frame_header(answer)->length;
-    }));
-    const BytesView greeting =
-        BytesView(answer).substr(kFrameHeaderSize, decode_frame_header(answer)->length);
-    const Bytes proof =
-        join_proof(kToken, Prover::dialler, {member, nonce}, {greeting_of(1), nonce_of(greeting)});
-    const Bytes frame = encode_frame(FrameKind::proof, proof);
-    honest.write(frame);
-    recorded += frame;
+    TokenPeer honest(good.address(), greeting_of(2));
+    ASSERT_TRUE(honest.read_answer());
+    honest.prove();
+    recorded = honest.written();
     ASSERT_TRUE(eventually([&] { return good.greetings().size() == 1; }));
   }
   RawPeer replayed(good.address());
   replayed.write(recorded);
-  EXPECT_THAT(replayed.read_to_end(), HasSubstr("repeats the words of another connection"));
+  EXPECT_THAT(replayed.read_to_end(), HasSubstr("repeat those of another connection"));
   EXPECT_TRUE(replayed.closed);
-  EXPECT_TRUE(eventually([&] { return good.has_line("repeats the words of another"); }));
+  EXPECT_TRUE(eventually([&] { return good.has_line("repeat those of another"); }));
   EXPECT_EQ(good.greetings().size(), 1u);
 }
 

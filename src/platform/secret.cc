@@ -25,6 +25,7 @@ Result<std::string> read_secret(const std::string& path) {
   const size_t from = std::min(text->find_first_not_of(kSpace), text->size());
   const size_t to = text->find_last_not_of(kSpace);
   std::string secret = to == std::string::npos ? "" : text->substr(from, to + 1 - from);
+  ::OPENSSL_cleanse(text->data(), text->size());
   if (secret.size() < kSecretMin || secret.size() > kSecretMax) {
     return fail(Code::invalid,
                 fmt::format("{} holds a secret of {} bytes: {} to {} are allowed; make one with "

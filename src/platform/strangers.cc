@@ -1,32 +1,60 @@
 #include "platform/strangers.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
+#include "base/bytes.h"
+
 namespace databridge::platform {
+namespace {
+
+constexpr size_t kReasonBytes = 200;
+
+// Whoever has one IPv6 address has 2^64 of them.
+std::string network_of(const std::string& host) {
+  in6_addr address{};
+  if (::inet_pton(AF_INET6, host.c_str(), &address) != 1) return host;
+  if (IN6_IS_ADDR_V4MAPPED(&address)) return host;
+  return to_hex(BytesView(reinterpret_cast<const char*>(address.s6_addr), 8));
+}
+
+}  // namespace
 
 void Strangers::failed(const std::string& host, Duration now) {
   if (now - second_ >= 1s) {
     failed_.clear();
     second_ = now;
   }
-  if (failed_.size() < kRememberedMax || failed_.contains(host)) ++failed_[host];
+  const std::string from = network_of(host);
+  if (failed_.size() < kRememberedMax || failed_.contains(from)) ++failed_[from];
 }
 
 bool Strangers::too_many(const std::string& host, Duration now) const {
   if (now - second_ >= 1s) return false;
-  const auto found = failed_.find(host);
+  const auto found = failed_.find(network_of(host));
   return found != failed_.end() && found->second >= kFailuresMax;
 }
 
-bool Strangers::is_news(const std::string& host, const std::string& why, Duration now) {
-  const auto found = said_.find({host, why});
-  if (found != said_.end() && now - found->second < kSilence) return false;
-  if (found == said_.end() && said_.size() >= kRememberedMax) {
-    std::erase_if(said_, [&](const auto& entry) { return now - entry.second >= kSilence; });
-    if (said_.size() >= kRememberedMax) return true;  // The limit of lines a second still holds.
+std::string Strangers::to_say(const std::string& host, const std::string& why, Duration now) {
+  const std::string from = network_of(host);
+  auto found = said_.find(from);
+  if (found == said_.end()) {
+    if (said_.size() >= kRememberedMax) {
+      std::erase_if(said_, [&](const auto& entry) { return now - entry.second.since >= kSilence; });
+    }
+    if (said_.size() >= kRememberedMax) return why;  // The limit of lines a second still holds.
+    found = said_.try_emplace(from).first;
+    found->second.since = now;
   }
-  said_[{host, why}] = now;
-  return true;
+  Said& said = found->second;
+  if (now - said.since >= kSilence) said = {now, {}};
+  if (said.reasons.size() > kReasonsMax ||
+      !said.reasons.insert(why.substr(0, kReasonBytes)).second) {
+    return "";
+  }
+  if (said.reasons.size() <= kReasonsMax) return why;
+  return "for further reasons, which are not named for a minute";
 }
 
 }  // namespace databridge::platform

@@ -1,11 +1,12 @@
 // - Owns: what is remembered of connections that were cut before they had greeted: how many came
 //   from one address of late, and what the log has said about them.
+// - Hides: that the addresses of one IPv6 network of 64 bits count as one.
 // - Pure: the time is handed in. Network's thread.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
-#include <utility>
 
 #include "base/time.h"
 
@@ -15,20 +16,28 @@ class Strangers {
  public:
   static constexpr int kFailuresMax = 100;       // From one address, in one second.
   static constexpr Duration kSilence = 1min;     // Before the same words are said again.
-  static constexpr size_t kRememberedMax = 256;  // Of each kind. More are not remembered.
+  static constexpr size_t kRememberedMax = 256;  // Addresses. More are not remembered.
+  static constexpr size_t kReasonsMax = 12;      // That are said about one address in that time.
 
   // A connection from that address has failed.
   void failed(const std::string& host, Duration now);
   // So many of them have failed in this second that the next one is not worth a handshake.
   bool too_many(const std::string& host, Duration now) const;
 
-  // False: the same was said about that address a short while ago.
-  bool is_news(const std::string& host, const std::string& why, Duration now);
+  // What the log says about a connection from there that was cut: `why`, or once that there are
+  // more reasons than it names. Empty: enough was said a short while ago. The words may be the
+  // peer's.
+  std::string to_say(const std::string& host, const std::string& why, Duration now);
 
  private:
-  Duration second_{};                                             // When the counting began.
-  std::map<std::string, int> failed_;                             // In this second, by address.
-  std::map<std::pair<std::string, std::string>, Duration> said_;  // By address and words.
+  struct Said {
+    Duration since{};
+    std::set<std::string> reasons;  // Each is cut to kReasonBytes.
+  };
+
+  Duration second_{};                  // When the counting began.
+  std::map<std::string, int> failed_;  // In this second, by address.
+  std::map<std::string, Said> said_;   // In the last minute, by address.
 };
 
 }  // namespace databridge::platform
