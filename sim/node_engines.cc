@@ -168,7 +168,7 @@ void NodeEngines::ends(const Program* by, const Place& place, Epoch epoch,
   if (at == held_.end() || at->second.epoch != epoch) return ended(by, place, epoch, returned);
   const Duration budget = cluster_.draw().timing.stop_budget / 2;
   const Duration takes = at->second.lost ? std::min(some_ms(1, 100), budget) : some_ms(1, 200);
-  const bool saves = !at->second.lost && random_.below(3) == 0;
+  const bool saves = !at->second.lost && random_.below(3) > 0;
   cluster_.in(takes, [this, by, place, epoch, saves, returned = std::move(returned)] {
     if (!is_present(by, place.first)) return;
     if (!saves) return ended(by, place, epoch, returned);
