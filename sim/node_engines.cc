@@ -22,9 +22,17 @@ class NodeEngines::Program final : public node::Embedder {
 
   void start(Start start) override {
     const Place place{node_, start.processor};
-    engines_.add(this, place, [this, place, start = std::move(start)]() mutable {
-      engines_.begins(this, place, start);
-      engines_.next(this, place);
+    auto its = std::make_shared<Start>(std::move(start));
+    engines_.add(this, place, [this, place, its] {
+      // It may begin much later than its node thinks. A lost one still ends within the stop budget.
+      const Duration late =
+          std::min(engines_.some_ms(0, 100), engines_.cluster_.draw().timing.stop_budget / 4);
+      engines_.cluster_.in(late, [this, place, its] {
+        if (!engines_.is_present(this, place.first)) return;
+        if (its->is_leased()) engines_.begins(this, place, *its);
+        *its = {};
+        engines_.next(this, place);
+      });
     });
   }
   void stop(const ProcessorId& processor, Epoch epoch, std::function<void()> returned) override {
@@ -34,8 +42,7 @@ class NodeEngines::Program final : public node::Embedder {
     });
   }
   void lost(const ProcessorId& processor, Epoch epoch) override {
-    const auto held = engines_.held_.find({node_, processor});
-    if (held != engines_.held_.end() && held->second.epoch == epoch) held->second.lost = true;
+    engines_.loses({node_, processor}, epoch);
   }
 
  private:
@@ -112,15 +119,24 @@ void NodeEngines::next(const Program* by, const Place& place) {
 }
 
 void NodeEngines::begins(const Program* by, const Place& place, node::Embedder::Start& start) {
-  const auto& [node, processor] = place;
   cluster_.count("external starts");
+  check_begin(place, start);
+  held_[place] = {by, start.epoch, false, std::move(start.hold), false};
+  work(by, place, start.epoch);
+}
+
+void NodeEngines::check_begin(const Place& place, const node::Embedder::Start& start) {
+  const auto& [node, processor] = place;
   const std::string what = NodeCluster::id_of(node).value + " starts " + processor.text() +
                            " under epoch " + text(start.epoch);
+  const auto is_leased = [this](size_t at) {
+    const Instant ends = cluster_.engine(at).host().board()->ends();
+    return cluster_.world().env_of(at).clock.now() < ends;
+  };
+  if (!is_leased(node)) cluster_.checker().fail(what + " without a lease");
   for (const auto& [other, held] : held_) {
     if (other.second != processor || other.first == node || held.lost) continue;
-    if (!is_present(held.by, other.first)) continue;
-    const Instant ends = cluster_.engine(other.first).host().board()->ends();
-    if (cluster_.world().env_of(other.first).clock.now() >= ends) continue;
+    if (!is_present(held.by, other.first) || !is_leased(other.first)) continue;
     cluster_.checker().fail(what + " before " + NodeCluster::id_of(other.first).value +
                             " has stopped it under " + text(held.epoch));
   }
@@ -129,25 +145,82 @@ void NodeEngines::begins(const Program* by, const Place& place, node::Embedder::
     cluster_.checker().fail(what + " from the state " + start.state + ", but " +
                             std::to_string(confirmed_[processor]) + " was confirmed");
   }
-  held_[place] = {by, start.epoch, false, std::move(start.hold)};
-  work(by, place, start.epoch);
+}
+
+// A save that waits is answered in the same turn of the engine.
+void NodeEngines::loses(const Place& place, Epoch epoch) {
+  const auto at = held_.find(place);
+  if (at == held_.end() || at->second.epoch != epoch) return;
+  at->second.lost = true;
+  if (!at->second.saving) return;
+  cluster_.in(cluster_.draw().timing.stop_budget / 4, [this, by = at->second.by, place, epoch] {
+    if (!is_saving(by, place, epoch)) return;
+    cluster_.checker().fail(place.second.text() + " is lost under " + text(epoch) +
+                            ", and its last save is not answered");
+  });
 }
 
 // It takes its time, but a lost epoch ends within half of the stop budget.
 void NodeEngines::ends(const Program* by, const Place& place, Epoch epoch,
                        std::function<void()> returned) {
   const auto at = held_.find(place);
-  const bool urgent = at != held_.end() && at->second.lost;
+  // It has never begun.
+  if (at == held_.end() || at->second.epoch != epoch) return ended(by, place, epoch, returned);
   const Duration budget = cluster_.draw().timing.stop_budget / 2;
-  const Duration takes = urgent ? std::min(some_ms(1, 100), budget) : some_ms(1, 200);
-  const Instant due = cluster_.world().now() + takes;
-  cluster_.world().at(due, [this, by, place, epoch, returned = std::move(returned)] {
+  const Duration takes = at->second.lost ? std::min(some_ms(1, 100), budget) : some_ms(1, 200);
+  const bool saves = !at->second.lost && random_.below(3) > 0;
+  cluster_.in(takes, [this, by, place, epoch, saves, returned = std::move(returned)] {
     if (!is_present(by, place.first)) return;
-    held_.erase(place);
-    over_[place.second] = epoch;
-    returned();
-    cluster_.world().wake(place.first);
-    next(by, place);
+    if (!saves) return ended(by, place, epoch, returned);
+    save_last(by, place, epoch,
+              [this, by, place, epoch, returned] { ended(by, place, epoch, returned); });
+  });
+}
+
+void NodeEngines::ended(const Program* by, const Place& place, Epoch epoch,
+                        const std::function<void()>& returned) {
+  held_.erase(place);
+  over_[place.second] = epoch;
+  returned();
+  cluster_.world().wake(place.first);
+  next(by, place);
+}
+
+void NodeEngines::save_last(const Program* by, const Place& place, Epoch epoch,
+                            std::function<void()> then) {
+  cluster_.count("external last saves");
+  held_.at(place).saving = !held_.at(place).lost;
+  await_release(by, place, epoch, nullptr);
+  save(place.first, place.second, epoch, false, [this, by, place, epoch, then = std::move(then)] {
+    const auto held = held_.find(place);
+    if (!is_present(by, place.first) || held == held_.end() || held->second.epoch != epoch) return;
+    held->second.saving = false;
+    cluster_.in({}, [this, by, place, then] {  // Not inside of the engine's turn.
+      if (is_present(by, place.first)) then();
+    });
+  });
+}
+
+bool NodeEngines::is_saving(const Program* by, const Place& place, Epoch epoch) const {
+  const auto held = held_.find(place);
+  return is_present(by, place.first) && held != held_.end() && held->second.epoch == epoch &&
+         held->second.saving;
+}
+
+// Once the node knows of the Release, the log takes no state of that epoch. `seen`: a view that has
+// it. The node has taken in the save before it publishes the next one.
+void NodeEngines::await_release(const Program* by, const Place& place, Epoch epoch,
+                                cluster::ViewPtr seen) {
+  cluster_.in(some_ms(20, 60), [this, by, place, epoch, seen = std::move(seen)] {
+    if (!is_saving(by, place, epoch)) return;
+    const cluster::ViewPtr view = cluster_.engine(place.first).view();
+    const Assignment* now = view->state.assignments().find(place.second);
+    const bool released = now != nullptr && now->epoch == epoch && now->releasing;
+    if (released && seen && seen != view) {
+      cluster_.checker().fail(place.second.text() + " is released under " + text(epoch) +
+                              ", and its last save is not answered");
+    }
+    await_release(by, place, epoch, released ? view : nullptr);
   });
 }
 
@@ -164,11 +237,14 @@ void NodeEngines::work(const Program* by, const Place& place, Epoch epoch) {
   });
 }
 
-void NodeEngines::save(size_t node, const ProcessorId& processor, Epoch epoch, bool is_over) {
+void NodeEngines::save(size_t node, const ProcessorId& processor, Epoch epoch, bool is_over,
+                       std::function<void()> answered) {
   const uint64_t number = ++saved_;
   cluster_.engine(node).save(
       processor, epoch, std::to_string(number),
-      [this, node, processor, epoch, number, is_over](const Result<void>& saved) {
+      [this, node, processor, epoch, number, is_over,
+       answered = std::move(answered)](const Result<void>& saved) {
+        if (answered) answered();
         if (!saved) return;
         cluster_.count("external saves");
         uint64_t& newest = confirmed_[processor];

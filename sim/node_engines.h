@@ -1,8 +1,10 @@
 // Programs that embed a node, simulated: each runs the processors of type "external" that its node
-// gets. They stop slowly, and save at odd times, also under epochs that are over.
+// gets. They start and stop slowly, and save at odd times: under epochs that are over, too, and for
+// the last time in a stop, which waits for it.
 //
-// - Owns: which program runs which processor. So it can see whether two run one, whether a state is
-//   lost that the cluster has confirmed, and whether an old epoch can still save.
+// - Owns: which program runs which processor. So it can see whether two run one, whether one begins
+//   without a lease, whether a state is lost that the cluster has confirmed, whether an old epoch
+//   can still save, and whether a stop waits in vain.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +40,7 @@ class NodeEngines {
     Epoch epoch;
     bool lost = false;
     std::shared_ptr<const void> hold;
+    bool saving = false;  // Its stop waits for its last save.
   };
   using Jobs = std::deque<std::function<void()>>;
 
@@ -46,9 +49,17 @@ class NodeEngines {
   void add(const Program* by, const Place& place, std::function<void()> job);
   void next(const Program* by, const Place& place);
   void begins(const Program* by, const Place& place, node::Embedder::Start& start);
+  void check_begin(const Place& place, const node::Embedder::Start& start);
+  void loses(const Place& place, Epoch epoch);
   void ends(const Program* by, const Place& place, Epoch epoch, std::function<void()> returned);
+  void ended(const Program* by, const Place& place, Epoch epoch,
+             const std::function<void()>& returned);
+  void save_last(const Program* by, const Place& place, Epoch epoch, std::function<void()> then);
+  void await_release(const Program* by, const Place& place, Epoch epoch, cluster::ViewPtr seen);
+  bool is_saving(const Program* by, const Place& place, Epoch epoch) const;
   void work(const Program* by, const Place& place, Epoch epoch);
-  void save(size_t node, const ProcessorId& processor, Epoch epoch, bool is_over);
+  void save(size_t node, const ProcessorId& processor, Epoch epoch, bool is_over,
+            std::function<void()> answered = {});
   Duration some_ms(uint64_t least, uint64_t most);
 
   NodeCluster& cluster_;

@@ -23,7 +23,7 @@ class EventFeedTest : public testing::Test {
     state_.keep_events(2);
     enter("c1");
   }
-  ~EventFeedTest() override {
+  void TearDown() override {
     if (feed_) feed_->close();
   }
 
