@@ -14,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
 #include "base/mutex.h"
 #include "platform/frame.h"
 #include "platform/network.h"
