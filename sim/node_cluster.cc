@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "cluster/joining.h"
 #include "node/raft_coordinators.h"
 
 namespace databridge::sim {
@@ -329,6 +330,10 @@ void NodeCluster::look_for_promises(size_t node, const cluster::View& view) {
 void NodeCluster::look_at(size_t node, const env::Batch& batch) {
   if (is_lost(node)) return;
   for (const env::Write& write : batch.writes) {
+    if (write.space == env::Space::meta && write.key == cluster::Joining::kFoundingKey) {
+      const auto record = cluster::decode_founding_record(write.value);
+      if (record) given_up_[node] = record->given_up;
+    }
     if (write.space != env::Space::raft_log) continue;
     if (write.kind == env::Write::Kind::put) {
       checker_.logged(node, write.value);
@@ -338,6 +343,18 @@ void NodeCluster::look_at(size_t node, const env::Batch& batch) {
       checker_.unlogged(node, from, to);
     }
   }
+}
+
+bool NodeCluster::has_orphan() const {
+  for (size_t node = 0; node < size(); ++node) {
+    if (!is_on(node) || engine(node).coordinator() == nullptr) continue;
+    const cluster::ViewPtr view = engine(node).view();
+    if (!view->state.members().empty()) continue;
+    for (const auto& [other, given_up] : given_up_) {
+      if (std::find(given_up.begin(), given_up.end(), view->cluster) != given_up.end()) return true;
+    }
+  }
+  return false;
 }
 
 // A process begins with the part of the log that its machine's disk has kept.

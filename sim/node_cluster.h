@@ -77,6 +77,9 @@ class NodeCluster {
                                                                        const cluster::View&) {};
 
   void check_foreigners();  // At the end of a run.
+  // A founder alone has founded a set that the others have given up. They wait for another founder,
+  // and people must help (docs/adr/0018).
+  bool has_orphan() const;
 
   uint64_t hash() const { return hash_; }  // A hash of everything that nodes have shown, in order.
   void count_at_end();
@@ -114,7 +117,8 @@ class NodeCluster {
   std::vector<Node> nodes_;
   // Removed members that were known to nodes that have crashed since.
   std::set<Incarnation> removed_;
-  ClusterId home_;  // The cluster of the founders.
+  ClusterId home_;                                     // The cluster of the founders.
+  std::map<size_t, std::vector<ClusterId>> given_up_;  // By each node, as its disk has it.
   bool storming_ = true;
   uint64_t hash_ = 0;
 };

@@ -65,6 +65,8 @@ void NodeEngines::begin() {
     // What the process before has held ended with it.
     std::erase_if(held_, [node](const auto& held) { return held.first.first == node; });
     std::erase_if(jobs_, [node](const auto& jobs) { return jobs.first.first == node; });
+    // What it has begun may still look at it.
+    if (programs_[node]) ended_.push_back(std::move(programs_[node]));
     programs_[node] = std::make_unique<Program>(*this, node);
     return programs_[node].get();
   };

@@ -67,6 +67,7 @@ class NodeEngines {
   const bool takes_part_;
   std::vector<ProcessorId> processors_;
   std::vector<std::unique_ptr<Program>> programs_;  // Of each node, the present one.
+  std::vector<std::unique_ptr<Program>> ended_;     // Those before.
   std::map<Place, Held> held_;
   std::map<Place, Jobs> jobs_;
   std::map<ProcessorId, Epoch> over_;          // An epoch that has ended somewhere.

@@ -39,6 +39,7 @@ class NodeSim {
   void calm();
   bool wait_until_well();
   std::string missing() const {
+    if (cluster_.has_orphan()) return {};
     std::string what = impostors_.unsettled();
     if (what.empty()) what = sim::missing(cluster_, clients_, operators_);
     if (what.empty()) what = engines_.missing();

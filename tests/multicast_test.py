@@ -121,6 +121,7 @@ class Multicast(unittest.TestCase):
                 tokens[name] = os.path.join(cluster.directory, name)
                 with open(tokens[name], "w") as file:
                     file.write(f"{name} {'0123456789abcdef' * 2}\n")
+                os.chmod(tokens[name], 0o600)
             *ours, stranger = cluster.nodes
             for node in ours:
                 node.flags = [*FLAGS, f"--cluster-join-token-file={tokens['ours']}"]

@@ -9,7 +9,7 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kJoinPatience = 10s;
-constexpr Duration kLookAgain = 5s;    // A lonely member, at the addresses that are sighted.
+constexpr Duration kLookAgain = 5s;  // At the addresses that are sighted, while there is no leader.
 constexpr size_t kForeignersMax = 16;  // Noted since the start.
 
 Bytes lines_of(const std::vector<Address>& addresses) {
@@ -60,6 +60,7 @@ void Joining::enter(const ClusterId& cluster) {
   cluster_ = cluster;
   peers_.enter(cluster);
   entered_ = is_in_one();
+  ++changes_;
 }
 
 void Joining::discover(const Turn& turn) {
@@ -91,11 +92,15 @@ void Joining::founded(const Founded& founded, const Turn& turn) {
   for (const MemberInfo& member : founded.members) peers_.add_known({member.incarnation});
   if (told_) told_->from = cluster_;  // Its promise was final, so it is left again.
   turn.effects.push_back(Found{founded.cluster, founded.voters});
+  std::vector<Address> others;
   for (const MemberInfo& member : founded.members) {
     // After a restart in between, some founders are known by their ids only.
     if (member.incarnation == options_.self.incarnation || member.address.empty()) continue;
+    others.push_back(member.address);
     turn.effects.push_back(Dial{member.address});
   }
+  // The log has no member yet. After a restart a node without seeds would dial nobody.
+  if (!others.empty()) turn.effects.push_back(Persist{kMembersKey, lines_of(others)});
 }
 
 void Joining::joined(const JoinReply& reply, const Turn& turn) {
@@ -281,7 +286,7 @@ void Joining::on_sighted(const Sighted& input, const Turn& turn) {
 
 void Joining::look_around(const Turn& turn) {
   if (!is_in_one() || sighted_.empty() || turn.now - looked_ < kLookAgain) return;
-  if (!peers_.is_lonely(turn)) return;
+  if (turn.consensus.leader && !peers_.is_lonely(turn)) return;
   looked_ = turn.now;
   for (const Address& address : sighted_) {
     if (address != options_.self.address) peers_.visit(address, turn);

@@ -63,7 +63,7 @@ class Joining {
   void give_up(const LinkChanged& news, const Turn& turn);
 
   const std::string& note() const { return discovery_.note(); }  // Why it is in no cluster yet.
-  uint64_t changes() const { return changes_; }                  // Grows with each note.
+  uint64_t changes() const { return changes_; }                  // Grows with what views show.
 
   static constexpr char kFoundingKey[] = "founding";
   // The addresses of the cluster that it has joined, or was told to join, one on each line. A node
