@@ -224,10 +224,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     NotYet, Refusal,
-    testing::Values(
-        Refused{{"--cluster-coordinator=etcd"}, "", "is not available yet"},
-        Refused{{"--cluster-join-token-file="}, "", "is empty"},
-        Refused{{}, "cluster: {tls: {ca: x, cert: y}}", "node.yaml:1: cluster.tls.ca: needs --cl"}));
+    testing::Values(Refused{{"--cluster-coordinator=etcd"}, "", "is not available yet"},
+                    Refused{{"--cluster-join-token-file="}, "", "is empty"},
+                    Refused{{},
+                            "cluster: {tls: {ca: x, cert: y}}",
+                            "node.yaml:1: cluster.tls.ca: needs --cl"}));
 
 INSTANTIATE_TEST_SUITE_P(
     File, Refusal,
