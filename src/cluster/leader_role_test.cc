@@ -451,7 +451,7 @@ TEST_F(LeaderRoleTest, VotersAreSpreadOverTheLabelZone) {
   consensus.learners = {node(4)};
   consensus.peers[node(4)];
   begin();
-  for (const uint64_t id : {1, 2, 3, 4}) {
+  for (const uint64_t id : {1u, 2u, 3u, 4u}) {
     MemberInfo info = info_of(id, 2);
     info.labels["zone"] = id == 4 ? "b" : "a";
     commit(AdmitMember{info});
