@@ -48,7 +48,7 @@ class Guarded(unittest.TestCase):
         with Cluster(flags=["--guardian"]) as cluster:
             cluster.wait_healthy()
             node = cluster.others(cluster.leader())[0]
-            self.assertLess(resident_kb(node.process.pid), 20_000)
+            self.assertLess(resident_kb(node.process.pid), 25_000)
             inside = child_of(node)
             self.assertEqual(node.terminate(), 0)
             self.assertFalse(is_there(inside))
