@@ -176,6 +176,8 @@ TEST_F(Three, AStopMaySaveForTheLastTime) {
     refused = node(*owner).put_config("a", "1");
     saved = node(*owner).save(which, epoch, "last");
   };
+  // The callback looks at this test, so the nodes end first.
+  const std::shared_ptr<void> end(nullptr, [&](void*) { nodes_.clear(); });
   const auto stopped = node(*owner).stop();
   ASSERT_TRUE(stopped) << stopped.error().message;
   // The leader may release it before that, since the node says that it ends. Then it is refused.
