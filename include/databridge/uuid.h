@@ -22,7 +22,7 @@ struct Uuid {
 
   DATABRIDGE_EXPORT std::string text() const;
 
-  // Random, but for the time in its front (RFC 9562, version 7). Any thread.
+  // Random. Its first 48 bits are the time (RFC 9562, version 7). Any thread.
   DATABRIDGE_EXPORT static Uuid random();
 
   // Takes upper and lower case. The text must have 36 characters. Code::invalid otherwise, and for

@@ -1,6 +1,6 @@
 // The version of DataBridge, as "MAJOR.MINOR.PATCH". The build reads it from here.
 //
-// While MAJOR is 0, the name of the shared library changes with it only when its interface breaks.
+// While MAJOR is 0, the name of the shared library changes with MINOR: libdatabridge.so.0.MINOR.
 #pragma once
 
 #include <string_view>
