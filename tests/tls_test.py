@@ -128,7 +128,7 @@ class Links(unittest.TestCase):
             with open(f"{self.certs}/node-1.crt", "w") as broken:
                 broken.write("no certificate")
             nodes[0].signal(signal.SIGHUP)
-            wait_until(lambda: "the files that were read before count" in nodes[0].log_tail(), 10,
+            wait_until(lambda: "what was read before stays in force" in nodes[0].log_tail(), 10,
                        "a broken file is said")
         finally:
             stop.set()

@@ -215,7 +215,7 @@ class Tokens(unittest.TestCase):
             file.write("nonsense\n")
         size = node.log_size()
         node.signal(signal.SIGHUP)
-        wait_until(lambda: "the old content still counts" in node.log_since(size), 5, "a line")
+        wait_until(lambda: "what was read before stays in force" in node.log_since(size), 5, "a line")
         self.assertEqual(self.status_with(node, added), 200)
         done = subprocess.run([CONTROL, "token", "list", "--file", self.files[node]],
                               capture_output=True, text=True, timeout=20, env=CLEAN)

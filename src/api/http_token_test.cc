@@ -1,7 +1,6 @@
 // Tokens at the server: each role against each route, streams of revoked tokens, the access log.
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -36,6 +35,12 @@ class HttpTokenTest : public HttpTest {
   void start_with_tokens(HttpOptions options = {}) {
     options.tokens = three_roles();
     start(std::move(options));
+  }
+  // `lines` is the access log. It is whole, and safe to read, once the server has ended.
+  void start_with_log(std::string& lines) {
+    HttpOptions options;
+    options.access_log = [&lines](std::string_view more) { lines += more; };
+    start_with_tokens(std::move(options));
   }
   static std::string bearer(char digit) {
     return "Authorization: Bearer " + text_of(digit) + "\r\n";
@@ -235,14 +240,8 @@ TEST_F(HttpTokenTest, AStreamWithoutTokenEndsWithTheFirstToken) {
 }
 
 TEST_F(HttpTokenTest, TheBodyOfAStrangerIsNotRead) {
-  std::mutex mutex;
   std::string lines;
-  HttpOptions options;
-  options.access_log = [&](std::string_view more) {
-    const std::lock_guard lock(mutex);
-    lines += more;
-  };
-  start_with_tokens(options);
+  start_with_log(lines);
   const std::string head =
       "POST /api/cluster/snapshot/restore HTTP/1.1\r\nHost: localhost\r\n"
       "Content-Type: application/octet-stream\r\nExpect: 100-continue\r\n";
@@ -290,14 +289,8 @@ TEST_F(HttpTokenTest, TokensThatAreReplacedAreForgotten) {
 }
 
 TEST_F(HttpTokenTest, TheAccessLogHasTheTokenButNoSecret) {
-  std::mutex mutex;
   std::string lines;
-  HttpOptions options;
-  options.access_log = [&](std::string_view more) {
-    const std::lock_guard lock(mutex);
-    lines += more;
-  };
-  start_with_tokens(options);
+  start_with_log(lines);
   get("/api/cluster/nodes", bearer('1'));
   get("/healthz");
   get("/api/cluster/nodes?token=" + text_of('3'), bearer('2'));

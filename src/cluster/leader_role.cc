@@ -412,9 +412,10 @@ void LeaderRole::hand_over(const Turn& turn) {
   }
 }
 
-// How it stands as a voter. When a voter's disk is lost, its node comes back as a new incarnation
-// and takes the name over, and the old one is leaving: the newcomer is its successor.
-Server LeaderRole::server(Incarnation incarnation, const Turn& turn) {
+// How it stands as a voter; also keeps since when it has been steady. When a voter's disk is lost,
+// its node comes back as a new incarnation and takes the name over, and the old one is leaving: the
+// newcomer is its successor.
+Server LeaderRole::observe(Incarnation incarnation, const Turn& turn) {
   const Member* member = turn.state.member(incarnation);
   const auto peer = turn.consensus.peers.find(incarnation);
   const bool self = incarnation == self_;
@@ -469,7 +470,7 @@ void LeaderRole::mind_voters(const Turn& turn) {
   turn.state.members().each(
       [&](const Incarnation& incarnation, const Member&) { all.insert(incarnation); });
   for (const Incarnation& incarnation : all) {
-    input.servers.push_back(server(incarnation, turn));
+    input.servers.push_back(observe(incarnation, turn));
   }
   const VotersAdvice advice = next_voter_step(input);
   if (advice.change) {

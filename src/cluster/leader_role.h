@@ -88,7 +88,7 @@ class LeaderRole {
   void mind_member(const Member& member, const Turn& turn);
   void hand_over(const Turn& turn);
   void mind_voters(const Turn& turn);
-  Server server(Incarnation incarnation, const Turn& turn);
+  Server observe(Incarnation incarnation, const Turn& turn);
   void mind_log_time(const Turn& turn);
   void push_soft(const Turn& turn);
 

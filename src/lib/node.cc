@@ -379,7 +379,8 @@ void Node::stop() { engine_->stop(); }
 void Node::reload_api_files() {
   if (!http_) return;
   const auto failed = [this](const Error& error) {
-    log_.write(platform::LogLevel::error, "node", error.message + "; the old content still counts");
+    log_.write(platform::LogLevel::error, "node",
+               error.message + "; what was read before stays in force");
   };
   if (!config_.api.token_file.empty()) {
     auto tokens = load_tokens(config_.api);
@@ -400,7 +401,7 @@ void Node::reload_api_files() {
   log_.write(platform::LogLevel::info, "node", "certificate read again: " + config_.api.tls_cert);
 }
 
-// What cannot be used is said, and the content that was read before goes on to count.
+// A file that cannot be used is named in the log, and what was read before stays in force.
 void Node::reload_cluster_files() {
   const Config::Cluster& cluster = config_.cluster;
   if (!cluster.enabled || (cluster.tls_cert.empty() && cluster.join_token_file.empty())) return;
@@ -412,7 +413,7 @@ void Node::reload_cluster_files() {
   }
   if (!files) {
     log_.write(platform::LogLevel::error, "node",
-               files.error().message + "; until then the files that were read before count");
+               files.error().message + "; what was read before stays in force");
     return;
   }
   if (files->tls.context) {

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "platform/address_book.h"
+#include "platform/network_order_test_kit.h"
 #include "platform/network_test_kit.h"
 
 namespace databridge::platform {
@@ -54,20 +55,7 @@ TEST(Network, TwoNodesTalkBothWays) {
 TEST(Network, KeepsOrderThroughFullSockets) {
   Node a(greeting_of(1)), b(greeting_of(2));
   ASSERT_TRUE(a.dial_and_wait(b.address()));
-  Random random(3);
-  std::vector<Bytes> sent;
-  size_t total = 0;
-  for (int i = 0; total < (40u << 20); ++i) {
-    Bytes bytes;
-    append_big64(bytes, static_cast<uint64_t>(i));
-    bytes.resize(8 + (random.chance(0.02) ? random.below(1 << 20) : random.below(2000)), 'x');
-    total += bytes.size();
-    sent.push_back(bytes);
-    a.network->send(Incarnation{2}, packet(bytes));
-  }
-  ASSERT_TRUE(eventually([&] { return b.messages().size() == sent.size(); }));
-  const auto got = b.messages();
-  for (size_t i = 0; i < sent.size(); ++i) ASSERT_EQ(got[i].second, sent[i]) << i;
+  expect_order_through_full_sockets(a, b, 40u << 20);
 }
 
 TEST(Network, CarriesBigMessagesAndDropsBiggerOnes) {

@@ -12,6 +12,7 @@
 #include "platform/certificate_authority.h"
 #include "platform/certificates.h"
 #include "platform/death_report.h"
+#include "platform/network_order_test_kit.h"
 #include "platform/network_test_kit.h"
 
 namespace databridge::platform {
@@ -107,20 +108,7 @@ TEST_F(NetworkTls, TwoNodesTalkBothWays) {
 TEST_F(NetworkTls, KeepsOrderThroughFullSockets) {
   Node a(greeting_of(1), with(authority.node(1))), b(greeting_of(2), with(authority.node(2)));
   ASSERT_TRUE(a.dial_and_wait(b.address()));
-  Random random(3);
-  std::vector<Bytes> sent;
-  size_t total = 0;
-  for (int i = 0; total < (30u << 20); ++i) {
-    Bytes bytes;
-    append_big64(bytes, static_cast<uint64_t>(i));
-    bytes.resize(8 + (random.chance(0.02) ? random.below(1 << 20) : random.below(2000)), 'x');
-    total += bytes.size();
-    sent.push_back(bytes);
-    a.network->send(Incarnation{2}, packet(bytes));
-  }
-  ASSERT_TRUE(eventually([&] { return b.messages().size() == sent.size(); }));
-  const auto got = b.messages();
-  for (size_t i = 0; i < sent.size(); ++i) ASSERT_EQ(got[i].second, sent[i]) << i;
+  expect_order_through_full_sockets(a, b, 30u << 20);
 }
 
 TEST_F(NetworkTls, TheEndOfAProcessIsNewsAtOnce) {
