@@ -38,7 +38,6 @@ ALLOWED = {
     # It is not decided yet whether these go.
     "HealthChecker::answer_failed": "only tests",
     "HealthChecker::round_trip": "only tests",
-    "State::raise_generation": "only tests",
     "name(GateKey)": "nobody",
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/canary.h"
+#include "model/generation.h"
 
 namespace databridge::cluster {
 namespace {
@@ -177,6 +178,16 @@ void Admission::give_up_identity(const std::string& why, bool comes_back, const 
   peers_.each_link([&](const Address& address, Incarnation) { members += address.text() + "\n"; });
   turn.effects.push_back(Persist{Joining::kMembersKey, members});
   turn.effects.push_back(Renounce{why, comes_back});
+}
+
+// Only an address where this node expects a member is believed: anybody can listen elsewhere.
+void Admission::on_foreign(const LinkChanged& news, const Turn& turn) {
+  if (!succeeds(news.cluster, joining_.cluster()) || CANARY(lives_on_when_fenced)) return;
+  if (!peers_.is_members(news.address, turn.state)) return;
+  give_up_identity("the cluster " + joining_.cluster().value + " was recovered as " +
+                       shown(news.cluster.value) + ", as the node at " + news.address.text() +
+                       " says",
+                   true, turn);
 }
 
 // The consensus knows by the log that this node, or one that it leads, has lost entries that it had

@@ -27,6 +27,9 @@ class Admission {
   void announce(const Turn& turn);
   void on_join_reply(const Received& input, Standing standing, const JoinReply& reply,
                      const Turn& turn);
+  // A link failed, since the other node belongs to another cluster. If that is a recovery of ours,
+  // this incarnation is fenced, and comes back as a new one (docs/adr/0022).
+  void on_foreign(const LinkChanged& news, const Turn& turn);
   void tick(const Turn& turn);
   const std::string& held_up() const { return held_up_; }  // Empty: it is let in.
   uint64_t changes() const { return changes_; }            // Grows whenever held_up() changes.

@@ -26,6 +26,8 @@ constexpr const char* kStoppedThere = "its node stopped it";
 Epoch ended_by_death(Incarnation owner, const Turn& turn) {
   const Member* member = turn.state.member(owner);
   if (member == nullptr) return {};
+  // Its processes may have worked for a leader of an earlier generation, up to its lease.
+  if (member->admitted_at < turn.state.generation_at()) return {};
   const uint64_t dead = turn.deaths.dead_up_to(owner, turn.state);
   const uint64_t newest = member->info.boot;
   if (dead >= newest || (dead != 0 && CANARY(proof_outlives_boot))) {

@@ -104,6 +104,7 @@ void Brain::on(const LinkChanged& input, const Turn& turn) {
     if (input.peer && !peers_.is_linked(input.peer)) {
       turn.effects.push_back(PeerLog{input.peer, {}, false});
     }
+    admission_.on_foreign(input, turn);
     if (joining_.may_give_up(input, turn) && requests_.idle()) return give_up_cluster(input, turn);
   }
   if (!input.peer) return;

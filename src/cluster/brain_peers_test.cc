@@ -1,6 +1,7 @@
 // The brain's part about other nodes: which process may say what, and as which node (safety.md 9,
 // 10).
 #include "cluster/brain_test_kit.h"
+#include "model/generation.h"
 
 namespace databridge::cluster {
 namespace {
@@ -382,6 +383,39 @@ TEST_F(BrainTest, WhoIsToldThatItIsAnOlderCopySetsTheMarkAndOneThatIsACopyToo) {
   EXPECT_FALSE(told(1, Standing::copy, 3, 33)[0].comes_back);
   EXPECT_TRUE(told(1, Standing::waits, 3, 33).empty());
   EXPECT_NE(brain->view(consensus, now).note.find("because"), std::string::npos) << "and says so";
+}
+
+// ---- A new generation (docs/adr/0022)
+
+TEST_F(BrainTest, AMemberOfTheGenerationBeforeComesBackAsSomebodyElse) {
+  wake(2);
+  follow(1, kTerm);
+  const auto hears_of = [&](const ClusterId& cluster, const Address& at) {
+    return step(LinkChanged{LinkState::failed, at, node(3), 5, cluster, false, 0, home_of(3), {}});
+  };
+  const ClusterId next = next_generation(ClusterId("c"), 7);
+  EXPECT_TRUE(all<Renounce>(hears_of(ClusterId("other.1.0"), info_of(3).address)).empty());
+  EXPECT_TRUE(all<Renounce>(hears_of(next, {"10.9.9.9", 8090})).empty())
+      << "nobody expects a member there";
+  const Effects effects = hears_of(next, info_of(3).address);
+  const auto renounces = all<Renounce>(effects);
+  ASSERT_EQ(renounces.size(), 1u);
+  EXPECT_TRUE(renounces[0].comes_back);
+  const auto kept = all<Persist>(effects);
+  ASSERT_EQ(kept.size(), 1u);
+  EXPECT_NE(kept[0].value.find(info_of(3).address.text()), Bytes::npos) << "whom it asks then";
+}
+
+TEST_F(BrainTest, ADeathIsNoProofForWorkOfAnEarlierGeneration) {
+  const auto is_proof = [&](bool is_recovered) {
+    let_go_of_what_2_owns();
+    if (is_recovered) commit(kTerm, BeginGeneration{1, node(1)});
+    step(Reaped{node(2), 1});
+    link(2, LinkState::lost);
+    return proposed<Assign>(link(2, LinkState::refused)).size() == 1;
+  };
+  EXPECT_TRUE(is_proof(false));
+  EXPECT_FALSE(is_proof(true)) << "its leader of before may have given it a lease";
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/canary.h"
 #include "base/check.h"
 #include "cluster/voters.h"
+#include "model/generation.h"
 
 namespace databridge::cluster {
 namespace {
@@ -83,6 +84,10 @@ void NodeDiscovery::met_self(const Address& entry, bool is_there, Instant now) {
     own_.erase(entry);
   }
   consider(now);
+}
+
+bool NodeDiscovery::is_wanted(const ClusterId& cluster) const {
+  return options_.wanted.empty() || is_or_succeeds(cluster, options_.wanted);
 }
 
 void NodeDiscovery::trust(Incarnation peer, const ClusterId& cluster) {

@@ -102,9 +102,7 @@ class NodeDiscovery {
   // Why the last Join was refused, in words.
   const std::string& refused() const { return refused_; }
   const FoundingRecord& record() const { return record_; }
-  bool is_wanted(const ClusterId& cluster) const {
-    return options_.wanted.empty() || options_.wanted == cluster;
-  }
+  bool is_wanted(const ClusterId& cluster) const;
 
  private:
   struct Peer {

@@ -58,6 +58,8 @@ class Peers {
   const std::vector<Address>& seeds() const { return options_.seeds; }
   bool is_known(Incarnation who, const Turn& turn) const;
   bool is_seed(const Address& address) const;
+  // Whether a member or a seed is expected there.
+  bool is_members(const Address& address, const State& state) const;
   // True if neither the leader nor a majority of the voters was heard for E. A process that names
   // this node as a member may then be one (safety.md 10). Others may be as lost as this node.
   bool is_lonely(const Turn& turn) const;
@@ -142,8 +144,6 @@ class Peers {
                  const Process& after) const;
   bool succeeds(Incarnation who, const Peer& peer, const Process& after, const Member* member,
                 Instant now) const;
-  // Whether a member or a seed is expected there.
-  bool is_members(const Address& address, const State& state) const;
   // Dials a member at the address to which it says that it has moved, until it names another one.
   void follow(Incarnation who, const Address& address, const Turn& turn);
   void remember_stranger(const Address& address);

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "model/assignment.h"
 #include "model/flow.h"
+#include "model/generation.h"
 #include "model/member.h"
 #include "model/origin.h"
 #include "model/token.h"
@@ -186,7 +187,8 @@ using CommandBody =
     std::variant<AdmitMember, RemoveMember, SetVerdict, SetDraining, SetVoters, PutFlow, DeleteFlow,
                  AddProcessor, DeleteProcessor, SetWanted, Release, Assign, Unassign, Reports,
                  SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState,
-                 NoteEmpty, SetLogTime, WishPlace, PutToken, DeleteToken>;
+                 NoteEmpty, SetLogTime, WishPlace, PutToken, DeleteToken, BeginGeneration,
+                 NoteAction>;
 
 struct Command {
   CommandBody body;

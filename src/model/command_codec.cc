@@ -255,6 +255,23 @@ void read(const proto::PutToken& from, PutToken& to, Check& check) {
 void write(const DeleteToken& from, Case* to) { to->mutable_delete_token()->set_id(from.id); }
 void read(const proto::DeleteToken& from, DeleteToken& to, Check&) { to.id = from.id(); }
 
+void write(const BeginGeneration& from, Case* to) {
+  to->mutable_begin_generation()->set_generation(from.generation);
+  to->mutable_begin_generation()->set_survivor(from.survivor.value);
+}
+void read(const proto::BeginGeneration& from, BeginGeneration& to, Check&) {
+  to.generation = from.generation();
+  to.survivor.value = from.survivor();
+}
+
+void write(const NoteAction& from, Case* to) {
+  to->mutable_note_action()->set_action(from.action);
+  to->mutable_note_action()->set_subject(from.subject);
+}
+void read(const proto::NoteAction& from, NoteAction& to, Check&) {
+  to = {from.action(), from.subject()};
+}
+
 void write(const RestoreState& from, Case* to) {
   to->mutable_restore_state()->set_bytes(from.bytes);
 }
@@ -323,6 +340,10 @@ void get(const proto::CommandBody& from, CommandBody& to, Check& check) {
       return read_as<PutToken>(from.put_token(), to, check);
     case Case::kDeleteToken:
       return read_as<DeleteToken>(from.delete_token(), to, check);
+    case Case::kBeginGeneration:
+      return read_as<BeginGeneration>(from.begin_generation(), to, check);
+    case Case::kNoteAction:
+      return read_as<NoteAction>(from.note_action(), to, check);
     case Case::BODY_NOT_SET:
       break;
   }

@@ -27,4 +27,12 @@ struct Actor {
   explicit operator bool() const { return !name.empty(); }
 };
 
+// A command: something was asked for that changes nothing in the state. It is kept as an event, so
+// that people can see who asked.
+struct NoteAction {
+  std::string action;   // "leader_transfer", "backup", …
+  std::string subject;  // What it was done to, such as the id of a node; may be empty.
+  bool operator==(const NoteAction&) const = default;
+};
+
 }  // namespace databridge

@@ -57,6 +57,8 @@ class RandomNouns : public RandomValues {
   void fill(PutToken& to) { to = {text(), text(), one_of(TokenRole::admin), text(), time()}; }
   void fill(DeleteToken& to) { to = {text()}; }
   void fill(RestoreState& to) { to = {text()}; }
+  void fill(BeginGeneration& to) { to = {static_cast<uint32_t>(small()), incarnation()}; }
+  void fill(NoteAction& to) { to = {text(), text()}; }
 
   void fill(RaftPacket& to) { to = {text()}; }
   void fill(Probe& to) { to = {info()}; }

@@ -9,6 +9,7 @@
 #include "env/discovery.h"
 #include "env/load_probe.h"
 #include "env/workers.h"
+#include "model/generation.h"
 
 namespace databridge::node {
 namespace {
@@ -49,7 +50,7 @@ Result<std::unique_ptr<Engine>> Engine::open(Options options, env::Env env) {
   auto identity = load_identity(env, name);
   if (!identity) return tl::make_unexpected(identity.error());
   if (!options.wanted.empty() && !identity->cluster.empty() &&
-      identity->cluster != options.wanted) {
+      !is_or_succeeds(identity->cluster, options.wanted)) {
     return fail(Code::conflict, "this data directory belongs to the cluster " +
                                     identity->cluster.value + ", not to " + options.wanted.value +
                                     ": correct --cluster-id, or give the node an empty one");

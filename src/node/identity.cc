@@ -45,12 +45,12 @@ Result<std::optional<Renounced>> read_renounced(env::Store& store) {
   return Renounced{why, mark->starts_with("returns"), NodeId(*node), *members};
 }
 
-Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
+Result<Identity> stored_identity(env::Store& store) {
   Identity identity;
-  const auto incarnation = read_meta(env.store, kIncarnation);
-  const auto boot = read_meta(env.store, kBoot);
-  const auto node = read_meta(env.store, kNodeId);
-  const auto cluster = read_meta(env.store, kCluster);
+  const auto incarnation = read_meta(store, kIncarnation);
+  const auto boot = read_meta(store, kBoot);
+  const auto node = read_meta(store, kNodeId);
+  const auto cluster = read_meta(store, kCluster);
   for (const auto* part : {&incarnation, &boot, &node, &cluster}) {
     if (!*part) return tl::make_unexpected(part->error());
   }
@@ -58,6 +58,13 @@ Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
   if (boot->size() == 8) identity.boot = read_big64(*boot);
   identity.node = NodeId(*node);
   identity.cluster = ClusterId(*cluster);
+  return identity;
+}
+
+Result<Identity> load_identity(env::Env& env, const NodeId& wanted) {
+  auto stored = stored_identity(env.store);
+  if (!stored) return stored;
+  Identity identity = std::move(*stored);
   const auto renounced = read_renounced(env.store);
   if (!renounced) return tl::make_unexpected(renounced.error());
   if (*renounced) {

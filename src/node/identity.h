@@ -32,6 +32,9 @@ struct Renounced {
 };
 void put_renounced(env::Batch& batch, const std::string& why, bool comes_back);
 Result<std::optional<Renounced>> read_renounced(env::Store& store);
+// The identity as the store has it: that of the last start, without its start number. An empty
+// store has none. Waits for the disk.
+Result<Identity> stored_identity(env::Store& store);
 // Reads the identity, and counts this start. An empty store gets a new incarnation. `wanted` is the
 // new name of the node; if it is empty, the node keeps its name, or gets one. Waits for the disk.
 // Code::gone: the directory is marked as renounced.

@@ -279,6 +279,25 @@ Applier::Rejected Applier::on(const SetLogTime& command) {
   return std::nullopt;
 }
 
+Applier::Rejected Applier::on(const BeginGeneration& command) {
+  if (command.generation != state_.generation_ + 1) {
+    return Error{Code::conflict, "generation " + std::to_string(command.generation) +
+                                     " does not follow generation " +
+                                     std::to_string(state_.generation_)};
+  }
+  if (state_.member(command.survivor) == nullptr) return no_member(command.survivor);
+  if (!CANARY(generation_stays)) state_.generation_ = command.generation;
+  state_.generation_at_ = index_;
+  event("generation_began", label(command.survivor),
+        {{"generation", std::to_string(command.generation)}});
+  return std::nullopt;
+}
+
+Applier::Rejected Applier::on(const NoteAction& command) {
+  event("action_asked", "", {{"action", command.action}, {"subject", command.subject}});
+  return std::nullopt;
+}
+
 Applier::Rejected Applier::on(const SetVoters& command) {
   std::vector<Incarnation> voters = command.voters;
   std::sort(voters.begin(), voters.end());

@@ -44,6 +44,8 @@ class Applier {
   Rejected on(const SetVoters& command);
   Rejected on(const NoteEmpty& command);
   Rejected on(const SetLogTime& command);
+  Rejected on(const BeginGeneration& command);
+  Rejected on(const NoteAction& command);
 
   // ---- Work (apply_work.cc)
   Rejected on(const SetWanted& command);

@@ -176,6 +176,7 @@ void StateCodec::write_head(const State& state, Writer& writer) {
     head->set_age_ms(state.age_ms_);
     head->set_hash(state.hash_);
     head->set_generation(state.generation_);
+    head->set_generation_at(state.generation_at_);
     head->set_strategy(codec::enum_out<proto::Strategy>(state.strategy_));
     head->set_rebalanced_at_ms(state.rebalanced_at_ms_);
     head->set_leader(state.leader_.value);
@@ -192,6 +193,7 @@ void StateCodec::read_head(const proto::StateHead& head, Check& check) {
   state.age_ms_ = head.age_ms();
   state.hash_ = head.hash();
   state.generation_ = head.generation();
+  state.generation_at_ = head.generation_at();
   codec::enum_in(head.strategy(), Strategy::consistent_hash, state.strategy_, check, "strategy");
   state.rebalanced_at_ms_ = head.rebalanced_at_ms();
   state.leader_.value = head.leader();

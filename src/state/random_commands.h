@@ -107,6 +107,7 @@ class Commands {
         return SetConfig{"c" + std::to_string(random_.below(4)), "1",
                          nouns_.flip() ? std::nullopt : std::optional<LogIndex>(random_.below(9))};
       case 12:
+        if (random_.chance(0.1)) return BeginGeneration{state.generation() + 1, node()};
         return DeleteConfig{"c" + std::to_string(random_.below(4)), std::nullopt};
       case 13:
         return SetStrategy{nouns_.one_of(Strategy::consistent_hash)};

@@ -143,6 +143,10 @@ class StateScript {
     if (verb == "unset") return DeleteConfig{words_.at(0), expected};
     if (verb == "strategy") return SetStrategy{*strategy_of(words_.at(0))};
     if (verb == "rebalance") return NoteRebalance{words_.at(0), 3};
+    if (verb == "generation") {
+      return BeginGeneration{static_cast<uint32_t>(std::stoul(words_.at(0))), node(1)};
+    }
+    if (verb == "action") return NoteAction{words_.at(0), with("subject")};
     if (verb == "token") {
       return PutToken{words_.at(0), with("name"), *token_role_of(words_.at(1)),
                       Bytes(static_cast<size_t>(std::stoi(with("hash", "32"))), 'h'),
@@ -313,6 +317,7 @@ void play(const std::string& name) {
 
 TEST(StateScript, Moves) { play("moves"); }
 TEST(StateScript, Tokens) { play("tokens"); }
+TEST(StateScript, Generation) { play("generation"); }
 TEST(StateScript, Constraints) { play("constraints"); }
 TEST(StateScript, Members) { play("members"); }
 TEST(StateScript, Deletion) { play("deletion"); }

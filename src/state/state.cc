@@ -6,8 +6,6 @@ namespace databridge {
 
 State::State() = default;
 
-void State::raise_generation() { ++generation_; }
-
 void State::keep_events(size_t most) {
   events_kept_ = most;
   trim_events();

@@ -42,15 +42,13 @@ class State {
   // command reads events, and hash() does not cover them.
   void keep_events(size_t most);
 
-  // Only `recover` does this, offline. It fences all earlier assignments.
-  void raise_generation();
-
   LogIndex version() const { return version_; }  // The index of the last applied entry.
   int64_t now_ms() const { return now_ms_; }     // Log time: for people (safety.md 8.2).
   uint64_t age_ms() const { return age_ms_; }    // The steady time of all leaders together.
   // A chained hash of all applied commands and results: equal on all nodes at the same version.
   uint64_t hash() const { return hash_; }
-  uint32_t generation() const { return generation_; }
+  uint32_t generation() const { return generation_; }        // The number of recoveries.
+  LogIndex generation_at() const { return generation_at_; }  // Where it began; 0: at the start.
   Incarnation leader() const { return leader_; }  // As of the last SetVoters; 0 = none yet.
 
   const PersistentMap<Incarnation, Member>& members() const { return members_.rows(); }
@@ -151,6 +149,7 @@ class State {
   uint64_t age_ms_ = 0;
   uint64_t hash_ = 0;
   uint32_t generation_ = 0;
+  LogIndex generation_at_ = 0;
   Strategy strategy_ = Strategy::least_loaded;
   int64_t rebalanced_at_ms_ = 0;
   Incarnation leader_;

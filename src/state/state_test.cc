@@ -182,7 +182,7 @@ TEST(State, OwnersFollowReleases) {
           EXPECT_TRUE(now->checkpoint == was.checkpoint || now->checkpoint.bytes.empty());
         }
         if (now->epoch != was.epoch) {
-          EXPECT_EQ(now->epoch, (Epoch{0, index}));
+          EXPECT_EQ(now->epoch, (Epoch{state.generation(), index}));
         }
       });
     }
@@ -387,11 +387,15 @@ TEST(State, RecoveryFencesWhatWas) {
   apply(AddProcessor{spec});
   apply(Assign{spec.id, {}, Incarnation{1}, ""});
   const Epoch old = state.assignments().find(spec.id)->epoch;
-  state.raise_generation();
+  EXPECT_TRUE(apply(BeginGeneration{2, Incarnation{1}}).rejected);
+  EXPECT_TRUE(apply(BeginGeneration{1, Incarnation{2}}).rejected) << "no member";
+  EXPECT_FALSE(apply(BeginGeneration{1, Incarnation{1}}).rejected);
+  EXPECT_TRUE(apply(BeginGeneration{1, Incarnation{1}}).rejected) << "it has begun";
   state = State::from_snapshot(state.snapshot()).value();
   apply(Release{spec.id, old, ""});
   EXPECT_FALSE(apply(Assign{spec.id, old, Incarnation{1}, ""}).rejected);
-  EXPECT_EQ(state.assignments().find(spec.id)->epoch, (Epoch{1, 5}));
+  EXPECT_EQ(state.assignments().find(spec.id)->epoch, (Epoch{1, 9}));
+  EXPECT_EQ(state.generation_at(), 6u);
   EXPECT_GT(state.assignments().find(spec.id)->epoch, old);
 }
 
