@@ -16,8 +16,10 @@
 #include "platform/connection.h"
 #include "platform/death_report.h"
 #include "platform/dialler.h"
+#include "platform/guarded.h"
 #include "platform/join_proof.h"
 #include "platform/last_will.h"
+#include "platform/line_budget.h"
 #include "platform/process.h"
 #include "platform/strangers.h"
 #include "platform/system.h"
@@ -29,8 +31,7 @@ using boost::asio::ip::tcp;
 
 constexpr int kBacklog = 1024;
 constexpr int kAcceptedAtOnce = 16;  // Then the accepted ones get a turn.
-constexpr int kLinesPerSecond = 10;
-constexpr size_t kGuardedMax = 1024;
+constexpr uint64_t kLinesPerSecond = 10;
 constexpr char kTooManyFailures[] = "too many of them have failed in this second";
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
 
@@ -100,7 +101,6 @@ class AsioNetwork : public Network, private DialContext {
   Result<void> take_proof(uint64_t id, BytesView payload);
   Result<void> take_reaped(uint64_t id, BytesView payload);
   void write_will();
-  void remember_guardian(const env::Greeting& peer, bool dialled);
   bool is_member(const env::Greeting& peer) const;
   void classify(Incoming& incoming);
   void wait_for_word(uint64_t id, Incoming& incoming, Duration time);
@@ -125,17 +125,10 @@ class AsioNetwork : public Network, private DialContext {
   std::map<Address, std::shared_ptr<Dialler>> diallers_;  // Shared: see there.
   std::map<uint64_t, Incoming> incoming_;
   KnownPeers known_;
-  struct Guarded {
-    uint64_t boot = 0;
-    uint64_t start = 0;
-    std::string hash;
-  };
-  std::map<Incarnation, Guarded> guarded_;  // Processes that were met, by incarnation.
+  Guarded guarded_;
   uint64_t last_id_ = 0;
   uint64_t spoken_ = 0;  // The counter behind Incoming::spoke.
-  int64_t lines_second_ = 0;
-  int lines_ = 0;
-  int lines_dropped_ = 0;
+  LineBudget lines_{kLinesPerSecond};
   bool will_due_ = false;  // A write of the will is posted.
 
   // The links to each peer, of which the first is used. Any thread reads them.
@@ -389,7 +382,7 @@ Result<void> AsioNetwork::take_greeting(uint64_t id, BytesView payload) {
 // What follows from a greeting that counts.
 void AsioNetwork::welcome(Incoming& incoming, bool is_news) {
   const env::Greeting& peer = incoming.peer;
-  remember_guardian(peer, false);
+  guarded_.met(peer, false, known_);
   classify(incoming);
   if (peer.incarnation != self_.incarnation && is_news) receiver_.on_greeting(peer);
 }
@@ -429,29 +422,14 @@ Result<void> AsioNetwork::take_reaped(uint64_t id, BytesView payload) {
     return named;
   }
   if (incoming_.at(id).greeted) return fail(Code::invalid, "a member spoke as a guardian");
-  const auto met = guarded_.find(process.incarnation);
-  if (process.cluster.empty() || process.cluster != self_.cluster ||
-      process.incarnation == self_.incarnation || met == guarded_.end() ||
-      met->second.boot != process.boot || met->second.start != process.start ||
-      met->second.hash != sha256(reaped->secret)) {
+  const bool is_ours = !process.cluster.empty() && process.cluster == self_.cluster;
+  if (!is_ours || process.incarnation == self_.incarnation || !guarded_.proves(*reaped)) {
     return fail(Code::conflict, kNotConcerned);
   }
   receiver_.on_reaped(process);
   incoming_.at(id).link->close(kNoted);
   incoming_.erase(id);
   return {};
-}
-
-// A process that was met at an address that we dialled is believed before one that dialled us.
-void AsioNetwork::remember_guardian(const env::Greeting& peer, bool dialled) {
-  if (peer.guardian.empty()) return;
-  if (guarded_.size() >= kGuardedMax) {
-    std::erase_if(guarded_, [this](const auto& entry) { return !known_.contains(entry.first); });
-    if (guarded_.size() >= kGuardedMax) return;
-  }
-  const Guarded now{peer.boot, peer.start, peer.guardian};
-  const auto [met, fresh] = guarded_.try_emplace(peer.incarnation, now);
-  if (!fresh && (dialled || peer.boot > met->second.boot)) met->second = now;
 }
 
 // Writes down all that our guardian would need now, once for all changes of one turn.
@@ -582,7 +560,7 @@ void AsioNetwork::send(Incarnation to, Message message, uint64_t start) {
 
 void AsioNetwork::link_up(const env::Greeting& peer, const std::shared_ptr<Connection>& link) {
   write_will();
-  remember_guardian(peer, true);
+  guarded_.met(peer, true, known_);
   const MutexLock lock(mutex_);
   links_[peer.incarnation].push_back({link, peer.boot, peer.start});
 }
@@ -595,25 +573,12 @@ void AsioNetwork::link_gone(Incarnation peer, const std::shared_ptr<Connection>&
   if (found->second.empty()) links_.erase(found);
 }
 
-// Many bad connections must not make as many lines.
 void AsioNetwork::trouble(const std::string& line) {
   if (!options_.on_trouble) return;
-  const int64_t second = std::chrono::duration_cast<std::chrono::seconds>(
-                             std::chrono::steady_clock::now().time_since_epoch())
-                             .count();
-  if (second != lines_second_) {
-    lines_second_ = second;
-    lines_ = 0;
-    if (lines_dropped_ > 0) {
-      options_.on_trouble(fmt::format("{} more lines like the last ones", lines_dropped_));
-    }
-    lines_dropped_ = 0;
+  if (const uint64_t left_out = lines_.left_out(steady_now()); left_out > 0) {
+    options_.on_trouble(fmt::format("{} more lines like the last ones", left_out));
   }
-  if (++lines_ > kLinesPerSecond) {
-    ++lines_dropped_;
-    return;
-  }
-  options_.on_trouble(line);
+  if (lines_.may_write()) options_.on_trouble(line);
 }
 
 }  // namespace
