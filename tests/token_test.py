@@ -158,6 +158,14 @@ class Tokens(unittest.TestCase):
                 None), 5, "the event is there")
             self.assertEqual((event["data"]["by"], event["data"]["byAddress"]),
                              (operate[4:16], "127.0.0.1"))
+        # A check changes nothing, and there is an event that says who asked for it.
+        self.assertEqual(self.status_with(node, operate, "POST",
+                                          f"/api/cluster/nodes/{node.name}/check"), 200)
+        asked = wait_until(lambda: [e["data"] for e in node.get(
+            "/api/cluster/events?limit=10000")["events"] if e["type"] == "action_asked"], 5,
+            "the event is there")
+        self.assertEqual(asked, [{"action": "node_check", "subject": node.name,
+                                  "by": operate[4:16], "byAddress": "127.0.0.1"}])
         self.assertIn(f"audit: refused PUT /api/cluster/config/role by {read[4:16]}",
                       node.log_tail(400))
         wait_until(lambda: f" {operate[4:16]}\n" in self.text(node.access_log), 5, "the access log")

@@ -607,6 +607,34 @@ TEST_F(RequestTest, LeadershipGoesToNoWorkerAndThatIsSaid) {
   EXPECT_TRUE(ask(TransferLeadership{info_of(1).node})->has_value()) << "it leads already";
 }
 
+// What a client asked for that is no command by itself is kept as an event with its name.
+TEST_F(RequestTest, WhoAskedForAnActionIsWrittenDown) {
+  begin();
+  const auto actions_of = [&](RequestBody body, Actor by) {
+    Effects effects;
+    PendingRequests requests({}, node(1), 1);
+    Request request{std::move(body), {}};
+    request.by = std::move(by);
+    const auto served = requests.ask({7, std::move(request)}, soft_facts, turn(effects));
+    role.serve(*served, requests, turn(effects));
+    std::vector<std::string> found;
+    for (const Propose& one : all<Propose>(effects)) {
+      const auto* action = std::get_if<NoteAction>(&one.command.body);
+      if (action == nullptr) continue;
+      found.push_back(one.command.by.name + " " + action->action + " " + action->subject);
+    }
+    return found;
+  };
+  const Actor ci{"ci (0123456789ab)", "10.0.0.7"};
+  const NodeId third = info_of(3).node;
+  using Found = std::vector<std::string>;
+  EXPECT_EQ(actions_of(CheckNode{third}, ci), Found{"ci (0123456789ab) node_check " + third.value});
+  EXPECT_EQ(actions_of(CheckNode{third}, {}), Found{}) << "nobody is known";
+  EXPECT_EQ(actions_of(CheckNode{NodeId("nobody")}, ci), Found{}) << "nothing was done";
+  EXPECT_EQ(actions_of(Rebalance{.dry_run = true, .plan_id = {}}, ci), Found{});
+  EXPECT_EQ(actions_of(Rebalance{}, ci).size(), 1u);
+}
+
 class PlanTest : public RequestTest {
  protected:
   std::optional<Answer> ask(Rebalance request) { return RequestTest::ask(request); }

@@ -28,6 +28,11 @@ struct LeaderRole::Served {
   void refuse(Code code, std::string why) const { answer(fail(code, std::move(why))); }
   void done() const { answer(Outcome{.index = turn.state.version(), .plan = {}, .text = {}}); }
   void propose(CommandBody body) const { requests.propose(request, std::move(body), turn); }
+  // Keeps as an event that this client asked for something that is no command by itself.
+  void note_action(std::string action, std::string subject) const {
+    const Actor& by = request.request.by;
+    if (by) turn.propose(NoteAction{std::move(action), std::move(subject)}, by);
+  }
   const Member* find(const NodeId& node) const {  // Says so if there is none.
     const Member* member = turn.state.member(node);
     if (member == nullptr) refuse(Code::not_found, "there is no node " + node.value);
@@ -104,6 +109,7 @@ void LeaderRole::on(Rebalance& rebalance, const Served& with) {
   Result<placement::Plan> plan = plan_of(rebalance, with.turn.state);
   if (!plan) return with.answer(tl::make_unexpected(plan.error()));
   if (!rebalance.dry_run) {
+    with.note_action("rebalance", plan->id);
     controller_.apply(*plan, with.turn);
   }
   with.answer(Outcome{.index = with.turn.state.version(), .plan = std::move(*plan), .text = {}});
@@ -209,6 +215,7 @@ void LeaderRole::on(CheckNode& check, const Served& with) {
   if (member == nullptr) return;
   const auto number = health_.asked(member->info.incarnation, with.turn.now);
   with.turn.send(member->info.incarnation, HeartbeatAsk{number.value_or(0)});
+  with.note_action("node_check", check.node.value);
   with.done();
 }
 
@@ -242,6 +249,8 @@ void LeaderRole::on(TransferLeadership& transfer, const Served& with) {
   if (!answers(to, with.turn)) {
     return with.refuse(Code::conflict, transfer.to.value + " does not answer at the moment");
   }
+  const Member* heir = with.turn.state.member(to);
+  with.note_action("leader_transfer", heir == nullptr ? "" : heir->info.node.value);
   with.turn.effects.push_back(Transfer{to});
   with.done();
 }

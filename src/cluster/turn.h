@@ -27,13 +27,15 @@ struct Turn {
   void send(Incarnation to, Message message, uint64_t start = 0) const {
     effects.push_back(Send{to, std::move(message), start});
   }
-  // Proposes a change of the leader's own, with the time stamp of this step.
-  void propose(CommandBody body) const {
+  // Proposes a change of the leader's own, with the time stamp of this step. `by`: the client that
+  // it follows from, if there is one.
+  void propose(CommandBody body, Actor by = {}) const {
     effects.push_back(Propose{Command{.body = std::move(body),
                                       .at_ms = consensus.stamp_ms,
                                       .request = {},
                                       .idempotency_key = {},
-                                      .age_ms = consensus.age_ms}});
+                                      .age_ms = consensus.age_ms,
+                                      .by = std::move(by)}});
   }
   void note(Weight weight, std::string text) const {
     effects.push_back(Note{weight, std::move(text)});
