@@ -2,8 +2,6 @@
 cluster, roles, SIGHUP, and that no secret is in any file."""
 
 import contextlib
-import http.client
-import json
 import os
 import re
 import signal
@@ -12,14 +10,10 @@ import ssl
 import subprocess
 import unittest
 
-from harness import CLEAN, CONTROL, PROGRAM, Answer, Cluster, Node, free_ports, wait_until
+from certificates import SecureNode, certs, offline_token
+from harness import CLEAN, CONTROL, PROGRAM, Cluster, free_ports, wait_until
 
 TOKEN = re.compile(r"dbt_[0-9a-f]{12}_[0-9a-f]{64}")
-
-
-def certs(directory, *words):
-    subprocess.run([CONTROL, "certs", *words, "--dir", directory], check=True, capture_output=True,
-                   timeout=20, env=CLEAN)
 
 
 def make_certificate(directory):
@@ -27,29 +21,6 @@ def make_certificate(directory):
     certs(directory, "create-ca")
     certs(directory, "create-node", "api")
     return (os.path.join(directory, each) for each in ("ca.crt", "api.crt", "api.key"))
-
-
-class SecureNode(Node):
-    """A node whose API speaks TLS and asks for tokens. The methods of Node use `token`."""
-
-    authority = token = None
-
-    def connect(self, timeout=5.0):
-        context = ssl.create_default_context(cafile=self.authority)
-        return http.client.HTTPSConnection("127.0.0.1", self.api_port, timeout=timeout,
-                                           context=context)
-
-    def api(self, method, path, body=None, headers=None, timeout=5.0):
-        with contextlib.closing(self.connect(timeout)) as connection:
-            sent = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-            sent.update(headers or {})
-            if body is not None:
-                body = json.dumps(body).encode()
-                sent.setdefault("Content-Type", "application/json")
-            connection.request(method, path, body=body,
-                               headers={k: v for k, v in sent.items() if v is not None})
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
 
 
 class Tokens(unittest.TestCase):
@@ -81,11 +52,8 @@ class Tokens(unittest.TestCase):
 
     @classmethod
     def offline(cls, file, role, name):
-        done = subprocess.run([CONTROL, "token", "create", "--file", file, "--role", role, "--name",
-                               name], capture_output=True, text=True, timeout=20, env=CLEAN)
-        assert done.returncode == 0, done
-        token = done.stdout.strip()
-        assert TOKEN.fullmatch(token), done
+        token = offline_token(file, role, name)
+        assert TOKEN.fullmatch(token), token
         cls.secrets.append(token)
         return token
 
