@@ -50,11 +50,12 @@ def bench_routing(harness, rounds):
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}
 
 
-def wrk(url, clients, seconds, script=None):
+def wrk(url, clients, seconds, script=None, token=None):
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     if script:
         command += ["-s", os.path.join(ROOT, "bench", script)]
-    out = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([*command, url], check=True, capture_output=True, text=True,
+                         env={**os.environ, "BENCH_TOKEN": token or ""}).stdout
     latency = {share: float(value) * UNITS[unit] for share, value, unit
                in re.findall(r"^\s+(50|90|99)%\s+([\d.]+)(us|ms|s|m)$", out, re.M)}
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
@@ -130,6 +131,11 @@ def bench_tls(harness, seconds):
     return rows
 
 
+def bench_flood(harness, seconds, rounds):
+    from flood import rows
+    return rows(harness, seconds, rounds, 16, wrk)
+
+
 def bench_programs(build):
     """Runs the bench programs of this build. Each measures single rooms in its own process.
     Programs of Google Benchmark print JSON, as an environment variable asks; others print one
@@ -154,9 +160,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench.json"))
-    parser.add_argument("--only", default="", help="failover, silent, http, tls, routing, idle or programs")
+    parser.add_argument("--only", default="", help="failover, silent, http, tls, flood, routing, idle or programs")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--flood-seconds", type=int, default=60, help="for each run of the row flood")
     chosen = parser.parse_args()
     build = os.path.abspath(chosen.build)
     os.environ["DATABRIDGE_BUILD"] = build
@@ -168,6 +175,7 @@ def main():
                         ("silent", lambda: [bench_silent(harness, min(5, chosen.rounds))]),
                         ("http", lambda: bench_http(harness, chosen.seconds)),
                         ("tls", lambda: bench_tls(harness, chosen.seconds)),
+                        ("flood", lambda: bench_flood(harness, chosen.flood_seconds, min(3, chosen.rounds))),
                         ("routing", lambda: bench_routing(harness, min(3, chosen.rounds))),
                         ("idle", lambda: bench_idle(harness)),
                         ("programs", lambda: bench_programs(build))):
