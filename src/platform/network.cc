@@ -305,20 +305,19 @@ void AsioNetwork::classify(Incoming& incoming) {
 void AsioNetwork::drop(uint64_t id, const std::string& why) {
   const auto found = incoming_.find(id);
   if (found == incoming_.end()) return;
-  const auto link = found->second.link;
-  // Peers that have not shown that they may greet are strangers: they are counted, and one address
-  // cannot fill the log.
-  if (!found->second.join.proved()) {
-    strangers_.failed(found->second.host, steady_now());
-    const std::string said = strangers_.to_say(found->second.host, why, steady_now());
-    if (!said.empty()) {
-      const std::string& peer = link->remote_text();  // Empty if it had gone before.
-      trouble(fmt::format("connection from {} cut: {}", peer.empty() ? found->second.host : peer,
-                          said));
-    }
-  } else if (why != "closed by the peer") {
-    trouble(fmt::format("link from node {} at {} ended: {}", found->second.peer.node.value,
-                        link->remote_text(), why));
+  const Incoming& peer = found->second;
+  const auto link = peer.link;
+  const bool proved = peer.join.proved();
+  // Peers that have not shown that they may greet are counted.
+  if (!proved) strangers_.failed(peer.host, steady_now());
+  if (!proved || why != "closed by the peer") {
+    // One address cannot fill the log with what comes from no member.
+    const std::string said = peer.member ? why : strangers_.to_say(peer.host, why, steady_now());
+    const std::string& at = link->remote_text().empty() ? peer.host : link->remote_text();
+    const std::string who =
+        proved ? fmt::format("link from node {} at {} ended", peer.peer.node.value, at)
+               : fmt::format("connection from {} cut", at);
+    if (!said.empty()) trouble(fmt::format("{}: {}", who, said));
   }
   incoming_.erase(found);
   link->close(why);
@@ -336,9 +335,13 @@ Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payl
   const env::Greeting& peer = incoming.peer;
   if (!incoming.member) {
     if (!is_for_strangers(*message)) {
-      if (!std::exchange(incoming.told, true)) {
-        trouble(fmt::format("a {} from {} at {} is not taken: it is not known as a member",
-                            name(*message), peer.node.value, incoming.link->remote_text()));
+      const std::string said =
+          std::exchange(incoming.told, true)
+              ? ""
+              : strangers_.to_say(incoming.host, "it is not known as a member", steady_now());
+      if (!said.empty()) {
+        trouble(fmt::format("a {} from {} at {} is not taken: {}", name(*message), peer.node.value,
+                            incoming.link->remote_text(), said));
       }
       return {};
     }

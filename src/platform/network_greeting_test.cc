@@ -143,6 +143,20 @@ TEST(Network, StrangersHaveFewConnectionsTheOldestSilentOneGoesFirst) {
   EXPECT_FALSE(member.has_event(LinkNews::lost));
 }
 
+// They have greeted, so their handshakes are no failures. The log must not grow with them either.
+TEST(Network, WhatStrangersOfOneAddressDoIsSaidOnce) {
+  Node a(greeting_of(1));
+  for (uint64_t id = 71; id < 76; ++id) {
+    RawPeer guest(a.address());
+    guest.write(encode_frame(FrameKind::greeting, encode_greeting(greeting_of(id))));
+    guest.write(encode_frame(FrameKind::message, encode(Message(packet("of a stranger")))));
+    guest.write(Bytes(64, 'x'));
+    EXPECT_THAT(guest.read_to_end(), HasSubstr("not a cluster frame"));
+  }
+  EXPECT_EQ(a.count_lines("it is not known as a member"), 1);
+  EXPECT_EQ(a.count_lines(" ended: "), 1);
+}
+
 TEST(Network, AGreetingNamesWhatTheLogHolds) {
   Node a(greeting_of(1)), b(greeting_of(2));
   a.network->set_position({7, Incarnation{2}, 40, 6, 0xabc, 39});
