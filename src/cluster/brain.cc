@@ -115,6 +115,10 @@ void Brain::follow_consensus(const Turn& turn) {
 
 void Brain::on(const Tick&, const Turn& turn) {
   joining_.discover(turn);
+  if (joining_.is_orphan(turn) && requests_.idle()) {
+    forget_cluster();
+    joining_.give_up_orphan(turn);
+  }
   if (joining_.has_entered()) look_again(turn);
   joining_.answer_join(turn);
   admission_.announce(turn);
@@ -284,7 +288,8 @@ void Brain::on(const Sampled& input, const Turn&) {
 }
 
 // This node forgets all that it knows of the cluster that it gives up.
-void Brain::give_up_cluster(const LinkChanged& news, const Turn& turn) {
+// All that this node knows of a cluster that it gives up.
+void Brain::forget_cluster() {
   consensus_ = {};
   state_ = State();
   state_.keep_events(options_.events_kept);
@@ -294,8 +299,6 @@ void Brain::give_up_cluster(const LinkChanged& news, const Turn& turn) {
   noop_term_ = seen_term_ = 0;
   seen_leader_ = {};
   ++view_changes_;
-  joining_.give_up(news, turn);
-  if (joining_.has_entered()) look_again(turn);
 }
 
 View Brain::view(const Consensus& consensus, Instant now) const {

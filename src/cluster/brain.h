@@ -87,7 +87,7 @@ class Brain {
   void members_changed(const Turn& turn);
   void dial_members(const Turn& turn);
   void mind_standing(const Turn& turn);
-  void give_up_cluster(const LinkChanged& news, const Turn& turn);
+  void forget_cluster();
   // ---- Other processes (brain_peers.cc)
   void take(Received& input, Standing standing, const Turn& turn);
   void note_seen(Incarnation peer, const Peers::Seen& seen, const Turn& turn);

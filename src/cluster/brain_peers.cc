@@ -105,7 +105,12 @@ void Brain::on(const LinkChanged& input, const Turn& turn) {
       turn.effects.push_back(PeerLog{input.peer, {}, false});
     }
     admission_.on_foreign(input, turn);
-    if (joining_.may_give_up(input, turn) && requests_.idle()) return give_up_cluster(input, turn);
+    if (joining_.may_give_up(input, turn) && requests_.idle()) {
+      forget_cluster();
+      joining_.give_up(input, turn);
+      if (joining_.has_entered()) look_again(turn);
+      return;
+    }
   }
   if (!input.peer) return;
   if (standing != Standing::member || peers_.is_outdated(input)) return on(Tick{}, turn);

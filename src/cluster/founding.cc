@@ -15,6 +15,28 @@ std::vector<Incarnation> ids_of(const std::vector<Founder>& set) {
   return ids;
 }
 
+uint64_t attempt_in(const FoundingSet& set, Incarnation who) {
+  const auto found = std::find_if(
+      set.begin(), set.end(), [&](const Founder& founder) { return founder.incarnation == who; });
+  return found == set.end() ? 0 : found->attempt;
+}
+
+FoundingSet promised_in(const ProbeReply& reply) {
+  FoundingSet set;
+  const size_t count = std::min(reply.promised.size(), reply.attempts.size());
+  for (size_t i = 0; i < count; ++i) set.push_back({reply.promised[i], reply.attempts[i]});
+  std::sort(set.begin(), set.end());
+  return set;
+}
+
+FoundingRecord with_given_up(FoundingRecord record, const ClusterId& cluster) {
+  constexpr size_t kRemembered = 8;
+  auto& list = record.given_up;
+  if (std::find(list.begin(), list.end(), cluster) == list.end()) list.push_back(cluster);
+  if (list.size() > kRemembered) list.erase(list.begin());
+  return record;
+}
+
 bool refuses(Incarnation node, uint64_t attempt, const FoundingSet& set) {
   return std::any_of(set.begin(), set.end(), [&](const Founder& founder) {
     return founder.incarnation == node && founder.attempt < attempt;

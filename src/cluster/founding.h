@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "model/ids.h"
+#include "model/message.h"
 
 namespace databridge::cluster {
 
@@ -33,6 +34,11 @@ Bytes encode(const FoundingRecord& record);
 Result<FoundingRecord> decode_founding_record(BytesView bytes);
 
 std::vector<Incarnation> ids_of(const FoundingSet& set);
+uint64_t attempt_in(const FoundingSet& set, Incarnation who);  // 0: it is not in the set.
+FoundingSet promised_in(const ProbeReply& reply);
+
+// The record also says that its node has left that cluster. Only the newest few are kept.
+FoundingRecord with_given_up(FoundingRecord record, const ClusterId& cluster);
 
 // With how many voters a set of that size begins. 0 replicas: the number is not known, so it is as
 // for three.

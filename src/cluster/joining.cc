@@ -32,18 +32,22 @@ Joining::Options with_members(Joining::Options options) {
 }  // namespace
 
 Joining::Joining(Options options, Peers& peers)
-    : options_(with_members(std::move(options))),
+    : listed_(options.discovery.seeds),
+      options_(with_members(std::move(options))),
       peers_(peers),
       cluster_(options_.cluster),
       discovery_(options_.discovery) {
   peers_.add_seeds(options_.discovery.seeds);
   peers_.enter(cluster_);
-  // After a restart, the founding set names the founders before the log does.
-  std::vector<Incarnation> founders;
-  for (const Founder& founder : options_.discovery.restored.promised) {
-    founders.push_back(founder.incarnation);
-  }
-  if (cluster_id_of(founders) == cluster_) peers_.add_known(founders);
+  watch_if_founder(options_.discovery.restored);
+}
+
+// After a restart, the founding set names the founders before the log does.
+void Joining::watch_if_founder(const FoundingRecord& record) {
+  const std::vector<Incarnation> founders = ids_of(record.promised);
+  if (cluster_id_of(founders) != cluster_) return;
+  peers_.add_known(founders);
+  if (founders.size() > 1) orphan_.emplace(options_.self.incarnation, record);
 }
 
 void Joining::start(const Turn& turn) {
@@ -74,6 +78,10 @@ void Joining::discover(const Turn& turn) {
     } else if (auto* send = std::get_if<SendFounding>(&output)) {
       turn.send(send->to, std::move(send->message));
     } else if (auto* persist = std::get_if<PersistFounding>(&output)) {
+      if (CANARY(promises_before_disk)) {
+        discovery_.persisted(persist->record, turn.now);
+        discover(turn);
+      }
       turn.effects.push_back(Persist{kFoundingKey, encode(persist->record)});
     } else if (const auto* is_founder = std::get_if<Founded>(&output)) {
       founded(*is_founder, turn);
@@ -89,7 +97,7 @@ void Joining::discover(const Turn& turn) {
 
 void Joining::founded(const Founded& founded, const Turn& turn) {
   enter(founded.cluster);
-  for (const MemberInfo& member : founded.members) peers_.add_known({member.incarnation});
+  watch_if_founder(discovery_.record());
   if (told_) told_->from = cluster_;  // Its promise was final, so it is left again.
   turn.effects.push_back(Found{founded.cluster, founded.voters});
   std::vector<Address> others;
@@ -99,6 +107,9 @@ void Joining::founded(const Founded& founded, const Turn& turn) {
     others.push_back(member.address);
     turn.effects.push_back(Dial{member.address});
   }
+  // Nodes that found each other by sightings have no seeds. The log does not name the founders'
+  // addresses yet, and a visit to one of them would end with the link.
+  peers_.add_seeds(others);
   // The log has no member yet. After a restart a node without seeds would dial nobody.
   if (!others.empty()) turn.effects.push_back(Persist{kMembersKey, lines_of(others)});
 }
@@ -196,20 +207,62 @@ bool Joining::may_give_up(const LinkChanged& news, const Turn& turn) const {
 
 void Joining::give_up(const LinkChanged& news, const Turn& turn) {
   const FoundingRecord& last = discovery_.record();
-  const FoundingRecord fresh{last.attempt + 1, {}, 0, last.given_up};
   turn.note(Weight::info,
             "gives up the cluster " + cluster_.value + ", which holds nothing, to join another");
-  turn.effects.push_back(Abandon{});
-  turn.effects.push_back(Persist{kMembersKey, lines_of(told_->seeds)});
-  turn.effects.push_back(Persist{kFoundingKey, encode(fresh)});
-  enter({});
-  options_.discovery.restored = fresh;
-  discovery_ = NodeDiscovery(options_.discovery);
+  leave({last.attempt + 1, {}, 0, last.given_up}, told_->seeds, turn);
   discovery_.join(told_->seeds, turn.now);
   peers_.add_seeds(told_->seeds);
   peers_.each_link([&](const Address&, Incarnation peer) { discovery_.linked(peer, turn.now); });
   discover(turn);
   discovery_.trust(news.peer, news.cluster);  // It greeted at the seed.
+}
+
+// Leaves the cluster with all that this node has of it, and begins the search anew.
+void Joining::leave(const FoundingRecord& record, const std::vector<Address>& seeds,
+                    const Turn& turn) {
+  turn.effects.push_back(Abandon{});
+  turn.effects.push_back(Persist{kMembersKey, lines_of(seeds)});
+  turn.effects.push_back(Persist{kFoundingKey, encode(record)});
+  orphan_.reset();
+  enter({});
+  options_.discovery.restored = record;
+  discovery_ = NodeDiscovery(options_.discovery);
+}
+
+bool Joining::is_orphan(const Turn& turn) {
+  if (!orphan_ || CANARY(orphan_stays)) return false;
+  if (!orphan_->is_lonely(turn.consensus, turn.now, options_.discovery.give_up_after)) return false;
+  if (turn.state.version() != 0) return false;
+  if (orphan_->is_proved(turn.consensus.voters)) return true;
+  if (asked_at_ && turn.now - *asked_at_ < options_.discovery.probe_interval) return false;
+  asked_at_ = turn.now;
+  peers_.each_link(
+      [&](const Address&, Incarnation peer) { turn.send(peer, Probe{options_.self}); });
+  return false;
+}
+
+// It may found with the others, as a node that has just started. So it forgets the addresses of the
+// founders of before, or it would only join after a restart.
+void Joining::give_up_orphan(const Turn& turn) {
+  turn.note(Weight::warning, "gives up the cluster " + cluster_.value +
+                                 ", which it has founded: other founders have left it, so it can "
+                                 "never have a leader");
+  const FoundingRecord left = orphan_->left();
+  std::vector<Address> told;
+  if (options_.discovery.only_join) told = options_.discovery.seeds;
+  if (told_) told.insert(told.end(), told_->seeds.begin(), told_->seeds.end());
+  options_.discovery.seeds = listed_;
+  leave(left, told, turn);
+  if (told_) told_->from = {};
+  for (const Address& address : own_) discovery_.met_self(address, true, turn.now);
+  peers_.each_link([&](const Address& address, Incarnation peer) {
+    if (is_listed(address)) discovery_.met(address, peer, {});
+    discovery_.linked(peer, turn.now);
+  });
+  discovery_.start(turn.now);
+  discovery_.sighted({sighted_.begin(), sighted_.end()}, turn.now);
+  if (!told.empty()) discovery_.join(told, turn.now);
+  discover(turn);
 }
 
 // ---- Messages of others
@@ -224,11 +277,15 @@ bool Joining::is_listed(const Address& address) const {
 }
 
 void Joining::on_link(const LinkChanged& news, Instant now) {
-  if (is_in_one()) return;
   if (is_self(news)) {
-    if (is_listed(news.address)) {
-      discovery_.met_self(news.address, news.state == LinkState::up, now);
-    }
+    if (!is_listed(news.address)) return;
+    const bool is_there = news.state == LinkState::up;
+    is_there ? (void)own_.insert(news.address) : (void)own_.erase(news.address);
+    if (!is_in_one()) discovery_.met_self(news.address, is_there, now);
+    return;
+  }
+  if (is_in_one()) {
+    if (orphan_) orphan_->greeted(news.peer, news.cluster);
     return;
   }
   if (news.state == LinkState::up) {
@@ -310,6 +367,7 @@ void Joining::on_probe(Incarnation from, const Probe& probe, const Turn& turn) {
 }
 
 void Joining::on_probe_reply(Incarnation from, const ProbeReply& reply, const Turn& turn) {
+  if (orphan_ && reply.self.incarnation == from) orphan_->heard(from, reply);
   if (is_in_one()) return;
   discovery_.probe_reply(from, reply, turn.now);
   discover(turn);

@@ -1,5 +1,6 @@
 // Joining: how this node gets into a cluster. It founds one, or is taken in by one. Or it gives up
-// the one that it founded alone, and that holds nothing, for another (safety.md 5.3).
+// the one that it founded, and that holds nothing: for another one (safety.md 5.3), or since the
+// other founders have left it (ADR 18).
 //
 // - Owns: in which cluster this node is, the node discovery, and a POST join that is under way.
 // - Hides: which nodes are asked what, and what is persisted for the next start.
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "cluster/node_discovery.h"
+#include "cluster/orphan.h"
 #include "cluster/peers.h"
 #include "cluster/turn.h"
 
@@ -41,6 +43,11 @@ class Joining {
   void join(const JoinCluster& request, Ticket ticket, const Turn& turn);
   void answer_join(const Turn& turn);
   Instant due(Instant stepped) const;
+
+  // Whether this node has founded a cluster that can never have a leader. While it may be so, it
+  // asks the other founders. The caller must then give up all else that it knows of the cluster.
+  bool is_orphan(const Turn& turn);
+  void give_up_orphan(const Turn& turn);
 
   void on_link(const LinkChanged& news, Instant now);
   // Whether a node of our own list turned out to be this process itself.
@@ -84,12 +91,18 @@ class Joining {
   bool is_foreign(const Sighting& sighting) const;
   void founded(const Founded& founded, const Turn& turn);
   void joined(const JoinReply& reply, const Turn& turn);
+  void watch_if_founder(const FoundingRecord& record);
+  void leave(const FoundingRecord& record, const std::vector<Address>& seeds, const Turn& turn);
   std::string why_not_alone(const Turn& turn) const;
 
+  const std::vector<Address> listed_;  // The seeds that it was started with.
   Options options_;
   Peers& peers_;
   ClusterId cluster_;
   NodeDiscovery discovery_;
+  std::optional<Orphan> orphan_;     // While it is in a cluster that it has founded with others.
+  std::set<Address> own_;            // Entries of its list at which it is itself.
+  std::optional<Instant> asked_at_;  // When it last asked the other founders.
   std::optional<Told> told_;
   std::set<Address> sighted_;       // Where nodes of this cluster, or of none, are seen.
   std::set<ClusterId> foreigners_;  // Other clusters that were seen and noted.

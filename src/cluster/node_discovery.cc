@@ -25,6 +25,8 @@ NodeDiscovery::NodeDiscovery(Options options)
   CHECK(options_.self.incarnation);
   CHECK(std::is_sorted(record_.promised.begin(), record_.promised.end()));
   if (!options_.wanted.empty()) options_.only_join = true;
+  if (CANARY(forgets_promise)) record_.promised = durable_.promised = {};
+  if (CANARY(forgets_given_up)) record_.given_up = durable_.given_up = {};
 }
 
 void NodeDiscovery::start(Instant now) {
@@ -142,11 +144,7 @@ void NodeDiscovery::probe_reply(Incarnation from, const ProbeReply& reply, Insta
   peer.info = reply.self;
   peer.attempt = reply.attempt;
   peer.heard = now;
-  Set promised;
-  for (size_t i = 0; i < reply.promised.size(); ++i) {
-    promised.push_back({reply.promised[i], reply.attempts[i]});
-  }
-  std::sort(promised.begin(), promised.end());
+  Set promised = promised_in(reply);
   // Within one attempt a promise is never taken back, so a reply without a promise is older, too.
   if (!same_attempt || !promised.empty() || peer.promised.empty()) {
     peer.promised = std::move(promised);
@@ -211,7 +209,8 @@ void NodeDiscovery::consider(Instant now) {
     // A node that has refused the set is a founder again once nobody can leave it any more.
     bool founded = is_refusing(record_) ? is_alive(ours, now) : is_complete(promised);
     for (const auto& [id, peer] : peers_) {
-      founded |= !is_refusing(record_) && peer.cluster == ours;
+      founded |=
+          !is_refusing(record_) && peer.cluster == ours && peer.attempt >= attempt_in(promised, id);
     }
     if (founded) {
       found();
@@ -256,7 +255,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
                     "do not belong, or set --cluster-bootstrap-expect",
                     present.size(), expected(), names(present)));
   }
-  if (!promised.empty() && promised != present) {
+  if (!promised.empty() && promised != present && !CANARY(promises_twice)) {
     return say(why_not_complete(now));
   }
   if (present.size() < expected()) {
@@ -276,7 +275,7 @@ void NodeDiscovery::gather(Instant now, const Set& present) {
     }
   }
   say("all founders are here: " + names(present));
-  if (promised.empty()) promise(present);
+  if (promised.empty() || (CANARY(promises_twice) && promised != present)) promise(present);
 }
 
 // The founders begin with the same voters, or not at all: the number is a part of the promise.
@@ -284,6 +283,7 @@ bool NodeDiscovery::wants_as_many_voters(const Peer& peer, size_t founders) cons
   const uint32_t ours = record_.promised.empty()
                             ? voters_at_founding(options_.replica_count, founders)
                             : voters_of(record_);
+  if (CANARY(any_number_of_voters)) return true;
   return peer.replica_count == 0 || voters_at_founding(peer.replica_count, founders) == ours;
 }
 

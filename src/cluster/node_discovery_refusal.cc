@@ -11,8 +11,6 @@
 namespace databridge::cluster {
 namespace {
 
-constexpr size_t kGivenUpMax = 8;  // Clusters that are remembered, newest last.
-
 bool is_in(const std::vector<ClusterId>& list, const ClusterId& cluster) {
   return std::find(list.begin(), list.end(), cluster) != list.end();
 }
@@ -57,8 +55,8 @@ bool NodeDiscovery::is_alive(const ClusterId& cluster, Instant now) const {
     return std::count_if(set.begin(), set.end(), [&](const Founder& founder) {
              const auto peer = peers_.find(founder.incarnation);
              return peer != peers_.end() && peer->second.cluster == cluster &&
-                    peer->second.attempt <= founder.attempt;
-           }) >= 2;
+                    peer->second.attempt == founder.attempt;
+           }) >= (CANARY(one_founder_is_enough) ? 1 : 2);
   }
   if (is_in(record_.given_up, cluster)) return false;
   return std::none_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
@@ -77,11 +75,9 @@ void NodeDiscovery::refuse() {
 // The promise ends. A set that was refused may have been founded by one node alone. Its cluster is
 // remembered, since that node must not hold anybody up.
 void NodeDiscovery::leave() {
-  FoundingRecord next{record_.attempt + 1, {}, 0, record_.given_up};
+  const FoundingRecord next{record_.attempt + 1, {}, 0, record_.given_up};
   const ClusterId cluster = cluster_id_of(ids_of(record_.promised));
-  if (is_refusing(record_) && !is_in(next.given_up, cluster)) next.given_up.push_back(cluster);
-  if (next.given_up.size() > kGivenUpMax) next.given_up.erase(next.given_up.begin());
-  write(std::move(next));
+  write(is_refusing(record_) ? with_given_up(next, cluster) : next);
 }
 
 bool NodeDiscovery::is_refused_by_all(const Set& set) const {
@@ -116,8 +112,10 @@ bool NodeDiscovery::is_complete(const Set& set) const {
   for (const Founder& founder : set) {
     if (founder.incarnation == options_.self.incarnation) continue;
     const auto peer = peers_.find(founder.incarnation);
+    if (CANARY(founds_with_the_silent) && peer == peers_.end()) continue;
     if (peer == peers_.end() || !has_promised(peer->second, set)) return false;
-    if (peer->second.attempt != founder.attempt) return false;  // It refuses the set.
+    const bool is_refusing = peer->second.attempt != founder.attempt;
+    if (is_refusing && !CANARY(founds_with_refusers)) return false;
   }
   return true;
 }

@@ -32,6 +32,7 @@ bool is_older(const Peers::Process& process, const MemberInfo& newest) {
 
 void Peers::enter(const ClusterId& cluster) {
   cluster_ = cluster;
+  if (cluster.empty()) known_.clear();
   known_stale_ = true;
 }
 
