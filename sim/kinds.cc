@@ -1,5 +1,6 @@
 #include "sim/kinds.h"
 
+#include "sim/found_sim.h"
 #include "sim/node_sim.h"
 #include "sim/raft_sim.h"
 
@@ -82,6 +83,8 @@ const std::vector<RunKind>& kinds() {
         {"looks_beside_the_link"},
         {"any_number_is_it"},
         {"holes_are_text"}}},
+
+      {"found", run_found, {{"promises_before_disk"}, {"orphan_stays"}}},
   };
   return all;
 }

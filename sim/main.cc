@@ -28,7 +28,7 @@ namespace {
 struct Asked {
   std::string kind = "all";
   uint64_t seed = 1;
-  uint64_t runs = 6000;
+  uint64_t runs = 8000;
   size_t steps = 3000;
   unsigned threads = 0;
   std::string canary;
@@ -233,7 +233,7 @@ int run(Asked asked) {
 int main(int argc, char** argv) {
   databridge::sim::Asked asked;
   CLI::App app("databridge-sim: simulated clusters, checked after every step");
-  app.add_option("--kind", asked.kind, "raft, node, wild or all")->capture_default_str();
+  app.add_option("--kind", asked.kind, "raft, node, wild, found or all")->capture_default_str();
   app.add_option("--seed", asked.seed, "of the first run; run i uses seed + i")
       ->capture_default_str();
   app.add_option("--runs", asked.runs, "over all kinds together")->capture_default_str();

@@ -171,6 +171,7 @@ node::EngineOptions NodeCluster::options_of(size_t node) const {
   options.snapshot_trailing = drawn.snapshot_trailing;
   options.coordinators = node::raft_coordinators(timing, drawn.snapshot_chunk);
   options.events_kept = drawn.events_kept;
+  on_options(node, options);
   return options;
 }
 
@@ -179,6 +180,7 @@ std::function<void(cluster::Weight, const std::string&)> NodeCluster::log_of(siz
     // Flow files on their way to a node that is gone for good may come twice, if the log says so.
     if (text.ends_with("perhaps twice")) checker_.may_repeat = true;
     if (text.ends_with("clusters never merge")) ++nodes_[node].foreigners_noted;
+    if (text.ends_with("can never have a leader")) count("orphans");
     if (on_node_log == nullptr) return;
     on_node_log(std::chrono::milliseconds(world_->now().time_since_epoch() / 1ms), node, text);
   };
@@ -221,6 +223,11 @@ void NodeCluster::put_back(size_t node) {
   world_->put_back(node);
   nodes_[node].is_older = true;
   boot(node);
+}
+
+void NodeCluster::lose_disk(size_t node) {
+  crash(node);
+  world_->wipe(node);
 }
 
 void NodeCluster::crash(size_t node, uint64_t away_max_ms) {
@@ -303,9 +310,10 @@ void NodeCluster::turn(size_t node) {
   const cluster::ViewPtr view = engine.view();
   const auto* coordinator = engine.coordinator();
   const bool leading = coordinator != nullptr && coordinator->leads();
-  if (!view->cluster.empty() && !is_stray(node)) {
+  // A set may be founded by some of its founders only. Of all these clusters one can have a leader.
+  if (view->commit > 0 && !is_stray(node)) {
     if (home_.empty()) home_ = view->cluster;
-    if (view->cluster != home_) checker_.fail("the founders founded two clusters");
+    if (view->cluster != home_) checker_.fail("two clusters of the founders have had a leader");
   }
   if (!is_lost(node)) {
     checker_.observe(node, *view, leading);
@@ -332,7 +340,7 @@ void NodeCluster::look_at(size_t node, const env::Batch& batch) {
   for (const env::Write& write : batch.writes) {
     if (write.space == env::Space::meta && write.key == cluster::Joining::kFoundingKey) {
       const auto record = cluster::decode_founding_record(write.value);
-      if (record) given_up_[node] = record->given_up;
+      if (record) on_promise(node, *record);
     }
     if (write.space != env::Space::raft_log) continue;
     if (write.kind == env::Write::Kind::put) {
@@ -343,18 +351,6 @@ void NodeCluster::look_at(size_t node, const env::Batch& batch) {
       checker_.unlogged(node, from, to);
     }
   }
-}
-
-bool NodeCluster::has_orphan() const {
-  for (size_t node = 0; node < size(); ++node) {
-    if (!is_on(node) || engine(node).coordinator() == nullptr) continue;
-    const cluster::ViewPtr view = engine(node).view();
-    if (!view->state.members().empty()) continue;
-    for (const auto& [other, given_up] : given_up_) {
-      if (std::find(given_up.begin(), given_up.end(), view->cluster) != given_up.end()) return true;
-    }
-  }
-  return false;
 }
 
 // A process begins with the part of the log that its machine's disk has kept.
@@ -401,7 +397,7 @@ void NodeCluster::arrive(size_t node) {
   const bool founded = std::any_of(nodes_.begin(), nodes_.end(), [](const Node& other) {
     return other.engine != nullptr && other.engine->coordinator() != nullptr;
   });
-  if (node >= draw_.founders && !founded && !draw_.stray) {
+  if (node >= draw_.founders && !founded && !draw_.stray && !draw_.founding) {
     in(draw_.paced(300ms), [this, node] { arrive(node); });
   } else if (!world_->is_on(node)) {
     boot(node);

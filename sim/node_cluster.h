@@ -42,13 +42,15 @@ class NodeCluster {
   // A stray founds a cluster of its own and is told, again and again, to join the others.
   bool is_stray(size_t node) const { return draw_.stray && node == draw_.founders; }
   bool is_home(size_t node) const;  // True if it is in the founders' cluster.
+  bool has_home() const { return !home_.empty(); }
   bool is_lost(size_t node) const { return is_stray(node) && !is_home(node); }
   node::Engine& engine(size_t node) { return *nodes_[node].engine; }
   const node::Engine& engine(size_t node) const { return *nodes_[node].engine; }
 
   void arrive(size_t node);  // A node starts for the first time.
   void crash(size_t node, uint64_t away_max_ms = 1500);
-  void put_back(size_t node);  // It ends, and starts again on a kept copy of its disk.
+  void put_back(size_t node);   // It ends, and starts again on a kept copy of its disk.
+  void lose_disk(size_t node);  // It ends, and starts again on an empty disk.
   node::EngineOptions options_of(size_t node) const;
   std::function<void(cluster::Weight, const std::string&)> log_of(size_t node);
   void stop(size_t node);  // As by SIGTERM: it ends by itself, and starts again some time later.
@@ -76,10 +78,14 @@ class NodeCluster {
   std::function<void(size_t node, const cluster::View&)> on_shown = [](size_t,
                                                                        const cluster::View&) {};
 
+  // The settings of the next process on that node are made.
+  std::function<void(size_t node, node::EngineOptions&)> on_options = [](size_t,
+                                                                         node::EngineOptions&) {};
+  // A node gives the record of its promise to found to its disk.
+  std::function<void(size_t node, const cluster::FoundingRecord&)> on_promise =
+      [](size_t, const cluster::FoundingRecord&) {};
+
   void check_foreigners();  // At the end of a run.
-  // A founder alone has founded a set that the others have given up. They wait for another founder,
-  // and people must help (docs/adr/0018).
-  bool has_orphan() const;
 
   uint64_t hash() const { return hash_; }  // A hash of everything that nodes have shown, in order.
   void count_at_end();
@@ -117,8 +123,7 @@ class NodeCluster {
   std::vector<Node> nodes_;
   // Removed members that were known to nodes that have crashed since.
   std::set<Incarnation> removed_;
-  ClusterId home_;                                     // The cluster of the founders.
-  std::map<size_t, std::vector<ClusterId>> given_up_;  // By each node, as its disk has it.
+  ClusterId home_;  // The one cluster of the founders that has had a leader.
   bool storming_ = true;
   uint64_t hash_ = 0;
 };

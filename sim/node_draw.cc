@@ -87,6 +87,33 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
   if (sighted) faults.wrong_sightings = random.unit() * 0.3;
 }
 
+// Short times and slow links and disks: much happens while a promise is on its way. There are fewer
+// than twice as many founders as are expected, or two clusters would be right.
+NodeDraw NodeDraw::of_founding(Random& random) {
+  NodeDraw draw(random, false);
+  draw.founding = true;
+  draw.removals = draw.forced = draw.stray = draw.strangers = draw.visits = false;
+  draw.addresses_change = draw.few_clocks_lie = false;
+  static constexpr size_t kFounders[] = {2, 3, 3, 3, 3, 4, 5};
+  draw.founders = kFounders[random.below(std::size(kFounders))];
+  draw.late = random.chance(0.4) ? random.between(1, draw.founders - 1) : 0;
+  static constexpr uint32_t kReplicas[] = {1, 3, 3, 3, 5};
+  draw.replica_count = kReplicas[random.below(std::size(kReplicas))];
+  const Duration t = std::chrono::milliseconds(random.between(500, 1500));
+  draw.timing = cluster::Timing::from(t, t * random.between(11, 40) / 10).value();
+  draw.faults = draw_faults(random, draw);
+  draw.faults.bandwidth = 0;
+  draw.faults.disk_error = 0;
+  if (random.chance(0.5)) draw.faults.sync_max = draw.timing.raft_base / 4;
+  if (random.chance(0.5)) draw.faults.latency_max = draw.timing.raft_base / 4;
+  draw.slow_engine = draw.slow_disk = SIZE_MAX;
+  draw.constants.clear();
+  for (size_t node = 0; node < draw.nodes(); ++node) {
+    draw.constants.push_back(draw_constants(random, node, false));
+  }
+  return draw;
+}
+
 void NodeDraw::draw_wild(Random& random) {
   static constexpr size_t kFounders[] = {1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7};
   founders = kFounders[random.below(std::size(kFounders))];
@@ -127,6 +154,7 @@ std::string NodeDraw::text() const {
   const auto say = [&](bool is, const std::string& what) {
     if (is) all += ", " + what;
   };
+  say(founding, "founding");
   say(stray, "stray");
   say(removals, forced ? "forced removals" : "removals");
   say(restores, "restores");

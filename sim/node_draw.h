@@ -19,6 +19,8 @@ namespace databridge::sim {
 struct NodeDraw {
   // `wild`: also draws rarer and harder cases; see draw_wild.
   NodeDraw(Random& random, bool wild);
+  // Of a run that is about the founding only.
+  static NodeDraw of_founding(Random& random);
 
   // Settings of one node. Nodes may differ in how they keep their log and state.
   struct Constants {
@@ -61,6 +63,7 @@ struct NodeDraw {
   std::vector<Constants> constants;
   bool sighted = false;         // The nodes find each other by a discovery source, without seeds.
   bool few_clocks_lie = false;  // Fewer clocks than a majority are wrong, each by another length.
+  bool founding = false;        // The late nodes are founders like the others, and too many.
 
  private:
   void draw_wild(Random& random);

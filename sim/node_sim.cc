@@ -122,7 +122,7 @@ RunResult NodeSim::run() {
   if (checker.violation()) {
     result.violation = checker.violation();
   } else if (const std::string what = missing(); !what.empty()) {
-    if (!cluster_.has_orphan()) result.violation = "not whole again after the storm: " + what;
+    result.violation = "not whole again after the storm: " + what;
   } else {
     for (size_t node = 0; node < cluster_.size(); ++node) {
       if (!cluster_.is_lost(node)) checker.check_all(cluster_.engine(node).view()->state);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sim/found_sim.h"
 #include "sim/node_checker.h"
 #include "sim/node_draw.h"
 #include "sim/node_ledger.h"
@@ -21,6 +22,27 @@ TEST(NodeSim, TheSameSeedGivesTheSameTrace) {
     EXPECT_EQ(once.totals, again.totals);
     EXPECT_EQ(once.drawn, again.drawn);
     EXPECT_NE(once.trace_hash, run_node(seed + 100, 1000).trace_hash);
+  }
+}
+
+TEST(FoundSim, TheSameSeedGivesTheSameTrace) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    const RunResult once = run_found(seed, 1000);
+    const RunResult again = run_found(seed, 1000);
+    EXPECT_FALSE(once.violation) << "seed " << seed << ": " << *once.violation;
+    EXPECT_EQ(once.trace_hash, again.trace_hash);
+    EXPECT_EQ(once.totals, again.totals);
+    EXPECT_EQ(once.drawn, again.drawn);
+  }
+}
+
+// Two clusters would be right if there were twice as many founders as are expected.
+TEST(NodeDraw, DrawsFewerThanTwiceTheFounders) {
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    Random random(seed);
+    const NodeDraw draw = NodeDraw::of_founding(random);
+    EXPECT_LT(draw.nodes(), 2 * draw.founders);
+    EXPECT_EQ(draw.constants.size(), draw.nodes());
   }
 }
 
