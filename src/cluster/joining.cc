@@ -108,7 +108,7 @@ void Joining::founded(const Founded& founded, const Turn& turn) {
     turn.effects.push_back(Dial{member.address});
   }
   // Nodes that found each other by sightings have no seeds. The log does not name the founders'
-  // addresses yet, and a visit to one of them would end with the link.
+  // addresses yet, and who is found where a founder was has the better claim to its name.
   peers_.add_seeds(others);
   // The log has no member yet. After a restart a node without seeds would dial nobody.
   if (!others.empty()) turn.effects.push_back(Persist{kMembersKey, lines_of(others)});

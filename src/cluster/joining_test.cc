@@ -148,6 +148,31 @@ TEST_F(JoiningTest, AClusterIsJoinedWhereItsMemberWasSighted) {
   EXPECT_EQ(all<Enter>(is_answered({ClusterId("other"), node(1), {info_of(1)}, {}})).size(), 1u);
 }
 
+// It has no seeds, and the log does not name the founders yet.
+TEST_F(JoiningTest, AFounderIsExpectedWhereItWasWhenTheClusterWasFounded) {
+  Joining::Options options;
+  options.self = options.discovery.self = info_of(4);
+  options.discovery.expect = 2;
+  Peers others{{.self = node(4), .patience = 10s, .lonely = 30s, .seeds = {}}, now};
+  Joining founder(options, others);
+  Effects effects;
+  founder.start(turn(effects));
+  founder.on_sighted({{sighting(1)}}, turn(effects));
+  founder.on_link({LinkState::up, info_of(1).address, node(1), 1, {}, false, 0, {}, {}}, now);
+  ProbeReply reply;
+  reply.self = info_of(1);
+  reply.known = {info_of(1), info_of(4)};
+  founder.on_probe_reply(node(1), reply, turn(effects));
+  reply.promised = {node(1), node(4)};
+  reply.attempts = {1, 1};
+  const auto promised = all<Persist>(effects);
+  ASSERT_EQ(promised.size(), 1u);
+  founder.promise_durable(decode_founding_record(promised.at(0).value).value(), now);
+  founder.on_probe_reply(node(1), reply, turn(effects));
+  ASSERT_EQ(all<Found>(effects).size(), 1u) << founder.note();
+  EXPECT_TRUE(others.is_seed(info_of(1).address));
+}
+
 TEST_F(JoiningTest, ASightingAloneJoinsNothing) {
   Effects effects;
   joining->on_sighted({{sighting(1, "other")}}, turn(effects));

@@ -289,10 +289,14 @@ bool Peers::succeeds(Incarnation who, const Peer& peer, const Process& after, co
   // link to it for T, nothing was acknowledged to it for so long, and it can hold no lease.
   const bool is_silent = !is_linked_to(who, before) && now - peer.reached >= options_.patience;
   if (after.boot <= before.boot) {
+    // Before a founder is admitted, the state cannot say which of its starts is right. A process
+    // that only dialled us with a high boot must not keep it out for ever. One that this node found
+    // by itself does: what starts below it is an older copy, and may have voted.
+    if (member == nullptr) return is_silent && !peer.is_found;
     // A copy was let in while the original was not heard, and has ended; or a process lied. The
     // state knows better.
     const bool is_gone = is_silent || deaths_.has_ended(who, before.boot);
-    return is_gone && member != nullptr && !before.is(member->info.boot, member->info.start);
+    return is_gone && !before.is(member->info.boot, member->info.start);
   }
   if (has_ended(who, peer, before, after)) return true;
   const bool said_goodbye = member != nullptr && member->health == Health::stopped &&

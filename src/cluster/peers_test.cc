@@ -418,6 +418,29 @@ TEST_F(PeersTest, WhoWasFoundBeforeItKnewOfTheClusterIsNotDisplacedByAForger) {
   EXPECT_EQ(hear(2, 1, 11), Standing::member);
 }
 
+// Nothing of a founder is in the state yet, and this node has no address for it.
+TEST_F(PeersTest, AForgerKeepsAFounderOutForTAtMost) {
+  peers->add_known({node(9)});
+  EXPECT_EQ(greet(9, 5, 55, home(9)).standing, Standing::member) << "nobody knows better";
+  EXPECT_EQ(link({"elsewhere", 1}, 9, 1, 11, home(9)).standing, Standing::waits);
+  now += timing.heartbeat_timeout - 1ms;
+  greet(9, 5, 55, home(9));
+  EXPECT_EQ(hear(9, 1, 11), Standing::waits);
+  now += 1ms;
+  EXPECT_EQ(hear(9, 1, 11), Standing::member);
+  EXPECT_EQ(greet(9, 5, 55, home(9)).standing, Standing::waits);
+}
+
+TEST_F(PeersTest, AnOlderCopyOfAFounderThatWasFoundIsNotHeard) {
+  const Address seed{"seed", 1};
+  peers->add_known({node(9)});
+  link(seed, 9, 5, 55, home(9));
+  peers->link_down({LinkState::lost, seed, node(9), 5, cluster, false, 55, {}, {}}, turn());
+  now += timing.heartbeat_timeout;
+  EXPECT_EQ(hear(9, 4, 44), Standing::waits);
+  EXPECT_EQ(hear(9, 6, 66), Standing::member);
+}
+
 TEST_F(PeersTest, ALinkThatIsUpIsNoSilence) {
   link(info_of(2).address, 2, 1, 11, home(2));
   now += 3 * timing.heartbeat_timeout;
