@@ -3,6 +3,7 @@
 #include "sim/found_sim.h"
 #include "sim/node_sim.h"
 #include "sim/raft_sim.h"
+#include "sim/recovery_sim.h"
 
 namespace databridge::sim {
 
@@ -10,6 +11,7 @@ const std::vector<RunKind>& kinds() {
   static const std::vector<RunKind> all{
       {"raft",
        run_raft,
+       4,
        {{"vote_twice"},
         {"vote_before_persist"},
         {"vote_for_shorter_log"},
@@ -33,6 +35,7 @@ const std::vector<RunKind>& kinds() {
         {"any_term_goes"}}},
       {"node",
        run_node,
+       4,
        {{"elect_with_half"},
         {"append_without_log_check"},
         {"commit_before_own_sync"},
@@ -73,6 +76,7 @@ const std::vector<RunKind>& kinds() {
 
       {"wild",
        run_wild,
+       4,
        {{"consumed_comes_back"},
         {"forgets_bindings"},
         {"takes_doubles"},
@@ -83,8 +87,22 @@ const std::vector<RunKind>& kinds() {
         {"looks_beside_the_link"},
         {"any_number_is_it"},
         {"holes_are_text"}}},
-
-      {"found", run_found, {{"promises_before_disk"}, {"orphan_stays"}}},
+      {"recovery",
+       run_recovery,
+       1,
+       {{"recovered_keeps_its_name"}, {"lives_on_when_fenced"}, {"generation_stays"}}},
+      {"found",
+       run_found,
+       4,
+       {{"promises_before_disk"},
+        {"promises_twice"},
+        {"forgets_promise"},
+        {"forgets_given_up"},
+        {"any_number_of_voters"},
+        {"everybody_founds"},
+        {"refuses_alone"},
+        {"founds_with_the_silent"},
+        {"orphan_stays"}}},
   };
   return all;
 }

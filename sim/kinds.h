@@ -15,6 +15,7 @@ struct Canary {
 struct RunKind {
   const char* name;
   RunResult (*run)(uint64_t seed, size_t steps);
+  uint64_t weight;  // Its part of the runs when several kinds share them.
   std::vector<Canary> canaries;
 };
 

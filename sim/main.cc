@@ -28,7 +28,7 @@ namespace {
 struct Asked {
   std::string kind = "all";
   uint64_t seed = 1;
-  uint64_t runs = 8000;
+  uint64_t runs = 8500;
   size_t steps = 3000;
   unsigned threads = 0;
   std::string canary;
@@ -125,11 +125,18 @@ bool run_kind(const RunKind& kind, const Asked& asked, uint64_t runs) {
   return good;
 }
 
-#ifdef DATABRIDGE_CANARIES
-// As many runs as a kind gets when all kinds share them, so that a run with defaults finds the
-// same.
-uint64_t share_of(const Asked& asked) { return std::max<uint64_t>(1, asked.runs / kinds().size()); }
+bool is_asked(const RunKind& kind, const Asked& asked) {
+  return asked.kind == "all" || asked.kind == kind.name;
+}
 
+// The kinds share the runs. With defaults, a canary gets as many as its kind does.
+uint64_t share_of(const RunKind& kind, const Asked& asked) {
+  uint64_t all = 0;
+  for (const RunKind& one : kinds()) all += is_asked(one, asked) ? one.weight : 0;
+  return std::max<uint64_t>(1, asked.runs * kind.weight / all);
+}
+
+#ifdef DATABRIDGE_CANARIES
 // The first run that fails with the planted bug and passes without it: a run that fails anyway
 // proves nothing. `outcome.runs` counts all runs that were tried.
 Outcome first_broken_by(const Canary& bird, const RunKind& kind, Asked asked, uint64_t runs) {
@@ -156,7 +163,7 @@ bool find_canary(const RunKind& kind, const Canary& bird, Asked asked) {
   const pid_t child = ::fork();
   if (child == 0) {
     asked.canary = bird.name;
-    const Outcome outcome = first_broken_by(bird, kind, asked, share_of(asked));
+    const Outcome outcome = first_broken_by(bird, kind, asked, share_of(kind, asked));
     if (outcome.violated) {
       fmt::print("canary {}: found after {} runs, seed {}: {}\n", bird.name, outcome.runs,
                  outcome.seed, outcome.what);
@@ -184,7 +191,7 @@ int find_canaries([[maybe_unused]] const Asked& asked) {
   bool good = true;
   size_t sought = 0;
   for (const RunKind& kind : kinds()) {
-    if (asked.kind != "all" && asked.kind != kind.name) continue;
+    if (!is_asked(kind, asked)) continue;
     for (const Canary& bird : kind.canaries) {
       if (asked.canary != "all" && asked.canary != bird.name) continue;
       ++sought;
@@ -210,18 +217,16 @@ int run(Asked asked) {
   std::fflush(nullptr);
   if (!asked.canary.empty()) return find_canaries(asked);
 
-  std::vector<const RunKind*> chosen;
+  bool good = true;
+  size_t chosen = 0;
   for (const RunKind& kind : kinds()) {
-    const bool is_asked = asked.kind == "all" || asked.kind == kind.name;
-    if (is_asked) chosen.push_back(&kind);
+    if (!is_asked(kind, asked)) continue;
+    ++chosen;
+    good &= run_kind(kind, asked, share_of(kind, asked));
   }
-  if (chosen.empty()) {
+  if (chosen == 0) {
     fmt::print(stderr, "no such kind: {}\n", asked.kind);
     return 2;
-  }
-  bool good = true;
-  for (const RunKind* kind : chosen) {
-    good &= run_kind(*kind, asked, std::max<uint64_t>(1, asked.runs / chosen.size()));
   }
   fmt::print("seed {}: {}\n", asked.seed, good ? "nothing found" : "FOUND SOMETHING");
   return good ? 0 : 1;
@@ -233,7 +238,8 @@ int run(Asked asked) {
 int main(int argc, char** argv) {
   databridge::sim::Asked asked;
   CLI::App app("databridge-sim: simulated clusters, checked after every step");
-  app.add_option("--kind", asked.kind, "raft, node, wild, found or all")->capture_default_str();
+  app.add_option("--kind", asked.kind, "raft, node, wild, found, recovery or all")
+      ->capture_default_str();
   app.add_option("--seed", asked.seed, "of the first run; run i uses seed + i")
       ->capture_default_str();
   app.add_option("--runs", asked.runs, "over all kinds together")->capture_default_str();

@@ -263,6 +263,28 @@ void NodeChecker::answered_once(const std::string& request, LogIndex index) {
        ", and with " + std::to_string(index));
 }
 
+bool NodeChecker::is_known_as(LogIndex version, uint64_t hash) const {
+  const auto known = hashes_.find(version);
+  return known == hashes_.end() || known->second == hash;
+}
+
+void NodeChecker::recovered(LogIndex common) {
+  const auto is_after = [common](const auto& one) { return one.second > common; };
+  leaders_.clear();
+  std::erase_if(entries_, [common](const auto& one) { return one.first.first > common; });
+  logs_.clear();
+  hashes_.erase(hashes_.upper_bound(common), hashes_.end());
+  versions_.clear();
+  std::erase_if(members_, is_after);
+  std::erase_if(removed_, is_after);
+  epochs_.clear();
+  std::erase_if(acknowledged_, [common](const auto& one) { return one.second.second > common; });
+  std::erase_if(answered_once_, is_after);
+  acknowledged_upto_ = std::min(acknowledged_upto_, common);
+  acknowledged_at_.clear();
+  moves_seen_ = std::min(moves_seen_, common);
+}
+
 void NodeChecker::check_all(const State& state) {
   if (strict && ledger_.version() < state.version())
     fail("the ledger lacks entries that were committed");

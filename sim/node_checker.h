@@ -77,6 +77,12 @@ class NodeChecker {
   // nullopt: it has not arrived.
   std::optional<uint64_t> epoch_of(const std::string& flow_file) const;
 
+  // True unless some node has shown another state at that index.
+  bool is_known_as(LogIndex version, uint64_t hash) const;
+  // A new generation begins with a log that has the same entries as the old one up to `common`.
+  // What came after that is lost. But the epochs that ran before stay older than all that come.
+  void recovered(LogIndex common);
+
   // At the end of a run: every acknowledged key is there, and nothing took effect twice.
   void check_all(const State& state);
 

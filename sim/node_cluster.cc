@@ -4,7 +4,10 @@
 
 #include "base/check.h"
 #include "cluster/joining.h"
+#include "model/generation.h"
 #include "node/raft_coordinators.h"
+#include "node/raft_log_store.h"
+#include "node/recovery.h"
 
 namespace databridge::sim {
 namespace {
@@ -91,10 +94,13 @@ NodeCluster::NodeCluster(const NodeDraw& draw, uint64_t seed) : draw_(draw), nod
 void NodeCluster::check_foreigners() {
   for (size_t node = 0; node < size(); ++node) {
     if (!world_->is_on(node)) continue;
-    if (nodes_[node].foreigners_noted > 1) checker_.fail("another cluster was noted twice");
+    for (const std::string& noted : nodes_[node].foreigners_noted) {
+      if (nodes_[node].foreigners_noted.count(noted) == 1) continue;
+      checker_.fail("the other cluster " + noted + " was noted twice");
+    }
     if (!world_->was_shown_foreigner(node)) continue;
     count("foreigners shown");
-    if (nodes_[node].foreigners_noted == 0) {
+    if (nodes_[node].foreigners_noted.empty()) {
       checker_.fail(id_of(node).value + " saw another cluster and did not say so");
     }
   }
@@ -179,7 +185,11 @@ std::function<void(cluster::Weight, const std::string&)> NodeCluster::log_of(siz
   return [this, node](cluster::Weight, const std::string& text) {
     // Flow files on their way to a node that is gone for good may come twice, if the log says so.
     if (text.ends_with("perhaps twice")) checker_.may_repeat = true;
-    if (text.ends_with("clusters never merge")) ++nodes_[node].foreigners_noted;
+    constexpr std::string_view kForeign = " belongs to the cluster ";
+    if (text.ends_with("clusters never merge")) {
+      const size_t name = text.find(kForeign) + kForeign.size();
+      nodes_[node].foreigners_noted.insert(text.substr(name, text.find(',', name) - name));
+    }
     if (text.ends_with("can never have a leader")) count("orphans");
     if (on_node_log == nullptr) return;
     on_node_log(std::chrono::milliseconds(world_->now().time_since_epoch() / 1ms), node, text);
@@ -193,7 +203,8 @@ void NodeCluster::boot(size_t node) {
   options.log = log_of(node);
   options.heritage = place.heritage;
   look_at_log(node);
-  place.foreigners_noted = 0;
+  place.foreigners_noted.clear();
+  place.was_removed = false;
   goodbyes_.begins(node);
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
@@ -213,8 +224,65 @@ void NodeCluster::inherit(size_t node) {
   CHECK(renounced.has_value());
   if (!*renounced) return;
   nodes_[node].heritage = {(*renounced)->node, (*renounced)->members};
-  nodes_[node].is_older = false;
+  nodes_[node].is_older = nodes_[node].is_of_before = false;
   world_->wipe(node);
+}
+
+void NodeCluster::power_off(size_t node) {
+  nodes_[node].is_held_off = true;
+  if (is_on(node)) end_process(node, 1);
+}
+
+void NodeCluster::let_on(size_t node) {
+  nodes_[node].is_held_off = false;
+  if (!is_on(node)) boot(node);
+}
+
+void NodeCluster::wipe(size_t node) {
+  world_->wipe(node);
+  nodes_[node].wiped = true;
+  nodes_[node].is_of_before = false;
+  nodes_[node].heritage = {};
+}
+
+// How far the log of the node that is off agrees with what nodes have shown.
+LogIndex NodeCluster::common_with(size_t survivor) {
+  node::RaftLogStore log;
+  const auto restored = log.load(world_->env_of(survivor).store);
+  CHECK(restored.has_value());
+  State state;
+  if (!restored->snapshot.data.empty()) {
+    state = State::from_snapshot(restored->snapshot.data).value();
+  }
+  LogIndex common = state.version();
+  for (const raft::Entry& entry : restored->entries) {
+    if (entry.index <= state.version()) continue;
+    if (entry.kind == raft::Entry::Kind::command) {
+      state.apply(entry.index, decode_command(entry.data.view()).value(), entry.data.view());
+    } else {
+      state.skip(entry.index);
+    }
+    if (!checker_.is_known_as(entry.index, state.hash())) break;
+    common = entry.index;
+  }
+  return common;
+}
+
+LogIndex NodeCluster::recover(size_t survivor) {
+  env::Store& store = world_->env_of(survivor).store;
+  const LogIndex common = common_with(survivor);
+  env::Batch batch;
+  const auto name = node::begin_generation(store, batch);
+  CHECK(name.has_value());
+  world_->write_disk(survivor, batch);
+  home_ = *name;
+  checker_.recovered(common);
+  goodbyes_.forget_after(common);
+  for (size_t node = 0; node < size(); ++node) {
+    nodes_[node].is_of_before = node != survivor && !nodes_[node].wiped;
+    nodes_[node].is_older = nodes_[node].is_of_before;
+  }
+  return common;
 }
 
 void NodeCluster::put_back(size_t node) {
@@ -267,7 +335,7 @@ void NodeCluster::end_process(size_t node, uint64_t away_max_ms) {
   }
   const Duration away = some_ms(1, away_max_ms);
   in(away, [this, node] {
-    if (!world_->is_on(node)) boot(node);
+    if (!world_->is_on(node) && !nodes_[node].is_held_off) boot(node);
   });
   if (storming_) on_crashed(node, away);
 }
@@ -313,9 +381,11 @@ void NodeCluster::turn(size_t node) {
   // A set may be founded by some of its founders only. Of all these clusters one can have a leader.
   if (view->commit > 0 && !is_stray(node)) {
     if (home_.empty()) home_ = view->cluster;
-    if (view->cluster != home_) checker_.fail("two clusters of the founders have had a leader");
+    if (view->cluster != home_ && !is_of_before(node)) {
+      checker_.fail("two clusters of the founders have had a leader");
+    }
   }
-  if (!is_lost(node)) {
+  if (!is_lost(node) && !is_of_before(node)) {
     checker_.observe(node, *view, leading);
     on_shown(node, *view);
     look_for_promises(node, *view);
@@ -336,7 +406,7 @@ void NodeCluster::look_for_promises(size_t node, const cluster::View& view) {
 }
 
 void NodeCluster::look_at(size_t node, const env::Batch& batch) {
-  if (is_lost(node)) return;
+  if (is_lost(node) || is_of_before(node)) return;
   for (const env::Write& write : batch.writes) {
     if (write.space == env::Space::meta && write.key == cluster::Joining::kFoundingKey) {
       const auto record = cluster::decode_founding_record(write.value);
@@ -356,7 +426,7 @@ void NodeCluster::look_at(size_t node, const env::Batch& batch) {
 // A process begins with the part of the log that its machine's disk has kept.
 void NodeCluster::look_at_log(size_t node) {
   checker_.unlogged(node, 0, UINT64_MAX);
-  if (is_stray(node)) return;
+  if (is_stray(node) || is_of_before(node)) return;
   const auto read = world_->env_of(node).store.scan(env::Space::raft_log, "", "",
                                                     [&](BytesView, BytesView record) {
                                                       checker_.logged(node, record);

@@ -49,6 +49,16 @@ class NodeCluster {
 
   void arrive(size_t node);  // A node starts for the first time.
   void crash(size_t node, uint64_t away_max_ms = 1500);
+  // It ends, and stays off until let_on().
+  void power_off(size_t node);
+  void let_on(size_t node);
+  void wipe(size_t node);  // The disk of a node that is off.
+  // The node, which is off, begins a new generation. All others belong to the one before, until
+  // they have given up their disks. Returns the entry up to which nothing is lost that nodes have
+  // shown.
+  LogIndex recover(size_t survivor);
+  // A copy of a node, on the spare machine, is of none.
+  bool is_of_before(size_t node) const { return node < size() && nodes_[node].is_of_before; }
   void put_back(size_t node);   // It ends, and starts again on a kept copy of its disk.
   void lose_disk(size_t node);  // It ends, and starts again on an empty disk.
   node::EngineOptions options_of(size_t node) const;
@@ -98,13 +108,16 @@ class NodeCluster {
     bool was_removed = false;  // Its process has ended with the message that it was removed.
     bool came_back = false;    // After that, another process was started on the same disk.
     bool wiped = false;        // After that, another process was started on an empty disk.
-    int foreigners_noted = 0;  // By the present process.
-    bool is_older = false;     // Its disk was put back to an older copy.
+    std::multiset<std::string> foreigners_noted;  // Their clusters, by the present process.
+    bool is_older = false;                        // Its disk was put back to an older copy.
+    bool is_held_off = false;                     // Nobody starts it.
+    bool is_of_before = false;                    // Its disk is of the generation before.
     node::EngineOptions::Heritage heritage;
   };
 
   static void nothing(const cluster::Answer&) {}
   void inherit(size_t node);
+  LogIndex common_with(size_t survivor);
   void begin_slowness();
   void boot(size_t node);
   void end_process(size_t node, uint64_t away_max_ms);

@@ -87,6 +87,17 @@ NodeDraw::NodeDraw(Random& random, bool wild_too) : wild(wild_too) {
   if (sighted) faults.wrong_sightings = random.unit() * 0.3;
 }
 
+NodeDraw draw_recovery(Random& random) {
+  NodeDraw draw(random, false);
+  draw.late = 0;
+  draw.stray = draw.removals = draw.forced = draw.visits = draw.few_clocks_lie = false;
+  draw.restores = true;  // Flow files that came from a lost part of the log may come again.
+  draw.addresses_change = draw.strangers = draw.sighted = false;
+  draw.faults.bandwidth = 0;
+  if (draw.founders == 5 && random.chance(0.5)) draw.replica_count = 5;
+  return draw;
+}
+
 // Short times and slow links and disks: much happens while a promise is on its way. There are fewer
 // than twice as many founders as are expected, or two clusters would be right.
 NodeDraw NodeDraw::of_founding(Random& random) {

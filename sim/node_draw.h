@@ -69,4 +69,7 @@ struct NodeDraw {
   void draw_wild(Random& random);
 };
 
+// For runs in which a cluster is recovered: no other act of people is under way.
+NodeDraw draw_recovery(Random& random);
+
 }  // namespace databridge::sim

@@ -16,6 +16,10 @@ class NodeGoodbyes {
   // Its process has ended as it was told. Returns true if its state had its goodbye by then.
   bool ended(size_t node, Incarnation who, uint64_t boot, const State& state);
   void begins(size_t node) { away_.erase(node); }
+  // A recovery has lost all entries after that one.
+  void forget_after(LogIndex last) {
+    std::erase_if(away_, [last](const auto& one) { return one.second.since > last; });
+  }
   void look_at(const cluster::View& view, NodeChecker& checker) const;
 
  private:

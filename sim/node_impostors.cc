@@ -117,10 +117,15 @@ void NodeImpostors::forge(size_t node) {
 void NodeImpostors::begin() {
   // Other nodes must be there that know what the disk has lost.
   if (cluster_.draw().founders < 3 || cluster_.draw().replica_count < 3) return;
-  // A single voter, after removals, needs no other vote: it leads again before it is told.
+  // A single voter, after removals, needs no other vote: it leads again before it is told. And two
+  // need both: the one that is left could not replace the other.
   size_t voters = 0;
-  cluster_.engine(0).view()->state.members().each(
-      [&](const Incarnation&, const Member& member) { voters += member.voter; });
+  for (size_t node = 0; node < cluster_.size(); ++node) {
+    if (!cluster_.is_on(node) || cluster_.is_lost(node)) continue;
+    const auto* coordinator = cluster_.engine(node).coordinator();
+    if (coordinator == nullptr || !coordinator->leads()) continue;
+    voters = coordinator->consensus(cluster_.world().now(), 0).voters.size();
+  }
   if (voters < 3) return;
   const uint64_t dice = cluster_.random().below(4);
   const size_t node = cluster_.random().below(cluster_.draw().founders);

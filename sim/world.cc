@@ -146,6 +146,11 @@ void World::wipe(NodeIndex node) {
   machines_[node]->inode += 100;
 }
 
+void World::write_disk(NodeIndex node, const env::Batch& batch) {
+  CHECK(!is_on(node));
+  SimStore(*this, node, machines_[node]->disk).write(batch);
+}
+
 void World::keep_disk(NodeIndex node) { machines_[node]->kept = machines_[node]->disk; }
 
 void World::put_back(NodeIndex node) {

@@ -87,7 +87,8 @@ class World {
   bool is_on(NodeIndex node) const;
   void pause(NodeIndex node, Duration how_long);
   bool is_paused(NodeIndex node) const;
-  void wipe(NodeIndex node);       // The disk is lost.
+  void wipe(NodeIndex node);                                 // The disk is lost.
+  void write_disk(NodeIndex node, const env::Batch& batch);  // Of a machine that is off.
   void keep_disk(NodeIndex node);  // Keeps a copy of the disk as it is now.
   void put_back(NodeIndex node);   // Gives the disk the kept content again.
   // Makes another data directory with the same content.
@@ -106,8 +107,7 @@ class World {
   // No message passes between the two groups, and no node is told. `rejects`: as with a firewall
   // that resets connections and refuses new ones, like the kernel of a dead process.
   void partition(const std::set<NodeIndex>& one_side, bool rejects = false);
-  // No message passes from `from` to the others; messages in the other direction pass. So no new
-  // connection can be made.
+  // No message passes from `from` to the others, so no new connection can be made; others pass.
   void partition_one_way(const std::set<NodeIndex>& from);
   void heal();
   void cut_link(NodeIndex from, NodeIndex to);  // A reset: the dialler learns of it and redials.

@@ -32,10 +32,10 @@ class SimStore final : public env::Store {
   // The power goes. Some of the unsynced batches may have reached the disk: the first ones, and
   // only whole ones.
   uint64_t lose_unsynced();
+  void write(const env::Batch& batch);  // At once.
 
  private:
   void begin_sync();
-  void write(const env::Batch& batch);
 
   World& world_;
   World::NodeIndex node_;

@@ -105,6 +105,7 @@ int run(int argc, const char* const* argv) {
   add_snapshot_commands(app, chosen);
   add_token_commands(app, chosen);
   add_certs_commands(app, chosen);
+  add_recover_commands(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RequiredError& error) {

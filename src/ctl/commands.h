@@ -42,6 +42,7 @@ void add_event_commands(CLI::App& app, Command& chosen);
 void add_snapshot_commands(CLI::App& app, Command& chosen);
 void add_token_commands(CLI::App& app, Command& chosen);
 void add_certs_commands(CLI::App& app, Command& chosen);
+void add_recover_commands(CLI::App& app, Command& chosen);
 
 // The whole program except main(): arguments in, exit code out.
 int run(int argc, const char* const* argv);

@@ -90,6 +90,17 @@ Result<void> DataDir::take_lock() {
   return write_all(lock_fd_, pid, file);
 }
 
+Result<void> DataDir::check_owner(const std::string& path) {
+  struct stat info {};
+  if (::stat((path + "/format").c_str(), &info) != 0) {
+    return fail(Code::not_found, path + ": this is not the data directory of a node");
+  }
+  if (info.st_uid == ::geteuid()) return {};
+  return fail(Code::forbidden,
+              fmt::format("{} belongs to the user with the id {}: run this command as that user",
+                          path, info.st_uid));
+}
+
 Result<std::string> DataDir::set_aside(const std::string& path, const std::string& heritage) {
   DataDir directory;
   directory.path_ = path;

@@ -33,6 +33,10 @@ class DataDir {
   // unprocessable, corrupt, io.
   Result<void> open(const std::string& path);
 
+  // For tools that open the directory of a stopped node: they must be run by its user, or the node
+  // could not write the files that they make. Codes: not_found, forbidden.
+  static Result<void> check_owner(const std::string& path);
+
   // Moves the content of the directory into a folder in it, `older-copy-N`, and begins a new one.
   // Returns the path of that folder. No other process may have the directory open. After a crash in
   // between, the next open() finishes the move. `heritage` is left for the next incarnation.
