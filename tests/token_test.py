@@ -129,11 +129,12 @@ class Tokens(unittest.TestCase):
         # A check changes nothing, and there is an event that says who asked for it.
         self.assertEqual(self.status_with(node, operate, "POST",
                                           f"/api/cluster/nodes/{node.name}/check"), 200)
-        asked = wait_until(lambda: [e["data"] for e in node.get(
-            "/api/cluster/events?limit=10000")["events"] if e["type"] == "action_asked"], 5,
-            "the event is there")
-        self.assertEqual(asked, [{"action": "node_check", "subject": node.name,
-                                  "by": operate[4:16], "byAddress": "127.0.0.1"}])
+        # So it is for the backup that the admin has taken.
+        asked = [(e["data"]["action"], e["data"]["subject"], e["data"]["by"], e["data"]["byAddress"])
+                 for e in node.get("/api/cluster/events?limit=10000")["events"]
+                 if e["type"] == "action_asked"]
+        self.assertEqual(asked, [("backup", node.name, f"first ({self.admin[4:16]})", "127.0.0.1"),
+                                 ("node_check", node.name, operate[4:16], "127.0.0.1")])
         self.assertIn(f"audit: refused PUT /api/cluster/config/role by {read[4:16]}",
                       node.log_tail(400))
         wait_until(lambda: f" {operate[4:16]}\n" in self.text(node.access_log), 5, "the access log")
