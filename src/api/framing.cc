@@ -61,12 +61,31 @@ Framing::Part Framing::next(std::string_view bytes) {
     return {n, true};
   }
   for (size_t i = 0; i < bytes.size(); ++i) {
+    i += take_run(bytes.substr(i));
+    if (i == bytes.size()) break;
     const State before = state_;
     if (const auto wrong = step(static_cast<unsigned char>(bytes[i]))) return {i, false, wrong};
     if (before == State::end_lf || before == State::start_lf || state_ == State::chunk)
       return {i + 1, true};
   }
   return {bytes.size()};
+}
+
+// Targets and values may be long, so their bytes are taken as runs, up to the first byte that ends
+// one or is wrong. Returns the length of the run.
+size_t Framing::take_run(std::string_view bytes) {
+  const auto run_of = [bytes](auto&& belongs) {
+    size_t length = 0;
+    while (length < bytes.size() && belongs(static_cast<unsigned char>(bytes[length]))) ++length;
+    return length;
+  };
+  if (state_ == State::target && target_given_) {
+    return run_of([](unsigned char c) { return c > 0x20 && c != 0x7f; });
+  }
+  if (state_ != State::value || trailer_) return 0;  // The bytes of a trailer are counted.
+  const size_t length = run_of(is_text);
+  value_.append(bytes.substr(0, std::min(length, kValueMax - value_.size())));
+  return length;
 }
 
 std::optional<std::string_view> Framing::step(unsigned char c) {

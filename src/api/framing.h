@@ -65,6 +65,7 @@ class Framing {
     chunk_end_lf,
   };
 
+  size_t take_run(std::string_view bytes);
   std::optional<std::string_view> step(unsigned char c);
   std::optional<std::string_view> request_line(unsigned char c);
   std::optional<std::string_view> field(unsigned char c);
