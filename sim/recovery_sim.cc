@@ -66,6 +66,7 @@ class RecoverySim {
   NodeStorm storm_{cluster_};
   std::vector<Fate> fates_;
   std::optional<size_t> survivor_;
+  bool is_over_ = false;  // No node can be the survivor.
   uint64_t writes_ = 0;
 };
 
@@ -173,7 +174,11 @@ std::optional<size_t> RecoverySim::best_survivor() const {
 
 void RecoverySim::recover() {
   survivor_ = best_survivor();
-  if (!survivor_) return;
+  if (!survivor_) {
+    cluster_.count("nobody to recover with");
+    is_over_ = true;
+    return;
+  }
   const node::Survey chosen = survey_of(*survivor_);
   std::vector<node::Survey> others;
   for (size_t node = 0; node < cluster_.size(); ++node) {
@@ -237,8 +242,9 @@ void RecoverySim::wait_until_well() {
   const Instant deadline = world.now() + 40 * timing.heartbeat_timeout +
                            4 * timing.election_timeout + draw_.paced(40s) + 60s;
   while (!cluster_.checker().violation() && world.step() && world.now() < deadline) {
-    const bool is_over = survivor_ && !cluster_.storming();
-    if (world.steps() % 256 == 0 && is_over && missing().empty()) return;
+    if (is_over_) return;
+    const bool may_be_well = survivor_ && !cluster_.storming();
+    if (world.steps() % 256 == 0 && may_be_well && missing().empty()) return;
   }
 }
 

@@ -2,8 +2,9 @@
 // (docs/adr/0022-a-new-generation.md).
 //
 // A run begins with an ordinary cluster and some work. Then most of its nodes lose power at once.
-// Some lose their disks, some come back with them early, late or never off. One stopped node begins
-// a new generation. In the end all nodes must be members of it.
+// Some of these lose their disks, too. Others come back with theirs later, and a minority may never
+// have been off. One stopped node begins a new generation. In the end all nodes must be members of
+// it.
 #pragma once
 
 #include "sim/run.h"

@@ -107,7 +107,7 @@ class World {
   // No message passes between the two groups, and no node is told. `rejects`: as with a firewall
   // that resets connections and refuses new ones, like the kernel of a dead process.
   void partition(const std::set<NodeIndex>& one_side, bool rejects = false);
-  // No message passes from `from` to the others, so no new connection can be made; others pass.
+  // No message passes from `from`; messages to it do. So no new connection can be made.
   void partition_one_way(const std::set<NodeIndex>& from);
   void heal();
   void cut_link(NodeIndex from, NodeIndex to);  // A reset: the dialler learns of it and redials.

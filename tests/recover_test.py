@@ -7,18 +7,11 @@ import shutil
 import subprocess
 import unittest
 
+from copies_test import TICKS
 from harness import CONTROL, Cluster, wait_until
 
 QUICK = ["--cluster-heartbeat-timeout=1s", "--cluster-election-timeout=3s",
          "--cluster-replica-count=5"]
-
-TICKS = """name: ticks
-processors:
-  - {name: source, type: GenerateFlowFile, properties: {interval: 100ms, content: x}}
-  - {name: sink, type: LogAttribute, properties: {prefix: TICK}}
-connections:
-  - {from: source, relationship: success, to: sink}
-"""
 
 
 def recover(*arguments, code=0):
@@ -103,7 +96,7 @@ class Recover(unittest.TestCase):
             self.assertEqual((log["flows"], log["processors"], log["keys"]), (1, 2, 1))
         text = recover("inspect", first.data_dir, second.data_dir)
         self.assertIn("The newest log here", text)
-        self.assertIn("Lost are writes that only nodes have which are not here", text)
+        self.assertIn("are lost if only other nodes have them", text)
 
         # Each refusal names its reason, and nothing has changed by then.
         lost = [node.name for node in others]
@@ -116,7 +109,11 @@ class Recover(unittest.TestCase):
         refused = recover("write", os.path.dirname(first.data_dir), code=1)
         self.assertIn("not the data directory of a node", refused)
         self.assertEqual(inspect(first.data_dir, second.data_dir), found)
+        # By force, on a copy: it is done, and says what it has passed over.
         copy = shutil.copytree(first.data_dir, first.data_dir + ".copy")
+        forced = recover("write", copy, "--force")
+        self.assertIn("forced, although", forced)
+        self.assertEqual(inspect(copy)["directories"][0]["generation"], 1)
         os.chown(os.path.join(copy, "format"), 65534, 65534)
         self.assertIn("belongs to the user with the id 65534", recover("inspect", copy, code=1))
 

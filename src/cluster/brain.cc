@@ -288,7 +288,6 @@ void Brain::on(const Sampled& input, const Turn&) {
 }
 
 // This node forgets all that it knows of the cluster that it gives up.
-// All that this node knows of a cluster that it gives up.
 void Brain::forget_cluster() {
   consensus_ = {};
   state_ = State();

@@ -114,8 +114,7 @@ void print_advice(const std::vector<Directory>& all) {
   const Directory& best = newest_of(all);
   fmt::print(
       "\nThe newest log here is that of {} ({}). If it begins a new generation, it keeps its {} "
-      "entries.\nLost are writes that only nodes have which are not here, and that came after its "
-      "entry {}.\n",
+      "entries.\nWrites after entry {} are lost if only other nodes have them.\n",
       best.survey.node.value, best.path, best.survey.last, best.survey.last);
   uint64_t queued = 0;
   for (const Directory& one : all) queued += &one == &best ? 0 : one.survey.queued;
@@ -168,6 +167,7 @@ int write(const Context& context, const Order& order) {
   if (!why.empty() && !(order.force && survivor.survey.is_member)) {
     return context.failed({Code::conflict, "no new generation: " + why});
   }
+  if (!why.empty()) fmt::print(stderr, "databridgectl: forced, although {}\n", why);
   env::Batch batch;
   const auto name = node::begin_generation(*survivor.store, batch);
   if (!name) return context.failed(name.error());
