@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import unittest
 
-from certificates import SecureNode, certs, offline_token
+from certificates import SecureNode, certs, offline_token, secure_all
 from harness import CLEAN, CONTROL, PROGRAM, Cluster, free_ports, wait_until
 
 TOKEN = re.compile(r"dbt_[0-9a-f]{12}_[0-9a-f]{64}")
@@ -140,6 +140,26 @@ class Tokens(unittest.TestCase):
         wait_until(lambda: f" {operate[4:16]}\n" in self.text(node.access_log), 5, "the access log")
         self.assertRegex(self.text(node.access_log),
                          rf"PUT /api/cluster/config/role 403 \S+ \S+ {read[4:16]}\n")
+
+    def test_an_event_says_who_asked_a_node_to_join(self):
+        with Cluster(start=False) as cluster:
+            secure_all(cluster)
+            first, second = cluster.nodes[:2]
+            for node in (first, second):
+                node.seeds = []
+                node.start()
+            for node in (first, second):
+                wait_until(lambda: node.status()["leader"], 20, node.name + " leads a cluster alone")
+            answer = second.api("POST", "/api/cluster/join",
+                                {"seeds": [f"127.0.0.1:{first.cluster_port}"]}, timeout=20)
+            self.assertEqual(answer.status, 200, answer)
+            for node in (first, second):
+                asked = wait_until(lambda: [e["data"] for e in node.get(
+                    "/api/cluster/events?limit=10000")["events"] if e["type"] == "action_asked"], 10,
+                    "the event is there")
+                self.assertEqual([(e["action"], e["subject"], e["byAddress"]) for e in asked],
+                                 [("join", second.name, "127.0.0.1")])
+                self.assertRegex(asked[0]["by"], r"^test \([0-9a-f]{12}\)$")
 
     def test_ctl_says_what_to_do(self):
         self.assertIn("--token-file", self.control("status", code=1))

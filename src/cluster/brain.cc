@@ -120,7 +120,9 @@ void Brain::on(const Tick&, const Turn& turn) {
     joining_.give_up_orphan(turn);
   }
   if (joining_.has_entered()) look_again(turn);
-  joining_.answer_join(turn);
+  if (auto noted = joining_.answer_join(turn)) {
+    serve(requests_.ask(std::move(*noted), soft(), turn), turn);
+  }
   admission_.announce(turn);
   mind_peers(turn);
   member_.tick(turn);
@@ -206,7 +208,7 @@ void Brain::on(const Installed& input, const Turn& turn) {
 
 void Brain::on(Asked& input, const Turn& turn) {
   if (auto* join = std::get_if<JoinCluster>(&input.request.body)) {
-    joining_.join(*join, input.ticket, turn);
+    joining_.join(*join, input.request.by, input.ticket, turn);
     if (joining_.has_entered()) look_again(turn);
     return;
   }

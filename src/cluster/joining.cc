@@ -133,7 +133,7 @@ void Joining::joined(const JoinReply& reply, const Turn& turn) {
 
 // Joins the cluster behind the seeds (POST /api/cluster/join). A cluster that this node has founded
 // alone is given up for it, but only once a member of another one is found (safety.md 5.3).
-void Joining::join(const JoinCluster& request, Ticket ticket, const Turn& turn) {
+void Joining::join(const JoinCluster& request, const Actor& by, Ticket ticket, const Turn& turn) {
   const std::string why_not = !options_.clustered
                                   ? "this node stands alone: start it with --cluster-enabled"
                               : told_ ? "it is joining one already"
@@ -142,7 +142,7 @@ void Joining::join(const JoinCluster& request, Ticket ticket, const Turn& turn) 
     turn.effects.push_back(Reply{ticket, fail(Code::conflict, why_not)});
     return;
   }
-  told_ = Told{ticket, request.seeds, cluster_, turn.now + kJoinPatience};
+  told_ = Told{ticket, request.seeds, cluster_, turn.now + kJoinPatience, by};
   if (!is_in_one()) {
     turn.effects.push_back(Persist{kMembersKey, lines_of(request.seeds)});
     peers_.add_seeds(request.seeds);
@@ -153,27 +153,38 @@ void Joining::join(const JoinCluster& request, Ticket ticket, const Turn& turn) 
 }
 
 // Answers once this node is in and sees its own entry, or says why it is not.
-void Joining::answer_join(const Turn& turn) {
-  if (!told_) return;
-  const auto answer = [&](Answer with) {
+std::optional<Asked> Joining::answer_join(const Turn& turn) {
+  if (!told_) return std::nullopt;
+  const auto answer = [&](Answer with) -> std::optional<Asked> {
     turn.effects.push_back(Reply{told_->ticket, std::move(with)});
     told_.reset();
+    return std::nullopt;
   };
   const bool late = turn.now >= told_->deadline;
   if (!is_in_one()) {
     if (!discovery_.refused().empty()) return answer(fail(Code::conflict, discovery_.refused()));
-    if (!late) return;
+    if (!late) return std::nullopt;
     return answer(fail(Code::unavailable, note() + "; this node goes on asking to be taken in"));
   }
   if (cluster_ != told_->from && turn.state.member(options_.self.incarnation) != nullptr) {
-    return answer(Outcome{.index = turn.state.version(), .plan = {}, .text = cluster_.value});
+    if (!told_->by) {
+      return answer(Outcome{.index = turn.state.version(), .plan = {}, .text = cluster_.value});
+    }
+    if (turn.consensus.leader && turn.consensus.linked) {
+      Asked noted;
+      noted.ticket = told_->ticket;
+      noted.request.body = Change{NoteAction{"join", options_.self.node.value}};
+      noted.request.by = told_->by;
+      told_.reset();
+      return noted;
+    }
   }
-  if (!late) return;
+  if (!late) return std::nullopt;
   if (cluster_ != told_->from) {
     return answer(fail(Code::timed_out, "this node is in the cluster " + cluster_.value +
                                             " now, but has not caught up with it yet"));
   }
-  answer(fail(
+  return answer(fail(
       Code::unavailable,
       "no member of another cluster answered at the seeds: this node stays in " + cluster_.value));
 }

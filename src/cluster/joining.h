@@ -39,9 +39,11 @@ class Joining {
 
   void start(const Turn& turn);
   void discover(const Turn& turn);
-  // POST join. answer_join() answers it once this node is in the cluster and sees its own entry.
-  void join(const JoinCluster& request, Ticket ticket, const Turn& turn);
-  void answer_join(const Turn& turn);
+  // POST join. answer_join() answers it once this node is in the cluster and sees its own entry. If
+  // the client is known, it returns a request instead, whose answer is then that of the join: the
+  // change that keeps as an event who asked.
+  void join(const JoinCluster& request, const Actor& by, Ticket ticket, const Turn& turn);
+  std::optional<Asked> answer_join(const Turn& turn);
   Instant due(Instant stepped) const;
 
   // Whether this node has founded a cluster that can never have a leader. While it may be so, it
@@ -84,6 +86,7 @@ class Joining {
     std::vector<Address> seeds;
     ClusterId from;  // The cluster of this node when it was told.
     Instant deadline{};
+    Actor by;  // The client.
   };
 
   void enter(const ClusterId& cluster);

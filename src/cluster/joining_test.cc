@@ -19,9 +19,9 @@ class JoiningTest : public testing::Test, public TestCluster {
     joining.emplace(options, peers);
     joining->start(turn());
   }
-  Effects told_to_join() {
+  Effects told_to_join(const Actor& by = {}) {
     Effects effects;
-    joining->join({{info_of(1).address}}, 7, turn(effects));
+    joining->join({{info_of(1).address}}, by, 7, turn(effects));
     return effects;
   }
   Effects greets_at_the_seed(uint64_t who) {
@@ -66,6 +66,26 @@ TEST_F(JoiningTest, IsAnsweredOnceItSeesItsOwnEntry) {
   ASSERT_TRUE(is_in && *is_in);
   EXPECT_EQ((*is_in)->text, "other");
   EXPECT_FALSE(answer()) << "once";
+}
+
+TEST_F(JoiningTest, KeepsAsAnEventWhoAsked) {
+  told_to_join({"ops", "10.0.0.9"});
+  greets_at_the_seed(1);
+  is_answered({ClusterId("other"), node(1), {info_of(1)}, {}});
+  apply(AdmitMember{info_of(4)});
+  consensus.leader = {};
+  Effects effects;
+  EXPECT_FALSE(joining->answer_join(turn(effects))) << "no leader is known yet";
+  consensus.leader = node(1);
+  consensus.linked = true;
+  const auto noted = joining->answer_join(turn(effects));
+  ASSERT_TRUE(noted);
+  EXPECT_EQ(noted->ticket, 7u) << "its answer is that of the join";
+  EXPECT_EQ(noted->request.by, (Actor{"ops", "10.0.0.9"}));
+  const auto& change = std::get<Change>(noted->request.body);
+  EXPECT_EQ(std::get<NoteAction>(change.body), (NoteAction{"join", "node-4"}));
+  EXPECT_TRUE(all<Reply>(effects).empty());
+  EXPECT_FALSE(joining->answer_join(turn(effects))) << "once";
 }
 
 TEST_F(JoiningTest, WhoIsInButNotCaughtUpSaysSoInTheEnd) {
