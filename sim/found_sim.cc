@@ -60,6 +60,9 @@ class FoundSim {
   bool is_founded_ = false;  // Somebody has founded a set.
   size_t wiped_ = 0;
   bool lost_founder_ = false;  // A disk was lost that may have been needed for good.
+  std::set<size_t> promised_;  // The nodes that have promised a set since they have their disks.
+  bool lost_promise_ = false;  // The disk of one of these was lost.
+  bool is_refused_ = false;    // A node has refused a set.
 };
 
 void FoundSim::settle(size_t node, node::EngineOptions& options) {
@@ -81,6 +84,8 @@ void FoundSim::promised(size_t node, const cluster::FoundingRecord& record) {
   const Incarnation self = cluster_.engine(node).identity().incarnation;
   const bool refuses = cluster::refuses(self, record.attempt, record.promised);
   cluster_.count(refuses ? "refusals" : "promises");
+  is_refused_ |= refuses;
+  if (!record.promised.empty()) promised_.insert(node);
   if (is_calm_) return;
   const Duration soon = up_to(2 * (draw_.faults.sync_max + draw_.faults.latency_max));
   const size_t dice = random_.below(10);
@@ -122,13 +127,17 @@ void FoundSim::cut_off(const std::set<size_t>& side) {
 }
 
 // There are never twice as many founders as are expected. Some losses the others cannot mend
-// (docs/adr/0018): of a founder of a cluster, or of the only voter of a promise.
+// (docs/adr/0018): of a founder of a cluster, or of one of the two voters of a promise, or of the
+// only one. If a node has promised a set and loses its disk, and another one refuses the set, and a
+// third one has heard the promise and founds it, then these are too few, too.
 void FoundSim::lose_a_disk(size_t node) {
   if (!cluster_.is_on(node) || wiped_ > 0) return;
   if (cluster_.size() + 1 >= 2 * draw_.founders) return;
   ++wiped_;
   cluster_.count("disks lost");
-  lost_founder_ = is_founded_ || is_mixed_ || draw_.replica_count < 3;
+  const size_t voters = std::min<size_t>(draw_.replica_count, draw_.founders);
+  lost_founder_ = is_founded_ || is_mixed_ || voters < 3;
+  lost_promise_ = promised_.erase(node) > 0;
   cluster_.lose_disk(node);
 }
 
@@ -178,7 +187,8 @@ std::string FoundSim::missing() const {
 // Too many founders are told to people, who must stop some. Without them none may found a cluster.
 bool FoundSim::may_be_stuck() const {
   const bool are_too_many = lists_all_ && draw_.late > 0;
-  return lost_founder_ || (are_too_many && !cluster_.has_home());
+  const bool are_too_few = lost_promise_ && is_refused_ && is_founded_;
+  return lost_founder_ || are_too_few || (are_too_many && !cluster_.has_home());
 }
 
 RunResult FoundSim::run() {

@@ -52,6 +52,7 @@ class NodeCluster {
   // It ends, and stays off until let_on().
   void power_off(size_t node);
   void let_on(size_t node);
+  bool is_held_off(size_t node) const { return nodes_[node].is_held_off; }
   void wipe(size_t node);  // The disk of a node that is off.
   // The node, which is off, begins a new generation. All others belong to the one before, until
   // they have given up their disks. Returns the entry up to which nothing is lost that nodes have

@@ -220,14 +220,16 @@ void RecoverySim::recover() {
   cluster_.in(draw_.paced(8s), [this] { cluster_.end_storm(); });
 }
 
-// Nodes of before come back one at a time, since two of them might be a majority again.
+// Nodes of before come back one at a time, since two of them might be a majority again. One that
+// the storm has just ended comes on again by itself.
 void RecoverySim::come_back(size_t node) {
   if (cluster_.is_on(node)) return;
-  bool is_other_on = false;
+  bool is_other_let_on = false;
   for (size_t other = 0; other < cluster_.size(); ++other) {
-    is_other_on = is_other_on || (cluster_.is_on(other) && cluster_.is_of_before(other));
+    is_other_let_on |=
+        other != node && cluster_.is_of_before(other) && !cluster_.is_held_off(other);
   }
-  if (cluster_.is_of_before(node) && is_other_on) {
+  if (cluster_.is_of_before(node) && is_other_let_on) {
     return cluster_.in(cluster_.some_ms(10, 100), [this, node] { come_back(node); });
   }
   if (node != *survivor_) {

@@ -85,7 +85,8 @@ class Core : public std::enable_shared_from_this<Core> {
       : backend_(backend),
         options_(std::move(options)),
         door_(std::exchange(options_.tokens, nullptr), options_.on_trouble),
-        routes_(backend, options_.seed, [this] { return door_.metrics() + tls_.metrics(); }),
+        routes_(backend, options_.seed,
+                [this] { return door_.metrics() + tls_.metrics() + acceptor_.metrics(); }),
         heavy_routes_(backend, ~options_.seed),
         log_(options_.access_log),
         peers_({options_.connections_max, kLocalReserve, options_.away_max, options_.on_trouble}),
@@ -242,6 +243,7 @@ std::optional<ApiResponse> Core::refuse_body(const ConnectionPtr& connection,
 }
 
 void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
+  connection->judged(false);
   auto exchange = std::make_shared<Exchange>(begin(connection, request));
   auto target = split_target(request.asks.target);
   if (auto refused = refuse_head(request, target, &exchange->last))
@@ -249,6 +251,7 @@ void Core::take(const ConnectionPtr& connection, HttpRequest&& request) {
   const cluster::ViewPtr view = backend_.view();
   if (auto refused = ask_for_token(request, target, *view, *exchange))
     return answer(exchange, std::move(*refused));
+  connection->judged(true);
   ApiRequest call = std::move(request.asks);
   call.target = std::move(target.path);
   if (exchange->caller) call.by = {exchange->caller->label, connection->remote()};

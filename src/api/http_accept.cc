@@ -1,6 +1,7 @@
 #include "api/http_accept.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -30,7 +31,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kAtOnce = 16;
 constexpr std::chrono::milliseconds kRetry{50};
 constexpr std::chrono::milliseconds kBusyRetry{2};
-constexpr size_t kHeldMax = 512u << 20;  // Two backups of the largest size.
+constexpr std::chrono::milliseconds kFloodRetry{4};  // One turn for many clients that have to wait.
+constexpr size_t kHeldMax = 512u << 20;              // Two backups of the largest size.
 // A body of this size is always let in: all connections together hold less in such bodies than
 // kHeldMax.
 constexpr size_t kHeldSmall = 64u << 10;
@@ -48,19 +50,18 @@ std::chrono::nanoseconds boot_time() {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
-bool is_local(const tcp::socket& socket) {
-  boost::system::error_code ec;
-  const auto peer = socket.remote_endpoint(ec);
-  if (ec) return false;
-  if (peer.address().is_loopback()) return true;
-  const auto own = socket.local_endpoint(ec);
-  return !ec && own.address() == peer.address();
+std::chrono::nanoseconds steady_time() { return Clock::now().time_since_epoch(); }
+
+bool is_local(int descriptor, const boost::asio::ip::address& peer) {
+  if (peer.is_loopback()) return true;
+  tcp::endpoint own;
+  auto size = static_cast<socklen_t>(own.capacity());
+  if (::getsockname(descriptor, own.data(), &size) != 0) return false;
+  own.resize(size);
+  return own.address() == peer;
 }
 
-std::string home_of(const tcp::socket& socket) {
-  boost::system::error_code ec;
-  const auto address = socket.remote_endpoint(ec).address();
-  if (ec) return {};
+std::string home_of(const boost::asio::ip::address& address) {
   if (address.is_v4()) return address.to_string();
   const auto bytes = address.to_v6().to_bytes();
   // An IPv4 client of a socket for both: ::ffff:1.2.3.4.
@@ -74,6 +75,7 @@ void Peer::leave() {
   if (list == nullptr) return;
   list->line_.erase(at);
   ending ? void(--list->ending_) : list->leave_home(*this);
+  if (!good && !home.empty()) list->failures_.failed(home, steady_time());
   list->held_ -= held;
   list = nullptr;
 }
@@ -107,7 +109,12 @@ bool Peers::make_room(bool local) {
   return local && count < options_.most + options_.reserve;
 }
 
+bool Peers::fails_often(const std::string& home) const {
+  return !home.empty() && failures_.too_many(home, steady_time());
+}
+
 void Peers::leave_home(const Peer& peer) {
+  if (peer.local) return;
   const auto home = homes_.find(peer.home);
   if (home != homes_.end() && --home->second == 0) homes_.erase(home);
 }
@@ -140,7 +147,7 @@ Peer* Peers::longest_waiting(const std::string* home) const {
   for (Peer* peer : line_) {
     if (peer->ending) continue;
     locals += peer->local;
-    if (home != nullptr && peer->home != *home) continue;
+    if (home != nullptr && (peer->local || peer->home != *home)) continue;
     if (!peer->reading || !peer->met) continue;
     const bool body = peer->framing.in_body();
     Peer*& found =
@@ -176,7 +183,7 @@ std::shared_ptr<Peer> Peers::add(int descriptor, bool local, std::string home) {
   peer->list = this;
   peer->descriptor = descriptor;
   peer->local = local;
-  if (!home.empty()) ++homes_[home];
+  if (!local && !home.empty()) ++homes_[home];
   peer->home = std::move(home);
   peer->reading = true;  // It begins to read at once.
   return peer;
@@ -190,7 +197,12 @@ bool Peers::may_hold(Peer& peer, size_t bytes) {
 }
 
 Acceptor::Acceptor(boost::asio::io_context& io, Peers& peers, Options options)
-    : io_(io), peers_(peers), options_(std::move(options)), acceptor_(io), timer_(io) {}
+    : io_(io),
+      peers_(peers),
+      options_(std::move(options)),
+      acceptor_(io),
+      timer_(io),
+      hold_(io, [this](Guest guest) { admit(std::move(guest)); }) {}
 
 Acceptor::~Acceptor() {
   if (reserve_ >= 0) ::close(reserve_);
@@ -199,7 +211,8 @@ Acceptor::~Acceptor() {
 uint16_t Acceptor::open(const boost::asio::ip::address& address, uint16_t port,
                         boost::system::error_code& ec) {
   const tcp::endpoint at(address, port);
-  acceptor_.open(at.protocol(), ec);
+  protocol_ = at.protocol();
+  acceptor_.open(protocol_, ec);
   if (ec) return 0;
   // Child processes of the node must not keep the port open.
   if (fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC) != 0) {
@@ -222,6 +235,7 @@ void Acceptor::close() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   timer_.cancel();
+  hold_.clear();
 }
 
 void Acceptor::wait() {
@@ -233,24 +247,56 @@ void Acceptor::wait() {
 }
 
 void Acceptor::accept_some() {
+  bool is_flood = false;
   for (int i = 0; i < kAtOnce; ++i) {
     if (!take_reserve()) {
       if (!peers_.any_ending()) peers_.end_one();
       return wait_a_little(kRetry);
     }
     if (options_.busy && options_.busy()) return wait_a_little(kBusyRetry);
-    tcp::socket socket(io_);
     boost::system::error_code ec;
-    acceptor_.accept(socket, ec);
-    if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) return wait();
-    if (no_descriptors(ec)) {
+    auto guest = accept_one(ec);
+    if (guest) {
+      is_flood |= !receive(*std::move(guest));
+    } else if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) {
+      return is_flood ? wait_a_little(kFloodRetry) : wait();
+    } else if (no_descriptors(ec)) {
       complain("no descriptors are left: idle connections to the API give way to new ones");
       use_reserve();
-    } else if (!ec) {
-      admit(std::move(socket));
     }  // Otherwise the client has gone again.
   }
   wait();
+}
+
+std::optional<Guest> Acceptor::accept_one(boost::system::error_code& ec) {
+  tcp::endpoint from;
+  auto size = static_cast<socklen_t>(from.capacity());
+  const int descriptor =
+      ::accept4(acceptor_.native_handle(), from.data(), &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (descriptor < 0) {
+    ec = boost::system::error_code(errno, boost::system::system_category());
+    return std::nullopt;
+  }
+  from.resize(size);
+  Guest guest(descriptor);
+  guest.address = from.address();
+  guest.home = home_of(guest.address);
+  guest.local = is_local(descriptor, guest.address);
+  return guest;
+}
+
+bool Acceptor::receive(Guest guest) {
+  if (!peers_.fails_often(guest.home)) {
+    admit(std::move(guest));
+    return true;
+  }
+  if (may_complain()) {
+    options_.trouble(fmt::format(
+        "many connections to the API from {} have failed of late: new ones from there wait",
+        guest.address.to_string()));
+  }
+  hold_.add(std::move(guest));
+  return false;
 }
 
 // Accepts one more connection although no descriptor is left. An idle connection is ended for it,
@@ -258,12 +304,10 @@ void Acceptor::accept_some() {
 void Acceptor::use_reserve() {
   const bool room = peers_.end_one();
   ::close(std::exchange(reserve_, -1));
-  tcp::socket socket(io_);
   boost::system::error_code ec;
-  acceptor_.accept(socket, ec);
-  if (ec) return;
-  if (!room && !is_local(socket)) return;  // It is closed, since no connection is ended for it.
-  admit(std::move(socket));
+  auto guest = accept_one(ec);
+  // It is closed if no connection is ended for it.
+  if (guest && (room || guest->local)) receive(*std::move(guest));
 }
 
 bool Acceptor::take_reserve() {
@@ -278,11 +322,12 @@ void Acceptor::wait_a_little(std::chrono::milliseconds time) {
   });
 }
 
-void Acceptor::admit(tcp::socket socket) {
+void Acceptor::admit(Guest guest) {
   boost::system::error_code ignored;
-  const bool local = is_local(socket);
-  (void)fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-  if (!peers_.make_room(local)) {
+  tcp::socket socket(io_);
+  if (socket.assign(protocol_, guest.descriptor(), ignored); ignored) return;
+  guest.release();
+  if (!peers_.make_room(guest.local)) {
     complain("requests are at work on all connections to the API: new ones are refused");
     if (options_.tls) return;
     const ApiResponse answer =
@@ -295,7 +340,7 @@ void Acceptor::admit(tcp::socket socket) {
     return;
   }
   socket.set_option(tcp::no_delay(true), ignored);
-  auto peer = peers_.add(socket.native_handle(), local, local ? "" : home_of(socket));
+  auto peer = peers_.add(socket.native_handle(), guest.local, std::move(guest.home));
   try {
     options_.take(std::move(socket), peer);
     // By then all bytes that it had sent before are read.
@@ -308,12 +353,16 @@ void Acceptor::admit(tcp::socket socket) {
 }
 
 void Acceptor::complain(const char* words) {
+  if (may_complain()) options_.trouble(words);
+}
+
+bool Acceptor::may_complain() {
   const auto now = Clock::now();
   if (!options_.trouble ||
       (complained_ != Clock::time_point() && now - complained_ < kComplainEvery))
-    return;
+    return false;
   complained_ = now;
-  options_.trouble(words);
+  return true;
 }
 
 size_t connections_allowed(size_t wanted) {

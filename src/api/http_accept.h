@@ -14,6 +14,9 @@
 // request bit by bit keeps its place in this order. No connection is ended before it was checked at
 // least once whether its client has sent something, since many connections may come at once. An
 // address with more than its share of the connections gives way before all others.
+//
+// A connection fails if it ends before a request of its client was let in, or with a request that
+// was refused. New connections from an address with too many failures wait (http_hold.h).
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -26,10 +29,13 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "api/framing.h"
+#include "api/http_hold.h"
+#include "base/failure_rate.h"
 
 namespace databridge::api {
 
@@ -46,9 +52,10 @@ struct Peer {
   bool reading = false;  // It waits for bytes of its client.
   bool met = false;      // It was checked at least once whether its client has sent something.
   bool asked = false;  // A request has come, or has begun to come, since it took its place in line.
+  bool good = false;   // Its last request was well-formed, and its client may ask for that.
   size_t held = 0;     // The bytes of a body that is not complete yet.
   // The client's address; of IPv6 the first 64 bits, since one client has all of those that begin
-  // so. Empty: it does not count.
+  // so. Empty: it is not known.
   std::string home;
 
   Peers* list = nullptr;
@@ -87,6 +94,8 @@ class Peers {
   bool may_hold(Peer& peer, size_t bytes);
 
   bool any_ending() const { return ending_ > 0; }
+  // Whether too many connections of that address have failed of late.
+  bool fails_often(const std::string& home) const;
 
  private:
   friend struct Peer;
@@ -98,7 +107,9 @@ class Peers {
   const Options options_;
   // The one that has waited longest is first. Those with a request at work are in it, too.
   std::list<Peer*> line_;
-  std::map<std::string, size_t> homes_;  // The count of connections that are not ending.
+  // The count of connections that are not ending, without those from this machine.
+  std::map<std::string, size_t> homes_;
+  FailureRate failures_;
   size_t ending_ = 0;
   size_t ended_all_ = 0;
   size_t held_ = 0;
@@ -125,21 +136,29 @@ class Acceptor {
                 boost::system::error_code& ec);
   void start();
   void close();
+  std::string metrics() const { return hold_.metrics(); }
 
  private:
   void wait();
   void accept_some();
-  void admit(boost::asio::ip::tcp::socket socket);
+  // The next client, or nothing and an error.
+  std::optional<Guest> accept_one(boost::system::error_code& ec);
+  // Lets the client in. Returns false if it has to wait for that.
+  bool receive(Guest guest);
+  void admit(Guest guest);
   void use_reserve();
   bool take_reserve();
   void wait_a_little(std::chrono::milliseconds time);
   void complain(const char* words);
+  bool may_complain();  // Then the caller says something.
 
   boost::asio::io_context& io_;
   Peers& peers_;
   const Options options_;
   boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::ip::tcp protocol_ = boost::asio::ip::tcp::v4();
   boost::asio::steady_timer timer_;
+  Hold hold_;
   // An open descriptor. When all others are in use, it is closed to accept one more connection.
   int reserve_ = -1;
   std::chrono::steady_clock::time_point complained_;

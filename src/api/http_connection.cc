@@ -34,9 +34,8 @@ template <typename Stream>
 class StreamConnection final : public Connection {
  public:
   StreamConnection(Connections& all, std::string remote, Stream stream, std::shared_ptr<Peer> peer)
-      : Connection(all, std::move(remote)),
+      : Connection(all, std::move(remote), std::move(peer)),
         stream_(std::move(stream)),
-        peer_(std::move(peer)),
         reader_(peer_->framing) {}
 
   void start() override {
@@ -79,7 +78,6 @@ class StreamConnection final : public Connection {
   void close();
 
   Stream stream_;
-  const std::shared_ptr<Peer> peer_;
   RequestReader reader_;
   State state_ = State::reading;
   bool body_let_in_ = false;  // For the request that is being read.
@@ -265,6 +263,7 @@ void StreamConnection<Stream>::end_stream() {
 template <typename Stream>
 void StreamConnection<Stream>::refuse(const ApiResponse& why) {
   state_ = State::refusing;
+  judged(false);
   rest_.clear();
   out_.head = raw_answer(why);
   send([this](bool sent) { sent ? linger() : close(); });
@@ -304,8 +303,11 @@ void StreamConnection<Stream>::look_at_clock(Clock::time_point now) {
 
 // ---- All
 
-Connection::Connection(Connections& all, std::string remote)
-    : all_(all), remote_(std::move(remote)), at_(all.all_.insert(all.all_.end(), this)) {}
+Connection::Connection(Connections& all, std::string remote, std::shared_ptr<Peer> peer)
+    : all_(all),
+      peer_(std::move(peer)),
+      remote_(std::move(remote)),
+      at_(all.all_.insert(all.all_.end(), this)) {}
 
 Connection::~Connection() { all_.all_.erase(at_); }
 

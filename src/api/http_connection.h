@@ -52,11 +52,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual void look_at_clock(Clock::time_point now) = 0;
 
   const std::string& remote() const { return remote_; }  // The client's address.
+  // Whether its last request was well-formed and its client may ask for that.
+  void judged(bool good) { peer_->good = good; }
 
  protected:
-  Connection(Connections& all, std::string remote);
+  Connection(Connections& all, std::string remote, std::shared_ptr<Peer> peer);
 
   Connections& all_;
+  const std::shared_ptr<Peer> peer_;
 
  private:
   const std::string remote_;

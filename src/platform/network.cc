@@ -32,8 +32,9 @@ using boost::asio::ip::tcp;
 constexpr int kBacklog = 1024;
 constexpr int kAcceptedAtOnce = 16;  // Then the accepted ones get a turn.
 constexpr uint64_t kLinesPerSecond = 10;
-constexpr char kTooManyFailures[] = "too many of them have failed in this second";
+constexpr char kTooManyFailures[] = "too many of them have failed of late";
 constexpr Duration kOutOfDescriptors = 100ms;  // Before accepting again.
+constexpr Duration kAfterAFlood = 4ms;         // The same: one turn for many connections.
 
 Duration steady_now() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
@@ -92,7 +93,8 @@ class AsioNetwork : public Network, private DialContext {
   Result<void> listen();
   void accept();
   void accept_some();
-  void admit(int fd, const std::string& host);
+  void accept_after(Duration time);
+  bool admit(int fd, const std::string& host);
   void drop(uint64_t id, const std::string& why);
   Result<void> take_frame(uint64_t id, FrameKind kind, BytesView payload);
   Result<void> take_greeting(uint64_t id, BytesView payload);
@@ -194,44 +196,51 @@ void AsioNetwork::accept() {
   });
 }
 
+void AsioNetwork::accept_after(Duration time) {
+  accept_pause_.expires_after(time);
+  accept_pause_.async_wait([this](boost::system::error_code error) {
+    if (!error) accept();
+  });
+}
+
 void AsioNetwork::accept_some() {
+  bool is_flood = false;
   for (int i = 0; i < kAcceptedAtOnce; ++i) {
     tcp::endpoint from;
     socklen_t size = static_cast<socklen_t>(from.capacity());
     const int fd = ::accept4(acceptor_.native_handle(), from.data(), &size, SOCK_CLOEXEC);
     if (fd >= 0) {
       from.resize(size);
-      admit(fd, from.address().to_string());
+      is_flood |= !admit(fd, from.address().to_string());
       continue;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return accept();
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+      return is_flood ? accept_after(kAfterAFlood) : accept();
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       trouble("cannot accept connections: out of file descriptors or memory");
-      accept_pause_.expires_after(kOutOfDescriptors);
-      accept_pause_.async_wait([this](boost::system::error_code error) {
-        if (!error) accept();
-      });
-      return;
+      return accept_after(kOutOfDescriptors);
     }
     // Other errors concern only one connection, which is already gone.
   }
   accept();
 }
 
-void AsioNetwork::admit(int fd, const std::string& host) {
+// Returns false if the connection was cut, since too many from its address have failed.
+bool AsioNetwork::admit(int fd, const std::string& host) {
+  if (strangers_.too_many(host, steady_now())) {
+    ::close(fd);
+    if (!strangers_.to_say(host, kTooManyFailures, steady_now()).empty()) {
+      trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
+    }
+    return false;
+  }
   set_link_options(fd, options_.silence);
   tcp::socket socket(io_);
   boost::system::error_code error;
   socket.assign(acceptor_.local_endpoint(error).protocol(), fd, error);
   if (error) {
     ::close(fd);
-    return;
-  }
-  if (tls_ && strangers_.too_many(host, steady_now())) {
-    if (!strangers_.to_say(host, kTooManyFailures, steady_now()).empty()) {
-      trouble(fmt::format("connections from {} are cut for now: {}", host, kTooManyFailures));
-    }
-    return;  // The socket closes.
+    return true;
   }
   make_room();
   const uint64_t id = ++last_id_;
@@ -244,6 +253,7 @@ void AsioNetwork::admit(int fd, const std::string& host) {
   incoming.link->start(
       [this, id](FrameKind kind, BytesView payload) { return take_frame(id, kind, payload); },
       [this, id](const std::string& why) { drop(id, why); });
+  return true;
 }
 
 // Members greet at once, so the oldest silent guest is the least likely to be one. Cutting the

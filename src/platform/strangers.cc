@@ -22,18 +22,11 @@ std::string network_of(const std::string& host) {
 }  // namespace
 
 void Strangers::failed(const std::string& host, Duration now) {
-  if (now - second_ >= 1s) {
-    failed_.clear();
-    second_ = now;
-  }
-  const std::string from = network_of(host);
-  if (failed_.size() < kRememberedMax || failed_.contains(from)) ++failed_[from];
+  failed_.failed(network_of(host), now);
 }
 
 bool Strangers::too_many(const std::string& host, Duration now) const {
-  if (now - second_ >= 1s) return false;
-  const auto found = failed_.find(network_of(host));
-  return found != failed_.end() && found->second >= kFailuresMax;
+  return failed_.too_many(network_of(host), now);
 }
 
 std::string Strangers::to_say(const std::string& host, const std::string& why, Duration now) {

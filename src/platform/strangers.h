@@ -8,20 +8,20 @@
 #include <set>
 #include <string>
 
+#include "base/failure_rate.h"
 #include "base/time.h"
 
 namespace databridge::platform {
 
 class Strangers {
  public:
-  static constexpr int kFailuresMax = 100;       // From one address, in one second.
   static constexpr Duration kSilence = 1min;     // Before the same words are said again.
-  static constexpr size_t kRememberedMax = 256;  // Addresses. More are not remembered.
+  static constexpr size_t kRememberedMax = 256;  // Addresses that the log has told about.
   static constexpr size_t kReasonsMax = 12;      // That are said about one address in that time.
 
   // A connection from that address has failed.
   void failed(const std::string& host, Duration now);
-  // So many of them have failed in this second that the next one is not worth a handshake.
+  // So many of them have failed of late that the next one is not worth a greeting.
   bool too_many(const std::string& host, Duration now) const;
 
   // What the log says about a connection from there that was cut: `why`, or once that there are
@@ -35,9 +35,8 @@ class Strangers {
     std::set<std::string> reasons;  // Each is cut to kReasonBytes.
   };
 
-  Duration second_{};                  // When the counting began.
-  std::map<std::string, int> failed_;  // In this second, by address.
-  std::map<std::string, Said> said_;   // In the last minute, by address.
+  FailureRate failed_;
+  std::map<std::string, Said> said_;  // In the last minute, by address.
 };
 
 }  // namespace databridge::platform
