@@ -157,6 +157,22 @@ TEST(Network, WhatStrangersOfOneAddressDoIsSaidOnce) {
   EXPECT_EQ(a.count_lines(" ended: "), 1);
 }
 
+TEST(Network, AnAddressOfWhichManyHaveFailedIsCutAndLinksStay) {
+  Node a(greeting_of(1)), b(greeting_of(2));
+  ASSERT_TRUE(b.dial_and_wait(a.address()));
+  EXPECT_TRUE(eventually([&] {
+    RawPeer guest(a.address());
+    guest.write(Bytes(64, 'x'));
+    guest.read_to_end();
+    return a.has_line("connections from 127.0.0.1 are cut for now: too many of them have failed");
+  }));
+  b.network->send(Incarnation{1}, packet("still here"));
+  EXPECT_TRUE(eventually([&] { return !a.messages().empty(); }));
+  Node c(greeting_of(3));
+  EXPECT_TRUE(c.dial_and_wait(a.address())) << "it gets in again by and by";
+  EXPECT_EQ(a.count_lines("are cut for now"), 1);
+}
+
 TEST(Network, AGreetingNamesWhatTheLogHolds) {
   Node a(greeting_of(1)), b(greeting_of(2));
   a.network->set_position({7, Incarnation{2}, 40, 6, 0xabc, 39});
