@@ -73,8 +73,8 @@ class World {
   void move_away(NodeIndex node);
   // The env of the machine's present process. It changes with every power_on.
   env::Env env_of(NodeIndex node);
-  void enable_sightings(NodeIndex node);           // Its later processes have a discovery source.
-  bool was_shown_foreigner(NodeIndex node) const;  // Its process, while in a cluster.
+  void enable_sightings(NodeIndex node);             // Its later processes have a discovery source.
+  Instant shown_foreigner_at(NodeIndex node) const;  // Its process, in a cluster; max(): never.
   // What the next process on that machine will say about its machine and its data directory.
   env::Greeting process_of(NodeIndex node) const;
 

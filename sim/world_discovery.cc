@@ -1,13 +1,15 @@
 // The discovery source of the simulated world.
+#include <algorithm>
+
 #include "sim/world_machine.h"
 
 namespace databridge::sim {
 
 void World::enable_sightings(NodeIndex node) { machines_[node]->sights = true; }
 
-bool World::was_shown_foreigner(NodeIndex node) const {
+Instant World::shown_foreigner_at(NodeIndex node) const {
   const auto& discovery = machines_[node]->discovery;
-  return discovery != nullptr && discovery->shown_foreigner_;
+  return discovery == nullptr ? Instant::max() : discovery->shown_foreigner_;
 }
 
 Result<void> SimDiscovery::start(Sighting self, uint64_t, Receiver receiver) {
@@ -40,7 +42,9 @@ void SimDiscovery::look() {
     seen.push_back({world_.nowhere(), NodeId("alien"), Incarnation{99}, ClusterId("elsewhere")});
   }
   if (random.chance(0.9)) {
-    shown_foreigner_ |= sees_foreigner_ && !self_.cluster.empty();
+    if (sees_foreigner_ && !self_.cluster.empty()) {
+      shown_foreigner_ = std::min(shown_foreigner_, world_.now());
+    }
     receiver_.on_sightings(std::move(seen));
   }
   world_.wake(node_);

@@ -24,8 +24,9 @@ class SimDiscovery final : public env::Discovery {
   Sighting self_;
   Receiver receiver_;
   bool started_ = false;
-  bool sees_foreigner_ = false;   // The source names a node of another cluster.
-  bool shown_foreigner_ = false;  // And the node was told while it was in a cluster.
+  bool sees_foreigner_ = false;  // The source names a node of another cluster.
+  // When the node was first told of it while it was in a cluster.
+  Instant shown_foreigner_ = Instant::max();
 };
 
 }  // namespace databridge::sim
