@@ -134,8 +134,9 @@ class Attacker:
 
     def connect(self, address):
         link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        # A connection that is closed leaves nothing behind, or the ports would be used up.
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # Most connections leave nothing behind when they are closed, or the ports would be used up.
+        if random.random() < 7 / 8:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         link.setblocking(False)
         if self.sources > 1:
             number = random.randrange(self.sources)

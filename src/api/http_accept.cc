@@ -31,6 +31,10 @@ using Clock = std::chrono::steady_clock;
 constexpr int kAtOnce = 16;
 constexpr std::chrono::milliseconds kRetry{50};
 constexpr std::chrono::milliseconds kBusyRetry{2};
+// How many of the clients of one address that have to wait are let in at once. A handshake costs as
+// much as several requests.
+constexpr size_t kLetInPlain = 4;
+constexpr size_t kLetInTls = 1;
 constexpr std::chrono::milliseconds kFloodRetry{4};  // One turn for many clients that have to wait.
 constexpr size_t kHeldMax = 512u << 20;              // Two backups of the largest size.
 // A body of this size is always let in: all connections together hold less in such bodies than
@@ -73,11 +77,11 @@ std::string home_of(const boost::asio::ip::address& address) {
 
 void Peer::leave() {
   if (list == nullptr) return;
-  list->line_.erase(at);
-  ending ? void(--list->ending_) : list->leave_home(*this);
-  if (!good && !home.empty()) list->failures_.failed(home, steady_time());
-  list->held_ -= held;
-  list = nullptr;
+  Peers& peers = *std::exchange(list, nullptr);
+  peers.line_.erase(at);
+  ending ? void(--peers.ending_) : peers.leave_home(*this);
+  peers.held_ -= held;
+  if (!good) peers.note_failure(home);
 }
 
 void Peer::wait() {
@@ -107,6 +111,15 @@ bool Peers::make_room(bool local) {
   const size_t count = line_.size() - ending_;
   if (count < options_.most || end_one()) return true;
   return local && count < options_.most + options_.reserve;
+}
+
+void Peers::note_failure(const std::string& home) {
+  if (home.empty()) return;
+  try {
+    failures_.failed(home, steady_time());
+  } catch (const std::exception&) {
+    // There is no memory to count it.
+  }
 }
 
 bool Peers::fails_often(const std::string& home) const {
@@ -202,7 +215,8 @@ Acceptor::Acceptor(boost::asio::io_context& io, Peers& peers, Options options)
       options_(std::move(options)),
       acceptor_(io),
       timer_(io),
-      hold_(io, [this](Guest guest) { admit(std::move(guest)); }) {}
+      hold_(io, options_.tls ? kLetInTls : kLetInPlain,
+            [this](Guest guest) { admit(std::move(guest)); }) {}
 
 Acceptor::~Acceptor() {
   if (reserve_ >= 0) ::close(reserve_);
@@ -255,10 +269,15 @@ void Acceptor::accept_some() {
     }
     if (options_.busy && options_.busy()) return wait_a_little(kBusyRetry);
     boost::system::error_code ec;
-    auto guest = accept_one(ec);
-    if (guest) {
-      is_flood |= !receive(*std::move(guest));
-    } else if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) {
+    std::optional<Guest> guest;
+    try {
+      guest = accept_one(ec);
+      if (guest) is_flood |= !receive(*std::move(guest));
+    } catch (const std::exception&) {
+      // There is no memory for it. It is closed, and others are accepted.
+    }
+    if (guest) continue;
+    if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) {
       return is_flood ? wait_a_little(kFloodRetry) : wait();
     } else if (no_descriptors(ec)) {
       complain("no descriptors are left: idle connections to the API give way to new ones");
@@ -290,7 +309,7 @@ bool Acceptor::receive(Guest guest) {
     admit(std::move(guest));
     return true;
   }
-  if (may_complain()) {
+  if (may_complain(complained_of_failures_)) {
     options_.trouble(fmt::format(
         "many connections to the API from {} have failed of late: new ones from there wait",
         guest.address.to_string()));
@@ -349,19 +368,19 @@ void Acceptor::admit(Guest guest) {
     });
   } catch (const std::exception&) {
     // There is no memory for it. It is closed, and others are accepted.
+    peer->good = true;  // It is not the client that has failed.
   }
 }
 
 void Acceptor::complain(const char* words) {
-  if (may_complain()) options_.trouble(words);
+  if (may_complain(complained_)) options_.trouble(words);
 }
 
-bool Acceptor::may_complain() {
+bool Acceptor::may_complain(Clock::time_point& last) const {
   const auto now = Clock::now();
-  if (!options_.trouble ||
-      (complained_ != Clock::time_point() && now - complained_ < kComplainEvery))
+  if (!options_.trouble || (last != Clock::time_point() && now - last < kComplainEvery))
     return false;
-  complained_ = now;
+  last = now;
   return true;
 }
 

@@ -101,6 +101,7 @@ class Peers {
   friend struct Peer;
   void end(Peer& peer);
   void leave_home(const Peer& peer);
+  void note_failure(const std::string& home);
   const std::string* crowded_home() const;
   Peer* longest_waiting(const std::string* home) const;
 
@@ -150,7 +151,8 @@ class Acceptor {
   bool take_reserve();
   void wait_a_little(std::chrono::milliseconds time);
   void complain(const char* words);
-  bool may_complain();  // Then the caller says something.
+  // Whether something may be said again that was last said then. Sets the time.
+  bool may_complain(std::chrono::steady_clock::time_point& last) const;
 
   boost::asio::io_context& io_;
   Peers& peers_;
@@ -162,6 +164,7 @@ class Acceptor {
   // An open descriptor. When all others are in use, it is closed to accept one more connection.
   int reserve_ = -1;
   std::chrono::steady_clock::time_point complained_;
+  std::chrono::steady_clock::time_point complained_of_failures_;
 };
 
 }  // namespace databridge::api

@@ -133,6 +133,7 @@ bool StreamConnection<Stream>::take(std::string_view bytes) {
     refuse(reader_.refusal());
   } else if (peer_->list != nullptr && !peer_->list->may_hold(*peer_, count)) {
     refuse(kTooMuch);
+    judged(true);  // It is not the client that has failed.
   } else if (step == RequestReader::Step::whole) {
     rest_ = bytes;
     hand_on(reader_.release());

@@ -5,9 +5,9 @@
 //
 // Server thread. Only the files http*.cc use it.
 //
-// One connection of each address is let in every few milliseconds. Clients that have gone again
-// meanwhile cost next to nothing, so a flood of malformed requests from one address costs little,
-// and yet no client at that address is refused while there is room here.
+// Every few milliseconds a few of each address are let in, the oldest first. Clients that have gone
+// again are forgotten, and those that send nothing more come last: most clients of a flood are
+// among these soon, and a client that waits for an answer is not.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -50,26 +51,36 @@ class Guest {
 
 class Hold {
  public:
-  // `admit` gets each client when it is its turn: one of each address in kEvery.
-  Hold(boost::asio::io_context& io, std::function<void(Guest)> admit)
-      : admit_(std::move(admit)), timer_(io) {}
+  // `admit` gets each client when it is its turn. In each turn at most so many of one address are.
+  Hold(boost::asio::io_context& io, size_t at_once, std::function<void(Guest)> admit)
+      : at_once_(at_once), admit_(std::move(admit)), timer_(io) {}
 
   void add(Guest guest);
   void clear();
   std::string metrics() const;
 
-  static constexpr size_t kMost = 256;
+  static constexpr size_t kMost = 512;
   static constexpr std::chrono::milliseconds kEvery{4};
 
  private:
+  // The clients of one address; the one that has waited longest is first.
+  struct Line {
+    std::deque<Guest> waiting;
+    std::deque<Guest> ended;  // They send nothing more.
+    size_t size() const { return waiting.size() + ended.size(); }
+  };
+
   void serve();
-  void forget_gone();
+  void sort(Line& line);
+  void drop_one();
   void wait();
 
+  const size_t at_once_;
   const std::function<void(Guest)> admit_;
   boost::asio::steady_timer timer_;
-  std::deque<Guest> line_;  // The one that has waited longest is first.
-  bool waits_ = false;      // The timer is set.
+  std::map<std::string, Line> lines_;  // By `home`. None is empty.
+  size_t size_ = 0;                    // Of all lines.
+  bool waits_ = false;                 // The timer is set.
   uint64_t held_ = 0;
   uint64_t dropped_ = 0;
 };

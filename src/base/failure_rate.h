@@ -1,4 +1,4 @@
-// Tells from which addresses more fails than a good client ever makes fail.
+// Tells of which addresses too much has failed of late.
 //
 // - Owns: how much has failed of late, for a bounded number of addresses.
 // - Hides: the algorithm: a leaky bucket for each address, kept as the time at which it is empty

@@ -167,17 +167,15 @@ std::optional<Asked> Joining::answer_join(const Turn& turn) {
     return answer(fail(Code::unavailable, note() + "; this node goes on asking to be taken in"));
   }
   if (cluster_ != told_->from && turn.state.member(options_.self.incarnation) != nullptr) {
-    if (!told_->by) {
-      return answer(Outcome{.index = turn.state.version(), .plan = {}, .text = cluster_.value});
+    std::optional<Asked> noted;
+    if (told_->by) {
+      noted.emplace();
+      noted->request.body = Change{NoteAction{"join", options_.self.node.value}};
+      noted->request.by = told_->by;
     }
-    if (turn.consensus.leader && turn.consensus.linked) {
-      Asked noted;
-      noted.ticket = told_->ticket;
-      noted.request.body = Change{NoteAction{"join", options_.self.node.value}};
-      noted.request.by = told_->by;
-      told_.reset();
-      return noted;
-    }
+    // The client learns of the join, whatever becomes of the event.
+    answer(Outcome{.index = turn.state.version(), .plan = {}, .text = cluster_.value});
+    return noted;
   }
   if (!late) return std::nullopt;
   if (cluster_ != told_->from) {

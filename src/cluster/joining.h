@@ -40,8 +40,8 @@ class Joining {
   void start(const Turn& turn);
   void discover(const Turn& turn);
   // POST join. answer_join() answers it once this node is in the cluster and sees its own entry. If
-  // the client is known, it returns a request instead, whose answer is then that of the join: the
-  // change that keeps as an event who asked.
+  // the client is known, it then returns a request of the node itself: the change that keeps as an
+  // event who asked.
   void join(const JoinCluster& request, const Actor& by, Ticket ticket, const Turn& turn);
   std::optional<Asked> answer_join(const Turn& turn);
   Instant due(Instant stepped) const;
