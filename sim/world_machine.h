@@ -73,7 +73,7 @@ class SimNetwork final : public env::Network {
   void expect_greeting(World::NodeIndex from, Duration wait);
   void greeted_anew(World::NodeIndex from);
   struct Link {
-    uint64_t generation = 0;
+    uint64_t generation = 0;  // Of its last attempt to connect.
     bool up = false;
     env::Greeting peer;
     ClusterId told;  // In our last greeting on this link.
@@ -99,6 +99,7 @@ class SimNetwork final : public env::Network {
   bool listening_ = false;
   KnownPeers known_;
   std::map<Address, Link> links_;
+  uint64_t generations_ = 0;  // Over all links: one that was forgotten may be dialled again.
 };
 
 class SimWorkers final : public env::Workers {

@@ -8,6 +8,7 @@ namespace {
 
 constexpr Duration kRedialMax = 1s;
 constexpr Duration kSentAgain = 200ms;
+constexpr Duration kLostAfter = 1us;  // The news of the end of a link.
 
 }  // namespace
 
@@ -25,7 +26,7 @@ void SimNetwork::dial(const Address& address) {
   if (address == world_.present_address(node_)) return;
   const auto [link, fresh] = links_.try_emplace(address);
   if (listening_ && (fresh || !link->second.up)) {
-    connect(address, ++link->second.generation, Duration::zero());
+    connect(address, link->second.generation = ++generations_, Duration::zero());
   }
 }
 
@@ -38,14 +39,14 @@ void SimNetwork::hang_up(const Address& address) {
 
 // This comes before the news of the redial, as on the one thread of a real network.
 void SimNetwork::tell_lost(const Address& address, const env::Greeting& peer) {
-  world_.at_node(node_, world_.now() + 1us, [this, address, peer] {
+  world_.at_node(node_, world_.now() + kLostAfter, [this, address, peer] {
     receiver_.on_link({env::LinkNews::lost, address, peer, false});
     world_.wake(node_);
   });
 }
 
 void SimNetwork::connect(const Address& address, uint64_t generation, Duration wait) {
-  wait += world_.machines_[node_]->lag + world_.latency();
+  wait += world_.machines_[node_]->lag + std::max(world_.latency(), 2 * kLostAfter);
   world_.at_node(node_, world_.now() + wait, [this, address, generation] {
     const auto link = links_.find(address);
     if (link == links_.end() || link->second.generation != generation || link->second.up) return;
@@ -93,7 +94,7 @@ void SimNetwork::break_link(const Address& address, bool notify) {
   if (found == links_.end() || !found->second.up) return;
   Link& link = found->second;
   link.up = false;
-  ++link.generation;
+  link.generation = ++generations_;
   if (notify) tell_lost(address, link.peer);
   connect(address, link.generation, 20us);
 }
