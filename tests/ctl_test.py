@@ -6,7 +6,7 @@ import re
 import subprocess
 import unittest
 
-from harness import CLEAN, CONTROL, Cluster, holds_for, wait_until
+from harness import CLEAN, CONTROL, Cluster, free_ports, holds_for, wait_until
 
 UUID = "33333333-3333-4333-8333-33333333333"
 
@@ -142,6 +142,18 @@ class Control(unittest.TestCase):
             return [event["id"] for event in self.json("events", "--since", since)["events"]]
         wait_until(lambda: len(listed()) >= 3 and followed() == listed(), 10,
                    "every event is printed once, in order")
+
+    def test_the_next_api_is_asked_if_one_cannot_be_reached(self):
+        dead = free_ports(2)
+        node = self.cluster.nodes[1]
+        several = f"127.0.0.1:{dead[0]}, http://127.0.0.1:{node.api_port},127.0.0.1:{dead[1]}"
+        self.assertEqual(self.json("status", DATABRIDGE_API=several)["totalNodes"], 3)
+        self.assertEqual(self.json("--api", several, "status")["totalNodes"], 3)
+        none = subprocess.run([CONTROL, "--api", f"127.0.0.1:{dead[0]},127.0.0.1:{dead[1]}", "status"],
+                              capture_output=True, text=True, timeout=30, env=CLEAN)
+        self.assertEqual(none.returncode, 1)
+        for port in dead:
+            self.assertIn(f"no answer from http://127.0.0.1:{port}", none.stderr)
 
     def test_exit_codes(self):
         self.control("config", "set", "a.key", '{"any": ["json"]}')

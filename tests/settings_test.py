@@ -38,6 +38,13 @@ class Settings(unittest.TestCase):
         self.refused("--api-address=0.0.0.0", says="--insecure-network")
         self.refused("--cluster-enabled", "--cluster-bind-address=8.8.8.8", says="--insecure-network")
         self.refused("--cluster-discovery=dns", says="--cluster-dns-name")
+        self.refused("--check-config", "--cluster-enabled", "--cluster-bind-address=::1",
+                     "--cluster-discovery=multicast", says="multicast is for IPv4")
+        self.refused("--check-config", "--api-token-file=/no/such/file", says="token create --file")
+        self.refused("--check-config", "--api-tls-cert=/no/such/file", "--api-tls-key=/no/such/key",
+                     says="--api-tls-cert")
+        self.refused("--check-config", "--cluster-enabled", "--cluster-join-token-file=/no/such/file",
+                     says="--cluster-join-token-file")
         self.refused("--config=/nowhere/at/all.yaml", says="/nowhere/at/all.yaml")
 
     def test_a_file_names_its_line(self):

@@ -2,6 +2,7 @@
 cluster, roles, SIGHUP, and that no secret is in any file."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -160,6 +161,19 @@ class Tokens(unittest.TestCase):
                 self.assertEqual([(e["action"], e["subject"], e["byAddress"]) for e in asked],
                                  [("join", second.name, "127.0.0.1")])
                 self.assertRegex(asked[0]["by"], r"^test \([0-9a-f]{12}\)$")
+
+    def test_a_token_file_is_shown_as_json(self):
+        path = os.path.join(self.directory, "json.tokens")
+        run = [CONTROL, "-o", "json", "token"]
+        made = json.loads(subprocess.run(
+            [*run, "create", "--file", path, "--role", "operate", "--name", "ci", "--expires", "1h"],
+            check=True, capture_output=True, text=True, timeout=20, env=CLEAN).stdout)
+        self.assertRegex(made["token"], TOKEN)
+        listed = json.loads(subprocess.run([*run, "list", "--file", path], check=True, timeout=20,
+                                           capture_output=True, text=True, env=CLEAN).stdout)
+        [token] = listed["tokens"]
+        self.assertEqual((token["id"], token["name"], token["role"]), (made["id"], "ci", "operate"))
+        self.assertLess(token["createdAt"], token["expiresAt"])
 
     def test_ctl_says_what_to_do(self):
         self.assertIn("--token-file", self.control("status", code=1))

@@ -59,7 +59,7 @@ class HttpTokenTest : public HttpTest {
 
 // The roles of the contract (rest.md), said here a second time.
 int role_needed(const std::string& method, const std::string& path) {
-  static const std::set<std::string> kOpen = {"/healthz", "/readyz"};
+  static const std::set<std::string> kOpen = {"/healthz", "/livez", "/readyz"};
   static const std::set<std::string> kAdmin = {
       "POST /api/cluster/join",     "DELETE /api/cluster/nodes/{id}",
       "GET /api/cluster/snapshot",  "POST /api/cluster/snapshot/restore",

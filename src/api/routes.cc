@@ -188,6 +188,7 @@ const std::vector<Row>& rows() {
       {"/api/cluster/tokens/{id}", {}, {}, {}, {delete_token, kAdmin}},
       {"/metrics", {get_metrics, kRead}, {}, {}, {}},
       {"/healthz", {get_health, kOpen}, {}, {}, {}},
+      {"/livez", {get_health, kOpen}, {}, {}, {}},
       {"/readyz", {get_ready, kOpen}, {}, {}, {}},
       {"/openapi.json", {get_openapi, kRead}, {}, {}, {}},
   };

@@ -84,7 +84,10 @@ int run(int argc, const char* const* argv) {
   target.ca = environment("DATABRIDGE_CA");
   std::string token_file = environment("DATABRIDGE_TOKEN_FILE");
   std::string format = "table";
-  app.add_option("--api", api, "The API of any node (or DATABRIDGE_API)")->capture_default_str();
+  app.add_option("--api", api,
+                 "The API of any node, or of several with commas in between: the first that can be "
+                 "reached is asked (or DATABRIDGE_API)")
+      ->capture_default_str();
   app.add_option("--token-file", token_file, "The file with your token (or DATABRIDGE_TOKEN_FILE)");
   app.add_option("--ca", target.ca,
                  "The authority of the API's certificate, a PEM file (or DATABRIDGE_CA)");
@@ -124,12 +127,18 @@ int run(int argc, const char* const* argv) {
     }
     target.token = std::move(*token);
   }
-  auto base = base_of(api, target, insecure);
-  if (!base) {
-    std::fprintf(stderr, "databridgectl: %s\n", base.error().message.c_str());
-    return kFailed;
+  for (std::string_view rest = api;;) {
+    const size_t comma = rest.find(',');
+    auto base = base_of(std::string(trimmed(rest.substr(0, comma))), target, insecure);
+    if (!base) {
+      std::fprintf(stderr, "databridgectl: %s\n", base.error().message.c_str());
+      return kFailed;
+    }
+    target.base.empty() ? void(target.base = std::move(*base))
+                        : target.others.push_back(std::move(*base));
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
   }
-  target.base = std::move(*base);
   Http http(std::move(target));
   return chosen(Context{http, format == "json"});
 }

@@ -80,13 +80,32 @@ Http::Http(Target target)
       headers_(nullptr, curl_slist_free_all),
       handle_(curl_easy_init()) {
   CHECK(handle_ != nullptr);
-  while (target_.base.ends_with('/')) target_.base.pop_back();
+  const auto cut = [](std::string& base) {
+    while (base.ends_with('/')) base.pop_back();
+  };
+  cut(target_.base);
+  std::for_each(target_.others.begin(), target_.others.end(), cut);
 }
 
 Http::~Http() { curl_easy_cleanup(handle_); }
 
 void Http::go_to(const std::string& address) {
   target_.base = target_.base.substr(0, target_.base.find("://") + 3) + address;
+  target_.others.clear();
+}
+
+// A request that may have reached a node is not sent to another one.
+bool Http::go_on(int curl_code) {
+  double connected = 0;
+  curl_easy_getinfo(handle_, CURLINFO_CONNECT_TIME, &connected);
+  const bool none = curl_code == CURLE_COULDNT_CONNECT || curl_code == CURLE_COULDNT_RESOLVE_HOST ||
+                    (curl_code == CURLE_OPERATION_TIMEDOUT && connected == 0);
+  if (!none) tried_ = 0;
+  if (!none || tried_ >= target_.others.size()) return false;
+  ++tried_;
+  target_.others.push_back(std::exchange(target_.base, target_.others.front()));
+  target_.others.erase(target_.others.begin());
+  return true;
 }
 
 // What all calls have in common.
@@ -129,9 +148,15 @@ Result<Reply> Http::send(const std::string& method, const std::string& path,
     curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, method.c_str());
   }
   const CURLcode code = curl_easy_perform(handle);
+  const std::string from = target_.base;
+  const bool goes_on = go_on(code);
   if (code != CURLE_OK) {
-    const std::string why = *error != 0 ? error : curl_easy_strerror(code);
-    return fail(Code::io, fmt::format("no answer from {}: {} ({})", target_.base, why, hint(code)));
+    const std::string why =
+        fmt::format("no answer from {}: {}", from, *error != 0 ? error : curl_easy_strerror(code));
+    if (!goes_on) return fail(Code::io, fmt::format("{} ({})", why, hint(code)));
+    auto next = send(method, path, body, content_type, headers);
+    if (!next && next.error().code == Code::io) next.error().message.insert(0, why + "; ");
+    return next;
   }
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
@@ -153,11 +178,13 @@ Result<void> Http::stream(const std::string& path, const std::vector<std::string
   if (lines.enough) return {};
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+  const std::string from = target_.base;
+  if (go_on(code)) return stream(path, headers, take);
   if (status != 0 && status != 200) {
     return tl::make_unexpected(problem(Reply{static_cast<int>(status), lines.rest}));
   }
   return fail(Code::unavailable,
-              fmt::format("the stream from {} ended: {}", target_.base, curl_easy_strerror(code)));
+              fmt::format("the stream from {} ended: {}", from, curl_easy_strerror(code)));
 }
 
 bool is_loopback(std::string_view url) {

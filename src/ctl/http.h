@@ -25,7 +25,9 @@ struct Reply {
 
 // How a node is reached.
 struct Target {
-  std::string base;   // http://host:port or https://host:port, without a path.
+  std::string base;  // http://host:port or https://host:port, without a path.
+  // More of them. They are tried in turn while no connection to a node can be made.
+  std::vector<std::string> others{};
   std::string token;  // The text of a token; empty: none is sent.
   std::string ca;     // A file with the authorities that are trusted; empty: the system's.
 };
@@ -53,8 +55,12 @@ class Http {
 
  private:
   void set_up(const std::string& url, const std::vector<std::string>& headers);
+  // Later calls go to the next node, if the call has reached none. Returns false if it has, or if
+  // all nodes were tried since a call has reached one.
+  bool go_on(int curl_code);
 
   Target target_;
+  size_t tried_ = 0;  // So many of target_.others, since a call has reached a node.
   std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers_;  // Of the call.
   void* handle_;  // CURL*, kept so that the connection stays open.
 };

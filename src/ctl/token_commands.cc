@@ -75,6 +75,10 @@ int create_in_file(const Context& context, const Wanted& wanted, int64_t life_ms
   }
   const auto written = replace_secret_file(wanted.file, content);
   if (!written) return context.failed(written.error());
+  if (context.json) {
+    fmt::print("{}\n", nlohmann::json{{"id", token.id}, {"token", text}}.dump());
+    return kDone;
+  }
   std::fprintf(stderr,
                "the hash of the token %s is in %s; nodes with --api-token-file read it when they "
                "start and at SIGHUP. The token is shown only here:\n",
@@ -101,6 +105,21 @@ int list(const Context& context, const std::string& file) {
   if (file.empty()) return context.list(kPath, render_tokens);
   const auto tokens = read_tokens(file);
   if (!tokens) return context.failed(tokens.error());
+  if (context.json) {
+    nlohmann::json all{{"tokens", nlohmann::json::array()}};
+    const auto time = [](int64_t ms) {
+      return ms == 0 ? nlohmann::json() : nlohmann::json(time_text(ms));
+    };
+    for (const Token& token : *tokens) {
+      all["tokens"].push_back({{"id", token.id},
+                               {"name", token.name},
+                               {"role", name(token.role)},
+                               {"createdAt", time(token.created_ms)},
+                               {"expiresAt", time(token.expires_ms)}});
+    }
+    fmt::print("{}\n", all.dump());
+    return kDone;
+  }
   std::vector<std::vector<std::string>> rows{{"ID", "NAME", "ROLE", "EXPIRES"}};
   for (const Token& token : *tokens) {
     const bool over = token.expires_ms != 0 && token.expires_ms <= unix_ms_now();

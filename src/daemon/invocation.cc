@@ -185,7 +185,7 @@ std::string help_text() {
     text += fmt::format("  {}: {}\n      {} (default: {})\n", setting.yaml, setting.form,
                         setting.help, setting.fallback);
   }
-  text += "\nNot available yet, and refused:\n" + later;
+  if (!later.empty()) text += "\nNot available yet, and refused:\n" + later;
   return text;
 }
 

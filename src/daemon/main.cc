@@ -7,6 +7,7 @@
 
 #include "daemon/invocation.h"
 #include "daemon/program.h"
+#include "lib/api_files.h"
 #include "lib/cluster_files.h"
 #include "platform/signals.h"
 #include "platform/system.h"
@@ -57,6 +58,10 @@ int main(int argc, char** argv) {
       if (!invocation->config.cluster.enabled) {
         // The files of the cluster port are not used.
       } else if (const auto files = lib::read_cluster_files(invocation->config.cluster); !files) {
+        std::fprintf(stderr, "databridge: %s\n", files.error().message.c_str());
+        return 2;
+      }
+      if (const auto files = lib::check_api_files(invocation->config.api); !files) {
         std::fprintf(stderr, "databridge: %s\n", files.error().message.c_str());
         return 2;
       }

@@ -37,8 +37,17 @@ Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& ap
 Result<api::ServerTls> load_tls(const Config::Api& api) {
   if (api.tls_cert.empty()) return api::ServerTls{};
   auto loaded = platform::load_credentials({.ca = {}, .cert = api.tls_cert, .key = api.tls_key});
-  if (!loaded) return bad_file("the API's certificate: " + loaded.error().message);
+  if (!loaded)
+    return bad_file("the API's certificate (--api-tls-cert, --api-tls-key): " +
+                    loaded.error().message);
   return api::ServerTls{std::move(loaded->context), loaded->ends};
+}
+
+Result<void> check_api_files(const Config::Api& api) {
+  if (!api.enabled) return {};
+  if (auto tokens = load_tokens(api); !tokens) return tl::make_unexpected(tokens.error());
+  if (auto tls = load_tls(api); !tls) return tl::make_unexpected(tls.error());
+  return {};
 }
 
 }  // namespace databridge::lib

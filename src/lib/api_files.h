@@ -19,4 +19,7 @@ Result<std::shared_ptr<const api::FileTokens>> load_tokens(const Config::Api& ap
 // Without a context: no certificate was given.
 Result<api::ServerTls> load_tls(const Config::Api& api);
 
+// Whether a start could read both.
+Result<void> check_api_files(const Config::Api& api);
+
 }  // namespace databridge::lib

@@ -74,7 +74,8 @@ TEST_F(ApiFiles, ACertificateIsReadWithItsKey) {
   }
   api.tls_key = directory + "/node-29.key";
   EXPECT_EQ(load_tls(api).error().code, Code::unprocessable);
-  EXPECT_THAT(load_tls(api).error().message, HasSubstr("the API's certificate: "));
+  EXPECT_THAT(load_tls(api).error().message,
+              HasSubstr("the API's certificate (--api-tls-cert, --api-tls-key): "));
 }
 
 }  // namespace

@@ -7,9 +7,13 @@
 namespace databridge::lib {
 namespace {
 
+constexpr char kTlsFlags[] =
+    "the certificate of the cluster port (--cluster-tls-ca, --cluster-tls-cert, --cluster-tls-key)";
+constexpr char kTokenFlag[] = "the join token (--cluster-join-token-file)";
+
 // A new start with the same files would not help, whatever the reason is.
-tl::unexpected<Error> for_operator(const Error& error) {
-  return fail(Code::unprocessable, error.message);
+tl::unexpected<Error> for_operator(const char* what, const Error& error) {
+  return fail(Code::unprocessable, fmt::format("{}: {}", what, error.message));
 }
 
 }  // namespace
@@ -22,7 +26,7 @@ Result<ClusterFiles> read_cluster_files(const Config::Cluster& config) {
   ClusterFiles files;
   if (!config.tls_cert.empty()) {
     auto loaded = platform::load_credentials(tls_files_of(config));
-    if (!loaded) return for_operator(loaded.error());
+    if (!loaded) return for_operator(kTlsFlags, loaded.error());
     if (loaded->own.use != platform::CertificateUse::node) {
       return fail(Code::unprocessable,
                   fmt::format("the certificate in {} names no node: make one with databridgectl "
@@ -33,10 +37,10 @@ Result<ClusterFiles> read_cluster_files(const Config::Cluster& config) {
   }
   if (!config.join_token_file.empty()) {
     if (auto safe = platform::check_secret_file(config.join_token_file); !safe) {
-      return for_operator(safe.error());
+      return for_operator(kTokenFlag, safe.error());
     }
     auto token = platform::read_secret(config.join_token_file);
-    if (!token) return for_operator(token.error());
+    if (!token) return for_operator(kTokenFlag, token.error());
     files.join_token = std::move(*token);
   }
   return files;

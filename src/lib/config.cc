@@ -204,6 +204,12 @@ Result<void> check_discovery(Config* config, const Origins& origins) {
        {"cluster.multicast.group", "cluster.multicast.port", "cluster.multicast.interface"}) {
     if (auto fits = check(setting, "multicast", false); !fits) return fits;
   }
+  if (cluster.discovery == "multicast" && cluster.bind_host.find(':') != std::string::npos) {
+    return wrong(origins.of("cluster-discovery"),
+                 fmt::format("multicast is for IPv4, and this node listens on [{}]: use another "
+                             "method, or an IPv4 address",
+                             cluster.bind_host));
+  }
   if (cluster.discovery == "multicast" && cluster.join_token_file.empty()) {
     config->warnings.push_back(
         "multicast announcements prove nothing without --cluster-join-token-file: whoever is on "

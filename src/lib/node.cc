@@ -71,13 +71,6 @@ Result<void> check_ports(const Config& config) {
   return {};
 }
 
-// The same for the files of the API. They are read again when the API begins to listen.
-Result<void> check_api_files(const Config::Api& api) {
-  if (auto tokens = load_tokens(api); !tokens) return tl::make_unexpected(tokens.error());
-  if (auto tls = load_tls(api); !tls) return tl::make_unexpected(tls.error());
-  return {};
-}
-
 // Work that has not returned long after the end of its lease must not go on, so the watchdog ends
 // the process (safety.md 1.6).
 std::unique_ptr<platform::Repeater> watch_leases(const node::Engine& engine,
