@@ -119,6 +119,9 @@ void records(Seeds& seeds) {
   seeds.put("raft", raft::encode_entry(message.entries[0]));
   const Bytes hard = raft::encode_hard_state({1, 1, 0});
   seeds.put("raft", hard);
+  // A file with a head, the list of older files (none), and a block.
+  seeds.put("segment",
+            Bytes{4, 1, 0, 1, 0, 0} + Bytes{2, 1, 0, 1, 0, 0} + Bytes{2, 1, 3, 2, 0, 1} + "abc");
   seeds.put("raft_log", Bytes{0, 0, static_cast<char>(hard.size()), 0} + hard + Bytes{5, 1, 2, 1} +
                             "ab" + Bytes{5, 1, 1, 1} + "c");
 }
