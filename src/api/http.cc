@@ -120,6 +120,7 @@ class Core : public std::enable_shared_from_this<Core> {
   uint16_t port() const { return port_; }
 
  private:
+  void use_tls(const ServerTls& tls);
   void welcome(tcp::socket socket, std::shared_ptr<Peer> peer);
   Exchange begin(const ConnectionPtr& connection, const HttpRequest& request) const;
   void take(const ConnectionPtr& connection, HttpRequest&& request);
@@ -161,7 +162,8 @@ class Core : public std::enable_shared_from_this<Core> {
   asio::steady_timer tick_;
   Worker worker_;
   uint16_t port_ = 0;
-  std::vector<std::string> hosts_;
+  std::vector<std::string> own_hosts_;
+  std::vector<std::string> hosts_;  // These, and those of the certificate.
   // In order of deadline, since all wait for the same time.
   std::deque<std::shared_ptr<Exchange>> waiting_;
   std::list<std::shared_ptr<Watcher>> watchers_;
@@ -177,16 +179,16 @@ Result<void> Core::open() {
   if (ec) {
     return fail(Code::invalid, fmt::format("the API address {} is not an IP address", literal));
   }
-  hosts_ = options_.hosts;
-  for (const char* own : {"localhost", "127.0.0.1", "::1"}) hosts_.emplace_back(own);
-  hosts_.push_back(options_.address);
+  own_hosts_ = options_.hosts;
+  for (const char* own : {"localhost", "127.0.0.1", "::1"}) own_hosts_.emplace_back(own);
+  own_hosts_.push_back(options_.address);
   port_ = acceptor_.open(address, options_.port, ec);
   if (ec) {
     return fail(Code::io, fmt::format("cannot listen on {}:{} for the API: {}", options_.address,
                                       options_.port, ec.message()));
   }
   // A key or token that is replaced later must not stay in memory here.
-  tls_.set_context(std::exchange(options_.tls, {}).context);
+  use_tls(std::exchange(options_.tls, {}));
   acceptor_.start();
   return {};
 }
@@ -508,7 +510,13 @@ void Core::set_tokens(std::shared_ptr<const FileTokens> tokens) {
 }
 
 void Core::set_tls(ServerTls tls) {
-  asio::post(io_, [this, tls = std::move(tls)] { tls_.set_context(tls.context); });
+  asio::post(io_, [this, tls = std::move(tls)] { use_tls(tls); });
+}
+
+void Core::use_tls(const ServerTls& tls) {
+  hosts_ = own_hosts_;
+  hosts_.insert(hosts_.end(), tls.hosts.begin(), tls.hosts.end());
+  tls_.set_context(tls.context);
 }
 
 // Once a second: ends connections whose time is over, sends heartbeats to watchers, answers

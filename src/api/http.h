@@ -28,6 +28,8 @@ struct ServerTls {
   // the connections that use it. Null: plain HTTP.
   std::shared_ptr<ssl_ctx_st> context;
   int64_t ends = 0;  // In seconds of Unix time.
+  // What the certificate is for. Requests may name these hosts as they may name the node's own.
+  std::vector<std::string> hosts{};
 };
 
 struct HttpOptions {

@@ -163,6 +163,23 @@ TEST_F(HttpTlsTest, RequestsOfEverySizeAreAnswered) {
   EXPECT_EQ(client.get("/openapi.json", "Accept-Encoding: gzip\r\n").status, 200);
 }
 
+TEST_F(HttpTlsTest, TheHostsOfTheCertificateAreOurs) {
+  HttpOptions options;
+  options.tls.hosts = {"n2.example"};
+  start_tls(std::move(options));
+  const auto status = [this](const std::string& host) {
+    TlsClient client(port());
+    client.send("GET /healthz HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    return client.read_reply().status;
+  };
+  EXPECT_EQ(status("N2.Example:8080"), 200);
+  EXPECT_EQ(status("n3.example"), 403);
+  server->set_tls({server_context("second"), 0, {"n3.example"}});
+  EXPECT_EQ(status("n3.example"), 200);
+  EXPECT_EQ(status("n2.example"), 403);
+  EXPECT_EQ(status("localhost"), 200);
+}
+
 TEST_F(HttpTlsTest, ManyRequestsInOnePieceAreAnsweredInOrder) {
   start_tls();
   TlsClient client(port());
@@ -229,7 +246,7 @@ TEST_F(HttpTlsTest, AnotherCertificateCountsForNewConnectionsOnly) {
   EXPECT_THAT(stream.read_until(":\n\n"), HasSubstr("200 OK"));
   TlsClient idle(port());
   EXPECT_EQ(idle.get("/healthz").status, 200);
-  server->set_tls({server_context("second"), 0});
+  server->set_tls({server_context("second"), 0, {}});
   EXPECT_EQ(idle.get("/healthz").status, 200);  // By now the server has the new one.
   EXPECT_EQ(TlsClient(port()).server_name(), "second");
   EXPECT_EQ(idle.server_name(), "first");
@@ -317,7 +334,7 @@ TEST_F(HttpTlsTest, AContextThatIsReplacedIsForgotten) {
   const auto first = server_context("first");
   options.tls.context = first;
   start(std::move(options));
-  server->set_tls({server_context("second"), 0});
+  server->set_tls({server_context("second"), 0, {}});
   EXPECT_EQ(TlsClient(port()).get("/healthz").status, 200);
   EXPECT_EQ(first.use_count(), 1);
 }

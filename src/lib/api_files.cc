@@ -40,7 +40,7 @@ Result<api::ServerTls> load_tls(const Config::Api& api) {
   if (!loaded)
     return bad_file("the API's certificate (--api-tls-cert, --api-tls-key): " +
                     loaded.error().message);
-  return api::ServerTls{std::move(loaded->context), loaded->ends};
+  return api::ServerTls{std::move(loaded->context), loaded->ends, std::move(loaded->own.hosts)};
 }
 
 Result<void> check_api_files(const Config::Api& api) {
