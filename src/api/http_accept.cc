@@ -269,14 +269,14 @@ void Acceptor::accept_some() {
     }
     if (options_.busy && options_.busy()) return wait_a_little(kBusyRetry);
     boost::system::error_code ec;
-    std::optional<Guest> guest;
     try {
-      guest = accept_one(ec);
-      if (guest) is_flood |= !receive(*std::move(guest));
+      if (auto guest = accept_one(ec)) {
+        is_flood |= !receive(*std::move(guest));
+        continue;
+      }
     } catch (const std::exception&) {
-      // There is no memory for it. It is closed, and others are accepted.
+      continue;  // There is no memory for it. It is closed, and others are accepted.
     }
-    if (guest) continue;
     if (ec == boost::asio::error::would_block || ec == boost::asio::error::try_again) {
       return is_flood ? wait_a_little(kFloodRetry) : wait();
     } else if (no_descriptors(ec)) {

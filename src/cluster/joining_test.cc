@@ -231,7 +231,7 @@ TEST_F(JoiningTest, APeerIsLinkedUntilItsLastLinkEnds) {
   LinkChanged second = first;
   second.address = {"n1.example", 8090};
   Effects effects;
-  for (LinkChanged link : {first, second}) {
+  for (const LinkChanged& link : {first, second}) {
     joining->on_link(link, now);
     peers.link_up(link, turn(effects));
   }

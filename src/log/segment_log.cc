@@ -208,7 +208,7 @@ Result<void> SegmentLog::Recovery::drop_torn(BytesView bytes) {
   const auto& [slot, end, last, hash] = log_.newest_;
   const BytesView rest = bytes.substr(std::min<uint64_t>(end, bytes.size()), kBlockHeadBytes);
   if (rest.find_first_not_of('\0') != BytesView::npos) {
-    const auto written = log_.files_.write(slot, end, Bytes(rest.size(), '\0'));
+    auto written = log_.files_.write(slot, end, Bytes(rest.size(), '\0'));
     if (!written) return written;
   }
   return log_.files_.sync(slot);

@@ -34,6 +34,7 @@ class SegmentLogTest : public testing::Test {
   }
   std::vector<Position> write(const std::vector<Bytes>& all) {
     std::vector<Record> records;
+    records.reserve(all.size());
     for (const Bytes& bytes : all) records.push_back({7, bytes});
     auto written = log->write(records);
     EXPECT_TRUE(written) << written.error().message;
