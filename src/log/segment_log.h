@@ -52,7 +52,8 @@ class SegmentLog {
   uint64_t durable() const { return durable_; }   // The newest block that is durable.
 
   // The bytes of a record. An error with the code `corrupt`: they are damaged, or their file was
-  // forgotten and is in use again. If it was forgotten and is not, the bytes are still there.
+  // forgotten and is in use again. If it was forgotten and is not, the bytes are still there, or
+  // the file is gone (`io`).
   Result<Bytes> read(const Position& at) const;
 
   // Nothing in that file is needed any more. It is used again once the next file is begun and
