@@ -99,7 +99,6 @@ const std::vector<RunKind>& kinds() {
         {"forgets_promise"},
         {"forgets_given_up"},
         {"any_number_of_voters"},
-        {"everybody_founds"},
         {"refuses_alone"},
         {"founds_with_the_silent"},
         {"orphan_stays"}}},

@@ -55,7 +55,9 @@ std::optional<FileHead> decode_file_head(BytesView bytes, uint64_t secret) {
       read_little64(bytes.substr(24)) != hash64(bytes.substr(0, 24), secret)) {
     return std::nullopt;
   }
-  return FileHead{read_little64(bytes.substr(8)), read_little64(bytes.substr(16))};
+  const FileHead head{read_little64(bytes.substr(8)), read_little64(bytes.substr(16))};
+  if (head.file == 0 || head.first == 0) return std::nullopt;  // The log counts from one.
+  return head;
 }
 
 uint64_t block_bytes(const std::vector<Record>& records) {
