@@ -191,6 +191,10 @@ Result<void> SegmentLog::Recovery::read_newest() {
   while (const auto block = next_block(newest_bytes_, newest_, walk)) {
     if (auto taken = take(*block, newest_, walk); !taken) return taken;
   }
+  if (walk.next == head.first) {
+    return fail(Code::corrupt, "file " + std::to_string(newest_) +
+                                   " of the segment log does not follow the files that it lists");
+  }
   if (shows_loss(newest_bytes_, newest_, walk)) {
     return fail(Code::corrupt, "block " + std::to_string(walk.next) +
                                    in_file(newest_, walk.file.end) +
