@@ -96,12 +96,14 @@ void Http::go_to(const std::string& address) {
 
 // A request that may have reached a node is not sent to another one.
 bool Http::go_on(int curl_code) {
-  double connected = 0;
-  curl_easy_getinfo(handle_, CURLINFO_CONNECT_TIME, &connected);
+  long sent = 0;
+  curl_easy_getinfo(handle_, CURLINFO_REQUEST_SIZE, &sent);
   const bool none = curl_code == CURLE_COULDNT_CONNECT || curl_code == CURLE_COULDNT_RESOLVE_HOST ||
-                    (curl_code == CURLE_OPERATION_TIMEDOUT && connected == 0);
-  if (!none) tried_ = 0;
-  if (!none || tried_ >= target_.others.size()) return false;
+                    (curl_code == CURLE_OPERATION_TIMEDOUT && sent == 0);
+  if (!none || tried_ == target_.others.size()) {
+    tried_ = 0;
+    return false;
+  }
   ++tried_;
   target_.others.push_back(std::exchange(target_.base, target_.others.front()));
   target_.others.erase(target_.others.begin());

@@ -55,12 +55,12 @@ class Http {
 
  private:
   void set_up(const std::string& url, const std::vector<std::string>& headers);
-  // Later calls go to the next node, if the call has reached none. Returns false if it has, or if
-  // all nodes were tried since a call has reached one.
+  // Goes on to the next node, if the call has reached none. Returns false if it has, or if it has
+  // tried all nodes.
   bool go_on(int curl_code);
 
   Target target_;
-  size_t tried_ = 0;  // So many of target_.others, since a call has reached a node.
+  size_t tried_ = 0;  // So many of target_.others, by the call under way.
   std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers_;  // Of the call.
   void* handle_;  // CURL*, kept so that the connection stays open.
 };

@@ -25,7 +25,9 @@ using testing::StartsWith;
 class FakeNode {
  public:
   // Each connection gets one of the answers, in order, and is then closed.
-  explicit FakeNode(std::deque<std::string> answers) : answers_(std::move(answers)) {
+  // `is_up` false: it refuses connections until start().
+  explicit FakeNode(std::deque<std::string> answers, bool is_up = true)
+      : answers_(std::move(answers)) {
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -33,14 +35,17 @@ class FakeNode {
     socklen_t length = sizeof(address);
     auto* plain = reinterpret_cast<sockaddr*>(&address);
     EXPECT_EQ(::bind(listener_, plain, length), 0);
-    EXPECT_EQ(::listen(listener_, 8), 0);
     EXPECT_EQ(::getsockname(listener_, plain, &length), 0);
     api = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    if (is_up) start();
+  }
+  void start() {
+    EXPECT_EQ(::listen(listener_, 8), 0);
     thread_ = std::thread([this] { serve(); });
   }
   ~FakeNode() {
     ::shutdown(listener_, SHUT_RDWR);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
     ::close(listener_);
   }
 
@@ -180,6 +185,26 @@ INSTANTIATE_TEST_SUITE_P(
              R"({"name":"","role":"admin"})"},
         Case{{"token", "revoke", "0123456789ab"}, "DELETE /api/cluster/tokens/0123456789ab", ""},
         Case{{"snapshot", "save", "-"}, "GET /api/cluster/snapshot?consistency=linearizable", ""}));
+
+TEST(Ctl, EachCallTriesAllAddresses) {
+  FakeNode down({}, false), late({answer(200, "{}")}, false);
+  Http http({.base = late.api, .others = {down.api}, .token = "", .ca = ""});
+  const auto nobody = http.send("GET", "/x");
+  ASSERT_FALSE(nobody);
+  EXPECT_THAT(nobody.error().message, HasSubstr("no answer from " + late.api));
+  EXPECT_THAT(nobody.error().message, HasSubstr("no answer from " + down.api));
+  late.start();
+  EXPECT_TRUE(http.send("GET", "/x"));
+}
+
+TEST(Ctl, WhatMayHaveArrivedIsSentToNoOtherNode) {
+  FakeNode dies({""}), other({answer(200, "{}")});
+  {
+    Http http({.base = dies.api, .others = {other.api}, .token = "", .ca = ""});
+    EXPECT_FALSE(http.send("POST", "/x", "{}"));
+  }
+  EXPECT_TRUE(other.asked.empty());
+}
 
 TEST(Ctl, CompareAndSetSendsTheVersion) {
   FakeNode node({answer(200, "{}")});

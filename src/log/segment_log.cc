@@ -63,6 +63,7 @@ class SegmentLog::Recovery {
 
   Result<void> find_heads();
   Result<void> find_newest();
+  Result<void> drop_beginning(Slot slot);
   Result<Bytes> load(Slot slot) const {
     return log_.files_.read(slot, 0, log_.options_.file_bytes);
   }
@@ -115,9 +116,19 @@ Result<void> SegmentLog::Recovery::find_newest() {
         return {};
       }
     }
-    log_.spares_.push_back(found.first);
+    if (auto dropped = drop_beginning(found.first); !dropped) return dropped;
     heads_.erase(id);
   }
+  return {};
+}
+
+// A later use of the slot may write the bytes that the list lacks, and a crash may bring back the
+// head: the file would be the newest, and hide what was written to others meanwhile.
+Result<void> SegmentLog::Recovery::drop_beginning(Slot slot) {
+  auto written = log_.files_.write(slot, 0, Bytes(kFileHeadBytes, '\0'));
+  if (!written) return written;
+  if (auto synced = log_.files_.sync(slot); !synced) return synced;
+  log_.spares_.push_back(slot);
   return {};
 }
 
@@ -302,9 +313,7 @@ Result<void> SegmentLog::begin_file() {
   const auto slot = free_slot();
   if (!slot) return tl::make_unexpected(slot.error());
   Bytes list;
-  {
-    for (const auto& [id, file] : needed_) append(list, {id, file.end, file.last, file.last_hash});
-  }
+  for (const auto& [id, file] : needed_) append(list, {id, file.end, file.last, file.last_hash});
   if (block_bytes({{kList, list}}) > block_bytes_max()) {
     return fail(Code::unprocessable, "the segment log has " +
                                          std::to_string(list.size() / kListedBytes) +

@@ -31,7 +31,8 @@ class SegmentLog {
     uint64_t secret = 0;  // Random, and the same for the life of the log.
     uint32_t start = 1;   // Greater than at each earlier open.
     uint32_t file_bytes = 64u << 20;
-    uint32_t spares_max = 2;  // Files without data that are kept to be used again.
+    // Files without data that are kept to be used again, once the newest file is durable.
+    uint32_t spares_max = 2;
   };
   // Gets each record, in the order of writing. An error ends open() with that error.
   using Visit = std::function<Result<void>(uint8_t kind, const Position&, BytesView)>;
@@ -42,7 +43,7 @@ class SegmentLog {
                                                   uint64_t durable, const Visit& visit);
 
   // Writes the records as one block. Returns where each of them is. The kind 0 is the log's own.
-  // Code `invalid`: the block is larger than a file can be. After an error of another code nothing
+  // Code `invalid`: the block is larger than half of a file. After an error of another code nothing
   // more can be written.
   Result<std::vector<Position>> write(const std::vector<Record>& records);
   // All blocks that were written become durable.

@@ -187,6 +187,28 @@ TEST_F(SegmentLogTest, WhatWasDroppedDoesNotComeBack) {
   EXPECT_EQ(seen[0].bytes, "second");
 }
 
+// The beginning of a file is torn, and its bytes are whole again later. It must not be the newest
+// file then: the one before it has grown.
+TEST_F(SegmentLogTest, ATornBeginningIsNoFileEvenIfItIsWholeAgain) {
+  must_open();
+  const auto first = write({Bytes(3000, 'x')});
+  write({Bytes(3000, 'x')});
+  const uint64_t durable = log->last();
+  const auto second = write({Bytes(3000, 'x')});
+  ASSERT_NE(first[0].slot, second[0].slot);
+  Bytes& list = files.files.at(second[0].slot).now;
+  const size_t at = kFileHeadBytes + kBlockHeadBytes + kRecordHeadBytes;
+  list[at] ^= 1;
+  must_open(durable);
+  ASSERT_EQ(seen.size(), 2u);
+  write({"after"});
+  ASSERT_TRUE(log->sync());
+  list[at] ^= 1;
+  must_open(log->durable());
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[2].bytes, "after");
+}
+
 // Writes, syncs, forgets files and loses power at random. After each start all is there that was
 // durable, behind it a first part of what was not, and nothing else.
 class Storm {
