@@ -98,6 +98,7 @@ struct Ran {
 Ran ctl(const std::string& api, std::vector<std::string> words) {
   words.insert(words.begin(), {"databridgectl", "--api", api});
   std::vector<const char*> argv;
+  argv.reserve(words.size());
   for (const std::string& word : words) argv.push_back(word.c_str());
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
@@ -214,7 +215,7 @@ TEST(Ctl, CompareAndSetSendsTheVersion) {
 }
 
 class TokenFiles : public testing::Test {
- protected:
+ public:
   TokenFiles() {
     std::string name = "/tmp/databridge-ctl-XXXXXX";
     EXPECT_NE(::mkdtemp(name.data()), nullptr);
@@ -224,6 +225,8 @@ class TokenFiles : public testing::Test {
     for (const char* name : {"/tokens", "/mine", "/link"}) std::remove((directory + name).c_str());
     ::rmdir(directory.c_str());
   }
+
+ protected:
   std::string write(const char* name, const std::string& content, mode_t mode = 0600) const {
     EXPECT_TRUE(write_file(directory + name, content));
     EXPECT_EQ(::chmod((directory + name).c_str(), mode), 0);
