@@ -1,4 +1,4 @@
-// The files of a segment log (log/segment_log.h).
+// The files of a segment log, and the positions in it (log/segment_log.h).
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,17 @@
 #include "base/result.h"
 
 namespace databridge::env {
+
+using FileId = uint64_t;  // Grows with each file that is begun, and is never used again.
+
+// Where a record of the log is. Its bytes can be read by this alone.
+struct Position {
+  FileId file = 0;
+  uint32_t slot = 0;    // Of the file, in SegmentFiles.
+  uint32_t offset = 0;  // Of the record's head.
+  uint32_t length = 0;  // Of its bytes, without the head.
+  bool operator==(const Position&) const = default;
+};
 
 // A few files in one folder. Each has a number, the slot. A slot is used again and again for newer
 // data, and its bytes of before stay until they are overwritten.

@@ -18,19 +18,12 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "env/segment_files.h"
 
 namespace databridge::log {
 
-using FileId = uint64_t;  // Grows with each file that is begun, and is never used again.
-
-// Where a record is. Its bytes can be read by this alone.
-struct Position {
-  FileId file = 0;
-  uint32_t slot = 0;    // Of the file, in env::SegmentFiles.
-  uint32_t offset = 0;  // Of the record's head.
-  uint32_t length = 0;  // Of its bytes, without the head.
-  bool operator==(const Position&) const = default;
-};
+using FileId = env::FileId;
+using Position = env::Position;
 
 struct Record {
   uint8_t kind = 0;
