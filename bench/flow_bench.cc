@@ -31,9 +31,9 @@ class Engine : public HostEvents {
         files_(*clock_),
         env_{*clock_, *store_, network_, *workers_, files_, load_, 1},
         journal_(*store_) {
-    store_->on_durable([this](Result<uint64_t> number) {
-      CHECK(number.has_value());
-      post([this, n = *number] {
+    store_->on_durable([this](Result<env::Store::Durable> safe) {
+      CHECK(safe.has_value());
+      post([this, n = safe->number] {
         journal_.durable(n, clock_->now());
         journal_.run();
         host_->settle();

@@ -1,5 +1,5 @@
 // The time that a commit takes, and the number of commits in a second when many wait: the store on
-// this machine's disk. Then a queue of records in the segment log and in the store, in turn.
+// this machine's disk. Then a queue of records in the log of the store and as its keys, in turn.
 // Usage: store_bench [DIRECTORY]; the directory decides which disk is measured.
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -13,8 +13,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "log/segment_log.h"
-#include "platform/segment_files.h"
 #include "platform/store.h"
 
 namespace databridge {
@@ -26,16 +24,41 @@ double microseconds(Watch::duration time) {
   return std::chrono::duration<double, std::micro>(time).count();
 }
 
+// What is durable, as the store says.
+class Progress {
+ public:
+  void put(const env::Store::Durable& safe) {
+    {
+      const std::lock_guard lock(mutex_);
+      durable_ = safe.number;
+      if (!safe.positions.empty()) newest_ = safe.positions.back();
+    }
+    changed_.notify_one();
+  }
+  // Waits until that batch is durable. Returns where the newest record is.
+  env::Position wait(uint64_t number) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return durable_ >= number; });
+    return newest_;
+  }
+  uint64_t durable() {
+    const std::lock_guard lock(mutex_);
+    return durable_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t durable_ = 0;
+  env::Position newest_;
+};
+
 // Keeps `outstanding` batches of 256 bytes under way until `count` are durable.
-void measure(env::Store& store, std::mutex& mutex, std::condition_variable& changed,
-             uint64_t& durable, uint64_t outstanding, uint64_t count) {
+void measure(env::Store& store, Progress& progress, uint64_t outstanding, uint64_t count) {
   std::vector<double> latencies;
   std::vector<Watch::time_point> started;
-  uint64_t base = 0, submitted = 0, seen = 0;
-  {
-    const std::lock_guard lock(mutex);
-    base = durable;
-  }
+  const uint64_t base = progress.durable();
+  uint64_t submitted = 0, seen = 0;
   const auto begin = Watch::now();
   while (seen < count) {
     while (submitted < count && submitted - seen < outstanding) {
@@ -47,8 +70,8 @@ void measure(env::Store& store, std::mutex& mutex, std::condition_variable& chan
       store.submit(std::move(batch));
       ++submitted;
     }
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return durable > base + seen; });
+    progress.wait(base + seen + 1);
+    const uint64_t durable = progress.durable();
     const auto now = Watch::now();
     for (; base + seen < durable; ++seen) latencies.push_back(microseconds(now - started[seen]));
   }
@@ -80,29 +103,29 @@ void tell(const char* what, Watch::time_point begin, double cpu) {
              (cpu_microseconds() - cpu) / records);
 }
 
-void measure_segment_log(const std::string& directory) {
-  auto files = platform::open_segment_files(directory);
-  CHECK(files.has_value());
-  auto log = log::SegmentLog::open(
-      **files, {.secret = 1, .start = 1}, 0,
-      [](uint8_t, const log::Position&, BytesView) { return Result<void>(); });
-  CHECK(log.has_value());
-  const Bytes value(1024, 'x');
-  const std::vector<log::Record> records(kRecords, {1, value});
+// As records of the log. `keys`: each batch writes a key, too, so both logs are synced.
+void measure_records(env::Store& store, Progress& progress, bool keys) {
+  const Payload value(Bytes(1024, 'x'));
   const auto begin = Watch::now();
   const double cpu = cpu_microseconds();
+  env::FileId newest = 0;
   for (uint64_t i = 0; i < kWrites; ++i) {
-    CHECK((*log)->write(records));
-    CHECK((*log)->sync());
-    const auto needed = (*log)->files();
-    if (needed.size() > 1) (*log)->forget(needed.front());
+    env::Batch batch;
+    batch.records.assign(kRecords, {1, value});
+    if (keys) batch.put(env::Space::meta, "key", Bytes(100, 'x'));
+    const env::FileId file = progress.wait(store.submit(std::move(batch))).file;
+    if (newest != 0 && newest != file) {
+      env::Batch old;
+      old.forgotten.push_back(newest);
+      store.submit(std::move(old));
+    }
+    newest = file;
   }
-  tell("segment log", begin, cpu);
+  tell(keys ? "records, key" : "records", begin, cpu);
 }
 
-// The same in the store: a key for each record, erased one write later.
-void measure_store(env::Store& store, std::mutex& mutex, std::condition_variable& changed,
-                   uint64_t& durable) {
+// As keys: one for each record, erased one write later.
+void measure_keys(env::Store& store, Progress& progress) {
   const Bytes value(1024, 'x');
   const auto begin = Watch::now();
   const double cpu = cpu_microseconds();
@@ -116,37 +139,27 @@ void measure_store(env::Store& store, std::mutex& mutex, std::condition_variable
       append_big64(old, (i - 1) * kRecords + r);
       batch.erase(env::Space::queue, std::move(old));
     }
-    const uint64_t number = store.submit(std::move(batch));
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return durable >= number; });
+    progress.wait(store.submit(std::move(batch)));
   }
-  tell("store", begin, cpu);
+  tell("keys", begin, cpu);
 }
 
 int run(const std::string& directory) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  uint64_t durable = 0;
   auto store = platform::open_store({.directory = directory});
   if (!store) {
     fmt::print(stderr, "{}\n", store.error().message);
     return 1;
   }
-  (*store)->on_durable([&](Result<uint64_t> safe) {
-    CHECK(safe.has_value());
-    {
-      const std::lock_guard lock(mutex);
-      durable = *safe;
-    }
-    changed.notify_one();
-  });
+  CHECK((*store)->replay([](uint8_t, const env::Position&, BytesView) { return Result<void>(); }));
+  Progress progress;
+  (*store)->on_durable([&](Result<env::Store::Durable> safe) { progress.put(*safe); });
   for (const uint64_t outstanding : {1u, 8u, 64u, 512u}) {
-    measure(**store, mutex, changed, durable, outstanding,
-            std::max<uint64_t>(2000, outstanding * 400));
+    measure(**store, progress, outstanding, std::max<uint64_t>(2000, outstanding * 400));
   }
   for (int round = 0; round < 3; ++round) {
-    measure_segment_log(fmt::format("{}/log.{}", directory, round));
-    measure_store(**store, mutex, changed, durable);
+    measure_records(**store, progress, false);
+    measure_records(**store, progress, true);
+    measure_keys(**store, progress);
   }
   return 0;
 }

@@ -15,7 +15,7 @@ program(databridgectl src/ctl/main.cc LINK ctl)
 # library.
 target_link_options(databridgectl PRIVATE -Wl,--as-needed)
 program(databridge-sim sim/main.cc LINK sim)
-program(store_bench bench/store_bench.cc LINK platform log)
+program(store_bench bench/store_bench.cc LINK platform)
 program(network_bench bench/network_bench.cc LINK platform)
 program(api_bench bench/api_bench.cc LINK api)
 program(flow_bench bench/flow_bench.cc LINK node platform)

@@ -148,7 +148,7 @@ void World::wipe(NodeIndex node) {
 
 void World::write_disk(NodeIndex node, const env::Batch& batch) {
   CHECK(!is_on(node));
-  SimStore(*this, node, machines_[node]->disk).write(batch);
+  SimStore(*this, node, machines_[node]->disk).write_keys(batch);
 }
 
 void World::keep_disk(NodeIndex node) { machines_[node]->kept = machines_[node]->disk; }

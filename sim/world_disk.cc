@@ -6,6 +6,15 @@
 
 namespace databridge::sim {
 
+Result<void> SimStore::replay(const Visit& visit) {
+  if (disk_.log.secret == 0) disk_.log.secret = world_.random().next();
+  ++disk_.log.start;
+  auto opened = log::SegmentLog::open(disk_.files, disk_.log, disk_.log_mark, visit);
+  if (!opened) return tl::make_unexpected(opened.error());
+  log_ = std::move(*opened);
+  return {};
+}
+
 uint64_t SimStore::submit(env::Batch batch) {
   world_.on_submit(node_, batch);
   pending_.push_back(std::move(batch));
@@ -14,7 +23,7 @@ uint64_t SimStore::submit(env::Batch batch) {
 }
 
 Result<std::optional<Bytes>> SimStore::get(env::Space space, BytesView key) {
-  const auto& map = disk_[static_cast<size_t>(space)];
+  const auto& map = disk_.spaces[static_cast<size_t>(space)];
   const auto found = map.find(Bytes(key));
   if (found == map.end()) return std::optional<Bytes>();
   return std::optional<Bytes>(found->second);
@@ -27,7 +36,7 @@ env::Store::Room SimStore::room() const {
 
 Result<void> SimStore::scan(env::Space space, BytesView from, BytesView to,
                             const std::function<bool(BytesView, BytesView)>& visit) {
-  const auto& map = disk_[static_cast<size_t>(space)];
+  const auto& map = disk_.spaces[static_cast<size_t>(space)];
   for (auto next = map.lower_bound(Bytes(from)); next != map.end(); ++next) {
     if (!to.empty() && BytesView(next->first) >= to) break;
     if (!visit(next->first, next->second)) break;
@@ -40,18 +49,43 @@ uint64_t SimStore::lose_unsynced() {
   uint64_t lost = 0;
   for (size_t i = 0; i < pending_.size(); ++i) {
     if (i < kept) {
-      write(pending_[i]);
+      (void)write(pending_[i]);
       continue;
     }
     for (const env::Write& item : pending_[i].writes) lost += item.key.size() + item.value.size();
+    for (const env::Record& item : pending_[i].records) lost += item.bytes.size();
+    (void)write_records(pending_[i]);
   }
+  disk_.files.lose_power(world_.random());
   pending_.clear();
   return lost;
 }
 
-void SimStore::write(const env::Batch& batch) {
+Result<std::vector<env::Position>> SimStore::write_records(const env::Batch& batch) {
+  if (batch.records.empty()) return std::vector<env::Position>();
+  CHECK(log_ != nullptr);
+  std::vector<log::Record> records;
+  for (const env::Record& record : batch.records) {
+    records.push_back({record.kind, record.bytes.view()});
+  }
+  return log_->write(records);
+}
+
+Result<std::vector<env::Position>> SimStore::write(const env::Batch& batch) {
+  auto positions = write_records(batch);
+  if (!positions) return positions;
+  if (log_) {
+    if (auto synced = log_->sync(); !synced) return tl::make_unexpected(synced.error());
+    disk_.log_mark = log_->durable();
+    for (const env::FileId file : batch.forgotten) log_->forget(file);
+  }
+  write_keys(batch);
+  return positions;
+}
+
+void SimStore::write_keys(const env::Batch& batch) {
   for (const env::Write& item : batch.writes) {
-    auto& map = disk_[static_cast<size_t>(item.space)];
+    auto& map = disk_.spaces[static_cast<size_t>(item.space)];
     switch (item.kind) {
       case env::Write::Kind::put:
         map[item.key] = item.value;
@@ -80,11 +114,17 @@ void SimStore::begin_sync() {
       world_.wake(node_);
       return;
     }
-    for (size_t i = 0; i < count; ++i) write(pending_[i]);
+    Durable durable;
+    for (size_t i = 0; i < count; ++i) {
+      const auto positions = write(pending_[i]);
+      CHECK(positions.has_value());
+      durable.positions.insert(durable.positions.end(), positions->begin(), positions->end());
+    }
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(count));
     durable_ += count;
     if (!pending_.empty()) begin_sync();
-    told_(durable_);
+    durable.number = durable_;
+    told_(std::move(durable));
     world_.wake(node_);
   });
 }

@@ -11,36 +11,49 @@
 #include <utility>
 #include <vector>
 
+#include "log/forgetful_files.h"
+#include "log/segment_log.h"
 #include "sim/world.h"
 
 namespace databridge::sim {
 
-using Disk = std::array<std::map<Bytes, Bytes>, env::kSpaces>;
+// A value: a copy of it is a copy of the disk.
+struct Disk {
+  std::array<std::map<Bytes, Bytes>, env::kSpaces> spaces;
+  log::ForgetfulFiles files;  // Of the log of records.
+  log::SegmentLog::Options log{.secret = 0, .start = 0, .file_bytes = 1u << 20};
+  uint64_t log_mark = 0;  // A block of the log that was durable.
+};
 
 class SimStore final : public env::Store {
  public:
   SimStore(World& world, World::NodeIndex node, Disk& disk)
       : world_(world), node_(node), disk_(disk) {}
 
+  Result<void> replay(const Visit& visit) override;
   uint64_t submit(env::Batch batch) override;
-  void on_durable(std::function<void(Result<uint64_t>)> told) override { told_ = std::move(told); }
+  void on_durable(std::function<void(Result<Durable>)> told) override { told_ = std::move(told); }
   Result<std::optional<Bytes>> get(env::Space space, BytesView key) override;
   Result<void> scan(env::Space space, BytesView from, BytesView to,
                     const std::function<bool(BytesView, BytesView)>& visit) override;
+  Result<Bytes> read(const env::Position& at) override { return log_->read(at); }
   Room room() const override;
 
   // The power goes. Some of the unsynced batches may have reached the disk: the first ones, and
-  // only whole ones.
+  // only whole ones. Any parts of the records of later ones may be there. Returns the lost bytes.
   uint64_t lose_unsynced();
-  void write(const env::Batch& batch);  // At once.
+  void write_keys(const env::Batch& batch);  // At once.
 
  private:
   void begin_sync();
+  Result<std::vector<env::Position>> write(const env::Batch& batch);          // Durable at once.
+  Result<std::vector<env::Position>> write_records(const env::Batch& batch);  // Not synced.
 
   World& world_;
   World::NodeIndex node_;
   Disk& disk_;
-  std::function<void(Result<uint64_t>)> told_;
+  std::unique_ptr<log::SegmentLog> log_;  // From replay() on.
+  std::function<void(Result<Durable>)> told_;
   std::vector<env::Batch> pending_;
   uint64_t submitted_ = 0;
   uint64_t durable_ = 0;

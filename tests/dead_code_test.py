@@ -35,13 +35,7 @@ ALLOWED = {
     "Framing::take": "tests and a fuzzer cut requests by it as the server does",
     "State::content_hash": "tests compare by it all that a state holds",
     "Pieces::operator==": "tests compare by it what a snapshot holds",
-    # The log of queues, which nothing uses yet (docs/adr/0023).
-    "SegmentLog::files": "the next step of replicated queues uses it",
-    "SegmentLog::forget": "as above",
-    "SegmentLog::open": "as above",
-    "SegmentLog::read": "as above",
-    "SegmentLog::write": "as above",
-    "open_segment_files": "as above",
+    "SegmentLog::files": "tests say by it which files are needed",
     # It is not decided yet whether these go.
     "HealthChecker::answer_failed": "only tests",
     "HealthChecker::round_trip": "only tests",

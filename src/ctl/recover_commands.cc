@@ -145,8 +145,8 @@ int inspect(const Context& context, const Order& order) {
 
 // Waits until the store has made the batch durable.
 Result<void> write_and_wait(env::Store& store, env::Batch batch) {
-  std::promise<Result<uint64_t>> told;
-  store.on_durable([&told](Result<uint64_t> number) { told.set_value(std::move(number)); });
+  std::promise<Result<env::Store::Durable>> told;
+  store.on_durable([&told](Result<env::Store::Durable> safe) { told.set_value(std::move(safe)); });
   store.submit(std::move(batch));
   const auto outcome = told.get_future().get();
   if (!outcome) return tl::make_unexpected(outcome.error());

@@ -1,4 +1,4 @@
-// The durable store: ordered keys in a few spaces. Batches are written atomically.
+// The durable store: ordered keys in a few spaces, and a log of records beside them (ADR 23).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/payload.h"
 #include "base/result.h"
+#include "env/segment_files.h"
 
 namespace databridge::env {
 
@@ -24,10 +26,22 @@ struct Write {
   Bytes value;  // For erase_range: the first key that stays.
 };
 
+// A record of the log. Its bytes are shared, as they may be on their way to other nodes, too.
+struct Record {
+  uint8_t kind = 1;  // From 1 on, as the user likes.
+  Payload bytes;
+};
+
+// The bytes of the records of one batch, at most.
+inline constexpr uint64_t kBatchRecordsMax = 16u << 20;
+
 struct Batch {
   std::vector<Write> writes;
+  std::vector<Record> records;
+  // Files of the log in which nothing is needed once this batch is durable.
+  std::vector<FileId> forgotten;
 
-  bool empty() const { return writes.empty(); }
+  bool empty() const { return writes.empty() && records.empty() && forgotten.empty(); }
   void put(Space space, Bytes key, Bytes value) {
     writes.push_back({Write::Kind::put, space, std::move(key), std::move(value)});
   }
@@ -43,13 +57,29 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  // Gets each record that is in the log, in the order of writing. Called once at most, before the
+  // first submit; a user that writes records must call it. Records of files that were forgotten
+  // shortly before the end of the last process may be among them. An error of `visit` ends it.
+  using Visit = std::function<Result<void>(uint8_t kind, const Position&, BytesView)>;
+  virtual Result<void> replay(const Visit& visit) = 0;
+
   // Takes the batch and returns its number (1, 2, 3 …) at once. The store makes batches durable in
-  // that order, each one whole or not at all, and several with one sync if it can. Then it calls
-  // `on_durable` with the highest durable number, on a thread of its own. `on_durable` is set once,
-  // before the first submit. A failure is final: `on_durable` gets the error, nothing later is
-  // written, and the node must stop. Engine thread only.
+  // that order, and several with one sync if it can. The writes of a batch are durable as a whole
+  // or not at all, its records likewise; after a crash its records may be there without its writes,
+  // and never its writes without its records. Then it calls `on_durable` on a thread of its own.
+  // `on_durable` is set once, before the first submit. A failure is final: `on_durable` gets the
+  // error, nothing later is written, and the node must stop. Engine thread only.
   virtual uint64_t submit(Batch batch) = 0;
-  virtual void on_durable(std::function<void(Result<uint64_t>)> told) = 0;
+  struct Durable {
+    uint64_t number = 0;  // The highest durable batch.
+    // Of the records of all batches that are new among the durable ones, in order.
+    std::vector<Position> positions;
+  };
+  virtual void on_durable(std::function<void(Result<Durable>)> told) = 0;
+
+  // The bytes of a record that is durable. Code `corrupt`: they are damaged, or were forgotten.
+  // After replay(), on any thread; it may wait for the disk.
+  virtual Result<Bytes> read(const Position& at) = 0;
 
   // Reads see what is durable, and may see what was submitted. They may wait for the disk, so they
   // are for the start of a node and for worker threads, not for the engine's turn.

@@ -69,7 +69,9 @@ Engine::Engine(Options options, env::Env env, Identity identity)
   make_host();
   CHECK(options_.coordinators);
   coordinators_ = options_.coordinators(identity_.incarnation, env_.seed ^ identity_.boot);
-  env_.store.on_durable([this](Result<uint64_t> number) { put(Durable{std::move(number)}); });
+  env_.store.on_durable([this](Result<env::Store::Durable> safe) {
+    put(Durable{safe.map([](const env::Store::Durable& durable) { return durable.number; })});
+  });
 }
 
 Engine::~Engine() = default;

@@ -20,8 +20,10 @@ constexpr char kSettingAside[] = "/setting-aside";  // Names the folder until th
 constexpr uint32_t kFormat = 1;
 constexpr std::string_view kFormatPrefix = "databridge data format ";
 
-// Two slots, written in turn, each in a page of its own: a write to one cannot harm the other.
+// Two slots, written in turn, each in a page of its own: a write to one cannot harm the other. Two
+// more are for the mark of the log: `sequence` is the block, and `hash` says nothing.
 constexpr off_t kSlotDistance = 4096;
+constexpr off_t kLogSlots = 2;
 constexpr size_t kSlotSize = 20;
 
 Bytes encode_slot(const ChainLink& link) {
@@ -131,7 +133,7 @@ Result<void> DataDir::finish_setting_aside() {
   const auto folder = read_file(plan);
   if (!folder && folder.error().code == Code::not_found) return {};
   if (!folder) return tl::make_unexpected(folder.error());
-  for (const char* name : {"/db", "/mark", "/format"}) {
+  for (const char* name : {"/db", "/log", "/mark", "/format"}) {
     const std::string from = path_ + name;
     const std::string to = path_ + "/" + *folder + name;
     if (::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
@@ -183,10 +185,9 @@ Result<void> DataDir::read_mark() {
   }
   std::optional<ChainLink> newest;
   for (off_t slot = 0; slot < 2; ++slot) {
-    char buffer[kSlotSize];
-    const ssize_t got = ::pread(mark_fd_, buffer, kSlotSize, slot * kSlotDistance);
-    if (got < 0) return tl::make_unexpected(system_error("read", path_ + "/mark"));
-    const auto link = decode_slot(BytesView(buffer, static_cast<size_t>(got)));
+    const auto bytes = read_slot(slot);
+    if (!bytes) return tl::make_unexpected(bytes.error());
+    const auto link = decode_slot(*bytes);
     if (link && (!newest || link->sequence > newest->sequence)) newest = link;
   }
   if (newest) mark_ = *newest;
@@ -197,7 +198,37 @@ Result<void> DataDir::read_mark() {
                     "move the data directory aside and let the node join again as a new one",
                     path_, is_new_ ? "format" : "mark"));
   }
-  return {};
+  return read_log_mark();
+}
+
+Result<void> DataDir::read_log_mark() {
+  bool is_damaged = false;
+  bool is_there = false;
+  for (off_t slot = 0; slot < 2; ++slot) {
+    const auto bytes = read_slot(kLogSlots + slot);
+    if (!bytes) return tl::make_unexpected(bytes.error());
+    if (bytes->find_first_not_of('\0') == Bytes::npos) continue;  // Never written.
+    const auto link = decode_slot(*bytes);
+    is_damaged |= !link;
+    is_there |= link.has_value();
+    if (!link || link->sequence < log_mark_) continue;
+    log_mark_ = link->sequence;
+    log_slot_ = slot;
+  }
+  if (!is_damaged || is_there) return {};
+  return fail(
+      Code::corrupt,
+      fmt::format("{}/mark is damaged, so this node cannot know what of its log was durable: "
+                  "move the data directory aside and let the node join again as a new one",
+                  path_));
+}
+
+Result<Bytes> DataDir::read_slot(off_t slot) const {
+  Bytes bytes(kSlotSize, '\0');
+  const ssize_t got = ::pread(mark_fd_, bytes.data(), bytes.size(), slot * kSlotDistance);
+  if (got < 0) return tl::make_unexpected(system_error("read", path_ + "/mark"));
+  bytes.resize(static_cast<size_t>(got));
+  return bytes;
 }
 
 Result<void> DataDir::open_mark(bool create) {
@@ -220,13 +251,21 @@ Result<void> DataDir::settle() {
 }
 
 Result<void> DataDir::put_mark(const ChainLink& link) {
-  const Bytes slot = encode_slot(link);
-  const off_t offset = static_cast<off_t>(link.sequence & 1) * kSlotDistance;
-  if (::pwrite(mark_fd_, slot.data(), slot.size(), offset) != static_cast<ssize_t>(slot.size())) {
-    return tl::make_unexpected(system_error("write", path_ + "/mark"));
-  }
   mark_ = link;
-  return {};
+  return write_slot(static_cast<off_t>(link.sequence & 1), link);
+}
+
+Result<void> DataDir::put_log_mark(uint64_t block) {
+  log_mark_ = block;
+  log_slot_ = 1 - log_slot_;
+  return write_slot(kLogSlots + log_slot_, {block, 0});
+}
+
+Result<void> DataDir::write_slot(off_t slot, const ChainLink& link) {
+  const Bytes bytes = encode_slot(link);
+  const ssize_t put = ::pwrite(mark_fd_, bytes.data(), bytes.size(), slot * kSlotDistance);
+  if (put == static_cast<ssize_t>(bytes.size())) return {};
+  return tl::make_unexpected(system_error("write", path_ + "/mark"));
 }
 
 Result<void> DataDir::sync_mark() {

@@ -1,11 +1,14 @@
-// - Owns: the small files of the data directory: lock, format version, and the mark of the newest
-//   synced write (platform/store.h says why it exists).
+// - Owns: the small files of the data directory: lock, format version, and the marks of the newest
+//   synced writes of the keys and of the log (platform/store.h says why they exist).
 // - Hides: their bytes, and how each is made durable. Only the store uses it.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace databridge::platform {
@@ -45,7 +48,9 @@ class DataDir {
   bool is_new() const { return is_new_; }  // Nothing was ever acknowledged from this directory.
   const std::string& path() const { return path_; }
   std::string db_path() const { return path_ + "/db"; }
+  std::string log_path() const { return path_ + "/log"; }
   ChainLink mark() const { return mark_; }
+  uint64_t log_mark() const { return log_mark_; }  // A block of the log (ADR 23); 0: none yet.
 
   // Makes a new directory a known one: afterwards the mark and the format file are durable.
   Result<void> settle();
@@ -53,6 +58,7 @@ class DataDir {
   // Moves the mark forward. It is not synced: a crash of the machine may bring an older mark back,
   // never a newer one.
   Result<void> put_mark(const ChainLink& link);
+  Result<void> put_log_mark(uint64_t block);
   Result<void> sync_mark();
 
  private:
@@ -61,12 +67,17 @@ class DataDir {
   Result<void> read_format();
   Result<void> read_mark();
   Result<void> open_mark(bool create);
+  Result<void> read_log_mark();
+  Result<Bytes> read_slot(off_t slot) const;
+  Result<void> write_slot(off_t slot, const ChainLink& link);
 
   std::string path_;
   int lock_fd_ = -1;
   int mark_fd_ = -1;
   bool is_new_ = true;
   ChainLink mark_;
+  uint64_t log_mark_ = 0;
+  off_t log_slot_ = 0;  // Which of the two has the newest mark of the log.
 };
 
 }  // namespace databridge::platform

@@ -23,7 +23,11 @@ class Files final : public env::SegmentFiles {
   explicit Files(std::string directory) : directory_(std::move(directory)) {}
 
   Result<void> open() {
-    if (::mkdir(directory_.c_str(), 0750) != 0 && errno != EEXIST) {
+    if (::mkdir(directory_.c_str(), 0750) == 0) {
+      const size_t slash = directory_.find_last_of('/');
+      const std::string parent = slash == std::string::npos ? "." : directory_.substr(0, slash + 1);
+      if (auto synced = sync_directory(parent); !synced) return synced;
+    } else if (errno != EEXIST) {
       return tl::make_unexpected(system_error("make the folder", directory_));
     }
     return open_all();

@@ -11,12 +11,14 @@
 
 #include <array>
 #include <chrono>
+#include <span>
 #include <thread>
 
 #include "base/check.h"
 #include "base/mutex.h"
 #include "base/time.h"
 #include "platform/data_dir.h"
+#include "platform/record_log.h"
 #include "platform/reserve.h"
 #include "platform/system.h"
 
@@ -49,11 +51,17 @@ Error to_error(const rocksdb::Status& status, const std::string& what) {
   return {Code::io, fmt::format("cannot {}: {}", what, status.ToString())};
 }
 
+size_t records_size(const env::Batch& batch) {
+  size_t size = 0;
+  for (const auto& record : batch.records) size += record.bytes.size();
+  return size;
+}
+
 // About the size of a batch in bytes.
 size_t size_of(const env::Batch& batch) {
   size_t size = 256;
   for (const auto& write : batch.writes) size += write.key.size() + write.value.size() + 16;
-  return size;
+  return size + records_size(batch);
 }
 
 rocksdb::Slice slice(BytesView bytes) { return {bytes.data(), bytes.size()}; }
@@ -122,7 +130,11 @@ class RocksStore : public env::Store {
 
   Result<void> open(const std::string& directory);
 
+  Result<void> replay(const Visit& visit) override;
+
   uint64_t submit(env::Batch batch) override {
+    CHECK(batch.records.empty() || replayed_);
+    CHECK(records_size(batch) <= env::kBatchRecordsMax);
     uint64_t number = 0;
     {
       const MutexLock lock(mutex_);
@@ -133,7 +145,7 @@ class RocksStore : public env::Store {
     return number;
   }
 
-  void on_durable(std::function<void(Result<uint64_t>)> told) override {
+  void on_durable(std::function<void(Result<Durable>)> told) override {
     const MutexLock lock(mutex_);
     CHECK(submitted_ == 0);
     told_ = std::move(told);
@@ -142,6 +154,7 @@ class RocksStore : public env::Store {
   Result<std::optional<Bytes>> get(env::Space space, BytesView key) override;
   Result<void> scan(env::Space space, BytesView from, BytesView to,
                     const std::function<bool(BytesView, BytesView)>& visit) override;
+  Result<Bytes> read(const env::Position& at) override;
   Room room() const override;
   void fail_later(const rocksdb::Status& status);  // Any thread.
 
@@ -151,8 +164,14 @@ class RocksStore : public env::Store {
   Result<void> check_chain();
   void close();
   void run();
-  // Writes batches from `next` on, as many as fit one synced write, and returns their number.
-  Result<size_t> write_some(const std::vector<env::Batch>& batches, size_t next);
+  // Writes batches from `next` on, as many as fit one synced write.
+  struct Written {
+    size_t batches = 0;
+    std::vector<env::Position> positions;
+  };
+  Result<Written> write_some(const std::vector<env::Batch>& batches, size_t next);
+  Result<std::vector<env::Position>> write_records(std::span<const env::Batch> batches);
+  Result<void> write_keys(rocksdb::WriteBatch& merged);
   Result<void> sync_mark_if_due();
   void add(const env::Batch& batch, rocksdb::WriteBatch& merged);
   rocksdb::ColumnFamilyHandle* family(env::Space space) const {
@@ -163,6 +182,10 @@ class RocksStore : public env::Store {
 
   DataDir directory_;
   Reserve reserve_;
+  // Made in open(). It is written by the store thread only, once that runs, and read by any thread:
+  // a position is known only after it was told.
+  std::unique_ptr<RecordLog> log_;
+  bool replayed_ = false;
   std::shared_ptr<rocksdb::Cache> cache_;  // RocksDB's interface asks for shared ownership.
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;  // By Space; then the default one.
@@ -179,7 +202,7 @@ class RocksStore : public env::Store {
   uint64_t submitted_ GUARDED_BY(mutex_) = 0;
   bool closing_ GUARDED_BY(mutex_) = false;
   std::optional<Error> broken_ GUARDED_BY(mutex_);  // RocksDB's own background error.
-  std::function<void(Result<uint64_t>)> told_;      // Set before the first submit.
+  std::function<void(Result<Durable>)> told_;       // Set before the first submit.
   std::thread thread_;
 };
 
@@ -195,6 +218,7 @@ Result<void> RocksStore::open(const std::string& directory) {
   if (auto opened = open_db(); !opened) return opened;
   if (auto whole = check_chain(); !whole) return whole;
   if (auto settled = directory_.settle(); !settled) return settled;
+  log_ = std::make_unique<RecordLog>(directory_.log_path());
   thread_ = start_thread("store", [this] { run(); });
   return {};
 }
@@ -297,16 +321,16 @@ void RocksStore::run() {
     }
     mind_the_room();
     for (size_t next = 0; next < batches.size();) {
-      const auto written = write_some(batches, next);
+      auto written = write_some(batches, next);
       if (!written) {
         // This is final: submitted batches that are not safe yet never will be.
         failed_ = true;
         if (told_) told_(tl::make_unexpected(written.error()));
         return;
       }
-      next += *written;
-      durable += *written;
-      if (told_) told_(durable);
+      next += written->batches;
+      durable += written->batches;
+      if (told_) told_(Durable{durable, std::move(written->positions)});
     }
     if (const auto synced = sync_mark_if_due(); !synced) {
       if (told_) told_(tl::make_unexpected(synced.error()));
@@ -324,27 +348,69 @@ Result<void> RocksStore::sync_mark_if_due() {
   return directory_.sync_mark();
 }
 
-Result<size_t> RocksStore::write_some(const std::vector<env::Batch>& batches, size_t next) {
-  rocksdb::WriteBatch merged(size_of(batches[next]));
-  size_t count = 0;
-  while (next + count < batches.size() && (count == 0 || merged.GetDataSize() < kMergedBytesMax)) {
-    add(batches[next + count], merged);
+Result<RocksStore::Written> RocksStore::write_some(const std::vector<env::Batch>& batches,
+                                                   size_t next) {
+  size_t count = 0, size = 0;
+  while (next + count < batches.size() && (count == 0 || size < kMergedBytesMax)) {
+    size += size_of(batches[next + count]);
     ++count;
   }
+  const auto chosen = std::span(batches).subspan(next, count);
+  mind_the_room();
+  auto positions = write_records(chosen);
+  if (!positions) return tl::make_unexpected(positions.error());
+
+  rocksdb::WriteBatch merged(size);
+  for (const env::Batch& batch : chosen) add(batch, merged);
+  if (merged.Count() > 0) {
+    if (auto written = write_keys(merged); !written) return tl::make_unexpected(written.error());
+  }
+  for (const env::Batch& batch : chosen) {
+    for (const env::FileId file : batch.forgotten) log_->forget(file);
+  }
+  return Written{count, std::move(*positions)};
+}
+
+Result<std::vector<env::Position>> RocksStore::write_records(std::span<const env::Batch> batches) {
+  std::vector<log::Record> records;
+  for (const env::Batch& batch : batches) {
+    for (const env::Record& record : batch.records) {
+      records.push_back({record.kind, record.bytes.view()});
+    }
+  }
+  if (records.empty()) return std::vector<env::Position>();
+  auto positions = log_->append(records);
+  if (!positions) return positions;
+  mark_unsynced_ = true;
+  if (auto put = directory_.put_log_mark(log_->durable()); !put) {
+    return tl::make_unexpected(put.error());
+  }
+  return positions;
+}
+
+Result<void> RocksStore::write_keys(rocksdb::WriteBatch& merged) {
   const ChainLink link{chain_.sequence + 1, hash64(merged.Data(), chain_.hash)};
   merged.Put(families_.back(), slice(kChainKey), encode_link(link));
-
-  mind_the_room();
   rocksdb::WriteOptions options;
   options.sync = true;
   if (const auto status = db_->Write(options, &merged); !status.ok()) {
     return tl::make_unexpected(to_error(status, "write to the store in " + directory_.path()));
   }
   chain_ = link;
-  if (auto put = directory_.put_mark(link); !put) return tl::make_unexpected(put.error());
   mark_unsynced_ = true;
-  return count;
+  return directory_.put_mark(link);
 }
+
+Result<void> RocksStore::replay(const Visit& visit) {
+  CHECK(!replayed_);
+  replayed_ = true;
+  auto opened = log_->open(directory_.log_mark(), visit);
+  if (opened || opened.error().code != Code::corrupt) return opened;
+  return fail(Code::corrupt, fmt::format("the log in {} is damaged ({}): {}", directory_.log_path(),
+                                         opened.error().message, kRemedy));
+}
+
+Result<Bytes> RocksStore::read(const env::Position& at) { return log_->read(at); }
 
 // Frees room before a write finds none, since a failed write is final for RocksDB.
 void RocksStore::mind_the_room() {

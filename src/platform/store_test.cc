@@ -11,81 +11,14 @@
 #include "base/mutex.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "platform/store_test_kit.h"
 #include "platform/testing.h"
 
 namespace databridge::platform {
 namespace {
 
 namespace fs = std::filesystem;
-using env::Batch;
-using env::Space;
 using testing::HasSubstr;
-
-// A store that remembers which writes it reported as durable.
-class Subject {
- public:
-  explicit Subject(const std::string& directory) {
-    auto opened = open_store({.directory = directory});
-    if (!opened) {
-      error = opened.error();
-      return;
-    }
-    store = std::move(*opened);
-    store->on_durable([this](Result<uint64_t> safe) {
-      const MutexLock lock(mutex_);
-      if (safe) {
-        durable_ = *safe;
-      } else {
-        failed_ = safe.error();
-      }
-      changed_.notify_all();
-    });
-  }
-  ~Subject() { store.reset(); }  // It is destroyed first, since it still reports writes then.
-
-  // Submits and waits until it is durable.
-  void write(Batch batch) { wait(store->submit(std::move(batch))); }
-  void put(Space space, Bytes key, Bytes value) {
-    Batch batch;
-    batch.put(space, std::move(key), std::move(value));
-    write(std::move(batch));
-  }
-  void wait(uint64_t number) {
-    const auto until = std::chrono::steady_clock::now() + 20s;
-    const MutexLock lock(mutex_);
-    while (durable_ < number && !failed_) ASSERT_TRUE(changed_.wait_until(mutex_, until));
-    ASSERT_FALSE(failed_) << failed_->message;
-  }
-  std::map<Bytes, Bytes> all(Space space, BytesView from = "", BytesView to = "") {
-    std::map<Bytes, Bytes> found;
-    const auto scanned = store->scan(space, from, to, [&](BytesView key, BytesView value) {
-      found[Bytes(key)] = Bytes(value);
-      return true;
-    });
-    EXPECT_TRUE(scanned) << scanned.error().message;
-    return found;
-  }
-  Bytes get(Space space, BytesView key) {
-    const auto value = store->get(space, key);
-    EXPECT_TRUE(value);
-    return value && *value ? **value : Bytes("(nothing)");
-  }
-
-  std::unique_ptr<env::Store> store;
-  std::optional<Error> error;
-
- private:
-  Mutex mutex_;
-  ConditionVariable changed_;
-  uint64_t durable_ GUARDED_BY(mutex_) = 0;
-  std::optional<Error> failed_ GUARDED_BY(mutex_);
-};
-
-// The image that a crash of the machine would leave now, if the disk had written everything.
-void copy_crash_image(const std::string& from, const std::string& to) {
-  fs::remove_all(to);
-  fs::copy(from, to, fs::copy_options::recursive);
-}
 
 std::vector<fs::path> files_with(const std::string& directory, const std::string& extension) {
   std::vector<fs::path> files;

@@ -1,0 +1,143 @@
+// Records in the store on a real disk. What a loss of power does to them is tested in the simulated
+// world and in the room `log`.
+#include "platform/record_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "platform/data_dir.h"
+#include "platform/store_test_kit.h"
+#include "platform/testing.h"
+
+namespace databridge::platform {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+class StoreRecords : public testing::Test {
+ protected:
+  // The message with which the directory is refused.
+  Error refusal() const {
+    const Subject store(data);
+    EXPECT_TRUE(store.error);
+    return store.error.value_or(Error{});
+  }
+  void write(const std::string& name, uint32_t offset, const Bytes& bytes) const {
+    std::fstream stream(data + "/log/" + name, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekp(offset);
+    stream << bytes;
+  }
+
+  const TemporaryDirectory at;
+  const std::string data = at.path() + "/data";
+};
+
+TEST_F(StoreRecords, AreThereAfterTheNextStart) {
+  std::vector<env::Position> first, second;
+  {
+    Subject store(data);
+    ASSERT_FALSE(store.error) << store.error->message;
+    first = store.append({"a", Bytes(100'000, 'x')});
+    second = store.append({""});
+    EXPECT_EQ(store.store->read(first[1]).value(), Bytes(100'000, 'x'));
+  }
+  Subject again(data);
+  ASSERT_FALSE(again.error) << again.error->message;
+  ASSERT_EQ(again.records.size(), 3u);
+  EXPECT_EQ(again.records[0], std::pair(first[0], Bytes("a")));
+  EXPECT_EQ(again.records[2], std::pair(second[0], Bytes()));
+  EXPECT_EQ(again.get(Space::meta, "records"), "");
+  EXPECT_EQ(again.store->read(first[0]).value(), "a");
+  const auto third = again.append({"c"});
+  EXPECT_GT(third[0].offset, second[0].offset) << "the file of the last start goes on";
+}
+
+TEST_F(StoreRecords, ManyBatchesAtOnceHaveTheirPositionsInOrder) {
+  Subject store(data);
+  ASSERT_FALSE(store.error) << store.error->message;
+  for (int i = 0; i < 200; ++i) {
+    Batch batch;
+    batch.records.push_back({1, Payload(std::to_string(i))});
+    store.store->submit(std::move(batch));
+  }
+  const auto positions = store.append({"last"});
+  ASSERT_EQ(positions.size(), 201u);
+  for (size_t i = 0; i < 200; ++i) {
+    EXPECT_EQ(store.store->read(positions[i]).value(), std::to_string(i));
+  }
+}
+
+TEST_F(StoreRecords, WithoutARecordThereIsNoLog) {
+  {
+    Subject store(data);
+    store.put(Space::meta, "a", "b");
+  }
+  EXPECT_FALSE(fs::exists(data + "/log"));
+  EXPECT_FALSE(Subject(data).error);
+}
+
+TEST_F(StoreRecords, AMissingLogIsRefused) {
+  Subject(data).append({"a"});
+  fs::remove_all(data + "/log");
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, AllOf(HasSubstr("/log is missing"), HasSubstr("move the data")));
+}
+
+TEST_F(StoreRecords, ADamagedRecordIsRefused) {
+  const auto positions = Subject(data).append({"a", "b"});
+  write("0.segment", positions[0].offset + 12, "z");
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("/log is damaged"));
+}
+
+TEST_F(StoreRecords, AnOlderCopyOfTheLogIsRefused) {
+  Subject(data).append({"a"});
+  fs::copy(data + "/log", at.path() + "/older", fs::copy_options::recursive);
+  Subject(data).append({"b"});
+  fs::remove_all(data + "/log");
+  fs::copy(at.path() + "/older", data + "/log", fs::copy_options::recursive);
+  const Error error = refusal();
+  EXPECT_EQ(error.code, Code::corrupt);
+  EXPECT_THAT(error.message, HasSubstr("was durable"));
+}
+
+TEST_F(StoreRecords, ADamagedOrMissingIdentityIsRefused) {
+  Subject(data).append({"a"});
+  write("identity", 3, "z");
+  EXPECT_THAT(refusal().message, HasSubstr("identity is damaged"));
+  fs::remove(data + "/log/identity");
+  EXPECT_THAT(refusal().message, HasSubstr("identity is missing"));
+}
+
+TEST_F(StoreRecords, ADamagedMarkIsRefusedAndOneGoodHalfIsEnough) {
+  {
+    Subject store(data);
+    store.append({"a"});
+    store.append({"b"});
+  }
+  write("../mark", 8192, "z");
+  EXPECT_FALSE(Subject(data).error);
+  write("../mark", 8192, "z");
+  write("../mark", 12288, "z");
+  EXPECT_THAT(refusal().message, HasSubstr("mark is damaged"));
+}
+
+TEST_F(StoreRecords, GoAsideWithTheirDirectory) {
+  Subject(data).append({"a"});
+  const auto aside = DataDir::set_aside(data, "heritage");
+  ASSERT_TRUE(aside) << aside.error().message;
+  EXPECT_TRUE(fs::exists(*aside + "/log/identity"));
+  const Subject fresh(data);
+  EXPECT_FALSE(fresh.error) << fresh.error->message;
+  EXPECT_TRUE(fresh.records.empty());
+}
+
+}  // namespace
+}  // namespace databridge::platform
