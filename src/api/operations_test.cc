@@ -66,6 +66,7 @@ TEST_F(OperationsTest, ARemovalSaysWhatItWaitsForAndCanBeTakenBack) {
   const ProcessorId p{1, 1};
   ProcessorSpec spec;
   spec.id = p;
+  spec.name = "tail";
   spec.type = "external";
   backend.apply(AddProcessor{spec});
   const LogIndex assigned = backend.apply(Assign{p, {}, Incarnation{2}, "here"}).index;
@@ -75,6 +76,8 @@ TEST_F(OperationsTest, ARemovalSaysWhatItWaitsForAndCanBeTakenBack) {
     return operation["blockers"].empty() ? Json() : operation["blockers"][0][field];
   };
   EXPECT_EQ(blocker("processorId"), p.text());
+  EXPECT_EQ(blocker("name"), "tail");
+  EXPECT_TRUE(blocker("flowId").is_null());
   backend.apply(Release{p, {0, assigned}, "its node is being removed"});
   backend.apply(Unassign{p, {0, assigned}, "no place"});
   EXPECT_THAT(blocker("reason"), HasSubstr("twice in a row that it holds no flow files"));

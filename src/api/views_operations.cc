@@ -96,20 +96,24 @@ const char* why_left(const Assignment& assignment) {
   return "the leader has not released it yet";
 }
 
-void write_blockers(JsonWriter& json, const std::vector<const Assignment*>& left,
+void write_blocker(JsonWriter& json, const View& view, const Assignment& assignment) {
+  const ProcessorSpec* spec = view.state.processors().find(assignment.processor);
+  json.object().key("processorId").text(assignment.processor.text());
+  json.key("name").text_or_null(spec != nullptr ? spec->name : "");
+  json.key("flowId").text_or_null(spec != nullptr ? spec->flow.value : "");
+  json.key("state").text(name(assignment.state));
+  json.key("reason").text(why_left(assignment));
+  json.end_object();
+}
+
+void write_blockers(JsonWriter& json, const View& view, const std::vector<const Assignment*>& left,
                     std::string_view why_not) {
   json.key("blockers").array();
   if (left.empty() && !why_not.empty()) {
-    json.object().key("processorId").null().key("state").null();
-    json.key("reason").text(why_not).end_object();
+    json.object().key("processorId").null().key("name").null().key("flowId").null();
+    json.key("state").null().key("reason").text(why_not).end_object();
   }
-  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) {
-    const Assignment& assignment = *left[i];
-    json.object().key("processorId").text(assignment.processor.text());
-    json.key("state").text(name(assignment.state));
-    json.key("reason").text(why_left(assignment));
-    json.end_object();
-  }
+  for (size_t i = 0; i < std::min(left.size(), kShown); ++i) write_blocker(json, view, *left[i]);
   json.end_array();
 }
 
@@ -194,7 +198,7 @@ bool write_operation(JsonWriter& json, const View& view, std::string_view id) {
   json.key("unplaced").number(gone.unplaced);
   json.key("remaining").number(uint64_t{left.size()});
   write_eta(json, view, gone, left.size(), ended);
-  write_blockers(json, left, phase == "removing" ? why_not_removed(view, *member) : "");
+  write_blockers(json, view, left, phase == "removing" ? why_not_removed(view, *member) : "");
   json.key("warnings").array();
   if (removal && !cancelled) {
     const auto tied = tied_to(view, NodeId(node));

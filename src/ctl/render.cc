@@ -267,7 +267,11 @@ std::string render_operation(std::string_view text) {
   }
   if (!at(json, "blockers").empty()) {
     out += list(json, "blockers",
-                {{"WAITS FOR", "processorId"}, {"STATE", "state"}, {"REASON", "reason"}});
+                {{"WAITS FOR", "processorId"},
+                 {"NAME", "name"},
+                 {"FLOW", "flowId"},
+                 {"STATE", "state"},
+                 {"REASON", "reason"}});
   }
   return out;
 }

@@ -53,11 +53,12 @@ TEST(Render, PlanTellsItsBound) {
 
 TEST(Render, OperationTellsWhatItWaitsFor) {
   EXPECT_EQ(render_operation(R"({"operationId":"drain-node-1","phase":"draining","moved":2,
-    "unplaced":3,"remaining":1,"warnings":["look out"],"blockers":[{"processorId":"p1","state":"stopping","reason":"hands over"}]})"),
+    "unplaced":3,"remaining":1,"warnings":["look out"],"blockers":[{"processorId":"p1","name":"tail",
+    "flowId":"logs","state":"stopping","reason":"hands over"}]})"),
             "drain-node-1: draining, 2 processors moved, 3 without a place, 1 left\n"
             "warning: look out\n"
-            "WAITS FOR  STATE     REASON\n"
-            "p1         stopping  hands over\n");
+            "WAITS FOR  NAME  FLOW  STATE     REASON\n"
+            "p1         tail  logs  stopping  hands over\n");
 }
 
 TEST(Render, ARestoreTellsWhatItChanges) {
