@@ -78,6 +78,7 @@ int main(int count, char** arguments) {
     nodes.push_back(make_node(arguments[1], port, number));
   }
   std::vector<std::future<databridge::Result<void>>> starts;
+  starts.reserve(nodes.size());
   for (auto& node : nodes) {
     starts.push_back(std::async(std::launch::async, [&node] { return node->start(); }));
   }

@@ -6,8 +6,9 @@ namespace databridge::sim {
 namespace {
 
 constexpr int64_t kMinute = 60'000;
-constexpr int64_t kLengths[] = {11 * kMinute,          60 * kMinute,  2 * 1440 * kMinute,
-                                3650 * 1440 * kMinute, -60 * kMinute, -1440 * kMinute};
+constexpr int64_t kLengths[] = {
+    11 * kMinute,  60 * kMinute,   2 * int64_t{1440} * kMinute, 3650 * int64_t{1440} * kMinute,
+    -60 * kMinute, -1440 * kMinute};
 
 }  // namespace
 

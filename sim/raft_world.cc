@@ -481,7 +481,7 @@ void RaftWorld::send(raft::Message message) {
       place = pool_free_.back();
       pool_free_.pop_back();
     }
-    pool_[place] = copies == 1 ? std::move(message) : message;
+    pool_[place] = message;
     push(delay, Event::Kind::deliver, t, place);
   }
 }

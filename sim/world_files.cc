@@ -107,7 +107,7 @@ SimFiles::File& SimFiles::made(const std::string& path) {
 
 // An error may come although the file was written.
 Result<void> SimFiles::write(const std::string& path, const std::string& content) {
-  const auto bad = fails(path);
+  auto bad = fails(path);
   if (!bad && world_.random().chance(0.5)) return bad;
   world_.on_file(node_, content, bad.has_value());
   made(path).content = content;

@@ -17,12 +17,13 @@ class Worlds : public testing::Test {
           node, [this, node] { turn(node); }, [] { return Instant::max(); });
       env::Greeting self;
       self.incarnation = Incarnation{node + 1};
-      EXPECT_TRUE(env.network.start(
-          self, {.on_message = [this, node](env::Speaker,
-                                            Message) { heard_[node].push_back(world_->now()); },
-                 .on_link = [](env::LinkEvent) {},
-                 .on_greeting = [](env::Greeting) {},
-                 .on_reaped = [](const env::Greeting&) {}}));
+      EXPECT_TRUE(env.network.start(self, {.on_message =
+                                               [this, node](env::Speaker, const Message&) {
+                                                 heard_[node].push_back(world_->now());
+                                               },
+                                           .on_link = [](const env::LinkEvent&) {},
+                                           .on_greeting = [](const env::Greeting&) {},
+                                           .on_reaped = [](const env::Greeting&) {}}));
       env.network.dial(World::address_of(1 - node));
     }
     run(1s);

@@ -370,6 +370,7 @@ TEST_F(HttpTest, StreamThatComesBackMissesNoneAndGetsNoneTwice) {
 TEST_F(HttpTest, ManyStreamsSeeTheSame) {
   start();
   std::vector<std::unique_ptr<Stream>> streams;
+  streams.reserve(50);
   for (int i = 0; i < 50; ++i) {
     streams.push_back(std::make_unique<Stream>(port(), "/api/cluster/events"));
   }

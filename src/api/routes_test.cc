@@ -14,7 +14,6 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Pair;
-using testing::StartsWith;
 
 TEST_F(RoutesTest, StatusHasTheNamesOfTheContract) {
   const Json status = json(call("GET", "/api/cluster/status"));

@@ -99,7 +99,7 @@ TEST(PersistentMap, ValuesDieWithTheLastHolder) {
     one = {};
     EXPECT_EQ(value.use_count(), 2'501);
     Clever three = std::move(two);
-    EXPECT_TRUE(two.empty());
+    EXPECT_TRUE(two.empty());  // NOLINT(bugprone-use-after-move): that is what is tested.
     EXPECT_EQ(three.size(), 2'500u);
   }
   EXPECT_EQ(value.use_count(), 1);

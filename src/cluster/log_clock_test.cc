@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kMinute = 60'000;
 constexpr int64_t kHour = 60 * kMinute;
-constexpr int64_t kYear = 365 * 24 * kHour;
+constexpr int64_t kYear = int64_t{365} * 24 * kHour;
 constexpr int64_t kTrue = 1'700'000'000'000;
 
 // Node 1 leads and stamps a command each second; 2 and 3 vote with it and name their clocks.

@@ -34,7 +34,7 @@ class MemberRoleTest : public testing::Test, public TestCluster {
     now += 1ms;
     tick();  // With this tick it sends to the leader of this term.
     role.on_ask({}, turn(effects));
-    const Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
+    Heartbeat heartbeat = sent<Heartbeat>(effects).at(0).message;
     EXPECT_EQ(all<RenewLease>(ack(heartbeat)).size(), 1u);
     return heartbeat;
   }

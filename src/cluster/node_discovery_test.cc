@@ -648,7 +648,7 @@ TEST(NodeDiscovery, NeverFoundsTwoClusters) {
       }
       const size_t other = wild.random.below(n);
       if (who != other) wild.cut(who, other, wild.random.chance(0.3));
-      if (wild.random.chance(0.2) && 2 * expect > wild.founders.size() + 1) {
+      if (wild.random.chance(0.2) && size_t{2} * expect > wild.founders.size() + 1) {
         wild.wipe(who);
         ++wipes;
       } else if (!wild.nodes[who].process) {

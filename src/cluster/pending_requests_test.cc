@@ -24,7 +24,7 @@ struct TestRequests : TestCluster {
   void propose(const PendingRequests::ToServe& served) {
     requests.propose(served, std::get<Change>(served.request.body).body, turn(said));
   }
-  void commit(Command command) {
+  void commit(const Command& command) {
     requests.on_applied(command, state.apply(++index, command), turn(said));
     requests.on_version(turn(said));
   }

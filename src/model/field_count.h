@@ -9,7 +9,7 @@ namespace databridge {
 
 struct AnyField {
   template <typename T>
-  operator T() const;
+  operator T() const;  // NOLINT(google-explicit-constructor): it stands for any field.
 };
 template <typename T, typename... Fields>
 constexpr size_t field_count() {

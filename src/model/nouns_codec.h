@@ -30,8 +30,8 @@ inline constexpr size_t kBytesMax = size_t{64} << 20;
 // Remembers the first error. Readers go on to the end and ask once.
 class Check {
  public:
-  void bad(std::string what) {
-    if (!wrong_) wrong_ = std::move(what);
+  void bad(const std::string& what) {
+    if (!wrong_) wrong_ = what;
   }
   void that(bool fine, const char* what) {
     if (!fine) bad(what);
