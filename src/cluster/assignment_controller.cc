@@ -42,9 +42,9 @@ bool is_of_the_dead(Incarnation owner, Epoch epoch, const Turn& turn) {
 
 }  // namespace
 
-void AssignmentController::begin(const Turn& turn) {
+void AssignmentController::begin(const HealthChecker& health, const Turn& turn) {
   swept_ = ProcessorId{};
-  sweep(turn.state);
+  sweep(health, turn.state);
   turn.state.members().each([&](const Incarnation& who, const Member&) {
     if (turn.deaths.is_dead(who, turn.state)) on_death(who, turn);
   });
@@ -312,7 +312,10 @@ void AssignmentController::retry_some() {
 }
 
 void AssignmentController::touch_member(Incarnation member, const State& state) {
-  state.each_owned(member, [&](const ProcessorId& processor) { todo_.insert(processor); });
+  // They come in order, so each goes right behind the one before.
+  auto at = todo_.begin();
+  state.each_owned(
+      member, [&](const ProcessorId& processor) { at = std::next(todo_.insert(at, processor)); });
 }
 
 std::optional<std::string> AssignmentController::reason_to_release(
@@ -349,7 +352,7 @@ void AssignmentController::run(const SoftTable& soft, const HealthChecker& healt
     todo_.insert(entry->second.begin(), entry->second.end());
     waiting_.erase(entry);
   }
-  if (swept_) sweep(turn.state);
+  if (swept_) sweep(health, turn.state);
   const std::vector<Step> homeless = take_steps(health, turn);
   if (!homeless.empty()) place(homeless, soft, health, turn);
   propose_reports(turn);
@@ -360,17 +363,21 @@ bool AssignmentController::has_more() const {
   return swept_ || (!todo_.empty() && proposed_.size() < kStepsUnderWay);
 }
 
-// A new leader looks at each assignment once, a part of them in each run.
-void AssignmentController::sweep(const State& state) {
+// A new leader looks at each assignment once, a part of them in each run. Of a large cluster nearly
+// all need nothing, and are not kept.
+void AssignmentController::sweep(const HealthChecker& health, const State& state) {
   size_t looked = 0;
   std::optional<ProcessorId> next;
+  auto at = todo_.lower_bound(*swept_);
   state.assignments().visit_from(*swept_, [&](const ProcessorId& id, const Assignment& assignment) {
     if (looked++ == kSweptAtOnce) {
       next = id;
       return false;
     }
-    todo_.insert(id);
     if (assignment.releasing) released_.insert({assignment.owner, id});
+    const bool rests =
+        assignment.owner && !assignment.releasing && !reason_to_release(assignment, state, health);
+    if (!rests) at = std::next(todo_.insert(at, id));
     return true;
   });
   swept_ = next;

@@ -27,7 +27,7 @@ class AssignmentController {
       : window_(rebalance) {}
 
   // Must be called when our own no-op is applied. From then on it proposes steps.
-  void begin(const Turn& turn);
+  void begin(const HealthChecker& health, const Turn& turn);
 
   // Takes the work that the member reports as different from the state. Tells the member to stop
   // work that is not its own any more, *before* the caller acknowledges the heartbeat, and to start
@@ -69,7 +69,7 @@ class AssignmentController {
     bool touched = false;  // Another command has changed the assignment since.
   };
 
-  void sweep(const State& state);
+  void sweep(const HealthChecker& health, const State& state);
   std::vector<Step> take_steps(const HealthChecker& health, const Turn& turn);
   std::optional<std::string> reason_to_release(const Assignment& assignment, const State& state,
                                                const HealthChecker& health) const;

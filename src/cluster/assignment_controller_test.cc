@@ -16,7 +16,7 @@ class AssignmentControllerTest : public testing::Test, public TestCluster {
     for (uint64_t id = 1; id <= 3; ++id) health.watch(node(id), now);
     health.noop_applied(now);
   }
-  void begin() { controller.begin(turn()); }
+  void begin() { controller.begin(health, turn()); }
   Effects run() {
     Effects effects;
     controller.run(soft, health, turn(effects));

@@ -102,7 +102,6 @@ void LeaderRole::begin(const Turn& turn) {
   begun_ = true;
   clock_.begin(turn.state.now_ms(), turn.state.age_ms(), turn.now);
   health_.noop_applied(turn.now);
-  controller_.begin(turn);
   // Verdicts of leaders before us may have been applied since we were elected.
   turn.state.members().each([&](const Incarnation& incarnation, const Member& member) {
     if (!health_.contact(incarnation)) {
@@ -111,6 +110,7 @@ void LeaderRole::begin(const Turn& turn) {
       health_.inherit(incarnation, turn.now, inherited(member, turn.now));
     }
   });
+  controller_.begin(health_, turn);
 }
 
 void LeaderRole::on_heartbeat(Incarnation from, const Heartbeat& heartbeat, const Turn& turn) {
