@@ -4,6 +4,7 @@
 #include "sim/node_sim.h"
 #include "sim/raft_sim.h"
 #include "sim/recovery_sim.h"
+#include "sim/replica_sim.h"
 
 namespace databridge::sim {
 
@@ -102,6 +103,18 @@ const std::vector<RunKind>& kinds() {
         {"refuses_alone"},
         {"founds_with_the_silent"},
         {"orphan_stays"}}},
+      {"replica",
+       run_replica,
+       4,
+       {{"takes_first_answer"},   {"forgets_prior"},       {"promise_not_synced"},
+        {"counts_by_label"},      {"acks_before_copies"},  {"releases_before_opened"},
+        {"keeps_diverged_tail"},  {"accepts_older_epoch"}, {"shrinks_sync"},
+        {"append_is_no_promise"}, {"cut_on_any_prev"},     {"mismatch_says_last"},
+        {"prev_must_be_last"},    {"base_rolls_back"},     {"forget_drops_promise"},
+        {"forget_by_old_state"},  {"restart_same_epoch"},  {"recopy_without_self"},
+        {"acked_bare_seq"},       {"own_tail_counts"},     {"no_base_fallback"},
+        {"append_one_epoch"},     {"waits_for_source"},    {"rechoose_in_epoch"},
+        {"unopened_tail_wins"},   {"copy_acks_unsynced"}}},
   };
   return all;
 }

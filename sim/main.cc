@@ -28,7 +28,7 @@ namespace {
 struct Asked {
   std::string kind = "all";
   uint64_t seed = 1;
-  uint64_t runs = 8500;
+  uint64_t runs = 10500;
   size_t steps = 3000;
   unsigned threads = 0;
   std::string canary;
@@ -239,7 +239,7 @@ int run(Asked asked) {
 int main(int argc, char** argv) {
   databridge::sim::Asked asked;
   CLI::App app("databridge-sim: simulated clusters, checked after every step");
-  app.add_option("--kind", asked.kind, "raft, node, wild, found, recovery or all")
+  app.add_option("--kind", asked.kind, "raft, node, wild, found, recovery, replica or all")
       ->capture_default_str();
   app.add_option("--seed", asked.seed, "of the first run; run i uses seed + i")
       ->capture_default_str();
