@@ -354,7 +354,26 @@ TEST_F(StateReplicatorTest, Rule9ALearnerIsFilledAndCountsForNothing) {
   EXPECT_EQ(owner(kA).matched(kD), Lsn{});
 }
 
-TEST_F(StateReplicatorTest, Rule10WithALostDiskAPromiseOrAnswerCountsNowhere) {
+TEST_F(StateReplicatorTest, Rule10WithWOfNCopiesWMinusOneDisksMayBeLost) {
+  assign(1, kA, {kA, kB, kC});
+  open_epoch();
+  away_ = {kC};
+  write(kA);
+  run();
+  away_ = {kA};  // Lost for good; B and C are left.
+  assign(2, kC, {kB, kC, kD}, Strategy::sync);
+  EXPECT_TRUE(log(kC).holds(at(1, 2)));
+  open_epoch();
+  const Lsn lsn = write(kC);
+  run();
+  EXPECT_EQ(owner(kC).acknowledged(), lsn);
+  away_ = {kA, kB, kC};
+  assign(3, kD, {kD});
+  EXPECT_EQ(owner(kD).phase(), Phase::opening) << "with sync one promise is enough";
+  EXPECT_TRUE(log(kD).holds(lsn));
+}
+
+TEST_F(StateReplicatorTest, APromiseOrAnswerOfANodeThatLostItsDiskCountsNowhere) {
   assign(1, kA, {kA, kB, kC});
   open_epoch();
   constexpr Incarnation kReborn{kB.value + 256};
