@@ -255,7 +255,7 @@ void ReplicaWorld::strike() {
       return recopy();
     case ReplicaNemesis::move:
       // The old owner has ended its work before another copy takes over.
-      if (owner < 0 || !node.replica || !present().copies.has(node.id)) return;
+      if (owner < 0 || owner == static_cast<int>(slot) || !present().copies.has(node.id)) return;
       if (Node& old = nodes_[static_cast<size_t>(owner)]; old.replica) old.replica->stop();
       ++totals_["moves"];
       return assign(slot);

@@ -16,7 +16,9 @@ void Replica::applied(const Replication& assignment, ReplicaTurn& turn) {
   if (assignment.epoch != epoch_) {
     epoch_ = assignment.epoch;
     owner_.reset();
-    if (assignment.owner == copy_.self()) owner_.emplace(assignment, copy_, window_, limits_, turn);
+    // An epoch that is opened has its log, and its prior copies are not named any more.
+    const bool begins = assignment.owner == copy_.self() && !assignment.opened;
+    if (begins) owner_.emplace(assignment, copy_, window_, limits_, turn);
   } else if (assignment.opened && owner_) {
     owner_->opened();
   }

@@ -245,6 +245,14 @@ TEST_F(StateReplicatorTest, Rule7AnEpochIsBegunByOneStartOfItsNode) {
   EXPECT_EQ(owner(kA).phase(), Phase::opening);
 }
 
+TEST_F(StateReplicatorTest, Rule7AnEpochThatIsOpenedIsNotBegun) {
+  assign(1, kA, {kA, kB, kC});
+  open_epoch();
+  nodes_.erase(kA);  // Even if its disk does not know that it promised.
+  apply(kA);
+  EXPECT_EQ(node(kA).replica.owner(), nullptr);
+}
+
 TEST_F(StateReplicatorTest, Rule7AfterTheOpeningRecordNothingIsChosenAgain) {
   assign(1, kA, {kA, kB, kC});
   open_epoch();
