@@ -375,12 +375,9 @@ void ReplicaWorld::schedule(size_t slot) {
 }
 
 void ReplicaWorld::check(size_t slot) {
-  Node& node = nodes_[slot];
-  if (node.replica->owner() != nullptr) check_owner(node);
-}
-
-void ReplicaWorld::check_owner(Node& node) {
   using Phase = StateReplicator::Phase;
+  Node& node = nodes_[slot];
+  if (node.replica->owner() == nullptr) return;
   const StateReplicator& owner = *node.replica->owner();
   const auto under = std::find_if(history_.begin(), history_.end(), [&](const Replication& one) {
     return one.epoch == owner.epoch();

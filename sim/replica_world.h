@@ -76,11 +76,11 @@ class ReplicaWorld {
   };
   struct Node {
     Incarnation id;
+    cluster::PeerWindow window;               // The replica uses it until its end.
     std::optional<cluster::Replica> replica;  // nullopt while it is down.
     cluster::ReplicaLog disk;
     std::deque<cluster::ReplicaWrite> unsynced;
     std::deque<Held> held;
-    cluster::PeerWindow window;
     uint64_t writes = 0, durable = 0;
     uint32_t boot = 0;   // Events of earlier boots have no effect.
     size_t applied = 0;  // Of the history.
@@ -108,7 +108,6 @@ class ReplicaWorld {
   void apply(size_t slot);
   void schedule(size_t slot);
   void check(size_t slot);
-  void check_owner(Node& node);
   int slot_of(Incarnation id) const;
   int64_t up_to(int64_t most);
 
