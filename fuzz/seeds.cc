@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "cluster/request.h"
+#include "flow/delta.h"
 #include "flow/processors/tail_places.h"
 #include "flow/saved.h"
 #include "model/random_nouns.h"
@@ -126,6 +127,25 @@ void records(Seeds& seeds) {
                             "ab" + Bytes{5, 1, 1, 1} + "c");
 }
 
+// A delta with an operation of each kind, and a chunk.
+void deltas(Seeds& seeds) {
+  const Uuid in{2, 1}, out{2, 2};
+  const flow::Content large{{{0, 8}, flow::ContentId::kLarge | 5}, 0, 70000};
+  flow::DeltaWriter writer({{1, 1}, {{0, 9}, 4}, {{0, 9}, 3}, {{0, 9}, 1}}, 1024);
+  writer.fence({in, {0, 7}, {0, 6}});
+  writer.enqueue(in, {0, 7}, 1);
+  const flow::Content here = writer.file({3, 1}, {{"a", "1"}, {"b", ""}}, "first");
+  writer.file({3, 2}, {}, large);
+  writer.consume({in, {{1, 1, 72}}});
+  writer.emit(out, 1);
+  writer.file({3, 4}, {}, here);
+  writer.file({3, 5}, {}, flow::Content{{{0, 5}, 2}, 100, 7});
+  writer.delivered({out, {0, 9}, 1, 53});
+  writer.state("state");
+  seeds.put("delta", Bytes(1, 0) + writer.finish().value());
+  seeds.put("delta", Bytes(1, 1) + encode(flow::ChunkView{large.id, 3, 0, "abc"}));
+}
+
 void sightings(Seeds& seeds) {
   const Sighting node{{"10.0.1.1", 8090}, NodeId("n"), Incarnation{7}, ClusterId("c")};
   for (const char* token : {"", "a token of the cluster"}) {
@@ -235,6 +255,7 @@ int main(int argc, char** argv) {
   nouns(seeds);
   states(seeds);
   records(seeds);
+  deltas(seeds);
   sightings(seeds);
   texts(seeds);
   certificates(seeds);
