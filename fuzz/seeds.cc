@@ -6,8 +6,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/check.h"
 #include "cluster/request.h"
-#include "flow/delta.h"
+#include "flow/partition.h"
 #include "flow/processors/tail_places.h"
 #include "flow/saved.h"
 #include "model/random_nouns.h"
@@ -127,23 +128,40 @@ void records(Seeds& seeds) {
                             "ab" + Bytes{5, 1, 1, 1} + "c");
 }
 
-// A delta with an operation of each kind, and a chunk.
+Bytes part(const Bytes& bytes) {
+  return Bytes{static_cast<char>(bytes.size()), static_cast<char>(bytes.size() >> 8)} + bytes;
+}
+
+// Deltas with an operation of each kind, a base, and a chunk.
 void deltas(Seeds& seeds) {
-  const Uuid in{2, 1}, out{2, 2};
+  const Uuid processor{1, 1}, in{2, 1}, out{2, 2};
   const flow::Content large{{{0, 8}, flow::ContentId::kLarge | 5}, 0, 70000};
-  flow::DeltaWriter writer({{1, 1}, {{0, 9}, 4}, {{0, 9}, 3}, {{0, 9}, 1}}, 1024);
+  const Lsn first{{0, 9}, 1}, second{{0, 9}, 2};
+  flow::DeltaWriter writer({processor, first, {}, {}}, 1024);
   writer.fence({in, {0, 7}, {0, 6}});
   writer.enqueue(in, {0, 7}, 1);
   const flow::Content here = writer.file({3, 1}, {{"a", "1"}, {"b", ""}}, "first");
   writer.file({3, 2}, {}, large);
-  writer.consume({in, {{1, 1, 72}}});
   writer.emit(out, 1);
   writer.file({3, 4}, {}, here);
   writer.file({3, 5}, {}, flow::Content{{{0, 5}, 2}, 100, 7});
-  writer.delivered({out, {0, 9}, 1, 53});
   writer.state("state");
-  seeds.put("delta", Bytes(1, 0) + writer.finish().value());
+  const Bytes one = writer.finish().value();
+  flow::Partition partition(processor);
+  CHECK(partition.apply(flow::decode_delta(one).value()).has_value());
+  partition.settle(first);
+
+  flow::DeltaWriter next({processor, second, first, first}, 1024);
+  next.consume({in, {{1, 1, partition.queued(in).bytes - flow::kFileBytes - large.length}}});
+  next.delivered({out, {0, 9}, 1, flow::kFileBytes + 5});
+  const Bytes two = next.finish().value();
+  CHECK(partition.apply(flow::decode_delta(two).value()).has_value());
+  for (const Bytes& delta : {one, two}) seeds.put("delta", Bytes(1, 0) + delta);
   seeds.put("delta", Bytes(1, 1) + encode(flow::ChunkView{large.id, 3, 0, "abc"}));
+  seeds.put("partition", part("") + part(one) + part(two));
+  seeds.put("partition", part(partition.base()) + part(two));
+  partition.settle(second);
+  seeds.put("partition", part(partition.base()));
 }
 
 void sightings(Seeds& seeds) {

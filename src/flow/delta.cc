@@ -383,10 +383,12 @@ void DeltaWriter::put(BytesView content) {
   bytes_.append(content);
 }
 
-void DeltaWriter::state(BytesView content) {
+Content DeltaWriter::state(BytesView content) {
   begin(kState);
-  append(bytes_, here(kContentBytes, content));
+  const Content at = here(kContentBytes, content);
+  append(bytes_, at);
   put(content);
+  return at;
 }
 
 void DeltaWriter::state(const Content& content) {

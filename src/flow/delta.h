@@ -128,7 +128,7 @@ class DeltaWriter {
   void file(const Uuid& id, const Attributes& attributes, const Content& content);
 
   // The new state, in this delta or in chunks.
-  void state(BytesView content);
+  Content state(BytesView content);
   void state(const Content& content);
 
   // True if a content of that length may stand in this delta. If not, its chunks are written before
