@@ -39,7 +39,6 @@ ALLOWED = {
     # Replicated partitions, which nothing uses yet (docs/adr/0024).
     "choose_copies": "the leader will choose by it which members keep copies",
     "next_change": "as above",
-    "DeltaWriter::DeltaWriter": "a later step of replicated queues uses it",
     "Contents::abandon": "a later step of replicated queues uses it",
     "Contents::abandon_unheld": "as above",
     "Contents::add": "as above",
