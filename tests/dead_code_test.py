@@ -55,7 +55,6 @@ ALLOWED = {
     "DeltaWriter::file": "as above",
     "DeltaWriter::finish": "as above",
     "DeltaWriter::state": "as above",
-    "FileView::size": "as above",
     "Partition::Partition": "as above",
     "Partition::apply": "as above",
     "Partition::base": "as above",

@@ -31,6 +31,7 @@ struct ContentId {
 };
 inline ContentId content_of(const Lsn& delta) { return {delta.epoch, delta.sequence}; }
 
+// A part of what an id names. Who reads it checks that the record has so many bytes.
 struct Content {
   ContentId id;
   uint32_t offset = 0;  // In the delta; 0 in a large content.
@@ -45,6 +46,7 @@ struct ChunkView {
   BytesView bytes;      // kChunkBytes; the last chunk has the rest.
 };
 Bytes encode(const ChunkView& chunk);
-Result<ChunkView> decode_chunk(BytesView bytes);  // Code `corrupt`, as above.
+// Code `corrupt`: the bytes are malformed. The message says how and where.
+Result<ChunkView> decode_chunk(BytesView bytes);
 
 }  // namespace databridge::flow

@@ -25,10 +25,6 @@ enum Kind : uint32_t {
   kState = 6,
 };
 
-uint64_t size_of(const FileView& file) {
-  return kFileBytes + file.attributes.size() + file.content.length;
-}
-
 void set_little32(Bytes& bytes, size_t at, uint32_t value) {
   Bytes number;
   append_little32(number, value);
@@ -116,6 +112,7 @@ FileView file_view(FlatReader& from, Reading& reading) {
   file.attributes = from.cut(from.number32());
   check_attributes(from, file.attributes);
   skip_content(from, file.content, reading, kLargeContentMax);
+  file.end = static_cast<uint32_t>(from.at());
   return file;
 }
 
@@ -126,7 +123,7 @@ Files files(FlatReader& from, Reading& reading) {
   files.offset = static_cast<uint32_t>(from.at());
   for (uint32_t i = 0; i < files.count && from.ok(); ++i) {
     const FileView file = file_view(from, reading);
-    files.bytes += size_of(file);
+    files.bytes += file.size();
     const ContentId& id = file.content.id;
     if (reading.is_own(id) || (!files.elsewhere.empty() && files.elsewhere.back() == id)) continue;
     files.elsewhere.push_back(id);
@@ -211,7 +208,7 @@ Op operation(FlatReader& from, Reading& reading) {
 
 }  // namespace
 
-uint64_t FileView::size() const { return size_of(*this); }
+uint64_t FileView::size() const { return kFileBytes + attributes.size() + content.length; }
 
 Attributes attributes_of(const FileView& file) {
   Attributes attributes;

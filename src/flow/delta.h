@@ -35,6 +35,7 @@ struct FileView {
   Uuid id;
   Content content;
   BytesView attributes;   // Encoded; see attributes_of().
+  uint32_t end = 0;       // Its end in the delta, where the next file of the operation begins.
   uint64_t size() const;  // In bytes, as limits of connections count it.
 };
 Attributes attributes_of(const FileView& file);
@@ -55,7 +56,7 @@ struct Fence {
 };
 struct Enqueue {
   Uuid connection;
-  Epoch origin;
+  Epoch origin;  // At most the fence of the connection: a Fence of a newer sender comes first.
   uint64_t first = 0;  // The sequence of the first file, within (connection, origin).
   Files files;
 };
@@ -104,7 +105,8 @@ bool follows(const Lsn& lsn, const Lsn& previous);
 Result<DeltaView> decode_delta(BytesView bytes);
 
 // The files first … first + count - 1 of the operation of that delta whose files begin at
-// `offset`. Code `corrupt`: they are not there.
+// `offset`. The files before them are walked over; who reads on begins at the `end` of the last
+// one. Code `corrupt`: they are not there.
 Result<std::vector<FileView>> read_files(BytesView delta, uint32_t offset, uint32_t first,
                                          uint32_t count);
 

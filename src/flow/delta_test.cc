@@ -84,6 +84,7 @@ TEST(Delta, FilesAreReadByTheirPlaceInIt) {
   EXPECT_EQ(second[0].id, (Uuid{3, 5}));
   const auto shared = read_files(bytes, emit.files.offset, 0, 1).value();
   EXPECT_EQ(shared[0].content, files[0].content) << "its bytes are written once";
+  EXPECT_EQ(read_files(bytes, shared[0].end, 0, 1).value()[0].id, second[0].id) << "reads on";
   EXPECT_EQ(emit.files.elsewhere, (std::vector<ContentId>{{{0, 5}, 2}}));
   EXPECT_FALSE(read_files(bytes, emit.files.offset, 0, 90).has_value());
   EXPECT_FALSE(read_files(bytes, 0, 0, 1).has_value());
