@@ -154,6 +154,7 @@ void deltas(Seeds& seeds) {
   flow::DeltaWriter next({processor, second, first, first}, 1024);
   next.consume({in, {{1, 1, partition.queued(in).bytes - flow::kFileBytes - large.length}}});
   next.delivered({out, {0, 9}, 1, flow::kFileBytes + 5});
+  next.erase({out});
   const Bytes two = next.finish().value();
   CHECK(partition.apply(flow::decode_delta(two).value()).has_value());
   for (const Bytes& delta : {one, two}) seeds.put("delta", Bytes(1, 0) + delta);

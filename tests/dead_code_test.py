@@ -51,6 +51,7 @@ ALLOWED = {
     "DeltaWriter::delivered": "as above",
     "DeltaWriter::emit": "as above",
     "DeltaWriter::enqueue": "as above",
+    "DeltaWriter::erase": "as above",
     "DeltaWriter::fence": "as above",
     "DeltaWriter::file": "as above",
     "DeltaWriter::finish": "as above",

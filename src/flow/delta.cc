@@ -23,6 +23,7 @@ enum Kind : uint32_t {
   kEmit = 4,
   kDelivered = 5,
   kState = 6,
+  kErase = 7,
 };
 
 void set_little32(Bytes& bytes, size_t at, uint32_t value) {
@@ -200,6 +201,7 @@ Op operation(FlatReader& from, Reading& reading) {
     op.bytes = from.number64();
     return op;
   }
+  if (kind == kErase) return Erase{connection(from)};
   from.refuse_if(kind != kState, "an operation of an unknown kind");
   SetState op{content_fields(from)};
   skip_content(from, op.content, reading, kPartitionStateMax);
@@ -306,6 +308,11 @@ void DeltaWriter::delivered(const Delivered& op) {
   append_flat(bytes_, op.origin);
   append_little64(bytes_, op.upto);
   append_little64(bytes_, op.bytes);
+}
+
+void DeltaWriter::erase(const Erase& op) {
+  begin(kErase);
+  append_flat(bytes_, op.connection);
 }
 
 void DeltaWriter::enqueue(const Uuid& connection, Epoch origin, uint64_t first) {

@@ -83,7 +83,11 @@ struct Delivered {
 struct SetState {
   Content content;
 };
-using Op = std::variant<Fence, Enqueue, Consume, Emit, Delivered, SetState>;
+// The connection is deleted. All that waits on it is given up, and its id is never used again.
+struct Erase {
+  Uuid connection;
+};
+using Op = std::variant<Fence, Enqueue, Consume, Emit, Delivered, SetState, Erase>;
 
 struct DeltaHead {
   ProcessorId processor;
@@ -119,6 +123,7 @@ class DeltaWriter {
   void fence(const Fence& op);
   void consume(const Consume& op);
   void delivered(const Delivered& op);
+  void erase(const Erase& op);
 
   // Begins an operation with files. At least one call of file() follows.
   void enqueue(const Uuid& connection, Epoch origin, uint64_t first);

@@ -18,6 +18,7 @@ class Rewriter {
   void add(const Fence& op) { writer_.fence(op); }
   void add(const Consume& op) { writer_.consume(op); }
   void add(const Delivered& op) { writer_.delivered(op); }
+  void add(const Erase& op) { writer_.erase(op); }
   void add(const Enqueue& op) {
     writer_.enqueue(op.connection, op.origin, op.first);
     add(op.files);

@@ -27,6 +27,7 @@ Bytes example() {
   writer.file({3, 5}, {}, Content{{{0, 5}, 2}, 100, 7});
   writer.delivered({kOut, {0, 5}, 44, 4400});
   writer.state("state");
+  writer.erase({kOut});
   return writer.finish().value();
 }
 
@@ -42,7 +43,8 @@ TEST(Delta, GivesBackWhatWasWritten) {
   EXPECT_EQ(delta.head.lsn, kHead.lsn);
   EXPECT_EQ(delta.head.previous, kHead.previous);
   EXPECT_EQ(delta.head.safe, kHead.safe);
-  ASSERT_EQ(delta.ops.size(), 6u);
+  ASSERT_EQ(delta.ops.size(), 7u);
+  EXPECT_EQ(std::get<Erase>(delta.ops[6]).connection, kOut);
 
   const auto& fence = std::get<Fence>(delta.ops[0]);
   EXPECT_EQ(std::tie(fence.connection, fence.epoch.index, fence.floor.index),
@@ -151,7 +153,7 @@ TEST(Delta, WrongValuesAreRefusedInWords) {
        "does not follow the one before"},
       {ByHand().number32(1).number32(0).uuid(1).lsn(9, 4).lsn(9, 3).lsn(9, 4).bytes,
        "a later delta as safe"},
-      {head().number32(7).bytes, "unknown kind"},
+      {head().number32(8).bytes, "unknown kind"},
       {head().number32(1).uuid(1).epoch(5).epoch(6).bytes, "a floor is above its fence"},
       {head().number32(1).uuid(1).epoch(0).epoch(0).bytes, "names no epoch"},
       {head().number32(2).uuid(1).epoch(5).number64(0).bytes, "out of range"},

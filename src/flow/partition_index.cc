@@ -1,8 +1,8 @@
 #include "flow/partition_index.h"
 
 #include <algorithm>
-#include <optional>
 #include <string>
+#include <utility>
 
 namespace databridge::flow {
 namespace {
@@ -61,6 +61,13 @@ class Change {
     return {};
   }
 
+  Result<void> operator()(const Erase& op) {
+    const bool queue = erase(index_.queues, op.connection);
+    const bool outbox = erase(index_.outboxes, op.connection);
+    if (!queue && !outbox) return misfit("an erased connection is not there");
+    return {};
+  }
+
   Holds take_holds() { return std::move(holds_); }
 
  private:
@@ -70,6 +77,15 @@ class Change {
     Result<void> done;
     parts.change(connection, [&](Part& part) { done = act(part); });
     return done;
+  }
+
+  // Returns false if the connection is not there.
+  template <typename Part>
+  bool erase(PersistentMap<Uuid, Part>& parts, const Uuid& connection) {
+    const Part* part = parts.find(connection);
+    if (part == nullptr) return false;
+    part->runs.each([&](const auto&, const Run& run) { add_holds(holds_.released, run); });
+    return parts.erase(connection);
   }
 
   static Result<void> fence(Queue& queue, const Fence& op) {

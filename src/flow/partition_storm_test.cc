@@ -41,6 +41,7 @@ struct Model {
   struct Out {
     std::vector<Item> items;  // In the order of (origin, sequence).
     uint64_t sequence = 0;    // The last one of the present epoch.
+    bool ever = false;        // Something was emitted.
   };
   Lsn last;
   std::map<Uuid, In> ins;
@@ -137,7 +138,7 @@ class Storm {
   }
 
   void add_op(DeltaWriter& writer, Model& model, size_t number) {
-    switch (random_.below(8)) {
+    switch (random_.below(9)) {
       case 0:
         return fence(writer, model);
       case 1:
@@ -150,6 +151,8 @@ class Storm {
         return emit(writer, model, number);
       case 6:
         return deliver(writer, model);
+      case 7:
+        return erase(writer, model);
       default:
         return state(writer, model);
     }
@@ -185,6 +188,7 @@ class Storm {
     const Uuid& to = kOuts[random_.below(kOuts.size())];
     Model::Out& out = model.outs[to];
     writer.emit(to, out.sequence + 1);
+    out.ever = true;
     std::vector<Item> made = files(writer, model, number);
     for (Item& item : made) {
       item.origin = epoch_;
@@ -287,6 +291,21 @@ class Storm {
       return leaves;
     });
     writer.delivered(op);
+  }
+
+  void erase(DeltaWriter& writer, Model& model) {
+    if (random_.chance(0.7)) return;
+    const size_t at = random_.below(2);
+    const Uuid& connection = random_.chance(0.5) ? kIns[at] : kOuts[at];
+    // In the model a connection may be there that has had nothing yet.
+    const auto in = model.ins.find(connection);
+    const auto out = model.outs.find(connection);
+    const bool had = (in != model.ins.end() && in->second.fence) ||
+                     (out != model.outs.end() && out->second.ever);
+    if (!had) return;
+    model.ins.erase(connection);
+    model.outs.erase(connection);
+    writer.erase({connection});
   }
 
   void state(DeltaWriter& writer, Model& model) {
@@ -406,6 +425,9 @@ class Storm {
   void check(Node& node, const Model& model) {
     EXPECT_EQ(node.partition.last(), model.last);
     EXPECT_EQ(node.partition.state(), model.state);
+    for (const Uuid& id : kIns) {
+      EXPECT_TRUE(model.ins.contains(id) || node.partition.queued(id).count == 0);
+    }
     for (const auto& [id, in] : model.ins) {
       const Depth depth = node.partition.queued(id);
       EXPECT_EQ(depth.count, in.arrivals - in.consumed);

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "flow/flat.h"
-
 namespace databridge::flow {
 namespace {
 
@@ -172,6 +170,22 @@ TEST(Partition, WhatIsSafeIsNeverCut) {
   EXPECT_EQ(log.partition.safe(), log.safe) << "that is a delta of another log";
   ASSERT_TRUE(log.partition.cut({kEpoch, 2}));
   EXPECT_EQ(log.partition.queued(kIn).count, 2u);
+}
+
+TEST(Partition, ADeletedConnectionLetsGoOfAllThatItHad) {
+  Log log;
+  const auto erase = [&](const Uuid& connection) {
+    return log.add([&](DeltaWriter& writer) { writer.erase({connection}); });
+  };
+  EXPECT_NE(words(erase(kIn)).find("not there"), std::string::npos);
+  ASSERT_TRUE(log.enqueue(1, 2));
+  ASSERT_TRUE(log.emit(1, 2));
+  ASSERT_TRUE(erase(kIn));
+  EXPECT_EQ(log.partition.queued(kIn).count, 0u);
+  EXPECT_EQ(log.partition.outgoing(kOut).count, 2u);
+  ASSERT_TRUE(erase(kOut));
+  EXPECT_EQ(log.partition.settle(log.partition.last()).released,
+            (std::vector<ContentId>{{kEpoch, 1}, {kEpoch, 2}}));
 }
 
 TEST(Partition, TheStateHoldsWhatItStandsIn) {
