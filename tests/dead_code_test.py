@@ -36,7 +36,7 @@ ALLOWED = {
     "State::content_hash": "tests compare by it all that a state holds",
     "Pieces::operator==": "tests compare by it what a snapshot holds",
     "SegmentLog::files": "tests say by it which files are needed",
-    # Replicated partitions, which nothing uses yet (docs/adr/0024).
+    # Replicated partitions, which nothing uses yet (docs/adr/0024 and 0025).
     "choose_copies": "the leader will choose by it which members keep copies",
     "next_change": "as above",
     "Contents::abandon": "a later step of replicated queues uses it",

@@ -1,4 +1,4 @@
-// Which members keep copies of a partition (docs/adr/0024): its owner, and others by rendezvous
+// Which members keep copies of a partition (docs/adr/0025): its owner, and others by rendezvous
 // hashing (Thaler and Ravishankar 1998), spread over zones and machines.
 //
 // - Hides: the hash, and how the spread is weighed against it.
