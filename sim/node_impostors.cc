@@ -9,6 +9,7 @@ namespace databridge::sim {
 namespace {
 
 constexpr Incarnation kStranger{0xbadbadbad};
+const FeatureSet kAnyFeature{~uint64_t{0}};
 constexpr Term kAbsurd = Term{1} << 40;
 
 Message heartbeat(Incarnation from, Incarnation to, Term term) {
@@ -60,7 +61,7 @@ void NodeImpostors::forge(size_t node) {
   World& world = cluster_.world();
   const cluster::ViewPtr view = cluster_.engine(node).view();
   const Incarnation self = view->self.incarnation;
-  const env::Speaker stranger{kStranger, 1, 7, true};
+  const env::Speaker stranger{kStranger, 1, 7, true, kAnyFeature};
   std::optional<MemberInfo> other;
   view->state.members().each([&](const Incarnation& who, const Member& member) {
     if (who != self && (!other || random.chance(0.5))) other = member.info;
@@ -103,11 +104,11 @@ void NodeImpostors::forge(size_t node) {
     case 5:
       // An older start of a member, as in a forged or late packet.
       if (!other || other->boot == 0) return;
-      return world.say(node, {other->incarnation, other->boot - 1, 7, true},
+      return world.say(node, {other->incarnation, other->boot - 1, 7, true, kAnyFeature},
                        heartbeat(other->incarnation, self, view->term + 1));
     default:
       if (!other) return;
-      return world.say(node, {other->incarnation, other->boot, other->start, true},
+      return world.say(node, {other->incarnation, other->boot, other->start, true, kAnyFeature},
                        heartbeat(other->incarnation, self, kAbsurd));
   }
 }

@@ -220,7 +220,8 @@ void SimNetwork::deliver(World::NodeIndex there, Instant when, Message message) 
 
 void SimNetwork::hear(const env::Greeting& from, Message message) {
   const bool is_ours = !self_.cluster.empty() && from.cluster == self_.cluster;
-  receiver_.on_message({from.incarnation, from.boot, from.start, is_ours}, std::move(message));
+  receiver_.on_message({from.incarnation, from.boot, from.start, is_ours, from.features},
+                       std::move(message));
 }
 
 }  // namespace databridge::sim

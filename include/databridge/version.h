@@ -7,6 +7,6 @@
 
 namespace databridge {
 
-inline constexpr std::string_view version = "0.1.0";
+inline constexpr std::string_view version = "0.2.0";
 
 }  // namespace databridge

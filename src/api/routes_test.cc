@@ -40,6 +40,22 @@ TEST_F(RoutesTest, StatusFollowsTheView) {
   EXPECT_EQ(cut_off["quorum"]["reachable"], 0);
 }
 
+TEST_F(RoutesTest, StatusNamesTheFeaturesAndForWhomTheyWait) {
+  backend.change([](cluster::View& view) {
+    view.waiting = {{Feature::feature_gates, {NodeId("node-1")}}};
+    view.features_held = true;
+  });
+  Json status = json(call("GET", "/api/cluster/status"));
+  EXPECT_EQ(status["features"], Json::parse(R"({"active":[],"waiting":[{"feature":"feature_gates",
+    "version":"0.2.0","for":["node-1"]}],"held":true})"));
+  EXPECT_EQ(status["softwareVersions"], Json::parse(R"({"0.1.0":1})"));
+  backend.apply(ActivateFeatures{{Feature::feature_gates}, {{Incarnation{1}, 0, 0}}});
+  backend.change([](cluster::View& view) { view.waiting = {}; });
+  status = json(call("GET", "/api/cluster/status"));
+  EXPECT_EQ(status["features"]["active"], Json::parse(R"(["feature_gates"])"));
+  EXPECT_EQ(status["features"]["waiting"], Json::array());
+}
+
 TEST_F(RoutesTest, ANodeThatKnowsOfNoMemberYetIsNotHealthy) {
   backend.change([](cluster::View& view) { view.state = State(); });
   EXPECT_EQ(json(call("GET", "/api/cluster/status"))["status"], "no_quorum");

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
+#include <string>
 
 #include "api/json_writer.h"
 #include "api/views.h"
@@ -73,6 +75,32 @@ Totals totals_of(const View& view) {
   return totals;
 }
 
+void write_features(JsonWriter& json, const View& view) {
+  json.key("features").object();
+  json.key("active").array();
+  for (const Feature one : view.state.features().list()) json.text(name_of(one));
+  json.end_array();
+  json.key("waiting").array();
+  for (const cluster::WaitingFeature& one : view.waiting) {
+    json.object();
+    json.key("feature").text(name_of(one.feature));
+    json.key("version").text(version_of(one.feature));
+    json.key("for").array();
+    for (const NodeId& node : one.members) json.text(node.value);
+    json.end_array();
+    json.end_object();
+  }
+  json.end_array();
+  json.key("held").boolean(view.features_held);
+  json.end_object();
+  std::map<std::string, uint64_t> versions;
+  view.state.members().each(
+      [&](Incarnation, const Member& member) { ++versions[member.info.software_version]; });
+  json.key("softwareVersions").object();
+  for (const auto& [version, nodes] : versions) json.foreign_key(version).number(nodes);
+  json.end_object();
+}
+
 }  // namespace
 
 std::string show_status(const View& view, const std::vector<std::string>& warnings) {
@@ -115,6 +143,7 @@ std::string show_status(const View& view, const std::vector<std::string>& warnin
   });
   for (const std::string& warning : warnings_of(view)) json.text(warning);
   json.end_array();
+  write_features(json, view);
   json.key("asOf").time(view.soft.as_of_ms);
   // Equal on all nodes at the same version. It has 64 bits, so it is shown as text.
   json.key("stateHash").text(fmt::format("{:016x}", view.state.hash()));

@@ -10,6 +10,9 @@ namespace databridge::cluster {
 namespace {
 
 constexpr Duration kAnnounceEvery = 250ms;
+// Any process may ask, under any name: it must not fill the log.
+constexpr Duration kNotedEvery = 1s;
+constexpr size_t kNotedMax = 64;
 
 }  // namespace
 
@@ -24,9 +27,10 @@ bool Admission::on_join(Incarnation from, const Join& join, bool leads, const Tu
   }
   // It has founded a cluster of its own since our link to it was greeted.
   if (!join.cluster.empty() && join.cluster != joining_.cluster()) return false;
-  const Standing standing = peers_.standing_of(who, turn);
+  const bool lacks = !join.features.has_all(turn.state.features());
+  const Standing standing = lacks ? Standing::lacking : peers_.standing_of(who, turn);
   if (standing != Standing::member) {
-    refuse(who, standing, turn);
+    refuse(join, standing, turn);
     return false;
   }
   // It may have moved. Without a leader, the log cannot say so.
@@ -52,9 +56,11 @@ bool Admission::on_join(Incarnation from, const Join& join, bool leads, const Tu
 }
 
 // Another process has the same incarnation, so this one is told why it is not heard (safety.md 9).
-void Admission::refuse(const MemberInfo& who, Standing standing, const Turn& turn) {
+void Admission::refuse(const Join& join, Standing standing, const Turn& turn) {
+  const MemberInfo& who = join.self;
   // A late message of this node's own last process.
   if (who.incarnation == self_.incarnation) return;
+  if (standing == Standing::lacking) return refuse_lacking(join, turn);
   const MemberInfo other = peers_.other_process(who.incarnation, turn.state);
   JoinReply reply;
   reply.cluster = joining_.cluster();
@@ -74,6 +80,26 @@ void Admission::refuse(const MemberInfo& who, Standing standing, const Turn& tur
     default:
       reply.refused = its + " at " + other.address.text() + " was heard a moment ago";
       break;
+  }
+  peers_.visit(who.address, turn);
+  turn.send(who.incarnation, std::move(reply), who.start);
+}
+
+// The words are of the kind that processes of all versions understand. The note comes once for each
+// start.
+void Admission::refuse_lacking(const Join& join, const Turn& turn) {
+  const MemberInfo& who = join.self;
+  JoinReply reply;
+  reply.cluster = joining_.cluster();
+  reply.leader = turn.consensus.leader;
+  reply.refused =
+      why_refused(shown(who.software_version), turn.state.features().without(join.features));
+  if (turn.now - lacking_noted_at_ >= kNotedEvery && !lacking_noted_.contains(who.start)) {
+    if (lacking_noted_.size() >= kNotedMax) lacking_noted_.clear();
+    lacking_noted_.insert(who.start);
+    lacking_noted_at_ = turn.now;
+    turn.note(Weight::warning, shown(who.node.value) + " at " + who.address.text() +
+                                   " is not let in: " + reply.refused);
   }
   peers_.visit(who.address, turn);
   turn.send(who.incarnation, std::move(reply), who.start);
@@ -221,7 +247,7 @@ void Admission::announce(const Turn& turn) {
   // Each refusal is an entry of the log.
   if (turn.now - announced_ < (rejected_ ? patience_ / 2 : kAnnounceEvery)) return;
   announced_ = turn.now;
-  const Join join{self_, joining_.cluster()};
+  const Join join{self_, joining_.cluster(), features_};
   if (linked) {
     turn.send(turn.consensus.leader, join);
     return;

@@ -7,6 +7,7 @@
 // - Pure: no clock, socket or log.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "cluster/joining.h"
@@ -17,9 +18,14 @@ namespace databridge::cluster {
 
 class Admission {
  public:
-  // `patience`: T.
-  Admission(MemberInfo self, Duration patience, Peers& peers, const Joining& joining)
-      : self_(std::move(self)), patience_(patience), peers_(peers), joining_(joining) {}
+  // `features`: those of this build. `patience`: T.
+  Admission(MemberInfo self, FeatureSet features, Duration patience, Peers& peers,
+            const Joining& joining)
+      : self_(std::move(self)),
+        features_(features),
+        patience_(patience),
+        peers_(peers),
+        joining_(joining) {}
 
   // ---- This process
   // Announces this start of this node again and again until the state knows it. A node that hears
@@ -37,8 +43,9 @@ class Admission {
   // ---- Others
   // Returns true if this node leads and must take the asking node in.
   bool on_join(Incarnation from, const Join& join, bool leads, const Turn& turn);
-  // Of two processes of one incarnation, tells this one why it is not heard.
-  void refuse(const MemberInfo& who, Standing standing, const Turn& turn);
+  // Tells the process that asks why it is not heard: it is one of two of its incarnation, or lacks
+  // a feature.
+  void refuse(const Join& join, Standing standing, const Turn& turn);
   // Handles losses that the consensus knows from the log: this node, or one that it leads, has lost
   // entries that it had acknowledged.
   void mind_losses(bool leads, const Turn& turn);
@@ -48,10 +55,12 @@ class Admission {
   void renounce(Incarnation from, const JoinReply& reply, const Turn& turn);
   void hold_up(std::string why, const Turn& turn);
   void give_up_identity(const std::string& why, bool comes_back, const Turn& turn);
+  void refuse_lacking(const Join& join, const Turn& turn);
   void tell_removed(const MemberInfo& who, const Turn& turn);
   bool is_us(const MemberInfo& member) const { return member.incarnation == self_.incarnation; }
 
   const MemberInfo self_;
+  const FeatureSet features_;
   const Duration patience_;
   Peers& peers_;
   const Joining& joining_;
@@ -61,6 +70,8 @@ class Admission {
   bool given_up_ = false;  // This process must end and give up its incarnation.
   Instant announced_{};
   Instant losses_told_{};
+  std::set<uint64_t> lacking_noted_;  // Starts of lacking processes that notes have named.
+  Instant lacking_noted_at_{};
   uint64_t changes_ = 0;
 };
 

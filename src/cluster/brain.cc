@@ -27,6 +27,7 @@ Peers::Options peers_options(const Brain::Options& options) {
 Joining::Options joining_options(const Brain::Options& options) {
   Joining::Options joining{options.self, options.cluster, options.members, options.discovery,
                            options.clustered};
+  joining.discovery.features = options.features;
   joining.discovery.give_up_after = options.leader.timing.election_timeout;
   return joining;
 }
@@ -42,7 +43,9 @@ Brain::Brain(Options options, State state, Instant now)
       requests_(request_limits(options_.leader.timing), self_, options_.self.boot),
       peers_(peers_options(options_), now),
       joining_(joining_options(options_), peers_),
-      admission_(options_.self, options_.leader.timing.heartbeat_timeout, peers_, joining_),
+      admission_(options_.self, options_.features, options_.leader.timing.heartbeat_timeout, peers_,
+                 joining_),
+      activation_(options_.self, options_.features),
       stepped_(now) {
   state_.keep_events(options_.events_kept);
 }
@@ -152,7 +155,9 @@ void Brain::on(const Committed& input, const Turn& turn) {
   if (input.command == nullptr || (CANARY(leader_skips) && turn.consensus.leading)) {
     state_.skip(input.index);
   } else {
+    const FeatureSet before = state_.features();
     Transition transition = state_.apply(input.index, *input.command, input.bytes);
+    if (state_.features() != before) features_changed(turn);
     for (const ProcessorId& processor : transition.touched.assignments) {
       member_.changed(processor, turn);
     }
@@ -168,6 +173,17 @@ void Brain::on(const Committed& input, const Turn& turn) {
   }
   requests_.on_version(turn);
   if (first_of_term) follow_consensus(turn);
+}
+
+// The state is as the log says, but this build would go on from it in another way than the others.
+void Brain::features_changed(const Turn& turn) {
+  peers_.known_changed();
+  const FeatureSet lacks = state_.features().without(options_.features);
+  if (lacks.empty()) {
+    turn.note(Weight::info, "active features: " + described(state_.features()));
+  } else {
+    turn.effects.push_back(Leave{why_refused(options_.self.software_version, lacks), false});
+  }
 }
 
 void Brain::members_changed(const Turn& turn) {
@@ -196,9 +212,11 @@ void Brain::on(const Installed& input, const Turn& turn) {
         Leave{"a snapshot from the leader cannot be read: " + read.error().message, false});
     return;
   }
+  const FeatureSet before = state_.features();
   state_ = std::move(*read);
   touched_ = Touched::all();
   peers_.known_changed();
+  if (state_.features() != before) features_changed(turn);
   state_.keep_events(options_.events_kept);
   if (turn.state.removed(self_) != nullptr) turn.effects.push_back(Leave{"it was removed"});
   member_.rebuild(turn);
@@ -326,6 +344,8 @@ View Brain::view(const Consensus& consensus, Instant now) const {
   view.round_trip = member_.round_trip();
   view.timing = options_.leader.timing;
   view.soft = soft();
+  view.waiting = activation_.waiting(state_, peers_);
+  view.features_held = Activation::is_held(state_);
   view.published_at_ms = consensus.unix_ms;
   view.bootstrapped = joining_.is_in_one();
   view.note = joining_.is_in_one() ? admission_.held_up() : joining_.note();

@@ -10,6 +10,7 @@
 #include <string>
 #include <tuple>
 
+#include "cluster/activation.h"
 #include "cluster/admission.h"
 #include "cluster/input.h"
 #include "cluster/joining.h"
@@ -27,8 +28,9 @@ class Brain {
  public:
   struct Options {
     MemberInfo self;
-    ClusterId cluster;  // Empty: it is in none yet.
-    Bytes members;      // As persisted under kMembersKey.
+    FeatureSet features = known_features();  // Of this build.
+    ClusterId cluster;                       // Empty: it is in none yet.
+    Bytes members;                           // As persisted under kMembersKey.
     LeaderRole::Options leader;
     NodeDiscovery::Options discovery;
     uint64_t seed = 1;
@@ -85,6 +87,7 @@ class Brain {
   void lead(const Turn& turn);  // The leader's turn, if this node leads.
   void serve(std::optional<PendingRequests::ToServe> served, const Turn& turn);
   void members_changed(const Turn& turn);
+  void features_changed(const Turn& turn);
   void dial_members(const Turn& turn);
   void mind_standing(const Turn& turn);
   void forget_cluster();
@@ -103,6 +106,7 @@ class Brain {
   Peers peers_;
   Joining joining_;
   Admission admission_;
+  Activation activation_;
   std::optional<LeaderRole> leader_;  // Only while this node leads.
 
   Consensus consensus_;  // The consensus of the step under way.

@@ -21,7 +21,7 @@ void Brain::on(Received& input, const Turn& turn) {
   if (const auto* join = std::get_if<Join>(&input.message)) {
     if (join->self.incarnation != input.from) return;
     if (seen.standing != Standing::stranger) {
-      return admission_.refuse(join->self, seen.standing, turn);
+      return admission_.refuse(*join, seen.standing, turn);
     }
     return take(input, seen.standing, turn);
   }
@@ -153,6 +153,7 @@ void Brain::mind_peers(const Turn& turn) {
       leader_->outwaited(who, turn);
     }
   }
+  if (leader_ && leader_->begun()) activation_.lead(peers_, turn);
   admission_.tick(turn);
 }
 

@@ -26,6 +26,7 @@ struct Received {
   uint64_t boot = 0;
   uint64_t start = 0;
   bool is_ours = true;  // Its greeting named our cluster.
+  FeatureSet features{};
 };
 
 // What a greeting says about the log of its sender.
@@ -46,6 +47,7 @@ struct LinkChanged {
   uint64_t start = 0;  // The peer's start number.
   Home home;
   LogEnd log;
+  FeatureSet features{};
 };
 // A process dialled us.
 struct Greeted {
@@ -55,6 +57,7 @@ struct Greeted {
   uint64_t start = 0;
   Home home;
   ClusterId cluster;
+  FeatureSet features{};
 };
 
 // A discovery source sees these nodes now; they replace the ones that it saw before.
@@ -73,8 +76,8 @@ struct Reaped {
 struct Committed {
   LogIndex index = 0;
   Term term = 0;
-  // Valid during the step. nullptr: a no-op, a change of voters, or a command of a newer version.
-  // Every node skips these.
+  // Valid during the step. nullptr: a no-op, a change of voters, or bytes that no
+  // version can read. Every node skips these.
   const Command* command = nullptr;
   // The command's bytes in the log, valid during the step. Empty: the command is encoded again.
   BytesView bytes;

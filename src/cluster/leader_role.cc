@@ -202,7 +202,7 @@ void LeaderRole::on_join(const Join& join, const Turn& turn) {
   }
   const auto admitting = admitting_.find(who);
   if (!begun_ || (admitting != admitting_.end() && admitting->second.info == join.self)) return;
-  admitting_[who] = AdmitMember{join.self};
+  admitting_[who] = AdmitMember{join.self, false, join.features};
   turn.propose(admitting_[who]);
 }
 

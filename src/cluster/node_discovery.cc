@@ -402,7 +402,7 @@ bool NodeDiscovery::join_somebody(Instant now) {
   // Another member is asked each time, since the last one may know no leader.
   const auto next = std::upper_bound(members.begin(), members.end(), asked_);
   asked_ = next == members.end() ? members.front() : *next;
-  send(asked_, Join{options_.self, {}});
+  send(asked_, Join{options_.self, {}, options_.features});
   // A refused node goes on asking, but the reason of the refusal says more.
   if (is_hopeful && refused_.empty()) say_asking(members, now);
   return is_hopeful;

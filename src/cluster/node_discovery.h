@@ -55,6 +55,7 @@ class NodeDiscovery {
  public:
   struct Options {
     MemberInfo self;
+    FeatureSet features;  // Of this build.
     // N: how many founders are expected. 0: this node and its seeds, without those that turn out
     // to be itself, and at least 2 if there are seeds but its own address.
     uint32_t expect = 1;

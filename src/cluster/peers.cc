@@ -85,6 +85,10 @@ KnownPeers Peers::known(const Turn& turn) const {
     const auto peer = peers_.find(who);
     if (peer == peers_.end() || !peer->second.present) return;
     if (peer->second.present->boot < known.boot_least) return;  // Its successor is expected.
+    if (!peer->second.present->features.has_all(turn.state.features())) {
+      known.boot_least = peer->second.present->boot + 1;
+      return;
+    }
     known.boot = peer->second.present->boot;
     known.start = peer->second.present->start;
   };
@@ -134,11 +138,12 @@ Peers::Peer& Peers::peer_of(Incarnation who, const Turn& turn) {
 
 Peers::Seen Peers::greeted(const Greeted& greeting, const Turn& turn) {
   const bool is_ours = !cluster_.empty() && greeting.cluster == cluster_;
-  return judge(greeting.peer, {greeting.boot, greeting.start, greeting.home}, is_ours, turn);
+  return judge(greeting.peer, {greeting.boot, greeting.start, greeting.home, greeting.features},
+               is_ours, turn);
 }
 
 Peers::Seen Peers::link_up(const LinkChanged& news, const Turn& turn) {
-  const Process process{news.boot, news.start, news.home};
+  const Process process{news.boot, news.start, news.home, news.features};
   links_[news.address] = {news.peer, process, news.cluster, news.log};
   known_stale_ = true;
   if (is_seed(news.address)) at_seeds_[news.address] = {news.peer, news.cluster};
@@ -148,7 +153,7 @@ Peers::Seen Peers::link_up(const LinkChanged& news, const Turn& turn) {
 
 Peers::Seen Peers::spoke(const Received& message, const Turn& turn) {
   if (message.from == options_.self) return {Standing::member, false, false};
-  const Process process{message.boot, message.start, {}};
+  const Process process{message.boot, message.start, {}, message.features};
   return judge(message.from, process, message.is_ours, turn);
 }
 
@@ -188,6 +193,10 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
   if (!is_ours || !is_known(who, turn)) return result;
   if (member != nullptr && is_older(it, member->info)) {
     result.standing = Standing::older;
+    return result;
+  }
+  if (!it.features.has_all(turn.state.features())) {
+    result.standing = Standing::lacking;
     return result;
   }
   result.standing = Standing::member;
@@ -328,6 +337,15 @@ MemberInfo Peers::other_process(Incarnation who, const State& state) const {
     info.start = peer->second.present->start;
   }
   return info;
+}
+
+FeatureSet Peers::features_of(Incarnation who, uint64_t boot, uint64_t start) const {
+  const auto peer = peers_.find(who);
+  if (peer == peers_.end()) return {};
+  for (const Process& one : peer->second.seen) {
+    if (one.is(boot, start)) return one.features;
+  }
+  return {};
 }
 
 bool Peers::speaks_for_the_past(Incarnation who, const Turn& turn) const {

@@ -34,6 +34,7 @@ class Peers {
     uint64_t boot = 0;
     uint64_t start = 0;
     Home home;
+    FeatureSet features{};
     bool is(uint64_t its_boot, uint64_t its_start) const {
       return boot == its_boot && start == its_start;
     }
@@ -85,6 +86,9 @@ class Peers {
   // For a leader: the members whose predecessors are not proved dead, but can hold no lease any
   // more. Each is returned once.
   std::vector<Incarnation> outwaited(const Turn& turn);
+
+  // The features of that process, as its greeting said; empty if it was not heard.
+  FeatureSet features_of(Incarnation who, uint64_t boot, uint64_t start) const;
 
   // ---- Links, refusals, proof of death (safety.md 2)
   void link_down(const LinkChanged& news, const Turn& turn);

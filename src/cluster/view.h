@@ -24,6 +24,12 @@ struct StuckTrigger {
   bool operator==(const StuckTrigger&) const = default;
 };
 
+// A feature of this build that is not active yet, and the members that are not known to have it.
+struct WaitingFeature {
+  Feature feature;
+  std::vector<NodeId> members;
+};
+
 struct View {
   State state;  // A copy costs a few pointers.
   MemberInfo self;
@@ -48,6 +54,8 @@ struct View {
   bool bootstrapped = false;
   std::vector<StuckTrigger> stuck;
   std::string note;  // Why there is no cluster yet, in words.
+  std::vector<WaitingFeature> waiting;
+  bool features_held = false;  // The configuration keeps the waiting ones from becoming active.
 };
 
 // It is a shared_ptr, because readers on any thread keep their view while newer ones are published.

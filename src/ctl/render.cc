@@ -94,6 +94,32 @@ std::string event_line(const Json& event) {
                      cell(event, "type"), cell(event, "nodeId"), pairs(at(event, "data")));
 }
 
+std::string versions_line(const Json& json) {
+  std::string text;
+  for (const auto& [version, nodes] : at(json, "softwareVersions").items()) {
+    if (!text.empty()) text += ", ";
+    text += fmt::format("{} on {}", cell(Json{{"v", version}}, "v"), cell(Json{{"n", nodes}}, "n"));
+  }
+  return text;
+}
+
+// "feature_gates; quick_moves (0.3.0) waits for node-2 node-3".
+std::string features_line(const Json& json) {
+  const auto texts = [](const Json& array) {
+    std::string text;
+    for (const Json& one : array) text += (text.empty() ? "" : " ") + cell(Json{{"t", one}}, "t");
+    return text;
+  };
+  std::string line = texts(at(json, "features.active"));
+  for (const Json& one : at(json, "features.waiting")) {
+    if (!line.empty()) line += "; ";
+    line += fmt::format("{} ({}) waits", cell(one, "feature"), cell(one, "version"));
+    if (const std::string nodes = texts(at(one, "for")); !nodes.empty()) line += " for " + nodes;
+    if (at(json, "features.held") == true) line += ", held by cluster.holdFeatures";
+  }
+  return line.empty() ? "-" : line;
+}
+
 }  // namespace
 
 std::string table(const Rows& rows) {
@@ -128,6 +154,10 @@ std::string render_status(std::string_view text) {
                                  cell(json, "totalProcessors"))},
       {"load", cell(json, "averageLoad")},
       {"version", cell(json, "version")}};
+  if (at(json, "features").is_object()) {  // An older node shows none.
+    rows.push_back({"software", versions_line(json)});
+    rows.push_back({"features", features_line(json)});
+  }
   if (!at(json, "note").is_null()) rows.push_back({"note", cell(json, "note")});
   for (const Json& reason : at(json, "reasons")) {
     rows.push_back({"reason", cell(Json{{"r", reason}}, "r")});
@@ -148,6 +178,7 @@ std::string render_nodes(std::string_view text) {
                {"REASON", "stateReason"},
                {"ADDRESS", "address"},
                {"API", "apiAddress"},
+               {"VERSION", "softwareVersion"},
                {"CPU%", "load.cpuUsage"},
                {"MEM%", "load.memoryUsage"},
                {"PROCS", "load.activeProcessors"},

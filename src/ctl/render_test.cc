@@ -31,6 +31,17 @@ TEST(Render, StatusSaysWhyItIsDegraded) {
             std::string::npos);
 }
 
+TEST(Render, StatusSaysInALineWhichFeaturesWaitForWhom) {
+  const std::string shown = render_status(R"({"softwareVersions":{"0.2.0":2,"0.3.0":1},"features":
+    {"active":["a","b"],"waiting":[{"feature":"c","version":"0.3.0","for":["n1","n2"]}],
+    "held":true}})");
+  EXPECT_NE(shown.find("software    0.2.0 on 2, 0.3.0 on 1\n"), std::string::npos) << shown;
+  EXPECT_NE(
+      shown.find("features    a b; c (0.3.0) waits for n1 n2, held by cluster.holdFeatures\n"),
+      std::string::npos)
+      << shown;
+}
+
 TEST(Render, ListsAlign) {
   EXPECT_EQ(render_assignments(R"({"assignments":[
     {"processorId":"p1","name":"tail","type":"TailFile","flowId":"logs","nodeId":"node-1",

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "model/address.h"
+#include "model/features.h"
 #include "model/ids.h"
 #include "model/member.h"
 #include "model/message.h"
@@ -45,6 +46,7 @@ struct Greeting {
   // The SHA-256, in hexadecimal, of a secret. Its guardian reveals the secret once it has reaped
   // the process. Empty: it has no guardian.
   std::string guardian;
+  FeatureSet features;  // Those that this build has. An older version sends none.
 
   Home home() const { return {host_boot_id, device, inode}; }
   bool operator==(const Greeting&) const = default;
@@ -74,6 +76,7 @@ struct Speaker {
   uint64_t boot = 0;
   uint64_t start = 0;
   bool is_ours = false;  // Its greeting named the cluster that this node belongs to.
+  FeatureSet features{};
 };
 
 class Network {

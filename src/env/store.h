@@ -40,8 +40,13 @@ struct Batch {
   std::vector<Record> records;
   // Files of the log in which nothing is needed once this batch is durable.
   std::vector<FileId> forgotten;
+  // Before it is written, the data directory is marked so that programs from before feature gates
+  // refuse it. That costs a write once.
+  bool fences_older = false;
 
-  bool empty() const { return writes.empty() && records.empty() && forgotten.empty(); }
+  bool empty() const {
+    return writes.empty() && records.empty() && forgotten.empty() && !fences_older;
+  }
   void put(Space space, Bytes key, Bytes value) {
     writes.push_back({Write::Kind::put, space, std::move(key), std::move(value)});
   }

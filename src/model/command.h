@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "model/assignment.h"
+#include "model/features.h"
 #include "model/flow.h"
 #include "model/generation.h"
 #include "model/member.h"
@@ -25,6 +26,7 @@ namespace databridge {
 struct AdmitMember {
   MemberInfo info;
   bool outwaited = false;  // The only news: its predecessors can hold no lease any more.
+  FeatureSet features{};   // What this start of it has. The state does not keep them.
   bool operator==(const AdmitMember&) const = default;
 };
 
@@ -188,7 +190,7 @@ using CommandBody =
                  AddProcessor, DeleteProcessor, SetWanted, Release, Assign, Unassign, Reports,
                  SaveCheckpoint, SetConfig, DeleteConfig, SetStrategy, NoteRebalance, RestoreState,
                  NoteEmpty, SetLogTime, WishPlace, PutToken, DeleteToken, BeginGeneration,
-                 NoteAction>;
+                 NoteAction, ActivateFeatures>;
 
 struct Command {
   CommandBody body;
@@ -205,7 +207,8 @@ const char* name(Strategy strategy);
 std::optional<Strategy> strategy_of(std::string_view text);
 const char* name(const CommandBody& body);  // "assign", "set_config", …
 
-// A command as bytes: Protobuf with a version. Unknown fields do no harm.
+// A command as bytes: Protobuf with a version. Unknown fields do no harm. Code::unprocessable: it
+// is of a kind that only a newer version knows.
 Bytes encode(const Command& command);
 Result<Command> decode_command(BytesView bytes);
 

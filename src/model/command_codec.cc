@@ -11,11 +11,13 @@ using Case = proto::CommandBody;
 void write(const AdmitMember& from, Case* to) {
   put(from.info, to->mutable_admit_member()->mutable_info());
   to->mutable_admit_member()->set_outwaited(from.outwaited);
+  to->mutable_admit_member()->set_features(from.features.bits());
 }
 void read(const proto::AdmitMember& from, AdmitMember& to, Check& check) {
   check.that(from.has_info(), "a member without its description");
   get(from.info(), to.info, check);
   to.outwaited = from.outwaited();
+  to.features = FeatureSet(from.features());
 }
 
 void write(const RemoveMember& from, Case* to) {
@@ -272,6 +274,23 @@ void read(const proto::NoteAction& from, NoteAction& to, Check&) {
   to = {from.action(), from.subject()};
 }
 
+void write(const ActivateFeatures& from, Case* to) {
+  auto* wire = to->mutable_activate_features();
+  wire->set_features(from.features.bits());
+  for (const auto& member : from.members) {
+    auto* process = wire->add_members();
+    process->set_incarnation(member.incarnation.value);
+    process->set_boot(member.boot);
+    process->set_start(member.start);
+  }
+}
+void read(const proto::ActivateFeatures& from, ActivateFeatures& to, Check&) {
+  to.features = FeatureSet(from.features());
+  for (const auto& process : from.members()) {
+    to.members.push_back({Incarnation{process.incarnation()}, process.boot(), process.start()});
+  }
+}
+
 void write(const RestoreState& from, Case* to) {
   to->mutable_restore_state()->set_bytes(from.bytes);
 }
@@ -344,6 +363,8 @@ void get(const proto::CommandBody& from, CommandBody& to, Check& check) {
       return read_as<BeginGeneration>(from.begin_generation(), to, check);
     case Case::kNoteAction:
       return read_as<NoteAction>(from.note_action(), to, check);
+    case Case::kActivateFeatures:
+      return read_as<ActivateFeatures>(from.activate_features(), to, check);
     case Case::BODY_NOT_SET:
       break;
   }
@@ -368,6 +389,9 @@ Bytes encode(const Command& command) {
 Result<Command> decode_command(BytesView bytes) {
   proto::Command wire;
   if (auto error = codec::parse(bytes, "a command", wire)) return tl::make_unexpected(*error);
+  if (wire.body().body_case() == proto::CommandBody::BODY_NOT_SET) {
+    return fail(Code::unprocessable, "a command is of a kind that this version does not know");
+  }
   codec::Check check;
   Command command;
   codec::get(wire.body(), command.body, check);

@@ -98,6 +98,7 @@ enum class Standing : uint8_t {
   older,     // The state knows a newer start, so this is an older copy.
   copy,      // It was refused for T while the other process was heard. It ends for good.
   stranger,  // Its incarnation is not known.
+  lacking,   // It lacks a feature that is active. No message carries this one.
 };
 
 // Which processes of a member may speak as that member. For the code that holds the links.

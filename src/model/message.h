@@ -50,6 +50,7 @@ struct ProbeReply {
 struct Join {
   MemberInfo self;
   ClusterId cluster;  // The cluster that it already belongs to; empty: none.
+  FeatureSet features{};
   bool operator==(const Join&) const = default;
 };
 // The node is a member now. The answer tells the cluster and its members' addresses.

@@ -45,10 +45,12 @@ void read(const proto::ProbeReply& from, ProbeReply& to, Check& check) {
 void write(const Join& from, Case* to) {
   put(from.self, to->mutable_join()->mutable_self());
   to->mutable_join()->set_cluster(from.cluster.value);
+  to->mutable_join()->set_features(from.features.bits());
 }
 void read(const proto::Join& from, Join& to, Check& check) {
   get(from.self(), to.self, check);
   to.cluster.value = from.cluster();
+  to.features = FeatureSet(from.features());
 }
 
 void write(const JoinReply& from, Case* to) {

@@ -134,7 +134,9 @@ TEST(Codec, WhatIsWrongIsNamed) {
   wire.set_format(2);
   EXPECT_EQ(why(wire), "a command of format 2: this program reads up to 1");
   wire.set_format(1);
-  EXPECT_EQ(why(wire), "a command holds a command of no known kind");
+  EXPECT_EQ(why(wire), "a command is of a kind that this version does not know");
+  EXPECT_EQ(decode_command(wire.SerializeAsString()).error().code, Code::unprocessable)
+      << "a node stops at it";
   wire.mutable_body()->mutable_set_strategy();
   EXPECT_EQ(why(wire), "a command holds unknown strategy 0");
   wire.mutable_body()->mutable_set_strategy()->set_strategy(static_cast<proto::Strategy>(77));

@@ -38,12 +38,12 @@ constexpr std::array kStrategies = {"least_loaded", "round_robin", "weighted_ran
 
 // In the order of the variants. An alternative without a word does not compile.
 constexpr std::array kCommands = {
-    "admit_member",     "remove_member", "set_verdict",   "set_draining",     "set_voters",
-    "put_flow",         "delete_flow",   "add_processor", "delete_processor", "set_wanted",
-    "release",          "assign",        "unassign",      "reports",          "save_checkpoint",
-    "set_config",       "delete_config", "set_strategy",  "note_rebalance",   "restore_state",
-    "note_empty",       "set_log_time",  "wish_place",    "put_token",        "delete_token",
-    "begin_generation", "note_action"};
+    "admit_member",     "remove_member", "set_verdict",      "set_draining",     "set_voters",
+    "put_flow",         "delete_flow",   "add_processor",    "delete_processor", "set_wanted",
+    "release",          "assign",        "unassign",         "reports",          "save_checkpoint",
+    "set_config",       "delete_config", "set_strategy",     "note_rebalance",   "restore_state",
+    "note_empty",       "set_log_time",  "wish_place",       "put_token",        "delete_token",
+    "begin_generation", "note_action",   "activate_features"};
 static_assert(kCommands.size() == std::variant_size_v<CommandBody>);
 constexpr std::array kMessages = {"raft_packet", "probe",         "probe_reply",   "join",
                                   "join_reply",  "heartbeat",     "heartbeat_ack", "heartbeat_ask",

@@ -26,7 +26,7 @@ class RandomNouns : public RandomValues {
 
  private:
   // ---- One `fill` for each alternative.
-  void fill(AdmitMember& to) { to = {info(), flip()}; }
+  void fill(AdmitMember& to) { to = {info(), flip(), FeatureSet(number())}; }
   void fill(RemoveMember& to) { to = {incarnation(), text()}; }
   void fill(SetVerdict& to) {
     to = {incarnation(), one_of(Health::stopped), one_of(HealthReason::behind), time()};
@@ -59,6 +59,11 @@ class RandomNouns : public RandomValues {
   void fill(RestoreState& to) { to = {text()}; }
   void fill(BeginGeneration& to) { to = {static_cast<uint32_t>(small()), incarnation()}; }
   void fill(NoteAction& to) { to = {text(), text()}; }
+  void fill(ActivateFeatures& to) {
+    to = {FeatureSet(number()), list([&] {
+            return ActivateFeatures::Process{incarnation(), number(), number()};
+          })};
+  }
 
   void fill(RaftPacket& to) { to = {text()}; }
   void fill(Probe& to) { to = {info()}; }
@@ -72,7 +77,7 @@ class RandomNouns : public RandomValues {
           static_cast<uint32_t>(number()),
           list([&] { return ClusterId(text()); })};
   }
-  void fill(Join& to) { to = {info(), ClusterId(text())}; }
+  void fill(Join& to) { to = {info(), ClusterId(text()), FeatureSet(number())}; }
   void fill(JoinReply& to) {
     to = {ClusterId(text()),         incarnation(), list([&] { return info(); }), text(), flip(),
           one_of(Standing::stranger)};

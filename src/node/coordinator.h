@@ -34,6 +34,7 @@ class Coordinator {
     Term term = 0;
     std::optional<Command> command;  // Empty for no-ops and the like.
     Payload bytes;                   // The entry as the log has it.
+    bool is_unknown = false;         // A command of a kind that only a newer version knows.
   };
 
   // The results of one round.

@@ -86,6 +86,10 @@ Result<void> Engine::restore() {
     auto read = State::from_snapshot(restored->state);
     if (!read) return tl::make_unexpected(read.error());
     state = std::move(*read);
+    const FeatureSet lacks = state.features().without(options_.features);
+    if (!lacks.empty()) {
+      return fail(Code::unprocessable, why_refused(options_.self.software_version, lacks));
+    }
     snapshot_index_ = restored->index;
   }
   if (auto host = host_->restore(); !host) return host;
@@ -127,6 +131,7 @@ void Engine::make_host() {
 void Engine::make_brain(State state, cluster::FoundingRecord promise, Bytes members) {
   cluster::Brain::Options brain;
   brain.self = options_.self;
+  brain.features = options_.features;
   brain.cluster = identity_.cluster;
   brain.members = std::move(members);
   brain.leader = options_.leader;
@@ -298,9 +303,19 @@ bool Engine::collect() {
     host_->applied(brain_->state(), brain_->touched());
   }
   for (const Coordinator::Entry& entry : output.committed) {
+    if (entry.is_unknown) {
+      fail_node(
+          {Code::unprocessable,
+           "entry " + std::to_string(entry.index) +
+               " of the log is of a kind that this version does not know; upgrade this node"});
+      return false;
+    }
     const Command* command = entry.command ? &*entry.command : nullptr;
     step(cluster::Committed{entry.index, entry.term, command, entry.bytes.view()});
     if (command != nullptr) host_->applied(brain_->state(), brain_->touched());
+  }
+  if (!fenced_ && !brain_->state().features().empty()) {
+    journal_.batch().fences_older = fenced_ = true;
   }
   for (const cluster::ReadReady& read : output.reads) step(read);
   return true;
@@ -356,8 +371,9 @@ void Engine::say_what_was_lost() {
 void Engine::take(Came& came) {
   if (renounced_) return;
   const env::Speaker& from = came.from;
-  cluster::Received received{from.incarnation, std::move(came.message), from.boot, from.start,
-                             from.is_ours};
+  cluster::Received received{from.incarnation, std::move(came.message),
+                             from.boot,        from.start,
+                             from.is_ours,     from.features};
   Message& message = received.message;
   auto* packet = std::get_if<RaftPacket>(&message);
   const auto* delivery = std::get_if<Delivery>(&message);
@@ -390,12 +406,13 @@ void Engine::take(env::LinkEvent& event) {
                             event.process_gone,
                             peer.start,
                             peer.home(),
-                            {peer.log.term, peer.log.last_term, peer.log.last}});
+                            {peer.log.term, peer.log.last_term, peer.log.last},
+                            peer.features});
 }
 
 void Engine::take(env::Greeting& greeting) {
   step(cluster::Greeted{greeting.incarnation, greeting.boot, greeting.address, greeting.start,
-                        greeting.home(), greeting.cluster});
+                        greeting.home(), greeting.cluster, greeting.features});
 }
 
 void Engine::take(cluster::Sighted& sighted) { step(std::move(sighted)); }

@@ -153,7 +153,7 @@ class Engine final : private HostEvents {
   std::optional<Error> renounced_;  // The node ends with this error once the mark is durable.
   bool comes_back_ = false;
   env::LogPosition position_;  // The position that the network was told last.
-  bool stopped_ = false, snapshotting_ = false, no_room_ = false;
+  bool stopped_ = false, fenced_ = false, snapshotting_ = false, no_room_ = false;
   LogIndex snapshot_index_ = 0;  // The index at which the newest snapshot began.
   // The size of the tables in the newest snapshot of its own; 0: not known.
   size_t snapshot_size_ = 0;

@@ -11,6 +11,7 @@
 #include "env/network.h"
 #include "flow/registry.h"
 #include "model/address.h"
+#include "model/features.h"
 #include "model/member.h"
 #include "node/coordinator.h"
 #include "node/host.h"
@@ -21,7 +22,8 @@ namespace databridge::node {
 struct EngineOptions {
   // The engine fills in incarnation and boot, and a node id if there is none.
   MemberInfo self;
-  env::Greeting process;  // The facts that the platform knows of this process.
+  FeatureSet features = known_features();  // Of this build.
+  env::Greeting process;                   // The facts that the platform knows of this process.
   std::vector<Address> seeds;
   uint32_t expect = 1;
   bool clustered = true;  // False: the node stands alone and opens no cluster port.

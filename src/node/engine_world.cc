@@ -26,6 +26,7 @@ void Engine::start_network() {
   self.node = identity_.node;
   self.cluster = identity_.cluster;
   self.address = options_.self.address;
+  self.features = options_.features;
   const auto started = env_.network.start(
       std::move(self), {.on_message =
                             [this](env::Speaker from, Message message) {

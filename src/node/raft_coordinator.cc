@@ -125,10 +125,13 @@ Coordinator::Output RaftCoordinator::collect(env::Batch& batch) {
   if (ready.install) output.installed = ready.snapshot->data;
   output.committed.reserve(ready.committed.size());
   for (const raft::Entry& entry : ready.committed) {
-    output.committed.push_back({entry.index, entry.term, std::nullopt, entry.data});
+    output.committed.push_back({entry.index, entry.term, std::nullopt, entry.data, false});
     if (entry.kind != raft::Entry::Kind::command) continue;
-    if (auto command = decode_command(entry.data.view())) {
+    auto command = decode_command(entry.data.view());
+    if (command) {
       output.committed.back().command = std::move(*command);
+    } else {
+      output.committed.back().is_unknown = command.error().code == Code::unprocessable;
     }
   }
   for (const raft::ReadState& read : ready.reads)

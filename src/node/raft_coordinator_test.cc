@@ -96,6 +96,26 @@ TEST(RaftCoordinator, WhatIsCommittedIsMarkedSoonWithoutAnotherEntry) {
   EXPECT_TRUE(again.empty()) << "once is enough";
 }
 
+// It must not be skipped: the state would differ from that of newer nodes from then on.
+TEST(RaftCoordinator, ACommandOfANewerKindIsMarked) {
+  TestCoordinator leader({Incarnation{1}});
+  for (int i = 0; i < 10 && !leader.coordinator.leads(); ++i) {
+    leader.elapse(1s);
+    leader.reads();
+  }
+  const Bytes of_no_known_kind("\x08\x01", 2);  // Format 1 and no body that this version knows.
+  ASSERT_TRUE(leader.coordinator.propose(of_no_known_kind, leader.now));
+  ASSERT_TRUE(leader.coordinator.propose("noise", leader.now));
+  std::vector<bool> marks;
+  for (int round = 0; round < 20; ++round) {
+    env::Batch batch;
+    const auto output = leader.coordinator.collect(batch);
+    for (const auto& entry : output.committed) marks.push_back(entry.is_unknown);
+    if (output.written) leader.coordinator.persisted(*output.written, leader.now);
+  }
+  EXPECT_EQ(marks, (std::vector{true, false})) << "noise is of no version";
+}
+
 // The index of an installed snapshot is known, so this node does not write its own for the same
 // index.
 TEST(RaftCoordinator, NoSnapshotIsWrittenThatIsNotNewer) {

@@ -53,6 +53,10 @@ Result<State> state_of(const raft::Restored& restored) {
     if (!command) return tl::make_unexpected(command.error());
     state.apply(entry.index, *command, entry.data.view());
   }
+  const FeatureSet lacks = state.features().without(known_features());
+  if (!lacks.empty()) {
+    return fail(Code::unprocessable, "this tool: " + why_refused("", lacks));
+  }
   return state;
 }
 

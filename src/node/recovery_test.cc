@@ -26,7 +26,7 @@ class RecoveryTest : public testing::Test {
     to.sync();
   }
   static void fill(ForgetfulStore& to, uint64_t self, raft::Index more = 0,
-                   const ClusterId& cluster = kCluster) {
+                   const ClusterId& cluster = kCluster, FeatureSet features = {}) {
     env::Batch batch;
     Identity identity;
     identity.incarnation = Incarnation{self};
@@ -48,6 +48,10 @@ class RecoveryTest : public testing::Test {
       info.incarnation = Incarnation{who};
       info.node = name(who);
       add(AdmitMember{info});
+    }
+    if (!features.empty()) {
+      add(ActivateFeatures{
+          features, {{Incarnation{1}, 0, 0}, {Incarnation{2}, 0, 0}, {Incarnation{3}, 0, 0}}});
     }
     for (raft::Index i = 0; i < 4 + more; ++i) add(SetConfig{"k" + std::to_string(i), "1", {}});
     log.append(batch, entries);
@@ -103,6 +107,17 @@ TEST_F(RecoveryTest, TheSurvivorIsTheOnlyVoterOfTheNextGeneration) {
   const auto second = begin_generation(store, again);
   ASSERT_TRUE(second);
   EXPECT_TRUE(succeeds(*second, *cluster));
+}
+
+TEST_F(RecoveryTest, AnActiveFeatureThatThisToolLacksIsAReasonToRefuse) {
+  ForgetfulStore known, newer;
+  fill(known, 1, 0, kCluster, known_features());
+  EXPECT_TRUE(survey(known));
+  fill(newer, 1, 0, kCluster, FeatureSet(uint64_t{1} << 63));
+  const auto refused = survey(newer);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::unprocessable);
+  EXPECT_NE(refused.error().message.find("lacks feature 63"), std::string::npos);
 }
 
 TEST_F(RecoveryTest, TwoSurvivorsBeginTwoClusters) {

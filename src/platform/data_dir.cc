@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "base/bytes.h"
 #include "platform/system.h"
@@ -17,7 +18,8 @@ namespace databridge::platform {
 namespace {
 
 constexpr char kSettingAside[] = "/setting-aside";  // Names the folder until that is done.
-constexpr uint32_t kFormat = 1;
+// Format 2 has the same files as format 1. Only its number keeps older programs out.
+constexpr uint32_t kFormat = 2;
 constexpr std::string_view kFormatPrefix = "databridge data format ";
 
 // Two slots, written in turn, each in a page of its own: a write to one cannot harm the other. Two
@@ -160,7 +162,7 @@ Result<void> DataDir::read_format() {
   if (!readable) {
     return fail(Code::corrupt, fmt::format("{} is damaged: it should read \"{}{}\"; if the rest of "
                                            "the directory is whole, write that line into it",
-                                           file, kFormatPrefix, kFormat));
+                                           file, kFormatPrefix, 1));
   }
   if (version > kFormat) {
     return fail(
@@ -169,6 +171,7 @@ Result<void> DataDir::read_format() {
                     "newer program that wrote it, or use another --data-dir",
                     path_, version, kFormat));
   }
+  format_ = version;
   is_new_ = false;
   return {};
 }
@@ -244,10 +247,18 @@ Result<void> DataDir::settle() {
   }
   if (auto put = put_mark(mark_); !put) return put;
   if (auto synced = sync_mark(); !synced) return synced;
-  const auto format = fmt::format("{}{}\n", kFormatPrefix, kFormat);
-  if (auto written = write_whole_file(path_ + "/format", format); !written) return written;
+  if (auto written = write_format(); !written) return written;
   is_new_ = false;
   return {};
+}
+
+Result<void> DataDir::write_format() {
+  return write_whole_file(path_ + "/format", fmt::format("{}{}\n", kFormatPrefix, format_));
+}
+
+Result<void> DataDir::fence_older() {
+  if (std::exchange(format_, kFormat) == kFormat) return {};
+  return write_format();
 }
 
 Result<void> DataDir::put_mark(const ChainLink& link) {

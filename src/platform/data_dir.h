@@ -55,6 +55,10 @@ class DataDir {
   // Makes a new directory a known one: afterwards the mark and the format file are durable.
   Result<void> settle();
 
+  // From now on programs from before feature gates (docs/adr/0026) refuse this directory. Durable
+  // when it returns; costs nothing if it is so already.
+  Result<void> fence_older();
+
   // Moves the mark forward. It is not synced: a crash of the machine may bring an older mark back,
   // never a newer one.
   Result<void> put_mark(const ChainLink& link);
@@ -70,11 +74,13 @@ class DataDir {
   Result<void> read_log_mark();
   Result<Bytes> read_slot(off_t slot) const;
   Result<void> write_slot(off_t slot, const ChainLink& link);
+  Result<void> write_format();
 
   std::string path_;
   int lock_fd_ = -1;
   int mark_fd_ = -1;
   bool is_new_ = true;
+  uint32_t format_ = 1;
   ChainLink mark_;
   uint64_t log_mark_ = 0;
   off_t log_slot_ = 0;  // Which of the two has the newest mark of the log.

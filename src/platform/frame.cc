@@ -37,6 +37,7 @@ enum Tag : uint8_t {
   tag_guardian = 20,
   tag_secret = 21,  // In a reaped frame only.
   tag_nonce = 22,
+  tag_features = 23,
 };
 constexpr size_t kTextMax = 256;
 
@@ -216,6 +217,7 @@ Bytes encode_greeting(const env::Greeting& greeting, BytesView nonce) {
     if (const uint64_t value = *number_of(copy, tag)) append_number(bytes, tag, value);
   }
   if (!greeting.guardian.empty()) append_text(bytes, tag_guardian, greeting.guardian);
+  if (!greeting.features.empty()) append_number(bytes, tag_features, greeting.features.bits());
   if (!nonce.empty()) append_text(bytes, tag_nonce, nonce);
   return bytes;
 }
@@ -231,7 +233,10 @@ Result<env::Greeting> decode_greeting(BytesView bytes) {
     if (bytes.size() < length) return fail(Code::invalid, "greeting ends within a field");
     const BytesView value = bytes.substr(0, length);
     bytes.remove_prefix(length);
-    if (uint64_t* const number = number_of(greeting, tag)) {
+    if (tag == tag_features) {
+      if (length != 8) return fail(Code::invalid, "greeting field 23 is no number");
+      greeting.features = FeatureSet(read_little64(value));
+    } else if (uint64_t* const number = number_of(greeting, tag)) {
       if (length != 8)
         return fail(Code::invalid, fmt::format("greeting field {} is no number", tag));
       *number = read_little64(value);

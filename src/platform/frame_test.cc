@@ -104,6 +104,15 @@ TEST(Frame, AGreetingMaySayWhereToDial) {
   EXPECT_EQ(decode_greeting(odd).value(), example());
 }
 
+TEST(Frame, AGreetingNamesFeaturesIfThereAreAny) {
+  env::Greeting greeting = full_example();
+  greeting.features = FeatureSet(0x8001);
+  const Bytes bytes = encode_greeting(greeting);
+  EXPECT_EQ(to_hex(bytes), to_hex(encode_greeting(full_example())) + "1708000180000000000000");
+  EXPECT_EQ(decode_greeting(bytes).value(), greeting);
+  EXPECT_FALSE(decode_greeting(Bytes(encode_greeting(example())) + Bytes("\x17\x01\x00x", 4)));
+}
+
 TEST(Frame, ComesBackAsItWent) {
   for (const auto& payload : {Bytes(), Bytes("x"), Bytes(100000, '\xff')}) {
     const Bytes frame = encode_frame(FrameKind::message, payload);

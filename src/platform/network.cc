@@ -359,7 +359,8 @@ Result<void> AsioNetwork::take_frame(uint64_t id, FrameKind kind, BytesView payl
     wait_for_word(id, incoming, options_.guest_time);
   }
   const bool is_ours = !self_.cluster.empty() && peer.cluster == self_.cluster;
-  receiver_.on_message({peer.incarnation, peer.boot, peer.start, is_ours}, std::move(*message));
+  receiver_.on_message({peer.incarnation, peer.boot, peer.start, is_ours, peer.features},
+                       std::move(*message));
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <span>
@@ -357,6 +358,11 @@ Result<RocksStore::Written> RocksStore::write_some(const std::vector<env::Batch>
   }
   const auto chosen = std::span(batches).subspan(next, count);
   mind_the_room();
+  if (std::ranges::any_of(chosen, &env::Batch::fences_older)) {
+    if (auto fenced = directory_.fence_older(); !fenced) {
+      return tl::make_unexpected(fenced.error());
+    }
+  }
   auto positions = write_records(chosen);
   if (!positions) return tl::make_unexpected(positions.error());
 

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "platform/store_test_kit.h"
+#include "platform/system.h"
 #include "platform/testing.h"
 
 namespace databridge::platform {
@@ -157,11 +158,30 @@ TEST(Store, OneProcessAtATime) {
 TEST(Store, RefusesANewerFormatAndSaysWhatToDo) {
   const TemporaryDirectory at;
   { Subject store(at.path()); }
-  std::ofstream(at.path() + "/format") << "databridge data format 2\n";
+  std::ofstream(at.path() + "/format") << "databridge data format 3\n";
   Subject store(at.path());
   ASSERT_TRUE(store.error);
   EXPECT_EQ(store.error->code, Code::unprocessable);
   EXPECT_THAT(store.error->message, HasSubstr("start the newer program"));
+}
+
+TEST(Store, KeepsOlderProgramsOutOnceItIsTold) {
+  const TemporaryDirectory at;
+  const auto format = [&] { return read_file(at.path() + "/format").value(); };
+  {
+    Subject store(at.path());
+    store.put(Space::meta, "k", "v");
+    EXPECT_EQ(format(), "databridge data format 1\n");
+    Batch batch;
+    batch.fences_older = true;
+    EXPECT_FALSE(batch.empty()) << "it must be submitted";
+    store.store->submit(std::move(batch));
+  }
+  EXPECT_EQ(format(), "databridge data format 2\n");
+  Subject again(at.path());
+  EXPECT_FALSE(again.error);
+  EXPECT_EQ(format(), "databridge data format 2\n") << "a start keeps it";
+  EXPECT_EQ(again.all(Space::meta).size(), 1u);
 }
 
 TEST(Store, LosingItsSmallFilesIsDamage) {

@@ -109,6 +109,10 @@ Applier::Rejected Applier::on(const AdmitMember& command) {
     return Error{Code::conflict, info.node.value + " runs from two copies of one data directory"};
   }
 
+  if (const FeatureSet lacks = state_.features_.without(command.features); !lacks.empty()) {
+    return Error{Code::conflict, why_refused(info.software_version, lacks)};
+  }
+
   Data data{{"incarnation", std::to_string(info.incarnation.value)},
             {"address", info.address.text()}};
   if (bearer != nullptr && *bearer != info.incarnation) {
@@ -295,6 +299,26 @@ Applier::Rejected Applier::on(const BeginGeneration& command) {
 
 Applier::Rejected Applier::on(const NoteAction& command) {
   event("action_asked", "", {{"action", command.action}, {"subject", command.subject}});
+  return std::nullopt;
+}
+
+// Whether each node that runs has those features does not follow from the state, so the leader says
+// which processes it has counted.
+Applier::Rejected Applier::on(const ActivateFeatures& command) {
+  const FeatureSet fresh = command.features.without(state_.features_);
+  if (fresh.empty()) return std::nullopt;
+  bool counted = command.members.size() == state_.members().size();
+  Incarnation last;
+  for (const auto& process : command.members) {
+    counted = counted && last < process.incarnation;
+    last = process.incarnation;
+    const Member* member = state_.member(process.incarnation);
+    counted = counted && member != nullptr && member->info.boot == process.boot &&
+              member->info.start == process.start;
+  }
+  if (!counted) return Error{Code::conflict, "the members have changed since they were counted"};
+  state_.features_ = state_.features_.with(fresh);
+  event("features_activated", "", {{"features", names_of(fresh)}});
   return std::nullopt;
 }
 

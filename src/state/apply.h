@@ -46,6 +46,7 @@ class Applier {
   Rejected on(const SetLogTime& command);
   Rejected on(const BeginGeneration& command);
   Rejected on(const NoteAction& command);
+  Rejected on(const ActivateFeatures& command);
 
   // ---- Work (apply_work.cc)
   Rejected on(const SetWanted& command);

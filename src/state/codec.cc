@@ -17,6 +17,8 @@ using codec::get;
 using codec::put;
 
 constexpr BytesView kSnapshotMagic = "DataBridge state 1\n";
+// Programs from before feature gates must not read a state that has them.
+constexpr uint32_t kFormatWithFeatures = 2;
 constexpr BytesView kBackupMagic = "DataBridge backup 1\n";
 
 // `fill(record)` fills the record in.
@@ -170,7 +172,8 @@ struct StateCodec {
 void StateCodec::write_head(const State& state, Writer& writer) {
   writer.record([&](auto& record) {
     auto* head = record.mutable_head();
-    head->set_format(codec::kFormat);
+    head->set_format(state.features_.empty() ? codec::kFormat : kFormatWithFeatures);
+    head->set_features(state.features_.bits());
     head->set_version(state.version_);
     head->set_now_ms(state.now_ms_);
     head->set_age_ms(state.age_ms_);
@@ -187,7 +190,9 @@ void StateCodec::write_head(const State& state, Writer& writer) {
 }
 
 void StateCodec::read_head(const proto::StateHead& head, Check& check) {
-  check.that(head.format() == codec::kFormat, "written by a newer program");
+  check.that(head.format() >= codec::kFormat && head.format() <= kFormatWithFeatures,
+             "written by a newer program");
+  state.features_ = FeatureSet(head.features());
   state.version_ = head.version();
   state.now_ms_ = head.now_ms();
   state.age_ms_ = head.age_ms();

@@ -146,6 +146,16 @@ class StateScript {
     if (verb == "generation") {
       return BeginGeneration{static_cast<uint32_t>(std::stoul(words_.at(0))), node(1)};
     }
+    if (verb == "activate") {  // activate 1 n1 n2:3
+      ActivateFeatures activate{FeatureSet(std::stoull(words_.at(0))), {}};
+      for (size_t i = 1; i < words_.size(); ++i) {
+        const size_t colon = words_[i].find(':');
+        const uint64_t boot =
+            colon == std::string::npos ? 1 : std::stoull(words_[i].substr(colon + 1));
+        activate.members.push_back({node(i), boot, 0});
+      }
+      return activate;
+    }
     if (verb == "action") return NoteAction{words_.at(0), with("subject")};
     if (verb == "token") {
       return PutToken{words_.at(0), with("name"), *token_role_of(words_.at(1)),
@@ -164,7 +174,8 @@ class StateScript {
     info.labels = pair("label");
     info.capacity.processors_max = static_cast<uint32_t>(std::stoul(with("max", "1000")));
     info.boot = std::stoull(with("boot", "1"));
-    return {info};
+    info.software_version = with("version");
+    return {info, false, FeatureSet(std::stoull(with("features", "0")))};
   }
 
   std::string apply(CommandBody body) {

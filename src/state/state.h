@@ -47,7 +47,8 @@ class State {
   uint64_t age_ms() const { return age_ms_; }    // The steady time of all leaders together.
   // A chained hash of all applied commands and results: equal on all nodes at the same version.
   uint64_t hash() const { return hash_; }
-  uint32_t generation() const { return generation_; }        // The number of recoveries.
+  uint32_t generation() const { return generation_; }  // The number of recoveries.
+  FeatureSet features() const { return features_; }    // The active ones. They never go off again.
   LogIndex generation_at() const { return generation_at_; }  // Where it began; 0: at the start.
   Incarnation leader() const { return leader_; }  // As of the last SetVoters; 0 = none yet.
 
@@ -146,10 +147,10 @@ class State {
 
   LogIndex version_ = 0;
   int64_t now_ms_ = 0;
-  uint64_t age_ms_ = 0;
-  uint64_t hash_ = 0;
+  uint64_t age_ms_ = 0, hash_ = 0;
   uint32_t generation_ = 0;
   LogIndex generation_at_ = 0;
+  FeatureSet features_;
   Strategy strategy_ = Strategy::least_loaded;
   int64_t rebalanced_at_ms_ = 0;
   Incarnation leader_;
