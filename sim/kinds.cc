@@ -73,7 +73,8 @@ const std::vector<RunKind>& kinds() {
         {"acknowledges_unsynced"},
         {"any_cluster_is_ours"},
         {"stop_is_not_awaited"},
-        {"old_epoch_saves"}}},
+        {"old_epoch_saves"},
+        {"activates_too_early"}}},
 
       {"wild",
        run_wild,

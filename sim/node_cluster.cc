@@ -205,18 +205,31 @@ void NodeCluster::boot(size_t node) {
   options.heritage = place.heritage;
   look_at_log(node);
   place.foreigners_noted.clear();
-  place.was_removed = false;
+  place.was_removed = place.is_outdated = false;
   goodbyes_.begins(node);
   place.watch = std::make_unique<Watch>(checker_, node);
   options.watch = place.watch.get();
   options.embedder = embedder_of(node);
-  options.on_fatal = [&place](const Error& error) { place.was_removed = error.code == Code::gone; };
+  options.on_fatal = [&place](const Error& error) {
+    place.was_removed = error.code == Code::gone;
+    place.is_outdated = error.code == Code::unprocessable;
+  };
   auto opened = node::Engine::open(std::move(options), world_->env_of(node));
+  if (!opened && opened.error().code == Code::unprocessable) return end_outdated(node);
   CHECK(opened.has_value());
   place.engine = std::move(*opened);
   place.engine->start();
   world_->power_on(
       node, [this, node] { turn(node); }, [this, node] { return nodes_[node].engine->due(); });
+}
+
+// The state on its disk has a feature that its build lacks. It is tried again until there is
+// another build.
+void NodeCluster::end_outdated(size_t node) {
+  count("older builds stopped");
+  in(some_ms(100, 1000), [this, node] {
+    if (!world_->is_on(node) && !nodes_[node].is_held_off) boot(node);
+  });
 }
 
 // A disk that must not be used any more is set aside. The node that starts there is a new one.
@@ -368,7 +381,8 @@ void NodeCluster::turn(size_t node) {
       checker_.fail(id_of(node).value + " took itself for an older copy");
     }
     const bool removed = nodes_[node].was_removed && !engine.comes_back();
-    if (!removed && !engine.comes_back() && !nodes_[node].stopping) count("disk errors");
+    const char* why = nodes_[node].is_outdated ? "older builds stopped" : "disk errors";
+    if (!removed && !engine.comes_back() && !nodes_[node].stopping) count(why);
     // An engine cannot end inside its own turn.
     in(Duration::zero(), [this, node, removed] {
       if (!world_->is_on(node)) return;
@@ -407,6 +421,7 @@ void NodeCluster::look_for_promises(size_t node, const cluster::View& view) {
 }
 
 void NodeCluster::look_at(size_t node, const env::Batch& batch) {
+  if (batch.fences_older && node < size()) nodes_[node].is_fenced = true;
   if (is_lost(node) || is_of_before(node)) return;
   for (const env::Write& write : batch.writes) {
     if (write.space == env::Space::meta && write.key == cluster::Joining::kFoundingKey) {

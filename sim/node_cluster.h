@@ -52,6 +52,7 @@ class NodeCluster {
   // It ends, and stays off until let_on().
   void power_off(size_t node);
   void let_on(size_t node);
+  bool is_fenced(size_t node) const { return nodes_[node].is_fenced; }
   bool is_held_off(size_t node) const { return nodes_[node].is_held_off; }
   void wipe(size_t node);  // The disk of a node that is off.
   // The node, which is off, begins a new generation. All others belong to the one before, until
@@ -107,12 +108,14 @@ class NodeCluster {
     std::unique_ptr<node::HostWatch> watch;
     bool stopping = false;     // By SIGTERM.
     bool was_removed = false;  // Its process has ended with the message that it was removed.
+    bool is_outdated = false;  // Its process has ended, since its build lacks an active feature.
     bool came_back = false;    // After that, another process was started on the same disk.
     bool wiped = false;        // After that, another process was started on an empty disk.
     std::multiset<std::string> foreigners_noted;  // Their clusters, by the present process.
     bool is_older = false;                        // Its disk was put back to an older copy.
     bool is_held_off = false;                     // Nobody starts it.
     bool is_of_before = false;                    // Its disk is of the generation before.
+    bool is_fenced = false;  // It has told its store to keep older programs out.
     node::EngineOptions::Heritage heritage;
   };
 
@@ -121,6 +124,7 @@ class NodeCluster {
   LogIndex common_with(size_t survivor);
   void begin_slowness();
   void boot(size_t node);
+  void end_outdated(size_t node);
   void end_process(size_t node, uint64_t away_max_ms);
   bool may_move(size_t node) const;
   void turn(size_t node);

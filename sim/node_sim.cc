@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/node_builds.h"
 #include "sim/node_clients.h"
 #include "sim/node_clocks.h"
 #include "sim/node_cluster.h"
@@ -26,8 +27,10 @@ class NodeSim {
         random_(seed),
         draw_(random_, wild),
         engines_(cluster_, hash64("engines", seed)),
+        builds_(cluster_, hash64("builds", seed)),
         cluster_(draw_, random_.next()) {
-    cluster_.on_shown = [this](size_t, const cluster::View& view) {
+    cluster_.on_shown = [this](size_t node, const cluster::View& view) {
+      builds_.look(node, view);
       removals_.look(view);
       clocks_.look(view);
     };
@@ -42,6 +45,7 @@ class NodeSim {
     std::string what = impostors_.unsettled();
     if (what.empty()) what = sim::missing(cluster_, clients_, operators_);
     if (what.empty()) what = engines_.missing();
+    if (what.empty()) what = builds_.missing();
     return what.empty() ? logs_.missing() : what;
   }
 
@@ -50,6 +54,7 @@ class NodeSim {
   NodeDraw draw_;
   // The programs that embed nodes live as long as the nodes.
   NodeEngines engines_;
+  NodeBuilds builds_;
   NodeCluster cluster_;
   NodeOperators operators_{cluster_};
   NodeClients clients_{cluster_, operators_};
@@ -69,6 +74,7 @@ void NodeSim::storm() {
   cluster_.in(draw_.paced(250ms), [this] { storm_.misfortune(); });
   logs_.begin();
   engines_.begin();
+  builds_.begin();
   if (draw_.few_clocks_lie) cluster_.in(draw_.paced(300ms), [this] { clocks_.jump(); });
   if (draw_.strangers) cluster_.in(draw_.paced(300ms), [this] { impostors_.act(); });
   World& world = cluster_.world();
@@ -85,6 +91,7 @@ void NodeSim::storm() {
 void NodeSim::calm() {
   cluster_.end_storm();
   operators_.mend();
+  builds_.mend();
   if (!wait_until_well()) return;
   impostors_.begin();
   wait_until_well();
