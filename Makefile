@@ -11,7 +11,7 @@ ROUNDS ?=
 JOBS ?= $(shell nproc)
 CTEST := ctest --no-tests=error --output-on-failure
 
-.PHONY: help deps build unit integration sim chaos bench asan tsan fuzz tidy format cover test run clean
+.PHONY: help deps build unit integration sim upgrade chaos bench asan tsan fuzz tidy format cover test run clean
 
 help:  ## this list
 	@echo "Two commands are enough: \`make run\` to see it, \`make test\` to check it."
@@ -39,6 +39,9 @@ integration: build  ## tests with real processes
 
 sim: build  ## the deterministic simulator: SEED=n one seed, RUNS=n so many runs
 	@build/release/databridge-sim $(if $(SEED),--seed=$(SEED)) $(if $(RUNS),--runs=$(RUNS))
+
+upgrade: build  ## upgrade and downgrade of real processes from the earlier build of tests/earlier_build
+	@python3 tests/upgrade_test.py
 
 chaos: build  ## real processes under kill, freeze, partition, bad clocks and disks: ROUNDS=n SEED=n (as root)
 	@python3 tests/chaos/run.py $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(SEED),--seed=$(SEED))

@@ -128,12 +128,13 @@ class Node:
         self.process = None
         self.stopped = False
         self.wrapper = ()  # These words go in front of the command at every start.
+        self.program = PROGRAM  # Another build may run here.
 
     def command(self):
         # Without a flag of the test, flows may use files anywhere below the directory of the test.
         roots = [] if any(flag.startswith("--file-root") for flag in self.flags) else \
             [f"--file-root={os.path.dirname(self.data_dir)}"]
-        return [PROGRAM, "--cluster-enabled=true", f"--cluster-node-id={self.name}",
+        return [self.program, "--cluster-enabled=true", f"--cluster-node-id={self.name}",
                 f"--cluster-bind-address={self.bind}", f"--cluster-bind-port={self.cluster_port}",
                 f"--cluster-seeds={','.join(self.seeds)}", f"--port={self.api_port}",
                 f"--data-dir={self.data_dir}", f"--api-access-log={self.access_log}", *roots,
