@@ -71,7 +71,7 @@ void NodeBuilds::hold(bool held) {
 }
 
 void NodeBuilds::mend() {
-  if (!takes_part_ || missing().empty()) return;
+  if (!takes_part_) return;
   cluster_.in(cluster_.draw().paced(1s), [this] { mend(); });
   hold(false);
   for (size_t node = 0; node < cluster_.size(); ++node) {
@@ -81,7 +81,7 @@ void NodeBuilds::mend() {
 }
 
 void NodeBuilds::look(size_t node, const cluster::View& view) {
-  seen_[{view.self.incarnation, view.self.boot}] = running_[node];
+  seen_[{view.self.incarnation, view.self.boot, view.self.start}] = running_[node];
   const FeatureSet features = view.state.features();
   if (!active_.has_all(features)) {
     cluster_.count("activations");
@@ -96,7 +96,7 @@ void NodeBuilds::look(size_t node, const cluster::View& view) {
     cluster_.checker().fail("node " + std::to_string(node) + " does not keep older programs out");
   }
   view.state.members().each([&](const Incarnation& who, const Member& member) {
-    const auto process = seen_.find({who, member.info.boot});
+    const auto process = seen_.find({who, member.info.boot, member.info.start});
     if (process == seen_.end() || process->second.has_all(features)) return;
     cluster_.checker().fail(names_of(features.without(process->second)) + " is active, and " +
                             member.info.node.value + " lacks it");

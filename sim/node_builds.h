@@ -7,7 +7,7 @@
 
 #include <map>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "sim/node_cluster.h"
@@ -26,7 +26,8 @@ class NodeBuilds {
   std::string missing() const;  // What is not well yet after the storm; empty: nothing.
 
  private:
-  using Process = std::pair<Incarnation, uint64_t>;  // With its boot.
+  // With its boot and start: a process that dies early leaves its boot to the next one.
+  using Process = std::tuple<Incarnation, uint64_t, uint64_t>;
 
   void act();
   void restart(size_t node);

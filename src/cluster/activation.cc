@@ -23,7 +23,7 @@ FeatureSet Activation::features_of(const MemberInfo& member, const Peers& peers)
   if (member.incarnation == incarnation_) {
     return member.boot == boot_ && member.start == start_ ? features_ : FeatureSet();
   }
-  return peers.features_of(member.incarnation, member.boot, member.start);
+  return peers.features_of(member);
 }
 
 void Activation::lead(const Peers& peers, const Turn& turn) {

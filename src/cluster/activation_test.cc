@@ -16,9 +16,18 @@ class ActivationTest : public BrainTest {
     lead(1, kTerm);
     commit_noop(kTerm);
   }
-  // A process of that node has dialled this one and greeted.
+  // This node finds a process of that node at the member's address.
   Effects greet_with(uint64_t peer, FeatureSet features, uint64_t boot = 1) {
-    return step(Greeted{node(peer), boot, {}, 0, home_of(peer), ClusterId("c"), features});
+    return step(LinkChanged{LinkState::up,
+                            info_of(peer).address,
+                            node(peer),
+                            boot,
+                            ClusterId("c"),
+                            false,
+                            0,
+                            home_of(peer),
+                            {},
+                            features});
   }
   Effects later() {
     now += 2s;
@@ -62,6 +71,24 @@ TEST_F(ActivationTest, AFeatureBecomesActiveOnceEveryMemberHasIt) {
   EXPECT_EQ(all<Note>(effects)[0].text, "active features: feature_gates (0.2.0)");
   EXPECT_TRUE(brain->view(consensus, now).waiting.empty());
   EXPECT_TRUE(proposed<ActivateFeatures>(later()).empty()) << "once is enough";
+}
+
+TEST_F(ActivationTest, AProcessThatOnlyDialsUsDoesNotSpeakForAMember) {
+  greet_with(2, kGates);
+  step(Greeted{node(3), 1, {}, 0, home_of(3), ClusterId("c"), kGates});
+  EXPECT_TRUE(proposed<ActivateFeatures>(later()).empty()) << "it may have greeted in its name";
+  greet_with(3, {});
+  EXPECT_TRUE(proposed<ActivateFeatures>(later()).empty());
+  greet_with(3, kGates);
+  EXPECT_EQ(proposed<ActivateFeatures>(later()).size(), 1u);
+}
+
+TEST_F(ActivationTest, AMemberMayBeLinkedBeforeTheStateKnowsWhereItIs) {
+  greet_with(2, kGates);
+  greet_with(3, kGates);
+  greet_with(4, kGates);
+  commit(kTerm, AdmitMember{info_of(4)});
+  EXPECT_EQ(proposed<ActivateFeatures>(later()).size(), 1u);
 }
 
 TEST_F(ActivationTest, OnlyALeaderProposes) {

@@ -182,7 +182,8 @@ Peers::Seen Peers::judge(Incarnation who, const Process& process, bool is_ours, 
   } else if (process.home.is_known()) {
     seen->home = process.home;
   }
-  const Process it = *seen;
+  Process it = *seen;
+  it.features = process.features;  // Others may have greeted in its name, with other ones.
   const Member* member = turn.state.member(who);
   if (dialled != nullptr &&
       (is_seed(*dialled) || (member != nullptr && member->info.address == *dialled))) {
@@ -339,13 +340,17 @@ MemberInfo Peers::other_process(Incarnation who, const State& state) const {
   return info;
 }
 
-FeatureSet Peers::features_of(Incarnation who, uint64_t boot, uint64_t start) const {
-  const auto peer = peers_.find(who);
-  if (peer == peers_.end()) return {};
-  for (const Process& one : peer->second.seen) {
-    if (one.is(boot, start)) return one.features;
-  }
-  return {};
+// Any process may greet in a member's name, so a greeting counts only where this node finds that
+// member by itself.
+FeatureSet Peers::features_of(const MemberInfo& member) const {
+  // It may have been linked before the state knew that it is there.
+  const auto link = links_.find(member.address);
+  const bool is_there = link != links_.end() && link->second.peer == member.incarnation &&
+                        link->second.process.is(member.boot, member.start);
+  if (is_there) return link->second.process.features;
+  const auto peer = peers_.find(member.incarnation);
+  if (peer == peers_.end() || !is_found(peer->second, {member.boot, member.start, {}})) return {};
+  return peer->second.found->features;
 }
 
 bool Peers::speaks_for_the_past(Incarnation who, const Turn& turn) const {

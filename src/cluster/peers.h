@@ -87,8 +87,8 @@ class Peers {
   // more. Each is returned once.
   std::vector<Incarnation> outwaited(const Turn& turn);
 
-  // The features of that process, as its greeting said; empty if it was not heard.
-  FeatureSet features_of(Incarnation who, uint64_t boot, uint64_t start) const;
+  // Of that start of the member, as it greeted where this node dials the member; else empty.
+  FeatureSet features_of(const MemberInfo& member) const;
 
   // ---- Links, refusals, proof of death (safety.md 2)
   void link_down(const LinkChanged& news, const Turn& turn);
