@@ -63,6 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(JoinToken, IsRenewedForNewLinks) {
   Node a(greeting_of(1), knowing(kToken)), b(greeting_of(2), knowing(kToken));
   ASSERT_TRUE(b.dial_and_wait(a.address()));
+  // Only then has it checked the proof of the other side.
+  ASSERT_TRUE(eventually([&] { return !a.greetings().empty(); }));
   a.network->renew({}, "the next token of this cluster");
   Node c(greeting_of(3), knowing("the next token of this cluster"));
   EXPECT_TRUE(c.dial_and_wait(a.address()));
