@@ -171,6 +171,7 @@ void StateReplicator::step(Incarnation, const Refused& message, ReplicaTurn&) {
 
 void StateReplicator::tick(ReplicaTurn& turn) {
   if (is_fenced()) return;
+  waited_ = turn.now - began_ >= kAsyncWait;
   if (phase_ == Phase::fetching && turn.now >= fetch_patience_ && !CANARY(waits_for_source)) {
     promises_.erase(source_);
     phase_ = Phase::sealing;
@@ -191,6 +192,9 @@ Instant StateReplicator::next_wake() const {
   if (phase_ == Phase::ended) return wake;
   if (phase_ == Phase::sealing || phase_ == Phase::fetching) wake = repeat_.at;
   if (phase_ == Phase::fetching) wake = std::min(wake, fetch_patience_);
+  if (phase_ == Phase::sealing && assignment_.prior_copies.may_lose() && !waited_) {
+    wake = std::min(wake, began_ + kAsyncWait);
+  }
   for (const Progress& progress : copies_) wake = std::min(wake, progress.repeat.at);
   return wake;
 }
@@ -206,6 +210,8 @@ std::vector<Incarnation> StateReplicator::waits_for() const {
     for (const Incarnation copy : assignment_.prior_copies.members) {
       if (promises_.count(copy) == 0) found.push_back(copy);
     }
+    const bool is_named = std::find(found.begin(), found.end(), own_.self()) != found.end();
+    if (!own_promised_ && !is_named) found.push_back(own_.self());
   }
   if (phase_ == Phase::fetching) found.push_back(source_);
   if (unsafe_.empty()) return found;

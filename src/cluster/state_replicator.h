@@ -137,6 +137,7 @@ class StateReplicator {
   Phase phase_ = Phase::sealing;
   Instant began_;
   bool own_promised_ = false;
+  bool waited_ = false;  // The time is over in which an `async` owner waits for all.
   std::map<Incarnation, Lsn> promises_;  // Of copies of the prior epoch.
   Lsn written_;                          // The newest position that a promise named as written.
   uint64_t lost_ = 0;

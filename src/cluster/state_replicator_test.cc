@@ -176,7 +176,10 @@ TEST_F(StateReplicatorTest, AsyncWaitsASecondAndCountsWhatIsLost) {
   away_ = {kA};
   assign(2, kC, {kB, kC}, Strategy::async);
   EXPECT_EQ(owner(kC).phase(), Phase::sealing) << "one of three copies is missing";
-  pass(1s);
+  const Instant wakes_until = now_ + 1s;
+  while (owner(kC).next_wake() < wakes_until) pass(owner(kC).next_wake() - now_);
+  EXPECT_EQ(owner(kC).next_wake(), wakes_until);
+  pass(wakes_until - now_);
   EXPECT_EQ(owner(kC).phase(), Phase::opening);
   EXPECT_EQ(owner(kC).report()->lost, 0u) << "the newest log of those that answered has all";
 
@@ -209,6 +212,7 @@ TEST_F(StateReplicatorTest, Rule2ItsOwnPromiseIsNeededAlsoForARecopy) {
   run();
   EXPECT_EQ(owner(kA).promises().size(), 2u);
   EXPECT_EQ(owner(kA).phase(), Phase::sealing);
+  EXPECT_EQ(owner(kA).waits_for(), std::vector<Incarnation>{kA});
   mail_ = own;
   run();
   EXPECT_EQ(owner(kA).phase(), Phase::opening);

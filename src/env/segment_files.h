@@ -25,7 +25,8 @@ struct Position {
 // data, and its bytes of before stay until they are overwritten.
 //
 // read() may be called on any thread, also while others are under way; all other functions on one
-// thread only. All may wait for the disk. Errors have the code `io`, and name the file.
+// thread only. All may wait for the disk. Errors name the file. Code `not_found`: there is no such
+// slot; all others say that the disk does not work.
 class SegmentFiles {
  public:
   using Slot = uint32_t;

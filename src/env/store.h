@@ -32,13 +32,15 @@ struct Record {
   Payload bytes;
 };
 
-// The bytes of the records of one batch, at most.
+// The bytes of the records of one batch, at most; each counts kRecordBytes more.
 inline constexpr uint64_t kBatchRecordsMax = 16u << 20;
+inline constexpr uint64_t kRecordBytes = 16;
 
 struct Batch {
   std::vector<Write> writes;
   std::vector<Record> records;
-  // Files of the log in which nothing is needed once this batch is durable.
+  // Files of the log in which nothing is needed once this batch is durable. The newest file stays,
+  // since later records go there: name it again in a later batch.
   std::vector<FileId> forgotten;
   // Before it is written, the data directory is marked so that programs from before feature gates
   // refuse it. That costs a write once.
@@ -64,7 +66,8 @@ class Store {
 
   // Gets each record that is in the log, in the order of writing. Called once at most, before the
   // first submit; a user that writes records must call it. Records of files that were forgotten
-  // shortly before the end of the last process may be among them. An error of `visit` ends it.
+  // since the newest file was begun may be among them. An error of `visit` ends it. After an error
+  // no records can be written.
   using Visit = std::function<Result<void>(uint8_t kind, const Position&, BytesView)>;
   virtual Result<void> replay(const Visit& visit) = 0;
 

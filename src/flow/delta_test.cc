@@ -153,6 +153,8 @@ TEST(Delta, WrongValuesAreRefusedInWords) {
        "does not follow the one before"},
       {ByHand().number32(1).number32(0).uuid(1).lsn(9, 4).lsn(9, 3).lsn(9, 4).bytes,
        "a later delta as safe"},
+      {ByHand().number32(1).number32(0).uuid(1).lsn(9, 0).lsn(9, ~uint64_t{0}).lsn(0, 0).bytes,
+       "its place is out of range"},
       {head().number32(8).bytes, "unknown kind"},
       {head().number32(1).uuid(1).epoch(5).epoch(6).bytes, "a floor is above its fence"},
       {head().number32(1).uuid(1).epoch(0).epoch(0).bytes, "names no epoch"},

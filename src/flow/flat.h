@@ -67,7 +67,11 @@ class FlatReader {
   }
   Lsn lsn() {
     const Epoch of = epoch();
-    return {of, number64()};
+    const Lsn lsn{of, number64()};
+    // Zero has one form, and sums do not overflow.
+    refuse_if(lsn.sequence == 0 ? lsn != Lsn{} : !of || lsn.sequence >= uint64_t{1} << 62,
+              "its place is out of range");
+    return lsn;
   }
   Uuid uuid() {
     const uint64_t high = number64();

@@ -67,7 +67,7 @@ void decode_bits(FlatReader& from, Run& run) {
     from.refuse_if(i >= run.count, "a file is gone that never was");
   }
   from.refuse_if(gone != run.count - run.left, "the number of files that are gone is wrong");
-  run.gone.resize(run.count);
+  if (from.ok()) run.gone.resize(run.count);
 }
 
 struct KeyedRun {

@@ -323,6 +323,7 @@ class Storm {
   void refuse() {
     DeltaHead head = this->head();
     const uint64_t kind = random_.below(15);
+    if (kind == 1 && !head.previous.epoch) return;  // That would be malformed, too.
     if (kind == 0) head.processor = {1, 2};
     if (kind == 1) {
       head.lsn = {{0, epoch_.index + 1}, 1};

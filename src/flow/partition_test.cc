@@ -1,6 +1,9 @@
 #include "flow/partition.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include "flow/flat.h"
 
 namespace databridge::flow {
 namespace {
@@ -244,6 +247,55 @@ TEST(PartitionBase, IsThatOfTheNewestSafeDelta) {
   ASSERT_TRUE(log.consume(1, 1));
   EXPECT_EQ(log.partition.base(), base);
   EXPECT_NE(log.partition.hash(), hash64(base));
+}
+
+// The bytes of a base without state, up to its queues.
+Bytes empty_base(const Lsn& last) {
+  Bytes bytes;
+  append_little32(bytes, 1);
+  append_flat(bytes, kProcessor);
+  append_flat(bytes, last);
+  append_flat(bytes, Epoch{});
+  append_little64(bytes, 0);
+  append_little32(bytes, 0);
+  append_little32(bytes, 0);
+  return bytes;
+}
+
+TEST(PartitionBase, AnEmptyOneHasOneForm) {
+  const Bytes no_parts(8, '\0');
+  EXPECT_TRUE(Partition::from_base(empty_base({}) + no_parts));
+  EXPECT_FALSE(Partition::from_base(empty_base({{5, 0}, 0}) + no_parts));
+  EXPECT_FALSE(Partition::from_base(empty_base({{0, 9}, ~uint64_t{0}}) + no_parts));
+}
+
+// A run says that it has as many files as there are numbers, and gives no bits for them.
+TEST(PartitionBase, ARunCannotMakeItTakeMemory) {
+  Bytes bytes = empty_base({{0, 9}, 5});
+  append_little32(bytes, 1);  // Queues.
+  append_flat(bytes, Uuid{2, 1});
+  append_flat(bytes, Epoch{0, 5});
+  append_flat(bytes, Epoch{});
+  append_little64(bytes, 100);
+  append_little32(bytes, 1);  // Marks.
+  append_flat(bytes, Epoch{0, 5});
+  append_little64(bytes, 100);
+  append_little32(bytes, 1);  // Runs.
+  append_little64(bytes, 100);
+  append_flat(bytes, Lsn{{0, 9}, 1});
+  append_little32(bytes, 84);
+  append_little32(bytes, 0xfffffff0);
+  append_little32(bytes, 1);
+  append_flat(bytes, Epoch{0, 5});
+  append_little64(bytes, 1);
+  append_little64(bytes, 48);
+  append_little32(bytes, 0);
+  bytes.append(64, '\0');
+  rusage before{}, after{};
+  ::getrusage(RUSAGE_SELF, &before);
+  EXPECT_FALSE(Partition::from_base(bytes));
+  ::getrusage(RUSAGE_SELF, &after);
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 << 10) << "KiB";
 }
 
 TEST(PartitionBase, MalformedBytesAreRefused) {

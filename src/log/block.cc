@@ -8,7 +8,9 @@ namespace {
 constexpr uint32_t kFileMagic = 0x46534244;   // "DBSF"
 constexpr uint32_t kBlockMagic = 0x42534244;  // "DBSB"
 constexpr uint32_t kVersion = 1;
-constexpr uint32_t kHashAt = 48;  // In the head of a block.
+// In the head of a block: its hash, and a hash of all before it and of it.
+constexpr uint32_t kHashAt = 48;
+constexpr uint32_t kHeadHashAt = 56;
 
 uint64_t filled_up(uint64_t bytes) { return (bytes + 7) / 8 * 8; }
 
@@ -81,7 +83,8 @@ void append_block(Bytes& to, const BlockHead& head, const std::vector<Record>& r
   append_little64(to, head.number);
   append_little64(to, head.previous);
   append_little64(to, head.durable);
-  append_little64(to, 0);  // The hash is set when the records are known.
+  append_little64(to, 0);  // The hashes are set when the records are known.
+  append_little64(to, 0);
   BlockHash hashed(BytesView(to).substr(begin));
   for (const Record& record : records) {
     const size_t at = to.size();
@@ -96,32 +99,45 @@ void append_block(Bytes& to, const BlockHead& head, const std::vector<Record>& r
   Bytes value;
   append_little64(value, hash);
   to.replace(begin + kHashAt, value.size(), value);
+  value.clear();
+  append_little64(value, hash64(BytesView(to).substr(begin, kHeadHashAt), seed));
+  to.replace(begin + kHeadHashAt, value.size(), value);
+}
+
+std::optional<BlockHead> peek_block_head(BytesView bytes, uint64_t secret) {
+  if (bytes.size() < kBlockHeadBytes || read_little32(bytes) != kBlockMagic) return std::nullopt;
+  const BlockHead head{read_little32(bytes.substr(12)), read_little64(bytes.substr(16)),
+                       read_little64(bytes.substr(24)), read_little64(bytes.substr(32)),
+                       read_little64(bytes.substr(40))};
+  // Bytes of users that look like a head end here, so a search for blocks costs little for them.
+  const uint64_t seed = seed_of(head.file, secret);
+  if (read_little64(bytes.substr(kHeadHashAt)) != hash64(bytes.substr(0, kHeadHashAt), seed)) {
+    return std::nullopt;
+  }
+  return head;
 }
 
 std::optional<Block> decode_block(BytesView bytes, FileId file, uint64_t secret) {
-  if (bytes.size() < kBlockHeadBytes || read_little32(bytes) != kBlockMagic) return std::nullopt;
+  const auto head = peek_block_head(bytes, secret);
+  if (!head || head->file != file) return std::nullopt;
   Block block;
+  block.head = *head;
   block.length = read_little32(bytes.substr(4));
   const uint32_t count = read_little32(bytes.substr(8));
-  block.head = {read_little32(bytes.substr(12)), read_little64(bytes.substr(16)),
-                read_little64(bytes.substr(24)), read_little64(bytes.substr(32)),
-                read_little64(bytes.substr(40))};
   block.hash = read_little64(bytes.substr(kHashAt));
-  if (block.length > bytes.size() || block.length < kBlockHeadBytes || block.head.file != file) {
-    return std::nullopt;
-  }
+  if (block.length > bytes.size() || block.length < kBlockHeadBytes) return std::nullopt;
   const uint64_t seed = seed_of(file, secret);
   BlockHash hashed(bytes);
   uint64_t at = kBlockHeadBytes;
   for (uint32_t i = 0; i < count; ++i) {
     if (at + kRecordHeadBytes > block.length) return std::nullopt;
-    const BytesView head = bytes.substr(at, kRecordHeadBytes);
-    const uint32_t length = read_little32(head);
-    const uint32_t kind = read_little32(head.substr(4));
+    const BytesView part = bytes.substr(at, kRecordHeadBytes);
+    const uint32_t length = read_little32(part);
+    const uint32_t kind = read_little32(part.substr(4));
     if (kind > UINT8_MAX || length > block.length - at - kRecordHeadBytes) return std::nullopt;
     const BytesView body = bytes.substr(at + kRecordHeadBytes, length);
-    if (read_little32(head.substr(8)) != checksum(head, body, seed)) return std::nullopt;
-    hashed.add(head);
+    if (read_little32(part.substr(8)) != checksum(part, body, seed)) return std::nullopt;
+    hashed.add(part);
     block.parts.push_back({static_cast<uint8_t>(kind), static_cast<uint32_t>(at), body});
     at += kRecordHeadBytes + length;
   }

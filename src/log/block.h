@@ -5,11 +5,11 @@
 //
 // A file begins with a head: magic, version, id, number of its first block. Blocks follow, each at
 // a multiple of eight bytes: magic, length, count of records, start, id of the file, number, hash
-// of the block before, `durable`, hash. Then its records: length, kind, CRC-32C, bytes. The hash of
-// a block covers its head and the heads of its records, and each record's checksum its bytes. So a
-// whole block is verified in one pass, and a single record can be read and verified by itself. Both
-// begin with the log's secret and the file's id: bytes of users can look like no block, and bytes
-// that a file held for an earlier id count for nothing.
+// of the block before, `durable`, hash, hash of this head. Then its records: length, kind, CRC-32C,
+// bytes. The hash of a block covers its head and the heads of its records, and each record's
+// checksum its bytes. So a whole block is verified in one pass, and a single record can be read and
+// verified by itself. Hashes and checksums begin with the log's secret and the file's id: bytes of
+// users cannot look like a block, and bytes that a file held for an earlier id count for nothing.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +58,7 @@ struct Block {
 };
 
 inline constexpr uint32_t kFileHeadBytes = 32;
-inline constexpr uint32_t kBlockHeadBytes = 56;
+inline constexpr uint32_t kBlockHeadBytes = 64;
 inline constexpr uint32_t kRecordHeadBytes = 12;
 
 Bytes encode(const FileHead& head, uint64_t secret);
@@ -73,6 +73,10 @@ void append_block(Bytes& to, const BlockHead& head, const std::vector<Record>& r
 
 // The block at the beginning of the bytes. Nullopt: there is none of this file that is whole.
 std::optional<Block> decode_block(BytesView bytes, FileId file, uint64_t secret);
+
+// The head of the block at the beginning of the bytes, whatever its file is. Its records may be
+// damaged. Nullopt: there is none.
+std::optional<BlockHead> peek_block_head(BytesView bytes, uint64_t secret);
 
 // The bytes of a record; `bytes` begin with its head. Nullopt: they are damaged, or others.
 std::optional<BytesView> decode_record(BytesView bytes, const Position& at, uint64_t secret);

@@ -52,6 +52,7 @@ class ForgetfulFiles final : public env::SegmentFiles {
     return {};
   }
   Result<Bytes> read(Slot slot, uint64_t offset, size_t length) override {
+    if (!files.contains(slot)) return fail(Code::not_found, "there is no such slot");
     const Bytes& now = files.at(slot).now;
     return offset < now.size() ? now.substr(offset, length) : Bytes();
   }

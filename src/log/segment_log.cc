@@ -38,9 +38,9 @@ std::optional<std::vector<Listed>> decode_list(BytesView bytes) {
   return list;
 }
 
-std::string in_file(FileId file, uint64_t offset) {
-  return " in file " + std::to_string(file) + " of the segment log, at byte " +
-         std::to_string(offset);
+std::string in_file(FileId file, env::SegmentFiles::Slot slot, uint64_t offset) {
+  return " in file " + std::to_string(file) + " of the segment log (" + std::to_string(slot) +
+         ".segment), at byte " + std::to_string(offset) + ",";
 }
 
 }  // namespace
@@ -49,9 +49,11 @@ std::string in_file(FileId file, uint64_t offset) {
 
 class SegmentLog::Recovery {
  public:
-  Recovery(SegmentLog& log, const Visit& visit) : log_(log), visit_(visit) {}
+  // `durable`: a block that is known to have been durable.
+  Recovery(SegmentLog& log, uint64_t durable, const Visit& visit)
+      : log_(log), durable_(durable), visit_(visit) {}
 
-  Result<void> run(uint64_t durable);
+  Result<void> run();
 
  private:
   // A walk over the blocks of a file, from the first one.
@@ -63,7 +65,8 @@ class SegmentLog::Recovery {
 
   Result<void> find_heads();
   Result<void> find_newest();
-  Result<void> drop_beginning(Slot slot);
+  Result<void> check_headless() const;
+  Result<void> drop_beginnings();
   Result<Bytes> load(Slot slot) const {
     return log_.files_.read(slot, 0, log_.options_.file_bytes);
   }
@@ -72,14 +75,19 @@ class SegmentLog::Recovery {
   Result<void> take(const Block& block, FileId id, Walk& walk) const;
   Result<void> read_older(const Listed& listed);
   Result<void> read_newest();
-  Result<void> drop_torn(BytesView bytes);
-  bool shows_loss(BytesView bytes, FileId id, const Walk& walk) const;
+  Result<void> settle_end();
+  bool shows_loss(BytesView bytes, FileId id, uint64_t from, uint64_t number) const;
 
   SegmentLog& log_;
+  const uint64_t durable_;
   const Visit& visit_;
   std::map<FileId, std::pair<Slot, FileHead>> heads_;
-  FileId newest_ = 0;  // 0: there is none.
+  std::vector<Slot> headless_;         // Their heads are not whole.
+  std::vector<Slot> torn_beginnings_;  // Files that were begun and never durable.
+  FileId newest_ = 0;                  // 0: there is none.
   Bytes newest_bytes_;
+  // In the newest file: where the blocks begin that are not known to have been durable.
+  uint64_t uncertain_from_ = 0;
   std::vector<Listed> list_;
 };
 
@@ -92,12 +100,14 @@ Result<void> SegmentLog::Recovery::find_heads() {
     if (!bytes) return tl::make_unexpected(bytes.error());
     const auto head = decode_file_head(*bytes, log_.options_.secret);
     if (head && heads_.try_emplace(head->file, slot, *head).second) continue;
+    headless_.push_back(slot);
     log_.spares_.push_back(slot);
   }
   return {};
 }
 
-// A file whose list is not whole was begun and never durable.
+// A file whose list is not whole was begun and never durable, unless a later block in it says that
+// it was.
 Result<void> SegmentLog::Recovery::find_newest() {
   while (!heads_.empty()) {
     const auto [id, found] = *heads_.rbegin();
@@ -116,19 +126,43 @@ Result<void> SegmentLog::Recovery::find_newest() {
         return {};
       }
     }
-    if (auto dropped = drop_beginning(found.first); !dropped) return dropped;
+    if (shows_loss(*bytes, id, kFileHeadBytes, found.second.first)) {
+      return fail(Code::corrupt, "the list" + in_file(id, found.first, kFileHeadBytes) +
+                                     " was durable and is damaged");
+    }
+    torn_beginnings_.push_back(found.first);
     heads_.erase(id);
+  }
+  return {};
+}
+
+// A file without a head may have been the newest one. Then its later blocks say so. The id and the
+// number of its first block stand in that block, too.
+Result<void> SegmentLog::Recovery::check_headless() const {
+  for (const Slot slot : headless_) {
+    const auto bytes = load(slot);
+    if (!bytes) return tl::make_unexpected(bytes.error());
+    const auto head =
+        peek_block_head(BytesView(*bytes).substr(std::min<size_t>(bytes->size(), kFileHeadBytes)),
+                        log_.options_.secret);
+    if (!head || head->file <= newest_) continue;
+    if (shows_loss(*bytes, head->file, kFileHeadBytes, head->number)) {
+      return fail(Code::corrupt,
+                  "the head" + in_file(head->file, slot, 0) + " was durable and is damaged");
+    }
   }
   return {};
 }
 
 // A later use of the slot may write the bytes that the list lacks, and a crash may bring back the
 // head: the file would be the newest, and hide what was written to others meanwhile.
-Result<void> SegmentLog::Recovery::drop_beginning(Slot slot) {
-  auto written = log_.files_.write(slot, 0, Bytes(kFileHeadBytes, '\0'));
-  if (!written) return written;
-  if (auto synced = log_.files_.sync(slot); !synced) return synced;
-  log_.spares_.push_back(slot);
+Result<void> SegmentLog::Recovery::drop_beginnings() {
+  for (const Slot slot : torn_beginnings_) {
+    auto written = log_.files_.write(slot, 0, Bytes(kFileHeadBytes, '\0'));
+    if (!written) return written;
+    if (auto synced = log_.files_.sync(slot); !synced) return synced;
+    log_.spares_.push_back(slot);
+  }
   return {};
 }
 
@@ -171,8 +205,8 @@ Result<void> SegmentLog::Recovery::read_older(const Listed& listed) {
     const auto block = next_block(*bytes, listed.file, walk);
     if (!block) {
       return fail(Code::corrupt, "block " + std::to_string(walk.next) +
-                                     in_file(listed.file, walk.file.end) +
-                                     ", was durable and is damaged");
+                                     in_file(listed.file, slot, walk.file.end) +
+                                     " was durable and is damaged");
     }
     if (auto taken = take(*block, listed.file, walk); !taken) return taken;
   }
@@ -185,10 +219,11 @@ Result<void> SegmentLog::Recovery::read_older(const Listed& listed) {
 }
 
 // A block behind the damaged one may tell that the damaged one was durable.
-bool SegmentLog::Recovery::shows_loss(BytesView bytes, FileId id, const Walk& walk) const {
-  for (uint64_t at = walk.file.end; at + kBlockHeadBytes <= bytes.size(); at += 8) {
+bool SegmentLog::Recovery::shows_loss(BytesView bytes, FileId id, uint64_t from,
+                                      uint64_t number) const {
+  for (uint64_t at = from; at + kBlockHeadBytes <= bytes.size(); at += 8) {
     const auto block = decode_block(bytes.substr(at), id, log_.options_.secret);
-    if (block && block->head.number > walk.next && block->head.durable >= walk.next) return true;
+    if (block && block->head.number > number && block->head.durable >= number) return true;
   }
   return false;
 }
@@ -200,48 +235,59 @@ Result<void> SegmentLog::Recovery::read_newest() {
     if (listed.last + 1 == head.first) walk.previous = listed.last_hash;
   }
   while (const auto block = next_block(newest_bytes_, newest_, walk)) {
+    if (block->head.number <= durable_) uncertain_from_ = walk.file.end + block->length;
     if (auto taken = take(*block, newest_, walk); !taken) return taken;
   }
   if (walk.next == head.first) {
     return fail(Code::corrupt, "file " + std::to_string(newest_) +
                                    " of the segment log does not follow the files that it lists");
   }
-  if (shows_loss(newest_bytes_, newest_, walk)) {
+  if (shows_loss(newest_bytes_, newest_, walk.file.end, walk.next)) {
     return fail(Code::corrupt, "block " + std::to_string(walk.next) +
-                                   in_file(newest_, walk.file.end) +
-                                   ", was durable and is damaged");
+                                   in_file(newest_, slot, walk.file.end) +
+                                   " was durable and is damaged");
   }
   log_.newest_id_ = newest_;
   log_.newest_ = walk.file;
-  return drop_torn(newest_bytes_);
+  return {};
 }
 
-// Later blocks may have the bytes that the torn one lacks, and a crash may bring back the others:
-// it would be whole then. Without its head it never is. The sync is also for what was read: a crash
-// that comes soon must not lose it.
-Result<void> SegmentLog::Recovery::drop_torn(BytesView bytes) {
+// What was read from the newest file is durable afterwards. After a sync that has failed, the
+// system may show bytes that are not on the disk, and take them for written: so they are written
+// again.
+//
+// The head of a torn block becomes zeros: later blocks may have the bytes that it lacks, and a
+// crash may bring back the others. It would be whole then.
+Result<void> SegmentLog::Recovery::settle_end() {
   const auto& [slot, end, last, hash] = log_.newest_;
-  const BytesView rest = bytes.substr(std::min<uint64_t>(end, bytes.size()), kBlockHeadBytes);
-  if (rest.find_first_not_of('\0') != BytesView::npos) {
-    auto written = log_.files_.write(slot, end, Bytes(rest.size(), '\0'));
-    if (!written) return written;
+  Bytes bytes = newest_bytes_.substr(uncertain_from_, end - uncertain_from_);
+  const BytesView rest = BytesView(newest_bytes_).substr(end, kBlockHeadBytes);
+  if (rest.find_first_not_of('\0') != BytesView::npos) bytes.append(rest.size(), '\0');
+  if (!bytes.empty()) {
+    if (auto written = log_.files_.write(slot, uncertain_from_, bytes); !written) return written;
   }
   return log_.files_.sync(slot);
 }
 
-Result<void> SegmentLog::Recovery::run(uint64_t durable) {
+// All is judged before anything is changed: what is refused stays as it is.
+Result<void> SegmentLog::Recovery::run() {
   if (auto found = find_heads(); !found) return found;
   if (auto found = find_newest(); !found) return found;
+  if (auto checked = check_headless(); !checked) return checked;
   if (newest_ != 0) {
     for (const Listed& listed : list_) {
       if (auto read = read_older(listed); !read) return read;
     }
     if (auto read = read_newest(); !read) return read;
   }
-  if (log_.newest_.last < durable) {
+  if (log_.newest_.last < durable_) {
     return fail(Code::corrupt, "the segment log ends with block " +
                                    std::to_string(log_.newest_.last) + ", and block " +
-                                   std::to_string(durable) + " was durable");
+                                   std::to_string(durable_) + " was durable");
+  }
+  if (auto dropped = drop_beginnings(); !dropped) return dropped;
+  if (newest_ != 0) {
+    if (auto settled = settle_end(); !settled) return settled;
   }
   log_.durable_ = log_.newest_.last;
   if (newest_ != 0) log_.needed_[newest_] = log_.newest_;
@@ -254,7 +300,7 @@ Result<void> SegmentLog::Recovery::run(uint64_t durable) {
 Result<std::unique_ptr<SegmentLog>> SegmentLog::open(env::SegmentFiles& files, Options options,
                                                      uint64_t durable, const Visit& visit) {
   std::unique_ptr<SegmentLog> log(new SegmentLog(files, options));
-  if (auto read = Recovery(*log, visit).run(durable); !read) {
+  if (auto read = Recovery(*log, durable, visit).run(); !read) {
     return tl::make_unexpected(read.error());
   }
   return log;
@@ -372,11 +418,11 @@ Result<void> SegmentLog::release_unlisted() {
 
 Result<Bytes> SegmentLog::read(const Position& at) const {
   auto bytes = files_.read(at.slot, at.offset, kRecordHeadBytes + size_t{at.length});
-  if (!bytes) return bytes;
-  const auto record = decode_record(*bytes, at, options_.secret);
+  if (!bytes && bytes.error().code != Code::not_found) return bytes;
+  const auto record = bytes ? decode_record(*bytes, at, options_.secret) : std::nullopt;
   if (!record) {
     return fail(Code::corrupt,
-                "a record" + in_file(at.file, at.offset) + ", is damaged or was forgotten");
+                "a record" + in_file(at.file, at.slot, at.offset) + " is damaged or was forgotten");
   }
   return Bytes(*record);
 }

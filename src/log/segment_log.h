@@ -31,7 +31,7 @@ class SegmentLog {
     uint64_t secret = 0;  // Random, and the same for the life of the log.
     uint32_t start = 1;   // Greater than at each earlier open.
     uint32_t file_bytes = 64u << 20;
-    // Files without data that are kept to be used again, once the newest file is durable.
+    // So many files without data are kept to be used again; more are removed.
     uint32_t spares_max = 2;
   };
   // Gets each record, in the order of writing. An error ends open() with that error.
@@ -52,14 +52,13 @@ class SegmentLog {
   uint64_t last() const { return newest_.last; }  // The number of the newest block; 0: none.
   uint64_t durable() const { return durable_; }   // The newest block that is durable.
 
-  // The bytes of a record. An error with the code `corrupt`: they are damaged, or their file was
-  // forgotten and is in use again. If it was forgotten and is not, the bytes are still there, or
-  // the file is gone (`io`).
+  // The bytes of a record. Code `corrupt`: they are damaged, or their file was forgotten. For some
+  // time after that they may still be there.
   Result<Bytes> read(const Position& at) const;
 
   // Nothing in that file is needed any more. It is used again once the next file is begun and
-  // durable. If the machine crashes before that, the next open() visits its records again. The
-  // newest file is kept: then nothing happens.
+  // durable. If the process ends before that, the next open() visits its records again. The newest
+  // file stays, since later records go there: forget it again when it is not the newest.
   void forget(FileId file);
   std::vector<FileId> files() const;  // Those that are needed, the oldest first.
 

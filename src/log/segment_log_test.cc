@@ -150,9 +150,69 @@ TEST_F(SegmentLogTest, AFlippedByteIsNeverTakenForData) {
         for (size_t i = 0; i < seen.size(); ++i) ASSERT_EQ(seen[i].bytes, right[i].bytes);
       }
       file.now[at] = static_cast<char>(file.now[at] ^ 1);
+      ASSERT_TRUE(open(durable)) << "what was refused is as it was: byte " << at;
     }
   }
   EXPECT_GT(refused, all * 95 / 100);
+}
+
+// What a loss of power may leave: the mark is older than the damage.
+TEST_F(SegmentLogTest, ADamagedBeginningOfTheNewestFileIsALossIfLaterBlocksSaySo) {
+  must_open();
+  for (int i = 0; i < 2; ++i) write({Bytes(3000, 'x')});
+  const auto newest = write({Bytes(3000, 'y')});
+  ASSERT_NE(newest[0].file, log->files().front());
+  ASSERT_TRUE(log->sync());
+  write({"behind"});
+  ASSERT_TRUE(log->sync());
+  Bytes& file = files.files.at(newest[0].slot).now;
+  for (const size_t at :
+       {size_t{9}, kFileHeadBytes + kBlockHeadBytes + kRecordHeadBytes + size_t{1}}) {
+    file[at] ^= 1;
+    const auto opened = open();
+    ASSERT_FALSE(opened) << "byte " << at;
+    EXPECT_THAT(opened.error().message, HasSubstr("was durable and is damaged"));
+    file[at] ^= 1;
+  }
+  must_open();
+  EXPECT_EQ(seen.size(), 4u);
+}
+
+// The bytes look like a block that is as long as what follows.
+TEST_F(SegmentLogTest, BytesOfUsersDoNotMakeTheSearchForBlocksSlow) {
+  options.file_bytes = 16u << 20;
+  must_open();
+  Bytes fakes;
+  while (fakes.size() < (4u << 20)) {
+    append_little32(fakes, 0x42534244);
+    append_little32(fakes, (4u << 20) - static_cast<uint32_t>(fakes.size()) / 8 * 8);
+    append_little64(fakes, 1);
+    append_little64(fakes, FileId{options.start} << 32);
+    fakes += Bytes(48, '\0');
+  }
+  for (size_t shift = 0; shift < 8; ++shift) {
+    const auto at = write({Bytes(shift, 'x') + fakes.substr(0, 1u << 20)});
+    files.files.at(at[0].slot).now[at[0].offset] ^= 1;  // Torn.
+  }
+  must_open();
+}
+
+// On many systems the pages of a failed sync look written.
+TEST_F(SegmentLogTest, WhatAFailedSyncHasLeftIsWrittenAgain) {
+  must_open();
+  write({"one"});
+  ASSERT_TRUE(log->sync());
+  const uint64_t durable = log->durable();
+  write({"two"});
+  for (auto& [slot, file] : files.files) file.unsynced.clear();  // Clean, and not on the disk.
+  must_open(durable);
+  ASSERT_EQ(seen.size(), 2u);
+  write({"three"});
+  ASSERT_TRUE(log->sync());
+  for (auto& [slot, file] : files.files) EXPECT_EQ(file.synced, file.now);
+  files.lose_power(random);
+  must_open(log->durable());
+  EXPECT_EQ(seen.size(), 3u);
 }
 
 // A block behind a damaged one says that it was durable: no mark is needed.

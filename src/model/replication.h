@@ -23,8 +23,8 @@ struct CopySet {
   bool has(Incarnation who) const;
   // W: a delta is safe once so many copies have it on disk. N, a majority, or 1.
   size_t acks_needed() const;
-  // N − W + 1: so many promises meet every set of W copies. With `async` and several copies it is
-  // N, which the next owner does not wait for longer than a second.
+  // N − W + 1: so many promises meet every set of W copies. With `async` and several copies that is
+  // all of them. The next owner waits for these only for a second, and then takes what has come.
   size_t promises_needed() const { return members.size() + 1 - acks_needed(); }
   bool may_lose() const { return strategy == ReplicationStrategy::async && members.size() > 1; }
   bool operator==(const CopySet&) const = default;

@@ -109,6 +109,9 @@ Result<std::string> DataDir::set_aside(const std::string& path, const std::strin
   DataDir directory;
   directory.path_ = path;
   if (auto locked = directory.take_lock(); !locked) return tl::make_unexpected(locked.error());
+  if (auto moved = directory.finish_setting_aside(); !moved) {
+    return tl::make_unexpected(moved.error());
+  }
   std::string folder;
   for (int n = 1; folder.empty(); ++n) {
     const std::string name = fmt::format("older-copy-{}", n);
@@ -194,31 +197,31 @@ Result<void> DataDir::read_mark() {
     if (link && (!newest || link->sequence > newest->sequence)) newest = link;
   }
   if (newest) mark_ = *newest;
-  if (is_new_ ? mark_.sequence > 0 : !newest) {
+  if (auto read = read_log_mark(); !read) return read;
+  if (is_new_ ? mark_.sequence > 0 || has_log_mark_ : !newest) {
     return fail(
         Code::corrupt,
         fmt::format("{}/{} is damaged, so this node cannot know what it had acknowledged: "
                     "move the data directory aside and let the node join again as a new one",
                     path_, is_new_ ? "format" : "mark"));
   }
-  return read_log_mark();
+  return {};
 }
 
 Result<void> DataDir::read_log_mark() {
   bool is_damaged = false;
-  bool is_there = false;
   for (off_t slot = 0; slot < 2; ++slot) {
     const auto bytes = read_slot(kLogSlots + slot);
     if (!bytes) return tl::make_unexpected(bytes.error());
     if (bytes->find_first_not_of('\0') == Bytes::npos) continue;  // Never written.
     const auto link = decode_slot(*bytes);
     is_damaged |= !link;
-    is_there |= link.has_value();
+    has_log_mark_ |= link.has_value();
     if (!link || link->sequence < log_mark_) continue;
     log_mark_ = link->sequence;
     log_slot_ = slot;
   }
-  if (!is_damaged || is_there) return {};
+  if (!is_damaged || has_log_mark_) return {};
   return fail(
       Code::corrupt,
       fmt::format("{}/mark is damaged, so this node cannot know what of its log was durable: "
@@ -264,6 +267,14 @@ Result<void> DataDir::fence_older() {
 Result<void> DataDir::put_mark(const ChainLink& link) {
   mark_ = link;
   return write_slot(static_cast<off_t>(link.sequence & 1), link);
+}
+
+Result<void> DataDir::begin_log_mark() {
+  for (int slot = 0; slot < 2; ++slot) {
+    if (auto put = put_log_mark(0); !put) return put;
+  }
+  has_log_mark_ = true;
+  return sync_mark();
 }
 
 Result<void> DataDir::put_log_mark(uint64_t block) {

@@ -50,6 +50,7 @@ class DataDir {
   std::string db_path() const { return path_ + "/db"; }
   std::string log_path() const { return path_ + "/log"; }
   ChainLink mark() const { return mark_; }
+  bool has_log_mark() const { return has_log_mark_; }
   uint64_t log_mark() const { return log_mark_; }  // A block of the log (ADR 23); 0: none yet.
 
   // Makes a new directory a known one: afterwards the mark and the format file are durable.
@@ -62,6 +63,8 @@ class DataDir {
   // Moves the mark forward. It is not synced: a crash of the machine may bring an older mark back,
   // never a newer one.
   Result<void> put_mark(const ChainLink& link);
+  // Before the first record: then the mark of the log is there, and its loss is noticed.
+  Result<void> begin_log_mark();
   Result<void> put_log_mark(uint64_t block);
   Result<void> sync_mark();
 
@@ -82,6 +85,7 @@ class DataDir {
   bool is_new_ = true;
   uint32_t format_ = 1;
   ChainLink mark_;
+  bool has_log_mark_ = false;
   uint64_t log_mark_ = 0;
   off_t log_slot_ = 0;  // Which of the two has the newest mark of the log.
 };

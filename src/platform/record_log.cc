@@ -25,6 +25,12 @@ Result<void> nothing(uint8_t, const env::Position&, BytesView) { return {}; }
 }  // namespace
 
 Result<void> RecordLog::open(uint64_t durable, const log::SegmentLog::Visit& visit) {
+  auto opened = open_if_there(durable, visit);
+  refused_ = !opened;
+  return opened;
+}
+
+Result<void> RecordLog::open_if_there(uint64_t durable, const log::SegmentLog::Visit& visit) {
   struct stat info {};
   if (::stat(folder_.c_str(), &info) == 0) return open_log(durable, visit);
   if (errno != ENOENT) return tl::make_unexpected(system_error("read", folder_));
@@ -74,6 +80,7 @@ Result<log::SegmentLog::Options> RecordLog::next_start() {
 }
 
 Result<std::vector<env::Position>> RecordLog::append(const std::vector<log::Record>& records) {
+  if (refused_) return fail(Code::corrupt, folder_ + " was refused at the start");
   if (!log_) {
     if (auto made = open_log(0, nothing); !made) return tl::make_unexpected(made.error());
   }

@@ -35,10 +35,12 @@ class RecordLog {
   uint64_t durable() const { return log_ ? log_->durable() : 0; }  // The newest durable block.
 
  private:
+  Result<void> open_if_there(uint64_t durable, const log::SegmentLog::Visit& visit);
   Result<void> open_log(uint64_t durable, const log::SegmentLog::Visit& visit);
   Result<log::SegmentLog::Options> next_start();
 
   const std::string folder_;
+  bool refused_ = false;  // What is there cannot be used, so nothing is written to it.
   std::unique_ptr<env::SegmentFiles> files_;
   std::unique_ptr<log::SegmentLog> log_;
 };

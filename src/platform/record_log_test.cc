@@ -10,6 +10,7 @@
 
 #include "platform/data_dir.h"
 #include "platform/store_test_kit.h"
+#include "platform/system.h"
 #include "platform/testing.h"
 
 namespace databridge::platform {
@@ -127,6 +128,62 @@ TEST_F(StoreRecords, ADamagedMarkIsRefusedAndOneGoodHalfIsEnough) {
   write("../mark", 8192, "z");
   write("../mark", 12288, "z");
   EXPECT_THAT(refusal().message, HasSubstr("mark is damaged"));
+}
+
+TEST_F(StoreRecords, AMarkThatLostWhatItKnewOfTheLogIsRefused) {
+  Subject(data).append({"a"});
+  fs::resize_file(data + "/mark", 8192);
+  EXPECT_THAT(refusal().message, HasSubstr("mark does not know of it"));
+}
+
+TEST_F(StoreRecords, ALogOfAnOlderCopyIsRefused) {
+  Subject(data).append({"a"});
+  // A program from before the log would set these aside, and leave the log.
+  for (const char* name : {"/db", "/mark", "/format"}) fs::remove_all(data + name);
+  EXPECT_THAT(refusal().message, HasSubstr("mark does not know of it"));
+}
+
+TEST_F(StoreRecords, AreKnownByTheMarkAlone) {
+  {
+    Subject store(data);
+    Batch batch;
+    batch.records.push_back({1, Payload(Bytes("a"))});
+    store.write(std::move(batch));
+  }
+  fs::remove(data + "/format");
+  EXPECT_EQ(refusal().code, Code::corrupt);
+}
+
+TEST_F(StoreRecords, KeepOlderProgramsOut) {
+  Subject(data).append({"a"});
+  EXPECT_EQ(read_file(data + "/format").value(), "databridge data format 2\n");
+}
+
+TEST_F(StoreRecords, ARefusedLogStaysAsItIs) {
+  const auto positions = Subject(data).append({"a"});
+  const Bytes whole = read_file(data + "/log/0.segment").value();
+  write("0.segment", positions[0].offset + 12, "z");
+  {
+    Subject store(data);
+    EXPECT_TRUE(store.error);
+    Batch batch;
+    batch.records.push_back({1, Payload(Bytes("b"))});
+    EXPECT_TRUE(store.fails(store.store->submit(std::move(batch))));
+  }
+  write("0.segment", positions[0].offset + 12, "a");
+  EXPECT_EQ(read_file(data + "/log/0.segment").value(), whole);
+  // A store that has failed keeps its files open.
+  copy_crash_image(data, at.path() + "/copy");
+  const Subject again(at.path() + "/copy");
+  EXPECT_FALSE(again.error) << again.error->message;
+}
+
+// Each of them has 12 bytes more on the disk than it counts by itself.
+TEST_F(StoreRecords, ManyEmptyOnesFitIntoABatch) {
+  Subject store(data);
+  Batch batch;
+  batch.records.assign(env::kBatchRecordsMax / env::kRecordBytes, {1, Payload()});
+  store.write(std::move(batch));
 }
 
 TEST_F(StoreRecords, GoAsideWithTheirDirectory) {

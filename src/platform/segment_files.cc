@@ -103,7 +103,7 @@ class Files final : public env::SegmentFiles {
     const MutexLock lock(mutex_);
     const auto found = files_.find(slot);
     if (found != files_.end()) return found->second;
-    return fail(Code::io, "there is no file " + path_of(slot));
+    return fail(Code::not_found, "there is no file " + path_of(slot));
   }
   Result<void> open_file(Slot slot, int flags) {
     const std::string path = path_of(slot);

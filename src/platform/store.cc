@@ -54,7 +54,7 @@ Error to_error(const rocksdb::Status& status, const std::string& what) {
 
 size_t records_size(const env::Batch& batch) {
   size_t size = 0;
-  for (const auto& record : batch.records) size += record.bytes.size();
+  for (const auto& record : batch.records) size += record.bytes.size() + env::kRecordBytes;
   return size;
 }
 
@@ -179,7 +179,8 @@ class RocksStore : public env::Store {
     return families_[static_cast<size_t>(space)];
   }
 
-  void mind_the_room();
+  // Before so many bytes are written.
+  void mind_the_room(uint64_t bytes);
 
   DataDir directory_;
   Reserve reserve_;
@@ -320,7 +321,7 @@ void RocksStore::run() {
       }
       batches.swap(waiting_);
     }
-    mind_the_room();
+    mind_the_room(0);
     for (size_t next = 0; next < batches.size();) {
       auto written = write_some(batches, next);
       if (!written) {
@@ -357,7 +358,7 @@ Result<RocksStore::Written> RocksStore::write_some(const std::vector<env::Batch>
     ++count;
   }
   const auto chosen = std::span(batches).subspan(next, count);
-  mind_the_room();
+  mind_the_room(size);
   if (std::ranges::any_of(chosen, &env::Batch::fences_older)) {
     if (auto fenced = directory_.fence_older(); !fenced) {
       return tl::make_unexpected(fenced.error());
@@ -385,6 +386,11 @@ Result<std::vector<env::Position>> RocksStore::write_records(std::span<const env
     }
   }
   if (records.empty()) return std::vector<env::Position>();
+  if (!directory_.has_log_mark()) {
+    // Programs from before the log would set its directory aside without it.
+    if (auto fenced = directory_.fence_older(); !fenced) return tl::make_unexpected(fenced.error());
+    if (auto begun = directory_.begin_log_mark(); !begun) return tl::make_unexpected(begun.error());
+  }
   auto positions = log_->append(records);
   if (!positions) return positions;
   mark_unsynced_ = true;
@@ -411,6 +417,9 @@ Result<void> RocksStore::replay(const Visit& visit) {
   CHECK(!replayed_);
   replayed_ = true;
   auto opened = log_->open(directory_.log_mark(), visit);
+  if (opened && log_->durable() > 0 && !directory_.has_log_mark()) {
+    opened = fail(Code::corrupt, directory_.path() + "/mark does not know of it");
+  }
   if (opened || opened.error().code != Code::corrupt) return opened;
   return fail(Code::corrupt, fmt::format("the log in {} is damaged ({}): {}", directory_.log_path(),
                                          opened.error().message, kRemedy));
@@ -419,8 +428,8 @@ Result<void> RocksStore::replay(const Visit& visit) {
 Result<Bytes> RocksStore::read(const env::Position& at) { return log_->read(at); }
 
 // Frees room before a write finds none, since a failed write is final for RocksDB.
-void RocksStore::mind_the_room() {
-  if (const Room now = room(); now.total != 0) reserve_.keep(now.free);
+void RocksStore::mind_the_room(uint64_t bytes) {
+  if (const Room now = room(); now.total != 0) reserve_.keep(now.free - std::min(now.free, bytes));
 }
 
 void RocksStore::fail_later(const rocksdb::Status& status) {
