@@ -176,13 +176,16 @@ TEST(Network, ALostPeerIsNewsAndThenRefused) {
 }
 
 TEST(Network, ARefusalByAStrangerProvesNothing) {
-  uint16_t free_port = 0;
-  {
-    Node passing(greeting_of(9));
-    free_port = passing.network->port();
-  }
+  // Nobody listens at that port, and nobody else gets it.
+  const Descriptor held(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  ASSERT_EQ(::bind(held.get(), reinterpret_cast<sockaddr*>(&at), size), 0);
+  ASSERT_EQ(::getsockname(held.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
   Node a(greeting_of(1));
-  a.network->dial(loopback(free_port));
+  a.network->dial(loopback(ntohs(at.sin_port)));
   ASSERT_TRUE(eventually([&] { return a.has_event(LinkNews::refused); }));
   EXPECT_FALSE(a.events().front().peer.incarnation);
   EXPECT_FALSE(a.events().front().process_gone);
