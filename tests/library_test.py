@@ -60,10 +60,10 @@ class Library(unittest.TestCase):
         shutil.rmtree(cls.at, ignore_errors=True)
 
     def test_what_is_installed(self):
-        for name in ("bin/databridge", "bin/databridgectl", "lib/libdatabridge.so.0.1",
+        for name in ("bin/databridge", "bin/databridgectl", "lib/libdatabridge.so.0.2",
                      "lib/pkgconfig/databridge.pc", "lib/cmake/databridge/databridge-config.cmake"):
             self.assertTrue(os.path.exists(os.path.join(self.prefix, name)), name)
-        self.assertRegex(run("readelf", "-d", self.shared), r"SONAME.*\[libdatabridge\.so\.0\.1\]")
+        self.assertRegex(run("readelf", "-d", self.shared), r"SONAME.*\[libdatabridge\.so\.0\.2\]")
         version = run(os.path.join(self.prefix, "bin", "databridge"), "--version").split()[-1]
         self.assertEqual(os.path.basename(os.path.realpath(self.shared)), f"libdatabridge.so.{version}")
         self.assertEqual(self.pkg_config("--modversion"), [version])

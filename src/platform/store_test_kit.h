@@ -62,14 +62,6 @@ class Subject {
     while (durable_ < number && !failed_) ASSERT_TRUE(changed_.wait_until(mutex_, until));
     ASSERT_FALSE(failed_) << failed_->message;
   }
-  // Waits until that batch is durable or the store has failed. True: it has failed.
-  bool fails(uint64_t number) {
-    const auto until = std::chrono::steady_clock::now() + 20s;
-    const MutexLock lock(mutex_);
-    while (durable_ < number && !failed_ && changed_.wait_until(mutex_, until)) {
-    }
-    return failed_.has_value();
-  }
   std::map<Bytes, Bytes> all(Space space, BytesView from = "", BytesView to = "") {
     std::map<Bytes, Bytes> found;
     const auto scanned = store->scan(space, from, to, [&](BytesView key, BytesView value) {
