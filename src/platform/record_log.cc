@@ -24,8 +24,11 @@ Result<void> nothing(uint8_t, const env::Position&, BytesView) { return {}; }
 
 }  // namespace
 
-Result<void> RecordLog::open(uint64_t durable, const log::SegmentLog::Visit& visit) {
-  auto opened = open_if_there(durable, visit);
+Result<void> RecordLog::open(std::optional<uint64_t> durable, const log::SegmentLog::Visit& visit) {
+  auto opened = open_if_there(durable.value_or(0), visit);
+  if (opened && !durable && this->durable() > 0) {
+    opened = fail(Code::corrupt, "the mark does not know of " + folder_);
+  }
   refused_ = !opened;
   return opened;
 }

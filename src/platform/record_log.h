@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,10 @@ class RecordLog {
   explicit RecordLog(std::string folder) : folder_(std::move(folder)) {}
 
   // Visits each record that is there. `durable`: a block that is known to have been durable; 0:
-  // none. Codes: corrupt, io, and those of `visit`. Called once, before all other functions.
-  Result<void> open(uint64_t durable, const log::SegmentLog::Visit& visit);
+  // none. nullopt: nothing is known, so a log that has records is refused. Codes: corrupt, io, and
+  // those of `visit`. Called once, before all other functions. After an error nothing can be
+  // written.
+  Result<void> open(std::optional<uint64_t> durable, const log::SegmentLog::Visit& visit);
 
   // Writes the records as one block, and makes them durable. After an error nothing more can be
   // written.

@@ -416,10 +416,9 @@ Result<void> RocksStore::write_keys(rocksdb::WriteBatch& merged) {
 Result<void> RocksStore::replay(const Visit& visit) {
   CHECK(!replayed_);
   replayed_ = true;
-  auto opened = log_->open(directory_.log_mark(), visit);
-  if (opened && log_->durable() > 0 && !directory_.has_log_mark()) {
-    opened = fail(Code::corrupt, directory_.path() + "/mark does not know of it");
-  }
+  std::optional<uint64_t> durable;
+  if (directory_.has_log_mark()) durable = directory_.log_mark();
+  auto opened = log_->open(durable, visit);
   if (opened || opened.error().code != Code::corrupt) return opened;
   return fail(Code::corrupt, fmt::format("the log in {} is damaged ({}): {}", directory_.log_path(),
                                          opened.error().message, kRemedy));
